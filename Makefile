@@ -1,0 +1,73 @@
+# Each target prints what it does. Needs make and python3 (3.11 or newer); everything else goes into .venv.
+
+PYTHON ?= python3
+AIRFLOW ?= 3.3
+VENV ?= .venv
+SCENARIO ?= effect
+KEEP ?= 0
+
+export UV_PYTHON_DOWNLOADS = never
+unexport PYTHONDONTWRITEBYTECODE
+
+BIN = $(VENV)/bin
+CONSTRAINTS = constraints/airflow-$(AIRFLOW).txt
+INSTALLED = $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint unit dags stack contract coverage benchmarks constraints clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+install: $(INSTALLED)  ## make .venv with Airflow and this provider
+
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
+	@echo "== installing Airflow $(AIRFLOW) and the provider into $(VENV) (constraints: $(CONSTRAINTS))"
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"python3 is {v.major}.{v.minor}; 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint $(CONSTRAINTS) --group dev --editable '.[emulator]'
+	@touch $@
+
+demo: $(INSTALLED)  ## roll out an experiment on real Airflow (SCENARIO=effect|no-effect|broken-split, KEEP=1 leaves it up)
+	@$(BIN)/python tests/stack/demo.py --scenario $(SCENARIO) $(if $(filter 1,$(KEEP)),--keep)
+
+test: $(INSTALLED)  ## run every tier but the long ones: unit, dags, stack
+	@echo "== unit, dags and stack tests on Airflow $(AIRFLOW)"
+	@$(BIN)/python -m pytest tests/unit tests/dags tests/stack
+
+unit: $(INSTALLED)  ## run the unit tests
+	@echo "== unit tests"
+	@$(BIN)/python -m pytest tests/unit
+
+dags: $(INSTALLED)  ## run the example DAGs through dag.test()
+	@echo "== dag.test() tests"
+	@$(BIN)/python -m pytest tests/dags
+
+stack: $(INSTALLED)  ## run the tests on a real scheduler, triggerer and API server
+	@echo "== real-stack tests"
+	@$(BIN)/python -m pytest tests/stack
+
+contract: $(INSTALLED)  ## run LaunchDarkly's official clients against the emulator
+	@echo "== contract tests: the official clients, each in an environment of its own"
+	@$(BIN)/python -m pytest tests/contract
+
+lint: $(INSTALLED)  ## ruff and mypy
+	@echo "== ruff"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo "== mypy"
+	@$(BIN)/mypy
+
+coverage: $(INSTALLED)  ## unit and dags tests with branch coverage
+	@echo "== branch coverage"
+	@$(BIN)/python -m pytest tests/unit tests/dags --cov --cov-report=term
+
+constraints:  ## recompile the constraint files
+	@echo "== constraints"
+	@$(PYTHON) constraints/compile.py
+
+clean:  ## remove what the other targets made
+	@echo "== removing environments and caches"
+	@rm -rf .venv .venv-* build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,45 @@
+"""Roll out one experiment: create it, start it, wait until its results are really significant, stop it with the winner.
+
+Runs as it is against the emulator (`make demo`). For your own: change the keys, the treatments and the metric.
+Stopping an iteration ships its winner to everyone whom the flag's rule matches.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from airflow_provider_launchdarkly.decision import Policy
+from airflow_provider_launchdarkly.operators.experiments import (
+    LaunchDarklyCreateExperimentOperator,
+    LaunchDarklyStartIterationOperator,
+    LaunchDarklyStopIterationOperator,
+)
+from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
+
+with DAG("experiment_rollout", schedule=None, catchup=False, tags=["launchdarkly"]):
+    create = LaunchDarklyCreateExperimentOperator(
+        task_id="create",
+        experiment_key="bold-checkout-button",
+        name="Bold checkout button",
+        hypothesis="A bold button brings more people through the checkout.",
+        flag_key="checkout-button",
+        treatments=[
+            {"variation": "Classic", "allocation_percent": 50, "baseline": True},
+            {"variation": "Bold", "allocation_percent": 50},
+        ],
+        primary_metric="checkout-conversion",
+        metrics=["page-load-ms"],
+    )
+    iteration = {"experiment_key": "bold-checkout-button", "iteration_id": create.output["iteration_id"]}
+
+    start = LaunchDarklyStartIterationOperator(task_id="start", **iteration, turn_flag_on=True)
+    wait = LaunchDarklyWaitForSignificanceSensor(
+        task_id="wait",
+        **iteration,
+        policy=Policy(
+            alpha=0.05, looks=timedelta(days=1), min_duration=timedelta(days=7), max_duration=timedelta(days=28)
+        ),
+    )
+    stop = LaunchDarklyStopIterationOperator(task_id="stop", **iteration, winner=wait.output)
+
+    create >> start >> wait >> stop

@@ -1,0 +1,3 @@
+"""LaunchDarkly experiments, run by Apache Airflow."""
+
+__version__ = "0.1.0"

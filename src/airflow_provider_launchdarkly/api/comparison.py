@@ -1,0 +1,172 @@
+"""What was asked for against what LaunchDarkly shows: the differences, field by field. Pure.
+
+Only what was asked for is compared; what the caller left to LaunchDarkly's default may be anything.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.api.errors import Difference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from airflow_provider_launchdarkly.api.models import (
+        Experiment,
+        ExperimentPost,
+        Iteration,
+        IterationInput,
+        Treatment,
+        TreatmentInput,
+    )
+
+
+def experiment_differences(asked: ExperimentPost, found: Experiment) -> tuple[Difference, ...]:
+    """Compare an experiment's own fields, without its iterations.
+
+    Args:
+        asked: What was asked for.
+        found: The experiment, read with ``expand=analysisConfig`` if that was asked for.
+
+    Returns:
+        The differences. A field that was asked for and is not shown counts: LaunchDarkly ignores what it does not know.
+    """
+    pairs: list[tuple[str, object, object]] = [
+        ("name", asked.name, found.name),
+        ("description", asked.description, found.description),
+        ("maintainerId", asked.maintainer_id, found.maintainer_id),
+        ("holdoutId", asked.holdout_id, found.holdout_id),
+        ("methodology", asked.methodology, found.methodology),
+        # What LaunchDarkly takes when nothing is said, so it need not show it either.
+        ("dataSource", asked.data_source, found.data_source or "launchdarkly"),
+        ("type", asked.type, found.type or "experiment"),
+        ("tags", _as_set(asked.tags), _as_set(found.tags)),
+    ]
+    if asked.analysis_config:
+        shown = found.analysis_config
+        for field, wire_name in (
+            ("bayesian_threshold", "bayesianThreshold"),
+            ("significance_threshold", "significanceThreshold"),
+            ("test_direction", "testDirection"),
+            ("multiple_comparison_correction_method", "multipleComparisonCorrectionMethod"),
+            ("multiple_comparison_correction_scope", "multipleComparisonCorrectionScope"),
+            ("sequential_testing_enabled", "sequentialTestingEnabled"),
+        ):
+            wanted = getattr(asked.analysis_config, field)
+            pairs.append((f"analysisConfig.{wire_name}", wanted, getattr(shown, field, None)))
+    return tuple(_differing(pairs))
+
+
+def iteration_differences(
+    asked: IterationInput, found: Iteration, *, moving_allocations: bool = False
+) -> tuple[Difference, ...]:
+    """Compare an iteration's design.
+
+    Args:
+        asked: What was asked for.
+        found: The iteration, read with ``expand=treatments``.
+        moving_allocations: Whether LaunchDarkly changes allocations by itself, as it does for a running bandit.
+
+    Returns:
+        The differences.
+    """
+    return (
+        *_differing(_iteration_fields(asked, found)),
+        *_flag_differences(asked, found),
+        *_treatment_differences(asked, found, moving_allocations),
+    )
+
+
+def _iteration_fields(asked: IterationInput, found: Iteration) -> Iterator[tuple[str, object, object]]:
+    yield "hypothesis", asked.hypothesis, found.hypothesis
+    yield "randomizationUnit", asked.randomization_unit, found.randomization_unit
+    # True is what LaunchDarkly takes when nothing is said.
+    yield "canReshuffleTraffic", asked.can_reshuffle_traffic, found.can_reshuffle_traffic is not False
+    yield "reallocationFrequencyMillis", asked.reallocation_frequency_millis, found.reallocation_frequency_millis
+    yield "attributes", _as_set(asked.attributes), _as_set(found.attributes)
+    yield "covariateId", asked.covariate_id, found.covariate_info.id if found.covariate_info else None
+    # An iteration always has metrics: when none is shown, LaunchDarkly left them out of this answer.
+    if found.measured:
+        wanted = {asked.primary_key, *(metric.key for metric in asked.metrics)}
+        yield "metrics", sorted(wanted), sorted(metric.key for metric in found.measured)
+    if found.primary:
+        field = "primarySingleMetricKey" if asked.primary_single_metric_key else "primaryFunnelKey"
+        yield field, asked.primary_key, found.primary.key
+
+
+def _flag_differences(asked: IterationInput, found: Iteration) -> Iterator[Difference]:
+    for key, wanted in asked.flags.items():
+        shown = found.flags.get(key)
+        if shown is None:
+            yield Difference("flags", sorted(asked.flags), sorted(found.flags))
+            return
+        fields = [("notInExperimentVariationId", wanted.not_in_experiment_variation_id)]
+        yield from _differing(
+            (f"flags[{key}].{name}", value, shown.not_in_experiment_variation_id) for name, value in fields
+        )
+        if shown.targeting_rule:
+            yield from _differing([(f"flags[{key}].ruleId", wanted.rule_id, shown.targeting_rule)])
+
+
+def _treatment_differences(asked: IterationInput, found: Iteration, moving: bool) -> Iterator[Difference]:
+    left = list(found.treatments)
+    for wanted in asked.treatments:
+        shown = _counterpart(wanted, left)
+        where = f"treatments[{wanted.name}]"
+        if shown is None:
+            yield Difference(where, _in_words(wanted), None)
+            continue
+        left.remove(shown)
+        served = {parameter.variation_id for parameter in shown.parameters}
+        # LaunchDarkly documents that a treatment's id and name are the variation's own; its service takes names of
+        # one's own as well. Where the id is the variation's, so is the name, and it was not ours to choose.
+        if shown.id not in served:
+            yield from _differing([(f"{where}.name", wanted.name, shown.name)])
+        yield from _differing([(f"{where}.baseline", wanted.baseline, shown.baseline)])
+        yield from _differing([(f"{where}.parameters", _serves(wanted), _serves(shown))])
+        if not moving:
+            share = None if shown.allocation_percent is None else str(shown.allocation_percent)
+            yield from _differing([(f"{where}.allocationPercent", wanted.allocation_percent, share)])
+    for shown in left:
+        yield Difference(f"treatments[{shown.name}]", None, _in_words(shown))
+
+
+def _counterpart(wanted: TreatmentInput, candidates: list[Treatment]) -> Treatment | None:
+    """The treatment that serves the same variations, by preference the one of the same name; else that of the name."""
+    serving = [treatment for treatment in candidates if _serves(treatment) == _serves(wanted)]
+    named = [treatment for treatment in candidates if treatment.name == wanted.name]
+    both = [treatment for treatment in serving if treatment in named]
+    return next(iter((*both, *serving, *named)), None)
+
+
+def _serves(treatment: Treatment | TreatmentInput) -> dict[str, str]:
+    return {parameter.flag_key: parameter.variation_id for parameter in treatment.parameters}
+
+
+def _in_words(treatment: Treatment | TreatmentInput) -> str:
+    baseline = ", baseline" if treatment.baseline else ""
+    return f"{treatment.name} ({treatment.allocation_percent} %{baseline}, serves {_serves(treatment)})"
+
+
+def _differing(pairs: Iterable[tuple[str, object, object]]) -> Iterator[Difference]:
+    for field, wanted, shown in pairs:
+        if wanted is not None and not _same(wanted, shown):
+            yield Difference(field, wanted, shown)
+
+
+def _same(wanted: object, shown: object) -> bool:
+    """Equality, but numbers in strings by value: LaunchDarkly may answer 50 or 50.0 to "50"."""
+    if wanted == shown:
+        return True
+    if not (isinstance(wanted, str) and isinstance(shown, str)):
+        return False
+    try:
+        return Decimal(wanted) == Decimal(shown)
+    except InvalidOperation:
+        return False
+
+
+def _as_set(values: Iterable[str] | None) -> list[str] | None:
+    return None if values is None else sorted(set(values))

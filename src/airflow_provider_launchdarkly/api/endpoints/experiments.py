@@ -1,0 +1,275 @@
+"""Experiments, iterations and experimentation settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.models import (
+    Experiment,
+    ExperimentationSettings,
+    ExperimentationSettingsPut,
+    ExperimentInstruction,
+    ExperimentPage,
+    ExperimentPost,
+    Iteration,
+    IterationInput,
+)
+from airflow_provider_launchdarkly.api.request import (
+    BETA,
+    SEMANTIC_PATCH,
+    EnvironmentRef,
+    Request,
+    in_environment,
+    path_of,
+    query_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pydantic import JsonValue
+
+EVERYTHING = ("previousIterations", "draftIteration", "secondaryMetrics", "treatments", "analysisConfig")
+"""Every ``expand`` field of an experiment. LaunchDarkly leaves out what is empty even when it is asked for."""
+
+
+def create_experiment(env: EnvironmentRef, post: ExperimentPost) -> Request[Experiment]:
+    """Create an experiment with its first iteration, not started.
+
+    Args:
+        env: Where to create it.
+        post: The experiment; every flag in it needs a ``flag_config_version`` here.
+
+    Raises:
+        ConfigurationError: A flag's version is missing.
+    """
+    _need_flag_versions(post.iteration)
+    return Request(
+        operation="create_experiment",
+        method="POST",
+        path=in_environment(env, "experiments"),
+        answer=Experiment,
+        body=post.to_wire(),
+        api_version=BETA,
+        version_is_configurable=True,
+    )
+
+
+def get_experiment(env: EnvironmentRef, experiment_key: str, *, expand: Iterable[str] = ()) -> Request[Experiment]:
+    """Read one experiment.
+
+    Args:
+        env: Where it lives.
+        experiment_key: Its key.
+        expand: Parts to include, of `EVERYTHING` and ``mutableFieldsByStatus``. Without ``treatments`` no iteration
+            shows its arms.
+    """
+    return Request(
+        operation="get_experiment",
+        method="GET",
+        path=_experiment(env, experiment_key),
+        answer=Experiment,
+        query=query_of(expand=expand),
+        api_version=BETA,
+        version_is_configurable=True,
+    )
+
+
+def list_experiments(
+    env: EnvironmentRef,
+    *,
+    flag_key: str | None = None,
+    metric_key: str | None = None,
+    status: str | None = None,
+    lifecycle_state: Iterable[str] = (),
+    expand: Iterable[str] = (),
+    limit: int | None = None,
+    offset: int | None = None,
+) -> Request[ExperimentPage]:
+    """Read one page of an environment's experiments.
+
+    Args:
+        env: Where they live.
+        flag_key: Only experiments on this flag.
+        metric_key: Only experiments that measure this metric.
+        status: Only experiments that have an iteration in this status, which may be a past one: check again.
+        lifecycle_state: ``active`` and/or ``archived``; LaunchDarkly's default is ``active``.
+        expand: As in `get_experiment`.
+        limit: Items a page; LaunchDarkly's default is 20.
+        offset: Items to skip.
+    """
+    return Request(
+        operation="list_experiments",
+        method="GET",
+        path=in_environment(env, "experiments"),
+        answer=ExperimentPage,
+        query=_listing(
+            flag_key=flag_key,
+            metric_key=metric_key,
+            status=status,
+            lifecycle_state=lifecycle_state,
+            expand=expand,
+            limit=limit,
+            offset=offset,
+        ),
+        api_version=BETA,
+        version_is_configurable=True,
+    )
+
+
+def list_experiments_in_any_environment(
+    project_key: str,
+    *,
+    flag_key: str | None = None,
+    metric_key: str | None = None,
+    status: str | None = None,
+    lifecycle_state: Iterable[str] = (),
+    expand: Iterable[str] = (),
+    limit: int | None = None,
+    offset: int | None = None,
+) -> Request[ExperimentPage]:
+    """Read one page of a project's experiments over all environments; parameters as in `list_experiments`.
+
+    New in LaunchDarkly's client 23.0.0.
+    """
+    return Request(
+        operation="list_experiments_in_any_environment",
+        method="GET",
+        path=path_of("projects", "{project_key}", "experiments", project_key=project_key),
+        answer=ExperimentPage,
+        query=_listing(
+            flag_key=flag_key,
+            metric_key=metric_key,
+            status=status,
+            lifecycle_state=lifecycle_state,
+            expand=expand,
+            limit=limit,
+            offset=offset,
+        ),
+        api_version=BETA,
+        version_is_configurable=True,
+    )
+
+
+def create_iteration(env: EnvironmentRef, experiment_key: str, iteration: IterationInput) -> Request[Iteration]:
+    """Create an iteration, not started. Not safe to repeat blindly: a repeat may make a second one.
+
+    Deprecated by LaunchDarkly since client 23.0.0.
+
+    Args:
+        env: Where the experiment lives.
+        experiment_key: Its key.
+        iteration: The design; every flag in it needs a ``flag_config_version`` here.
+
+    Raises:
+        ConfigurationError: A flag's version is missing.
+    """
+    _need_flag_versions(iteration)
+    return Request(
+        operation="create_iteration",
+        method="POST",
+        path=_experiment(env, experiment_key, "iterations"),
+        answer=Iteration,
+        body=iteration.to_wire(),
+        api_version=BETA,
+        version_is_configurable=True,
+    )
+
+
+def patch_experiment(
+    env: EnvironmentRef,
+    experiment_key: str,
+    instructions: Sequence[ExperimentInstruction],
+    *,
+    comment: str | None = None,
+) -> Request[Experiment]:
+    """Change an experiment by instructions: all of them take effect, or none.
+
+    Args:
+        env: Where the experiment lives.
+        experiment_key: Its key.
+        instructions: What to do, in order.
+        comment: What LaunchDarkly's audit log is to say.
+
+    Raises:
+        ConfigurationError: There is no instruction.
+    """
+    if not instructions:
+        raise ConfigurationError("instructions is empty: a patch needs at least one")
+    body: dict[str, JsonValue] = {"instructions": [instruction.to_wire() for instruction in instructions]}
+    if comment:
+        body["comment"] = comment
+    return Request(
+        operation="patch_experiment",
+        method="PATCH",
+        path=_experiment(env, experiment_key),
+        answer=Experiment,
+        body=body,
+        api_version=BETA,
+        version_is_configurable=True,
+        content_type=SEMANTIC_PATCH,
+    )
+
+
+def get_experimentation_settings(project_key: str) -> Request[ExperimentationSettings]:
+    """Read a project's randomization units."""
+    return Request(
+        operation="get_experimentation_settings",
+        method="GET",
+        path=_settings(project_key),
+        answer=ExperimentationSettings,
+        api_version=BETA,
+        version_is_configurable=True,
+    )
+
+
+def put_experimentation_settings(
+    project_key: str, settings: ExperimentationSettingsPut
+) -> Request[ExperimentationSettings]:
+    """Replace all of a project's randomization units: what is left out is removed."""
+    return Request(
+        operation="put_experimentation_settings",
+        method="PUT",
+        path=_settings(project_key),
+        answer=ExperimentationSettings,
+        body=settings.to_wire(),
+        api_version=BETA,
+        version_is_configurable=True,
+    )
+
+
+def _experiment(env: EnvironmentRef, experiment_key: str, *segments: str) -> str:
+    return in_environment(env, "experiments", "{experiment_key}", *segments, experiment_key=experiment_key)
+
+
+def _settings(project_key: str) -> str:
+    return path_of("projects", "{project_key}", "experimentation-settings", project_key=project_key)
+
+
+def _listing(
+    *,
+    flag_key: str | None,
+    metric_key: str | None,
+    status: str | None,
+    lifecycle_state: Iterable[str],
+    expand: Iterable[str],
+    limit: int | None,
+    offset: int | None,
+) -> tuple[tuple[str, str], ...]:
+    wanted = {"flagKey": flag_key, "metricKey": metric_key, "status": status}
+    for field, value in wanted.items():
+        # The filter grammar is field:value joined by commas, without a way to quote either sign.
+        if value is not None and ("," in value or ":" in value):
+            raise ConfigurationError(f"{field} is {value!r}: a filter value may hold neither a comma nor a colon")
+    filters = [f"{field}:{value}" for field, value in wanted.items() if value]
+    return query_of(limit=limit, offset=offset, filter=filters, expand=expand, lifecycleState=lifecycle_state)
+
+
+def _need_flag_versions(iteration: IterationInput) -> None:
+    for key, flag in iteration.flags.items():
+        if flag.flag_config_version is None:
+            raise ConfigurationError(
+                f"flags[{key}].flagConfigVersion is missing: read the flag and give its version in the environment, "
+                "or create through a lifecycle procedure, which does so"
+            )

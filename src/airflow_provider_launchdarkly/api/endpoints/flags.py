@@ -1,0 +1,146 @@
+"""Feature flags: read, create and change by semantic patch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.models import FeatureFlag, FlagInstruction, FlagPage, FlagPost
+from airflow_provider_launchdarkly.api.request import SEMANTIC_PATCH, EnvironmentRef, Request, path_of, query_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pydantic import JsonValue
+
+
+def get_flag(
+    project_key: str, flag_key: str, *, environments: Iterable[str] = (), expand: Iterable[str] = ()
+) -> Request[FeatureFlag]:
+    """Read a flag.
+
+    Args:
+        project_key: The project.
+        flag_key: The flag.
+        environments: Environments to include; all of them when empty, which LaunchDarkly advises against.
+        expand: ``evaluation`` and/or ``migrationSettings``.
+    """
+    return Request(
+        operation="get_flag",
+        method="GET",
+        path=_flag(project_key, flag_key),
+        answer=FeatureFlag,
+        query=(*(("env", key) for key in environments), *query_of(expand=expand)),
+    )
+
+
+def list_flags(
+    project_key: str,
+    *,
+    environments: Iterable[str] = (),
+    filters: str | None = None,
+    tag: str | None = None,
+    sort: str | None = None,
+    archived: bool | None = None,
+    with_rules: bool = False,
+    expand: Iterable[str] = (),
+    limit: int | None = None,
+    offset: int | None = None,
+) -> Request[FlagPage]:
+    """Read one page of flags.
+
+    Args:
+        project_key: The project.
+        environments: Environments to include; none are shown without.
+        filters: LaunchDarkly's filter, such as ``hasExperiment:true``.
+        tag: Only flags with this tag.
+        sort: ``creationDate``, ``key``, ``name``, each with ``-`` for the other way.
+        archived: Only archived flags, or only others.
+        with_rules: Include rules and fallthrough, which LaunchDarkly leaves out unless asked with ``summary=0``.
+        expand: As in `get_flag`.
+        limit: Items a page.
+        offset: Items to skip.
+
+    Raises:
+        ConfigurationError: Rules are asked for without an environment.
+    """
+    named = tuple(environments)
+    if with_rules and not named:
+        raise ConfigurationError("environments is empty: LaunchDarkly shows rules only for environments named")
+    return Request(
+        operation="list_flags",
+        method="GET",
+        path=path_of("flags", "{project_key}", project_key=project_key),
+        answer=FlagPage,
+        query=(
+            *(("env", key) for key in named),
+            *query_of(
+                tag=tag,
+                limit=limit,
+                offset=offset,
+                archived=archived,
+                summary="0" if with_rules else None,
+                filter=filters,
+                sort=sort,
+                expand=expand,
+            ),
+        ),
+    )
+
+
+def create_flag(project_key: str, post: FlagPost) -> Request[FeatureFlag]:
+    """Create a flag. Its key makes a repeat safe: LaunchDarkly answers 409 to a second one."""
+    return Request(
+        operation="create_flag",
+        method="POST",
+        path=path_of("flags", "{project_key}", project_key=project_key),
+        answer=FeatureFlag,
+        body=post.to_wire(),
+    )
+
+
+def patch_flag(
+    env: EnvironmentRef,
+    flag_key: str,
+    instructions: Sequence[FlagInstruction],
+    *,
+    comment: str | None = None,
+    dry_run: bool = False,
+    ignore_conflicts: bool = False,
+) -> Request[FeatureFlag]:
+    """Change a flag in one environment by instructions: all of them take effect, or none.
+
+    Instructions name a target state, and LaunchDarkly leaves alone what is in it already, so a repeat is safe.
+
+    Args:
+        env: Project and environment.
+        flag_key: The flag.
+        instructions: What to do, in order.
+        comment: What LaunchDarkly's audit log is to say.
+        dry_run: Only validate and show the outcome (LaunchDarkly's clients since 22.0.0).
+        ignore_conflicts: Change it even if a pending scheduled change or approval would break.
+
+    Raises:
+        ConfigurationError: There is no instruction.
+    """
+    if not instructions:
+        raise ConfigurationError("instructions is empty: a patch needs at least one")
+    body: dict[str, JsonValue] = {
+        "environmentKey": env.environment_key,
+        "instructions": [instruction.to_wire() for instruction in instructions],
+    }
+    if comment:
+        body["comment"] = comment
+    return Request(
+        operation="patch_flag",
+        method="PATCH",
+        path=_flag(env.project_key, flag_key),
+        answer=FeatureFlag,
+        query=query_of(ignoreConflicts=ignore_conflicts or None, dryRun=dry_run or None),
+        body=body,
+        content_type=SEMANTIC_PATCH,
+    )
+
+
+def _flag(project_key: str, flag_key: str) -> str:
+    return path_of("flags", "{project_key}", "{flag_key}", project_key=project_key, flag_key=flag_key)

@@ -1,0 +1,90 @@
+"""Projects, environments, and who is calling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.api.models import (
+    CallerIdentity,
+    Environment,
+    EnvironmentPage,
+    Project,
+    ProjectPage,
+    Versions,
+)
+from airflow_provider_launchdarkly.api.request import EnvironmentRef, Request, in_environment, path_of, query_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def get_caller_identity() -> Request[CallerIdentity]:
+    """Read whose credential this is. It answers for any credential: read a project too before trusting it."""
+    return Request(
+        operation="get_caller_identity", method="GET", path=path_of("caller-identity"), answer=CallerIdentity
+    )
+
+
+def get_versions() -> Request[Versions]:
+    """Read which API versions LaunchDarkly serves."""
+    return Request(operation="get_versions", method="GET", path=path_of("versions"), answer=Versions)
+
+
+def get_project(project_key: str, *, expand: Iterable[str] = ()) -> Request[Project]:
+    """Read a project; ``expand=("environments",)`` includes its environments, without their keys."""
+    return Request(
+        operation="get_project",
+        method="GET",
+        path=path_of("projects", "{project_key}", project_key=project_key),
+        answer=Project,
+        query=query_of(expand=expand),
+    )
+
+
+def list_projects(
+    *,
+    filters: str | None = None,
+    sort: str | None = None,
+    expand: Iterable[str] = (),
+    limit: int | None = None,
+    offset: int | None = None,
+) -> Request[ProjectPage]:
+    """Read one page of projects.
+
+    Args:
+        filters: LaunchDarkly's filter, such as ``query:shop,tags:a+b``.
+        sort: ``name`` or ``createdOn``, each with ``-`` for the other way.
+        expand: ``environments``.
+        limit: Items a page; LaunchDarkly's default is 20.
+        offset: Items to skip.
+    """
+    return Request(
+        operation="list_projects",
+        method="GET",
+        path=path_of("projects"),
+        answer=ProjectPage,
+        query=query_of(limit=limit, offset=offset, filter=filters, sort=sort, expand=expand),
+    )
+
+
+def get_environment(env: EnvironmentRef) -> Request[Environment]:
+    """Read an environment, without its keys."""
+    return Request(operation="get_environment", method="GET", path=in_environment(env), answer=Environment)
+
+
+def list_environments(
+    project_key: str,
+    *,
+    filters: str | None = None,
+    sort: str | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+) -> Request[EnvironmentPage]:
+    """Read one page of a project's environments, without their keys; parameters as in `list_projects`."""
+    return Request(
+        operation="list_environments",
+        method="GET",
+        path=path_of("projects", "{project_key}", "environments", project_key=project_key),
+        answer=EnvironmentPage,
+        query=query_of(limit=limit, offset=offset, filter=filters, sort=sort),
+    )

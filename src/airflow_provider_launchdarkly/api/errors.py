@@ -1,0 +1,345 @@
+"""One exception per thing that a caller of LaunchDarkly's API can do something about.
+
+Pure: nothing here imports httpx, pydantic or Airflow. No message, attribute or repr ever holds a token::
+
+    LaunchDarklyError
+    ├── ConfigurationError            a setting or an argument is wrong; nothing was sent
+    ├── TransportError                no answer, and nothing can have happened
+    ├── UnexpectedAnswerError         an answer that is not LaunchDarkly's: a redirect, HTML, another shape
+    ├── UnclearOutcomeError           a write that may or may not have happened; read before writing again
+    ├── ApiError                      LaunchDarkly answered with an error
+    │   ├── InvalidRequestError         400, 422
+    │   ├── AuthenticationError         401: bad token, or no permission for the call
+    │   ├── PermissionDeniedError       403
+    │   ├── ApprovalRequiredError       403 or 405 that speaks of an approval
+    │   ├── NotFoundError               404
+    │   ├── ResultsUnavailableError     the results route is gone; this is not "no data yet"
+    │   ├── ConflictError               409 that may pass
+    │   │   └── RuleOwnedError            409 that will not: another experiment runs on the rule
+    │   ├── RateLimitedError            429 beyond the time budget
+    │   └── ServerError                 5xx to a read, beyond the time budget
+    └── StateError                    LaunchDarkly answered well, but the world is not as asked
+        ├── ExperimentDiffersError      it exists, with other content
+        ├── FieldsNotAppliedError       the write was accepted, and some of it was ignored
+        ├── ExperimentArchivedError
+        ├── IterationNotFoundError
+        ├── IterationReplacedError      another iteration is under way than the pinned one
+        ├── IterationStoppedError       the pinned iteration is stopped, and not as wanted
+        ├── IterationNotStartedError
+        ├── FlagOffError
+        └── MetricNotMeasuredError      the experiment does not measure the metric
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from typing_extensions import override
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Which call an error belongs to.
+
+    Attributes:
+        operation: Name of the call, such as ``get_experiment``.
+        method: HTTP verb.
+        path: Path relative to the host, without its query.
+    """
+
+    operation: str
+    method: str
+    path: str
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.operation} ({self.method} {self.path})"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What LaunchDarkly said when it answered with an error.
+
+    Attributes:
+        status: HTTP status.
+        code: LaunchDarkly's error code, such as ``not_found``; empty when the body had none.
+        message: LaunchDarkly's own words; empty when the body had none.
+        request_id: What LaunchDarkly's support asks for; None when the answer had none.
+    """
+
+    status: int
+    code: str = ""
+    message: str = ""
+    request_id: str | None = None
+
+
+class LaunchDarklyError(Exception):
+    """Any failure of a call to LaunchDarkly.
+
+    Attributes:
+        retryable: Whether running the whole task again later may cure it.
+        call: The call that failed; None when the failure is not one call's.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    # Keyword arguments have defaults here and below, so that pickle, which calls the class with `args`, can rebuild it.
+    def __init__(self, message: str = "", *, call: Call | None = None) -> None:
+        super().__init__(message)
+        self.call = call
+
+    @property
+    def operation(self) -> str | None:
+        """Name of the call that failed."""
+        return self.call.operation if self.call else None
+
+    @property
+    def method(self) -> str | None:
+        """HTTP verb of the call that failed."""
+        return self.call.method if self.call else None
+
+    @property
+    def path(self) -> str | None:
+        """Path of the call that failed, without its query."""
+        return self.call.path if self.call else None
+
+
+class ConfigurationError(LaunchDarklyError):
+    """A setting or an argument is wrong. Nothing was sent; the message names field, value and cure."""
+
+
+class TransportError(LaunchDarklyError):
+    """No answer within the time budget, and nothing can have happened: a read, or a write that was never sent."""
+
+    retryable = True
+
+
+class UnexpectedAnswerError(LaunchDarklyError):
+    """The answer is not LaunchDarkly's: a redirect, a web page, JSON of another shape.
+
+    Attributes:
+        status: HTTP status of the answer.
+    """
+
+    def __init__(self, message: str = "", *, call: Call | None = None, status: int | None = None) -> None:
+        super().__init__(message, call=call)
+        self.status = status
+
+
+class UnclearOutcomeError(LaunchDarklyError):
+    """A write was sent and its outcome is unknown: timeout, closed connection, 5xx or an unreadable answer.
+
+    Never send the write again before a read has shown that it did not happen.
+
+    Attributes:
+        status: HTTP status if there was an answer, else None.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str = "", *, call: Call | None = None, status: int | None = None) -> None:
+        super().__init__(message, call=call)
+        self.status = status
+
+
+class ApiError(LaunchDarklyError):
+    """LaunchDarkly answered with an error status.
+
+    Attributes:
+        refusal: What LaunchDarkly said.
+    """
+
+    def __init__(self, message: str = "", *, call: Call | None = None, refusal: Refusal | None = None) -> None:
+        super().__init__(message, call=call)
+        self.refusal = refusal or Refusal(status=0)
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        return self.refusal.status
+
+    @property
+    def code(self) -> str:
+        """LaunchDarkly's error code, such as ``not_found``; empty when the body had none."""
+        return self.refusal.code
+
+    @property
+    def message(self) -> str:
+        """LaunchDarkly's own words; empty when the body had none."""
+        return self.refusal.message
+
+    @property
+    def request_id(self) -> str | None:
+        """What LaunchDarkly's support asks for."""
+        return self.refusal.request_id
+
+
+class InvalidRequestError(ApiError):
+    """400 or 422: LaunchDarkly does not accept what was sent. Sending it again does not help."""
+
+
+class AuthenticationError(ApiError):
+    """401: the token is wrong or expired, or it has no permission for this call (LaunchDarkly uses 401 for both)."""
+
+
+class PermissionDeniedError(ApiError):
+    """403: the token may not do this, or a beta resource was called without ``LD-API-Version: beta``."""
+
+
+class ApprovalRequiredError(ApiError):
+    """403 or 405 because the change needs an approval. A person has to request and apply it in LaunchDarkly."""
+
+
+class NotFoundError(ApiError):
+    """404: no such thing, or not yet visible in the seconds after it was created."""
+
+
+class ResultsUnavailableError(ApiError):
+    """The results route does not answer any more. Waiting does not help: choose another source of results."""
+
+
+class ConflictError(ApiError):
+    """409: somebody else is changing the same thing, or holds it. May pass."""
+
+    retryable = True
+
+
+class RuleOwnedError(ConflictError):
+    """409: the flag's rule already has a running experiment. Does not pass until that experiment is stopped.
+
+    Attributes:
+        owner: Key of the experiment that runs on the rule.
+        flag_key: The flag.
+        rule_id: The rule, ``fallthrough`` for the default rule.
+    """
+
+    retryable = False
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        call: Call | None = None,
+        refusal: Refusal | None = None,
+        owner: str = "",
+        flag_key: str = "",
+        rule_id: str = "",
+    ) -> None:
+        super().__init__(message, call=call, refusal=refusal)
+        self.owner = owner
+        self.flag_key = flag_key
+        self.rule_id = rule_id
+
+
+class RateLimitedError(ApiError):
+    """429 that lasts longer than the time budget of one call."""
+
+    retryable = True
+
+
+class ServerError(ApiError):
+    """5xx to a read, beyond the time budget."""
+
+    retryable = True
+
+
+class StateError(LaunchDarklyError):
+    """LaunchDarkly answered well, but the world is not as asked. Running the task again finds the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that is not as asked.
+
+    Attributes:
+        field: The field in LaunchDarkly's spelling, with its place: ``treatments[control].allocationPercent``.
+        asked: What was asked for.
+        found: What LaunchDarkly has; None when it shows nothing.
+    """
+
+    field: str
+    asked: object
+    found: object
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.field}: asked {self.asked!r}, found {self.found!r}"
+
+
+class ExperimentDiffersError(StateError):
+    """An experiment or a draft iteration is already there, with other content.
+
+    Attributes:
+        differences: What differs, field by field.
+    """
+
+    def __init__(
+        self, message: str = "", *, call: Call | None = None, differences: tuple[Difference, ...] = ()
+    ) -> None:
+        super().__init__(message, call=call)
+        self.differences = differences
+
+
+class FieldsNotAppliedError(StateError):
+    """LaunchDarkly accepted a write and ignored a part of it.
+
+    LaunchDarkly ignores fields that an endpoint does not know, without an error (LaunchDarkly REST docs, Overview).
+
+    Attributes:
+        differences: What did not take effect, field by field.
+    """
+
+    def __init__(
+        self, message: str = "", *, call: Call | None = None, differences: tuple[Difference, ...] = ()
+    ) -> None:
+        super().__init__(message, call=call)
+        self.differences = differences
+
+
+class ExperimentArchivedError(StateError):
+    """The experiment is archived. Restore it first: an archived experiment cannot start iterations."""
+
+
+class IterationNotFoundError(StateError):
+    """The experiment has no iteration with this id."""
+
+
+class IterationReplacedError(StateError):
+    """Another iteration than the pinned one is under way, or would be.
+
+    Attributes:
+        pinned: Id of the iteration that was asked for.
+        found: Id of the other one; None when there is none.
+    """
+
+    def __init__(
+        self, message: str = "", *, call: Call | None = None, pinned: str = "", found: str | None = None
+    ) -> None:
+        super().__init__(message, call=call)
+        self.pinned = pinned
+        self.found = found
+
+
+class IterationStoppedError(StateError):
+    """The pinned iteration is stopped: it cannot be started again, or it was stopped with another winner.
+
+    Attributes:
+        winner: Id of the treatment it was stopped with; None when LaunchDarkly shows none.
+    """
+
+    def __init__(self, message: str = "", *, call: Call | None = None, winner: str | None = None) -> None:
+        super().__init__(message, call=call)
+        self.winner = winner
+
+
+class IterationNotStartedError(StateError):
+    """The pinned iteration has not been started, so it cannot be stopped and has no results."""
+
+
+class FlagOffError(StateError):
+    """The flag is off or archived in this environment. An iteration starts only on a flag that is on."""
+
+
+class MetricNotMeasuredError(StateError):
+    """The metric exists, but the iteration does not measure it."""

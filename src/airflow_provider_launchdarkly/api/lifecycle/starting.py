@@ -1,0 +1,225 @@
+"""Starting the pinned iteration, so that a repeat never starts another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.api.endpoints.experiments import list_experiments, patch_experiment
+from airflow_provider_launchdarkly.api.endpoints.flags import patch_flag
+from airflow_provider_launchdarkly.api.errors import (
+    ConflictError,
+    ExperimentArchivedError,
+    FlagOffError,
+    IterationReplacedError,
+    IterationStoppedError,
+    LaunchDarklyError,
+    RuleOwnedError,
+    StateError,
+    UnclearOutcomeError,
+)
+from airflow_provider_launchdarkly.api.lifecycle.reading import (
+    SETTLING,
+    TRIES,
+    between_tries,
+    pinned,
+    read_experiment,
+    read_flag,
+)
+from airflow_provider_launchdarkly.api.models import StartIteration, TurnFlagOn
+from airflow_provider_launchdarkly.api.paging import collect
+from airflow_provider_launchdarkly.api.procedure import Pause, Procedure
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.models import Experiment, Iteration
+    from airflow_provider_launchdarkly.api.request import EnvironmentRef
+
+
+@dataclass(frozen=True, slots=True)
+class StartedIteration:
+    """The pinned iteration is running.
+
+    Attributes:
+        experiment: The experiment, with its iterations.
+        iteration: The iteration, with its treatments.
+        already_running: Whether it was running before, so that nothing was written.
+        flag_turned_on: Whether this call turned the flag on.
+    """
+
+    experiment: Experiment
+    iteration: Iteration
+    already_running: bool
+    flag_turned_on: bool
+
+
+def start_iteration(
+    env: EnvironmentRef,
+    experiment_key: str,
+    iteration_id: str,
+    *,
+    turn_flag_on: bool = False,
+    justification: str | None = None,
+    comment: str | None = None,
+) -> Procedure[StartedIteration]:
+    """Start an iteration. LaunchDarkly tells the experiment's maintainer and followers.
+
+    Safe to repeat: the iteration is pinned by its id and read before each write and after an answer that leaves the
+    outcome open. Running already is success without a write.
+
+    Args:
+        env: Where the experiment lives.
+        experiment_key: Its key.
+        iteration_id: The iteration to start.
+        turn_flag_on: Turn the flag on in this environment first if it is off; LaunchDarkly starts nothing on a flag
+            that is off.
+        justification: Why a running iteration of this experiment may end by this start. Without it, a running one is
+            an error.
+        comment: What LaunchDarkly's audit log is to say.
+
+    Raises:
+        IterationNotFoundError: The experiment has no such iteration.
+        IterationStoppedError: It is over; a stopped iteration never starts again.
+        IterationReplacedError: Another iteration is running, or would be started in its place.
+        ExperimentArchivedError: The experiment is archived.
+        FlagOffError: The flag is off, and it was not asked to turn it on; or it is archived.
+        RuleOwnedError: Another experiment runs on the flag's rule.
+        LaunchDarklyError: As the calls raise.
+    """
+    turned_on = False
+    wrote = False
+    for number in range(TRIES):
+        experiment = yield from read_experiment(env, experiment_key)
+        iteration = pinned(experiment, iteration_id)
+        if iteration.running:
+            return StartedIteration(experiment, iteration, not wrote, turned_on)
+        _check_startable(experiment, iteration, justification)
+        for flag_key in iteration.flags:
+            turned_on |= yield from _flag_on(env, flag_key, turn_on=turn_flag_on, comment=comment)
+        try:
+            wrote = True
+            answer = yield patch_experiment(
+                env, experiment_key, [StartIteration(change_justification=justification)], comment=comment
+            )
+        except ConflictError as conflict:
+            yield from _raise_if_owned(env, experiment, iteration, conflict)
+            if number == TRIES - 1:
+                raise
+            yield between_tries(number)
+        except UnclearOutcomeError:
+            if number == TRIES - 1:
+                raise
+            yield Pause(SETTLING[number], f"looking whether iteration {iteration_id} was started")
+        else:
+            return (yield from _seen_running(env, answer.value, iteration, turned_on=turned_on))
+    raise RuntimeError("the last try returns or raises")
+
+
+def _check_startable(experiment: Experiment, iteration: Iteration, justification: str | None) -> None:
+    where = f"iteration {iteration.id!r} of experiment {experiment.key!r}"
+    if iteration.stopped:
+        raise IterationStoppedError(
+            f"{where} is stopped (winner: {iteration.winning_treatment_id}); a stopped iteration never starts again, "
+            "create a new one",
+            winner=iteration.winning_treatment_id,
+        )
+    if not iteration.not_started:
+        raise StateError(f"{where} has status {iteration.status!r}, which this version does not know; nothing was sent")
+    if experiment.archived:
+        raise ExperimentArchivedError(f"experiment {experiment.key!r} is archived: restore it before starting {where}")
+    running = experiment.running
+    if running and not justification:
+        raise IterationReplacedError(
+            f"{where} cannot start: iteration {running.id!r} is running. Stop that one first, or give a justification, "
+            "and starting ends it",
+            pinned=iteration.id,
+            found=running.id,
+        )
+    # startIteration names no iteration: it starts the experiment's draft.
+    draft = experiment.draft_iteration
+    if draft and draft.not_started and draft.id != iteration.id:
+        raise IterationReplacedError(
+            f"{where} is not the one that a start would run: the experiment's draft is iteration {draft.id!r}",
+            pinned=iteration.id,
+            found=draft.id,
+        )
+
+
+def _flag_on(env: EnvironmentRef, flag_key: str, *, turn_on: bool, comment: str | None) -> Procedure[bool]:
+    """Make sure that a flag is on; True if this turned it on. The patch names a target state, so a repeat is safe."""
+    written: UnclearOutcomeError | ConflictError | None = None
+    for number in range(TRIES + 1):
+        flag = yield from read_flag(env, flag_key)
+        config = flag.environments[env.environment_key]
+        if flag.archived or config.archived:
+            raise FlagOffError(f"flag {flag_key!r} is archived: no iteration starts on it")
+        if config.on:
+            return written is not None
+        if not turn_on:
+            raise FlagOffError(
+                f"flag {flag_key!r} is off in environment {env.environment_key!r}, and an iteration starts only on a "
+                "flag that is on: turn it on, or ask for it with turn_flag_on=True"
+            )
+        if number == TRIES:
+            break
+        try:
+            yield patch_flag(env, flag_key, [TurnFlagOn()], comment=comment)
+        except (UnclearOutcomeError, ConflictError) as error:
+            written = error
+            yield between_tries(number)
+        else:
+            return True
+    raise written or FlagOffError(f"flag {flag_key!r} is still off in {env} after it was turned on")
+
+
+def _raise_if_owned(
+    env: EnvironmentRef, experiment: Experiment, iteration: Iteration, conflict: ConflictError
+) -> Procedure[None]:
+    """Raise a named error if another experiment runs on the rule; LaunchDarkly answers the same 409 to a mere race."""
+    for flag_key, flag in iteration.flags.items():
+        try:
+            others = yield from collect(list_experiments(env, flag_key=flag_key, status="running"))
+        except LaunchDarklyError:
+            # Who holds the rule is a courtesy; the conflict is the news.
+            raise conflict from None
+        for other in others:
+            # LaunchDarkly's filter matches any iteration, a past one too: what counts is the one that runs now.
+            running = other.running
+            held = running.flags.get(flag_key) if running else None
+            if other.key != experiment.key and held and held.targeting_rule == flag.targeting_rule:
+                raise RuleOwnedError(
+                    f"iteration {iteration.id!r} of experiment {experiment.key!r} cannot start: rule "
+                    f"{flag.targeting_rule!r} of flag {flag_key!r} belongs to the running experiment {other.key!r}. "
+                    "Stop that one first, or use another rule",
+                    call=conflict.call,
+                    refusal=conflict.refusal,
+                    owner=other.key,
+                    flag_key=flag_key,
+                    rule_id=flag.targeting_rule,
+                ) from conflict
+
+
+def _seen_running(
+    env: EnvironmentRef, answered: Experiment, before: Iteration, *, turned_on: bool
+) -> Procedure[StartedIteration]:
+    """Make sure that it is the pinned iteration that runs now: the instruction could not name it."""
+    experiment = answered
+    for seconds in (*SETTLING, None):
+        iteration = experiment.iteration(before.id)
+        if iteration and iteration.running:
+            if not iteration.treatments:
+                iteration = iteration.model_copy(update={"treatments": before.treatments})
+            return StartedIteration(experiment, iteration, already_running=False, flag_turned_on=turned_on)
+        other = experiment.running
+        if other:
+            raise IterationReplacedError(
+                f"iteration {before.id!r} of experiment {answered.key!r} was to start, and {other.id!r} runs now",
+                pinned=before.id,
+                found=other.id,
+            )
+        if seconds is not None:
+            yield Pause(seconds, f"iteration {before.id} does not show as running yet")
+            experiment = yield from read_experiment(env, answered.key)
+    raise UnclearOutcomeError(
+        f"LaunchDarkly accepted the start of iteration {before.id!r} of experiment {answered.key!r}, and does not show "
+        f"it as running after {sum(SETTLING):.0f} s"
+    )

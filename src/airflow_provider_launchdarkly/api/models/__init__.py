@@ -1,0 +1,182 @@
+"""What LaunchDarkly sends, read tolerantly, and what it takes, written strictly. Plain data: no I/O, no Airflow.
+
+Each name loads the module it lives in when it is first used: building a model costs a third of a millisecond, there are
+a hundred, and a task needs a few.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.models.base import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.models.experiment_inputs import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.models.experiments import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.models.flags import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.models.holdouts import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.models.instructions import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.models.metrics import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.models.projects import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.models.results import *  # noqa: F403
+
+_HOME_OF = {
+    name: home
+    for home, names in {
+        "base": (
+            "Text",
+            "YesNo",
+            "Many",
+            "Table",
+            "Instant",
+            "Number",
+            "Read",
+            "Link",
+            "Page",
+            "Write",
+        ),
+        "experiment_inputs": (
+            "Methodology",
+            "DataSource",
+            "ExperimentType",
+            "Key",
+            "Percent",
+            "MetricInput",
+            "TreatmentParameterInput",
+            "TreatmentInput",
+            "FlagInput",
+            "IterationInput",
+            "AnalysisConfigInput",
+            "ExperimentPost",
+            "RandomizationUnitInput",
+            "ExperimentationSettingsPut",
+        ),
+        "experiments": (
+            "FALLTHROUGH",
+            "IterationStatus",
+            "TreatmentParameter",
+            "Treatment",
+            "IterationFlag",
+            "MeasuredMetric",
+            "LayerSnapshot",
+            "CovariateInfo",
+            "Iteration",
+            "AnalysisConfig",
+            "Experiment",
+            "ExperimentPage",
+            "RandomizationUnit",
+            "ExperimentationSettings",
+        ),
+        "flags": (
+            "Variation",
+            "WeightedVariation",
+            "ExperimentAllocation",
+            "Rollout",
+            "Clause",
+            "Serves",
+            "Rule",
+            "FlagConfig",
+            "FeatureFlag",
+            "FlagPage",
+            "VariationInput",
+            "DefaultsInput",
+            "ClientSideAvailabilityInput",
+            "FlagPost",
+        ),
+        "holdouts": (
+            "RelatedExperiment",
+            "Holdout",
+            "HoldoutPage",
+            "HoldoutPost",
+            "LayerReservation",
+            "LayerConfig",
+            "Layer",
+            "LayerPage",
+            "LayerPost",
+        ),
+        "instructions": (
+            "WHOLE",
+            "Instruction",
+            "FieldChange",
+            "UpdateName",
+            "UpdateDescription",
+            "StartIteration",
+            "StopIterationWithWinner",
+            "ArchiveExperiment",
+            "RestoreExperiment",
+            "UpdateExperimentFields",
+            "SaveAndStartNewIteration",
+            "ExperimentInstruction",
+            "TurnFlagOn",
+            "TurnFlagOff",
+            "UpdateFallthroughVariationOrRollout",
+            "UpdateRuleVariationOrRollout",
+            "UpdateOffVariation",
+            "OtherFlagInstruction",
+            "FlagInstruction",
+            "EndHoldout",
+            "RemoveExperimentFromHoldout",
+            "HoldoutInstruction",
+            "UpdateLayerName",
+            "UpdateLayerDescription",
+            "UpdateExperimentReservation",
+            "RemoveExperimentFromLayer",
+            "LayerInstruction",
+        ),
+        "metrics": (
+            "SuccessCriteria",
+            "EventDefault",
+            "Metric",
+            "MetricPage",
+            "MetricInGroup",
+            "MetricGroup",
+            "MetricGroupPage",
+            "EventDefaultInput",
+            "UrlInput",
+            "MetricPost",
+            "MetricInGroupInput",
+            "MetricGroupPost",
+        ),
+        "projects": (
+            "ApprovalSettings",
+            "Environment",
+            "EnvironmentPage",
+            "Project",
+            "ProjectPage",
+            "CallerIdentity",
+            "Versions",
+        ),
+        "results": (
+            "Interval",
+            "RelativeDifference",
+            "Distribution",
+            "NormalModel",
+            "BetaModel",
+            "TreatmentResult",
+            "MetricSeen",
+            "SlicedResults",
+            "MetricResults",
+            "GroupedMetric",
+            "MetricInGroupResults",
+            "MetricGroupResults",
+            "LegacyTotal",
+            "LegacyVariationData",
+            "LegacySeries",
+            "LegacyStats",
+            "LegacyMetadata",
+            "LegacyResults",
+        ),
+    }.items()
+    for name in names
+}
+
+if not TYPE_CHECKING:
+    __all__ = [*_HOME_OF]  # noqa: PLE0604
+
+    def __getattr__(name):
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+
+    def __dir__():
+        return sorted(_HOME_OF)

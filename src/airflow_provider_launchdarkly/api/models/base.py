@@ -1,0 +1,147 @@
+"""How LaunchDarkly's JSON is read (tolerantly) and written (strictly). Knows no resource.
+
+Reads keep unknown fields and unknown enum values, and take nulls, missing lists and numbers as strings.
+Writes refuse unknown fields, since LaunchDarkly ignores them without an error (LaunchDarkly REST docs, Overview).
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic.alias_generators import to_camel
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+
+T = TypeVar("T")
+
+# `defer_build` leaves the building of validators to the first use: importing the models stays cheap.
+_READ = ConfigDict(
+    alias_generator=to_camel,
+    populate_by_name=True,
+    extra="allow",
+    frozen=True,
+    coerce_numbers_to_str=True,
+    defer_build=True,
+    protected_namespaces=(),
+)
+_WRITE = ConfigDict(
+    alias_generator=to_camel,
+    populate_by_name=True,
+    extra="forbid",
+    frozen=True,
+    coerce_numbers_to_str=True,
+    defer_build=True,
+    protected_namespaces=(),
+)
+
+
+def _empty_if_null(value: Any) -> Any:
+    return () if value is None else value
+
+
+def _no_entries_if_null(value: Any) -> Any:
+    return {} if value is None else value
+
+
+def _blank_if_null(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _no_if_null(value: Any) -> Any:
+    return False if value is None else value
+
+
+def _none_if_zero(value: Any) -> Any:
+    return None if value in (0, "0", "") else value
+
+
+def _none_if_not_finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+Text = Annotated[str, BeforeValidator(_blank_if_null)]
+"""A string that LaunchDarkly may send as null; blank then."""
+
+YesNo = Annotated[bool, BeforeValidator(_no_if_null)]
+"""A truth value that LaunchDarkly may send as null; False then."""
+
+Many = Annotated[tuple[T, ...], BeforeValidator(_empty_if_null)]
+"""A list that LaunchDarkly may send as null or leave out."""
+
+Table = Annotated[dict[str, T], BeforeValidator(_no_entries_if_null)]
+"""An object used as a map, which LaunchDarkly may send as null or leave out."""
+
+Instant = Annotated[datetime | None, BeforeValidator(_none_if_zero)]
+"""Unix time as an aware UTC datetime: milliseconds as documented, seconds where LaunchDarkly's examples have them.
+
+pydantic tells the two apart by magnitude. A zero is what LaunchDarkly's server sends for "never".
+"""
+
+Number = Annotated[float | None, AfterValidator(_none_if_not_finite)]
+"""A measured number; None when it is absent, null, NaN or infinite."""
+
+
+class Read(BaseModel):
+    """Something LaunchDarkly sends. Unknown fields are kept in ``model_extra``."""
+
+    model_config = _READ
+
+
+class Link(Read):
+    """A server-relative link of a resource."""
+
+    href: Text = ""
+    type: Text = ""
+
+
+class Page(Read):
+    """What every collection of LaunchDarkly has beside its items.
+
+    The count is ``total_count`` for experiments and holdouts and ``totalCount`` elsewhere: one by name, one by alias.
+    """
+
+    total_count: int | None = None
+    links: Table[Link] = Field(default_factory=dict, alias="_links")
+
+    @property
+    def next_href(self) -> str | None:
+        """Server-relative path of the next page; None on the last one."""
+        link = self.links.get("next")
+        return link.href if link and link.href else None
+
+
+class Write(BaseModel):
+    """Something LaunchDarkly takes. A field left None is not sent."""
+
+    model_config = _WRITE
+
+    @classmethod
+    def checked(cls, value: Mapping[str, Any]) -> Self:
+        """Read a plain mapping, in LaunchDarkly's camelCase or in snake_case.
+
+        Raises:
+            ConfigurationError: A field is unknown, missing or wrong; the message names each with its value.
+        """
+        try:
+            return cls.model_validate(value)
+        except ValidationError as wrong:
+            raise ConfigurationError(_sentence(cls.__name__, wrong)) from None
+
+    def to_wire(self) -> dict[str, JsonValue]:
+        """As plain JSON in LaunchDarkly's spelling, without the fields that were not given."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _sentence(name: str, wrong: ValidationError) -> str:
+    parts = []
+    for error in wrong.errors(include_url=False, include_context=False):
+        where = ".".join(str(step) for step in error["loc"]) or name
+        if error["type"] == "missing":
+            parts.append(f"{where}: is required")
+        elif error["type"] == "extra_forbidden":
+            parts.append(f"{where}: LaunchDarkly has no such field and would ignore it")
+        else:
+            parts.append(f"{where}: {error['msg'].removeprefix('Value error, ')} (given {error['input']!r})")
+    return f"{name} is not valid: " + "; ".join(parts)

@@ -1,0 +1,162 @@
+"""Feature flags: what an experiment runs on. Reads give variation indexes, patches want variation ids."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from airflow_provider_launchdarkly.api.models.base import Instant, Many, Page, Read, Table, Text, Write, YesNo
+from airflow_provider_launchdarkly.api.models.experiments import FALLTHROUGH
+
+
+class Variation(Read):
+    """One value that the flag can serve."""
+
+    id: Text = Field(default="", alias="_id")
+    value: JsonValue = None
+    name: Text = ""
+    description: Text = ""
+
+
+class WeightedVariation(Read):
+    """A variation, by index, with its weight in thousandths of a percent."""
+
+    variation: int = 0
+    weight: int = 0
+    untracked: YesNo = Field(default=False, alias="_untracked")
+
+
+class ExperimentAllocation(Read):
+    """The mark of a running experiment (``type`` "experiment") or guarded rollout ("measuredRollout") on a rule."""
+
+    default_variation: int | None = None
+    can_reshuffle: bool | None = None
+    type: str | None = None
+
+
+class Rollout(Read):
+    """A split by weights."""
+
+    variations: Many[WeightedVariation] = ()
+    experiment_allocation: ExperimentAllocation | None = None
+    bucket_by: str | None = None
+    context_kind: str | None = None
+    seed: int | None = None
+
+
+class Clause(Read):
+    """One condition of a rule."""
+
+    id: Text = Field(default="", alias="_id")
+    attribute: Text = ""
+    op: Text = ""
+    negate: YesNo = False
+    context_kind: str | None = None
+    values: Many[JsonValue] = ()
+
+
+class Serves(Read):
+    """What a rule serves: a variation by index, or a rollout."""
+
+    variation: int | None = None
+    rollout: Rollout | None = None
+
+
+class Rule(Serves):
+    """One targeting rule."""
+
+    id: Text = Field(default="", alias="_id")
+    description: Text = ""
+    clauses: Many[Clause] = ()
+    track_events: YesNo = False
+
+
+class FlagConfig(Read):
+    """The flag in one environment. ``version`` is what an experiment on the flag has to name."""
+
+    on: YesNo = False
+    archived: YesNo = False
+    version: int | None = None
+    last_modified: Instant = None
+    rules: Many[Rule] = ()
+    fallthrough: Serves | None = None
+    off_variation: int | None = None
+
+    def rule(self, rule_id: str) -> Serves | None:
+        """The rule with this id, ``fallthrough`` for the default rule; None when there is none."""
+        if rule_id == FALLTHROUGH:
+            return self.fallthrough
+        return next((rule for rule in self.rules if rule.id == rule_id), None)
+
+
+class FeatureFlag(Read):
+    """A flag with those environments that were asked for."""
+
+    key: str
+    name: Text = ""
+    kind: Text = ""
+    description: Text = ""
+    version: int | None = Field(default=None, alias="_version")
+    creation_date: Instant = None
+    archived: YesNo = False
+    deprecated: YesNo = False
+    temporary: bool | None = None
+    purpose: str | None = None
+    tags: Many[str] = ()
+    variations: Many[Variation] = ()
+    environments: Table[FlagConfig] = Field(default_factory=dict)
+
+    def variation(self, variation_id: str) -> Variation | None:
+        """The variation with this id; None when there is none."""
+        return next((variation for variation in self.variations if variation.id == variation_id), None)
+
+    def variation_at(self, index: int | None) -> Variation | None:
+        """The variation at this index, as reads name it; None when there is none."""
+        return self.variations[index] if index is not None and 0 <= index < len(self.variations) else None
+
+
+class FlagPage(Page):
+    """One page of flags."""
+
+    items: Many[FeatureFlag] = ()
+
+
+class VariationInput(Write):
+    """One value that a new flag can serve."""
+
+    value: JsonValue
+    name: str | None = None
+    description: str | None = None
+
+
+class DefaultsInput(Write):
+    """Which variations, by index, a new flag serves when on and when off."""
+
+    on_variation: int
+    off_variation: int
+
+
+class ClientSideAvailabilityInput(Write):
+    """Which kinds of client-side SDKs see the flag."""
+
+    using_environment_id: bool
+    using_mobile_key: bool
+
+
+class FlagPost(Write):
+    """A new flag. Without variations it is a boolean one; it is off everywhere unless ``is_flag_on``."""
+
+    key: Annotated[str, Field(min_length=1, pattern=r"^\S+$")]
+    name: Annotated[str, Field(min_length=1)]
+    description: str | None = None
+    variations: tuple[VariationInput, ...] | None = None
+    defaults: DefaultsInput | None = None
+    client_side_availability: ClientSideAvailabilityInput | None = None
+    temporary: bool | None = None
+    tags: tuple[str, ...] | None = None
+    is_flag_on: bool | None = None
+    custom_properties: dict[str, JsonValue] | None = None
+    migration_settings: dict[str, JsonValue] | None = None
+    initial_prerequisites: tuple[dict[str, JsonValue], ...] | None = None
+    maintainer_id: str | None = None
+    maintainer_team_key: str | None = None
+    purpose: Literal["migration", "holdout"] | None = None

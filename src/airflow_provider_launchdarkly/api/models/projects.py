@@ -1,0 +1,90 @@
+"""Projects, environments, and who is calling.
+
+LaunchDarkly's environments carry an SDK key and a mobile key. They are secrets, so the models here, unlike the others,
+drop what they do not name.
+"""
+
+from pydantic import ConfigDict, Field
+
+from airflow_provider_launchdarkly.api.models.base import Instant, Many, Page, Read, Table, Text, YesNo
+
+
+class ApprovalSettings(Read):
+    """Whether changes need an approval."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    required: YesNo = False
+
+
+class Environment(Read):
+    """An environment, without its keys."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: Text = Field(default="", alias="_id")
+    key: str
+    name: Text = ""
+    critical: bool | None = None
+    tags: Many[str] = ()
+    require_comments: YesNo = False
+    confirm_changes: YesNo = False
+    approval_settings: ApprovalSettings | None = None
+    resource_approval_settings: Table[ApprovalSettings] = Field(default_factory=dict)
+
+
+class EnvironmentPage(Page):
+    """One page of environments."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    items: Many[Environment] = ()
+
+
+class Project(Read):
+    """A project. ``environments`` is there only with ``expand=environments``."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: Text = Field(default="", alias="_id")
+    key: str
+    name: Text = ""
+    tags: Many[str] = ()
+    environments: EnvironmentPage | None = None
+
+
+class ProjectPage(Page):
+    """One page of projects."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    items: Many[Project] = ()
+
+
+class CallerIdentity(Read):
+    """Whose credential this is. LaunchDarkly answers for SDK keys too: a 200 alone proves no right."""
+
+    account_id: str | None = None
+    project_id: str | None = None
+    project_name: str | None = None
+    environment_id: str | None = None
+    environment_name: str | None = None
+    auth_kind: str | None = None
+    token_kind: str | None = None
+    token_name: str | None = None
+    token_id: str | None = None
+    member_id: str | None = None
+    service_token: bool | None = None
+    client_id: str | None = None
+    client_name: str | None = None
+    expires_at: Instant = None
+    scopes: Many[str] = ()
+
+
+class Versions(Read):
+    """Which API versions LaunchDarkly serves."""
+
+    valid_versions: Many[int] = ()
+    latest_version: int | None = None
+    current_version: int | None = None
+    beta: bool | None = None

@@ -1,0 +1,197 @@
+"""Experiment results in the shape of client 17.2.0, the last that published them, and the legacy results before.
+
+Every field may be null or absent; lists may be missing (LaunchDarkly REST docs, Get experiment results).
+"""
+
+from pydantic import AliasChoices, Field
+
+from airflow_provider_launchdarkly.api.models.base import Instant, Many, Number, Read, Table, Text
+
+
+class Interval(Read):
+    """A range; for `TreatmentResult.credible_interval` the 90 % credible one."""
+
+    lower: Number = None
+    upper: Number = None
+
+
+class RelativeDifference(Read):
+    """How a treatment differs from another, relative to that other one (``from_treatment_id``)."""
+
+    from_treatment_id: Text = ""
+    lower: Number = None
+    upper: Number = None
+    variance: Number = None
+    variance_reduction: Number = None
+
+
+class Distribution(Read):
+    """The posterior of the metric's mean: ``normal`` with ``mu``, ``sigma``, or ``beta`` with ``alpha``, ``beta``."""
+
+    kind: Text = ""
+    parameters: Table[Number] = Field(default_factory=dict)
+
+
+class NormalModel(Read):
+    """Parameters of LaunchDarkly's normal model."""
+
+    data_weight: Number = None
+    prior_mean: Number = None
+
+
+class BetaModel(Read):
+    """Parameters of LaunchDarkly's beta model."""
+
+    data_weight: Number = None
+    prior_mean: Number = None
+    prior_alpha: Number = None
+    prior_beta: Number = None
+
+
+class TreatmentResult(Read):
+    """What was measured for one treatment.
+
+    ``mean`` is the posterior mean; ``data_mean`` and ``data_std_dev`` come from the data alone. ``units`` counts
+    exposed units that have values, ``traffic`` all exposed units (only with ``expand=traffic``).
+    """
+
+    treatment_id: Text = ""
+    treatment_name: Text = ""
+    mean: Number = None
+    data_mean: Number = None
+    data_std_dev: Number = None
+    credible_interval: Interval | None = None
+    p_best: Number = None
+    relative_differences: Many[RelativeDifference] = ()
+    units: int | None = None
+    traffic: int | None = None
+    event_values_sum: Number = None
+    distribution: Distribution | None = None
+    correlation: Number = None
+    standard_deviation_ratio: Number = None
+    covariate_imbalance: Number = None
+    variance_reduction: Number = None
+    model: str | None = None
+    bayesian_normal: NormalModel | None = None
+    bayesian_beta: BetaModel | None = None
+
+
+class MetricSeen(Read):
+    """Whether LaunchDarkly ever saw an event for the metric, and when last."""
+
+    ever: bool | None = None
+    timestamp: Instant = None
+
+
+class SlicedResults(Read):
+    """Results for one value of an attribute; without an attribute, for everyone."""
+
+    attribute: str | None = None
+    attribute_value: str | None = None
+    treatment_results: Many[TreatmentResult] = ()
+
+
+class MetricResults(Read):
+    """Results of one metric. ``probability_of_mismatch`` near 1 is a broken split."""
+
+    treatment_results: Many[TreatmentResult] = ()
+    metric_seen: MetricSeen | None = None
+    probability_of_mismatch: Number = None
+    results: Many[SlicedResults] = ()
+
+    @property
+    def total(self) -> tuple[TreatmentResult, ...]:
+        """Results over everyone: the slice without an attribute, else the deprecated top-level list."""
+        for sliced in self.results:
+            if not sliced.attribute and sliced.treatment_results:
+                return sliced.treatment_results
+        return self.treatment_results
+
+    @property
+    def slices(self) -> tuple[SlicedResults, ...]:
+        """Results by attribute value."""
+        return tuple(sliced for sliced in self.results if sliced.attribute)
+
+
+class GroupedMetric(Read):
+    """Which metric of a group a result belongs to."""
+
+    key: Text = ""
+    name: Text = ""
+    kind: Text = ""
+    name_in_group: Text = ""
+    version_id: str | None = Field(default=None, alias="_versionId")
+
+
+class MetricInGroupResults(Read):
+    """Results of one metric of a group."""
+
+    metric: GroupedMetric
+    results: MetricResults
+
+
+class MetricGroupResults(Read):
+    """Results of a metric group, in the order of the group (a funnel's last step is the last one)."""
+
+    metrics: Many[MetricInGroupResults] = ()
+
+
+class LegacyTotal(Read):
+    """Totals of one variation in legacy results, by variation index."""
+
+    cumulative_value: Number = None
+    cumulative_count: int | None = None
+    cumulative_impression_count: int | None = None
+    cumulative_conversion_rate: Number = None
+    cumulative_confidence_interval: Interval | None = None
+    p_value: Number = None
+    improvement: Number = None
+    min_sample_size: int | None = None
+
+
+class LegacyVariationData(Read):
+    """One variation at one time in legacy results."""
+
+    value: Number = None
+    count: int | None = None
+    cumulative_value: Number = None
+    cumulative_count: int | None = None
+    conversion_rate: Number = None
+    cumulative_conversion_rate: Number = None
+    confidence_interval: Interval | None = None
+    cumulative_confidence_interval: Interval | None = None
+
+
+class LegacySeries(Read):
+    """One time in legacy results; LaunchDarkly capitalises these two names."""
+
+    time: Instant = Field(default=None, validation_alias=AliasChoices("Time", "time"))
+    variation_data: Many[LegacyVariationData] = Field(
+        default=(), validation_alias=AliasChoices("VariationData", "variationData")
+    )
+
+
+class LegacyStats(Read):
+    """LaunchDarkly's own conclusion in legacy results."""
+
+    p_value: Number = None
+    chi2: Number = None
+    winning_variation_idx: int | None = None
+    min_sample_size_met: bool | None = None
+
+
+class LegacyMetadata(Read):
+    """One variation's name in legacy results."""
+
+    key: str | int | bool | None = None
+
+
+class LegacyResults(Read):
+    """Results of a legacy experiment; LaunchDarkly's last client with them was 17.1.0."""
+
+    metadata: Many[LegacyMetadata] = ()
+    totals: Many[LegacyTotal] = ()
+    series: Many[LegacySeries] = ()
+    stats: LegacyStats | None = None
+    granularity: str | None = None
+    metric_seen: MetricSeen | None = None

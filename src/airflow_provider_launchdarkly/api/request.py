@@ -1,0 +1,136 @@
+"""A call to LaunchDarkly as a value: what to send and how to read the answer. Pure; the client turns it into HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from urllib.parse import quote
+
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.api.errors import Call, ConfigurationError
+from airflow_provider_launchdarkly.api.models.base import Read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic import JsonValue
+
+T = TypeVar("T", bound=Read)
+
+STABLE = "20240415"
+"""The dated API version that LaunchDarkly serves today (LaunchDarkly REST docs, Overview, Versioning)."""
+
+BETA = "beta"
+"""What a beta resource has to be called with; without it LaunchDarkly answers 403 (same page)."""
+
+JSON_CONTENT = "application/json"
+SEMANTIC_PATCH = "application/json; domain-model=launchdarkly.semanticpatch"
+"""Without it a PATCH body is read as a JSON patch and refused (LaunchDarkly REST docs, Overview, Updates)."""
+
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+
+class EnvironmentRef(NamedTuple):
+    """Where an experiment lives."""
+
+    project_key: str
+    environment_key: str
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.project_key}/{self.environment_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[T]):
+    """One call.
+
+    Attributes:
+        operation: Name of the call, as errors and logs show it.
+        method: HTTP verb.
+        path: Path relative to the host, percent-encoded.
+        answer: Model that reads the body of the answer.
+        query: Query parameters in order, not yet encoded.
+        body: Plain JSON to send, None for no body.
+        api_version: Value of ``LD-API-Version``.
+        version_is_configurable: Whether the client's setting for experiments replaces ``api_version``. LaunchDarkly's
+            docs ask for ``beta`` on experiments, although they are not marked as beta since client 17.0.0.
+        content_type: Content type of the body.
+    """
+
+    operation: str
+    method: str
+    path: str
+    answer: type[T]
+    query: tuple[tuple[str, str], ...] = ()
+    body: JsonValue = None
+    api_version: str = STABLE
+    version_is_configurable: bool = False
+    content_type: str = JSON_CONTENT
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the call changes nothing, so that it may be sent again at will."""
+        return self.method in _SAFE_METHODS
+
+    @property
+    def call(self) -> Call:
+        """How errors name this call."""
+        return Call(self.operation, self.method, self.path)
+
+
+def path_of(*segments: str, **keys: str) -> str:
+    """Build a path from a template and the keys that fill it, each encoded as one segment.
+
+    ``path_of("projects", "{project_key}", project_key="a/b")`` is ``/api/v2/projects/a%2Fb``.
+
+    Raises:
+        ConfigurationError: A key is empty, or is a dot segment that an HTTP client would resolve away.
+    """
+    filled = []
+    for segment in segments:
+        if segment.startswith("{"):
+            name = segment[1:-1]
+            filled.append(quote(_usable(name, keys[name]), safe=""))
+        else:
+            filled.append(segment)
+    return "/api/v2/" + "/".join(filled)
+
+
+def in_environment(env: EnvironmentRef, *segments: str, **keys: str) -> str:
+    """Build a path below an environment, as `path_of` does."""
+    return path_of(
+        "projects",
+        "{project_key}",
+        "environments",
+        "{environment_key}",
+        *segments,
+        project_key=env.project_key,
+        environment_key=env.environment_key,
+        **keys,
+    )
+
+
+def query_of(**parameters: str | int | bool | Iterable[str] | None) -> tuple[tuple[str, str], ...]:
+    """Build query parameters: None and empty lists are left out, lists become comma lists."""
+    pairs = []
+    for name, value in parameters.items():
+        match value:
+            case None:
+                continue
+            case bool():
+                text = "true" if value else "false"
+            case int() | str():
+                text = str(value)
+            case _:
+                text = ",".join(value)
+        if text:
+            pairs.append((name, text))
+    return tuple(pairs)
+
+
+def _usable(name: str, key: str) -> str:
+    if not key or key in {".", ".."} or key != key.strip():
+        raise ConfigurationError(f"{name} is {key!r}: a LaunchDarkly key is needed here")
+    return key

@@ -1,0 +1,80 @@
+"""Evidence in, verdict out: no I/O, no clock, no Airflow, no numpy. What is re-exported here is the public surface."""
+
+from airflow_provider_launchdarkly.decision.evidence import (
+    Evidence,
+    EvidenceError,
+    Measurement,
+    MetricEvidence,
+    TreatmentEvidence,
+)
+from airflow_provider_launchdarkly.decision.judge import decide
+from airflow_provider_launchdarkly.decision.plan import Plan, due_look, look_times, next_look, plan_for
+from airflow_provider_launchdarkly.decision.policy import (
+    Budget,
+    Direction,
+    Guardrail,
+    Looks,
+    Mismatch,
+    MismatchAction,
+    Missing,
+    MissingAction,
+    Policy,
+    Primary,
+    Rule,
+    Signal,
+    Test,
+    Traffic,
+)
+from airflow_provider_launchdarkly.decision.reading import PolicyError, parse_policy, read_policy
+from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_decidable
+from airflow_provider_launchdarkly.decision.verdict import (
+    Bar,
+    Comparison,
+    Kind,
+    MetricJudgement,
+    Reason,
+    Role,
+    Split,
+    Verdict,
+)
+
+__all__ = [
+    "Bar",
+    "Budget",
+    "Comparison",
+    "Direction",
+    "Evidence",
+    "EvidenceError",
+    "Guardrail",
+    "Kind",
+    "Looks",
+    "Measurement",
+    "MetricEvidence",
+    "MetricJudgement",
+    "Mismatch",
+    "MismatchAction",
+    "Missing",
+    "MissingAction",
+    "Plan",
+    "Policy",
+    "PolicyError",
+    "Primary",
+    "Reason",
+    "Role",
+    "Rule",
+    "Signal",
+    "Split",
+    "Test",
+    "Traffic",
+    "TreatmentEvidence",
+    "UndecidableExperimentError",
+    "Verdict",
+    "decide",
+    "due_look",
+    "look_times",
+    "next_look",
+    "parse_policy",
+    "plan_for",
+    "read_policy",
+    "require_decidable",
+]

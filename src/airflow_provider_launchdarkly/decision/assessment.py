@@ -1,0 +1,305 @@
+"""Every number that a verdict rests on, from one policy and one piece of evidence. Judges nothing: that is `judge`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.decision.boundaries import quantile, tail
+from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
+from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence
+from airflow_provider_launchdarkly.decision.mismatch import split_test
+from airflow_provider_launchdarkly.decision.plan import PRIMARY_SHARE_OF_HARM, Plan, plan_for
+from airflow_provider_launchdarkly.decision.policy import Direction, Policy, Rule
+from airflow_provider_launchdarkly.decision.verdict import Bar, Comparison, MetricJudgement, Role, Split
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.decision.boundaries import Boundary
+    from airflow_provider_launchdarkly.decision.evidence import TreatmentEvidence
+
+# A mean of fewer units is not close enough to normal for harm to be judged by its z value.
+FEWEST_UNITS_FOR_HARM = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The numbers of one look.
+
+    Attributes:
+        plan: The policy laid out in time.
+        look: Number of the look; 0 before the first.
+        ended: Whether it is the last one.
+        share: Share of the plan that is over.
+        units: Units on the primary metric, over all treatments.
+        primary: The metric that decides.
+        guardrails: Those that must not get worse.
+        signals: Those that hold.
+        split: The test of the split.
+    """
+
+    plan: Plan
+    look: int
+    ended: bool
+    share: float
+    units: int
+    primary: MetricJudgement
+    guardrails: tuple[MetricJudgement, ...]
+    signals: tuple[MetricJudgement, ...]
+    split: Split | None
+
+
+@dataclass(frozen=True, slots=True)
+class HarmShares:
+    """How `alpha_harm` is divided (Bonferroni) over metrics and treatments.
+
+    Attributes:
+        primary: For the primary metric in one treatment.
+        guardrail: For one guardrail in one treatment.
+    """
+
+    primary: float
+    guardrail: float
+
+    @classmethod
+    def of(cls, policy: Policy, challengers: int) -> HarmShares:
+        """Divide a policy's `alpha_harm`."""
+        if not policy.guardrails:
+            return cls(policy.alpha_harm / challengers, 0.0)
+        rest = policy.alpha_harm * (1.0 - PRIMARY_SHARE_OF_HARM) / len(policy.guardrails)
+        return cls(policy.alpha_harm * PRIMARY_SHARE_OF_HARM / challengers, rest / challengers)
+
+
+def assess(policy: Policy, evidence: Evidence) -> Assessment:
+    """Compute every number of a look.
+
+    Raises:
+        EvidenceError: The evidence lacks a metric of the policy, or a direction that only it could give.
+    """
+    plan = plan_for(policy, evidence.started_at, len(evidence.treatments))
+    key = policy.primary.metric or evidence.primary_metric
+    if key is None:
+        raise EvidenceError("neither the policy nor the evidence names a primary metric")
+    metric = evidence.metric(key)
+    units = sum(measured.units for measured in metric.measurements)
+    at = _Moment(policy, plan, evidence, plan.share(evidence.elapsed, units))
+    return Assessment(
+        plan=plan,
+        look=plan.look_at(evidence.elapsed),
+        ended=plan.ended(evidence.elapsed, units),
+        share=at.share,
+        units=units,
+        primary=at.primary(metric),
+        guardrails=tuple(
+            at.guardrail(evidence.metric(part.metric), part.direction, part.margin, prove=part.prove)
+            for part in policy.guardrails
+        ),
+        signals=tuple(at.signal(evidence.metric(part.metric), part.direction, part.alpha) for part in policy.signals),
+        split=_split(policy, evidence),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """One look: compares metrics by its boundaries."""
+
+    policy: Policy
+    plan: Plan
+    evidence: Evidence
+    share: float
+
+    def primary(self, metric: MetricEvidence) -> MetricJudgement:
+        primary = self.policy.primary
+        direction = _direction(metric, primary.direction)
+        best = self._best(metric, direction)
+        comparisons = []
+        for treatment in self.evidence.challengers:
+            found = _effect(metric, treatment, self.evidence.baseline, direction)
+            z = found.z(primary.margin) if found else None
+            success = self._success(z) if self.policy.rule is Rule.GROUP_SEQUENTIAL else None
+            interval = success.boundary if success else quantile(1.0 - self.policy.threshold)
+            comparisons.append(
+                self._comparison(
+                    metric,
+                    treatment,
+                    found,
+                    interval,
+                    success=success,
+                    harm=self._harm(found, primary.margin, self._shares.primary)
+                    if self.policy.rule is Rule.GROUP_SEQUENTIAL
+                    else None,
+                    p_best=best.get(treatment.id),
+                    days_to_ship=self._days_to_ship(z) if success and not success.reached else None,
+                )
+            )
+        return MetricJudgement(metric.key, Role.PRIMARY, direction.value, primary.margin, tuple(comparisons))
+
+    def guardrail(
+        self, metric: MetricEvidence, direction: Direction | None, margin: float, *, prove: bool
+    ) -> MetricJudgement:
+        which = _direction(metric, direction)
+        comparisons = []
+        for treatment in self.evidence.challengers:
+            found = _effect(metric, treatment, self.evidence.baseline, which)
+            harm = self._harm(found, margin, self._shares.guardrail)
+            success = self._success(found.z(margin) if found else None) if prove else None
+            boundary = success.boundary if success else harm.boundary
+            comparisons.append(self._comparison(metric, treatment, found, boundary, success=success, harm=harm))
+        return MetricJudgement(metric.key, Role.GUARDRAIL, which.value, margin, tuple(comparisons))
+
+    def signal(self, metric: MetricEvidence, direction: Direction | None, alpha: float) -> MetricJudgement:
+        which = _direction(metric, direction)
+        comparisons = []
+        for treatment in self.evidence.challengers:
+            found = _effect(metric, treatment, self.evidence.baseline, which)
+            z = found.z() if found else None
+            boundary = quantile(alpha)
+            worse = -z if z is not None else None
+            harm = Bar(worse, boundary, alpha, alpha, worse is not None and worse >= boundary)
+            comparisons.append(self._comparison(metric, treatment, found, boundary, harm=harm))
+        return MetricJudgement(metric.key, Role.SIGNAL, which.value, 0.0, tuple(comparisons))
+
+    @property
+    def _shares(self) -> HarmShares:
+        return HarmShares.of(self.policy, len(self.evidence.challengers))
+
+    @property
+    def _ship_boundary(self) -> Boundary:
+        return self.plan.ship_boundary(self.policy.alpha / len(self.evidence.challengers), self.policy.ship_spending)
+
+    def _success(self, z: float | None) -> Bar:
+        boundary = self._ship_boundary
+        may_ship = self.evidence.elapsed >= self.policy.min_duration and self.share > 0
+        needed = boundary.at(self.share) if self.share > 0 else None
+        reached = may_ship and z is not None and needed is not None and z >= needed
+        return Bar(z, needed, boundary.spent[-1], boundary.spent_at(self.share), reached)
+
+    def _harm(self, found: Effect | None, margin: float, alpha: float) -> Bar:
+        boundary = self.plan.harm_boundary(alpha, self.policy.harm_spending)
+        needed = boundary.at(self.share) if self.share > 0 else None
+        z = found.z(margin) if found and _enough(found) else None
+        worse = -z if z is not None else None
+        reached = worse is not None and needed is not None and worse >= needed
+        return Bar(worse, needed, alpha, boundary.spent_at(self.share), reached)
+
+    def _comparison(
+        self,
+        metric: MetricEvidence,
+        treatment: TreatmentEvidence,
+        found: Effect | None,
+        interval: float | None,
+        *,
+        success: Bar | None = None,
+        harm: Bar | None = None,
+        p_best: float | None = None,
+        days_to_ship: float | None = None,
+    ) -> Comparison:
+        measured = _raw(metric, treatment.id)
+        baseline = _raw(metric, self.evidence.baseline.id)
+        limits = found.lift_interval(interval) if found and interval is not None else None
+        z = found.z() if found else None
+        return Comparison(
+            treatment_id=treatment.id,
+            treatment=treatment.name,
+            units=measured.units,
+            mean=measured.mean,
+            std_dev=measured.std_dev,
+            baseline_units=baseline.units,
+            baseline_mean=baseline.mean,
+            baseline_std_dev=baseline.std_dev,
+            difference=found.difference if found else None,
+            standard_error=found.standard_error if found else None,
+            lift=found.lift if found else None,
+            lift_lower=limits[0] if limits else None,
+            lift_upper=limits[1] if limits else None,
+            z=z,
+            p_value=tail(z) if z is not None else None,
+            success=success,
+            harm=harm,
+            p_best=p_best,
+            days_to_ship=days_to_ship,
+        )
+
+    def _days_to_ship(self, z: float | None) -> float | None:
+        """Days until the first later look that this effect would pass, if z grows with the root of the time."""
+        elapsed, plan = self.evidence.elapsed, self.plan
+        if z is None or z <= 0 or self.share <= 0 or plan.ended(elapsed, 0):
+            return None
+        boundary = self._ship_boundary
+        for time in plan.look_times[plan.look_at(elapsed) :]:
+            growth = time / elapsed
+            share = 1.0 if time >= plan.end else self._planned_share(time, growth)
+            if time >= self.policy.min_duration and z * math.sqrt(growth) >= boundary.at(share):
+                return (time - elapsed) / timedelta(days=1)
+        return None
+
+    def _planned_share(self, time: timedelta, growth: float) -> float:
+        if self.plan.planned_units is not None:
+            return min(1.0, self.share * growth)
+        return self.plan.share(time, 0)
+
+    def _best(self, metric: MetricEvidence, direction: Direction) -> dict[str, float]:
+        """Each treatment's probability to be the best: the platform's, or with a flat prior where it gives none."""
+        measured = [metric.of(treatment.id) for treatment in self.evidence.treatments]
+        complete = [part for part in measured if part is not None]
+        given = {part.treatment_id: part.p_best for part in complete if part.p_best is not None}
+        if self.policy.rule is not Rule.PROBABILITY_TO_BE_BEST or len(given) == len(measured):
+            return given
+        if len(complete) < len(measured) or not all(part.std_dev for part in complete):
+            return {}
+        means = [part.mean for part in complete if part.mean is not None]
+        errors = [part.std_dev / math.sqrt(part.units) for part in complete if part.std_dev is not None]
+        found = probabilities_to_be_best(means, errors, direction.sign)
+        return {part.treatment_id: value for part, value in zip(complete, found, strict=True)}
+
+
+def _direction(metric: MetricEvidence, wanted: Direction | None) -> Direction:
+    direction = wanted or metric.direction
+    if direction is None:
+        raise EvidenceError(
+            f"metric {metric.key}: neither the policy nor the metric's successCriteria says whether higher is better"
+        )
+    return direction
+
+
+def _raw(metric: MetricEvidence, treatment_id: str) -> Measurement:
+    for measured in metric.measurements:
+        if measured.treatment_id == treatment_id:
+            return measured
+    return Measurement(treatment_id, 0, None, None)
+
+
+def _effect(
+    metric: MetricEvidence, treatment: TreatmentEvidence, baseline: TreatmentEvidence, direction: Direction
+) -> Effect | None:
+    left, right = metric.of(treatment.id), metric.of(baseline.id)
+    return effect(left, right, direction) if left and right else None
+
+
+def _enough(found: Effect) -> bool:
+    return min(found.treatment.units, found.baseline.units) >= FEWEST_UNITS_FOR_HARM
+
+
+def _split(policy: Policy, evidence: Evidence) -> Split | None:
+    names, counts, shares = [], [], []
+    for treatment in evidence.treatments:
+        if treatment.exposed is None or treatment.share is None:
+            return None
+        if treatment.share > 0:
+            names.append(treatment.name)
+            counts.append(treatment.exposed)
+            shares.append(treatment.share)
+    if len(names) < 2:
+        return None
+    total = math.fsum(shares)
+    tested = split_test(counts, shares, policy.mismatch.alpha)
+    return Split(
+        treatments=tuple(names),
+        units=tuple(counts),
+        shares=tuple(share / total for share in shares),
+        log_bayes_factor=tested.log_bayes_factor,
+        p_value=tested.p_value,
+        alpha=tested.alpha,
+        mismatch=tested.mismatch,
+    )

@@ -1,0 +1,235 @@
+"""How high the bar is at each look, so that all looks together keep one promise. Pure arithmetic, no history.
+
+A group-sequential design spends its error probability over the looks of a plan. The boundary of each look is solved
+from the plan alone, by numerical integration over every path that did not cross before; what happened at earlier
+looks is never asked, so repeating, missing or delaying a look needs no bookkeeping.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+# Nothing is decided beyond this z value, and no path is followed further from its mean than this.
+FARTHEST = 8.5
+_REACH = 6.0
+_ROOT_2 = math.sqrt(2.0)
+_ROOT_2PI = math.sqrt(2.0 * math.pi)
+
+
+def tail(z: float) -> float:
+    """P(Z > z) for a standard normal Z."""
+    return 0.5 * math.erfc(z / _ROOT_2)
+
+
+def quantile(probability: float) -> float:
+    """The z with P(Z > z) = ``probability``."""
+    from statistics import NormalDist
+
+    return -NormalDist().inv_cdf(probability)
+
+
+def hwang_shih_decani(alpha: float, gamma: float, fraction: float) -> float:
+    """Error spent when a fraction of the information is in.
+
+    Hwang, Shih & DeCani (1990), "Group sequential designs using a family of type I error probability spending
+    functions", Statistics in Medicine 9, eq. (5): ``alpha (1 - exp(-gamma t)) / (1 - exp(-gamma))``, and ``alpha t``
+    for gamma 0. gamma = -4 is close to O'Brien-Fleming (late), 1 close to Pocock (early).
+
+    Args:
+        alpha: One-sided error to spend in all.
+        gamma: Shape; the larger, the earlier it is spent.
+        fraction: Information fraction, 0 to 1; more than 1 counts as 1.
+    """
+    fraction = min(max(fraction, 0.0), 1.0)
+    if abs(gamma) < 1e-9:
+        return alpha * fraction
+    return alpha * math.expm1(-gamma * fraction) / math.expm1(-gamma)
+
+
+def lan_demets_obrien_fleming(alpha: float, fraction: float) -> float:
+    """The O'Brien-Fleming-like spending of Lan & DeMets (1983), Biometrika 70, section 3; one-sided ``alpha``."""
+    return 2.0 * tail(quantile(alpha / 2.0) / math.sqrt(fraction)) if fraction > 0 else 0.0
+
+
+def lan_demets_pocock(alpha: float, fraction: float) -> float:
+    """The Pocock-like spending of Lan & DeMets (1983), Biometrika 70, section 3; one-sided ``alpha``."""
+    return alpha * math.log1p((math.e - 1.0) * fraction)
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """A solved design: the z value to reach at each look, and the error spent up to it.
+
+    Attributes:
+        shares: Share of the plan that is over at each look, by the clock or by units; rising, the last one 1.
+        z: The boundary at each look.
+        spent: Cumulative one-sided error up to and including each look.
+    """
+
+    shares: tuple[float, ...]
+    z: tuple[float, ...]
+    spent: tuple[float, ...]
+
+    def at(self, share: float) -> float:
+        """The z value to reach when this share of the plan is over.
+
+        Exact at the design's looks, linear between them. Before the first it continues with the boundary of the
+        Brownian motion held constant (``z * sqrt(first / share)``), the O'Brien-Fleming shape.
+        """
+        first = self.shares[0]
+        if share <= first:
+            return self.z[0] * math.sqrt(first / share) if share > 0 else math.inf
+        return self._between(share, self.z)
+
+    def spent_at(self, share: float) -> float:
+        """The error spent when this share of the plan is over; 0 before the first look."""
+        return self._between(share, self.spent) if share >= self.shares[0] else 0.0
+
+    def _between(self, share: float, values: Sequence[float]) -> float:
+        if share >= self.shares[-1]:
+            return values[-1]
+        right = bisect_right(self.shares, share)
+        left, width = self.shares[right - 1], self.shares[right] - self.shares[right - 1]
+        return values[right - 1] + (share - left) / width * (values[right] - values[right - 1])
+
+
+@lru_cache(maxsize=256)
+def solve(fractions: tuple[float, ...], spent: tuple[float, ...]) -> tuple[float, ...]:
+    """Solve the upper boundary that spends exactly the given error by each look.
+
+    The recursion of Armitage, McPherson & Rowe (1969), JRSS A 132, in the form of Jennison & Turnbull (2000), "Group
+    Sequential Methods with Applications to Clinical Trials", section 19.2, eqs. (19.4) to (19.7), on the scale of the
+    Brownian motion ``B(t) = Z sqrt(t)``; integrated with Gauss-Legendre nodes on the part of the line from which the
+    boundary can still matter.
+
+    Args:
+        fractions: Information fractions of the looks, rising, above 0.
+        spent: Cumulative one-sided error by each look, not falling.
+
+    Returns:
+        The z value to reach at each look. Solved once a process for each design.
+    """
+    walk = _Walk(drift=0.0)
+    z: list[float] = []
+    already = 0.0
+    for fraction, cumulative in zip(fractions, spent, strict=True):
+        bound = walk.bound_for(fraction, cumulative - already)
+        walk.step(fraction, bound * math.sqrt(fraction))
+        z.append(bound)
+        already = cumulative
+    return tuple(z)
+
+
+def crossing_probabilities(fractions: Sequence[float], z: Sequence[float], drift: float = 0.0) -> tuple[float, ...]:
+    """The probability that the boundary is first crossed at each look.
+
+    Args:
+        fractions: True information fractions of the looks, rising; need not be those the boundary was solved for.
+        z: The boundary at each look; ``math.inf`` where nothing can be crossed.
+        drift: Expected z value when all information is in: 0 without an effect, 2.80 (1.96 + 0.84) with the effect that
+            a fixed two-sided 5 % test finds with 80 % power.
+    """
+    walk = _Walk(drift)
+    return tuple(
+        walk.step(fraction, min(bound, FARTHEST + abs(drift)) * math.sqrt(fraction))
+        for fraction, bound in zip(fractions, z, strict=True)
+    )
+
+
+class _Walk:
+    """The density of a Brownian motion with drift among the paths that have not crossed yet."""
+
+    def __init__(self, drift: float) -> None:
+        self._drift = drift
+        self._time = 0.0
+        self._points: list[float] = [0.0]
+        self._masses: list[float] = [1.0]
+
+    def step(self, time: float, bound: float) -> float:
+        """Move to ``time``; return the probability of crossing ``bound`` there, and follow the rest on."""
+        crossed = self._above(time, bound)
+        mean, deviation = self._drift * time, math.sqrt(time)
+        upper = min(bound, mean + _REACH * deviation)
+        # Far below the boundary no path comes back to it: the lower end only has to keep those that may.
+        lower = max(
+            mean - _REACH * deviation, bound - max(self._drift, 0.0) - _REACH * math.sqrt(max(1.0 - time, 0.0)) - 0.5
+        )
+        self._points, self._masses = self._spread(time, min(lower, upper - 1e-6), upper)
+        self._time = time
+        return crossed
+
+    def bound_for(self, time: float, probability: float) -> float:
+        """The z value that is crossed at ``time`` with the given probability, by safeguarded Newton steps."""
+        if probability <= tail(FARTHEST):
+            return FARTHEST
+        root = math.sqrt(time)
+        low, high = -FARTHEST * root, FARTHEST * root
+        bound = min(high, quantile(min(probability, 0.5)) * root)
+        for _ in range(60):
+            excess = self._above(time, bound) - probability
+            low, high = (bound, high) if excess > 0 else (low, bound)
+            slope = self._density(time, bound)
+            following = bound + excess / slope if slope > 1e-300 else (low + high) / 2.0
+            if not low < following < high:
+                following = (low + high) / 2.0
+            if abs(following - bound) < 1e-10:
+                break
+            bound = following
+        return bound / root
+
+    def _above(self, time: float, bound: float) -> float:
+        deviation = math.sqrt(time - self._time)
+        ahead = bound - self._drift * (time - self._time)
+        scale = 1.0 / (deviation * _ROOT_2)
+        return 0.5 * sum(
+            mass * math.erfc((ahead - point) * scale) for point, mass in zip(self._points, self._masses, strict=True)
+        )
+
+    def _density(self, time: float, place: float) -> float:
+        deviation = math.sqrt(time - self._time)
+        ahead = place - self._drift * (time - self._time)
+        first = bisect_left(self._points, ahead - _REACH * deviation)
+        last = bisect_right(self._points, ahead + _REACH * deviation)
+        scale = -0.5 / (deviation * deviation)
+        points, masses, exp = self._points, self._masses, math.exp
+        total = sum([masses[i] * exp(scale * (ahead - points[i]) ** 2) for i in range(first, last)])
+        return total / (deviation * _ROOT_2PI)
+
+    def _spread(self, time: float, lower: float, upper: float) -> tuple[list[float], list[float]]:
+        deviation = math.sqrt(time - self._time)
+        panels = max(2, math.ceil((upper - lower) / (4.0 * deviation)))
+        width = (upper - lower) / panels
+        points: list[float] = []
+        masses: list[float] = []
+        nodes: Sequence[tuple[float, float]] = _legendre(8)
+        density: Callable[[float, float], float] = self._density
+        for panel in range(panels):
+            start = lower + panel * width
+            for node, weight in nodes:
+                place = start + node * width
+                points.append(place)
+                masses.append(weight * width * density(time, place))
+        return points, masses
+
+
+@lru_cache(maxsize=4)
+def _legendre(count: int) -> tuple[tuple[float, float], ...]:
+    """Gauss-Legendre nodes and weights on [0, 1] (Abramowitz & Stegun 25.4.30), by Newton steps on the polynomial."""
+    found = []
+    for index in range(count, 0, -1):
+        x = math.cos(math.pi * (index - 0.25) / (count + 0.5))
+        for _ in range(20):
+            before, value = 1.0, x
+            for degree in range(2, count + 1):
+                before, value = value, ((2 * degree - 1) * x * value - (degree - 1) * before) / degree
+            slope = count * (x * value - before) / (x * x - 1.0)
+            x -= value / slope
+        found.append(((x + 1.0) / 2.0, 1.0 / ((1.0 - x * x) * slope * slope)))
+    return tuple(found)

@@ -1,0 +1,44 @@
+"""Durations as people write them in a policy: ``7d``, ``12h``, ``P7D``. A bare number is refused: days or seconds?"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+_SHORT = re.compile(r"(?:(?P<weeks>\d+)w)?(?:(?P<days>\d+)d)?(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?")
+_ISO = re.compile(
+    r"P(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
+)
+
+
+def parse_duration(value: object) -> timedelta:
+    """Read a duration.
+
+    Args:
+        value: A timedelta, text such as ``7d``, ``36h``, ``1d12h``, ``90m``, or ISO 8601 such as ``P7D`` or ``PT12H``.
+
+    Returns:
+        The duration.
+
+    Raises:
+        ValueError: It is something else; the message shows how to write it.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str):
+        text = value.strip()
+        match = _SHORT.fullmatch(text.lower()) or _ISO.fullmatch(text.upper())
+        if match and any(match.groupdict().values()):
+            return timedelta(**{unit: float(number) for unit, number in match.groupdict().items() if number})
+    raise ValueError(f"{value!r} is no duration; write for instance 7d, 12h, 1d12h or P7D")
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write a duration so that :func:`parse_duration` reads the same again."""
+    seconds = duration.total_seconds()
+    if seconds and seconds % 60 == 0:
+        days, rest = divmod(int(seconds), 86400)
+        hours, rest = divmod(rest, 3600)
+        parts = ((days, "d"), (hours, "h"), (rest // 60, "m"))
+        return "".join(f"{number}{unit}" for number, unit in parts if number)
+    return f"PT{seconds:.6f}".rstrip("0").rstrip(".") + "S"

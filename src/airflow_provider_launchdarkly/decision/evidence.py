@@ -1,0 +1,155 @@
+"""What was measured, as of one moment: the one form into which every source of results brings its numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from airflow_provider_launchdarkly.decision.policy import Direction
+
+
+class EvidenceError(ValueError):
+    """Evidence that cannot be true or does not fit the policy. The message names the metric and the treatment."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreatmentEvidence:
+    """A treatment and who saw it.
+
+    Attributes:
+        id: LaunchDarkly's id of the treatment.
+        name: Its name, for people.
+        baseline: Whether the others are compared with it.
+        share: Share of the units that it should get, from ``allocationPercent``; only ratios matter, so 50 and 0.5
+            are both fine. None where unknown.
+        exposed: Units exposed to it so far (LaunchDarkly's ``traffic``). None where unknown: then the split is not
+            tested.
+    """
+
+    id: str
+    name: str
+    baseline: bool = False
+    share: float | None = None
+    exposed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.share is not None and not (math.isfinite(self.share) and self.share >= 0):
+            raise EvidenceError(f"treatment {self.name}: share is {self.share}, which is no share")
+        if self.exposed is not None and self.exposed < 0:
+            raise EvidenceError(f"treatment {self.name}: {self.exposed} exposed units")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One metric in one treatment.
+
+    Attributes:
+        treatment_id: The treatment.
+        units: Units measured.
+        mean: Mean over the units; None while there is none.
+        std_dev: Standard deviation per unit (not of the mean); None while there is none.
+        p_best: The platform's probability that this treatment is the best, if it gives one.
+    """
+
+    treatment_id: str
+    units: int
+    mean: float | None
+    std_dev: float | None
+    p_best: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricEvidence:
+    """One metric in all treatments.
+
+    Attributes:
+        key: The metric's key; for a metric group, the key that the policy names, measured by the group's last metric.
+        measurements: One for each treatment; a treatment may be missing while it has no data.
+        direction: From LaunchDarkly's ``successCriteria``; None where unknown.
+    """
+
+    key: str
+    measurements: tuple[Measurement, ...]
+    direction: Direction | None = None
+
+    def __post_init__(self) -> None:
+        for measured in self.measurements:
+            where = f"metric {self.key}, treatment {measured.treatment_id}"
+            if measured.units < 0:
+                raise EvidenceError(f"{where}: {measured.units} units")
+            for name in ("mean", "std_dev", "p_best"):
+                value = getattr(measured, name)
+                if value is not None and not math.isfinite(value):
+                    raise EvidenceError(f"{where}: {name} is {value}")
+            if measured.std_dev is not None and measured.std_dev < 0:
+                raise EvidenceError(f"{where}: std_dev is {measured.std_dev}")
+
+    def of(self, treatment_id: str) -> Measurement | None:
+        """The measurement of a treatment, if there is one with a mean and a standard deviation."""
+        for measured in self.measurements:
+            if measured.treatment_id == treatment_id:
+                usable = measured.units > 0 and measured.mean is not None and measured.std_dev is not None
+                return measured if usable else None
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything a verdict rests on.
+
+    Attributes:
+        elapsed: Time since the iteration's start, by LaunchDarkly's clock.
+        treatments: All treatments of the iteration, exactly one of them the baseline.
+        metrics: What was measured.
+        primary_metric: Key of the experiment's own primary metric, for a policy that names none.
+        started_at: When the iteration started; only needed for looks at cron times.
+        probability_of_mismatch: LaunchDarkly's own probability of a sample ratio mismatch, shown beside ours.
+        unchanged_for: How long the counts have stood still; None where unknown.
+    """
+
+    elapsed: timedelta
+    treatments: tuple[TreatmentEvidence, ...]
+    metrics: tuple[MetricEvidence, ...]
+    primary_metric: str | None = None
+    started_at: datetime | None = None
+    probability_of_mismatch: float | None = None
+    unchanged_for: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        baselines = sum(treatment.baseline for treatment in self.treatments)
+        if baselines != 1 or len(self.treatments) < 2:
+            raise EvidenceError(
+                f"{len(self.treatments)} treatments, {baselines} of them baseline; it takes one baseline and another"
+            )
+        ids = [treatment.id for treatment in self.treatments]
+        if len(set(ids)) != len(ids):
+            raise EvidenceError(f"treatment ids {ids} are not distinct")
+        keys = [metric.key for metric in self.metrics]
+        if len(set(keys)) != len(keys):
+            raise EvidenceError(f"metrics {keys} are not distinct")
+
+    @property
+    def baseline(self) -> TreatmentEvidence:
+        """The treatment that the others are compared with."""
+        return next(treatment for treatment in self.treatments if treatment.baseline)
+
+    @property
+    def challengers(self) -> tuple[TreatmentEvidence, ...]:
+        """The treatments that are compared with the baseline."""
+        return tuple(treatment for treatment in self.treatments if not treatment.baseline)
+
+    def metric(self, key: str) -> MetricEvidence:
+        """The measured metric with this key.
+
+        Raises:
+            EvidenceError: There is none.
+        """
+        for metric in self.metrics:
+            if metric.key == key:
+                return metric
+        known = ", ".join(metric.key for metric in self.metrics) or "none"
+        raise EvidenceError(f"the policy judges metric {key!r}, but the evidence has {known}")

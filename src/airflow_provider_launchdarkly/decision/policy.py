@@ -1,0 +1,390 @@
+"""What a user asks of an experiment, in the terms of the field: metrics, error rates, looks, shortest and longest run.
+
+Only says what is wanted, and refuses what cannot be meant; what keeps the promise is in `plan` and `boundaries`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from airflow_provider_launchdarkly.decision.durations import format_duration, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DAY = timedelta(days=1)
+WEEK = timedelta(days=7)
+
+# A boundary for more looks than this costs seconds to solve and gains nothing: neighbouring looks see the same data.
+MOST_LOOKS = 200
+
+Duration = Annotated[
+    timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
+]
+MetricKey = Annotated[str, Field(min_length=1, max_length=256)]
+# Numbers are taken strictly: a quoted number, or true for 1, is a slip that should be seen.
+Probability = Annotated[float, Field(gt=0.0, lt=0.5, strict=True)]
+Margin = Annotated[float, Field(ge=0.0, lt=1.0, strict=True)]
+Share = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Spending = Annotated[float, Field(ge=-20.0, le=5.0, strict=True)]
+
+
+class Direction(StrEnum):
+    """Which way a metric should move."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+    @property
+    def sign(self) -> int:
+        """1 if higher is better, else -1."""
+        return 1 if self is Direction.HIGHER else -1
+
+    @classmethod
+    def of_success_criteria(cls, criteria: str | None) -> Direction | None:
+        """Read a metric's ``successCriteria``; None for anything else.
+
+        LaunchDarkly REST docs, Metrics: ``HigherThanBaseline`` or ``LowerThanBaseline``.
+        """
+        return {"HigherThanBaseline": cls.HIGHER, "LowerThanBaseline": cls.LOWER}.get(criteria or "")
+
+
+class Rule(StrEnum):
+    """How success is judged."""
+
+    GROUP_SEQUENTIAL = "group_sequential"
+    PROBABILITY_TO_BE_BEST = "probability_to_be_best"
+
+
+class Test(StrEnum):
+    """What a treatment has to show on the primary metric."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of the name
+
+    SUPERIORITY = "superiority"
+    NON_INFERIORITY = "non_inferiority"
+
+
+class MismatchAction(StrEnum):
+    """What follows when units are not split as allocated."""
+
+    STOP = "stop"
+    HOLD = "hold"
+    WARN = "warn"
+
+
+class MissingAction(StrEnum):
+    """What follows when data fail to arrive for longer than the grace period."""
+
+    HOLD = "hold"
+    INVALID = "invalid"
+
+
+class _Part(BaseModel):
+    # Schemas are built when first used: a DAG file that only names a policy does not pay for them.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
+
+
+class Primary(_Part):
+    """The metric that decides.
+
+    Attributes:
+        metric: Key of the metric or metric group; None for the experiment's own primary metric.
+        direction: None takes LaunchDarkly's ``successCriteria``.
+        test: Superiority: better than the baseline. Non-inferiority: not worse than the baseline by more than `margin`.
+        margin: Share of the baseline's mean that may be lost, for non-inferiority; 0.01 is 1 %.
+        minimum_detectable_effect: Smallest relative lift worth finding, as a share of the baseline's mean; plans the
+            number of units together with `Policy.traffic`.
+    """
+
+    metric: MetricKey | None = None
+    direction: Direction | None = None
+    test: Test = Test.SUPERIORITY
+    margin: Margin = 0.0
+    minimum_detectable_effect: Annotated[float, Field(gt=0.0, le=10.0, strict=True)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.test is Test.NON_INFERIORITY and self.minimum_detectable_effect is not None:
+            raise ValueError("non_inferiority plans its units for the margin: leave minimum_detectable_effect out")
+        if (self.test is Test.NON_INFERIORITY) != (self.margin > 0):
+            raise ValueError(
+                f"test {self.test.value} with margin {self.margin}: a margin belongs to non_inferiority, above 0"
+            )
+        return self
+
+
+class Guardrail(_Part):
+    """A metric that must not get worse. Harm to it rolls back, whatever the primary metric says.
+
+    Attributes:
+        metric: Key of the metric.
+        direction: None takes LaunchDarkly's ``successCriteria``.
+        margin: Share of the baseline's mean whose loss is tolerated: only being significantly worse than that is harm.
+        prove: Ship only when the interval shows that no more than `margin` is lost (non-inferiority).
+    """
+
+    metric: MetricKey
+    direction: Direction | None = None
+    margin: Margin = 0.0
+    prove: Flag = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.prove and self.margin == 0:
+            raise ValueError(
+                f"guardrail {self.metric}: prove needs a margin above 0, since no loss at all cannot be shown"
+            )
+        return self
+
+
+class Signal(_Part):
+    """A metric that only holds: while it points the wrong way (nominal one-sided p below `alpha`), nothing ships.
+
+    Attributes:
+        metric: Key of the metric.
+        direction: None takes LaunchDarkly's ``successCriteria``.
+        alpha: One-sided p value below which it holds. It is not corrected: holding ships nothing.
+    """
+
+    metric: MetricKey
+    direction: Direction | None = None
+    alpha: Probability = 0.05
+
+
+class Looks(_Part):
+    """When results are looked at: evenly spaced, at cron times, at a list of times, or only at the end.
+
+    Attributes:
+        every: Spacing, from the iteration's start.
+        cron: Five-field cron expression.
+        timezone: IANA name of the time zone of `cron`.
+        times: Durations after the iteration's start.
+        only_at_end: One look, at the maximum duration.
+
+    The plan's end is always a look.
+    """
+
+    every: Duration | None = None
+    cron: str | None = None
+    timezone: str = "UTC"
+    times: tuple[Duration, ...] = ()
+    only_at_end: Flag = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        # `looks: 1d` is what most people will write.
+        return {"every": value} if isinstance(value, (str, timedelta)) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        given = [name for name in ("every", "cron", "times", "only_at_end") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(
+                f"give exactly one of every, cron, times, only_at_end, not {' and '.join(given) or 'none'}"
+            )
+        if self.every is not None and self.every < timedelta(minutes=1):
+            raise ValueError(f"every is {format_duration(self.every)}; results do not change that fast, at least 1m")
+        if self.cron is not None:
+            from airflow_provider_launchdarkly.decision.cron import Cron
+
+            Cron.parse(self.cron, self.timezone)
+        elif self.timezone != "UTC":
+            raise ValueError(f"timezone {self.timezone!r} is only for cron")
+        if any(later <= earlier for earlier, later in zip((timedelta(), *self.times), self.times, strict=False)):
+            raise ValueError("times must rise, from above 0")
+        return self
+
+
+class Mismatch(_Part):
+    """The test of the split.
+
+    Attributes:
+        alpha: Probability of ever alarming although units are split as allocated, over any number of looks.
+        action: What an alarm does.
+    """
+
+    alpha: Annotated[float, Field(gt=0.0, le=0.1, strict=True)] = 0.01
+    action: MismatchAction = MismatchAction.STOP
+
+
+class Missing(_Part):
+    """What happens when data fail to arrive.
+
+    Attributes:
+        grace: How long after the start an experiment may be without traffic or events.
+        stale_after: How long the counts may stand still while time goes on.
+        action: Hold waits, and is invalid at the plan's end at the latest.
+    """
+
+    grace: Duration = DAY
+    stale_after: Duration = 2 * DAY
+    action: MissingAction = MissingAction.HOLD
+
+
+class Traffic(_Part):
+    """What is expected of the experiment before it runs; plans the number of units and feeds the simulation.
+
+    Attributes:
+        units_per_day: Units that enter the experiment in a day, over all treatments.
+        mean: The baseline's mean of the primary metric; a rate for a conversion metric.
+        std_dev: Its standard deviation per unit; None for a conversion metric, where the rate gives it.
+    """
+
+    units_per_day: Annotated[float, Field(gt=0.0, strict=True)]
+    mean: Annotated[float, Field(strict=True)]
+    std_dev: Annotated[float, Field(gt=0.0, strict=True)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.std_dev is None and not 0 < self.mean < 1:
+            raise ValueError(f"mean {self.mean} is no conversion rate; give std_dev for a numeric metric")
+        return self
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation per unit."""
+        return self.std_dev if self.std_dev is not None else (self.mean * (1.0 - self.mean)) ** 0.5
+
+
+class Budget(_Part):
+    """What a policy may cost: the simulation fails when it measures more. Deciding does not look at it.
+
+    Attributes:
+        false_ship: Most experiments without an effect that may be shipped.
+        false_rollback: Most experiments without an effect that may be rolled back.
+        mismatch_false_alarm: Most properly split experiments that may be called invalid.
+        power: Least experiments with the effect that must be shipped.
+        mean_stop_day: Longest mean run of an experiment with the effect, in days.
+    """
+
+    false_ship: Share | None = None
+    false_rollback: Share | None = None
+    mismatch_false_alarm: Share | None = None
+    power: Share | None = None
+    mean_stop_day: Annotated[float, Field(gt=0.0, strict=True)] | None = None
+
+
+class Policy(_Part):
+    """How an experiment is decided. Every preset is one; printing it shows every number.
+
+    Error rates are one-sided: `alpha` is the probability that a treatment without any effect is ever shipped, over all
+    looks and all treatments; `alpha_harm` that a harmless experiment is ever rolled back, over all looks, treatments,
+    guardrails and the primary metric.
+
+    Attributes:
+        rule: How success is judged.
+        primary: The metric that decides.
+        guardrails: Metrics that must not get worse.
+        signals: Metrics that hold.
+        alpha: One-sided family-wise error of shipping.
+        alpha_harm: One-sided family-wise error of rolling back.
+        ship_spending: gamma of the Hwang-Shih-DeCani spending function for shipping; late.
+        harm_spending: The same for harm; evenly, since harm must be found early.
+        threshold: For `probability_to_be_best`: the probability at which a treatment wins.
+        looks: When results are looked at.
+        min_duration: Nothing ships before.
+        max_duration: The plan's end.
+        min_units_per_treatment: Nothing ships while a treatment has fewer units on the primary metric.
+        planned_units: Units over all treatments at which the plan ends, if that comes before `max_duration`. With it
+            the boundary follows the units instead of the clock.
+        traffic: What is expected. With `primary.minimum_detectable_effect`, or the margin of non-inferiority, it plans
+            the units for `power`, if they arrive before `max_duration`.
+        power: Probability with which the effect to be detected is to be found.
+        mismatch: The test of the split.
+        missing: What happens when data fail to arrive.
+        budget: What the simulation holds the policy to.
+    """
+
+    rule: Rule = Rule.GROUP_SEQUENTIAL
+    primary: Primary = Primary.model_construct()
+    guardrails: tuple[Guardrail, ...] = ()
+    signals: tuple[Signal, ...] = ()
+    alpha: Probability = 0.05
+    alpha_harm: Probability = 0.05
+    ship_spending: Spending = -2.75
+    harm_spending: Spending = 0.0
+    threshold: Annotated[float, Field(gt=0.5, lt=1.0, strict=True)] = 0.95
+    looks: Looks = Looks.model_construct(every=DAY)
+    min_duration: Duration = WEEK
+    max_duration: Duration = 4 * WEEK
+    min_units_per_treatment: Annotated[int, Field(ge=2, strict=True)] = 100
+    planned_units: Annotated[int, Field(ge=4, strict=True)] | None = None
+    traffic: Traffic | None = None
+    power: Annotated[float, Field(ge=0.5, lt=1.0, strict=True)] = 0.8
+    mismatch: Mismatch = Mismatch.model_construct()
+    missing: Missing = Missing.model_construct()
+    budget: Budget | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.max_duration <= timedelta():
+            raise ValueError(f"max_duration is {format_duration(self.max_duration)}, not above 0")
+        if self.min_duration > self.max_duration:
+            shortest, longest = format_duration(self.min_duration), format_duration(self.max_duration)
+            raise ValueError(f"min_duration {shortest} is longer than max_duration {longest}")
+        if self.looks.every is not None and self.max_duration / self.looks.every > MOST_LOOKS:
+            count = int(self.max_duration / self.looks.every)
+            raise ValueError(
+                f"looks.every {format_duration(self.looks.every)} makes {count} looks; at most {MOST_LOOKS}"
+            )
+        if self.looks.times and self.looks.times[-1] > self.max_duration:
+            last, longest = format_duration(self.looks.times[-1]), format_duration(self.max_duration)
+            raise ValueError(f"looks.times has {last}, after max_duration {longest}")
+        keys = [self.primary.metric, *(g.metric for g in self.guardrails), *(s.metric for s in self.signals)]
+        twice = sorted({key for key in keys if key is not None and keys.count(key) > 1})
+        if twice:
+            raise ValueError(f"metric {twice[0]} is named twice among primary, guardrails and signals")
+        if self.rule is Rule.PROBABILITY_TO_BE_BEST and self.primary.test is Test.NON_INFERIORITY:
+            raise ValueError("probability_to_be_best knows no margin: use group_sequential for non_inferiority")
+        return self
+
+    def concerns(self) -> tuple[str, ...]:
+        """What is allowed but suspicious, a sentence each."""
+        found = []
+        for name in ("min_duration", "max_duration"):
+            duration = getattr(self, name)
+            if duration % WEEK:
+                found.append(
+                    f"{name} {format_duration(duration)} is not a multiple of 7 days: weekdays weigh unequally"
+                )
+        if self.alpha > 0.1:
+            found.append(f"alpha {self.alpha:g} ships one of {1 / self.alpha:.0f} treatments that change nothing")
+        if self.rule is Rule.PROBABILITY_TO_BE_BEST:
+            found.append(
+                "probability_to_be_best does not bound the error over the looks: simulate it before you trust it"
+            )
+        if self.primary.minimum_detectable_effect is not None and self.traffic is None and self.planned_units is None:
+            found.append("minimum_detectable_effect plans nothing without traffic or planned_units")
+        return tuple(found)
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole policy as plain JSON, defaults included; :meth:`from_json` reads it back."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Policy:
+        """Read a policy from plain JSON; what is missing is as in the preset named under ``preset``, or in the default.
+
+        Raises:
+            pydantic.ValidationError: Which is a ValueError; it names each wrong field and its value.
+            ValueError: There is no such preset.
+        """
+        from airflow_provider_launchdarkly.decision.presets import with_preset
+
+        return cls.model_validate(with_preset(value))
+
+    @classmethod
+    def preset(cls, name: str) -> Policy:
+        """The policy with this name: ``balanced``, ``do_no_harm``, ``launchdarkly`` or ``frequentist_fixed``.
+
+        Raises:
+            ValueError: There is none; the message lists those there are.
+        """
+        return cls.from_json({"preset": name})

@@ -1,0 +1,59 @@
+"""Policies by name, as plain data: what each says beyond the default policy, and when to take it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BALANCED: Final = "balanced"
+
+# `docs/how-we-decide.md` has the measured error rates of each.
+PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
+    # Ships what is better; 5 % one-sided over all looks. The default policy, so nothing to say.
+    BALANCED: {},
+    # Ships what is shown to lose no more than 2 %: for a change that has other reasons, such as a rewrite.
+    "do_no_harm": {"primary": {"test": "non_inferiority", "margin": 0.02}},
+    # What LaunchDarkly's results page says of a Bayesian experiment, looked at every day: the treatment whose
+    # probability to be best exceeds the threshold wins, and the control can win too (LaunchDarkly docs, "Decision
+    # making with Bayesian statistics"). A mismatch is a message there, and no minimum of time or units is demanded.
+    "launchdarkly": {
+        "rule": "probability_to_be_best",
+        "threshold": 0.95,
+        "min_duration": "0d",
+        "min_units_per_treatment": 2,
+        "mismatch": {"action": "warn"},
+    },
+    # One look, at the end; the usual two-sided 5 %, of which the half that ships counts.
+    "frequentist_fixed": {"alpha": 0.025, "alpha_harm": 0.025, "looks": {"only_at_end": True}},
+}
+
+# A part given in a policy changes the preset's part, field by field; `looks` says everything at once.
+_WHOLE = ("looks",)
+
+
+def with_preset(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay a policy's own words over the preset that it names under ``preset``.
+
+    Args:
+        value: A policy as plain JSON, with or without ``preset``.
+
+    Returns:
+        The same without ``preset``.
+
+    Raises:
+        ValueError: There is no such preset; the message lists those there are.
+    """
+    own = dict(value)
+    name = own.pop("preset", BALANCED)
+    if name not in PRESETS:
+        raise ValueError(f"preset {name!r} is none of {', '.join(PRESETS)}")
+    merged = dict(PRESETS[name])
+    for key, part in own.items():
+        base = merged.get(key)
+        if isinstance(base, dict) and isinstance(part, dict) and key not in _WHOLE:
+            merged[key] = {**base, **part}
+        else:
+            merged[key] = part
+    return merged

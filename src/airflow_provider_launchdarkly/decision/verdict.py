@@ -1,0 +1,249 @@
+"""What was decided, why, and every number that it rests on. Types only: `judge` fills them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import timedelta
+from enum import Enum, StrEnum
+from typing import Any, Self
+
+
+class Kind(StrEnum):
+    """The verdicts, a closed set. Only `ship` ships; `wait` alone is no ending."""
+
+    SHIP = "ship"
+    ROLLBACK = "rollback"
+    INCONCLUSIVE = "inconclusive"
+    INVALID = "invalid"
+    WAIT = "wait"
+
+
+class Reason(StrEnum):
+    """Why, a closed set."""
+
+    # ship
+    BETTER = "better"
+    NOT_WORSE = "not_worse"
+    # rollback
+    GUARDRAIL_HARMED = "guardrail_harmed"
+    PRIMARY_HARMED = "primary_harmed"
+    BASELINE_BEST = "baseline_best"
+    # inconclusive: the plan's end; min_sample, signal and guardrail_unproven say what was missing then
+    PLAN_ENDED = "plan_ended"
+    # invalid
+    MISMATCH = "mismatch"
+    NO_TRAFFIC = "no_traffic"
+    ITERATION_REPLACED = "iteration_replaced"
+    ITERATION_STOPPED = "iteration_stopped"
+    ITERATION_CHANGED = "iteration_changed"
+    # wait
+    MIN_DURATION = "min_duration"
+    MIN_SAMPLE = "min_sample"
+    NO_DATA = "no_data"
+    STALE_RESULTS = "stale_results"
+    BETWEEN_LOOKS = "between_looks"
+    NOT_SIGNIFICANT = "not_significant"
+    SIGNAL = "signal"
+    GUARDRAIL_UNPROVEN = "guardrail_unproven"
+
+
+class Role(StrEnum):
+    """What a metric is in the policy."""
+
+    PRIMARY = "primary"
+    GUARDRAIL = "guardrail"
+    SIGNAL = "signal"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A boundary and what stands against it.
+
+    Attributes:
+        z: The standardised evidence; None where there is none yet.
+        boundary: The z value that it has to reach; None where nothing can be judged yet.
+        alpha: One-sided error that this comparison may spend over the whole plan.
+        alpha_spent: What it has spent by this look.
+        reached: Whether z has reached the boundary.
+    """
+
+    z: float | None
+    boundary: float | None
+    alpha: float
+    alpha_spent: float
+    reached: bool
+
+    @property
+    def distance(self) -> float | None:
+        """How much z is missing; negative beyond the boundary."""
+        return None if self.z is None or self.boundary is None else self.boundary - self.z
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One treatment against the baseline on one metric.
+
+    Attributes:
+        treatment_id: The treatment.
+        treatment: Its name.
+        units: Its units.
+        mean: Its mean.
+        std_dev: Its standard deviation per unit.
+        baseline_units: The baseline's units.
+        baseline_mean: The baseline's mean.
+        baseline_std_dev: The baseline's standard deviation per unit.
+        difference: Difference of the means.
+        standard_error: Its standard error.
+        lift: Difference as a share of the baseline's mean.
+        lift_lower: Lower end of the lift's interval at this look's boundary; it holds over all looks.
+        lift_upper: Upper end.
+        z: The difference over its standard error, positive when the treatment is better, whatever the direction.
+        p_value: Nominal one-sided p value of being better, uncorrected for looks.
+        success: For the primary metric and guardrails to be proven: the bar for shipping.
+        harm: For the primary metric and guardrails: the bar for rolling back.
+        p_best: Probability to be the best treatment.
+        days_to_ship: Days until success would be reached if the effect and the traffic stay as they are.
+    """
+
+    treatment_id: str
+    treatment: str
+    units: int
+    mean: float | None
+    std_dev: float | None
+    baseline_units: int
+    baseline_mean: float | None
+    baseline_std_dev: float | None
+    difference: float | None = None
+    standard_error: float | None = None
+    lift: float | None = None
+    lift_lower: float | None = None
+    lift_upper: float | None = None
+    z: float | None = None
+    p_value: float | None = None
+    success: Bar | None = None
+    harm: Bar | None = None
+    p_best: float | None = None
+    days_to_ship: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricJudgement:
+    """One metric of the policy and its comparisons.
+
+    Attributes:
+        metric: Its key.
+        role: What it is in the policy.
+        direction: `higher` or `lower` is better.
+        margin: Share of the baseline's mean that may be lost.
+        comparisons: One for each treatment but the baseline.
+    """
+
+    metric: str
+    role: Role
+    direction: str
+    margin: float
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The test of the split.
+
+    Attributes:
+        treatments: Names of the treatments.
+        units: Units exposed to each.
+        shares: Shares that they should have, summing to 1.
+        log_bayes_factor: Natural logarithm of the evidence for a mismatch.
+        p_value: Anytime-valid p value.
+        alpha: Error over all looks.
+        mismatch: Whether the split is wrong.
+    """
+
+    treatments: tuple[str, ...]
+    units: tuple[int, ...]
+    shares: tuple[float, ...]
+    log_bayes_factor: float
+    p_value: float
+    alpha: float
+    mismatch: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to one look.
+
+    Attributes:
+        kind: What to do.
+        reason: Why.
+        summary: One line for people.
+        elapsed: Time since the iteration's start.
+        look: Number of the look, from 1; 0 before the first; None where it never came to a look.
+        looks: Looks in the plan.
+        treatment_id: The treatment to ship.
+        treatment: Its name.
+        harmed: What was harmed: `metric: treatment`, worst first.
+        share: Share of the plan that is over, by the clock or by planned units, 0 to 1.
+        units: Units on the primary metric, over all treatments.
+        metrics: Every metric's numbers.
+        split: The test of the split; None where exposures are unknown.
+        probability_of_mismatch: LaunchDarkly's own, beside it.
+        next_look: Time of the next look after the iteration's start; None after an ending.
+    """
+
+    kind: Kind
+    reason: Reason
+    summary: str
+    elapsed: timedelta
+    look: int | None = None
+    looks: int | None = None
+    treatment_id: str | None = None
+    treatment: str | None = None
+    harmed: tuple[str, ...] = ()
+    share: float | None = None
+    units: int | None = None
+    metrics: tuple[MetricJudgement, ...] = ()
+    split: Split | None = None
+    probability_of_mismatch: float | None = None
+    next_look: timedelta | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether this is an ending: anything but `wait`."""
+        return self.kind is not Kind.WAIT
+
+    @classmethod
+    def invalid(cls, reason: Reason, summary: str, elapsed: timedelta) -> Self:
+        """The iteration is not what was asked about: replaced, stopped or changed by someone else."""
+        return cls(Kind.INVALID, reason, summary, elapsed)
+
+    @classmethod
+    def wait(cls, reason: Reason, summary: str, elapsed: timedelta, **numbers: Any) -> Self:
+        """There is nothing to judge yet, for instance between looks."""
+        return cls(Kind.WAIT, reason, summary, elapsed, **numbers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain JSON: finite numbers or null, durations in days, the kind under `verdict`."""
+        numbers = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        kind, elapsed, next_look = numbers.pop("kind"), numbers.pop("elapsed"), numbers.pop("next_look")
+        return {"verdict": kind, "elapsed_days": elapsed, **numbers, "next_look_days": next_look}
+
+
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind of value
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, timedelta):
+        return value / timedelta(days=1)
+    if isinstance(value, Bar):
+        return {**_fields(value), "distance": _plain(value.distance)}
+    if is_dataclass(value) and not isinstance(value, type):
+        return _fields(value)
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}

@@ -1,0 +1,144 @@
+"""The emulator's clock: it can be set, advanced, frozen or run fast, and never goes back.
+
+Everything that has a time in the emulator takes it from here, the `Date` header included.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_DURATION = re.compile(
+    r"P(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
+)
+
+
+class Clock:
+    """Time that can be turned forward.
+
+    Args:
+        start: the time to begin at, aware.
+        rate: emulated seconds per real second; 1 is real time, 0 stands still.
+        monotonic: the real seconds to follow.
+    """
+
+    def __init__(self, start: datetime, rate: float = 1.0, monotonic: Callable[[], float] = time.monotonic):
+        self._monotonic = monotonic
+        self._rate = _checked_rate(rate)
+        self._since = monotonic()
+        self._then = start.astimezone(UTC)
+        self._date_second = -1
+        self._date_header = b""
+
+    @property
+    def rate(self) -> float:
+        """Emulated seconds per real second."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        checked = _checked_rate(rate)
+        self._move_to(self.now())
+        self._rate = checked
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        if self._rate == 0:
+            return self._then
+        return self._then + timedelta(seconds=(self._monotonic() - self._since) * self._rate)
+
+    def milliseconds(self) -> int:
+        """The time as Unix epoch milliseconds."""
+        return to_milliseconds(self.now())
+
+    def set(self, to: datetime) -> None:
+        """Go to a time.
+
+        Raises:
+            ValueError: it is in the past, or has no time zone.
+        """
+        if to.tzinfo is None:
+            raise ValueError(f"a time needs its offset from UTC, such as 2026-01-05T09:00:00Z, not {to.isoformat()}")
+        now = self.now()
+        if to < now:
+            raise ValueError(f"the clock never goes back: it is {now.isoformat()}, after {to.isoformat()}")
+        self._move_to(to.astimezone(UTC))
+
+    def advance(self, by: timedelta) -> None:
+        """Go forward by a duration.
+
+        Raises:
+            ValueError: the duration is negative, or leads past the last year that exists.
+        """
+        if by < timedelta(0):
+            raise ValueError(f"the clock never goes back: cannot advance by {by}")
+        try:
+            self._move_to(self.now() + by)
+        except OverflowError:
+            raise ValueError(f"advancing by {by} leads past the end of the calendar") from None
+
+    def date_header(self) -> bytes:
+        """The time in the form of the HTTP `Date` header, which has a resolution of one second."""
+        now = self.now()
+        second = int(now.timestamp())
+        if second != self._date_second:
+            self._date_second = second
+            self._date_header = format_datetime(now.replace(microsecond=0), usegmt=True).encode()
+        return self._date_header
+
+    def _move_to(self, then: datetime) -> None:
+        self._since, self._then = self._monotonic(), then
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """Unix epoch milliseconds, rounded down."""
+    return int(moment.timestamp() * 1000)
+
+
+def from_milliseconds(milliseconds: int) -> datetime:
+    """The moment in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read an ISO 8601 duration in weeks, days, hours, minutes and seconds, such as `P10D` or `PT1H30M`.
+
+    Raises:
+        ValueError: it is not one; months and years are not, since their length varies.
+    """
+    match = _DURATION.fullmatch(text)
+    parts = {unit: float(number) for unit, number in match.groupdict().items() if number} if match else {}
+    if not parts:
+        raise ValueError(f"not a duration such as P10D or PT1H30M: {text!r}")
+    try:
+        return timedelta(**parts)
+    except OverflowError:
+        raise ValueError(f"too long a duration: {text!r}") from None
+
+
+def parse_time(text: str) -> datetime:
+    """Read an ISO 8601 time with its offset.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"not an ISO 8601 time such as 2026-01-05T09:00:00Z: {text!r}") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"a time needs its offset from UTC, such as 2026-01-05T09:00:00Z, not {text!r}")
+    return moment.astimezone(UTC)
+
+
+def _checked_rate(rate: float) -> float:
+    if not 0 <= rate <= 1e6:
+        raise ValueError(f"the clock's rate must be between 0 (frozen) and 1e6, not {rate}")
+    return float(rate)

@@ -1,0 +1,244 @@
+"""The emulator without its server: who may ask, what is refused, what is done, what is written down.
+
+One request in, one outcome out, with no I/O: the server in front of it only reads and writes bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from airflow_provider_launchdarkly.emulator.clock import Clock
+from airflow_provider_launchdarkly.emulator.errors import (
+    RefusalError,
+    forbidden,
+    invalid_request,
+    not_found,
+    unauthorized,
+)
+from airflow_provider_launchdarkly.emulator.faults import Faults
+from airflow_provider_launchdarkly.emulator.journal import Entry, Journal, RequestLog
+from airflow_provider_launchdarkly.emulator.operations import Call, Reply
+from airflow_provider_launchdarkly.emulator.rendering.flags import sdk_caller
+from airflow_provider_launchdarkly.emulator.settings import Settings
+from airflow_provider_launchdarkly.emulator.world import default_world
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_launchdarkly.emulator.faults import Fault
+    from airflow_provider_launchdarkly.emulator.operations import Operation
+    from airflow_provider_launchdarkly.emulator.state import World
+
+SEMANTIC_PATCH = "launchdarkly.semanticpatch"
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request as it came in. `headers` has lower-case names and may repeat them."""
+
+    method: str
+    path: str
+    params: Mapping[str, str]
+    query: str
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+    def header(self, name: bytes) -> list[str]:
+        """All values of a header."""
+        return [value.decode("latin-1") for key, value in self.headers if key == name]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the server has to send; without a status it closes the connection instead."""
+
+    status: int | None
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Emulator:
+    """LaunchDarkly on loopback: a world, a clock, switches, faults, and a record of what happened.
+
+    Args:
+        seed: of every id and every simulated person.
+        scenario: which small world to begin with, see `world.SCENARIOS`.
+        token: the access token of the account's administrator.
+        settings: the switches.
+        start: the time on the clock at the start; now, if None.
+        rate: emulated seconds per real second; 0 stands still.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 42,
+        scenario: str = "effect",
+        token: str = "api-emulator",  # noqa: S107 - the well-known token of a server on loopback
+        settings: Settings | None = None,
+        start: datetime | None = None,
+        rate: float = 1.0,
+    ):
+        self.seed = seed
+        self.scenario = scenario
+        self.settings = settings or Settings()
+        self.clock = Clock(start or datetime.now(UTC), rate)
+        self.journal = Journal()
+        self.requests = RequestLog()
+        self.faults = Faults(seed)
+        self._token = token
+        self._errors = 0
+        self.world: World = default_world(seed=seed, scenario=scenario, token=token, now=self.clock.milliseconds())
+
+    def reset(self, scenario: str | None = None) -> None:
+        """Begin anew: world as at the start, no faults, empty journal. The clock never goes back, so it goes on.
+
+        Raises:
+            ValueError: there is no such scenario.
+        """
+        scenario = scenario or self.scenario
+        self.world = default_world(seed=self.seed, scenario=scenario, token=self._token, now=self.clock.milliseconds())
+        self.scenario = scenario
+        self.journal.entries.clear()
+        self.requests.clear()
+        self.faults = Faults(self.seed)
+
+    def answer(self, operation: Operation, incoming: Incoming) -> Outcome:
+        """Do what a request asks for, or what a fault makes of it."""
+        fault = self.faults.strike(operation.name, incoming.method)
+        if fault is not None and fault.fault == "close_before":
+            return self._log(operation.name, incoming, Outcome(None), fault)
+        if fault is not None and fault.fault == "status":
+            return self._log(operation.name, incoming, self._injected(fault), fault)
+        try:
+            reply = self._perform(operation, incoming)
+        except RefusalError as refusal:
+            outcome = self._refused(refusal)
+        else:
+            outcome = Outcome(reply.status, _encoded(reply.body))
+        if fault is not None:
+            outcome = self._injected(fault) if fault.fault == "status_after" else Outcome(None)
+        return self._log(operation.name, incoming, outcome, fault)
+
+    def refuse(self, incoming: Incoming, refusal: RefusalError) -> Outcome:
+        """Answer a request that is for no operation."""
+        return self._log("unknown", incoming, self._refused(refusal), None)
+
+    def _perform(self, operation: Operation, incoming: Incoming) -> Reply:
+        if operation.result and self.settings.results == "gone":
+            raise unknown_path(incoming.path)
+        credential = _credential(incoming)
+        token = self.world.tokens.get(credential)
+        if token is None:
+            return self._without_token(operation, credential)
+        if token.role == "reader" and operation.method != "GET":
+            raise forbidden("the token's role does not allow this action")
+        self._check_version(operation, incoming)
+        body = self._read_body(operation, incoming) if operation.method != "GET" else None
+        call = Call(
+            world=self.world,
+            settings=self.settings,
+            now=self.clock.milliseconds(),
+            token=token,
+            path=incoming.path,
+            params=incoming.params,
+            query=parse_qsl(incoming.query, keep_blank_values=True) if incoming.query else (),
+            body=body,
+        )
+        reply = operation.answer(call)
+        if reply.effects:
+            self._write_down(operation, incoming, body, reply)
+        return reply
+
+    def _without_token(self, operation: Operation, credential: str) -> Reply:
+        """An SDK key can say who it is, and nothing else."""
+        if operation.name == "get_caller_identity":
+            for project in self.world.projects.values():
+                for environment in project.environments.values():
+                    kinds = {environment.sdk_key: "sdk", environment.mobile_key: "mobile"}
+                    if credential in kinds:
+                        return Reply(200, sdk_caller(self.world, project, environment, kinds[credential]))
+        raise unauthorized()
+
+    def _check_version(self, operation: Operation, incoming: Incoming) -> None:
+        versions = incoming.header(b"ld-api-version")
+        if len(versions) > 1:
+            raise invalid_request("Too many values for parameter LD-API-Version")
+        needed = operation.beta == "always" or (operation.beta == "strict" and self.settings.beta_header == "strict")
+        if needed and versions != ["beta"]:
+            raise forbidden("this is a beta resource: use the header LD-API-Version: beta")
+
+    def _read_body(self, operation: Operation, incoming: Incoming) -> Any:
+        content_type = ",".join(incoming.header(b"content-type")).lower()
+        if "application/json" not in content_type:
+            raise invalid_request("Content-Type must be application/json")
+        strict = operation.semantic == "always" or (
+            operation.semantic == "strict" and self.settings.content_type == "strict"
+        )
+        if strict and SEMANTIC_PATCH not in content_type:
+            raise invalid_request(
+                "a semantic patch needs Content-Type: application/json; domain-model=launchdarkly.semanticpatch"
+            )
+        try:
+            return json.loads(incoming.body, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            raise invalid_request("the request body is not valid JSON") from None
+
+    def _write_down(self, operation: Operation, incoming: Incoming, body: Any, reply: Reply) -> None:
+        self.journal.entries.append(
+            Entry(
+                seq=len(self.journal.entries) + 1,
+                server_time=self.clock.now().isoformat(),
+                operation=operation.name,
+                method=incoming.method,
+                path=incoming.path,
+                body=body,
+                effects=tuple(reply.effects),
+            )
+        )
+
+    def _injected(self, fault: Fault) -> Outcome:
+        return self._refused(RefusalError(fault.status, fault.code, fault.message, fault.headers))
+
+    def _refused(self, refusal: RefusalError) -> Outcome:
+        self._errors += 1
+        support_id = str(uuid.UUID(int=(self.seed % 2**64 << 64) + self._errors))
+        body = {"code": refusal.code, "message": refusal.message, "id": support_id}
+        return Outcome(refusal.status, _encoded(body), refusal.headers)
+
+    def _log(self, operation: str, incoming: Incoming, outcome: Outcome, fault: Fault | None) -> Outcome:
+        self.requests.add(
+            server_time=self.clock.now().isoformat(),
+            operation=operation,
+            method=incoming.method,
+            path=incoming.path,
+            query=incoming.query,
+            status=outcome.status,
+            fault=fault.fault if fault is not None else None,
+        )
+        return outcome
+
+
+def unknown_path(path: str) -> RefusalError:
+    """The answer to a path that does not exist."""
+    return not_found(f"unknown path {path}")
+
+
+def _credential(incoming: Incoming) -> str:
+    values = incoming.header(b"authorization")
+    if len(values) != 1:
+        raise unauthorized()
+    return values[0].strip()
+
+
+def _encoded(body: Any) -> bytes:
+    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,87 @@
+"""What was asked and what it changed. Tests prove "at most once" with it. No credential is ever written here."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A request that changed something.
+
+    Attributes:
+        seq: 1, 2, 3 …
+        server_time: ISO 8601, by the emulator's clock.
+        operation: such as `create_experiment`.
+        method: the HTTP verb.
+        path: without the query.
+        body: the request's JSON.
+        effects: what happened, in order: `kind` (`experiment.created`, `iteration.created`, `iteration.discarded`,
+            `iteration.started`, `iteration.stopped`, `experiment.changed`, `experiment.archived`,
+            `experiment.restored`, `flag.changed`) and the keys and ids it concerns.
+    """
+
+    seq: int
+    server_time: str
+    operation: str
+    method: str
+    path: str
+    body: Any
+    effects: Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLine:
+    """A request, whatever became of it; `status` is None if the connection was closed without an answer."""
+
+    seq: int
+    server_time: str
+    operation: str
+    method: str
+    path: str
+    query: str
+    status: int | None
+    fault: str | None = None
+
+
+@dataclass(slots=True)
+class Journal:
+    """Every change since the start or the last reset."""
+
+    entries: list[Entry] = field(default_factory=list)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """All entries, oldest first."""
+        return [asdict(entry) for entry in self.entries]
+
+    def effects(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """All effects, or those of one kind, oldest first."""
+        return [dict(e) for entry in self.entries for e in entry.effects if kind is None or e["kind"] == kind]
+
+
+class RequestLog:
+    """The latest requests, in a ring of fixed size."""
+
+    def __init__(self, size: int = 10_000):
+        self._lines: deque[RequestLine] = deque(maxlen=size)
+        self._seq = 0
+
+    def add(self, **fields: Any) -> None:
+        """Note a request."""
+        self._seq += 1
+        self._lines.append(RequestLine(seq=self._seq, **fields))
+
+    def after(self, seq: int) -> list[RequestLine]:
+        """The requests later than a sequence number, oldest first, as far as they are still there."""
+        fresh = min(len(self._lines), max(0, self._seq - seq))
+        return list(islice(self._lines, len(self._lines) - fresh, None))
+
+    def clear(self) -> None:
+        """Forget them; sequence numbers go on."""
+        self._lines.clear()

@@ -1,0 +1,422 @@
+"""Draws the people of one iteration, day by day, and says what has been measured of them at any hour.
+
+A day is drawn whole, as sufficient statistics; its hours are thinned out of it only when someone looks within the day.
+Every stream of draws has a generator of its own, keyed by seed, experiment, iteration, arm and metric, and runs through
+the days in order: what is known at t is part of what is known later, whoever asked what before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from airflow_provider_launchdarkly.emulator.draws import (
+    NOTHING,
+    Covariate,
+    Moments,
+    binomial,
+    conversions,
+    generator,
+    multinomial,
+    normal_values,
+    poisson,
+    split_values,
+    subset,
+    with_covariate,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.emulator.truth import Effect, MetricTruth, Truth
+
+Hours = TypeVar("Hours")
+
+_HOUR = timedelta(hours=1)
+_KEPT_DAYS_BY_HOUR = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ArmFacts:
+    """One treatment of an iteration.
+
+    Attributes:
+        treatment_id: LaunchDarkly's id of it.
+        name: the treatment's name.
+        variation_id: the id of the flag variation it serves.
+        variation: that variation's name, or its JSON value as text; truths refer to this.
+        share: of the iteration's people, 0 to 1.
+        baseline: is it the one the others are compared with?
+    """
+
+    treatment_id: str
+    name: str
+    variation_id: str
+    variation: str
+    share: float
+    baseline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IterationFacts:
+    """One iteration that was started: its number within the experiment (1, 2, …), aware times, arms in order."""
+
+    experiment_key: str
+    number: int
+    flag_key: str
+    started_at: datetime
+    ended_at: datetime | None
+    arms: tuple[ArmFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFacts:
+    """What counts of a metric.
+
+    Attributes:
+        key: the metric's key; the truth refers to it.
+        kind: LaunchDarkly's kind (``custom``, ``pageview``, ``click``, …).
+        is_numeric: a value per person (True) or whether they converted (False).
+        higher_is_better: from ``successCriteria``.
+        missing_counts_as_zero: numeric only: people without an event count as 0 (``eventDefault``).
+        preceding: keys of the steps before it if it is read as a step of a funnel: people must have taken those first.
+    """
+
+    key: str
+    kind: str
+    is_numeric: bool
+    higher_is_better: bool
+    missing_counts_as_zero: bool = False
+    preceding: tuple[str, ...] = ()
+
+
+class CovariateMoments(NamedTuple):
+    """Sums over the units of a covariate x and of its products with the metric's values y."""
+
+    sum: float
+    sum_of_squares: float
+    sum_of_products: float
+
+
+@dataclass(frozen=True, slots=True)
+class TreatmentObservation:
+    """What was measured of one treatment.
+
+    Attributes:
+        treatment_id: whose.
+        exposed: people who met the treatment.
+        units: those who count for the metric (see `MetricFacts.missing_counts_as_zero`).
+        sum: of their values; conversions count 1.
+        sum_of_squares: of their values.
+        covariate: of the same units, where the truth gives one.
+        last_event_at: the end of the last hour in which an event arrived, None before the first.
+    """
+
+    treatment_id: str
+    exposed: int
+    units: int
+    sum: float
+    sum_of_squares: float
+    covariate: CovariateMoments | None
+    last_event_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was measured of one metric up to the full hour ``through``, by treatment in the order of the arms."""
+
+    through: datetime
+    treatments: tuple[TreatmentObservation, ...]
+
+
+class _Exposures:
+    """The people of one arm and one cell, by the day they came."""
+
+    def __init__(self, population: Population, arm: int, cell: int) -> None:
+        self._population = population
+        self._share = population.shares[arm] * population.cells[cell].share
+        self._key = (*population.key, arm, population.arms[arm].variation, cell)
+        self._rng = generator(*self._key, "exposures")
+        self.days: list[int] = []
+        self._before: list[int] = [0]
+        self._hours: dict[int, list[int]] = {}
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return self._key
+
+    def on(self, day: int) -> int:
+        while len(self.days) <= day:
+            people = poisson(self._rng, self._population.expected(len(self.days)) * self._share)
+            self.days.append(people)
+            self._before.append(self._before[-1] + people)
+        return self.days[day]
+
+    def by_hour(self, day: int) -> list[int]:
+        hours = self._hours.get(day)
+        if hours is None:
+            rng = generator(*self._key, "exposures by hour", day)
+            hours = multinomial(rng, self.on(day), self._population.expected_by_hour(day))
+            _keep(self._hours, day, hours)
+        return hours
+
+    def through(self, day: int, hour: int) -> int:
+        """Count who came in ``day`` full days and ``hour`` hours."""
+        if day:
+            self.on(day - 1)
+        return self._before[day] + (sum(self.by_hour(day)[:hour]) if hour else 0)
+
+
+class _Group(NamedTuple):
+    """Those of a day's people whose events take ``delay`` days, out of the ``source``-th group of the step before."""
+
+    delay: int
+    source: int
+    moments: Moments
+
+
+class _Responses:
+    """What the people of one arm and one cell do on one metric, by the day they came and the days their events take.
+
+    Who could act at all: everybody exposed, or those who took the funnel's ``earlier`` step.
+    """
+
+    def __init__(
+        self,
+        exposures: _Exposures,
+        earlier: _Responses | None,
+        *,
+        path: str,
+        truth: MetricTruth,
+        variation: str,
+        effect: Effect | None,
+    ) -> None:
+        self._exposures = exposures
+        self._earlier = earlier
+        self._truth = truth
+        self._variation = variation
+        self._effect = effect
+        self._key = (*exposures.key, path)
+        self._rng = generator(*self._key)
+        self._days: list[list[_Group]] = []
+        self._arrived: list[Moments] = [NOTHING]
+        self._hours: dict[int, list[list[Moments]]] = {}
+        self._arrivals: dict[int, list[Moments]] = {}
+        own = [delay for delay, share in enumerate(truth.delays) if share]
+        before = earlier.delays if earlier else [0]
+        self.delays: list[int] = sorted({first + second for first in before for second in own})
+
+    def on(self, day: int) -> list[_Group]:
+        """Return the groups of people who came on ``day``."""
+        while len(self._days) <= day:
+            self._days.append(self._draw(len(self._days)))
+        return self._days[day]
+
+    def _sources(self, day: int) -> list[tuple[int, int]]:
+        """Return (delay so far, people) of everybody who could act."""
+        if self._earlier is None:
+            return [(0, self._exposures.on(day))]
+        return [(group.delay, group.moments.count) for group in self._earlier.on(day)]
+
+    def _draw(self, day: int) -> list[_Group]:
+        level = self._truth.level(self._variation, day, self._effect)
+        acts = level if self._truth.kind == "conversion" else self._truth.event_share
+        chance = acts * self._truth.arriving(self._variation)
+        groups = []
+        for source, (delay, people) in enumerate(self._sources(day)):
+            acting = binomial(self._rng, people, chance)
+            counts = multinomial(self._rng, acting, self._truth.delays) if len(self._truth.delays) > 1 else [acting]
+            for own, count in enumerate(counts):
+                if self._truth.kind == "conversion":
+                    moments = conversions(count)
+                else:
+                    moments = normal_values(self._rng, count, level, self._truth.deviation)
+                if count:
+                    groups.append(_Group(delay + own, source, moments))
+        if self._truth.correlation:
+            hours = self._split(day, groups)
+            groups = [group._replace(moments=sum(parts, NOTHING)) for group, parts in zip(groups, hours, strict=True)]
+        return groups
+
+    def by_hour(self, day: int) -> list[list[Moments]]:
+        """Return the 24 hours of each of the day's groups, by the hour in which the people came."""
+        hours = self._hours.get(day)
+        if hours is None:
+            hours = self._split(day, self.on(day))
+            _keep(self._hours, day, hours)
+        return hours
+
+    def _split(self, day: int, groups: list[_Group]) -> list[list[Moments]]:
+        rng = generator(*self._key, "by hour", day)
+        if self._earlier is None:
+            left = [list(self._exposures.by_hour(day))]
+        else:
+            left = [[part.count for part in hours] for hours in self._earlier.by_hour(day)]
+        split = []
+        for group in groups:
+            counts = subset(rng, left[group.source], group.moments.count)
+            left[group.source] = [have - taken for have, taken in zip(left[group.source], counts, strict=True)]
+            if self._truth.kind == "conversion":
+                parts = [conversions(count) for count in counts]
+            else:
+                parts = split_values(rng, group.moments, counts)
+            if self._truth.correlation:
+                covariate = Covariate(self._truth.baseline, self._truth.deviation, self._truth.correlation)
+                mean = self._truth.level(self._variation, day, self._effect)
+                parts = [with_covariate(rng, part, mean, covariate) for part in parts]
+            split.append(parts)
+        return split
+
+    def arrivals(self, day: int) -> list[Moments]:
+        """Return the events that arrive in each of the 24 hours of ``day``, whenever their people came."""
+        arrivals = self._arrivals.get(day)
+        if arrivals is None:
+            arrivals = [NOTHING] * 24
+            for delay in self.delays:
+                if delay > day:
+                    break
+                groups = self.on(day - delay)
+                if not any(group.delay == delay for group in groups):
+                    continue
+                for group, hours in zip(groups, self.by_hour(day - delay), strict=True):
+                    if group.delay == delay:
+                        arrivals = [before + part for before, part in zip(arrivals, hours, strict=True)]
+            _keep(self._arrivals, day, arrivals)
+        return arrivals
+
+    def through(self, day: int, hour: int) -> Moments:
+        """Return the events that arrived in ``day`` full days and ``hour`` hours."""
+        while len(self._arrived) <= day:
+            arrived, last = self._arrived[-1], len(self._arrived) - 1
+            for delay in self.delays:
+                if delay > last:
+                    break
+                arrived = sum((group.moments for group in self.on(last - delay) if group.delay == delay), arrived)
+            self._arrived.append(arrived)
+        return sum(self.arrivals(day)[:hour], self._arrived[day]) if hour else self._arrived[day]
+
+    def last_event_hour(self, day: int, hour: int) -> int:
+        """Return how many hours after the start the last event had arrived by then; 0 if there is none."""
+        while True:
+            for last in range(hour, 0, -1):
+                if self.arrivals(day)[last - 1].count:
+                    return day * 24 + last
+            day, hour = self._last_full_day_with_events(day), 24
+            if day < 0:
+                return 0
+
+    def _last_full_day_with_events(self, day: int) -> int:
+        day -= 1
+        while day >= 0 and self.through(day + 1, 0).count == self.through(day, 0).count:
+            day -= 1
+        return day
+
+
+class Population:
+    """The people of one iteration; what was drawn of them is kept, so that a later look draws only what is new."""
+
+    def __init__(self, truth: Truth, seed: int, iteration: IterationFacts) -> None:
+        self._truth = truth
+        self._started_at = iteration.started_at
+        self.arms = iteration.arms
+        self.key: tuple[str | int, ...] = (seed, iteration.experiment_key, iteration.number)
+        self.cells = truth.cells()
+        self.shares = truth.shares(iteration.arms)
+        self._expected: list[float] = []
+        self._places = [(arm, cell) for arm in range(len(self.arms)) for cell in range(len(self.cells))]
+        self._exposures = {place: _Exposures(self, *place) for place in self._places}
+        self._responses: dict[tuple[int, int, str], _Responses] = {}
+        self._latest: dict[tuple[MetricFacts, tuple[str, str] | None], tuple[int, Observation]] = {}
+
+    def expected(self, day: int) -> float:
+        """Return how many people are expected on ``day``, all arms together."""
+        while len(self._expected) <= day:
+            self._expected.append(sum(self.expected_by_hour(len(self._expected))))
+        return self._expected[day]
+
+    def expected_by_hour(self, day: int) -> list[float]:
+        """Return how many people are expected in each of the day's 24 hours."""
+        return self._truth.people_by_hour(self._started_at, day)
+
+    def observe(
+        self, metric: MetricFacts, as_of: datetime, ended_at: datetime | None, attribute: tuple[str, str] | None
+    ) -> Observation:
+        """Return what was measured by ``as_of`` or the iteration's end, in full hours; see `truth.observe`."""
+        until = as_of if ended_at is None else min(as_of, ended_at)
+        hours = max(0, (until - self._started_at) // _HOUR)
+        known = self._latest.get((metric, attribute))
+        if known is not None and known[0] == hours:
+            return known[1]
+        steps = self._steps(metric)
+        cells = [index for index, cell in enumerate(self.cells) if attribute is None or attribute in cell.labels]
+        treatments = tuple(self._measure(arm, cells, metric, steps, hours) for arm in range(len(self.arms)))
+        observation = Observation(self._started_at + hours * _HOUR, treatments)
+        self._latest[metric, attribute] = (hours, observation)
+        return observation
+
+    def _steps(self, metric: MetricFacts) -> tuple[str, ...]:
+        """Return the metric's key after those of the events that must come first; none if the truth lacks one."""
+        truths = self._truth.metrics
+        steps = [*metric.preceding, metric.key]
+        if any(step not in truths for step in steps):
+            return ()
+        while not metric.preceding and (before := truths[steps[0]].after) is not None:
+            steps.insert(0, before)
+        for step in steps[:-1]:
+            _check_kind(step, truths[step], is_numeric=False)
+        _check_kind(metric.key, truths[metric.key], is_numeric=metric.is_numeric)
+        return tuple(steps)
+
+    def _measure(
+        self, arm: int, cells: list[int], metric: MetricFacts, steps: tuple[str, ...], hours: int
+    ) -> TreatmentObservation:
+        day, hour = divmod(hours, 24)
+        exposed = sum(self._exposures[arm, cell].through(day, hour) for cell in cells)
+        events, last = NOTHING, 0
+        for cell in cells if steps else ():
+            responses = self._response(arm, cell, steps)
+            events += responses.through(day, hour)
+            last = max(last, responses.last_event_hour(day, hour))
+        everybody = bool(steps) and (not metric.is_numeric or metric.missing_counts_as_zero)
+        units = exposed if everybody else events.count
+        covariate = None
+        if steps and self._truth.metrics[metric.key].correlation and units == events.count:
+            covariate = CovariateMoments(events.x_total, events.x_squares, events.xy)
+        return TreatmentObservation(
+            treatment_id=self.arms[arm].treatment_id,
+            exposed=exposed,
+            units=units,
+            sum=events.total,
+            sum_of_squares=events.squares,
+            covariate=covariate,
+            last_event_at=self._started_at + last * _HOUR if last else None,
+        )
+
+    def _response(self, arm: int, cell: int, steps: tuple[str, ...]) -> _Responses:
+        path = " > ".join(steps)
+        responses = self._responses.get((arm, cell, path))
+        if responses is None:
+            variation = self.arms[arm].variation
+            effects = self.cells[cell].effects.get(steps[-1], {})
+            responses = self._responses[arm, cell, path] = _Responses(
+                self._exposures[arm, cell],
+                self._response(arm, cell, steps[:-1]) if len(steps) > 1 else None,
+                path=path,
+                truth=self._truth.metrics[steps[-1]],
+                variation=variation,
+                effect=effects.get(variation),
+            )
+        return responses
+
+
+def _check_kind(key: str, truth: MetricTruth, *, is_numeric: bool) -> None:
+    if (truth.kind == "numeric") != is_numeric:
+        asked = "a number" if is_numeric else "a conversion"
+        msg = f"truth.metrics.{key}: is {truth.kind}, but the metric is {asked}; change the truth or isNumeric"
+        raise ValueError(msg)
+
+
+def _keep(kept: dict[int, Hours], day: int, hours: Hours) -> None:
+    """Remember a day by hour, of the latest few: a clock that only goes forward needs no more."""
+    while len(kept) >= _KEPT_DAYS_BY_HOUR:
+        del kept[next(iter(kept))]
+    kept[day] = hours

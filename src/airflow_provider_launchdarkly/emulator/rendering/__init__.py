@@ -1,0 +1,1 @@
+"""What LaunchDarkly answers: state in, JSON out. Decides nothing and changes nothing."""

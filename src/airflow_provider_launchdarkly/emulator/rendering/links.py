@@ -1,0 +1,63 @@
+"""Links and paths as LaunchDarkly writes them: server-relative, with a content type, and for lists with paging."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def link(href: str, kind: str = "application/json") -> dict[str, str]:
+    """A link: a path on LaunchDarkly's own host."""
+    return {"href": href, "type": kind}
+
+
+def page_link(href: str) -> dict[str, str]:
+    """A link to a page for people."""
+    return link(href, "text/html")
+
+
+def resource_links(collection: str, key: str) -> dict[str, dict[str, str]]:
+    """The links of one thing in a collection."""
+    return {"parent": link(collection), "self": link(f"{collection}/{quote(key, safe='')}")}
+
+
+def experiments_path(project_key: str, environment_key: str) -> str:
+    """Where an environment's experiments are."""
+    return f"{project_path(project_key)}/environments/{quote(environment_key, safe='')}/experiments"
+
+
+def flags_path(project_key: str) -> str:
+    """Where a project's flags are."""
+    return f"/api/v2/flags/{quote(project_key, safe='')}"
+
+
+def metrics_path(project_key: str) -> str:
+    """Where a project's metrics are."""
+    return f"/api/v2/metrics/{quote(project_key, safe='')}"
+
+
+def project_path(project_key: str) -> str:
+    """Where a project is."""
+    return f"/api/v2/projects/{quote(project_key, safe='')}"
+
+
+def paging_links(
+    path: str, query: Sequence[tuple[str, str]], *, limit: int, offset: int, total: int
+) -> dict[str, dict[str, str]]:
+    """`self`, and `first`, `prev`, `next`, `last` as far as such pages exist (LaunchDarkly REST docs, Overview)."""
+    kept = [(name, value) for name, value in query if name not in ("limit", "offset")]
+
+    def at(start: int) -> dict[str, str]:
+        return link(f"{path}?{urlencode([*kept, ('limit', limit), ('offset', start)])}")
+
+    links = {"self": at(offset)}
+    if offset > 0:
+        links["first"] = at(0)
+        links["prev"] = at(max(0, offset - limit))
+    if offset + limit < total:
+        links["next"] = at(offset + limit)
+        links["last"] = at((total - 1) // limit * limit)
+    return links

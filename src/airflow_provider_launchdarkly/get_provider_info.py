@@ -1,0 +1,108 @@
+"""What Airflow discovers of this provider. Read in every process: plain data, no imports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PACKAGE = "airflow_provider_launchdarkly"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's description, as Airflow's ``provider_info.schema.json`` defines it."""
+    return {
+        "package-name": "airflow-provider-launchdarkly",
+        "name": "LaunchDarkly",
+        "description": "LaunchDarkly experiments, run by Apache Airflow.",
+        "integrations": [
+            {
+                "integration-name": "LaunchDarkly",
+                "external-doc-url": "https://launchdarkly.com/docs/api",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.hooks.launchdarkly"]}],
+        "operators": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.operators.experiments"]}],
+        "sensors": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.sensors.significance"]}],
+        "triggers": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.triggers.significance"]}],
+        "extra-links": [f"{PACKAGE}.links.LaunchDarklyExperimentLink"],
+        "connection-types": [
+            {
+                "connection-type": "launchdarkly",
+                "hook-class-name": f"{PACKAGE}.hooks.launchdarkly.LaunchDarklyHook",
+                "hook-name": "LaunchDarkly",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login", "port", "schema"],
+                    "relabeling": {"host": "API base URL", "password": "API access token"},
+                    "placeholders": {
+                        "host": "https://app.launchdarkly.com",
+                        "password": "api-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
+                        "extra": '{"project_key": "default", "environment_key": "production"}',
+                    },
+                },
+                "conn-fields": {
+                    "region": {
+                        "label": "Region",
+                        "description": "Which LaunchDarkly instance to use when no API base URL is given: us if empty.",
+                        "schema": {"type": ["string", "null"], "enum": ["us", "eu", "federal"]},
+                    },
+                    "project_key": {
+                        "label": "Default project key",
+                        "description": "Used where a task names no project.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "environment_key": {
+                        "label": "Default environment key",
+                        "description": "Used where a task names no environment.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "timeout": {
+                        "label": "Timeout (seconds)",
+                        "description": "How long one HTTP exchange may take. Default 30.",
+                        "schema": {"type": ["number", "null"], "minimum": 1},
+                    },
+                    "retry_budget": {
+                        "label": "Retry budget (seconds)",
+                        "description": "How long the retries of one call may take together. Default 60.",
+                        "schema": {"type": ["number", "null"], "minimum": 1},
+                    },
+                    "verify": {
+                        "label": "Verify TLS certificates",
+                        "description": "Leave on, unless a test server has a self-signed certificate.",
+                        "schema": {"type": ["boolean", "null"], "default": True},
+                    },
+                    "ca_bundle": {
+                        "label": "CA bundle",
+                        "description": "Path of a CA bundle, where a proxy re-signs TLS.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "allow_insecure_http": {
+                        "label": "Allow plain http",
+                        "description": "Send the token unencrypted to a host that is not this machine.",
+                        "schema": {"type": ["boolean", "null"], "default": False},
+                    },
+                    "experiments_api_version": {
+                        "label": "LD-API-Version on experiments",
+                        "description": "Default beta, as LaunchDarkly's documentation of its experiments API asks.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                },
+            }
+        ],
+        "config": {
+            "launchdarkly": {
+                "description": "The LaunchDarkly provider.",
+                "options": {
+                    "poll_interval": {
+                        "description": (
+                            "Seconds between two reads of an experiment that a sensor waits for, where the sensor "
+                            "sets no poke_interval of its own."
+                        ),
+                        "type": "float",
+                        "version_added": "0.1.0",
+                        "example": "60",
+                        "default": "300",
+                    },
+                },
+            }
+        },
+    }

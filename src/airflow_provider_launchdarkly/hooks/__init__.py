@@ -1,0 +1,1 @@
+"""The hook: LaunchDarkly's API behind an Airflow connection."""

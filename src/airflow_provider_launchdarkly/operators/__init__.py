@@ -1,0 +1,1 @@
+"""Operators: each one write to LaunchDarkly, safe to repeat."""

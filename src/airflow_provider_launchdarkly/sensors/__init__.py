@@ -1,0 +1,1 @@
+"""Sensors: they wait for something in LaunchDarkly, and never change it."""

@@ -1,0 +1,108 @@
+"""Draws what would be measured at each look of many experiments, from a seed. Knows the truth, judges nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from airflow_provider_launchdarkly.simulation.world import MetricTruth, World, expected_units
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDraws:
+    """One metric, in the axes experiment, look, treatment.
+
+    Attributes:
+        mean: Mean so far; 0 where there are no units.
+        variance: Variance per unit so far; 0 where there are fewer than two units.
+    """
+
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Many experiments.
+
+    Attributes:
+        moments: Time of each look after the start.
+        units: Units so far, in the axes experiment, look, treatment.
+        primary: The metric that decides.
+        guardrails: The guardrails.
+        signals: The signals.
+    """
+
+    moments: tuple[timedelta, ...]
+    units: NDArray[np.int64]
+    primary: MetricDraws
+    guardrails: tuple[MetricDraws, ...]
+    signals: tuple[MetricDraws, ...]
+
+    def at(self, looks: Sequence[int]) -> Draws:
+        """The same experiments, seen only at these looks, in this order; a look may be repeated."""
+        chosen = list(looks)
+
+        def part(metric: MetricDraws) -> MetricDraws:
+            return MetricDraws(metric.mean[:, chosen], metric.variance[:, chosen])
+
+        return Draws(
+            moments=tuple(self.moments[look] for look in chosen),
+            units=self.units[:, chosen],
+            primary=part(self.primary),
+            guardrails=tuple(part(metric) for metric in self.guardrails),
+            signals=tuple(part(metric) for metric in self.signals),
+        )
+
+
+def draw(
+    world: World, moments: Sequence[timedelta], end: timedelta, experiments: int, random: np.random.Generator
+) -> Draws:
+    """Simulate experiments.
+
+    Args:
+        world: What is true.
+        moments: When each is looked at, rising.
+        end: The plan's end, over which the traffic is spread.
+        experiments: How many to simulate.
+        random: Where chance comes from; the same state gives the same draws.
+
+    Returns:
+        What would be measured.
+    """
+    expected = np.diff(expected_units(world, moments, end), prepend=0.0)
+    shares = np.array(world.shares)
+    # Poisson arrivals, each assigned by chance: independent Poisson numbers for each treatment.
+    fresh = random.poisson(expected[None, :, None] * shares[None, None, :], (experiments, len(moments), len(shares)))
+    return Draws(
+        moments=tuple(moments),
+        units=np.cumsum(fresh, axis=1),
+        primary=_metric(world.primary, fresh, random),
+        guardrails=tuple(_metric(truth, fresh, random) for truth in world.guardrails),
+        signals=tuple(_metric(truth, fresh, random) for truth in world.signals),
+    )
+
+
+def _metric(truth: MetricTruth, fresh: NDArray[np.int64], random: np.random.Generator) -> MetricDraws:
+    means = truth.mean * (1.0 + np.array([0.0, *truth.lifts]))
+    units = np.cumsum(fresh, axis=1)
+    some = np.maximum(units, 1)
+    if truth.std_dev is None:
+        rate = np.cumsum(random.binomial(fresh, means), axis=1) / some
+        return MetricDraws(rate, rate * (1.0 - rate))
+    # Sums and sums of squares of normal values, interval by interval: exact, without drawing the units themselves.
+    deviation = truth.std_dev
+    centred = np.sqrt(fresh) * deviation * random.standard_normal(fresh.shape)
+    within = deviation**2 * np.where(fresh > 1, random.chisquare(np.maximum(fresh - 1, 1)), 0.0)
+    squares = np.cumsum(within + centred**2 / np.maximum(fresh, 1), axis=1)
+    sums = np.cumsum(centred, axis=1)
+    variance = np.maximum(squares - sums**2 / some, 0.0) / np.maximum(units - 1, 1)
+    return MetricDraws(np.where(units > 0, means + sums / some, 0.0), variance)

@@ -1,0 +1,133 @@
+"""What is true of the people in a simulated experiment, and how they arrive. Plain data, no randomness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from numpy.typing import NDArray
+
+# Traffic of each day of the week, in parts of a Monday's; the iteration starts on a Monday.
+_WEEK = (1.0, 1.0, 1.0, 1.0, 0.9, 0.5, 0.4)
+_STEPS_PER_DAY = 24
+
+
+class Arrivals(StrEnum):
+    """How traffic is spread over the plan."""
+
+    EVEN = "even"
+    WEEKDAYS = "weekdays"
+    GROWING = "growing"
+    SURGING = "surging"
+    SHRINKING = "shrinking"
+    LOST_DAY = "lost-day"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricTruth:
+    """One metric.
+
+    Attributes:
+        mean: The baseline's mean.
+        std_dev: Standard deviation per unit; None for a conversion metric, whose mean is its rate.
+        lifts: True relative lift of each treatment but the baseline.
+    """
+
+    mean: float
+    std_dev: float | None = None
+    lifts: tuple[float, ...] = (0.0,)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A simulated experiment.
+
+    Attributes:
+        primary: The metric that decides.
+        guardrails: One for each guardrail of the policy, in its order.
+        signals: One for each signal of the policy, in its order.
+        units_per_day: Mean number of units that arrive in a day, over all treatments.
+        arrivals: How they are spread over the plan.
+        planned_shares: Shares that the treatments should get, the baseline first.
+        true_shares: Shares that they do get.
+    """
+
+    primary: MetricTruth
+    units_per_day: float
+    guardrails: tuple[MetricTruth, ...] = ()
+    signals: tuple[MetricTruth, ...] = ()
+    arrivals: Arrivals = Arrivals.EVEN
+    planned_shares: tuple[float, ...] = (0.5, 0.5)
+    true_shares: tuple[float, ...] = field(default=())
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The shares that the treatments do get."""
+        return self.true_shares or self.planned_shares
+
+    @property
+    def treatments(self) -> int:
+        """How many treatments there are, with the baseline."""
+        return len(self.planned_shares)
+
+    def without_effect(self) -> World:
+        """The same world where no treatment changes anything."""
+        return self.with_lifts((0.0,) * (self.treatments - 1))
+
+    def with_lifts(self, lifts: tuple[float, ...]) -> World:
+        """The same world with these lifts of the primary metric, and no other effect."""
+        none = (0.0,) * (self.treatments - 1)
+        return replace(
+            self,
+            primary=replace(self.primary, lifts=lifts),
+            guardrails=tuple(replace(truth, lifts=none) for truth in self.guardrails),
+            signals=tuple(replace(truth, lifts=none) for truth in self.signals),
+        )
+
+
+def expected_units(world: World, moments: Sequence[timedelta], end: timedelta) -> NDArray[np.float64]:
+    """Expected units in the experiment at each moment.
+
+    Args:
+        world: The world.
+        moments: Times after the start.
+        end: The plan's end: growing and shrinking traffic are spread so that the total is that of even traffic.
+
+    Returns:
+        Shape (moments,).
+    """
+    days = end.total_seconds() / 86400.0
+    steps = np.arange(0.0, days, 1.0 / _STEPS_PER_DAY)
+    rates = _rate(world.arrivals, steps, days)
+    total = np.concatenate([[0.0], np.cumsum(rates) / _STEPS_PER_DAY])
+    if world.arrivals is not Arrivals.LOST_DAY:
+        total *= days / total[-1]
+    at = np.array([moment.total_seconds() / 86400.0 for moment in moments])
+    ends = np.append(steps, days)
+    arrived: NDArray[np.float64] = world.units_per_day * np.interp(at, ends, total)
+    beyond = np.maximum(at - days, 0.0) * rates[-1]
+    return arrived + world.units_per_day * beyond
+
+
+def _rate(arrivals: Arrivals, days: NDArray[np.float64], end: float) -> NDArray[np.float64]:
+    share = days / end
+    match arrivals:
+        case Arrivals.EVEN:
+            return np.ones_like(days)
+        case Arrivals.WEEKDAYS:
+            return np.asarray(np.take(_WEEK, days.astype(np.int64) % 7), dtype=np.float64)
+        case Arrivals.GROWING:
+            return 1.0 + 2.0 * share
+        case Arrivals.SURGING:
+            return np.asarray(3.0**share)
+        case Arrivals.SHRINKING:
+            return 3.0 - 2.0 * share
+        case Arrivals.LOST_DAY:
+            return np.where(days.astype(np.int64) == int(end / 2), 0.0, 1.0)

@@ -1,0 +1,1 @@
+"""Triggers: they read and decide, and never write."""

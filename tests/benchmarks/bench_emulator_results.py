@@ -1,0 +1,90 @@
+"""What an emulated experiment's results cost, and that a million people a day cost what a thousand do.
+
+Run as a script: `python tests/benchmarks/bench_emulator_results.py`. Prints medians; carry the ratios, not the times.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.emulator.results import metric_results
+from airflow_provider_launchdarkly.emulator.truth import ArmFacts, IterationFacts, MetricFacts, Truth, observe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+START = datetime(2026, 1, 5, 10, 37, tzinfo=UTC)
+DAY_28 = START + timedelta(days=28)
+METRICS = (
+    MetricFacts("signup", "custom", is_numeric=False, higher_is_better=True),
+    MetricFacts("latency", "custom", is_numeric=True, higher_is_better=False),
+)
+SIZES = (1_000, 1_000_000)
+REPEATS = 60
+
+
+def truth(people_per_day: int) -> Truth:
+    return Truth.from_dict(
+        {
+            "people_per_day": people_per_day,
+            "weekdays": {"saturday": 0.6, "sunday": 0.5},
+            "metrics": {
+                "signup": {"baseline_rate": 0.1, "effects": {"new": {"relative": 0.02}}},
+                "latency": {"baseline_mean": 300, "standard_deviation": 80, "effects": {"new": {"relative": -0.01}}},
+            },
+        }
+    )
+
+
+def iteration(number: int, arms: int) -> IterationFacts:
+    names = ("control", "new", "bold")[:arms]
+    facts = (
+        ArmFacts(f"treatment-{name}", name, f"variation-{name}", name, 1 / arms, baseline=name == "control")
+        for name in names
+    )
+    return IterationFacts("checkout", number, "new-checkout", START, None, tuple(facts))
+
+
+def milliseconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return (time.perf_counter() - began) * 1_000
+
+
+def measure(people_per_day: int, arms: int, metric: MetricFacts) -> dict[str, float]:
+    world = truth(people_per_day)
+    first, next_day, answer, again = [], [], [], []
+    for number in range(1, REPEATS + 1):
+        facts = iteration(number, arms)
+        first.append(milliseconds(lambda facts=facts: observe(world, 42, facts, metric, DAY_28)))
+        later = DAY_28 + timedelta(days=1)
+        next_day.append(milliseconds(lambda facts=facts, later=later: observe(world, 42, facts, metric, later)))
+        observation = observe(world, 42, facts, metric, later)
+        answer.append(milliseconds(lambda facts=facts, seen=observation: metric_results(seen, facts, metric)))
+        again.append(
+            milliseconds(
+                lambda facts=facts, later=later: metric_results(observe(world, 42, facts, metric, later), facts, metric)
+            )
+        )
+    return {
+        "first look, day 28": median(first),
+        "one day later": median(next_day),
+        "results, first time": median(answer),
+        "look and results again": median(again),
+    }
+
+
+def main() -> None:
+    for metric in METRICS:
+        for arms in (2, 3):
+            small, large = (measure(size, arms, metric) for size in SIZES)
+            print(f"\n{metric.key}, {arms} treatments (ms)      {SIZES[0]:>9,}/day {SIZES[1]:>9,}/day   ratio")
+            for name, value in small.items():
+                print(f"  {name:<32} {value:>13.3f} {large[name]:>13.3f} {large[name] / value:>7.2f}")
+
+
+if __name__ == "__main__":
+    main()

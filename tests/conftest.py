@@ -1,0 +1,46 @@
+"""What every tier shares: an Airflow home of its own, set before anything imports Airflow; an emulator."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_launchdarkly.testing import EmulatorServer
+from surroundings import CONNECTION, REPOSITORY, connection_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow-launchdarkly-tests-"))
+atexit.register(shutil.rmtree, AIRFLOW_HOME, ignore_errors=True)
+
+for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+    del os.environ[name]
+os.environ |= {
+    "AIRFLOW_HOME": str(AIRFLOW_HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags_examples"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW_HOME / 'airflow.db'}",
+    "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(AIRFLOW_HOME / "logs"),
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+}
+
+
+@pytest.fixture
+def emulator() -> Iterator[EmulatorServer]:
+    """A fresh emulator with its default world; its clock stands still until a test turns it."""
+    with EmulatorServer() as server:
+        yield server
+
+
+@pytest.fixture
+def connection(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The connection `launchdarkly_default` to the emulator, in the environment; returns its id."""
+    monkeypatch.setenv(CONNECTION, connection_json(emulator))
+    return "launchdarkly_default"

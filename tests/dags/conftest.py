@@ -1,0 +1,65 @@
+"""Running DAG files through `dag.test()`, on every Airflow minor that is supported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from surroundings import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.sdk import DAG
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> None:
+    """A migrated SQLite database in the session's Airflow home."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+@pytest.fixture
+def load_dag(airflow_database: None) -> Callable[[str], DAG]:
+    """Load one DAG of `dags_examples` by its id, registered in the database as the DAG processor would."""
+
+    def load(dag_id: str) -> DAG:
+        bag = dag_bag(str(REPOSITORY / "dags_examples"))
+        assert not bag.import_errors
+        dag: DAG = bag.dags[dag_id]
+        register(dag)
+        return dag
+
+    return load
+
+
+def dag_bag(folder: str) -> Any:
+    try:
+        from airflow.dag_processing.dagbag import DagBag  # Airflow >= 3.2
+    except ImportError:
+        from airflow.models.dagbag import DagBag
+    return DagBag(folder)
+
+
+def register(dag: DAG, bundle: str = "dags-folder") -> None:
+    """Store the DAG's serialised form: since Airflow 3.3, `dag.test()` runs only what is in the database."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+
+    try:
+        from airflow.serialization.definitions.dag import SerializedDAG  # Airflow >= 3.2
+    except ImportError:
+        from airflow.serialization.serialized_objects import SerializedDAG
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+
+    DagBundlesManager().sync_bundles_to_db()
+    lazy = LazyDeserializedDAG.from_dag(dag) if hasattr(LazyDeserializedDAG, "from_dag") else None
+    if lazy is None:
+        lazy = LazyDeserializedDAG(data=SerializedDAG.to_dict(dag))
+    with create_session() as session:
+        SerializedDAG.bulk_write_to_db(bundle, None, [lazy], session=session)
+        SerializedDagModel.write_dag(lazy, bundle_name=bundle, session=session)

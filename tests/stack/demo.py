@@ -1,0 +1,261 @@
+"""`make demo`: a real Airflow rolls out an experiment against the emulator, and says what happens as it happens.
+
+Airflow (API server, scheduler, DAG processor, triggerer) runs in a throwaway folder. Only time is not real: whenever
+the waiting sensor has seen a day, this script turns the emulator's clock to the next one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from airflow_stack import PASSWORD, USER, AirflowStack, StackError, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+DAG_ID = "experiment_rollout"
+FLAG = ("demo", "production", "checkout-button")
+TOKEN = "api-emulator"
+SCENARIOS = ("effect", "no-effect", "broken-split")
+MINUTES = 10
+EMULATOR = (sys.executable, "-m", "airflow_provider_launchdarkly.emulator", "--token", TOKEN)
+
+
+class Emulator:
+    """The emulator as a user starts it: a process of its own, spoken to over HTTP."""
+
+    def __init__(self, scenario: str, seed: int, log: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._http = httpx.Client(base_url=self.url, timeout=10, trust_env=False, headers={"Authorization": TOKEN})
+        self._log = log.open("wb")
+        self._seen_changes = 0
+        self._seen_requests = 0
+        self._process = subprocess.Popen(
+            [*EMULATOR, "--port", str(self.port), "--seed", str(seed), "--scenario", scenario, "--clock-rate", "0"],
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._wait_until_up(log)
+
+    def _wait_until_up(self, log: Path) -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with contextlib.suppress(httpx.TransportError):
+                self._http.get("/__emulator__/clock").raise_for_status()
+                return
+            time.sleep(0.05)
+        self.stop()
+        raise StackError(f"the emulator did not start; read {log}")
+
+    @property
+    def connection(self) -> str:
+        extra = {"project_key": FLAG[0], "environment_key": FLAG[1]}
+        return json.dumps({"conn_type": "launchdarkly", "host": self.url, "password": TOKEN, "extra": extra})
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self._http.get(path, params=query).raise_for_status().json()
+
+    def advance(self, duration: str) -> None:
+        self._http.post("/__emulator__/clock", json={"advance": duration}).raise_for_status()
+
+    def new_changes(self) -> list[dict[str, Any]]:
+        entries = self.get("/__emulator__/journal")["entries"]
+        new, self._seen_changes = entries[self._seen_changes :], len(entries)
+        return list(new)
+
+    def new_reads(self) -> list[str]:
+        requests = self.get("/__emulator__/requests", after=self._seen_requests)["requests"]
+        self._seen_requests = max([self._seen_requests, *(request["seq"] for request in requests)])
+        return [request["operation"] for request in requests if request["method"] == "GET"]
+
+    def served(self) -> str:
+        """What the flag's default rule serves, in words."""
+        project, environment, key = FLAG
+        flag = self.get(f"/api/v2/flags/{project}/{key}", env=environment)
+        state = flag["environments"][environment]
+        names = [variation.get("name") or str(variation["value"]) for variation in flag["variations"]]
+        rule = state["fallthrough"]
+        if not state["on"]:
+            return f"off (everyone gets {names[state['offVariation']]})"
+        if "variation" in rule:
+            return f"on, everyone gets {names[rule['variation']]}"
+        shares = [f"{names[part['variation']]} {part['weight'] / 1000:g} %" for part in rule["rollout"]["variations"]]
+        return f"on, split {', '.join(shares)}"
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._http.close()
+        self._log.close()
+
+
+class TimeMachine:
+    """Turns the clock by a day whenever the waiting sensor has seen the present day and gone on waiting."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._polls = 0
+
+    def turn(self, *, waiting: bool) -> None:
+        """Advance a day after the second poll of a day: the first has looked, and it was not the end.
+
+        Args:
+            waiting: Whether the sensor waits in the triggerer; other tasks read the experiment too.
+        """
+        polls = self._emulator.new_reads().count("get_experiment")
+        self._polls = self._polls + polls if waiting else 0
+        if self._polls >= 2:
+            self._polls = 0
+            self._emulator.advance("P1D")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenario", choices=SCENARIOS, default="effect")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--keep", action="store_true", help="leave Airflow and the emulator up until Ctrl-C")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        verdict = run_demo(options.scenario, options.seed, keep=options.keep)
+    except KeyboardInterrupt:
+        say("\nstopped by Ctrl-C; nothing was left running")
+        return 130
+    except StackError as error:
+        say(f"\nthe demo failed: {error}")
+        return 1
+    say(f"verdict: {verdict}")
+    return 0
+
+
+def run_demo(scenario: str, seed: int, *, keep: bool = False) -> str:
+    """Run the demo to its end and return the verdict."""
+    begun = time.monotonic()
+    stack = AirflowStack(REPOSITORY / "dags_examples")
+    stack.home.mkdir(exist_ok=True)
+    with contextlib.ExitStack() as cleanup:
+        try:
+            emulator = Emulator(scenario, seed, stack.home / "emulator.log")
+            cleanup.callback(emulator.stop)
+            stack.environment["AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT"] = emulator.connection
+            stack.environment["AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL"] = "0.5"
+            say(f"LaunchDarkly  {emulator.url}  (emulator, seed {seed}, scenario {scenario})")
+            say(f"Airflow {version('apache-airflow')}  {stack.url}  starting in {stack.home} ...")
+            cleanup.enter_context(stack)
+            took = time.monotonic() - begun
+            say(f"              up after {took:.0f} s: API server, scheduler, DAG processor, triggerer\n")
+            verdict = roll_out(stack, emulator)
+            say(f"\nfinished after {time.monotonic() - begun:.0f} s")
+            if keep:
+                wait_for_ctrl_c(stack, emulator)
+        except StackError:
+            stack.keep_logs = True
+            raise
+    return verdict
+
+
+def roll_out(stack: AirflowStack, emulator: Emulator) -> str:
+    before = emulator.served()
+    say(f"flag {FLAG[2]} before: {before}\n")
+    run_id = stack.trigger(DAG_ID)
+    machine = TimeMachine(emulator)
+    looks = Looks(stack, run_id)
+    deadline = time.monotonic() + MINUTES * 60
+    while (state := stack.run_state(DAG_ID, run_id)) not in {"success", "failed"}:
+        stack.check_alive()
+        if time.monotonic() > deadline:
+            raise StackError(f"the run was still {state} after {MINUTES} minutes; read {stack.home}")
+        tell(emulator)
+        looks.tell()
+        machine.turn(waiting=stack.task(DAG_ID, run_id, "wait")["state"] == "deferred")
+        time.sleep(0.2)
+    looks.tell()
+    tell(emulator)
+    verdict = stack.xcom(DAG_ID, run_id, "wait")
+    expected = "failed" if verdict["verdict"] == "invalid" else "success"
+    if state != expected:
+        raise StackError(f"the run ended {state}; read {stack.home / 'logs'}")
+    say(f"\nverdict {verdict['verdict']}: {verdict['summary']}")
+    if verdict["verdict"] == "invalid":
+        say("Airflow failed the task `stop`, so that someone looks; the iteration and the flag are as they were.")
+    say(f"flag {FLAG[2]} before: {before}\nflag {FLAG[2]} after:  {emulator.served()}")
+    return str(verdict["verdict"])
+
+
+class Looks:
+    """The lines that the sensor logs, one for each look, as they appear in the task's log."""
+
+    def __init__(self, stack: AirflowStack, run_id: str) -> None:
+        self._stack = stack
+        self._run_id = run_id
+        self._told = 0
+
+    def tell(self) -> None:
+        with contextlib.suppress(StackError):  # the log is not there before the task has started
+            lines = self._stack.task_log(DAG_ID, self._run_id, "wait")
+            looks = [line for line in lines if line.startswith("look ")]
+            for line in looks[self._told :]:
+                say(f"  {line}")
+            self._told = len(looks)
+
+
+def tell(emulator: Emulator) -> None:
+    """Say what has changed in LaunchDarkly since the last time."""
+    for entry in emulator.new_changes():
+        for line in told(entry, emulator.served()):
+            say(line)
+
+
+def told(entry: dict[str, Any], flag_serves: str) -> Iterator[str]:
+    """One change in LaunchDarkly, in words."""
+    day = entry["server_time"][:10]
+    for effect in entry["effects"]:
+        match effect["kind"]:
+            case "experiment.created":
+                yield f"  {day}  created experiment {effect['experiment']}"
+            case "iteration.created":
+                yield f"  {day}  created iteration {effect['iteration']}"
+            case "iteration.started":
+                yield f"  {day}  started iteration {effect['iteration']}"
+            case "iteration.stopped":
+                reason = entry["body"]["instructions"][0].get("winningReason")
+                yield f"  {day}  stopped iteration {effect['iteration']}: {reason}"
+            case "flag.changed":
+                yield f"  {day}  flag {effect['flag']} (version {effect['version']}): {flag_serves}"
+
+
+def wait_for_ctrl_c(stack: AirflowStack, emulator: Emulator) -> None:
+    say(f"\nAirflow       {stack.url}/dags/{DAG_ID}  (login {USER}, password {PASSWORD})")
+    say(f"LaunchDarkly  {emulator.url}/projects/{FLAG[0]}/experiments/bold-checkout-button")
+    say("Ctrl-C ends both.")
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            stack.check_alive()
+            time.sleep(1)
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

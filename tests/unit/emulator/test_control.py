@@ -1,0 +1,144 @@
+"""Journal, request log, switches, reset: what a test reads and sets beside the API itself."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from airflow_provider_launchdarkly.emulator.control import from_this_machine
+from airflow_provider_launchdarkly.emulator.journal import RequestLog
+from airflow_provider_launchdarkly.emulator.settings import Settings
+
+
+def control(api, name, body=None):
+    url = f"{api.server.url}/__emulator__/{name}"
+    return httpx.get(url) if body is None else httpx.post(url, json=body)
+
+
+def test_the_journal_tells_the_life_of_an_experiment(api):
+    api.running()
+    iteration = api.read()["currentIteration"]["_id"]
+    winner = api.treatments()[1]["_id"]
+    api.server.clock.advance("P14D")
+    api.stop(winner)
+    kinds = [effect["kind"] for effect in api.server.effects()]
+    assert kinds == [
+        "flag.changed",
+        "experiment.created",
+        "iteration.created",
+        "iteration.started",
+        "flag.changed",
+        "iteration.stopped",
+        "flag.changed",
+    ]
+    [stopped] = api.server.effects("iteration.stopped")
+    assert stopped == {
+        "kind": "iteration.stopped",
+        "project": "demo",
+        "environment": "production",
+        "experiment": "bold",
+        "iteration": iteration,
+        "winner": winner,
+    }
+    assert api.server.journal()[-1].server_time == "2026-01-19T09:00:00+00:00"
+
+
+def test_the_journal_keeps_the_request_and_never_the_token(api):
+    body = api.experiment()
+    api.post(api.experiments, body)
+    answer = control(api, "journal")
+    [entry] = answer.json()["entries"]
+    assert entry["body"] == body
+    assert (entry["seq"], entry["operation"], entry["method"]) == (1, "create_experiment", "POST")
+    assert entry["path"] == api.experiments
+    assert api.server.token not in answer.text
+
+
+def test_the_request_log_keeps_every_request_in_order_with_its_status(api):
+    api.get(f"{api.experiments}/nothing?expand=treatments")
+    api.get("/api/v2/nothing")
+    api.get("/api/v2")
+    lines = control(api, "requests").json()["requests"]
+    assert [(line["operation"], line["status"]) for line in lines] == [
+        ("get_experiment", 404),
+        ("unknown", 404),
+        ("get_root", 200),
+    ]
+    assert lines[0]["query"] == "expand=treatments"
+    assert [line["seq"] for line in control(api, "requests?after=2").json()["requests"]] == [3]
+    assert control(api, "requests?after=x").status_code == 400
+
+
+def test_the_request_log_is_a_ring():
+    log = RequestLog(size=2)
+    for index in range(5):
+        log.add(server_time="", operation=str(index), method="GET", path="/", query="", status=200)
+    assert [line.seq for line in log.after(0)] == [4, 5]
+    assert [line.seq for line in log.after(4)] == [5]
+    assert log.after(5) == log.after(99) == []
+
+
+def test_reset_begins_anew_and_leaves_the_clock(api):
+    api.running()
+    api.server.clock.advance("P3D")
+    api.server.fault("*", "status", times=50)
+    first = api.server.call(lambda emulator: emulator.world.projects["demo"].flags["checkout-button"].variations)
+    assert control(api, "reset", {}).json() == {"scenario": "effect", "seed": 42}
+    assert api.get(api.experiments).json()["items"] == []
+    assert api.production()["on"] is False
+    assert api.server.journal() == []
+    assert api.server.clock.now().isoformat() == "2026-01-08T09:00:00+00:00"
+    again = api.server.call(lambda emulator: emulator.world.projects["demo"].flags["checkout-button"].variations)
+    assert again == first
+
+
+def test_reset_can_change_the_scenario(api):
+    assert control(api, "reset", {"scenario": "no-traffic"}).json()["scenario"] == "no-traffic"
+    assert httpx.post(f"{api.server.url}/__emulator__/reset").json()["scenario"] == "no-traffic"
+    assert control(api, "reset", {"scenario": "nothing"}).status_code == 400
+    assert control(api, "reset", {"seed": 1}).status_code == 400
+
+
+def test_the_same_seed_and_history_give_the_same_ids(emulator_with):
+    def ids(seed):
+        created = emulator_with(seed=seed).create()
+        return created["_id"], created["currentIteration"]["treatments"][0]["_id"]
+
+    assert ids(1) == ids(1) != ids(2)
+
+
+def test_switches_are_read_and_set_over_http(api):
+    assert control(api, "settings").json() == Settings().to_json()
+    assert control(api, "settings", {"results": "gone"}).json()["results"] == "gone"
+    assert "can be present or gone" in control(api, "settings", {"results": "maybe"}).json()["message"]
+    assert "no such switch" in control(api, "settings", {"nothing": "on"}).json()["message"]
+    assert control(api, "settings", {"results": []}).status_code == 400
+
+
+@pytest.mark.parametrize(("method", "allowed"), [("DELETE", "GET, POST"), ("PATCH", "GET, POST")])
+def test_a_control_has_its_verbs(server, method, allowed):
+    answer = httpx.request(method, f"{server.url}/__emulator__/clock")
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == allowed
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]"])
+def test_a_control_takes_a_json_object(server, content):
+    assert httpx.post(f"{server.url}/__emulator__/settings", content=content).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        (None, True),
+        ("10.0.0.7", False),
+        ("192.168.1.27", False),
+        ("fe80::1", False),
+    ],
+)
+def test_controls_answer_to_this_machine_only(host, local):
+    assert from_this_machine(host) is local

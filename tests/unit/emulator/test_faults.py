@@ -1,0 +1,180 @@
+"""Faults: which calls they strike, and that a write answered with one is done either fully or not at all."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from airflow_provider_launchdarkly.emulator.faults import Fault, Faults
+
+OPERATIONS = frozenset({"get_experiment", "create_experiment"})
+
+
+def rule(**fields):
+    return Fault.from_json({"operation": "*", "fault": "status", **fields}, OPERATIONS)
+
+
+def strikes(faults, calls, operation="get_experiment", method="GET"):
+    return [faults.strike(operation, method) is not None for _ in range(calls)]
+
+
+def test_a_fault_strikes_once_unless_told_otherwise():
+    faults = Faults(1)
+    faults.add(rule())
+    assert strikes(faults, 3) == [True, False, False]
+    assert faults.in_force() == []
+
+
+def test_it_can_strike_several_times():
+    faults = Faults(1)
+    faults.add(rule(times=2))
+    assert strikes(faults, 3) == [True, True, False]
+
+
+def test_it_can_strike_the_nth_call_only():
+    faults = Faults(1)
+    faults.add(rule(nth=3))
+    assert strikes(faults, 4) == [False, False, True, False]
+
+
+def test_chance_is_drawn_from_the_seed():
+    def draw(seed):
+        faults = Faults(seed)
+        faults.add(rule(probability=0.3))
+        return strikes(faults, 200)
+
+    assert draw(1) == draw(1)
+    assert draw(1) != draw(2)
+    assert 30 < sum(draw(1)) < 90
+
+
+def test_it_strikes_its_operation_only():
+    faults = Faults(1)
+    faults.add(rule(operation="create_experiment"))
+    assert strikes(faults, 1) == [False]
+    assert strikes(faults, 1, "create_experiment", "POST") == [True]
+
+
+def test_read_and_write_stand_for_groups_of_operations():
+    faults = Faults(1)
+    faults.add(rule(operation="write"))
+    assert strikes(faults, 1) == [False]
+    assert strikes(faults, 1, "create_experiment", "POST") == [True]
+    faults.add(rule(operation="read"))
+    assert strikes(faults, 1, "create_experiment", "POST") == [False]
+    assert strikes(faults, 1) == [True]
+
+
+def test_of_two_the_first_strikes_first():
+    faults = Faults(1)
+    faults.add(rule(status=500))
+    faults.add(rule(status=503))
+    assert [faults.strike("get_experiment", "GET").status for _ in range(2)] == [500, 503]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"operation": "nothing"},
+        {"fault": "explode"},
+        {"fault": None},
+        {"nth": 0},
+        {"times": True},
+        {"times": "2"},
+        {"nth": 1, "times": 1},
+        {"probability": 1.5},
+        {"probability": "often"},
+        {"status": 200},
+        {"status": "500"},
+        {"headers": ["Retry-After"]},
+        {"stauts": 500},
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused(fields):
+    with pytest.raises(ValueError, match=r"\w"):
+        rule(**fields)
+
+
+WRITES = {
+    "create_experiment": lambda api: api.post(api.experiments, api.experiment()),
+    "create_iteration": lambda api: api.post(f"{api.experiments}/bold/iterations", api.iteration()),
+    "patch_experiment": lambda api: api.start(),
+    "patch_feature_flag": lambda api: api.patch_flag({"kind": "updateOffVariation", **_bold(api)}),
+}
+
+
+def _bold(api):
+    return {"variationId": api.flag()["variations"][1]["_id"]}
+
+
+@pytest.fixture
+def prepared(api, request):
+    api.turn_on()
+    if request.node.callspec.params["operation"] != "create_experiment":
+        api.create()
+    return api
+
+
+@pytest.mark.parametrize("operation", WRITES)
+@pytest.mark.parametrize(("fault", "done"), [("status", 0), ("status_after", 1)])
+def test_an_answer_of_500_says_nothing_about_whether_it_was_done(prepared, operation, fault, done):
+    before = len(prepared.server.journal())
+    prepared.server.fault(operation, fault, status=500)
+    answer = WRITES[operation](prepared)
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "internal_server_error"
+    assert len(prepared.server.journal()) - before == done
+
+
+@pytest.mark.parametrize("operation", WRITES)
+@pytest.mark.parametrize(("fault", "done"), [("close_before", 0), ("close_after", 1)])
+def test_a_closed_connection_says_nothing_about_whether_it_was_done(prepared, operation, fault, done):
+    before = len(prepared.server.journal())
+    prepared.server.fault(operation, fault)
+    with pytest.raises(httpx.RemoteProtocolError):
+        WRITES[operation](prepared)
+    assert len(prepared.server.journal()) - before == done
+    assert prepared.server.requests()[-1].status is None
+    assert prepared.get("/api/v2").status_code == 200
+
+
+def test_closing_one_connection_leaves_the_others_open(api):
+    with httpx.Client(base_url=api.server.url, headers={"Authorization": api.server.token}) as other:
+        assert other.get("/api/v2").status_code == 200
+        api.server.fault("get_projects", "close_before")
+        with pytest.raises(httpx.RemoteProtocolError):
+            api.get("/api/v2/projects")
+        assert other.get("/api/v2").status_code == 200
+
+
+def test_a_429_carries_the_headers_it_is_given(api):
+    headers = {"Retry-After": "3", "X-Ratelimit-Route-Remaining": "0", "X-Ratelimit-Reset": "1767603605000"}
+    api.server.fault("get_projects", "status", status=429, headers=headers)
+    answer = api.get("/api/v2/projects")
+    assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+    assert {name: answer.headers[name] for name in headers} == headers
+    assert answer.headers["Date"] == "Mon, 05 Jan 2026 09:00:00 GMT"
+
+
+def test_a_refused_request_stays_refused_under_a_later_fault(api):
+    api.server.fault("create_experiment", "status_after", status=502)
+    assert api.post(api.experiments, {}).status_code == 502
+    assert api.server.journal() == []
+
+
+def test_faults_are_set_listed_and_cleared_over_http(server):
+    url = f"{server.url}/__emulator__/faults"
+    rule = {"operation": "get_root", "fault": "status", "status": 503, "times": 2, "headers": {"Retry-After": "1"}}
+    listed = httpx.post(url, json=rule).json()["faults"]
+    assert (listed[0]["operation"], listed[0]["status"], listed[0]["times"]) == ("get_root", 503, 2)
+    assert listed[0]["headers"] == {"retry-after": "1"}
+    assert httpx.delete(url).json()["faults"] == []
+    headers = {"Authorization": server.token}
+    assert httpx.get(f"{server.url}/api/v2", headers=headers).status_code == 200
+    assert "no such operation" in httpx.post(url, json=rule | {"operation": "x"}).json()["message"]
+
+
+def test_a_test_can_take_its_faults_back(api):
+    api.server.fault("*", "status", times=100)
+    api.server.clear_faults()
+    assert api.get("/api/v2").status_code == 200

@@ -1,0 +1,174 @@
+"""The semantic patch of flags: atomic, by variation id, refused where an experiment runs."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_a_flag_is_turned_on_and_off(api):
+    assert api.patch_flag({"kind": "turnFlagOn"}).json()["environments"]["production"]["on"] is True
+    assert api.patch_flag({"kind": "turnFlagOff"}).json()["environments"]["production"]["on"] is False
+    assert api.production()["version"] == 3
+
+
+def test_turning_on_what_is_on_is_a_success_without_a_change(api):
+    api.turn_on()
+    changes = len(api.server.journal())
+    assert api.patch_flag({"kind": "turnFlagOn"}).status_code == 200
+    assert api.production()["version"] == 2
+    assert len(api.server.journal()) == changes
+
+
+def test_a_change_in_one_environment_leaves_the_version_of_another(api):
+    api.turn_on()
+    assert api.flag()["environments"]["test"]["version"] == 1
+    assert api.flag()["_version"] == 2
+
+
+def test_the_fallthrough_takes_a_variation_id_and_shows_its_index(api):
+    bold = api.flag()["variations"][1]["_id"]
+    api.patch_flag({"kind": "updateFallthroughVariationOrRollout", "variationId": bold})
+    assert api.production()["fallthrough"] == {"variation": 1}
+
+
+def test_the_fallthrough_takes_a_rollout_by_variation_id(api):
+    classic, bold = (v["_id"] for v in api.flag()["variations"])
+    weights = {classic: 90000, bold: 10000}
+    api.patch_flag({"kind": "updateFallthroughVariationOrRollout", "rolloutWeights": weights})
+    rollout = api.production()["fallthrough"]["rollout"]
+    assert [v["weight"] for v in rollout["variations"]] == [90000, 10000]
+    assert rollout["contextKind"] == "user"
+    assert "experimentAllocation" not in rollout
+
+
+def test_a_rule_is_added_changed_and_removed(api):
+    variations = [v["_id"] for v in api.flag()["variations"]]
+    clause = {"attribute": "country", "op": "in", "values": ["FR"]}
+    api.patch_flag({"kind": "addRule", "clauses": [clause], "variationId": variations[0], "description": "France"})
+    rule = api.production()["rules"][0]
+    assert (rule["variation"], rule["clauses"][0]["values"], rule["description"]) == (0, ["FR"], "France")
+    api.patch_flag({"kind": "updateRuleVariationOrRollout", "ruleId": rule["_id"], "variationId": variations[1]})
+    assert api.production()["rules"][0]["variation"] == 1
+    api.patch_flag({"kind": "removeRule", "ruleId": rule["_id"]})
+    assert api.production()["rules"] == []
+    assert api.patch_flag({"kind": "removeRule", "ruleId": rule["_id"]}).status_code == 200
+
+
+def test_a_rule_can_be_put_before_another(api):
+    variation = api.flag("pricing-page")["variations"][1]["_id"]
+    old = api.production("pricing-page")["rules"][0]["_id"]
+    rule = {"kind": "addRule", "clauses": [], "variationId": variation, "beforeRuleId": old, "description": "first"}
+    api.patch_flag(rule, key="pricing-page")
+    assert [r["description"] for r in api.production("pricing-page")["rules"]] == ["first", "German visitors"]
+
+
+def test_the_rule_of_a_running_experiment_cannot_be_changed(api, refused):
+    api.running()
+    bold = api.flag()["variations"][1]["_id"]
+    answer = api.patch_flag({"kind": "updateFallthroughVariationOrRollout", "variationId": bold})
+    assert refused(answer)[:2] == (409, "optimistic_locking_error")
+    assert "rollout" in api.production()["fallthrough"]
+
+
+def test_other_rules_can_be_changed_while_an_experiment_runs(api):
+    api.running()
+    variation = api.flag()["variations"][1]["_id"]
+    assert api.patch_flag({"kind": "addRule", "clauses": [], "variationId": variation}).status_code == 200
+    rule = api.production()["rules"][0]["_id"]
+    assert api.patch_flag({"kind": "removeRule", "ruleId": rule}).status_code == 200
+
+
+def test_setting_the_winner_again_after_the_stop_changes_nothing(api):
+    api.running()
+    api.stop(api.treatments()[1]["_id"])
+    version = api.production()["version"]
+    bold = api.flag()["variations"][1]["_id"]
+    assert api.patch_flag({"kind": "updateFallthroughVariationOrRollout", "variationId": bold}).status_code == 200
+    assert api.production()["version"] == version
+
+
+def test_a_patch_of_which_one_instruction_fails_does_nothing(api):
+    answer = api.patch_flag({"kind": "turnFlagOn"}, {"kind": "updateOffVariation", "variationId": "nothing"})
+    assert answer.status_code == 400
+    assert api.production()["on"] is False
+
+
+def test_a_dry_run_shows_the_change_and_does_not_make_it(api):
+    body = {"environmentKey": "production", "instructions": [{"kind": "turnFlagOn"}]}
+    semantic = {"Content-Type": "application/json; domain-model=launchdarkly.semanticpatch"}
+    answer = api.http.patch("/api/v2/flags/demo/checkout-button?dryRun=true", json=body, headers=semantic)
+    assert answer.json()["environments"]["production"]["on"] is True
+    assert api.production()["on"] is False
+    assert api.server.journal() == []
+
+
+def test_name_description_and_tags_need_no_environment(api):
+    changed = api.http.patch(
+        "/api/v2/flags/demo/checkout-button",
+        json={
+            "instructions": [
+                {"kind": "updateName", "value": "Button"},
+                {"kind": "updateDescription", "value": ""},
+                {"kind": "addTags", "values": ["a", "b"]},
+                {"kind": "removeTags", "values": ["a"]},
+            ]
+        },
+        headers={"Content-Type": "application/json; domain-model=launchdarkly.semanticpatch"},
+    ).json()
+    assert (changed["name"], changed["description"], changed["tags"]) == ("Button", "", ["b"])
+    assert changed["_version"] == 2
+
+
+def test_an_archived_flag_can_be_restored(api):
+    assert api.patch_flag({"kind": "archiveFlag"}).json()["archived"] is True
+    assert api.patch_flag({"kind": "restoreFlag"}).json()["archived"] is False
+
+
+def test_without_the_semantic_content_type_a_flag_is_not_patched(api, refused):
+    body = {"environmentKey": "production", "instructions": [{"kind": "turnFlagOn"}]}
+    answer = api.http.patch("/api/v2/flags/demo/checkout-button", json=body)
+    assert refused(answer)[:2] == (400, "invalid_request")
+
+
+FALLTHROUGH = "updateFallthroughVariationOrRollout"
+WRONG = {
+    "an unknown kind": ({"kind": "explode"}, "unknown instruction 'explode'"),
+    "neither variation nor rollout": ({"kind": FALLTHROUGH}, "either variationId or rolloutWeights"),
+    "an unknown variation": ({"kind": FALLTHROUGH, "variationId": "v"}, "no variation 'v'"),
+    "an unknown variation in a rollout": ({"kind": FALLTHROUGH, "rolloutWeights": {"v": 100000}}, "no variation 'v'"),
+    "an empty rollout": ({"kind": FALLTHROUGH, "rolloutWeights": {}}, "add up to 100000"),
+    "an unknown rule": ({"kind": "updateRuleVariationOrRollout", "ruleId": "r", "variationId": "v"}, "no rule 'r'"),
+    "no kind": ({}, "kind is required"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_is_refused_and_named(api, refused, wrong):
+    instruction, message = WRONG[wrong]
+    status, code, said = refused(api.patch_flag(instruction))
+    assert (status, code) == (400, "invalid_request")
+    assert message in said
+
+
+def test_weights_that_do_not_add_up_are_refused(api, refused):
+    classic, bold = (v["_id"] for v in api.flag()["variations"])
+    for weights in ({classic: 50, bold: 50}, {classic: 110_000, bold: -10_000}):
+        assert "add up" in refused(api.patch_flag({"kind": FALLTHROUGH, "rolloutWeights": weights}))[2]
+
+
+def test_targeting_needs_an_environment_that_exists(api, refused):
+    assert "environmentKey is required" in refused(api.patch_flag({"kind": "turnFlagOn"}, environmentKey=None))[2]
+    assert refused(api.patch_flag({"kind": "turnFlagOn"}, environmentKey="nothing"))[0] == 404
+
+
+def test_where_approvals_are_required_a_flag_cannot_be_patched(api, refused):
+    def require(emulator):
+        from dataclasses import replace
+
+        environments = emulator.world.projects["demo"].environments
+        environments["production"] = replace(environments["production"], approvals_required=True)
+
+    api.server.call(require)
+    status, code, message = refused(api.patch_flag({"kind": "turnFlagOn"}))
+    assert (status, code) == (405, "method_not_allowed")
+    assert "approval is required" in message

@@ -1,0 +1,159 @@
+"""The results routes: which iteration they answer for, what they say before there is data, and when they are gone."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+
+CONVERSION = "metrics/checkout-conversion/results"
+
+
+def results(api, path=CONVERSION, **query):
+    return api.get(f"{api.experiments}/bold/{path}", params=query)
+
+
+def arms(answer):
+    return answer.json()["results"][0]["treatmentResults"]
+
+
+def test_results_grow_with_the_clock_and_name_the_treatments(api):
+    api.running()
+    api.server.clock.advance("P1D")
+    first = arms(results(api))
+    api.server.clock.advance("P1D")
+    second = arms(results(api))
+    assert [arm["treatmentId"] for arm in first] == [t["_id"] for t in api.treatments()]
+    assert [arm["treatmentName"] for arm in first] == ["Arm 0", "Arm 1"]
+    for earlier, later in zip(first, second, strict=True):
+        assert 800 < earlier["units"] < later["units"] < 2_400
+
+
+def test_asking_twice_at_the_same_time_gives_the_same_answer(api):
+    api.running()
+    api.server.clock.advance("P9DT5H")
+    assert results(api).json() == results(api).json()
+
+
+def test_before_the_start_there_is_no_data_and_no_error(api):
+    api.create()
+    api.server.clock.advance("P5D")
+    answer = results(api)
+    assert answer.status_code == 200
+    assert [arm["units"] for arm in arms(answer)] == [0, 0]
+    assert answer.json()["metricSeen"] == {"ever": False}
+
+
+def test_after_the_stop_the_data_stand_still(api):
+    api.running()
+    api.server.clock.advance("P3D")
+    api.stop(api.treatments()[1]["_id"])
+    stopped = arms(results(api))
+    api.server.clock.advance("P10D")
+    assert arms(results(api)) == stopped
+
+
+def test_an_iteration_has_data_of_its_own_and_can_be_asked_for(api):
+    first = api.running()["currentIteration"]["_id"]
+    api.server.clock.advance("P3D")
+    api.patch({"kind": "saveAndStartNewIteration"})
+    assert [arm["units"] for arm in arms(results(api))] == [0, 0]
+    assert arms(results(api, iterationId=first))[0]["units"] > 2_500
+
+
+def test_traffic_comes_only_when_asked_for(api):
+    api.running()
+    api.server.clock.advance("P1D")
+    assert "traffic" not in arms(results(api))[0]
+    assert arms(results(api, expand="traffic"))[0]["traffic"] >= arms(results(api))[0]["units"]
+
+
+def test_results_can_be_asked_for_in_a_group_step_by_step(api):
+    api.turn_on()
+    iteration = api.iteration(metrics=[{"key": "signup-funnel", "isGroup": True}], primaryFunnelKey="signup-funnel")
+    del iteration["primarySingleMetricKey"]
+    api.running(iteration=iteration)
+    api.server.clock.advance("P7D")
+    steps = results(api, "metric-groups/signup-funnel/results").json()["metrics"]
+    assert [step["metric"]["nameInGroup"] for step in steps] == ["Form opened", "Form sent", "Confirmed"]
+    means = [step["results"]["treatmentResults"][0]["dataMean"] for step in steps]
+    assert means == sorted(means, reverse=True)
+    assert steps[0]["metric"]["key"] == "signup-form-opened"
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("metrics/checkout-errors/results", {}),
+        ("metrics/nothing/results", {}),
+        ("metric-groups/signup-funnel/results", {}),
+        (CONVERSION, {"iterationId": "nothing"}),
+    ],
+)
+def test_what_is_not_measured_is_not_found(api, refused, path, query):
+    api.running()
+    assert refused(results(api, path, **query))[:2] == (404, "not_found")
+
+
+def test_a_route_that_is_gone_answers_as_any_unknown_path_does(api, refused):
+    api.running()
+    api.server.switch(results="gone")
+    status, code, message = refused(results(api))
+    assert (status, code) == (404, "not_found")
+    assert message.startswith("unknown path")
+    assert api.get(f"{api.experiments}/bold").status_code == 200
+
+
+def looks(api, key="rollout"):
+    """Daily looks over 28 days: (day, z of the difference, mismatch)."""
+    api.running(key)
+    found = []
+    for day in range(1, 29):
+        api.server.clock.advance("P1D")
+        answer = api.get(f"{api.experiments}/{key}/{CONVERSION}").json()
+        control, bold = answer["treatmentResults"]
+        variance = sum(arm["dataStdDev"] ** 2 / arm["units"] for arm in (control, bold))
+        found.append((day, (bold["dataMean"] - control["dataMean"]) / variance**0.5, answer["probabilityOfMismatch"]))
+    return found
+
+
+FINAL_BOUNDARY = 1.85
+"""Of 28 equally spaced looks at one-sided alpha 0.05 with O'Brien-Fleming's shape."""
+
+
+def crossings(found):
+    return [day for day, z, _ in found if z > FINAL_BOUNDARY / (day / 28) ** 0.5]
+
+
+def test_in_the_scenario_with_an_effect_bold_typically_wins_about_half_way(emulator_with):
+    days = [crossings(looks(emulator_with(seed=seed)))[0] for seed in range(42, 53)]
+    assert 10 <= statistics.median(days) <= 18
+
+
+def test_in_the_scenario_without_an_effect_nobody_wins(emulator_with):
+    assert crossings(looks(emulator_with(scenario="no-effect"))) == []
+
+
+def test_in_the_scenario_with_a_broken_split_the_mismatch_is_soon_certain(emulator_with):
+    found = looks(emulator_with(scenario="broken-split"))
+    assert found[13][2] > 0.999
+    assert max(mismatch for _, _, mismatch in looks(emulator_with(scenario="effect"))) < 0.99
+
+
+def test_in_the_scenario_without_traffic_nobody_comes(emulator_with):
+    api = emulator_with(scenario="no-traffic")
+    api.running()
+    api.server.clock.advance("P28D")
+    assert [arm["units"] for arm in arms(results(api))] == [0, 0]
+
+
+def test_the_numbers_do_not_depend_on_when_the_experiment_is_run(emulator_with):
+    from datetime import UTC, datetime
+
+    def numbers(start):
+        api = emulator_with(start=start)
+        api.running()
+        api.server.clock.advance("P10D")
+        return [(arm["units"], arm["dataMean"]) for arm in arms(results(api))]
+
+    assert numbers(datetime(2026, 1, 5, 9, tzinfo=UTC)) == numbers(datetime(2027, 6, 12, 23, 30, tzinfo=UTC))

@@ -1,0 +1,57 @@
+"""The pages for people: reachable without a token, true, and safe to show."""
+
+from __future__ import annotations
+
+import httpx
+
+
+def page(api, path):
+    return httpx.get(f"{api.server.url}{path}")
+
+
+def test_the_page_of_an_experiment_shows_its_iterations_and_what_the_flag_serves(api):
+    api.running()
+    running = page(api, "/projects/demo/experiments/bold?env=production")
+    assert running.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "Bold button" in running.text
+    assert "50 % Classic, 50 % Bold (experiment bold)" in running.text
+    api.stop(api.treatments()[1]["_id"], winningReason="more sales")
+    stopped = page(api, "/projects/demo/experiments/bold").text
+    assert "Bold to everyone" in stopped
+    assert "more sales" in stopped
+
+
+def test_it_shows_rules_and_a_flag_that_is_off(api):
+    rule = api.production("pricing-page")["rules"][0]["_id"]
+    metrics = {"metrics": [{"key": "signup-form-opened"}], "primarySingleMetricKey": "signup-form-opened"}
+    api.create(iteration=api.iteration("pricing-page", rule, **metrics))
+    text = page(api, "/projects/demo/experiments/bold").text
+    assert "German visitors" in text
+    assert "is off: Present to everyone" in text
+
+
+def test_everything_is_escaped(api):
+    attack = "<script>alert(1)</script>"
+    api.turn_on()
+    iteration = api.iteration()
+    iteration["treatments"][1]["name"] = attack
+    api.running(iteration=iteration, name=attack, description=attack)
+    api.stop(api.treatments()[1]["_id"], winningReason=attack)
+    for path in ("/projects/demo/experiments/bold", "/"):
+        answer = page(api, path)
+        assert "<script" not in answer.text
+        assert "&lt;script&gt;" in answer.text
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_the_first_page_lists_what_there_is(api):
+    assert "No experiment has been created yet" in page(api, "/").text
+    api.create()
+    assert 'href="/projects/demo/experiments/bold?env=production"' in page(api, "/").text
+
+
+def test_a_page_of_nothing_is_not_found_and_lists_what_there_is(api):
+    api.create()
+    for path in ("/projects/demo/experiments/x", "/projects/x/experiments/bold"):
+        assert page(api, path).status_code == 404
+    assert page(api, "/projects/demo/experiments/bold?env=test").status_code == 404

@@ -1,0 +1,86 @@
+"""The emulator inside a test: starts, stops, comes back, and brings nothing heavy with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from airflow_provider_launchdarkly.emulator.app import CannotCloseError, build_app
+from airflow_provider_launchdarkly.emulator.engine import Emulator
+from airflow_provider_launchdarkly.emulator.faults import Fault
+from airflow_provider_launchdarkly.testing import EmulatorServer
+
+
+def test_two_run_side_by_side_with_worlds_of_their_own(emulator_with):
+    one, two = emulator_with(), emulator_with()
+    one.create()
+    assert one.server.url != two.server.url
+    assert two.get(two.experiments).json()["items"] == []
+
+
+def test_stopped_it_refuses_connections_and_started_again_it_knows_everything(api):
+    api.create()
+    api.server.stop()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(api.server.url)
+    assert len(api.server.journal()) == 1
+    api.server.start()
+    assert httpx.get(f"{api.server.url}/projects/demo/experiments/bold").status_code == 200
+
+
+def test_stopping_twice_does_no_harm():
+    server = EmulatorServer()
+    with server:
+        pass
+    server.stop()
+
+
+def test_its_connection_is_what_airflow_takes(server):
+    assert server.connection(environment_key="test") == {
+        "conn_type": "launchdarkly",
+        "host": server.url,
+        "password": "api-emulator",
+        "extra": {"project_key": "demo", "environment_key": "test"},
+    }
+
+
+def test_errors_of_a_control_reach_the_test(server):
+    with pytest.raises(ValueError, match="never goes back"):
+        server.clock.set("2020-01-01T00:00:00Z")
+    with pytest.raises(ValueError, match="no such operation"):
+        server.fault("nothing", "status")
+    with pytest.raises(ValueError, match="no such switch"):
+        server.switch(nothing="on")
+    with pytest.raises(ValueError, match="no such switch"):
+        EmulatorServer(settings={"nothing": "on"})
+    assert server.clock.now() == EmulatorServer().clock.now()
+
+
+def test_without_its_own_server_it_says_that_it_cannot_close_connections():
+    import asyncio
+
+    emulator = Emulator()
+    emulator.faults.add(Fault("*", "close_before"))
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(build_app(emulator))
+        async with httpx.AsyncClient(transport=transport, base_url="http://emulator") as client:
+            with pytest.raises(CannotCloseError):
+                await client.get("/api/v2")
+            assert (await client.get("/api/v2", headers={"Authorization": "api-emulator"})).status_code == 200
+
+    asyncio.run(ask())
+
+
+def test_it_imports_neither_airflow_nor_our_client_nor_anything_heavy():
+    code = (
+        "import sys, airflow_provider_launchdarkly.testing, airflow_provider_launchdarkly.cli;"
+        "print(*(name for name in sys.modules))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    unwanted = {"airflow", "httpx", "pydantic", "numpy", "scipy", "fastapi", "pytest", "pendulum"}
+    assert not unwanted & {name.partition(".")[0] for name in loaded}
+    assert not [name for name in loaded if name.startswith("airflow_provider_launchdarkly.api")]

@@ -1,0 +1,165 @@
+"""An iteration as a DAG's author writes it: what is refused, and what is resolved against the flag."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.models import FeatureFlag
+from airflow_provider_launchdarkly.operators.design import IterationDesign, find_variation
+
+DESIGN = IterationDesign(
+    flag_key="button",
+    hypothesis="Bold is better.",
+    treatments=[
+        {"variation": "Classic", "allocation_percent": 50, "baseline": True},
+        {"variation": "Bold", "allocation_percent": 50},
+    ],
+    primary_metric="conversion",
+    metrics=["latency", {"key": "funnel", "is_group": True}],
+)
+FLAG = FeatureFlag.model_validate(
+    {
+        "key": "button",
+        "variations": [
+            {"_id": "v0", "value": "classic", "name": "Classic"},
+            {"_id": "v1", "value": "bold", "name": "Bold"},
+            {"_id": "v2", "value": True},
+            {"_id": "v3", "value": 1},
+            {"_id": "v4", "value": {"size": 2}},
+        ],
+    }
+)
+
+
+def refused(**changes: Any) -> str:
+    with pytest.raises(ConfigurationError) as error:
+        dataclasses.replace(DESIGN, **changes).check()
+    return str(error.value)
+
+
+def with_shares(*shares: Any) -> list[dict[str, Any]]:
+    return [
+        {"variation": f"v{number}", "name": f"T{number}", "allocation_percent": share, "baseline": number == 0}
+        for number, share in enumerate(shares)
+    ]
+
+
+def test_a_sound_design_passes() -> None:
+    DESIGN.check()
+
+
+@pytest.mark.parametrize("shares", [(50, 40), (50, 50, 1), (33.3, 33.3, 33.3), (0, 0)])
+def test_allocations_that_do_not_add_up_to_100_are_refused_with_their_sum(shares: tuple[float, ...]) -> None:
+    message = refused(treatments=with_shares(*shares))
+    assert "allocationPercent must add up to 100" in message
+    assert all(str(share) in message for share in shares)
+
+
+@pytest.mark.parametrize("shares", [(33.3, 33.3, 33.4), ("33.34", "33.33", "33.33"), (0.1, 99.9), (100, 0)])
+def test_allocations_are_added_up_as_decimals(shares: tuple[Any, ...]) -> None:
+    dataclasses.replace(DESIGN, treatments=with_shares(*shares)).check()
+
+
+@pytest.mark.parametrize("share", [-1, 101, "half", None])
+def test_an_impossible_share_is_refused_with_its_place_and_value(share: Any) -> None:
+    message = refused(treatments=with_shares(100, share))
+    assert "treatments.1" in message
+    assert str(share) in message or "null" in message
+
+
+def test_no_baseline_and_two_baselines_are_refused() -> None:
+    treatments = with_shares(50, 50)
+    treatments[0]["baseline"] = False
+    assert "exactly one has baseline true, found 0" in refused(treatments=treatments)
+    treatments = with_shares(50, 50)
+    treatments[1]["baseline"] = True
+    assert "exactly one has baseline true, found 2" in refused(treatments=treatments)
+
+
+@pytest.mark.parametrize("treatments", [[], with_shares(100), "two of them", None, [1, 2]])
+def test_an_experiment_compares_at_least_two_treatments(treatments: Any) -> None:
+    assert "treatments" in refused(treatments=treatments)
+
+
+def test_a_misspelt_key_of_a_treatment_is_refused_by_name() -> None:
+    treatments = with_shares(50, 50)
+    treatments[1]["alocation_percent"] = treatments[1].pop("allocation_percent")
+    assert "treatments[1] has unknown keys alocation_percent" in refused(treatments=treatments)
+
+
+def test_a_treatment_without_a_variation_is_refused() -> None:
+    treatments = with_shares(50, 50)
+    del treatments[0]["variation"]
+    assert "treatments[0] lacks variation" in refused(treatments=treatments)
+
+
+@pytest.mark.parametrize(
+    "metric", [{"primary_metric": None}, {"primary_metric": ""}, {"primary_metric": "a", "primary_funnel": "b"}]
+)
+def test_exactly_one_primary_metric_decides(metric: dict[str, Any]) -> None:
+    assert "name the one metric, or the one funnel" in refused(**metric)
+
+
+def test_a_metric_with_a_misspelt_key_is_refused() -> None:
+    assert "metrics[0] has unknown keys isGroup" in refused(metrics=[{"key": "funnel", "isGroup": True}])
+
+
+@pytest.mark.parametrize("field", ["flag_key", "hypothesis"])
+@pytest.mark.parametrize("value", ["", None, 3])
+def test_texts_that_launchdarkly_needs_are_needed(field: str, value: Any) -> None:
+    assert f"{field} is {value!r}" in refused(**{field: value})
+
+
+def test_variations_are_resolved_to_ids_and_name_the_treatments() -> None:
+    resolved = DESIGN.resolve(FLAG)
+    assert [(t.name, t.baseline, t.allocation_percent) for t in resolved.treatments] == [
+        ("Classic", True, "50"),
+        ("Bold", False, "50"),
+    ]
+    assert [t.parameters[0].variation_id for t in resolved.treatments] == ["v0", "v1"]
+
+
+def test_the_primary_metric_is_measured_without_being_repeated() -> None:
+    assert [(m.key, m.is_group) for m in DESIGN.resolve(FLAG).metrics] == [
+        ("conversion", False),
+        ("latency", False),
+        ("funnel", True),
+    ]
+    repeated = dataclasses.replace(DESIGN, metrics=["latency", "conversion"]).resolve(FLAG)
+    assert [m.key for m in repeated.metrics] == ["conversion", "latency"]
+
+
+def test_a_primary_funnel_is_a_metric_group() -> None:
+    resolved = dataclasses.replace(DESIGN, primary_metric=None, primary_funnel="steps", metrics=()).resolve(FLAG)
+    assert resolved.primary_funnel_key == "steps"
+    assert [(m.key, m.is_group) for m in resolved.metrics] == [("steps", True)]
+
+
+def test_people_left_out_are_served_the_variation_named() -> None:
+    resolved = dataclasses.replace(DESIGN, not_in_experiment_variation="Classic").resolve(FLAG)
+    assert resolved.flags["button"].not_in_experiment_variation_id == "v0"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [("v1", "v1"), ("Bold", "v1"), ("bold", "v1"), (True, "v2"), ("true", "v2"), (1, "v3"), ({"size": 2}, "v4")],
+)
+def test_a_variation_is_found_by_id_name_or_value(wanted: Any, found: str) -> None:
+    assert find_variation(FLAG, wanted).id == found
+
+
+def test_an_unknown_variation_is_refused_with_what_there_is() -> None:
+    with pytest.raises(ConfigurationError, match="'Blod' is not one of flag 'button'; it has 'Classic', 'Bold'"):
+        find_variation(FLAG, "Blod")
+
+
+def test_a_variation_that_fits_twice_is_refused() -> None:
+    flag = FeatureFlag.model_validate(
+        {"key": "b", "variations": [{"_id": "a", "value": 1, "name": "x"}, {"_id": "b", "value": 2, "name": "x"}]}
+    )
+    with pytest.raises(ConfigurationError, match="fits 2 variations"):
+        find_variation(flag, "x")

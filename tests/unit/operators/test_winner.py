@@ -1,0 +1,63 @@
+"""Who wins: only a `ship` verdict about this very iteration names a treatment."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_launchdarkly.operators.winner import BASELINE, Winner, WinnerError, choose_winner
+
+VERDICT = {
+    "verdict": "ship",
+    "reason": "significant",
+    "summary": "Bold wins",
+    "treatment_id": "t-bold",
+    "experiment_key": "button",
+    "iteration_id": "i-1",
+}
+
+
+def choose(winner: object) -> Winner:
+    return choose_winner(winner, experiment_key="button", iteration_id="i-1")
+
+
+def test_a_ship_verdict_names_its_treatment() -> None:
+    assert choose(VERDICT) == Winner("t-bold", "Bold wins")
+
+
+@pytest.mark.parametrize("kind", ["rollback", "inconclusive"])
+def test_every_other_ending_names_the_baseline_even_if_the_verdict_names_a_treatment(kind: str) -> None:
+    assert choose(VERDICT | {"verdict": kind}).treatment == BASELINE
+
+
+@pytest.mark.parametrize("kind", ["invalid", "wait", "shipped", "", None])
+def test_what_is_no_ending_names_nobody(kind: str | None) -> None:
+    with pytest.raises(WinnerError, match=r"[Nn]othing was stopped"):
+        choose(VERDICT | {"verdict": kind})
+
+
+@pytest.mark.parametrize("field", ["experiment_key", "iteration_id"])
+@pytest.mark.parametrize("kind", ["ship", "rollback", "inconclusive"])
+def test_a_verdict_about_something_else_names_nobody(field: str, kind: str) -> None:
+    with pytest.raises(WinnerError, match=f"{field} 'another'"):
+        choose(VERDICT | {"verdict": kind, field: "another"})
+
+
+def test_a_ship_verdict_without_a_treatment_names_nobody() -> None:
+    with pytest.raises(WinnerError, match="treatment_id"):
+        choose(VERDICT | {"treatment_id": None})
+
+
+@pytest.mark.parametrize("treatment", ["t-bold", "Bold", " Bold ", "baseline"])
+def test_a_treatment_may_be_named_directly(treatment: str) -> None:
+    assert choose(treatment) == Winner(treatment.strip())
+
+
+@pytest.mark.parametrize("winner", [None, "", "  ", 3, [], {}, {"kind": "ship"}])
+def test_there_is_no_default_winner(winner: object) -> None:
+    with pytest.raises(WinnerError, match="name a treatment"):
+        choose(winner)
+
+
+def test_a_verdict_that_a_template_turned_into_text_is_refused_with_the_cure() -> None:
+    with pytest.raises(WinnerError, match=r"winner=wait\.output"):
+        choose(str(VERDICT))

@@ -1,0 +1,107 @@
+"""The house: which package may know which, and what an import may cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_launchdarkly
+
+ROOT = Path(airflow_provider_launchdarkly.__file__).parent
+NAME = "airflow_provider_launchdarkly"
+
+# Each room, and the rooms it may import from. What is not listed is forbidden.
+ARROWS = {
+    "api": set(),
+    "decision": set(),
+    "results": {"api", "decision"},
+    "hooks": {"api", "results"},
+    "links": set(),
+    "templates": set(),
+    "operators": {"hooks", "links", "templates", "api"},
+    "sensors": {"hooks", "links", "templates", "triggers", "results", "decision", "api"},
+    "triggers": {"hooks", "results", "decision", "api"},
+    "emulator": set(),
+    "testing": {"emulator"},
+    "simulation": {"decision"},
+    "get_provider_info": set(),
+    "cli": {"emulator", "simulation"},
+}
+KNOW_AIRFLOW = {"hooks", "operators", "sensors", "triggers", "links"}
+FREE_OF_AIRFLOW = set(ARROWS) - KNOW_AIRFLOW
+
+
+@cache
+def imports_of(file: Path) -> frozenset[str]:
+    """Every absolute module name that a file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            assert node.module is not None
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(found)
+
+
+def rooms() -> dict[str, list[Path]]:
+    files: dict[str, list[Path]] = {}
+    for file in ROOT.rglob("*.py"):
+        room = file.relative_to(ROOT).parts[0].removesuffix(".py")
+        if room != "__init__" and file.name != "__main__.py":  # `python -m` goes through the command line's door
+            files.setdefault(room, []).append(file)
+    return files
+
+
+def test_every_room_is_on_the_plan() -> None:
+    assert set(rooms()) <= set(ARROWS)
+
+
+@pytest.mark.parametrize("room", sorted(ARROWS))
+def test_arrows_point_one_way(room: str) -> None:
+    for file in rooms().get(room, []):
+        known = {name.split(".")[1] for name in imports_of(file) if name.startswith(f"{NAME}.")}
+        known -= {room, "__version__"}
+        assert known <= ARROWS[room], f"{file.relative_to(ROOT)} may not import {sorted(known - ARROWS[room])}"
+
+
+@pytest.mark.parametrize("room", sorted(FREE_OF_AIRFLOW))
+def test_what_needs_no_airflow_knows_none(room: str) -> None:
+    for file in rooms().get(room, []):
+        assert not {name for name in imports_of(file) if name == "airflow" or name.startswith("airflow.")}
+
+
+def test_only_the_api_client_imports_httpx() -> None:
+    users = {
+        file.relative_to(ROOT).as_posix() for files in rooms().values() for file in files if "httpx" in imports_of(file)
+    }
+    assert users == {"api/client.py"}
+
+
+def test_the_decision_engine_and_what_tasks_import_are_free_of_numpy() -> None:
+    for room in set(ARROWS) - {"simulation"}:
+        for file in rooms().get(room, []):
+            assert not {name for name in imports_of(file) if name.split(".")[0] in {"numpy", "scipy"}}
+
+
+@pytest.mark.parametrize(
+    ("module", "never_loaded"),
+    [
+        (f"{NAME}.api", {"airflow"}),
+        (f"{NAME}.decision", {"airflow", "httpx", "numpy"}),
+        (f"{NAME}.emulator.app", {"airflow", "httpx", "numpy", f"{NAME}.api"}),
+        (f"{NAME}.operators.experiments", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),
+        (f"{NAME}.sensors.significance", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),
+        (f"{NAME}.get_provider_info", {"airflow", "httpx", "pydantic"}),
+    ],
+)
+def test_an_import_does_not_load(module: str, never_loaded: set[str]) -> None:
+    code = f"import sys, {module}; print(*sorted(set(sys.modules) & {never_loaded!r}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert loaded == []
