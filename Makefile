@@ -7,6 +7,9 @@ SCENARIO ?= effect
 KEEP ?= 0
 
 export UV_PYTHON_DOWNLOADS = never
+# The certificates that the machine trusts, a company's own included (the second name is for older versions of uv).
+export UV_SYSTEM_CERTS = 1
+export UV_NATIVE_TLS = 1
 unexport PYTHONDONTWRITEBYTECODE
 
 BIN = $(VENV)/bin
