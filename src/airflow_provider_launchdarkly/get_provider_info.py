@@ -102,6 +102,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "60",
                         "default": "300",
                     },
+                    "record_path": {
+                        "description": (
+                            "Folder for decision records, a path or an object storage URL, where a sensor sets no "
+                            "record_path of its own. Empty keeps none."
+                        ),
+                        "type": "string",
+                        "version_added": "0.1.0",
+                        "example": "s3://aws_default@my-bucket/experiment-decisions",
+                        "default": "",
+                    },
                 },
             }
         },

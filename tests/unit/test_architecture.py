@@ -20,17 +20,18 @@ ARROWS = {
     "api": set(),
     "decision": set(),
     "results": {"api", "decision"},
+    "record": {"decision"},
     "hooks": {"api", "results"},
     "links": set(),
     "templates": set(),
     "operators": {"hooks", "links", "templates", "api"},
-    "sensors": {"hooks", "links", "templates", "triggers", "results", "decision", "api"},
-    "triggers": {"hooks", "results", "decision", "api"},
+    "sensors": {"hooks", "links", "templates", "triggers", "results", "record", "decision", "api"},
+    "triggers": {"hooks", "results", "record", "decision", "api"},
     "emulator": set(),
     "testing": {"emulator"},
     "simulation": {"decision"},
     "get_provider_info": set(),
-    "cli": {"emulator", "simulation"},
+    "cli": {"emulator", "record", "simulation"},
 }
 KNOW_AIRFLOW = {"hooks", "operators", "sensors", "triggers", "links"}
 FREE_OF_AIRFLOW = set(ARROWS) - KNOW_AIRFLOW

@@ -10,32 +10,26 @@ import math
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api import endpoints
-from airflow_provider_launchdarkly.api.errors import MetricNotMeasuredError, StateError, UnexpectedAnswerError
+from airflow_provider_launchdarkly.api.errors import MetricNotMeasuredError, UnexpectedAnswerError
 from airflow_provider_launchdarkly.api.models import MetricResults
 from airflow_provider_launchdarkly.api.results import metric_results
-from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
+from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence
 from airflow_provider_launchdarkly.decision.policy import Direction
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from airflow_provider_launchdarkly.api.models import Iteration, MetricGroupResults, TreatmentResult
     from airflow_provider_launchdarkly.api.procedure import Procedure
     from airflow_provider_launchdarkly.api.request import EnvironmentRef
     from airflow_provider_launchdarkly.decision import Policy
+    from airflow_provider_launchdarkly.results.occasion import Occasion
 
 
-def evidence_from_results(
-    env: EnvironmentRef, experiment_key: str, iteration: Iteration, policy: Policy, elapsed: timedelta
-) -> Procedure[Evidence]:
+def evidence_from_results(occasion: Occasion, policy: Policy) -> Procedure[Evidence]:
     """Read what the policy judges, in one iteration.
 
     Args:
-        env: Where the experiment lives.
-        experiment_key: Its key.
-        iteration: The iteration, with its treatments.
+        occasion: The iteration and the moment.
         policy: Names the metrics; without a primary one, the iteration's own is taken.
-        elapsed: Time since the iteration's start, by LaunchDarkly's clock.
 
     Returns:
         The evidence. The direction of each metric comes from its ``successCriteria``, unless the policy sets it. A
@@ -47,33 +41,23 @@ def evidence_from_results(
         UnexpectedAnswerError: A number is missing that cannot be derived; the message names it.
         LaunchDarklyError: As the calls raise.
     """
-    primary = policy.primary.metric or (iteration.primary.key if iteration.primary else None)
-    if primary is None:
-        raise StateError(
-            f"iteration {iteration.id!r} of experiment {experiment_key!r} has no primary metric; name one in the policy"
-        )
+    env, experiment_key, iteration = occasion.target.environment, occasion.target.experiment_key, occasion.iteration
+    primary = occasion.primary_metric(policy)
     metric, results = yield from _read_metric(env, experiment_key, iteration, primary, traffic=True)
     metrics = [metric]
     for key in (*(part.metric for part in policy.guardrails), *(part.metric for part in policy.signals)):
         metric, _ = yield from _read_metric(env, experiment_key, iteration, key, traffic=False)
         metrics.append(metric)
     exposed = {result.treatment_id: _exposed(result) for result in results.total}
+    seen = results.metric_seen.timestamp if results.metric_seen else None
     return Evidence(
-        elapsed=elapsed,
-        treatments=tuple(
-            TreatmentEvidence(
-                id=treatment.id,
-                name=treatment.name,
-                baseline=treatment.baseline,
-                share=None if treatment.allocation_percent is None else float(treatment.allocation_percent),
-                exposed=exposed.get(treatment.id, 0),
-            )
-            for treatment in iteration.treatments
-        ),
+        elapsed=occasion.elapsed,
+        treatments=occasion.treatments(exposed),
         metrics=tuple(metrics),
         primary_metric=primary,
-        started_at=iteration.started_at,
+        started_at=occasion.started_at,
         probability_of_mismatch=results.probability_of_mismatch,
+        unchanged_for=occasion.unchanged_since(seen),
     )
 
 

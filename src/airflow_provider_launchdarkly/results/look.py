@@ -6,37 +6,40 @@ It remembers nothing between two runs, so a restart, a retry or a clear decides 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider_launchdarkly.api.endpoints import get_experiment
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, UnexpectedAnswerError
 from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
 from airflow_provider_launchdarkly.api.lifecycle.reading import pinned
-from airflow_provider_launchdarkly.decision import EvidenceError, Reason, Verdict, decide, due_look, next_look, plan_for
+from airflow_provider_launchdarkly.api.procedure import Procedure
+from airflow_provider_launchdarkly.decision import (
+    Evidence,
+    EvidenceError,
+    Policy,
+    Reason,
+    Verdict,
+    decide,
+    due_look,
+    next_look,
+    plan_for,
+)
 from airflow_provider_launchdarkly.results.launchdarkly import evidence_from_results
+from airflow_provider_launchdarkly.results.occasion import Occasion, Target
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration
-    from airflow_provider_launchdarkly.api.procedure import Procedure
-    from airflow_provider_launchdarkly.api.request import EnvironmentRef
-    from airflow_provider_launchdarkly.decision import Plan, Policy
+    from airflow_provider_launchdarkly.decision import Plan
 
+__all__ = ["Look", "Occasion", "Source", "Target", "approach", "take_look"]
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What is looked at.
-
-    Attributes:
-        environment: Project and environment.
-        experiment_key: The experiment.
-        iteration_id: The pinned iteration: another one under way is never judged in its place.
-    """
-
-    environment: EnvironmentRef
-    experiment_key: str
-    iteration_id: str
+Source: TypeAlias = Callable[[Occasion, Policy], Procedure[Evidence]]
+"""Where evidence comes from: what to do, on an occasion to look, to get what the policy judges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +48,20 @@ class Look:
 
     Attributes:
         target: What was looked at.
+        at: When, by LaunchDarkly's clock.
         verdict: What follows.
-        read_results: Whether results were read, or the verdict follows from the experiment's state and the clock.
+        evidence: What was measured; None where the verdict follows from the experiment's state and the clock.
     """
 
     target: Target
+    at: datetime
     verdict: Verdict
-    read_results: bool = False
+    evidence: Evidence | None = None
+
+    @property
+    def read_results(self) -> bool:
+        """Whether results were read."""
+        return self.evidence is not None
 
     @property
     def ends(self) -> bool:
@@ -60,18 +70,16 @@ class Look:
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as plain JSON, with what it is about."""
-        project_key, environment_key = self.target.environment
-        return {
-            **self.verdict.to_json(),
-            "project_key": project_key,
-            "environment_key": environment_key,
-            "experiment_key": self.target.experiment_key,
-            "iteration_id": self.target.iteration_id,
-        }
+        return {**self.verdict.to_json(), **self.target.to_json()}
 
 
 def take_look(
-    target: Target, policy: Policy, *, previous: timedelta | None = None, poll_interval: timedelta
+    target: Target,
+    policy: Policy,
+    *,
+    previous: timedelta | None = None,
+    poll_interval: timedelta,
+    source: Source = evidence_from_results,
 ) -> Procedure[Look]:
     """Look once.
 
@@ -81,6 +89,7 @@ def take_look(
         previous: ``verdict.elapsed`` of the same process's look before; None in a fresh process. A look is due once its
             time has come since then; in a fresh process, if its time came a short while ago.
         poll_interval: Time to the next run of this procedure, so that a process for each poll misses no look.
+        source: Where evidence comes from. Default: LaunchDarkly's results endpoints.
 
     Returns:
         The look. ``invalid`` if the iteration was stopped or replaced, ``wait`` between looks, without reading results.
@@ -91,28 +100,60 @@ def take_look(
         ResultsUnavailableError: LaunchDarkly does not serve results any more.
         LaunchDarklyError: As the calls raise.
     """
+    analysed = source is evidence_from_results
+    found = yield from approach(
+        target, policy, previous=previous, poll_interval=poll_interval, analysed_by_launchdarkly=analysed
+    )
+    if isinstance(found, Look):
+        return found
+    try:
+        evidence = yield from source(found, policy)
+        return Look(target, found.at, decide(policy, evidence), evidence)
+    except EvidenceError as error:
+        raise UnexpectedAnswerError(f"the results of experiment {target.experiment_key!r}: {error}") from error
+
+
+def approach(
+    target: Target,
+    policy: Policy,
+    *,
+    previous: timedelta | None = None,
+    poll_interval: timedelta,
+    analysed_by_launchdarkly: bool = True,
+) -> Procedure[Look | Occasion]:
+    """Say whether a look is due, without reading results: the first half of :func:`take_look`.
+
+    Args:
+        target: What to look at.
+        policy: What is to be decided, and when results are looked at.
+        previous: As for :func:`take_look`.
+        poll_interval: As for :func:`take_look`.
+        analysed_by_launchdarkly: Whether the results are to be LaunchDarkly's: some experiments have none there.
+
+    Returns:
+        The occasion to look now; or a look that needs no results: ``wait`` between looks, or an ``invalid`` iteration.
+
+    Raises:
+        ConfigurationError: The policy does not fit the experiment.
+        IterationNotFoundError: The experiment has no such iteration.
+        LaunchDarklyError: As the call raises.
+    """
     answer = yield get_experiment(target.environment, target.experiment_key, expand=ITERATIONS)
     experiment: Experiment = answer.value
-    _refuse_what_has_no_verdict(experiment)
+    _refuse_what_has_no_verdict(experiment, analysed_by_launchdarkly=analysed_by_launchdarkly)
     iteration = pinned(experiment, target.iteration_id)
     if iteration.started_at is None:
-        return Look(target, _not_started(iteration))
-    # A Date header has no fractions of a second. Without those of the start, a look at exactly one day is on time.
-    elapsed = answer.server_time - iteration.started_at.replace(microsecond=0)
+        return Look(target, answer.server_time, _not_started(iteration))
+    occasion = Occasion(target, iteration, iteration.started_at, answer.server_time)
     if not iteration.running:
-        return Look(target, _not_ours_any_more(experiment, iteration, elapsed))
+        return Look(target, occasion.at, _not_ours_any_more(experiment, iteration, occasion.elapsed))
     try:
         plan = plan_for(policy, iteration.started_at)
     except ValueError as error:
         raise ConfigurationError(f"policy: {error}") from error
-    if not _is_due(plan, elapsed, previous, poll_interval):
-        return Look(target, _between_looks(plan, elapsed))
-    env, key = target.environment, target.experiment_key
-    try:
-        evidence = yield from evidence_from_results(env, key, iteration, policy, elapsed)
-        return Look(target, decide(policy, evidence), read_results=True)
-    except EvidenceError as error:
-        raise UnexpectedAnswerError(f"the results of experiment {key!r}: {error}") from error
+    if not _is_due(plan, occasion.elapsed, previous, poll_interval):
+        return Look(target, occasion.at, _between_looks(plan, occasion.elapsed))
+    return occasion
 
 
 def _is_due(plan: Plan, elapsed: timedelta, previous: timedelta | None, poll_interval: timedelta) -> bool:
@@ -122,16 +163,17 @@ def _is_due(plan: Plan, elapsed: timedelta, previous: timedelta | None, poll_int
     return previous is None and due_look(plan, elapsed, tolerance=1.5 * poll_interval) is not None
 
 
-def _refuse_what_has_no_verdict(experiment: Experiment) -> None:
+def _refuse_what_has_no_verdict(experiment: Experiment, *, analysed_by_launchdarkly: bool) -> None:
     """A bandit moves its own allocation, and LaunchDarkly does not analyse what it only exports."""
     if experiment.type == "mab":
         raise ConfigurationError(
             f"experiment {experiment.key!r} is a multi-armed bandit: it moves traffic by itself, and no boundary holds "
             "for it; let it run, or make it an experiment"
         )
-    if experiment.methodology == "export_only":
+    if experiment.methodology == "export_only" and analysed_by_launchdarkly:
         raise ConfigurationError(
-            f"experiment {experiment.key!r} has methodology export_only: LaunchDarkly computes no results for it"
+            f"experiment {experiment.key!r} has methodology export_only: LaunchDarkly computes no results for it; read "
+            "them from your warehouse with results=SqlResults(...)"
         )
 
 

@@ -16,10 +16,13 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.decision import Policy
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.results.look import Target, take_look
+from airflow_provider_launchdarkly.record.evidence_json import evidence_to_json
+from airflow_provider_launchdarkly.results.look import Look, Occasion, Target, approach, take_look
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+
+    from airflow_provider_launchdarkly.api.procedure import Procedure
 
 # A trigger that fires within about ten seconds of its deferral can get its task failed by the scheduler, which may
 # see the resumed task before the executor's report that the deferring process has ended
@@ -30,11 +33,14 @@ SECONDS_BEFORE_FIRST_POLL = 10.0
 MOST_FAILURES_IN_A_ROW = 10
 
 VERDICT = "verdict"
+LOOK = "look"
 ERROR = "error"
 
 
 class SignificanceTrigger(BaseTrigger):
     """Fire once, with the verdict on one iteration, or with the error that ends the waiting.
+
+    Where looks belong on a worker, because they query a warehouse or are recorded, it fires as soon as one is due.
 
     Safe to run twice, or to be taken over by another triggerer: it derives everything from its arguments, from
     LaunchDarkly's clock and from the results there.
@@ -47,6 +53,9 @@ class SignificanceTrigger(BaseTrigger):
         iteration_id: The pinned iteration.
         policy: A :class:`~airflow_provider_launchdarkly.decision.Policy` as plain JSON.
         poll_interval: Seconds between two polls.
+        previous_seconds: When the sensor looked before, in seconds after the iteration's start; None if it did not.
+        look_on_worker: Fire when a look is due, or the iteration is not under way any more, instead of looking here.
+        analysed_by_launchdarkly: Whether the results are to be LaunchDarkly's.
     """
 
     def __init__(
@@ -59,6 +68,9 @@ class SignificanceTrigger(BaseTrigger):
         iteration_id: str,
         policy: Mapping[str, Any],
         poll_interval: float,
+        previous_seconds: float | None = None,
+        look_on_worker: bool = False,
+        analysed_by_launchdarkly: bool = True,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.launchdarkly_conn_id = launchdarkly_conn_id
@@ -68,6 +80,9 @@ class SignificanceTrigger(BaseTrigger):
         self.iteration_id = iteration_id
         self.policy = dict(policy)
         self.poll_interval = poll_interval
+        self.previous_seconds = previous_seconds
+        self.look_on_worker = look_on_worker
+        self.analysed_by_launchdarkly = analysed_by_launchdarkly
 
     @override
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -82,6 +97,9 @@ class SignificanceTrigger(BaseTrigger):
                 "iteration_id": self.iteration_id,
                 "policy": self.policy,
                 "poll_interval": self.poll_interval,
+                "previous_seconds": self.previous_seconds,
+                "look_on_worker": self.look_on_worker,
+                "analysed_by_launchdarkly": self.analysed_by_launchdarkly,
             },
         )
 
@@ -91,7 +109,7 @@ class SignificanceTrigger(BaseTrigger):
         hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
         policy = Policy.from_json(self.policy)
         target = Target(hook.environment(), self.experiment_key, self.iteration_id)
-        previous: timedelta | None = None
+        previous = None if self.previous_seconds is None else timedelta(seconds=self.previous_seconds)
         failures = 0
         delay = max(self.poll_interval, SECONDS_BEFORE_FIRST_POLL)
         while True:
@@ -99,9 +117,7 @@ class SignificanceTrigger(BaseTrigger):
             # Sensors that start together drift apart, so that they do not poll together for weeks.
             delay = self.poll_interval * random.uniform(0.9, 1.0)  # noqa: S311
             try:
-                look = await hook.arun(
-                    take_look(target, policy, previous=previous, poll_interval=timedelta(seconds=self.poll_interval))
-                )
+                found = await hook.arun(self._poll(target, policy, previous))
             except LaunchDarklyError as error:
                 failures += 1
                 if not error.retryable or failures >= MOST_FAILURES_IN_A_ROW:
@@ -110,12 +126,28 @@ class SignificanceTrigger(BaseTrigger):
                 self.log.warning("Poll failed (%s in a row): %s: %s", failures, type(error).__name__, error)
                 continue
             failures = 0
-            previous = look.verdict.elapsed
-            if look.read_results:
-                self.log.info("%s", look.verdict.summary)
-            if look.ends:
-                yield _event(status=VERDICT, verdict=look.to_json())
+            if isinstance(found, Occasion) or (self.look_on_worker and found.ends):
+                yield _event(status=LOOK, previous_seconds=None if previous is None else previous.total_seconds())
                 return
+            previous = found.verdict.elapsed
+            if found.read_results:
+                self.log.info("%s", found.verdict.summary)
+            if found.ends:
+                evidence = evidence_to_json(found.evidence) if found.evidence else None
+                yield _event(status=VERDICT, verdict=found.to_json(), evidence=evidence, looked_at=found.at.isoformat())
+                return
+
+    def _poll(self, target: Target, policy: Policy, previous: timedelta | None) -> Procedure[Look | Occasion]:
+        interval = timedelta(seconds=self.poll_interval)
+        if self.look_on_worker:
+            return approach(
+                target,
+                policy,
+                previous=previous,
+                poll_interval=interval,
+                analysed_by_launchdarkly=self.analysed_by_launchdarkly,
+            )
+        return take_look(target, policy, previous=previous, poll_interval=interval)
 
 
 def _event(**payload: Any) -> TriggerEvent:

@@ -1,0 +1,81 @@
+"""Decision records, made up: an experiment looked at daily until it ends. No Airflow."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_launchdarkly.decision import (
+    Direction,
+    Evidence,
+    Measurement,
+    MetricEvidence,
+    Policy,
+    TreatmentEvidence,
+    Verdict,
+    decide,
+)
+from airflow_provider_launchdarkly.record import chain
+from airflow_provider_launchdarkly.record.chain import Content
+from airflow_provider_launchdarkly.record.evidence_json import evidence_to_json
+from occasions import METRIC, STARTED_AT
+
+TARGET = {
+    "project_key": "demo",
+    "environment_key": "production",
+    "experiment_key": "bold-checkout-button",
+    "iteration_id": "it-1",
+}
+
+# The look at which `record()` ends: Bold ships.
+END = 15
+
+
+def evidence(day: float, lift: float = 0.1, units_per_day: int = 1000) -> Evidence:
+    """What was measured after so many days, where Bold converts better by this share."""
+    units = int(day * units_per_day)
+    rates = {"id-classic": 0.1, "id-bold": 0.1 * (1 + lift)}
+    return Evidence(
+        elapsed=timedelta(days=day),
+        treatments=(
+            TreatmentEvidence("id-classic", "Classic", baseline=True, share=50.0, exposed=units),
+            TreatmentEvidence("id-bold", "Bold", share=50.0, exposed=units),
+        ),
+        metrics=(
+            MetricEvidence(
+                METRIC,
+                tuple(Measurement(arm, units, rate, (rate * (1 - rate)) ** 0.5) for arm, rate in rates.items()),
+                Direction.HIGHER,
+            ),
+        ),
+        primary_metric=METRIC,
+        started_at=STARTED_AT,
+        probability_of_mismatch=0.25,
+        unchanged_for=timedelta(hours=1),
+    )
+
+
+def content(policy: Policy, seen: Evidence | None, verdict: Verdict | None = None) -> Content:
+    """A look at this evidence, decided."""
+    if verdict is None:
+        assert seen is not None
+        verdict = decide(policy, seen)
+    return Content(
+        at=(STARTED_AT + verdict.elapsed).isoformat(),
+        target=TARGET,
+        source="launchdarkly",
+        policy=policy.to_json(),
+        evidence=evidence_to_json(seen) if seen else None,
+        verdict=verdict.to_json(),
+    )
+
+
+def record(policy: Policy | None = None, lift: float = 0.1, units_per_day: int = 1000) -> tuple[dict[str, Any], ...]:
+    """Look daily until a verdict ends it."""
+    policy = policy or Policy()
+    entries: tuple[dict[str, Any], ...] = ()
+    for day in range(1, 29):
+        entries = chain.append(entries, content(policy, evidence(day, lift, units_per_day)))
+        if entries[-1]["verdict"]["verdict"] != "wait":
+            break
+    return entries

@@ -1,0 +1,65 @@
+"""Values of the iteration become the driver's placeholders in a query, and never a part of its text."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import jinja2
+import pytest
+
+from airflow_provider_launchdarkly.results.statement import Statement, write_statement
+from occasions import STARTED_AT, occasion
+
+
+def write(text: str, placeholder: str = "%s", **context: object) -> Statement:
+    template = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False).from_string(text)
+    return write_statement(template, occasion(10), placeholder, context)
+
+
+def test_a_value_becomes_a_placeholder_and_a_parameter() -> None:
+    statement = write("SELECT * FROM t WHERE iteration = {{ iteration_id }}")
+    assert statement == Statement("SELECT * FROM t WHERE iteration = %s", ("it-1",))
+
+
+def test_parameters_stand_in_the_order_of_their_mention() -> None:
+    statement = write("{{ looked_at }} {{ experiment_key }} {{ iteration_started_at }} {{ experiment_key }}", "?")
+    assert statement.sql == "? ? ? ?"
+    at = STARTED_AT + timedelta(days=10)
+    assert statement.parameters == (at, "bold-checkout-button", STARTED_AT, "bold-checkout-button")
+
+
+def test_moments_come_as_text_and_as_epoch_too() -> None:
+    statement = write("{{ iteration_started_at.text }} {{ iteration_started_at.epoch }}")
+    assert statement.parameters == ("2026-01-05 09:00:00", 1767603600)
+
+
+def test_a_list_becomes_as_many_placeholders() -> None:
+    statement = write("treatment_id IN {{ treatment_ids }}")
+    assert statement == Statement("treatment_id IN (%s, %s)", ("id-classic", "id-bold"))
+
+
+def test_treatments_can_be_looped_over() -> None:
+    statement = write(
+        "{% for treatment in treatments %}WHEN {{ treatment.name }} THEN {{ treatment.id }}"
+        "{% if treatment.baseline %} -- baseline\n{% endif %}{% endfor %}"
+    )
+    assert statement.sql == "WHEN %s THEN %s -- baseline\nWHEN %s THEN %s"
+    assert statement.parameters == ("Classic", "id-classic", "Bold", "id-bold")
+
+
+def test_the_task_s_context_is_there_but_the_iteration_s_names_win() -> None:
+    statement = write(
+        "SELECT * FROM {{ params.table }} -- {{ experiment_key }}", params={"table": "t"}, experiment_key=1
+    )
+    assert statement == Statement("SELECT * FROM t -- %s", ("bold-checkout-button",))
+
+
+def test_a_value_that_is_only_compared_is_not_bound() -> None:
+    statement = write("{% if experiment_key == 'bold-checkout-button' %}SELECT 1{% endif %}")
+    assert statement == Statement("SELECT 1", ())
+
+
+@pytest.mark.parametrize("name", ["iteration_start", "treatment_id"])
+def test_a_misspelt_name_is_an_error(name: str) -> None:
+    with pytest.raises(jinja2.UndefinedError, match=name):
+        write(f"{{{{ {name} }}}}")

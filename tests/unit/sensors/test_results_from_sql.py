@@ -1,0 +1,200 @@
+"""The sensor with results from a warehouse: the query runs on the worker, and the triggerer only watches the clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import jinja2
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk.serde import deserialize, serialize
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.decision import Policy
+from airflow_provider_launchdarkly.results.sql import SqlResults, SqlResultsError
+from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
+from unit.sensors.conftest import Fire, Underway, begin, wait
+from warehouse import Warehouse
+
+
+@pytest.fixture
+def filled(warehouse: Warehouse, underway: Underway) -> Warehouse:
+    ids = underway.treatments
+    warehouse.fill(underway.iteration_id, underway.emulator.clock.now(), {ids["Classic"]: 0.10, ids["Bold"]: 0.14})
+    return warehouse
+
+
+def sensor(underway: Underway, warehouse: Warehouse, **arguments: Any) -> Any:
+    return underway.sensor(results=SqlResults("warehouse", warehouse.query), **arguments)
+
+
+def test_it_ships_what_the_warehouse_shows(underway: Underway, filled: Warehouse, fire: Fire) -> None:
+    verdict, events = wait(underway, fire, results=SqlResults("warehouse", filled.query))
+    assert (verdict["verdict"], verdict["treatment"]) == ("ship", "Bold")
+    assert verdict["look"] == len(events)
+    comparison = verdict["metrics"][0]["comparisons"][0]
+    assert comparison["units"] == 300 * len(events)
+    assert {event["status"] for event in events} == {"look"}
+
+
+def test_the_trigger_reads_no_results_and_runs_no_query(underway: Underway, filled: Warehouse, fire: Fire) -> None:
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor(underway, filled).execute({})
+    filled.execute("DROP TABLE exposures")
+    seen = len(underway.emulator.requests())
+    assert fire(deferred.value) == {"status": "look", "previous_seconds": 0.0}
+    assert [line.operation for line in underway.emulator.requests(after=seen)] == ["get_experiment"]
+
+
+def test_what_the_trigger_holds_is_plain_json_without_the_query(underway: Underway, filled: Warehouse) -> None:
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor(underway, filled).execute({})
+    trigger = deferred.value.trigger
+    assert isinstance(trigger, SignificanceTrigger)
+    _, arguments = trigger.serialize()
+    assert SignificanceTrigger(**deserialize(serialize(arguments))).serialize() == trigger.serialize()
+    assert "SELECT" not in json.dumps(arguments)
+
+
+def test_a_look_that_was_taken_is_not_taken_again_after_deferring(
+    underway: Underway, filled: Warehouse, fire: Fire
+) -> None:
+    underway.emulator.clock.advance("P1D")
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor(underway, filled).execute({})
+    assert deferred.value.trigger.previous_seconds == 86400.0
+    assert fire(deferred.value)["status"] == "look"
+    assert underway.emulator.clock.now() - _started(underway) == timedelta(days=2)
+
+
+def _started(underway: Underway) -> Any:
+    return underway.hook.get_experiment("bold-checkout-button").running.started_at
+
+
+def test_a_late_worker_takes_the_look_that_was_due(underway: Underway, filled: Warehouse) -> None:
+    underway.emulator.clock.advance("P5DT20H")  # far beyond the time for which a fresh process holds a look to be due
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor(underway, filled).execute_complete({}, {"status": "look", "previous_seconds": 4 * 86400.0})
+    assert deferred.value.trigger.previous_seconds == (5 * 24 + 20) * 3600.0
+    assert _operations(underway).count("get_metric") == 1
+
+
+def _operations(underway: Underway) -> list[str]:
+    return [line.operation for line in underway.emulator.requests()]
+
+
+def test_launchdarkly_s_results_are_never_read(underway: Underway, filled: Warehouse) -> None:
+    underway.emulator.switch(results="gone")
+    underway.emulator.clock.advance("P28D")
+    assert sensor(underway, filled).execute({})["verdict"] == "ship"
+    assert not [name for name in _operations(underway) if "results" in name]
+
+
+def test_an_iteration_that_someone_stopped_is_found_at_once(underway: Underway, filled: Warehouse, fire: Fire) -> None:
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor(underway, filled).execute({})
+    underway.stop()
+    event = fire(deferred.value)
+    verdict = sensor(underway, filled).execute_complete({}, event)
+    assert (verdict["verdict"], verdict["reason"]) == ("invalid", "iteration_stopped")
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_it_works_without_deferring(underway: Underway, filled: Warehouse, mode: str) -> None:
+    task = sensor(underway, filled, deferrable=False, mode=mode)
+    assert not task.poke({}).is_done
+    underway.emulator.clock.advance("P28D")
+    found = task.poke({})
+    assert found.is_done
+    assert found.xcom_value["verdict"] == "ship"
+
+
+def test_only_what_happened_since_the_start_and_in_this_iteration_counts(underway: Underway, filled: Warehouse) -> None:
+    before = underway.emulator.clock.now() - timedelta(days=3)
+    filled.execute(
+        "INSERT INTO exposures VALUES (%s, %s, %s, %s)",
+        [
+            ("early", underway.iteration_id, underway.treatments["Bold"], filled._moment(before)),
+            ("elsewhere", "another-iteration", underway.treatments["Bold"], filled._moment(_started(underway))),
+        ],
+    )
+    underway.emulator.clock.advance("P28D")
+    verdict = sensor(underway, filled).execute({})
+    assert verdict["metrics"][0]["comparisons"][0]["units"] == 300 * 28
+
+
+def test_a_warehouse_that_stands_still_does_not_ship(underway: Underway, filled: Warehouse) -> None:
+    """The load stopped on day 14; on day 20 nothing is decided on what is six days old."""
+    stop = filled._moment(_started(underway) + timedelta(days=14))
+    filled.execute("DELETE FROM exposures WHERE exposed_at > %s", [(stop,)])
+    filled.execute("DELETE FROM events WHERE happened_at > %s", [(stop,)])
+    underway.emulator.clock.advance("P20D")
+    found = sensor(underway, filled, deferrable=False)
+    assert not found.poke({}).is_done
+    underway.emulator.clock.advance("P8D")
+    assert found.poke({}).xcom_value["reason"] != "better"
+
+
+def test_an_experiment_that_launchdarkly_only_exports_can_be_judged(
+    emulator: EmulatorServer, connection: str, warehouse: Warehouse
+) -> None:
+    underway = begin(emulator, methodology="export_only")
+    ids = underway.treatments
+    warehouse.fill(underway.iteration_id, emulator.clock.now(), {ids["Classic"]: 0.10, ids["Bold"]: 0.14})
+    emulator.clock.advance("P28D")
+    assert sensor(underway, warehouse).execute({})["verdict"] == "ship"
+
+
+Task = Callable[..., Any]
+
+
+@pytest.fixture
+def asking(underway: Underway, filled: Warehouse) -> Task:
+    underway.emulator.clock.advance("P28D")
+    return lambda sql, **results: underway.sensor(results={"conn_id": "warehouse", "sql": sql, **results})
+
+
+def test_rows_of_an_unknown_treatment_fail_the_task(asking: Task) -> None:
+    sql = "SELECT 'checkout-conversion' AS metric, 'Bold' AS treatment_id, 10 AS units, 1 AS conversions"
+    with pytest.raises(SqlResultsError, match="treatment 'Bold', column 'treatment_id'"):
+        asking(sql).execute({})
+
+
+def test_a_misspelt_name_in_the_query_fails_the_task(asking: Task) -> None:
+    with pytest.raises(jinja2.UndefinedError, match="iteration_start"):
+        asking("SELECT {{ iteration_start }}").execute({})
+
+
+def test_the_query_sees_the_task_s_context(asking: Task, filled: Warehouse) -> None:
+    sql = filled.query.replace("'checkout-conversion' AS metric", "'{{ params.metric }}' AS metric")
+    assert asking(sql).execute({"params": {"metric": "checkout-conversion"}})["verdict"] == "ship"
+
+
+def test_a_connection_without_sql_is_refused(asking: Task) -> None:
+    with pytest.raises(ConfigurationError, match="LaunchDarklyHook, which is no DbApiHook"):
+        asking("SELECT 1", conn_id="launchdarkly_default").execute({})
+
+
+def test_a_covariate_narrows_the_interval(underway: Underway, filled: Warehouse) -> None:
+    """Everyone converted as often before as in the experiment, but for Bold's lift: CUPED sees mostly the lift."""
+    numbers = (
+        "SELECT 'checkout-conversion' AS metric, {id} AS treatment_id, 4000 AS units, {y} AS sum, {yy} AS sum_squares"
+    )
+    covariate = ", 20000.0 AS covariate_sum, 104000.0 AS covariate_sum_squares, {xy} AS covariate_product"
+    underway.emulator.clock.advance("P28D")
+    lifts = []
+    for more in ("", covariate):
+        sql = " UNION ALL ".join(
+            (numbers + more).format(id=f"{{{{ treatments[{number}].id }}}}", y=y, yy=yy, xy=xy)
+            for number, (y, yy, xy) in enumerate([(20000.0, 105000.0, 103800.0), (20100.0, 106005.0, 104300.0)])
+        )
+        task = underway.sensor(results=SqlResults("warehouse", sql), policy=Policy(min_units_per_treatment=2))
+        comparison = task.execute({})["metrics"][0]["comparisons"][0]
+        lifts.append((comparison["standard_error"], comparison["difference"]))
+    (plain, difference), (narrowed, same) = lifts
+    assert same == pytest.approx(difference)
+    assert narrowed < plain / 1.5
