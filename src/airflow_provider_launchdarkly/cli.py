@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly import __version__
-from airflow_provider_launchdarkly.record import command as record_command
+from airflow_provider_launchdarkly.record import command as record
+from airflow_provider_launchdarkly.simulation import command as simulation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_emulator(commands)
-    record_command.add_parser(commands)
+    simulation.add_parser(commands)
+    record.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
         return int(arguments.run(arguments))

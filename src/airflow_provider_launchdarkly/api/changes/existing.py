@@ -35,7 +35,18 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Read)
 
 # What LaunchDarkly takes when a flag or metric is made and does not show under the same name afterwards.
-_NOT_SHOWN = frozenset({"isFlagOn", "initialPrerequisites", "migrationSettings", "maintainerTeamKey", "isActive"})
+# A maintainer shows as `_maintainer`, a flag's purpose as `_purpose`.
+_NOT_SHOWN = frozenset(
+    {
+        "initialPrerequisites",
+        "isActive",
+        "isFlagOn",
+        "maintainerId",
+        "maintainerTeamKey",
+        "migrationSettings",
+        "purpose",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +136,7 @@ def _create(what: str, find: Request[T], create: Request[T], post: Write) -> Pro
                     differences=ignored,
                 )
             return Existing(made, adopted=False)
-    raise RuntimeError("the last try returns or raises")
+    raise AssertionError("the last try returns or raises")
 
 
 def _find(what: str, find: Request[T], waits: Iterable[float]) -> Procedure[T | None]:
