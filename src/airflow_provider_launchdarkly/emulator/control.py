@@ -80,7 +80,7 @@ def get_faults(emulator: Emulator, _query: str, _body: bytes) -> dict[str, Any]:
 def post_fault(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
     """Put one fault in force."""
     try:
-        emulator.faults.add(Fault.from_json(_json_object(body), OPERATION_NAMES))
+        emulator.faults.add(Fault.from_json(_json_object(body), OPERATION_NAMES), emulator.clock.now())
     except ValueError as error:
         raise invalid_request(str(error)) from None
     return get_faults(emulator, query, body)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from airflow_provider_launchdarkly.emulator.clock import Clock
+from airflow_provider_launchdarkly.emulator.call import Call, Reply
+from airflow_provider_launchdarkly.emulator.clock import Clock, to_milliseconds
 from airflow_provider_launchdarkly.emulator.errors import (
     RefusalError,
     forbidden,
@@ -20,9 +21,8 @@ from airflow_provider_launchdarkly.emulator.errors import (
     not_found,
     unauthorized,
 )
-from airflow_provider_launchdarkly.emulator.faults import Faults
+from airflow_provider_launchdarkly.emulator.faults import CODES, Faults, rate_limit_headers
 from airflow_provider_launchdarkly.emulator.journal import Entry, Journal, RequestLog
-from airflow_provider_launchdarkly.emulator.operations import Call, Reply
 from airflow_provider_launchdarkly.emulator.rendering.flags import sdk_caller
 from airflow_provider_launchdarkly.emulator.settings import Settings
 from airflow_provider_launchdarkly.emulator.world import default_world
@@ -30,10 +30,11 @@ from airflow_provider_launchdarkly.emulator.world import default_world
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_launchdarkly.emulator.faults import Fault
-    from airflow_provider_launchdarkly.emulator.operations import Operation
+    from airflow_provider_launchdarkly.emulator.call import Operation
+    from airflow_provider_launchdarkly.emulator.faults import Fault, Struck
     from airflow_provider_launchdarkly.emulator.state import World
 
+_FAMILIES = ("global", "route", "token")
 SEMANTIC_PATCH = "launchdarkly.semanticpatch"
 
 
@@ -55,11 +56,12 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the server has to send; without a status it closes the connection instead."""
+    """What the server has to send, after `delay` real seconds; without a status it closes the connection instead."""
 
     status: int | None
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+    delay: float = 0.0
 
 
 class Emulator:
@@ -110,27 +112,59 @@ class Emulator:
 
     def answer(self, operation: Operation, incoming: Incoming) -> Outcome:
         """Do what a request asks for, or what a fault makes of it."""
-        fault = self.faults.strike(operation.name, incoming.method)
-        if fault is not None and fault.fault == "close_before":
-            return self._log(operation.name, incoming, Outcome(None), fault)
-        if fault is not None and fault.fault == "status":
-            return self._log(operation.name, incoming, self._injected(fault), fault)
+        struck = self.faults.strike(operation.name, incoming.method, incoming.path, self.clock.now())
+        if struck is None:
+            return self._log(operation.name, incoming, self._ordinary(operation, incoming, None), None)
+        fault = struck.fault
+        match fault.fault:
+            case "close_before":
+                outcome = Outcome(None)
+            case "status":
+                outcome = self._injected(fault)
+            case "hidden":
+                outcome = self._refused(not_found(f"{incoming.path} not found"))
+            case _:
+                outcome = self._spoilt(self._ordinary(operation, incoming, struck), fault)
+        return self._log(operation.name, incoming, replace(outcome, delay=fault.delay), fault)
+
+    def _ordinary(self, operation: Operation, incoming: Incoming, struck: Struck | None) -> Outcome:
         try:
-            reply = self._perform(operation, incoming)
+            reply = self._perform(operation, incoming, self._results_as_of(struck))
         except RefusalError as refusal:
-            outcome = self._refused(refusal)
-        else:
-            outcome = Outcome(reply.status, _encoded(reply.body))
-        if fault is not None:
-            outcome = self._injected(fault) if fault.fault == "status_after" else Outcome(None)
-        return self._log(operation.name, incoming, outcome, fault)
+            return self._refused(refusal)
+        return Outcome(reply.status, _encoded(reply.body), self._rate_limits())
+
+    def _spoilt(self, outcome: Outcome, fault: Fault) -> Outcome:
+        """What a fault makes of an answer to what was done."""
+        match fault.fault:
+            case "status_after":
+                return self._injected(fault)
+            case "close_after":
+                return Outcome(None)
+            case "truncated":
+                return replace(outcome, body=outcome.body[: len(outcome.body) // 2])
+            case _:
+                return outcome
+
+    def _results_as_of(self, struck: Struck | None) -> int | None:
+        if struck is None or struck.fault.fault != "stale":
+            return None
+        return to_milliseconds(struck.since - timedelta(hours=struck.fault.hours))
+
+    def _rate_limits(self) -> tuple[tuple[str, str], ...]:
+        """The rate-limit headers of an ordinary answer, all three families, by the switch `rate_limit_headers`."""
+        if self.settings.rate_limit_headers == "none":
+            return ()
+        remaining, now = (1 if self.settings.rate_limit_headers == "low" else 1_000), self.clock.now()
+        families = [rate_limit_headers(name, now, remaining=remaining, wait=1.0) for name in _FAMILIES]
+        return tuple(dict(header for family in families for header in family).items())
 
     def refuse(self, incoming: Incoming, refusal: RefusalError) -> Outcome:
         """Answer a request that is for no operation."""
         return self._log("unknown", incoming, self._refused(refusal), None)
 
-    def _perform(self, operation: Operation, incoming: Incoming) -> Reply:
-        if operation.result and self.settings.results == "gone":
+    def _perform(self, operation: Operation, incoming: Incoming, results_as_of: int | None) -> Reply:
+        if not operation.exists(self.settings):
             raise unknown_path(incoming.path)
         credential = _credential(incoming)
         token = self.world.tokens.get(credential)
@@ -149,10 +183,15 @@ class Emulator:
             params=incoming.params,
             query=parse_qsl(incoming.query, keep_blank_values=True) if incoming.query else (),
             body=body,
+            version=next(iter(incoming.header(b"ld-api-version")), None),
+            semantic=SEMANTIC_PATCH in _content_type(incoming),
+            results_as_of=results_as_of,
         )
         reply = operation.answer(call)
         if reply.effects:
             self._write_down(operation, incoming, body, reply)
+            if operation.method == "POST" and isinstance(body, dict) and isinstance(body.get("key"), str):
+                self.faults.note_created(f"{incoming.path}/{body['key']}", self.clock.now())
         return reply
 
     def _without_token(self, operation: Operation, credential: str) -> Reply:
@@ -174,7 +213,7 @@ class Emulator:
             raise forbidden("this is a beta resource: use the header LD-API-Version: beta")
 
     def _read_body(self, operation: Operation, incoming: Incoming) -> Any:
-        content_type = ",".join(incoming.header(b"content-type")).lower()
+        content_type = _content_type(incoming)
         if "application/json" not in content_type:
             raise invalid_request("Content-Type must be application/json")
         strict = operation.semantic == "always" or (
@@ -203,7 +242,8 @@ class Emulator:
         )
 
     def _injected(self, fault: Fault) -> Outcome:
-        return self._refused(RefusalError(fault.status, fault.code, fault.message, fault.headers))
+        code = CODES.get(fault.status, "error")
+        return self._refused(RefusalError(fault.status, code, fault.message, fault.headers_at(self.clock.now())))
 
     def _refused(self, refusal: RefusalError) -> Outcome:
         self._errors += 1
@@ -227,6 +267,10 @@ class Emulator:
 def unknown_path(path: str) -> RefusalError:
     """The answer to a path that does not exist."""
     return not_found(f"unknown path {path}")
+
+
+def _content_type(incoming: Incoming) -> str:
+    return ",".join(incoming.header(b"content-type")).lower()
 
 
 def _credential(incoming: Incoming) -> str:

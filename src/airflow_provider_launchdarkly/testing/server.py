@@ -154,20 +154,41 @@ class EmulatorServer:
         nth: int | None = None,
         times: int | None = None,
         probability: float | None = None,
-        status: int = 500,
+        status: int | None = None,
         headers: Mapping[str, str] | None = None,
         message: str | None = None,
+        limit: str | None = None,
+        wait: float | None = None,
+        delay: float | None = None,
+        hours: float | None = None,
+        seconds: float | None = None,
     ) -> None:
         """Let calls fail; the arguments are those of `emulator.faults.Fault`.
+
+        Args:
+            operation: an operation's name, `read`, `write` or `*`.
+            fault: what goes wrong, one of `emulator.faults.FAULTS`.
+            nth: only the nth call from now on, counted from 1.
+            times: so many calls from now on; 1 by default.
+            probability: each call with this probability, drawn from the emulator's seed.
+            status: of the answer; 500 by default, 429 with `limit`.
+            headers: more headers of the answer.
+            message: of the answer.
+            limit: the family of rate-limit headers of the answer, one of `emulator.faults.LIMITS`.
+            wait: seconds until that limit's reset; may be negative; without it there is no reset header.
+            delay: real seconds until the answer.
+            hours: how old `stale` results are.
+            seconds: how long `hidden` hides things, on the emulator's clock.
 
         Raises:
             ValueError: there is no such operation or fault.
         """
-        rule: dict[str, Any] = {"operation": operation, "fault": fault, "status": status, "headers": headers or {}}
-        given = {"nth": nth, "times": times, "probability": probability, "message": message}
+        rule: dict[str, Any] = {"operation": operation, "fault": fault, "headers": headers or {}}
+        given = {"nth": nth, "times": times, "probability": probability, "message": message, "status": status}
+        given |= {"limit": limit, "wait": wait, "delay": delay, "hours": hours, "seconds": seconds}
         rule |= {name: value for name, value in given.items() if value is not None}
         made = Fault.from_json(rule, OPERATION_NAMES)
-        self.call(lambda emulator: emulator.faults.add(made))
+        self.call(lambda emulator: emulator.faults.add(made, emulator.clock.now()))
 
     def clear_faults(self) -> None:
         """Take all faults back."""
