@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from airflow_provider_launchdarkly.emulator.call import Call, Reply
+from airflow_provider_launchdarkly.emulator import snapshot
 from airflow_provider_launchdarkly.emulator.clock import Clock, to_milliseconds
 from airflow_provider_launchdarkly.emulator.errors import (
     RefusalError,
@@ -25,7 +26,7 @@ from airflow_provider_launchdarkly.emulator.faults import CODES, Faults, rate_li
 from airflow_provider_launchdarkly.emulator.journal import Entry, Journal, RequestLog
 from airflow_provider_launchdarkly.emulator.rendering.flags import sdk_caller
 from airflow_provider_launchdarkly.emulator.settings import Settings
-from airflow_provider_launchdarkly.emulator.world import default_world
+from airflow_provider_launchdarkly.emulator.world import admit_administrator, default_world
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,6 +75,10 @@ class Emulator:
         settings: the switches.
         start: the time on the clock at the start; now, if None.
         rate: emulated seconds per real second; 0 stands still.
+        world: a world of one's own in place of the scenario's, as `world.build_world` takes it.
+
+    Raises:
+        ValueError: there is no such scenario, or something is wrong with the world.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Emulator:
         settings: Settings | None = None,
         start: datetime | None = None,
         rate: float = 1.0,
+        world: Mapping[str, Any] | None = None,
     ):
         self.seed = seed
         self.scenario = scenario
@@ -95,17 +101,49 @@ class Emulator:
         self.faults = Faults(seed)
         self._token = token
         self._errors = 0
-        self.world: World = default_world(seed=seed, scenario=scenario, token=token, now=self.clock.milliseconds())
+        self._world_data = world
+        self.world = self._begin(scenario, world)
 
     def reset(self, scenario: str | None = None) -> None:
         """Begin anew: world as at the start, no faults, empty journal. The clock never goes back, so it goes on.
 
+        Args:
+            scenario: begin with that one, even where there was a world of one's own before.
+
         Raises:
             ValueError: there is no such scenario.
         """
-        scenario = scenario or self.scenario
-        self.world = default_world(seed=self.seed, scenario=scenario, token=self._token, now=self.clock.milliseconds())
-        self.scenario = scenario
+        data = self._world_data if scenario is None else None
+        begun = self._begin(scenario or self.scenario, data)
+        self._world_data, self.scenario = data, scenario or self.scenario
+        self._replace(begun)
+
+    def snapshot(self) -> dict[str, Any]:
+        """World, time and switches as plain JSON, to `load` later or elsewhere. Journal and faults are not in it."""
+        return snapshot.to_json(self.world, self.clock.now(), self.settings)
+
+    def load(self, data: Any) -> None:
+        """Go on from a snapshot: its world and switches, no faults, empty journal.
+
+        The clock goes to the snapshot's time, unless it is past that already: it never goes back, and what runs in the
+        snapshot has simply run on.
+
+        Raises:
+            ValueError: it is no snapshot.
+        """
+        world, moment, settings = snapshot.from_json(data)
+        admit_administrator(world, self._token)
+        if moment > self.clock.now():
+            self.clock.set(moment)
+        self.settings, self.seed = settings, world.seed
+        self._replace(world)
+
+    def _begin(self, scenario: str, data: Mapping[str, Any] | None) -> World:
+        now = self.clock.milliseconds()
+        return default_world(seed=self.seed, scenario=scenario, token=self._token, now=now, data=data)
+
+    def _replace(self, world: World) -> None:
+        self.world = world
         self.journal.entries.clear()
         self.requests.clear()
         self.faults = Faults(self.seed)

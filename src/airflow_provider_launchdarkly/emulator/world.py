@@ -49,9 +49,14 @@ def default_world(*, seed: int, scenario: str, token: str, now: int, data: Mappi
         ValueError: there is no such scenario, or something is wrong with the data.
     """
     world = build_world(scenario_data(scenario) if data is None else data, seed=seed, now=now)
-    owner = next(iter(world.members))
-    world.tokens[token] = Token(token, object_id(seed, "token/admin"), "emulator", "admin", owner)
+    admit_administrator(world, token)
     return world
+
+
+def admit_administrator(world: World, token: str) -> None:
+    """Let a token be that of the world's first member, with every right."""
+    owner = next(iter(world.members))
+    world.tokens[token] = Token(token, object_id(world.seed, "token/admin"), "emulator", "admin", owner)
 
 
 def build_world(data: Mapping[str, Any], *, seed: int, now: int) -> World:
