@@ -60,7 +60,7 @@ def apply_patch(change: Change, environment_key: str, key: str, body: Body) -> N
         raise invalid_request("instructions must not be empty")
     for instruction in instructions:
         kind = instruction.text("kind")
-        apply = _INSTRUCTIONS.get(kind)
+        apply = INSTRUCTIONS.get(kind)
         if kind in INSTRUCTIONS_SINCE_25 and is_17(change.settings.generation):
             apply = None
         if apply is None:
@@ -142,7 +142,7 @@ def _save_and_start(change: Change, environment_key: str, key: str, instruction:
     lifecycle.save_and_start(change, environment_key, key, wanted, justification)
 
 
-_INSTRUCTIONS: dict[str, Callable[[Change, str, str, Body], None]] = {
+INSTRUCTIONS: dict[str, Callable[[Change, str, str, Body], None]] = {
     "updateName": _update_name,
     "updateDescription": _update_description,
     "startIteration": _start,

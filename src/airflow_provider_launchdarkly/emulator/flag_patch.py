@@ -173,6 +173,7 @@ _FLAG_WIDE: dict[str, Callable[[Flag, Body], Flag]] = {
     "archiveFlag": _archive,
     "restoreFlag": _restore,
 }
+INSTRUCTIONS = (*_TARGETING, *_FLAG_WIDE)
 
 
 def check_free(change: Change, environment_key: str, flag: Flag, rule_id: str) -> None:

@@ -107,7 +107,7 @@ def apply_patch(change: Change, environment_key: str, key: str, body: Body) -> N
         raise invalid_request("instructions must not be empty")
     for instruction in instructions:
         kind = instruction.text("kind")
-        apply = _INSTRUCTIONS.get(kind)
+        apply = INSTRUCTIONS.get(kind)
         if apply is None:
             raise patch_failed(f"{instruction.path('kind')}: unknown instruction {kind!r}")
         apply(change, change.holdout(environment_key, key), instruction)
@@ -142,7 +142,7 @@ def _update_description(change: Change, holdout: Holdout, instruction: Body) -> 
     _edit(change, holdout, replace(holdout.base, description=instruction.optional_text("value") or ""))
 
 
-_INSTRUCTIONS: dict[str, Callable[[Change, Holdout, Body], None]] = {
+INSTRUCTIONS: dict[str, Callable[[Change, Holdout, Body], None]] = {
     "endHoldout": _end,
     "removeExperiment": _remove_experiment,
     "updateName": _update_name,

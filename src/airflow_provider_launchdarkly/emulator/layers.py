@@ -109,3 +109,5 @@ _RESERVING: dict[str, Callable[[Change, Layer, str, Body], Sequence[Reservation]
     "updateExperimentReservation": _reserve,
     "removeExperiment": _remove,
 }
+
+INSTRUCTIONS = ("updateName", "updateDescription", *_RESERVING)

@@ -152,8 +152,17 @@ class EmulatorServer:
         self._server = self._thread = self._loop = None
         self._started.clear()
 
-    def connection(self, *, project_key: str = "demo", environment_key: str = "production") -> dict[str, Any]:
-        """An Airflow connection to it, in the form that `AIRFLOW_CONN_…` takes as JSON."""
+    def connection(self, *, project_key: str | None = None, environment_key: str | None = None) -> dict[str, Any]:
+        """An Airflow connection to it, in the form that `AIRFLOW_CONN_…` takes as JSON.
+
+        Args:
+            project_key: the connection's default project; the world's first one, if None.
+            environment_key: the connection's default environment; that project's first one, if None.
+        """
+        projects = self.call(lambda emulator: emulator.world.projects)
+        project_key = project_key or next(iter(projects), "")
+        if environment_key is None and project_key in projects:
+            environment_key = next(iter(projects[project_key].environments), "")
         return {
             "conn_type": "launchdarkly",
             "host": self.url,
