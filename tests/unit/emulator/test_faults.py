@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import httpx
 import pytest
 
@@ -10,38 +12,43 @@ from airflow_provider_launchdarkly.emulator.faults import Fault, Faults
 OPERATIONS = frozenset({"get_experiment", "create_experiment"})
 
 
+NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+
+def in_force(*rules, seed=1):
+    faults = Faults(seed)
+    for one in rules:
+        faults.add(one, NOW)
+    return faults
+
+
 def rule(**fields):
     return Fault.from_json({"operation": "*", "fault": "status", **fields}, OPERATIONS)
 
 
 def strikes(faults, calls, operation="get_experiment", method="GET"):
-    return [faults.strike(operation, method) is not None for _ in range(calls)]
+    return [faults.strike(operation, method, "/", NOW) is not None for _ in range(calls)]
 
 
 def test_a_fault_strikes_once_unless_told_otherwise():
-    faults = Faults(1)
-    faults.add(rule())
+    faults = in_force(rule())
     assert strikes(faults, 3) == [True, False, False]
     assert faults.in_force() == []
 
 
 def test_it_can_strike_several_times():
-    faults = Faults(1)
-    faults.add(rule(times=2))
+    faults = in_force(rule(times=2))
     assert strikes(faults, 3) == [True, True, False]
 
 
 def test_it_can_strike_the_nth_call_only():
-    faults = Faults(1)
-    faults.add(rule(nth=3))
+    faults = in_force(rule(nth=3))
     assert strikes(faults, 4) == [False, False, True, False]
 
 
 def test_chance_is_drawn_from_the_seed():
     def draw(seed):
-        faults = Faults(seed)
-        faults.add(rule(probability=0.3))
-        return strikes(faults, 200)
+        return strikes(in_force(rule(probability=0.3), seed=seed), 200)
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)
@@ -49,27 +56,24 @@ def test_chance_is_drawn_from_the_seed():
 
 
 def test_it_strikes_its_operation_only():
-    faults = Faults(1)
-    faults.add(rule(operation="create_experiment"))
+    faults = in_force(rule(operation="create_experiment"))
     assert strikes(faults, 1) == [False]
     assert strikes(faults, 1, "create_experiment", "POST") == [True]
 
 
 def test_read_and_write_stand_for_groups_of_operations():
-    faults = Faults(1)
-    faults.add(rule(operation="write"))
+    faults = in_force(rule(operation="write"))
     assert strikes(faults, 1) == [False]
     assert strikes(faults, 1, "create_experiment", "POST") == [True]
-    faults.add(rule(operation="read"))
+    faults.add(rule(operation="read"), NOW)
     assert strikes(faults, 1, "create_experiment", "POST") == [False]
     assert strikes(faults, 1) == [True]
 
 
 def test_of_two_the_first_strikes_first():
-    faults = Faults(1)
-    faults.add(rule(status=500))
-    faults.add(rule(status=503))
-    assert [faults.strike("get_experiment", "GET").status for _ in range(2)] == [500, 503]
+    faults = in_force(rule(status=500), rule(status=503))
+    struck = [faults.strike("get_experiment", "GET", "/", NOW) for _ in range(2)]
+    assert [one.fault.status for one in struck] == [500, 503]
 
 
 @pytest.mark.parametrize(
@@ -178,3 +182,116 @@ def test_a_test_can_take_its_faults_back(api):
     api.server.fault("*", "status", times=100)
     api.server.clear_faults()
     assert api.get("/api/v2").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("limit", "wait", "headers"),
+    [
+        ("retry-after", 3, {"retry-after": "3"}),
+        ("retry-after-date", 3, {"retry-after": "Mon, 05 Jan 2026 09:00:03 GMT"}),
+        ("global", 3, {"x-ratelimit-global-remaining": "0", "x-ratelimit-reset": "1767603603000"}),
+        ("route", -2, {"x-ratelimit-route-remaining": "0", "x-ratelimit-reset": "1767603598000"}),
+        ("token", 1.5, {"x-ratelimit-auth-token-remaining": "0", "x-ratelimit-auth-token-reset": "1767603601500"}),
+        ("route", None, {"x-ratelimit-route-remaining": "0"}),
+        ("retry-after", None, {}),
+    ],
+)
+def test_a_rate_limit_has_the_headers_of_its_family(api, limit, wait, headers):
+    api.server.fault("get_projects", "status", limit=limit, wait=wait)
+    answer = api.get("/api/v2/projects")
+    assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+    found = {name: value for name, value in answer.headers.items() if name.startswith(("retry", "x-ratelimit"))}
+    assert found == headers
+
+
+def test_ordinary_answers_tell_of_rate_limits_when_switched_on(api):
+    def remaining():
+        answer = api.get("/api/v2/projects")
+        return {n: v for n, v in answer.headers.items() if n.endswith("remaining")}, answer.headers
+
+    assert remaining()[0] == {}
+    api.server.switch(rate_limit_headers="low")
+    low, headers = remaining()
+    assert set(low.values()) == {"1"}
+    assert len(low) == 3
+    assert headers["x-ratelimit-reset"] == headers["x-ratelimit-auth-token-reset"] == "1767603601000"
+    api.server.switch(rate_limit_headers="plenty")
+    assert set(remaining()[0].values()) == {"1000"}
+
+
+def test_a_truncated_answer_is_no_json_and_was_done(api):
+    api.turn_on()
+    api.create()
+    api.server.fault("patch_experiment", "truncated")
+    answer = api.start()
+    assert answer.status_code == 200
+    with pytest.raises(ValueError, match="."):
+        answer.json()
+    assert api.read()["currentIteration"]["status"] == "running"
+
+
+def test_a_slow_answer_comes_late_and_others_do_not_wait_for_it(api):
+    api.server.fault("get_projects", "slow", delay=0.3)
+    with pytest.raises(httpx.ReadTimeout):
+        api.get("/api/v2/projects", timeout=0.05)
+    assert api.get("/api/v2", timeout=0.25).status_code == 200
+    api.server.fault("get_projects", "slow", delay=0.02)
+    assert api.get("/api/v2/projects").elapsed.total_seconds() >= 0.02
+
+
+def test_stale_results_are_frozen_until_the_fault_is_taken_back(api):
+    results = f"{api.experiments}/bold/metrics/checkout-conversion/results"
+    api.running()
+    api.server.clock.advance("P2D")
+    frozen = api.get(results).json()
+    api.server.clock.advance("PT12H")
+    api.server.fault("get_experiment_results", "stale", hours=12, probability=1)
+    assert api.get(results).json() == frozen
+    api.server.clock.advance("P5D")
+    assert api.get(results).json() == frozen
+    api.server.clear_faults()
+    assert api.get(results).json() != frozen
+
+
+def test_what_was_just_created_is_hidden_for_some_reads(api):
+    api.server.fault("get_experiment", "hidden", times=2)
+    api.create("old")
+    api.create("new")
+    statuses = [api.get(f"{api.experiments}/{key}").status_code for key in ("old", "old", "old", "new", "new", "new")]
+    assert statuses == [404, 404, 200, 404, 404, 200]
+
+
+def test_what_was_just_created_is_hidden_for_some_time(api):
+    api.server.fault("get_experiment", "hidden", seconds=5)
+    api.create()
+    assert api.get(f"{api.experiments}/bold").status_code == 404
+    api.server.clock.advance("PT5S")
+    assert api.get(f"{api.experiments}/bold").status_code == 200
+
+
+def test_what_was_there_before_is_not_hidden(api):
+    api.create()
+    api.server.fault("*", "hidden", times=9)
+    assert api.get(f"{api.experiments}/bold").status_code == 200
+    assert api.start().status_code == 400
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"limit": "nothing"}, {"limit": "route", "status": 500}, {"fault": "slow"}, {"delay": 600}, {"hours": -1}, {"wait": "x"}],
+)  # fmt: skip
+def test_a_newer_rule_that_makes_no_sense_is_refused(fields):
+    with pytest.raises(ValueError, match=r"\w"):
+        rule(**fields)
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_by_probability_the_same_seed_strikes_the_same_calls(emulator_with, status):
+    def statuses():
+        api = emulator_with(seed=3)
+        api.server.fault("read", "status", probability=0.4, status=status)
+        return [api.get("/api/v2").status_code for _ in range(30)]
+
+    first = statuses()
+    assert first == statuses()
+    assert set(first) == {200, status}

@@ -1,0 +1,40 @@
+"""Fixtures that come with the provider, in a test suite of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
+WORLD = Path(__file__).with_name("world.yaml")
+
+
+def test_an_emulator_stands_behind_the_connection(launchdarkly_connection):
+    flag = LaunchDarklyHook(launchdarkly_connection).get_flag("checkout-button")
+
+    assert [variation.name for variation in flag.variations] == ["Classic", "Bold"]
+
+
+@pytest.mark.launchdarkly(world=WORLD)
+def test_it_can_be_a_world_of_ones_own(launchdarkly_connection):
+    flag = LaunchDarklyHook(launchdarkly_connection).get_flag("delivery-promise")
+
+    assert flag.environments["production"].on
+
+
+def test_a_rate_limit_is_waited_for(launchdarkly_emulator, launchdarkly_connection):
+    launchdarkly_emulator.fault("get_feature_flag", "status", limit="retry-after", wait=0.1)
+
+    LaunchDarklyHook(launchdarkly_connection).get_flag("checkout-button")
+
+    assert [line.status for line in launchdarkly_emulator.requests()] == [429, 200]
+
+
+def test_four_weeks_pass_at_once(launchdarkly_emulator, launchdarkly_clock):
+    before = launchdarkly_clock.now()
+
+    launchdarkly_clock.advance("P28D")
+
+    assert (launchdarkly_clock.now() - before).days == 28

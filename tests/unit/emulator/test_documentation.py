@@ -1,0 +1,46 @@
+"""The documentation's pages on the emulator say what is so."""
+
+from __future__ import annotations
+
+import re
+
+import emulated_page
+import pytest
+from surroundings import REPOSITORY
+
+from airflow_provider_launchdarkly import cli
+from airflow_provider_launchdarkly.emulator.faults import FAULTS, LIMITS
+from airflow_provider_launchdarkly.testing import EmulatorServer
+
+HOW_TO = (REPOSITORY / "docs" / "emulator.md").read_text(encoding="utf-8")
+
+
+def test_the_page_on_what_is_emulated_is_the_one_that_the_code_writes():
+    written = emulated_page.PAGE.read_text(encoding="utf-8")
+    assert written == emulated_page.page(), "run: python tests/emulated_page.py"
+
+
+def test_the_example_world_is_a_world():
+    with EmulatorServer(world=REPOSITORY / "docs" / "examples" / "world.yaml") as server:
+        assert server.connection()["extra"] == {"project_key": "shop", "environment_key": "production"}
+
+
+@pytest.mark.parametrize("option", ["--world", "--load", "--scenario", "--clock-rate", "--clock-start", "--set"])
+def test_the_how_to_names_the_options_that_there_are(option, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["emulator", "--help"])
+    assert option in capsys.readouterr().out
+    assert option in HOW_TO
+
+
+def test_the_how_to_names_every_fault_and_limit():
+    named = set(re.findall(r"`([a-z_-]+)`", HOW_TO))
+    assert named >= FAULTS.keys() | LIMITS.keys()
+
+
+@pytest.mark.parametrize("page", ["emulator.md", "emulated.md"])
+def test_links_lead_somewhere(page):
+    text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"\]\(([^)#:]+)\)", text)]
+    assert targets
+    assert [target for target in targets if not (REPOSITORY / "docs" / target).exists()] == []
