@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api import errors
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
-from airflow_provider_launchdarkly.results.look import Target, take_look
+from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyIterationSensor
 from airflow_provider_launchdarkly.templates import is_literal
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow.sdk import Context
-
-    from airflow_provider_launchdarkly.results.look import Look
-
 # The plan's maximum duration ends the waiting with a verdict; Airflow's timeout is only a backstop behind it.
 BACKSTOP = timedelta(days=366)
 
 
-class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
+class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
     """Wait for the verdict on one iteration: ``ship``, ``rollback``, ``inconclusive`` or ``invalid``.
 
     Looks at the results when the policy's plan says so, by LaunchDarkly's clock, and nowhere between: the boundary at
@@ -64,114 +54,31 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
             gone, which is never taken for "not significant yet".
     """
 
-    template_fields: Sequence[str] = (
-        "experiment_key",
-        "iteration_id",
-        "policy",
-        "project_key",
-        "environment_key",
-        "launchdarkly_conn_id",
-    )
-    operator_extra_links = (LaunchDarklyExperimentLink(),)
-    ui_color = "#e5e9ff"
-    ui_fgcolor = "#1a1f36"
+    template_fields: Sequence[str] = (*LaunchDarklyIterationSensor.template_fields, "policy")
 
     def __init__(
         self,
         *,
-        experiment_key: str,
-        iteration_id: str,
         policy: Policy | Mapping[str, Any] | None = None,
-        project_key: str | None = None,
-        environment_key: str | None = None,
-        launchdarkly_conn_id: str = LaunchDarklyHook.default_conn_name,
-        deferrable: bool = True,
-        poke_interval: timedelta | float | None = None,
         timeout: timedelta | float = BACKSTOP,
         **kwargs: Any,
     ) -> None:
-        if poke_interval is None:
-            poke_interval = conf.getfloat("launchdarkly", "poll_interval")
-        # Each entry of the verdict is an XCom of its own as well: `wait.output["verdict"]` works.
-        super().__init__(poke_interval=poke_interval, timeout=timeout, **{"multiple_outputs": True} | kwargs)
-        self.experiment_key = experiment_key
-        self.iteration_id = iteration_id
+        super().__init__(timeout=timeout, **kwargs)
         self.policy = policy.to_json() if isinstance(policy, Policy) else dict(policy or {})
-        self.project_key = project_key
-        self.environment_key = environment_key
-        self.launchdarkly_conn_id = launchdarkly_conn_id
-        self.deferrable = deferrable
-        self._previous: timedelta | None = None
         if is_literal(self.policy):
             Policy.from_json(self.policy)
 
-    @cached_property
-    def hook(self) -> LaunchDarklyHook:
-        """The hook on the task's connection, with the task's project and environment as defaults."""
-        return LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
-
-    @property
-    def experiment_url(self) -> str:
-        """Where LaunchDarkly's UI shows the experiment."""
-        return self.hook.experiment_url(self.experiment_key)
-
     @override
-    def execute(self, context: Context) -> Any:
-        """Look once; if that is not the end, defer (or poke, where the sensor is not deferrable)."""
-        if not self.deferrable:
-            return super().execute(context)
-        look = self._look()
-        if look.ends:
-            return look.to_json()
-        return self._defer()
-
-    @override
-    def poke(self, context: Context) -> PokeReturnValue:
-        """Look once, for the modes that do not defer."""
-        look = self._look()
-        return PokeReturnValue(is_done=look.ends, xcom_value=look.to_json() if look.ends else None)
-
-    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:  # noqa: ARG002
-        """Return the verdict that the trigger found, or raise its error here, where Airflow's retries apply."""
-        match event:
-            case {"status": "verdict", "verdict": {"verdict": str()} as verdict}:
-                self.log.info("%s", verdict["summary"])
-                return dict(verdict)
-            case {"status": "error", "error": str(kind), "message": str(message)}:
-                raise _error(kind, message)
-            case _:
-                raise LaunchDarklyError(f"the trigger ended with {event!r}, which is neither a verdict nor an error")
-
-    def _look(self) -> Look:
-        policy = Policy.from_json(self.policy)
-        target = Target(self.hook.environment(), self.experiment_key, self.iteration_id)
-        interval = timedelta(seconds=self.poke_interval)
-        look = self.hook.run(take_look(target, policy, previous=self._previous, poll_interval=interval))
-        self._previous = look.verdict.elapsed
-        self.log.info("%s", look.verdict.summary)
-        return look
-
-    def _defer(self) -> Never:
-        env = self.hook.environment()
-        backstops = [timedelta(seconds=self.timeout), *([self.execution_timeout] if self.execution_timeout else [])]
-        self.defer(
-            trigger=SignificanceTrigger(
-                launchdarkly_conn_id=self.launchdarkly_conn_id,
-                project_key=env.project_key,
-                environment_key=env.environment_key,
-                experiment_key=self.experiment_key,
-                iteration_id=self.iteration_id,
-                policy=self.policy,
-                poll_interval=self.poke_interval,
-            ),
-            method_name="execute_complete",
-            timeout=min(backstops),
+    def trigger(self, **shared: Any) -> SignificanceTrigger:
+        """The trigger that looks at the results when the plan says so."""
+        return SignificanceTrigger(
+            experiment_key=self.experiment_key, iteration_id=self.iteration_id, policy=self.policy, **shared
         )
 
+    @override
+    def _is_output(self, value: Any) -> bool:
+        return super()._is_output(value) and isinstance(value.get("verdict"), str)
 
-def _error(kind: str, message: str) -> LaunchDarklyError:
-    """The trigger's error again, as the class that it was."""
-    found = getattr(errors, kind, None)
-    if isinstance(found, type) and issubclass(found, LaunchDarklyError):
-        return found(message)
-    return LaunchDarklyError(f"{kind}: {message}")
+    @override
+    def _told(self, output: Mapping[str, Any]) -> str:
+        return str(output["summary"])

@@ -1,0 +1,138 @@
+"""What every sensor shares: look once, then defer to a trigger that looks by the same code. Never changes anything."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Never
+
+from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.api import errors
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_provider_launchdarkly.conditions.seen import Seen, Watch
+    from airflow_provider_launchdarkly.triggers.polling import PollingTrigger
+
+
+class LaunchDarklySensor(BaseSensorOperator):
+    """What every sensor shares.
+
+    By default it defers: after one look on the worker it waits in the triggerer. With ``deferrable=False``, modes
+    ``poke`` and ``reschedule`` decide by the same code. Safe to repeat: it only reads.
+
+    Args:
+        project_key: Default: the connection's.
+        environment_key: Default: the connection's.
+        launchdarkly_conn_id: The Airflow connection.
+        deferrable: False occupies a worker (``mode="poke"``) or starts a process for each poke (``"reschedule"``).
+        poke_interval: Seconds between two looks. Default: ``[launchdarkly] poll_interval``.
+        timeout: Seconds after which Airflow fails the task. Default: Airflow's, 7 days.
+    """
+
+    template_fields: Sequence[str] = ("project_key", "environment_key", "launchdarkly_conn_id")
+    ui_color = "#e5e9ff"
+    ui_fgcolor = "#1a1f36"
+
+    def __init__(
+        self,
+        *,
+        project_key: str | None = None,
+        environment_key: str | None = None,
+        launchdarkly_conn_id: str = LaunchDarklyHook.default_conn_name,
+        deferrable: bool = True,
+        poke_interval: timedelta | float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if poke_interval is None:
+            poke_interval = conf.getfloat("launchdarkly", "poll_interval")
+        # Each entry of the output is an XCom of its own as well: `wait.output["status"]` works.
+        super().__init__(poke_interval=poke_interval, **{"multiple_outputs": True} | kwargs)
+        self.project_key = project_key
+        self.environment_key = environment_key
+        self.launchdarkly_conn_id = launchdarkly_conn_id
+        self.deferrable = deferrable
+
+    @abstractmethod
+    def trigger(self, **shared: Any) -> PollingTrigger:
+        """The trigger that waits, from the sensor's own fields and those that all triggers have."""
+
+    @cached_property
+    def hook(self) -> LaunchDarklyHook:
+        """The hook on the task's connection, with the task's project and environment as defaults."""
+        return LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
+
+    @override
+    def execute(self, context: Context) -> Any:
+        """Look once; if that is not the end, defer (or poke, where the sensor is not deferrable)."""
+        if not self.deferrable:
+            return super().execute(context)
+        seen = self._look()
+        if seen.ends:
+            return seen.output
+        return self._defer()
+
+    @override
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once, for the modes that do not defer."""
+        seen = self._look()
+        return PokeReturnValue(is_done=seen.ends, xcom_value=seen.output if seen.ends else None)
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:  # noqa: ARG002
+        """Return what the trigger found, or raise its error here, where Airflow's retries apply."""
+        match event:
+            case {"status": "error", "error": str(kind), "message": str(message)}:
+                raise _error(kind, message)
+            case {"status": str(status)} if status == self._trigger.outcome and self._is_output(event.get(status)):
+                output: dict[str, Any] = dict(event[status])
+                self.log.info("%s", self._told(output))
+                return output
+            case _:
+                what = self._trigger.outcome
+                raise LaunchDarklyError(f"the trigger ended with {event!r}, which is neither a {what} nor an error")
+
+    def _is_output(self, value: Any) -> bool:
+        return isinstance(value, Mapping) and bool(value)
+
+    def _told(self, output: Mapping[str, Any]) -> str:
+        return f"Waited for and found: {dict(output)}"
+
+    @cached_property
+    def _trigger(self) -> PollingTrigger:
+        env = self.hook.environment()
+        return self.trigger(
+            launchdarkly_conn_id=self.launchdarkly_conn_id,
+            project_key=env.project_key,
+            environment_key=env.environment_key,
+            poll_interval=self.poke_interval,
+        )
+
+    @cached_property
+    def _watch(self) -> Watch:
+        return self._trigger.watch(self.hook.environment())
+
+    def _look(self) -> Seen:
+        seen: Seen = self.hook.run(self._watch())
+        self.log.info("%s", seen.summary)
+        return seen
+
+    def _defer(self) -> Never:
+        backstops = [timedelta(seconds=self.timeout), *([self.execution_timeout] if self.execution_timeout else [])]
+        self.defer(trigger=self._trigger, method_name="execute_complete", timeout=min(backstops))
+
+
+def _error(kind: str, message: str) -> LaunchDarklyError:
+    """The trigger's error again, as the class that it was."""
+    found = getattr(errors, kind, None)
+    if isinstance(found, type) and issubclass(found, LaunchDarklyError):
+        return found(message)
+    return LaunchDarklyError(f"{kind}: {message}")
