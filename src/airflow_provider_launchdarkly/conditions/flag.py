@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.changes import read_flag
-from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.conditions.seen import Seen
 from airflow_provider_launchdarkly.variations import find_variation, rule_of, shares
 
@@ -15,18 +14,6 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.request import EnvironmentRef
 
 EVERYONE = Decimal(100)
-
-
-def check_state(on: Any, variation: Any) -> None:
-    """Refuse a state that cannot be waited for.
-
-    Raises:
-        ConfigurationError: Nothing is waited for, or ``on`` is no truth value.
-    """
-    if on is not None and not isinstance(on, bool):
-        raise ConfigurationError(f"on is {on!r}: write True or False")
-    if on is None and variation is None:
-        raise ConfigurationError("on and variation are both missing: there is nothing to wait for")
 
 
 def look_for_flag_state(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import (
-    ConfigurationError,
     IterationStoppedError,
     MetricNotMeasuredError,
     StateError,
@@ -14,35 +13,13 @@ from airflow_provider_launchdarkly.api.lifecycle import read_experiment
 from airflow_provider_launchdarkly.api.lifecycle.reading import pinned
 from airflow_provider_launchdarkly.api.models import MetricGroupResults
 from airflow_provider_launchdarkly.api.results import metric_results
+from airflow_provider_launchdarkly.conditions.asking import RUNNING
 from airflow_provider_launchdarkly.conditions.seen import Seen
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import Iteration, MetricResults
     from airflow_provider_launchdarkly.api.procedure import Procedure
     from airflow_provider_launchdarkly.api.request import EnvironmentRef
-
-RUNNING = "running"
-STOPPED = "stopped"
-
-
-def check_status(status: str) -> None:
-    """Refuse a status that cannot be waited for.
-
-    Raises:
-        ConfigurationError: It is neither ``running`` nor ``stopped``.
-    """
-    if status not in (RUNNING, STOPPED):
-        raise ConfigurationError(f"status is {status!r}: one can wait for {RUNNING!r} or {STOPPED!r}")
-
-
-def check_units(units: int) -> None:
-    """Refuse a number of units that cannot be waited for.
-
-    Raises:
-        ConfigurationError: It is no whole number from 1.
-    """
-    if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-        raise ConfigurationError(f"units_per_treatment is {units!r}: write a whole number from 1")
 
 
 def look_for_status(env: EnvironmentRef, experiment_key: str, iteration_id: str, status: str) -> Procedure[Seen]:

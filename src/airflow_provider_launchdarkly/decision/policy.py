@@ -308,7 +308,7 @@ class Policy(_Part):
     signals: tuple[Signal, ...] = ()
     alpha: Probability = 0.05
     alpha_harm: Probability = 0.05
-    ship_spending: Spending = -2.75
+    ship_spending: Spending = -2.4
     harm_spending: Spending = 0.0
     threshold: Annotated[float, Field(gt=0.5, lt=1.0, strict=True)] = 0.95
     looks: Looks = Looks.model_construct(every=DAY)

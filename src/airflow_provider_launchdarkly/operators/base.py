@@ -10,9 +10,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
-from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
-from airflow_provider_launchdarkly.operators.outputs import experiment_output, treatments_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators.outputs import ChangedExperimentOutput, IterationOutput
 
 
@@ -41,7 +41,7 @@ class LaunchDarklyOperator(BaseOperator):
         *,
         project_key: str | None = None,
         environment_key: str | None = None,
-        launchdarkly_conn_id: str = LaunchDarklyHook.default_conn_name,
+        launchdarkly_conn_id: str = DEFAULT_CONNECTION,
         **kwargs: Any,
     ) -> None:
         # Each entry of the output is an XCom of its own as well: `create.output["iteration_id"]` works.
@@ -53,6 +53,9 @@ class LaunchDarklyOperator(BaseOperator):
     @cached_property
     def hook(self) -> LaunchDarklyHook:
         """The hook on the task's connection, with the task's project and environment as defaults."""
+        # Imported here, as everything that only a running task needs: each DAG file is parsed anew every few seconds.
+        from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
         return LaunchDarklyHook(
             self.launchdarkly_conn_id, project_key=self.project_key, environment_key=self.environment_key
         )
@@ -100,6 +103,8 @@ class LaunchDarklyExperimentOperator(LaunchDarklyOperator):
         return self.hook.experiment_url(self.experiment_key)
 
     def _describe(self, experiment: Experiment, iteration: Iteration, *, changed: bool) -> IterationOutput:
+        from airflow_provider_launchdarkly.operators.outputs import treatments_of
+
         environment = self.hook.environment()
         return {
             "project_key": environment.project_key,
@@ -113,6 +118,8 @@ class LaunchDarklyExperimentOperator(LaunchDarklyOperator):
         }
 
     def _describe_whole(self, experiment: Experiment, *, changed: bool) -> ChangedExperimentOutput:
+        from airflow_provider_launchdarkly.operators.outputs import experiment_output
+
         shown = experiment_output(self.hook.environment(), experiment, self.experiment_url)
         return {**shown, "changed": changed}
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS, field_changes
 from airflow_provider_launchdarkly.operators.base import LaunchDarklyExperimentOperator, audit_comment
 from airflow_provider_launchdarkly.operators.design import resolve_treatments
 from airflow_provider_launchdarkly.templates import is_literal
@@ -38,6 +37,8 @@ class _Editing(LaunchDarklyExperimentOperator):
 
     def _resolved(self, changes: Mapping[str, Any], iteration_id: str | None = None) -> dict[str, Any]:
         """The changes with treatments as LaunchDarkly takes them, where they name variations as people do."""
+        from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
+
         treatments = changes.get("treatments")
         if not isinstance(treatments, list | tuple) or not any("variation" in part for part in treatments):
             return dict(changes)
@@ -200,4 +201,6 @@ class LaunchDarklySaveAndStartIterationOperator(_Editing):
 def _check(changes: Any) -> None:
     if not isinstance(changes, Mapping) or not changes:
         raise ConfigurationError(f"changes is {changes!r}: write a mapping from field to new value")
+    from airflow_provider_launchdarkly.api.lifecycle import field_changes
+
     field_changes(changes)

@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, NotFoundError
-from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
-from airflow_provider_launchdarkly.api.models import ExperimentPost
 from airflow_provider_launchdarkly.operators.base import LaunchDarklyExperimentOperator, audit_comment
 from airflow_provider_launchdarkly.operators.design import IterationDesign
-from airflow_provider_launchdarkly.operators.new_iteration import Method, make_iteration
 from airflow_provider_launchdarkly.operators.winner import choose_winner
 from airflow_provider_launchdarkly.templates import is_literal
 
@@ -31,6 +28,9 @@ if TYPE_CHECKING:
 
 # Where a task keeps the id of the iteration that it made, in Airflow's task state store.
 ITERATION_ID = "iteration_id"
+
+# By which of LaunchDarkly's calls a new iteration is made.
+METHODS = ("post", "update_draft", "save_and_start")
 
 DESIGN_FIELDS = (
     "flag_key",
@@ -202,6 +202,8 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignOperator):
     @override
     def act(self, context: Context) -> IterationOutput:
         """Create the experiment, or adopt the one that is there already."""
+        from airflow_provider_launchdarkly.api.models import ExperimentPost
+
         post = ExperimentPost.checked(
             {
                 "key": self.experiment_key,
@@ -258,16 +260,20 @@ class LaunchDarklyCreateIterationOperator(LaunchDarklyIterationDesignOperator):
 
     template_fields: Sequence[str] = (*LaunchDarklyIterationDesignOperator.template_fields, "method", "comment")
 
-    def __init__(self, *, method: str = Method.POST.value, comment: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, method: str = "post", comment: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.method = method
         self.comment = comment
         if is_literal(method):
-            _method(method)
+            self._check_method()
 
     @override
     def act(self, context: Context) -> IterationOutput:
         """Create the iteration, or adopt the one that an earlier try made."""
+        from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
+        from airflow_provider_launchdarkly.operators.new_iteration import make_iteration
+
+        self._check_method()
         store = context.get("task_state_store")
         if store is not None and (known := store.get(ITERATION_ID)):
             experiment = self.hook.get_experiment(self.experiment_key, expand=ITERATIONS)
@@ -278,7 +284,7 @@ class LaunchDarklyCreateIterationOperator(LaunchDarklyIterationDesignOperator):
             self.hook,
             self.experiment_key,
             self.resolved(),
-            method=_method(self.method),
+            method=self.method,
             comment=self.comment or audit_comment(context),
         )
         if store is not None:
@@ -292,12 +298,9 @@ class LaunchDarklyCreateIterationOperator(LaunchDarklyIterationDesignOperator):
         )
         return self._describe(made.experiment, made.iteration, changed=made.made)
 
-
-def _method(name: str) -> Method:
-    try:
-        return Method(name)
-    except ValueError:
-        raise ConfigurationError(f"method is {name!r}: write one of {', '.join(Method)}") from None
+    def _check_method(self) -> None:
+        if self.method not in METHODS:
+            raise ConfigurationError(f"method is {self.method!r}: write one of {', '.join(METHODS)}")
 
 
 class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):

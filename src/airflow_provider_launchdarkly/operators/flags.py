@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.changes import Serving, weights_of
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.links import LaunchDarklyFlagLink
 from airflow_provider_launchdarkly.operators.base import LaunchDarklyOperator, audit_comment
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_launchdarkly.api.changes import Serving
     from airflow_provider_launchdarkly.api.models import FeatureFlag
 
 
@@ -124,6 +124,8 @@ class LaunchDarklySetFlagOperator(LaunchDarklyOperator):
         return self.hook.turn_flag(self.flag_key, on=bool(self.on), comment=comment).changed
 
     def _check(self) -> None:
+        from airflow_provider_launchdarkly.api.changes import weights_of
+
         if self.on not in (None, True, False) or (isinstance(self.on, int) and not isinstance(self.on, bool)):
             raise ConfigurationError(f"on is {self.on!r}: write True or False")
         if self.variation is not None and self.rollout is not None:
@@ -138,6 +140,8 @@ class LaunchDarklySetFlagOperator(LaunchDarklyOperator):
             weights_of(self.rollout)
 
     def _serving(self, flag: FeatureFlag) -> Serving:
+        from airflow_provider_launchdarkly.api.changes import Serving, weights_of
+
         if self.rollout is None:
             return Serving(variation_id=find_variation(flag, self.variation).id)
         percents = {find_variation(flag, name).id: percent for name, percent in self.rollout.items()}

@@ -6,7 +6,6 @@ Knows no Airflow: it is given the hook's calls and returns what there is then.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.comparison import iteration_differences
@@ -21,14 +20,6 @@ if TYPE_CHECKING:
 # What an iteration runs on cannot be edited: LaunchDarkly lets nobody change an experiment's flag, and shows no field
 # for its rule (LaunchDarkly docs, Editing and archiving experiments).
 _ONLY_BY_POST = frozenset({"flags", "covariateId"})
-
-
-class Method(StrEnum):
-    """By which of LaunchDarkly's calls a new iteration is made."""
-
-    POST = "post"
-    UPDATE_DRAFT = "update_draft"
-    SAVE_AND_START = "save_and_start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +38,7 @@ class MadeIteration:
 
 
 def make_iteration(
-    hook: LaunchDarklyHook, experiment_key: str, design: IterationInput, *, method: Method, comment: str
+    hook: LaunchDarklyHook, experiment_key: str, design: IterationInput, *, method: str, comment: str
 ) -> MadeIteration:
     """Bring about an iteration with this design.
 
@@ -55,7 +46,7 @@ def make_iteration(
         hook: The hook, with the project and environment.
         experiment_key: The experiment.
         design: What the iteration is to be.
-        method: By which call.
+        method: ``post``, ``update_draft`` or ``save_and_start``.
         comment: What LaunchDarkly's audit log, and for a running iteration its record of the change, is to say.
 
     Raises:
@@ -64,11 +55,11 @@ def make_iteration(
         IterationReplacedError: An iteration of this design was under way before, and another one is now.
         LaunchDarklyError: As the calls raise.
     """
-    if method is Method.POST:
+    if method == "post":
         created = hook.create_iteration(experiment_key, design)
         return MadeIteration(created.experiment, created.iteration, made=not created.adopted)
     experiment = hook.get_experiment(experiment_key, expand=ITERATIONS)
-    if method is Method.UPDATE_DRAFT:
+    if method == "update_draft":
         return _update_draft(hook, experiment, design, comment)
     return _save_and_start(hook, experiment, design, comment)
 

@@ -6,17 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.endpoints import EVERYTHING
 from airflow_provider_launchdarkly.api.errors import (
     IterationNotStartedError,
     MetricNotMeasuredError,
     UnexpectedAnswerError,
 )
-from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
-from airflow_provider_launchdarkly.api.lifecycle.reading import pinned
 from airflow_provider_launchdarkly.api.paging import DEFAULT_CAP
 from airflow_provider_launchdarkly.operators.base import LaunchDarklyExperimentOperator, LaunchDarklyOperator
-from airflow_provider_launchdarkly.operators.outputs import experiment_output, metrics_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +38,9 @@ class LaunchDarklyGetExperimentOperator(LaunchDarklyExperimentOperator):
     @override
     def act(self, context: Context) -> ExperimentOutput:
         """Read the experiment with every ``expand`` field."""
+        from airflow_provider_launchdarkly.api.endpoints import EVERYTHING
+        from airflow_provider_launchdarkly.operators.outputs import experiment_output
+
         experiment = self.hook.get_experiment(self.experiment_key, expand=(*EVERYTHING, "mutableFieldsByStatus"))
         return experiment_output(self.hook.environment(), experiment, self.experiment_url)
 
@@ -91,6 +90,9 @@ class LaunchDarklyListExperimentsOperator(LaunchDarklyOperator):
     @override
     def act(self, context: Context) -> list[ExperimentOutput]:
         """Read the experiments, and leave out those that were in the wanted status only in the past."""
+        from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
+        from airflow_provider_launchdarkly.operators.outputs import experiment_output
+
         found = self.hook.list_experiments(
             flag_key=self.flag_key,
             metric_key=self.metric_key,
@@ -151,6 +153,9 @@ class LaunchDarklyGetResultsOperator(LaunchDarklyExperimentOperator):
     @override
     def act(self, context: Context) -> ResultsOutput:
         """Find the iteration and whether the key is a group's, and read the results."""
+        from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
+        from airflow_provider_launchdarkly.operators.outputs import metrics_output
+
         experiment = self.hook.get_experiment(self.experiment_key, expand=ITERATIONS)
         iteration = self._iteration(experiment)
         key, is_group = self._metric(experiment, iteration)
@@ -174,6 +179,8 @@ class LaunchDarklyGetResultsOperator(LaunchDarklyExperimentOperator):
         }
 
     def _iteration(self, experiment: Experiment) -> Iteration:
+        from airflow_provider_launchdarkly.api.lifecycle.reading import pinned
+
         if self.iteration_id:
             return pinned(experiment, self.iteration_id)
         started = [iteration for iteration in experiment.iterations if iteration.started_at]

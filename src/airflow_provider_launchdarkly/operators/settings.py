@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.api.models import ExperimentationSettingsPut
 from airflow_provider_launchdarkly.operators.base import LaunchDarklyOperator
 from airflow_provider_launchdarkly.templates import is_literal
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_provider_launchdarkly.api.models import ExperimentationSettings
+    from airflow_provider_launchdarkly.api.models import ExperimentationSettings, ExperimentationSettingsPut
 
 
 class SettingsOutput(TypedDict):
@@ -67,6 +66,8 @@ class LaunchDarklyUpdateExperimentationSettingsOperator(LaunchDarklyOperator):
         }
 
     def _check(self) -> None:
+        from airflow_provider_launchdarkly.api.models import ExperimentationSettingsPut
+
         units = self.randomization_units
         if not isinstance(units, list | tuple) or not units:
             raise ConfigurationError(f"randomization_units is {units!r}: write a list of units to add or change")

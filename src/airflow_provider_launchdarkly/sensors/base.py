@@ -6,14 +6,14 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, ClassVar, Never
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api import errors
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
-from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.conditions.seen import Seen, Watch
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.triggers.polling import PollingTrigger
 
 
@@ -39,6 +40,8 @@ class LaunchDarklySensor(BaseSensorOperator):
         timeout: Seconds after which Airflow fails the task. Default: Airflow's, 7 days.
     """
 
+    # The word for what the trigger finds; its own, repeated here so that resuming a task loads no trigger.
+    outcome: ClassVar[str] = "finding"
     template_fields: Sequence[str] = ("project_key", "environment_key", "launchdarkly_conn_id")
     ui_color = "#e5e9ff"
     ui_fgcolor = "#1a1f36"
@@ -48,7 +51,7 @@ class LaunchDarklySensor(BaseSensorOperator):
         *,
         project_key: str | None = None,
         environment_key: str | None = None,
-        launchdarkly_conn_id: str = LaunchDarklyHook.default_conn_name,
+        launchdarkly_conn_id: str = DEFAULT_CONNECTION,
         deferrable: bool = True,
         poke_interval: timedelta | float | None = None,
         **kwargs: Any,
@@ -69,6 +72,9 @@ class LaunchDarklySensor(BaseSensorOperator):
     @cached_property
     def hook(self) -> LaunchDarklyHook:
         """The hook on the task's connection, with the task's project and environment as defaults."""
+        # Imported here, as everything that only a running task needs: each DAG file is parsed anew every few seconds.
+        from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
         return LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
 
     @override
@@ -92,13 +98,14 @@ class LaunchDarklySensor(BaseSensorOperator):
         match event:
             case {"status": "error", "error": str(kind), "message": str(message)}:
                 raise _error(kind, message)
-            case {"status": str(status)} if status == self._trigger.outcome and self._is_output(event.get(status)):
-                output: dict[str, Any] = dict(event[status])
+            case {"status": self.outcome} if self._is_output(event.get(self.outcome)):
+                output: dict[str, Any] = dict(event[self.outcome])
                 self.log.info("%s", self._told(output))
                 return output
             case _:
-                what = self._trigger.outcome
-                raise LaunchDarklyError(f"the trigger ended with {event!r}, which is neither a {what} nor an error")
+                raise LaunchDarklyError(
+                    f"the trigger ended with {event!r}, which is neither a {self.outcome} nor an error"
+                )
 
     def _is_output(self, value: Any) -> bool:
         return isinstance(value, Mapping) and bool(value)

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.conditions.iteration import check_status, check_units
+from airflow_provider_launchdarkly.conditions.asking import check_status, check_units
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
 from airflow_provider_launchdarkly.sensors.base import LaunchDarklySensor
 from airflow_provider_launchdarkly.templates import is_literal
-from airflow_provider_launchdarkly.triggers.experiments import IterationStatusTrigger, TrafficTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from airflow_provider_launchdarkly.triggers.experiments import IterationStatusTrigger, TrafficTrigger
 
 
 class LaunchDarklyIterationSensor(LaunchDarklySensor):
@@ -52,7 +53,7 @@ class LaunchDarklyIterationStatusSensor(LaunchDarklyIterationSensor):
         iteration_id: Id of the iteration, usually the output of the task that created or started it.
         status: ``running`` or ``stopped``.
         kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``, ``poke_interval``,
-            ``timeout`` and what every task has, see :class:`~airflow_provider_launchdarkly.sensors.base.LaunchDarklySensor`.
+            ``timeout`` and what every task has, see :class:`LaunchDarklyIterationSensor`.
 
     Returns:
         Keys, ``iteration_id``, ``status``, ``started_at``, ``ended_at``, ``winning_treatment_id`` and
@@ -70,6 +71,8 @@ class LaunchDarklyIterationStatusSensor(LaunchDarklyIterationSensor):
     @override
     def trigger(self, **shared: Any) -> IterationStatusTrigger:
         """The trigger that reads the experiment."""
+        from airflow_provider_launchdarkly.triggers.experiments import IterationStatusTrigger
+
         check_status(self.status)
         return IterationStatusTrigger(
             experiment_key=self.experiment_key, iteration_id=self.iteration_id, status=self.status, **shared
@@ -91,7 +94,7 @@ class LaunchDarklyTrafficSensor(LaunchDarklyIterationSensor):
         units_per_treatment: How many units, from 1.
         metric_key: By which metric's results they are counted. Default: the primary one's.
         kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``, ``poke_interval``,
-            ``timeout`` and what every task has, see :class:`~airflow_provider_launchdarkly.sensors.base.LaunchDarklySensor`.
+            ``timeout`` and what every task has, see :class:`LaunchDarklyIterationSensor`.
 
     Returns:
         Keys, ``iteration_id``, ``status``, ``units`` by treatment's name, and ``least``, the smallest of them.
@@ -113,6 +116,8 @@ class LaunchDarklyTrafficSensor(LaunchDarklyIterationSensor):
     @override
     def trigger(self, **shared: Any) -> TrafficTrigger:
         """The trigger that reads the experiment and its results."""
+        from airflow_provider_launchdarkly.triggers.experiments import TrafficTrigger
+
         units = self._units()
         check_units(units)
         return TrafficTrigger(
@@ -125,5 +130,5 @@ class LaunchDarklyTrafficSensor(LaunchDarklyIterationSensor):
 
     def _units(self) -> Any:
         """The number, which a template brings as text."""
-        units = self.units_per_treatment
+        units: Any = self.units_per_treatment
         return int(units) if isinstance(units, str) and units.isdecimal() else units

@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.conditions.flag import check_state
+from airflow_provider_launchdarkly.conditions.asking import check_state
 from airflow_provider_launchdarkly.links import LaunchDarklyFlagLink
 from airflow_provider_launchdarkly.sensors.base import LaunchDarklySensor
 from airflow_provider_launchdarkly.templates import is_literal
-from airflow_provider_launchdarkly.triggers.flags import FlagStateTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from airflow_provider_launchdarkly.triggers.flags import FlagStateTrigger
 
 
 class LaunchDarklyFlagStateSensor(LaunchDarklySensor):
     """Wait until a flag is on or off, or until everyone whom a rule matches is served one variation.
 
-    What counts is the state that LaunchDarkly shows, whenever it came about. While a flag is off, everyone is served its
-    off variation, so that is what ``variation`` is held against.
+    What counts is the state that LaunchDarkly shows, whenever it came about. While a flag is off, everyone is served
+    its off variation, so that is what ``variation`` is held against.
 
     Safe to repeat: it only reads.
 
@@ -30,7 +31,7 @@ class LaunchDarklyFlagStateSensor(LaunchDarklySensor):
         variation: The variation's name, value or id; None if it does not matter.
         rule_id: Id of the rule; ``fallthrough`` is the default rule.
         kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``, ``poke_interval``,
-            ``timeout`` and what every task has, see :class:`~airflow_provider_launchdarkly.sensors.base.LaunchDarklySensor`.
+            ``timeout`` and what every task has.
 
     Returns:
         Keys, ``on``, ``version``, ``rule_id``, and ``serves``: percent by variation id.
@@ -64,6 +65,8 @@ class LaunchDarklyFlagStateSensor(LaunchDarklySensor):
     @override
     def trigger(self, **shared: Any) -> FlagStateTrigger:
         """The trigger that reads the flag."""
+        from airflow_provider_launchdarkly.triggers.flags import FlagStateTrigger
+
         check_state(self.on, self.variation)
         return FlagStateTrigger(
             flag_key=self.flag_key, on=self.on, variation=self.variation, rule_id=self.rule_id, **shared

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.decision import Policy
+from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyIterationSensor
 from airflow_provider_launchdarkly.templates import is_literal
-from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
 # The plan's maximum duration ends the waiting with a verdict; Airflow's timeout is only a backstop behind it.
 BACKSTOP = timedelta(days=366)
@@ -54,6 +55,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
             gone, which is never taken for "not significant yet".
     """
 
+    outcome: ClassVar[str] = "verdict"
     template_fields: Sequence[str] = (*LaunchDarklyIterationSensor.template_fields, "policy")
 
     def __init__(
@@ -71,6 +73,8 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
     @override
     def trigger(self, **shared: Any) -> SignificanceTrigger:
         """The trigger that looks at the results when the plan says so."""
+        from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
+
         return SignificanceTrigger(
             experiment_key=self.experiment_key, iteration_id=self.iteration_id, policy=self.policy, **shared
         )

@@ -111,9 +111,9 @@ def expected_units(world: World, moments: Sequence[timedelta], end: timedelta) -
         total *= days / total[-1]
     at = np.array([moment.total_seconds() / 86400.0 for moment in moments])
     ends = np.append(steps, days)
-    arrived: NDArray[np.float64] = world.units_per_day * np.interp(at, ends, total)
     beyond = np.maximum(at - days, 0.0) * rates[-1]
-    return arrived + world.units_per_day * beyond
+    units: NDArray[np.float64] = world.units_per_day * (np.interp(at, ends, total) + beyond)
+    return units
 
 
 def _rate(arrivals: Arrivals, days: NDArray[np.float64], end: float) -> NDArray[np.float64]:

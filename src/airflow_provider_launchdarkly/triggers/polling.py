@@ -46,7 +46,7 @@ class PollingTrigger(BaseTrigger):
         poll_interval: Seconds between two polls.
     """
 
-    outcome: ClassVar[str] = "seen"
+    outcome: ClassVar[str] = "finding"
 
     def __init__(
         self, *, launchdarkly_conn_id: str, project_key: str, environment_key: str, poll_interval: float
