@@ -120,7 +120,7 @@ def converge(goal: Goal[T]) -> Procedure[Reached[T]]:
             if goal.answer_is_state and not goal.differences(answer.value):
                 return Reached(answer.value, changed=True)
             return (yield from _confirmed(goal))
-    raise RuntimeError("the last try returns or raises")
+    raise AssertionError("the last try returns or raises")
 
 
 def _confirmed(goal: Goal[T]) -> Procedure[Reached[T]]:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.changes.existing import create_metric as create_metric
     from airflow_provider_launchdarkly.api.changes.existing import create_metric_group as create_metric_group
     from airflow_provider_launchdarkly.api.changes.flags import Serving as Serving
-    from airflow_provider_launchdarkly.api.changes.flags import weights_of as weights_of
     from airflow_provider_launchdarkly.api.changes.flags import read_flag as read_flag
-    from airflow_provider_launchdarkly.api.changes.flags import turn_flag as turn_flag
     from airflow_provider_launchdarkly.api.changes.flags import serve as serve
+    from airflow_provider_launchdarkly.api.changes.flags import turn_flag as turn_flag
+    from airflow_provider_launchdarkly.api.changes.flags import weights_of as weights_of
     from airflow_provider_launchdarkly.api.changes.holdouts import end_holdout as end_holdout
     from airflow_provider_launchdarkly.api.changes.holdouts import reserve as reserve
     from airflow_provider_launchdarkly.api.changes.units import merge_randomization_units as merge_randomization_units

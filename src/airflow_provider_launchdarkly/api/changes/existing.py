@@ -125,7 +125,7 @@ def _create(what: str, find: Request[T], create: Request[T], post: Write) -> Pro
                     differences=ignored,
                 )
             return Existing(made, adopted=False)
-    raise RuntimeError("the last try returns or raises")
+    raise AssertionError("the last try returns or raises")
 
 
 def _find(what: str, find: Request[T], waits: Iterable[float]) -> Procedure[T | None]:

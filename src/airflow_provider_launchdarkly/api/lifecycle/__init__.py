@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.lifecycle.creating import create_experiment as create_experiment
     from airflow_provider_launchdarkly.api.lifecycle.creating import create_iteration as create_iteration
     from airflow_provider_launchdarkly.api.lifecycle.editing import SavedIteration as SavedIteration
-    from airflow_provider_launchdarkly.api.lifecycle.editing import field_changes as field_changes
-    from airflow_provider_launchdarkly.api.lifecycle.editing import update_experiment as update_experiment
     from airflow_provider_launchdarkly.api.lifecycle.editing import archive_experiment as archive_experiment
+    from airflow_provider_launchdarkly.api.lifecycle.editing import field_changes as field_changes
     from airflow_provider_launchdarkly.api.lifecycle.editing import restore_experiment as restore_experiment
     from airflow_provider_launchdarkly.api.lifecycle.editing import save_and_start as save_and_start
+    from airflow_provider_launchdarkly.api.lifecycle.editing import update_experiment as update_experiment
     from airflow_provider_launchdarkly.api.lifecycle.reading import ITERATIONS as ITERATIONS
     from airflow_provider_launchdarkly.api.lifecycle.reading import read_experiment as read_experiment
     from airflow_provider_launchdarkly.api.lifecycle.starting import StartedIteration as StartedIteration
     from airflow_provider_launchdarkly.api.lifecycle.starting import start_iteration as start_iteration
     from airflow_provider_launchdarkly.api.lifecycle.stopping import BASELINE as BASELINE
-    from airflow_provider_launchdarkly.api.lifecycle.stopping import StopPlan as StopPlan
     from airflow_provider_launchdarkly.api.lifecycle.stopping import StoppedIteration as StoppedIteration
+    from airflow_provider_launchdarkly.api.lifecycle.stopping import StopPlan as StopPlan
     from airflow_provider_launchdarkly.api.lifecycle.stopping import stop_iteration as stop_iteration
 
 if not TYPE_CHECKING:

@@ -100,7 +100,7 @@ def create_experiment(env: EnvironmentRef, post: ExperimentPost) -> Procedure[Cr
                 f"experiment {post.key!r} was created and does not show after {sum(APPEARING):.0f} s; a retry adopts it"
             )
         return CreatedExperiment(made, _as_made(post, made), adopted=False)
-    raise RuntimeError("the last try returns or raises")
+    raise AssertionError("the last try returns or raises")
 
 
 def create_iteration(
@@ -145,7 +145,7 @@ def create_iteration(
             yield between_tries(number)
         else:
             return (yield from _shown_iteration(env, experiment_key, iteration, answer.value.id))
-    raise RuntimeError("the last try returns or raises")
+    raise AssertionError("the last try returns or raises")
 
 
 def _is_last(number: int) -> bool:

@@ -253,7 +253,7 @@ def save_and_start(
                 raise
         else:
             return (yield from _seen_saved(env, experiment_key, iteration_id, wanted))
-    raise RuntimeError("the last try returns or raises")
+    raise AssertionError("the last try returns or raises")
 
 
 def _current(experiment: Experiment) -> Iteration:

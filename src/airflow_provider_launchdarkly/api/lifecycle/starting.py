@@ -119,7 +119,7 @@ def start_iteration(
             return StartedIteration(experiment, iteration, not wrote, turned_on)
         else:
             return (yield from _seen_running(env, answer.value, iteration, turned_on=turned_on))
-    raise RuntimeError("the last try returns or raises")
+    raise AssertionError("the last try returns or raises")
 
 
 def _check_startable(experiment: Experiment, iteration: Iteration, justification: str | None) -> None:

@@ -158,7 +158,7 @@ def stop_iteration(
             return StoppedIteration(experiment, iteration, plan, already_stopped=not unclear)
         else:
             return (yield from _seen_stopped(env, answer.value, iteration, plan))
-    raise RuntimeError("the last try returns or raises")
+    raise AssertionError("the last try returns or raises")
 
 
 def _winning(iteration: Iteration, winner: str) -> Treatment:
