@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from airflow_provider_launchdarkly.api.converging import Reached
     from airflow_provider_launchdarkly.api.lifecycle import (
         CreatedExperiment,
         CreatedIteration,
-        Reached,
         SavedIteration,
         StartedIteration,
         StoppedIteration,

@@ -14,7 +14,8 @@ from airflow_provider_launchdarkly.hooks.calls import Caller, api_call
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from airflow_provider_launchdarkly.api.changes import Existing, Reached, Serving
+    from airflow_provider_launchdarkly.api.changes import Existing, Serving
+    from airflow_provider_launchdarkly.api.converging import Reached
     from airflow_provider_launchdarkly.api.models import (
         CallerIdentity,
         Environment,

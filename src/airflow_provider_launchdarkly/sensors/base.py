@@ -95,11 +95,12 @@ class LaunchDarklySensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:  # noqa: ARG002
         """Return what the trigger found, or raise its error here, where Airflow's retries apply."""
+        found = event.get(self.outcome) if event else None
         match event:
             case {"status": "error", "error": str(kind), "message": str(message)}:
                 raise _error(kind, message)
-            case {"status": self.outcome} if self._is_output(event.get(self.outcome)):
-                output: dict[str, Any] = dict(event[self.outcome])
+            case {"status": self.outcome} if isinstance(found, Mapping) and self._is_output(found):
+                output = dict(found)
                 self.log.info("%s", self._told(output))
                 return output
             case _:
@@ -107,8 +108,8 @@ class LaunchDarklySensor(BaseSensorOperator):
                     f"the trigger ended with {event!r}, which is neither a {self.outcome} nor an error"
                 )
 
-    def _is_output(self, value: Any) -> bool:
-        return isinstance(value, Mapping) and bool(value)
+    def _is_output(self, found: Mapping[str, Any]) -> bool:
+        return bool(found)
 
     def _told(self, output: Mapping[str, Any]) -> str:
         return f"Waited for and found: {dict(output)}"

@@ -80,8 +80,8 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
         )
 
     @override
-    def _is_output(self, value: Any) -> bool:
-        return super()._is_output(value) and isinstance(value.get("verdict"), str)
+    def _is_output(self, found: Mapping[str, Any]) -> bool:
+        return isinstance(found.get("verdict"), str)
 
     @override
     def _told(self, output: Mapping[str, Any]) -> str:
