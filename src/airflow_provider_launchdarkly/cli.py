@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_launchdarkly.emulator.engine import Emulator
+    from airflow_provider_launchdarkly.emulator.state import World
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,9 +54,12 @@ def _add_emulator(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("--port", type=_port, default=8700, help="port to listen on; 0 takes a free one")
     parser.add_argument("--seed", type=int, default=42, help="seed of every id and every simulated person")
     parser.add_argument("--token", type=_token, default="api-emulator", help="access token to accept")
-    parser.add_argument(
+    beginning = parser.add_mutually_exclusive_group()
+    beginning.add_argument(
         "--scenario", default="effect", help="what is true of the people: effect, no-effect, broken-split or no-traffic"
     )
+    beginning.add_argument("--world", metavar="FILE", help="YAML file with a world of your own, in place of a scenario")
+    beginning.add_argument("--load", metavar="FILE", help="JSON file with a snapshot to go on from")
     parser.add_argument(
         "--clock-rate", type=float, default=1.0, metavar="N", help="emulated seconds per second; 86400 makes each a day"
     )
@@ -76,19 +80,26 @@ def _run_emulator(arguments: argparse.Namespace) -> int:
     try:
         from airflow_provider_launchdarkly.emulator.clock import parse_time
         from airflow_provider_launchdarkly.emulator.engine import Emulator
+        from airflow_provider_launchdarkly.emulator.files import read_snapshot, read_world
         from airflow_provider_launchdarkly.emulator.server import address_of, listen, serve
         from airflow_provider_launchdarkly.emulator.settings import Settings
     except ModuleNotFoundError as error:
         raise CommandError(f"needs {error.name}: pip install 'airflow-provider-launchdarkly[emulator]'") from None
     try:
+        snapshot = read_snapshot(arguments.load) if arguments.load else None
+        start = arguments.clock_start or (snapshot and snapshot.get("time"))
         emulator = Emulator(
             seed=arguments.seed,
             scenario=arguments.scenario,
             token=arguments.token,
             settings=Settings().changed(dict(arguments.switches)),
-            start=parse_time(arguments.clock_start) if arguments.clock_start else None,
+            start=parse_time(start) if isinstance(start, str) else None,
             rate=arguments.clock_rate,
+            world=read_world(arguments.world) if arguments.world else None,
         )
+        if snapshot is not None:
+            emulator.load(snapshot)
+            emulator.settings = emulator.settings.changed(dict(arguments.switches))
     except ValueError as error:
         raise CommandError(str(error)) from None
     try:
@@ -102,18 +113,18 @@ def _run_emulator(arguments: argparse.Namespace) -> int:
 
 
 def _greeting(url: str, emulator: Emulator, arguments: argparse.Namespace) -> str:
-    connection = {
-        "conn_type": "launchdarkly",
-        "host": url,
-        "password": arguments.token,
-        "extra": {"project_key": "demo", "environment_key": "production"},
-    }
+    world, begun = emulator.world, arguments.world or arguments.load
+    project = next(iter(world.projects.values()), None)
+    environments = list(project.environments) if project else []
+    places = {"project_key": project.key} if project else {}
+    places |= {"environment_key": environments[0]} if environments else {}
+    connection = {"conn_type": "launchdarkly", "host": url, "password": arguments.token, "extra": places}
     rate = "stands still" if emulator.clock.rate == 0 else f"runs at {emulator.clock.rate:g} times real time"
     quoted = json.dumps(connection).replace("'", "'\\''")
     return f"""LaunchDarkly emulator on {url}
-  scenario  {emulator.scenario}, seed {emulator.seed}
+  {f"world     {begun}" if begun else f"scenario  {emulator.scenario}"}, seed {emulator.seed}
   clock     {emulator.clock.now():%Y-%m-%d %H:%M:%S} UTC, {rate}
-  project   demo, environments production and test
+{_projects(world)}
 
 The Airflow connection for it:
   export AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT='{quoted}'
@@ -121,12 +132,20 @@ The Airflow connection for it:
 Controls, which need no token:
   GET, POST          {url}/__emulator__/clock      {{"set": TIME}}, {{"advance": "P10D"}} or {{"rate": N}}
   POST               {url}/__emulator__/reset
+  GET                {url}/__emulator__/snapshot
+  POST               {url}/__emulator__/load       what snapshot gave
   GET                {url}/__emulator__/journal
   GET                {url}/__emulator__/requests?after=0
   GET, POST, DELETE  {url}/__emulator__/faults
   GET, POST          {url}/__emulator__/settings
 
 Ctrl-C ends it."""
+
+
+def _projects(world: World) -> str:
+    return "\n".join(
+        f"  project   {project.key}, environments {', '.join(project.environments)}" for project in world.projects.values()
+    )
 
 
 def _port(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from airflow_provider_launchdarkly.emulator.operations import Operation
+    from airflow_provider_launchdarkly.emulator.call import Operation
 
 _HTML = (
     ("content-type", "text/html; charset=utf-8"),
@@ -68,7 +69,7 @@ class _Wire:
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
         return Incoming(
-            method=scope["method"],
+            method=_effective_method(scope),
             path=scope["path"],
             params=scope.get("path_params", {}),
             query=scope["query_string"].decode("latin-1"),
@@ -77,6 +78,8 @@ class _Wire:
         )
 
     async def send(self, outcome: Outcome, scope: Scope, receive: Receive, send: Send) -> None:
+        if outcome.delay:
+            await asyncio.sleep(outcome.delay)
         if outcome.status is None:
             await self._hang_up(scope, receive)
             return
@@ -98,6 +101,16 @@ class _Wire:
             pass
 
 
+def _effective_method(scope: Scope) -> str:
+    """The verb: that of `X-HTTP-Method-Override`, if it comes with a POST (LaunchDarkly REST docs, Overview)."""
+    method: str = scope["method"]
+    if method == "POST":
+        for name, value in scope["headers"]:
+            if name == b"x-http-method-override" and value.decode("latin-1").upper() in ("PATCH", "PUT", "DELETE"):
+                method = value.decode("latin-1").upper()
+    return method
+
+
 class _Api:
     """One path of LaunchDarkly's API with all its verbs."""
 
@@ -108,9 +121,12 @@ class _Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = await self._wire.read(scope, receive)
         operation = self._operations.get(incoming.method)
-        if operation is None:
-            allowed = tuple(self._operations)
+        settings = self._wire.emulator.settings
+        if operation is None and any(there.exists(settings) for there in self._operations.values()):
+            allowed = tuple(name for name, there in self._operations.items() if there.exists(settings))
             outcome = self._wire.emulator.refuse(incoming, method_not_allowed("method not allowed", allowed))
+        elif operation is None:
+            outcome = self._wire.emulator.refuse(incoming, unknown_path(incoming.path))
         else:
             outcome = self._wire.emulator.answer(operation, incoming)
         await self._wire.send(outcome, scope, receive, send)

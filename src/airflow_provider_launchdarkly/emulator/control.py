@@ -1,4 +1,5 @@
-"""The emulator's own controls under `/__emulator__`: clock, reset, journal, requests, faults, switches.
+"""The emulator's own controls under `/__emulator__`: clock, reset, snapshot, load, journal, requests, faults,
+switches.
 
 They need no token and answer only to the same machine.
 """
@@ -59,6 +60,20 @@ def post_reset(emulator: Emulator, _query: str, body: bytes) -> dict[str, Any]:
     return {"scenario": emulator.scenario, "seed": emulator.seed}
 
 
+def get_snapshot(emulator: Emulator, _query: str, _body: bytes) -> dict[str, Any]:
+    """World, time and switches, to load later."""
+    return emulator.snapshot()
+
+
+def post_load(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
+    """Go on from a snapshot."""
+    try:
+        emulator.load(_json_object(body))
+    except ValueError as error:
+        raise invalid_request(str(error)) from None
+    return get_clock(emulator, query, body)
+
+
 def get_journal(emulator: Emulator, _query: str, _body: bytes) -> dict[str, Any]:
     """Every change with its request."""
     return {"entries": emulator.journal.to_json()}
@@ -80,7 +95,7 @@ def get_faults(emulator: Emulator, _query: str, _body: bytes) -> dict[str, Any]:
 def post_fault(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
     """Put one fault in force."""
     try:
-        emulator.faults.add(Fault.from_json(_json_object(body), OPERATION_NAMES))
+        emulator.faults.add(Fault.from_json(_json_object(body), OPERATION_NAMES), emulator.clock.now())
     except ValueError as error:
         raise invalid_request(str(error)) from None
     return get_faults(emulator, query, body)
@@ -109,6 +124,8 @@ def post_settings(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]
 CONTROLS: Mapping[str, Mapping[str, Callable[[Emulator, str, bytes], dict[str, Any]]]] = {
     "/__emulator__/clock": {"GET": get_clock, "POST": post_clock},
     "/__emulator__/reset": {"POST": post_reset},
+    "/__emulator__/snapshot": {"GET": get_snapshot},
+    "/__emulator__/load": {"POST": post_load},
     "/__emulator__/journal": {"GET": get_journal},
     "/__emulator__/requests": {"GET": get_requests},
     "/__emulator__/faults": {"GET": get_faults, "POST": post_fault, "DELETE": delete_faults},

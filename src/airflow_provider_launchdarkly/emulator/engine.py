@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from airflow_provider_launchdarkly.emulator.clock import Clock
+from airflow_provider_launchdarkly.emulator.call import Call, Reply
+from airflow_provider_launchdarkly.emulator import snapshot
+from airflow_provider_launchdarkly.emulator.clock import Clock, to_milliseconds
 from airflow_provider_launchdarkly.emulator.errors import (
     RefusalError,
     forbidden,
@@ -20,20 +22,20 @@ from airflow_provider_launchdarkly.emulator.errors import (
     not_found,
     unauthorized,
 )
-from airflow_provider_launchdarkly.emulator.faults import Faults
+from airflow_provider_launchdarkly.emulator.faults import CODES, Faults, rate_limit_headers
 from airflow_provider_launchdarkly.emulator.journal import Entry, Journal, RequestLog
-from airflow_provider_launchdarkly.emulator.operations import Call, Reply
 from airflow_provider_launchdarkly.emulator.rendering.flags import sdk_caller
 from airflow_provider_launchdarkly.emulator.settings import Settings
-from airflow_provider_launchdarkly.emulator.world import default_world
+from airflow_provider_launchdarkly.emulator.world import admit_administrator, default_world
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_launchdarkly.emulator.faults import Fault
-    from airflow_provider_launchdarkly.emulator.operations import Operation
+    from airflow_provider_launchdarkly.emulator.call import Operation
+    from airflow_provider_launchdarkly.emulator.faults import Fault, Struck
     from airflow_provider_launchdarkly.emulator.state import World
 
+_FAMILIES = ("global", "route", "token")
 SEMANTIC_PATCH = "launchdarkly.semanticpatch"
 
 
@@ -55,11 +57,12 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the server has to send; without a status it closes the connection instead."""
+    """What the server has to send, after `delay` real seconds; without a status it closes the connection instead."""
 
     status: int | None
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+    delay: float = 0.0
 
 
 class Emulator:
@@ -72,6 +75,10 @@ class Emulator:
         settings: the switches.
         start: the time on the clock at the start; now, if None.
         rate: emulated seconds per real second; 0 stands still.
+        world: a world of one's own in place of the scenario's, as `world.build_world` takes it.
+
+    Raises:
+        ValueError: there is no such scenario, or something is wrong with the world.
     """
 
     def __init__(
@@ -83,6 +90,7 @@ class Emulator:
         settings: Settings | None = None,
         start: datetime | None = None,
         rate: float = 1.0,
+        world: Mapping[str, Any] | None = None,
     ):
         self.seed = seed
         self.scenario = scenario
@@ -93,44 +101,108 @@ class Emulator:
         self.faults = Faults(seed)
         self._token = token
         self._errors = 0
-        self.world: World = default_world(seed=seed, scenario=scenario, token=token, now=self.clock.milliseconds())
+        self._world_data = world
+        self.world = self._begin(scenario, world)
 
     def reset(self, scenario: str | None = None) -> None:
         """Begin anew: world as at the start, no faults, empty journal. The clock never goes back, so it goes on.
 
+        Args:
+            scenario: begin with that one, even where there was a world of one's own before.
+
         Raises:
             ValueError: there is no such scenario.
         """
-        scenario = scenario or self.scenario
-        self.world = default_world(seed=self.seed, scenario=scenario, token=self._token, now=self.clock.milliseconds())
-        self.scenario = scenario
+        data = self._world_data if scenario is None else None
+        begun = self._begin(scenario or self.scenario, data)
+        self._world_data, self.scenario = data, scenario or self.scenario
+        self._replace(begun)
+
+    def snapshot(self) -> dict[str, Any]:
+        """World, time and switches as plain JSON, to `load` later or elsewhere. Journal and faults are not in it."""
+        return snapshot.to_json(self.world, self.clock.now(), self.settings)
+
+    def load(self, data: Any) -> None:
+        """Go on from a snapshot: its world and switches, no faults, empty journal.
+
+        The clock goes to the snapshot's time, unless it is past that already: it never goes back, and what runs in the
+        snapshot has simply run on.
+
+        Raises:
+            ValueError: it is no snapshot.
+        """
+        world, moment, settings = snapshot.from_json(data)
+        admit_administrator(world, self._token)
+        if moment > self.clock.now():
+            self.clock.set(moment)
+        self.settings, self.seed = settings, world.seed
+        self._replace(world)
+
+    def _begin(self, scenario: str, data: Mapping[str, Any] | None) -> World:
+        now = self.clock.milliseconds()
+        return default_world(seed=self.seed, scenario=scenario, token=self._token, now=now, data=data)
+
+    def _replace(self, world: World) -> None:
+        self.world = world
         self.journal.entries.clear()
         self.requests.clear()
         self.faults = Faults(self.seed)
 
     def answer(self, operation: Operation, incoming: Incoming) -> Outcome:
         """Do what a request asks for, or what a fault makes of it."""
-        fault = self.faults.strike(operation.name, incoming.method)
-        if fault is not None and fault.fault == "close_before":
-            return self._log(operation.name, incoming, Outcome(None), fault)
-        if fault is not None and fault.fault == "status":
-            return self._log(operation.name, incoming, self._injected(fault), fault)
+        struck = self.faults.strike(operation.name, incoming.method, incoming.path, self.clock.now())
+        if struck is None:
+            return self._log(operation.name, incoming, self._ordinary(operation, incoming, None), None)
+        fault = struck.fault
+        match fault.fault:
+            case "close_before":
+                outcome = Outcome(None)
+            case "status":
+                outcome = self._injected(fault)
+            case "hidden":
+                outcome = self._refused(not_found(f"{incoming.path} not found"))
+            case _:
+                outcome = self._spoilt(self._ordinary(operation, incoming, struck), fault)
+        return self._log(operation.name, incoming, replace(outcome, delay=fault.delay), fault)
+
+    def _ordinary(self, operation: Operation, incoming: Incoming, struck: Struck | None) -> Outcome:
         try:
-            reply = self._perform(operation, incoming)
+            reply = self._perform(operation, incoming, self._results_as_of(struck))
         except RefusalError as refusal:
-            outcome = self._refused(refusal)
-        else:
-            outcome = Outcome(reply.status, _encoded(reply.body))
-        if fault is not None:
-            outcome = self._injected(fault) if fault.fault == "status_after" else Outcome(None)
-        return self._log(operation.name, incoming, outcome, fault)
+            return self._refused(refusal)
+        return Outcome(reply.status, _encoded(reply.body), self._rate_limits())
+
+    def _spoilt(self, outcome: Outcome, fault: Fault) -> Outcome:
+        """What a fault makes of an answer to what was done."""
+        match fault.fault:
+            case "status_after":
+                return self._injected(fault)
+            case "close_after":
+                return Outcome(None)
+            case "truncated":
+                return replace(outcome, body=outcome.body[: len(outcome.body) // 2])
+            case _:
+                return outcome
+
+    def _results_as_of(self, struck: Struck | None) -> int | None:
+        if struck is None or struck.fault.fault != "stale":
+            return None
+        return to_milliseconds(struck.since - timedelta(hours=struck.fault.hours))
+
+    def _rate_limits(self) -> tuple[tuple[str, str], ...]:
+        """The rate-limit headers of an ordinary answer, all three families, by the switch `rate_limit_headers`."""
+        if self.settings.rate_limit_headers == "none":
+            return ()
+        remaining, now = (1 if self.settings.rate_limit_headers == "low" else 1_000), self.clock.now()
+        families = [rate_limit_headers(name, now, remaining=remaining, wait=1.0) for name in _FAMILIES]
+        return tuple(dict(header for family in families for header in family).items())
 
     def refuse(self, incoming: Incoming, refusal: RefusalError) -> Outcome:
         """Answer a request that is for no operation."""
         return self._log("unknown", incoming, self._refused(refusal), None)
 
-    def _perform(self, operation: Operation, incoming: Incoming) -> Reply:
-        if operation.result and self.settings.results == "gone":
+    def _perform(self, operation: Operation, incoming: Incoming, results_as_of: int | None) -> Reply:
+        if not operation.exists(self.settings):
             raise unknown_path(incoming.path)
         credential = _credential(incoming)
         token = self.world.tokens.get(credential)
@@ -149,10 +221,15 @@ class Emulator:
             params=incoming.params,
             query=parse_qsl(incoming.query, keep_blank_values=True) if incoming.query else (),
             body=body,
+            version=next(iter(incoming.header(b"ld-api-version")), None),
+            semantic=SEMANTIC_PATCH in _content_type(incoming),
+            results_as_of=results_as_of,
         )
         reply = operation.answer(call)
         if reply.effects:
             self._write_down(operation, incoming, body, reply)
+            if operation.method == "POST" and isinstance(body, dict) and isinstance(body.get("key"), str):
+                self.faults.note_created(f"{incoming.path}/{body['key']}", self.clock.now())
         return reply
 
     def _without_token(self, operation: Operation, credential: str) -> Reply:
@@ -174,7 +251,7 @@ class Emulator:
             raise forbidden("this is a beta resource: use the header LD-API-Version: beta")
 
     def _read_body(self, operation: Operation, incoming: Incoming) -> Any:
-        content_type = ",".join(incoming.header(b"content-type")).lower()
+        content_type = _content_type(incoming)
         if "application/json" not in content_type:
             raise invalid_request("Content-Type must be application/json")
         strict = operation.semantic == "always" or (
@@ -203,7 +280,8 @@ class Emulator:
         )
 
     def _injected(self, fault: Fault) -> Outcome:
-        return self._refused(RefusalError(fault.status, fault.code, fault.message, fault.headers))
+        code = CODES.get(fault.status, "error")
+        return self._refused(RefusalError(fault.status, code, fault.message, fault.headers_at(self.clock.now())))
 
     def _refused(self, refusal: RefusalError) -> Outcome:
         self._errors += 1
@@ -227,6 +305,10 @@ class Emulator:
 def unknown_path(path: str) -> RefusalError:
     """The answer to a path that does not exist."""
     return not_found(f"unknown path {path}")
+
+
+def _content_type(incoming: Incoming) -> str:
+    return ",".join(incoming.header(b"content-type")).lower()
 
 
 def _credential(incoming: Incoming) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.emulator import inputs, lifecycle
 from airflow_provider_launchdarkly.emulator.errors import invalid_request, patch_failed
+from airflow_provider_launchdarkly.emulator.generations import INSTRUCTIONS_SINCE_25, is_17
 from airflow_provider_launchdarkly.emulator.reading import Body
 from airflow_provider_launchdarkly.emulator.state import MetricUse
 
@@ -38,6 +39,8 @@ MUTABLE: Mapping[Status, Mapping[str, tuple[str, ...]]] = {
         "randomizationUnit": ("update",),
         "canReshuffleTraffic": ("update",),
         "attributes": ("add", "update", "remove"),
+        "covariateId": ("update", "remove"),
+        "reallocationFrequencyMillis": ("update",),
     },
     "running": {**_METADATA, "metrics": ("add",), "attributes": ("add",)},
     "stopped": dict(_METADATA),
@@ -58,6 +61,8 @@ def apply_patch(change: Change, environment_key: str, key: str, body: Body) -> N
     for instruction in instructions:
         kind = instruction.text("kind")
         apply = _INSTRUCTIONS.get(kind)
+        if kind in INSTRUCTIONS_SINCE_25 and is_17(change.settings.generation):
+            apply = None
         if apply is None:
             raise patch_failed(f"{instruction.path('kind')}: unknown instruction {kind!r}")
         apply(change, environment_key, key, instruction)
@@ -90,9 +95,21 @@ def _restore(change: Change, environment_key: str, key: str, _instruction: Body)
 
 def _update_fields(change: Change, environment_key: str, key: str, instruction: Body) -> None:
     experiment = change.experiment(environment_key, key)
-    updates = _field_updates(instruction.object("value"), experiment.current.status)
+    # What runs is edited before what waits beside it; the metadata belong to the experiment in any state.
+    current = experiment.running or experiment.unstarted or experiment.current
+    updates = _field_updates(instruction.object("value"), current.status)
     edited = _with_metadata(change, experiment, updates)
-    current = experiment.current
+    iterations = experiment.iterations
+    if updates.keys() - _METADATA.keys():
+        merged = _edited_iteration(change, environment_key, current, updates)
+        iterations = tuple(merged if i.id == current.id else i for i in iterations)
+    _edit(change, experiment, **{name: getattr(edited, name) for name in _EDITABLE}, iterations=iterations)
+
+
+def _edited_iteration(
+    change: Change, environment_key: str, current: Iteration, updates: Mapping[str, tuple[str, Any]]
+) -> Iteration:
+    """The iteration with some fields changed, under its own id, one version later if anything is different."""
     wanted = _with_fields(as_input(current, change, environment_key), updates)
     renewed = lifecycle.new_iteration(change, environment_key, wanted, current.number)
     ids = {t.parameters: t.id for t in current.treatments}
@@ -105,12 +122,10 @@ def _update_fields(change: Change, environment_key: str, key: str, instruction: 
         randomization_unit=renewed.randomization_unit,
         can_reshuffle=renewed.can_reshuffle,
         attributes=renewed.attributes,
-        version=current.version + 1,
+        covariate_id=renewed.covariate_id,
+        reallocation_millis=renewed.reallocation_millis,
     )
-    if replace(merged, version=current.version) == current:
-        merged = current
-    iterations = tuple(merged if i.id == current.id else i for i in edited.iterations)
-    _edit(change, experiment, **{name: getattr(edited, name) for name in _EDITABLE}, iterations=iterations)
+    return current if merged == current else replace(merged, version=current.version + 1)
 
 
 def _save_and_start(change: Change, environment_key: str, key: str, instruction: Body) -> None:
@@ -220,16 +235,33 @@ def _with_fields(wanted: inputs.IterationInput, updates: Mapping[str, tuple[str,
     if "attributes" in updates:
         merged = _merged(wanted.attributes, updates["attributes"][0], fields.texts("attributes"))
         wanted = replace(wanted, attributes=merged)
+    if "covariateId" in updates:
+        wanted = replace(wanted, covariate_id=fields.optional_text("covariateId"))
+    if "reallocationFrequencyMillis" in updates:
+        wanted = replace(wanted, reallocation_millis=fields.integer("reallocationFrequencyMillis"))
     if "metrics" in updates:
-        merged = _merged(wanted.metrics, updates["metrics"][0], inputs.metric_uses(fields))
+        merged = _merged_metrics(wanted.metrics, updates["metrics"][0], inputs.metric_uses(fields))
         wanted = replace(wanted, metrics=merged)
     if "primarySingleMetricKey" in updates:
         wanted = replace(wanted, primary=MetricUse(fields.text("primarySingleMetricKey"), is_group=False))
     if "primaryFunnelKey" in updates:
         wanted = replace(wanted, primary=MetricUse(fields.text("primaryFunnelKey"), is_group=True))
-    if wanted.primary not in wanted.metrics:
+    primary = inputs.primary_among(wanted.metrics, wanted.primary.key, is_group=wanted.primary.is_group)
+    if primary is None:
         raise invalid_request(f"the primary metric {wanted.primary.key!r} must be one of the metrics")
-    return wanted
+    return replace(wanted, primary=primary)
+
+
+def _merged_metrics(
+    present: tuple[MetricUse, ...], operation: str, given: tuple[MetricUse, ...]
+) -> tuple[MetricUse, ...]:
+    """As `_merged`, but a metric is the same one whatever its analysis unit."""
+    named = [use for use in present if any(use.names(other) for other in given)]
+    if operation == "remove":
+        return tuple(use for use in present if use not in named)
+    if operation == "add":
+        return (*present, *(use for use in given if not any(use.names(other) for other in named)))
+    return given
 
 
 def _merged(present: tuple[Any, ...], operation: str, given: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -4,12 +4,36 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-FaultKind = Literal["status", "status_after", "close_before", "close_after"]
+FaultKind = Literal["status", "status_after", "close_before", "close_after", "truncated", "slow", "stale", "hidden"]
+FAULTS: dict[str, str] = {
+    "status": "answers with an error and does nothing",
+    "status_after": "does what was asked, then answers with the error",
+    "close_before": "closes the connection without an answer and does nothing",
+    "close_after": "does what was asked, then closes the connection without an answer",
+    "truncated": "does what was asked, and answers with half of the JSON",
+    "slow": "does what was asked, and answers after `delay` seconds",
+    "stale": "shows results as they were `hours` before the fault was set, frozen there",
+    "hidden": "answers 404 to reads of what was created after the fault was set: the first `times` reads of each, "
+    "or for `seconds` on the emulator's clock",
+}
+"""What each kind of fault does."""
+LIMITS: dict[str, str] = {
+    "retry-after": "`Retry-After` in seconds, as for an IP address",
+    "retry-after-date": "`Retry-After` as an HTTP date",
+    "global": "`X-Ratelimit-Global-Remaining` and `X-Ratelimit-Reset`",
+    "route": "`X-Ratelimit-Route-Remaining` and `X-Ratelimit-Reset`",
+    "token": "`X-Ratelimit-Auth-Token-Remaining` and `X-Ratelimit-Auth-Token-Reset`",
+}
+"""The families of rate-limit headers (LaunchDarkly REST docs, Overview, "Rate limiting"); resets are epoch
+milliseconds."""
+_LONGEST_DELAY = 60.0
 CODES = {
     400: "invalid_request",
     401: "unauthorized",
@@ -33,15 +57,19 @@ class Fault:
 
     Attributes:
         operation: the operation that fails, `read` (every GET), `write` (everything else) or `*`.
-        fault: `status` answers with an error and does nothing; `status_after` does what was asked, then answers with
-            the error; `close_before` and `close_after` close the connection without an answer, before or after doing
-            what was asked.
+        fault: one of `FAULTS`.
         nth: fail only the nth call from now on, counted from 1.
-        times: fail that many calls from now on; 1 unless `nth` or `probability` is given.
+        times: fail that many calls from now on; 1 unless `nth` or `probability` is given. Of `hidden`: that many reads
+            of each thing.
         probability: fail each call with this probability, drawn from the emulator's seed.
         status: the status to answer with.
         headers: more headers for that answer.
         message: its message.
+        limit: the family of rate-limit headers for that answer, one of `LIMITS`; the status is then 429.
+        wait: seconds from the answer to that limit's reset, negative for one that is past; None leaves the reset out.
+        delay: real seconds until the answer, for `slow` and beside any other fault.
+        hours: how old `stale` results are when the fault is set.
+        seconds: how long, on the emulator's clock, `hidden` hides what was created.
     """
 
     operation: str
@@ -52,6 +80,11 @@ class Fault:
     status: int = 500
     headers: tuple[tuple[str, str], ...] = ()
     message: str = "injected by the emulator"
+    limit: str | None = None
+    wait: float | None = None
+    delay: float = 0.0
+    hours: float = 0.0
+    seconds: float | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], operations: Collection[str]) -> Fault:
@@ -78,30 +111,63 @@ class Fault:
         headers = data.get("headers") or {}
         if not isinstance(headers, dict):
             raise ValueError("headers must be an object of names and values")  # noqa: TRY004 - a wrong value to its caller
+        limit = data.get("limit")
+        if limit is not None and limit not in LIMITS:
+            raise ValueError(f"limit must be {', '.join(LIMITS)}, not {limit!r}")
+        if data["fault"] == "slow" and not data.get("delay"):
+            raise ValueError("a slow answer needs its delay in seconds")
+        status = _status(data.get("status", 500 if limit is None else 429))
+        if limit is not None and status != 429:
+            raise ValueError(f"limit goes with status 429, not {status}")
         return cls(
             operation=operation,
             fault=data["fault"],
             nth=_positive(data, "nth"),
             times=_positive(data, "times"),
             probability=probability,
-            status=_status(data.get("status", 500)),
+            status=status,
             headers=tuple((str(name).lower(), str(value)) for name, value in headers.items()),
             message=str(data.get("message", cls.__dataclass_fields__["message"].default)),
+            limit=limit,
+            wait=_number(data, "wait", lowest=-1e6, highest=1e6),
+            delay=_number(data, "delay", highest=_LONGEST_DELAY) or 0.0,
+            hours=_number(data, "hours", highest=1e5) or 0.0,
+            seconds=_number(data, "seconds", highest=1e9),
         )
 
-    @property
-    def code(self) -> str:
-        """The error code that goes with its status."""
-        return CODES.get(self.status, "error")
+    def headers_at(self, now: datetime) -> tuple[tuple[str, str], ...]:
+        """The headers of its answer, with the rate limit's reset as seen from `now`."""
+        if self.limit is None:
+            return self.headers
+        return (*rate_limit_headers(self.limit, now, remaining=0, wait=self.wait), *self.headers)
 
     def concerns(self, operation: str, method: str) -> bool:
         """Whether a call falls under this rule."""
         return self.operation in ("*", operation, "read" if method in ("GET", "HEAD") else "write")
 
 
+def rate_limit_headers(
+    family: str, now: datetime, *, remaining: int, wait: float | None
+) -> tuple[tuple[str, str], ...]:
+    """The headers of one family; without `wait` the reset is missing."""
+    reset = None if wait is None else now + timedelta(seconds=wait)
+    if family.startswith("retry-after"):
+        if reset is None or wait is None:
+            return ()
+        in_words = format_datetime(reset.replace(microsecond=0), usegmt=True)
+        return (("retry-after", in_words if family == "retry-after-date" else f"{wait:g}"),)
+    name = {"global": "global", "route": "route", "token": "auth-token"}[family]
+    headers = ((f"x-ratelimit-{name}-remaining", str(remaining)),)
+    if reset is None:
+        return headers
+    at = "x-ratelimit-auth-token-reset" if family == "token" else "x-ratelimit-reset"
+    return (*headers, (at, str(int(reset.timestamp() * 1000))))
+
+
 @dataclass(slots=True)
 class _Armed:
     fault: Fault
+    since: datetime
     seen: int = 0
 
     def strikes(self, chance: random.Random) -> bool:
@@ -110,12 +176,30 @@ class _Armed:
             return chance.random() < self.fault.probability
         if self.fault.nth is not None:
             return self.seen == self.fault.nth
+        if self.fault.fault == "hidden":
+            return True
         return self.seen <= (self.fault.times or 1)
 
     @property
     def spent(self) -> bool:
+        if self.fault.fault == "hidden":
+            return False
         last = self.fault.nth or self.fault.times or 1
         return self.fault.probability is None and self.seen >= last
+
+
+@dataclass(slots=True)
+class _Created:
+    at: datetime
+    reads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """A rule that strikes a call, and since when the rule has been in force."""
+
+    fault: Fault
+    since: datetime
 
 
 @dataclass(slots=True)
@@ -124,30 +208,51 @@ class Faults:
 
     seed: int
     _armed: list[_Armed] = field(default_factory=list)
+    _created: dict[str, _Created] = field(default_factory=dict)
     _chance: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self._chance = random.Random(f"{self.seed}/faults")  # noqa: S311 - repeatable on purpose
 
-    def add(self, fault: Fault) -> None:
-        """Put a rule in force."""
-        self._armed.append(_Armed(fault))
+    def add(self, fault: Fault, now: datetime) -> None:
+        """Put a rule in force; stale results and hidden things count from `now`."""
+        self._armed.append(_Armed(fault, now))
 
-    def strike(self, operation: str, method: str) -> Fault | None:
+    def strike(self, operation: str, method: str, path: str, now: datetime) -> Struck | None:
         """Count a call against the rules, and say how it fails, if it does."""
         if not self._armed:
             return None
         struck = None
         for armed in self._armed:
-            if armed.fault.concerns(operation, method) and armed.strikes(self._chance):
-                struck = armed.fault
+            fault = armed.fault
+            if not fault.concerns(operation, method):
+                continue
+            if fault.fault == "hidden" and (method != "GET" or not self._is_hidden(fault, path, now)):
+                continue
+            if armed.strikes(self._chance):
+                struck = Struck(fault, armed.since)
                 break
         self._armed = [armed for armed in self._armed if not armed.spent]
         return struck
 
+    def note_created(self, path: str, now: datetime) -> None:
+        """Remember that something was created which can be read at a path, if a rule might hide it."""
+        if any(armed.fault.fault == "hidden" for armed in self._armed):
+            self._created[path] = _Created(now)
+
+    def _is_hidden(self, fault: Fault, path: str, now: datetime) -> bool:
+        created = self._created.get(path)
+        if created is None:
+            return False
+        if fault.seconds is not None:
+            return now < created.at + timedelta(seconds=fault.seconds)
+        created.reads += 1
+        return created.reads <= (fault.times or 1)
+
     def clear(self) -> None:
         """Take every rule back."""
         self._armed.clear()
+        self._created.clear()
 
     def in_force(self) -> list[Fault]:
         """The rules that can still strike."""
@@ -164,6 +269,13 @@ def _positive(data: Mapping[str, Any], name: str) -> int | None:
 def _status(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 400 <= value <= 599:
         raise ValueError(f"status must be between 400 and 599, not {value!r}")
+    return value
+
+
+def _number(data: Mapping[str, Any], name: str, *, highest: float, lowest: float = 0.0) -> float | None:
+    value = data.get(name)
+    if value is not None and not (_is_number(value) and lowest <= value <= highest):
+        raise ValueError(f"{name} must be a number from {lowest:g} to {highest:g}, not {value!r}")
     return value
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_request, method_not_allowed
-from airflow_provider_launchdarkly.emulator.lifecycle import put_config
+from airflow_provider_launchdarkly.emulator.lifecycle import note_switch, put_config
 from airflow_provider_launchdarkly.emulator.state import (
     FALLTHROUGH,
     WHOLE_ROLLOUT,
@@ -32,8 +32,7 @@ def apply_patch(change: Change, key: str, body: Body) -> None:
     """Apply every instruction in order; the flag's version goes up by one if anything changed."""
     before = change.flag(key)
     environment_key = body.optional_text("environmentKey")
-    if environment_key is not None and change.environment(environment_key).approvals_required:
-        raise method_not_allowed("approval is required: create an approval request instead")
+    check_approval(change, environment_key)
     flag = before
     for instruction in body.objects("instructions"):
         kind = instruction.text("kind")
@@ -46,10 +45,17 @@ def apply_patch(change: Change, key: str, body: Body) -> None:
             flag = replace(flag, configs={**flag.configs, environment_key: config})
         else:
             raise invalid_request(f"{instruction.path('kind')}: unknown instruction {kind!r}")
-    _store(change, before, flag, environment_key)
+    store(change, before, flag, environment_key)
 
 
-def _store(change: Change, before: Flag, after: Flag, environment_key: str | None) -> None:
+def check_approval(change: Change, environment_key: str | None) -> None:
+    """Refuse a change in an environment that requires approvals: 405."""
+    if environment_key is not None and change.settings.flag_approval(change.environment(environment_key)):
+        raise method_not_allowed("approval is required: create an approval request instead")
+
+
+def store(change: Change, before: Flag, after: Flag, environment_key: str | None) -> None:
+    """Store a flag that a patch changed, if it did: its version, and its environment's, go up by one."""
     if after == before:
         return
     if environment_key is not None and after.configs[environment_key] != before.configs[environment_key]:
@@ -60,6 +66,9 @@ def _store(change: Change, before: Flag, after: Flag, environment_key: str | Non
             environment_key,
             with_config(base, environment_key, after.configs[environment_key], change.now),
         )
+        on = after.configs[environment_key].on
+        if on != before.configs[environment_key].on:
+            note_switch(change, environment_key, after.key, on=on)
         return
     change.put_flag(replace(after, version=before.version + 1))
     change.record("flag.changed", flag=after.key)
@@ -89,7 +98,7 @@ def _serve(change: Change, flag: Flag, environment_key: str, rule_id: str, instr
     wanted = _serving(flag, instruction)
     if wanted == present:
         return config
-    _check_free(change, environment_key, flag, rule_id)
+    check_free(change, environment_key, flag, rule_id)
     return with_serving(config, rule_id, wanted)
 
 
@@ -116,7 +125,7 @@ def _remove_rule(change: Change, flag: Flag, environment_key: str, instruction: 
     config = flag.configs[environment_key]
     if rule_id == FALLTHROUGH or config.serving_of(rule_id) is None:
         return config
-    _check_free(change, environment_key, flag, rule_id)
+    check_free(change, environment_key, flag, rule_id)
     return replace(config, rules=tuple(rule for rule in config.rules if rule.id != rule_id))
 
 
@@ -166,7 +175,8 @@ _FLAG_WIDE: dict[str, Callable[[Flag, Body], Flag]] = {
 }
 
 
-def _check_free(change: Change, environment_key: str, flag: Flag, rule_id: str) -> None:
+def check_free(change: Change, environment_key: str, flag: Flag, rule_id: str) -> None:
+    """Refuse to change a rule that a running experiment owns: 409."""
     if change.owner_of(environment_key, flag.key, rule_id) is not None:
         raise conflict("the targeting rule is used by a running experiment")
 

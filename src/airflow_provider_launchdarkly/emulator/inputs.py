@@ -105,8 +105,15 @@ def iteration_input(body: Body) -> IterationInput:
         can_reshuffle=body.flag("canReshuffleTraffic", default=True),
         attributes=body.texts("attributes"),
         covariate_id=body.optional_text("covariateId"),
-        reallocation_millis=body.optional_integer("reallocationFrequencyMillis"),
+        reallocation_millis=_frequency(body),
     )
+
+
+def _frequency(body: Body) -> int | None:
+    millis = body.optional_integer("reallocationFrequencyMillis")
+    if millis is not None and millis < 1:
+        raise invalid_request(f"{body.path('reallocationFrequencyMillis')} must be above 0, not {millis}")
+    return millis
 
 
 def key(body: Body) -> str:
@@ -121,10 +128,13 @@ def key(body: Body) -> str:
 
 def metric_uses(body: Body, name: str = "metrics") -> tuple[MetricUse, ...]:
     """The metrics and groups to measure, each once."""
-    uses = tuple(MetricUse(item.text("key"), item.flag("isGroup", default=False)) for item in body.objects(name))
+    uses = tuple(
+        MetricUse(item.text("key"), item.flag("isGroup", default=False), item.optional_text("analysisUnit"))
+        for item in body.objects(name)
+    )
     if not uses:
         raise invalid_request(f"{body.path(name)} must not be empty")
-    if len(set(uses)) < len(uses):
+    if len({(use.key, use.is_group) for use in uses}) < len(uses):
         raise invalid_request(f"{body.path(name)} names a metric twice")
     return uses
 
@@ -176,9 +186,15 @@ def _primary(body: Body, metrics: tuple[MetricUse, ...]) -> MetricUse:
             f"one of {body.path('primarySingleMetricKey')} and {body.path('primaryFunnelKey')} is required"
         )
     primary = MetricUse(funnel, is_group=True) if funnel is not None else MetricUse(single or "", is_group=False)
-    if primary not in metrics:
+    used = primary_among(metrics, primary.key, is_group=primary.is_group)
+    if used is None:
         raise invalid_request(f"the primary metric {primary.key!r} must be one of {body.path('metrics')}")
-    return primary
+    return used
+
+
+def primary_among(metrics: tuple[MetricUse, ...], key: str, *, is_group: bool) -> MetricUse | None:
+    """The use of that metric or group among those measured."""
+    return next((use for use in metrics if use.names(MetricUse(key, is_group))), None)
 
 
 def _is_object(body: Body, name: str) -> bool:

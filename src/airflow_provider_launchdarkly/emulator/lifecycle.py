@@ -10,8 +10,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_request
-from airflow_provider_launchdarkly.emulator.state import Experiment, Iteration, IterationFlag, Treatment
+from airflow_provider_launchdarkly.emulator.errors import conflict, forbidden, invalid_request
+from airflow_provider_launchdarkly.emulator.state import (
+    Experiment,
+    Iteration,
+    IterationFlag,
+    LayerSnapshot,
+    Treatment,
+)
 from airflow_provider_launchdarkly.emulator.targeting import (
     experiment_rollout,
     index_of,
@@ -26,6 +32,12 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.state import Flag, MetricUse
 
 
+def check_approval(change: Change, environment_key: str) -> None:
+    """Refuse a change that needs an approval: 403, by the switch `experiment_approvals`."""
+    if change.settings.experiment_approval(change.environment(environment_key)):
+        raise forbidden("approval is required")
+
+
 def create_experiment(change: Change, environment_key: str, post: ExperimentPost) -> Experiment:
     """Create an experiment with its first iteration, which waits to be started."""
     change.environment(environment_key)
@@ -38,6 +50,10 @@ def create_experiment(change: Change, environment_key: str, post: ExperimentPost
         raise invalid_request(f"maintainerId: there is no member {maintainer!r}")
     if post.type == "mab" and post.methodology != "bayesian":
         raise invalid_request("a multi-armed bandit only supports the methodology 'bayesian'")
+    if post.type == "holdout":
+        raise invalid_request("a holdout is created with the holdouts API")
+    if post.holdout_id is not None:
+        _check_joinable(change, environment_key, post.holdout_id)
     experiment_id = change.world.new_id("experiment")
     experiment = Experiment(
         id=experiment_id,
@@ -99,8 +115,14 @@ def start_iteration(change: Change, environment_key: str, key: str, justificatio
         raise invalid_request("changeJustification is required when the experiment is already running")
     flag = change.flag(iteration.flag.flag_key)
     _check_startable(change, experiment, iteration, flag)
-    started = replace(iteration, status="running", started_at=change.now, change_justification=justification)
-    ended = {running.id: replace(running, status="stopped", ended_at=change.now)} if running is not None else {}
+    started = replace(
+        iteration,
+        status="running",
+        started_at=change.now,
+        change_justification=justification,
+        audience=_audience(change, experiment),
+    )
+    ended = {running.id: _ended(change, experiment, running)} if running is not None else {}
     changed = _with_iterations(experiment, {started.id: started, **ended})
     change.put_experiment(changed)
     for old in ended.values():
@@ -123,9 +145,7 @@ def stop_iteration(change: Change, environment_key: str, key: str, winner: str |
         raise invalid_request("winningTreatmentId is required")
     if winner is not None and running.treatment(winner) is None:
         raise invalid_request(f"winningTreatmentId: the running iteration has no treatment {winner!r}")
-    stopped = replace(
-        running, status="stopped", ended_at=change.now, winning_treatment_id=winner, winning_reason=reason
-    )
+    stopped = replace(_ended(change, experiment, running), winning_treatment_id=winner, winning_reason=reason)
     changed = _with_iterations(experiment, {stopped.id: stopped})
     change.put_experiment(changed)
     _record(change, "iteration.stopped", changed, stopped, winner=winner)
@@ -168,12 +188,8 @@ def save_and_start(
 def new_iteration(change: Change, environment_key: str, wanted: IterationInput, number: int) -> Iteration:
     """An iteration as asked for, checked against the flag, the metrics and the project's settings."""
     flag = _flag_for_iteration(change, environment_key, wanted)
-    if wanted.randomization_unit not in change.project.randomization_units:
-        known = ", ".join(change.project.randomization_units)
-        raise invalid_request(
-            f'Randomization unit "{wanted.randomization_unit}" not found in project settings [{known}]'
-        )
-    _check_metrics(change, wanted.metrics, wanted.primary)
+    check_unit(change, wanted.randomization_unit)
+    check_metrics(change, wanted.metrics, wanted.primary)
     treatments = tuple(_treatment(change, flag, item) for item in wanted.treatments)
     served = [treatment.parameters[0].variation_id for treatment in treatments]
     if len(set(served)) < len(served):
@@ -230,7 +246,28 @@ def _flag_for_iteration(change: Change, environment_key: str, wanted: IterationI
     return flag
 
 
-def _check_metrics(change: Change, metrics: tuple[MetricUse, ...], primary: MetricUse) -> None:
+def note_switch(change: Change, environment_key: str, flag_key: str, *, on: bool) -> None:
+    """Tell the iterations that run on a flag that it was turned on or off: an experiment on an off flag gets nobody."""
+    for experiment in change.experiments(environment_key):
+        running = experiment.running
+        if running is None or running.flag.flag_key != flag_key:
+            continue
+        if not on:
+            off = (*running.off, (change.now, None))
+        else:
+            off = tuple((since, change.now if until is None else until) for since, until in running.off)
+        change.put_experiment(_with_iterations(experiment, {running.id: replace(running, off=off)}))
+
+
+def check_unit(change: Change, unit: str) -> None:
+    """Refuse a randomization unit that the project's settings do not have."""
+    known = [known.key for known in change.randomization_units]
+    if unit not in known:
+        raise invalid_request(f'Randomization unit "{unit}" not found in project settings [{", ".join(known)}]')
+
+
+def check_metrics(change: Change, metrics: tuple[MetricUse, ...], primary: MetricUse) -> None:
+    """Refuse metrics and groups that do not exist, and a primary group that is no funnel."""
     for use in metrics:
         known = change.project.metric_groups if use.is_group else change.project.metrics
         if use.key not in known:
@@ -267,9 +304,41 @@ def _check_startable(change: Change, experiment: Experiment, iteration: Iteratio
         raise invalid_request(f"flag {flag.key!r} has no rule {iteration.flag.rule_id!r} any more")
     if change.settings.flag_version == "always" and config.version != iteration.flag.config_version:
         raise conflict(f"flag {flag.key!r} has changed since the iteration was created")
+    layer = change.layer_of(experiment.environment_key, experiment.key)
+    if layer is not None and layer.share_of(experiment.environment_key, experiment.key) == 0:
+        raise invalid_request(f"experiment {experiment.key!r} has reserved 0 % of layer {layer.key!r}")
     owner = change.owner_of(experiment.environment_key, flag.key, iteration.flag.rule_id)
     if owner is not None and owner.key != experiment.key:
         raise conflict("the targeting rule is already used by a running experiment")
+
+
+def _check_joinable(change: Change, environment_key: str, holdout_id: str) -> None:
+    holdout = next((h for h in change.holdouts(environment_key) if h.id == holdout_id), None)
+    if holdout is None:
+        raise invalid_request(f"holdoutId: there is no holdout {holdout_id!r} in environment {environment_key!r}")
+    if holdout.ended:
+        raise invalid_request(f"holdoutId: holdout {holdout.base.key!r} has ended")
+
+
+def _audience(change: Change, experiment: Experiment) -> float:
+    """The share of the rule's people that the experiment's layer and holdout leave it."""
+    layer = change.layer_of(experiment.environment_key, experiment.key)
+    share = 1.0 if layer is None else (layer.share_of(experiment.environment_key, experiment.key) or 0) / 100
+    for holdout in change.holdouts(experiment.environment_key):
+        if holdout.id == experiment.holdout_id and not holdout.ended:
+            share *= 1 - float(holdout.amount) / 100
+    return share
+
+
+def _ended(change: Change, experiment: Experiment, running: Iteration) -> Iteration:
+    """A running iteration as it is once it ends now; it remembers its layer."""
+    environment_key, key = experiment.environment_key, experiment.key
+    layer, snapshot = change.layer_of(environment_key, key), None
+    if layer is not None:
+        own = layer.share_of(environment_key, key) or 0
+        others = sum(held.percent for held in layer.reservations[environment_key]) - own
+        snapshot = LayerSnapshot(layer.key, layer.name, own, others)
+    return replace(running, status="stopped", ended_at=change.now, layer_snapshot=snapshot)
 
 
 def _outside(flag: Flag, iteration: Iteration) -> int:

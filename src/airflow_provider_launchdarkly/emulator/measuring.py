@@ -5,6 +5,7 @@ The published results routes answer for the current iteration unless `iterationI
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -13,7 +14,14 @@ from airflow_provider_launchdarkly.emulator.clock import from_milliseconds
 from airflow_provider_launchdarkly.emulator.errors import not_found
 from airflow_provider_launchdarkly.emulator.rendering.links import experiments_path, link
 from airflow_provider_launchdarkly.emulator.rendering.metrics import metrics_in_group
-from airflow_provider_launchdarkly.emulator.truth import ArmFacts, IterationFacts, MetricFacts, Truth, observe
+from airflow_provider_launchdarkly.emulator.truth import (
+    ArmFacts,
+    Bandit,
+    IterationFacts,
+    MetricFacts,
+    Truth,
+    observe,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.change import Change
@@ -32,7 +40,7 @@ def metric_results(
     if all(use.is_group or use.key != metric_key for use in iteration.metrics):
         raise not_found(f"experiment {experiment.key!r} does not measure the metric {metric_key!r}")
     facts, metric = iteration_facts(change, experiment, iteration), metric_facts(change.metric(metric_key))
-    truth = _truth(change, iteration)
+    truth = truth_of(change, iteration)
     sliced = [(attribute, value) for attribute in iteration.attributes for value in truth.attribute_values(attribute)]
     here = f"{experiments_path(change.project.key, experiment.environment_key)}/{quote(experiment.key, safe='')}"
     return results.metric_results(
@@ -74,7 +82,31 @@ def iteration_facts(change: Change, experiment: Experiment, iteration: Iteration
         started_at=from_milliseconds(change.now if iteration.started_at is None else iteration.started_at),
         ended_at=None if iteration.ended_at is None else from_milliseconds(iteration.ended_at),
         arms=tuple(_arm(flag, treatment) for treatment in iteration.treatments),
+        audience=iteration.audience,
+        off=tuple(
+            (from_milliseconds(since), None if until is None else from_milliseconds(until))
+            for since, until in iteration.off
+        ),
+        bandit=_bandit(change, experiment, iteration),
     )
+
+
+def truth_of(change: Change, iteration: Iteration) -> Truth:
+    """What is true of the flag that an iteration runs on."""
+    return change.project.truths.get(iteration.flag.flag_key, NOBODY)
+
+
+def _bandit(change: Change, experiment: Experiment, iteration: Iteration) -> Bandit | None:
+    """How a bandit divides its people: by its primary metric, a funnel's last step."""
+    if experiment.type != "mab" or not iteration.reallocation_millis:
+        return None
+    if iteration.primary.is_group:
+        *before, last = (item.key for item in change.metric_group(iteration.primary.key).metrics)
+        metric = metric_facts(change.metric(last), tuple(before))
+    else:
+        metric = metric_facts(change.metric(iteration.primary.key))
+    every = timedelta(milliseconds=iteration.reallocation_millis)
+    return Bandit(metric, every, results.shares_by_probability)
 
 
 def metric_facts(metric: Metric, preceding: tuple[str, ...] = ()) -> MetricFacts:
@@ -108,12 +140,8 @@ def _observe(
     metric: MetricFacts,
     attribute: tuple[str, str] | None = None,
 ) -> Observation:
-    as_of = from_milliseconds(change.now)
-    return observe(_truth(change, iteration), change.world.seed, facts, metric, as_of, attribute=attribute)
-
-
-def _truth(change: Change, iteration: Iteration) -> Truth:
-    return change.project.truths.get(iteration.flag.flag_key, NOBODY)
+    as_of = from_milliseconds(change.now if change.results_as_of is None else change.results_as_of)
+    return observe(truth_of(change, iteration), change.world.seed, facts, metric, as_of, attribute=attribute)
 
 
 def _iteration(experiment: Experiment, iteration_id: str | None) -> Iteration:

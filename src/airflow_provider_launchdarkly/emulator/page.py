@@ -58,8 +58,8 @@ def index_page(world: World) -> str:
 def _row(project: Project, iteration: Iteration) -> str:
     flag = project.flags[iteration.flag.flag_key]
     arms = ", ".join(
-        f"{escape(t.name)} {escape(t.allocation_percent)} %{' (baseline)' if t.baseline else ''}"
-        for t in iteration.treatments
+        f"{escape(t.name)} {escape(percent)} %{' (baseline)' if t.baseline else ''}"
+        for t, percent in zip(iteration.treatments, iteration.percents, strict=True)
     )
     winner = iteration.treatment(iteration.winning_treatment_id or "")
     name = escape(winner.name) if winner else ""

@@ -27,6 +27,8 @@ from airflow_provider_launchdarkly.emulator.draws import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_launchdarkly.emulator.truth import Effect, MetricTruth, Truth
 
 Hours = TypeVar("Hours")
@@ -57,8 +59,32 @@ class ArmFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Bandit:
+    """How a bandit divides its people: anew every so often, by what ``metric`` has shown until then.
+
+    ``divide`` gives each arm's share, or None as long as the data does not say.
+    """
+
+    metric: MetricFacts
+    every: timedelta
+    divide: Callable[[Observation, MetricFacts], list[float] | None]
+
+
+@dataclass(frozen=True, slots=True)
 class IterationFacts:
-    """One iteration that was started: its number within the experiment (1, 2, …), aware times, arms in order."""
+    """One iteration that was started.
+
+    Attributes:
+        experiment_key: unique in the world.
+        number: within the experiment, 1, 2, …
+        flag_key: the flag it runs on.
+        started_at: aware.
+        ended_at: aware, None while it runs.
+        arms: in order.
+        audience: the share of the people that its layer and holdout leave it, 0 to 1.
+        off: aware times from and to which the flag was off; nobody comes then. The last one may have no end yet.
+        bandit: for an iteration that divides its people anew while it runs.
+    """
 
     experiment_key: str
     number: int
@@ -66,6 +92,9 @@ class IterationFacts:
     started_at: datetime
     ended_at: datetime | None
     arms: tuple[ArmFacts, ...]
+    audience: float = 1.0
+    off: tuple[tuple[datetime, datetime | None], ...] = ()
+    bandit: Bandit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +162,11 @@ class _Exposures:
 
     def __init__(self, population: Population, arm: int, cell: int) -> None:
         self._population = population
-        self._share = population.shares[arm] * population.cells[cell].share
+        self._arm = arm
+        self._share = population.cells[cell].share
         self._key = (*population.key, arm, population.arms[arm].variation, cell)
         self._rng = generator(*self._key, "exposures")
-        self.days: list[int] = []
+        self._days: list[int] = []
         self._before: list[int] = [0]
         self._hours: dict[int, list[int]] = {}
 
@@ -144,25 +174,35 @@ class _Exposures:
     def key(self) -> tuple[str | int, ...]:
         return self._key
 
-    def on(self, day: int) -> int:
-        while len(self.days) <= day:
-            people = poisson(self._rng, self._population.expected(len(self.days)) * self._share)
-            self.days.append(people)
-            self._before.append(self._before[-1] + people)
-        return self.days[day]
+    def hours_on(self, day: int) -> list[bool] | None:
+        return self._population.on(day)
 
-    def by_hour(self, day: int) -> list[int]:
+    def drawn(self, day: int) -> int:
+        """Return who would come on ``day`` if the flag were on throughout."""
+        while len(self._days) <= day:
+            share = self._population.share(self._arm, len(self._days)) * self._share
+            self._days.append(poisson(self._rng, self._population.expected(len(self._days)) * share))
+        return self._days[day]
+
+    def drawn_by_hour(self, day: int) -> list[int]:
         hours = self._hours.get(day)
         if hours is None:
             rng = generator(*self._key, "exposures by hour", day)
-            hours = multinomial(rng, self.on(day), self._population.expected_by_hour(day))
+            hours = multinomial(rng, self.drawn(day), self._population.expected_by_hour(day))
             _keep(self._hours, day, hours)
         return hours
 
+    def on(self, day: int) -> int:
+        return self.drawn(day) if self._population.on(day) is None else sum(self.by_hour(day))
+
+    def by_hour(self, day: int) -> list[int]:
+        hours, on = self.drawn_by_hour(day), self._population.on(day)
+        return hours if on is None else [people if is_on else 0 for people, is_on in zip(hours, on, strict=True)]
+
     def through(self, day: int, hour: int) -> int:
         """Count who came in ``day`` full days and ``hour`` hours."""
-        if day:
-            self.on(day - 1)
+        while len(self._before) <= day:
+            self._before.append(self._before[-1] + self.on(len(self._before) - 1))
         return self._before[day] + (sum(self.by_hour(day)[:hour]) if hour else 0)
 
 
@@ -205,17 +245,25 @@ class _Responses:
         before = earlier.delays if earlier else [0]
         self.delays: list[int] = sorted({first + second for first in before for second in own})
 
-    def on(self, day: int) -> list[_Group]:
-        """Return the groups of people who came on ``day``."""
+    def drawn(self, day: int) -> list[_Group]:
+        """Return the groups of people who would come on ``day`` if the flag were on throughout."""
         while len(self._days) <= day:
             self._days.append(self._draw(len(self._days)))
         return self._days[day]
 
+    def on(self, day: int) -> list[_Group]:
+        """Return the groups of people who came on ``day``."""
+        groups = self.drawn(day)
+        if self._exposures.hours_on(day) is None:
+            return groups
+        hours = self.by_hour(day)
+        return [group._replace(moments=sum(parts, NOTHING)) for group, parts in zip(groups, hours, strict=True)]
+
     def _sources(self, day: int) -> list[tuple[int, int]]:
         """Return (delay so far, people) of everybody who could act."""
         if self._earlier is None:
-            return [(0, self._exposures.on(day))]
-        return [(group.delay, group.moments.count) for group in self._earlier.on(day)]
+            return [(0, self._exposures.drawn(day))]
+        return [(group.delay, group.moments.count) for group in self._earlier.drawn(day)]
 
     def _draw(self, day: int) -> list[_Group]:
         level = self._truth.level(self._variation, day, self._effect)
@@ -237,20 +285,26 @@ class _Responses:
             groups = [group._replace(moments=sum(parts, NOTHING)) for group, parts in zip(groups, hours, strict=True)]
         return groups
 
-    def by_hour(self, day: int) -> list[list[Moments]]:
-        """Return the 24 hours of each of the day's groups, by the hour in which the people came."""
+    def drawn_by_hour(self, day: int) -> list[list[Moments]]:
         hours = self._hours.get(day)
         if hours is None:
-            hours = self._split(day, self.on(day))
+            hours = self._split(day, self.drawn(day))
             _keep(self._hours, day, hours)
         return hours
+
+    def by_hour(self, day: int) -> list[list[Moments]]:
+        """Return the 24 hours of each of the day's groups, by the hour in which the people came."""
+        groups, on = self.drawn_by_hour(day), self._exposures.hours_on(day)
+        if on is None:
+            return groups
+        return [[part if is_on else NOTHING for part, is_on in zip(hours, on, strict=True)] for hours in groups]
 
     def _split(self, day: int, groups: list[_Group]) -> list[list[Moments]]:
         rng = generator(*self._key, "by hour", day)
         if self._earlier is None:
-            left = [list(self._exposures.by_hour(day))]
+            left = [list(self._exposures.drawn_by_hour(day))]
         else:
-            left = [[part.count for part in hours] for hours in self._earlier.by_hour(day)]
+            left = [[part.count for part in hours] for hours in self._earlier.drawn_by_hour(day)]
         split = []
         for group in groups:
             counts = subset(rng, left[group.source], group.moments.count)
@@ -321,11 +375,41 @@ class Population:
         self.key: tuple[str | int, ...] = (seed, iteration.experiment_key, iteration.number)
         self.cells = truth.cells()
         self.shares = truth.shares(iteration.arms)
+        self._audience = iteration.audience
+        self._off = iteration.off
+        self._bandit = iteration.bandit
+        self._daily_shares: list[list[float]] = []
         self._expected: list[float] = []
         self._places = [(arm, cell) for arm in range(len(self.arms)) for cell in range(len(self.cells))]
         self._exposures = {place: _Exposures(self, *place) for place in self._places}
         self._responses: dict[tuple[int, int, str], _Responses] = {}
         self._latest: dict[tuple[MetricFacts, tuple[str, str] | None], tuple[int, Observation]] = {}
+
+    def share(self, arm: int, day: int) -> float:
+        """Return an arm's share of the people of ``day``; a bandit's is what it had learnt when the day began."""
+        if self._bandit is None:
+            return self.shares[arm]
+        while len(self._daily_shares) <= day:
+            self._daily_shares.append(self.divided(len(self._daily_shares) * 24))
+        return self._daily_shares[day][arm]
+
+    def divided(self, hours: int) -> list[float]:
+        """Return the shares in force ``hours`` after the start: those of the last reallocation until then."""
+        if self._bandit is None:
+            return self.shares
+        last = int(hours * _HOUR // self._bandit.every * self._bandit.every // _HOUR)
+        if last <= 0:
+            return self.shares
+        observation = self._observe(self._bandit.metric, last, None)
+        return self._bandit.divide(observation, self._bandit.metric) or self.shares
+
+    def on(self, day: int) -> list[bool] | None:
+        """Say of each of the day's 24 hours whether the flag was on when it began; None if it was on throughout."""
+        if not self._off:
+            return None
+        starts = [self._started_at + timedelta(days=day, hours=hour) for hour in range(24)]
+        on = [not any(since <= at and (until is None or at < until) for since, until in self._off) for at in starts]
+        return None if all(on) else on
 
     def expected(self, day: int) -> float:
         """Return how many people are expected on ``day``, all arms together."""
@@ -335,7 +419,8 @@ class Population:
 
     def expected_by_hour(self, day: int) -> list[float]:
         """Return how many people are expected in each of the day's 24 hours."""
-        return self._truth.people_by_hour(self._started_at, day)
+        hours = self._truth.people_by_hour(self._started_at, day)
+        return hours if self._audience == 1 else [people * self._audience for people in hours]
 
     def observe(
         self, metric: MetricFacts, as_of: datetime, ended_at: datetime | None, attribute: tuple[str, str] | None
@@ -346,12 +431,15 @@ class Population:
         known = self._latest.get((metric, attribute))
         if known is not None and known[0] == hours:
             return known[1]
+        observation = self._observe(metric, hours, attribute)
+        self._latest[metric, attribute] = (hours, observation)
+        return observation
+
+    def _observe(self, metric: MetricFacts, hours: int, attribute: tuple[str, str] | None) -> Observation:
         steps = self._steps(metric)
         cells = [index for index, cell in enumerate(self.cells) if attribute is None or attribute in cell.labels]
         treatments = tuple(self._measure(arm, cells, metric, steps, hours) for arm in range(len(self.arms)))
-        observation = Observation(self._started_at + hours * _HOUR, treatments)
-        self._latest[metric, attribute] = (hours, observation)
-        return observation
+        return Observation(self._started_at + hours * _HOUR, treatments)
 
     def _steps(self, metric: MetricFacts) -> tuple[str, ...]:
         """Return the metric's key after those of the events that must come first; none if the truth lacks one."""

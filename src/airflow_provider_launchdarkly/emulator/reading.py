@@ -42,6 +42,10 @@ class Body:
             raise invalid_request(f"{self.path(name)} must not be empty")
         return value
 
+    def required_text(self, name: str) -> str:
+        """A required string, which may be empty."""
+        return self._required(name, str, "a string")
+
     def optional_text(self, name: str) -> str | None:
         """A string, or None if it is missing or null."""
         return self._typed(name, str, "a string", None)
@@ -107,6 +111,8 @@ class Body:
         value = self._data.get(name)
         if value is None:
             return default
+        if kind is int and isinstance(value, float) and value.is_integer():
+            value = int(value)  # JSON has one kind of number; clients 17.x write 1.0 where they were given 1
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise invalid_request(f"{self.path(name)} must be {description}")
         return value

@@ -103,9 +103,7 @@ def metric_results(
     if len({attribute for attribute, _ in slices or ()}) <= 1:
         answer["treatmentResults"] = total
     answer["metricSeen"] = _metric_seen(observation)
-    mismatch = probability_of_mismatch(
-        [treatment.exposed for treatment in observation.treatments], [arm.share for arm in iteration.arms]
-    )
+    mismatch = _mismatch(observation, iteration)
     if mismatch is not None:
         answer["probabilityOfMismatch"] = mismatch
     answer["results"] = results
@@ -141,6 +139,22 @@ def metric_group_results(
             for member in members
         ],
     }
+
+
+def shares_by_probability(observation: Observation, metric: MetricFacts) -> list[float] | None:
+    """Return each treatment's probability to be best, which is its share of a bandit's traffic; None without data."""
+    computed = _compute(observation, metric.is_numeric, metric.higher_is_better)
+    probabilities = [answer.get("pBest") for answer in computed]
+    return None if None in probabilities else [float(p) for p in probabilities if p is not None]
+
+
+def _mismatch(observation: Observation, iteration: IterationFacts) -> float | None:
+    """Return the probability of a sample ratio mismatch. A bandit has no ratio to hold, since it moves its shares."""
+    if iteration.bandit is not None:
+        return None
+    return probability_of_mismatch(
+        [treatment.exposed for treatment in observation.treatments], [arm.share for arm in iteration.arms]
+    )
 
 
 def _metric_seen(observation: Observation) -> JSON:

@@ -35,6 +35,7 @@ _WORLD: dict[str, Any] = {
         "demo": {
             "name": "Demo",
             "randomization_units": ["user", "organization"],
+            "context_kinds": ["device", "request"],
             "environments": {
                 "production": {
                     "name": "Production",

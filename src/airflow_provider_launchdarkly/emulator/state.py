@@ -119,6 +119,8 @@ class Flag:
     temporary: bool = True
     archived: bool = False
     purpose: str | None = None
+    default_on: int = 0
+    default_off: int = -1
 
     def index_of(self, variation_id: str) -> int | None:
         """The index of a variation, which reads give where writes want its id."""
@@ -205,15 +207,42 @@ class IterationFlag:
 
 @dataclass(frozen=True, slots=True)
 class MetricUse:
-    """A metric or metric group measured by an iteration."""
+    """A metric or metric group measured by an iteration; `analysis_unit` where it is not the randomization unit."""
 
     key: str
     is_group: bool
+    analysis_unit: str | None = None
+
+    def names(self, other: MetricUse) -> bool:
+        """Whether both name the same metric or group."""
+        return (self.key, self.is_group) == (other.key, other.is_group)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSnapshot:
+    """What a layer was like when an iteration in it ended: shares of the layer's traffic in percent."""
+
+    key: str
+    name: str
+    reservation_percent: int
+    other_reservation_percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reallocation:
+    """How a bandit last divided its traffic: when, and each treatment's percentage in order."""
+
+    at: int
+    percents: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """One run of an experiment, with data of its own."""
+    """One run of an experiment, with data of its own.
+
+    `audience` is the share of the rule's people that its layer and holdout leave it. `off` are the times from and to
+    which its flag was off while it ran; the last one may still last.
+    """
 
     id: str
     number: int
@@ -234,7 +263,18 @@ class Iteration:
     attributes: tuple[str, ...] = ()
     covariate_id: str | None = None
     reallocation_millis: int | None = None
+    reallocation: Reallocation | None = None
+    audience: float = 1.0
+    off: tuple[tuple[int, int | None], ...] = ()
+    layer_snapshot: LayerSnapshot | None = None
     version: int = 1
+
+    @property
+    def percents(self) -> tuple[str, ...]:
+        """The treatments' percentages in force: those asked for, or a bandit's last reallocation."""
+        if self.reallocation is not None:
+            return self.reallocation.percents
+        return tuple(treatment.allocation_percent for treatment in self.treatments)
 
     def treatment(self, treatment_id: str) -> Treatment | None:
         """The treatment with that id, if it is one of this iteration's."""
@@ -308,11 +348,57 @@ class Environment:
     tags: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RandomizationUnit:
+    """A context kind by which people may be divided; `standard` is what older clients map it to."""
+
+    key: str
+    default: bool = False
+    standard: str = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """People kept out of experiments. `base` is the experiment that compares them with the others."""
+
+    id: str
+    base: Experiment
+    amount: str
+    updated_at: int
+    prerequisite_flag_key: str
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """An experiment's share of a layer's traffic."""
+
+    experiment_key: str
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Experiments that exclude each other: by environment, who has reserved how much."""
+
+    key: str
+    name: str
+    description: str
+    created_at: int
+    reservations: Mapping[str, tuple[Reservation, ...]] = field(default_factory=dict)
+
+    def share_of(self, environment_key: str, experiment_key: str) -> int | None:
+        """The percentage that an experiment has reserved; None if it is not in the layer."""
+        held = self.reservations.get(environment_key, ())
+        return next((r.percent for r in held if r.experiment_key == experiment_key), None)
+
+
 @dataclass(slots=True)
 class Project:
     """A project and everything in it.
 
-    `experiments` is keyed by environment and experiment key; `truths`, by flag, say what people truly do.
+    `experiments` and `holdouts` are keyed by environment and key; `truths`, by flag, say what people truly do;
+    `bandits` are the places of the experiments that divide their traffic anew as time goes by.
     """
 
     key: str
@@ -323,8 +409,13 @@ class Project:
     metrics: dict[str, Metric] = field(default_factory=dict)
     metric_groups: dict[str, MetricGroup] = field(default_factory=dict)
     experiments: dict[tuple[str, str], Experiment] = field(default_factory=dict)
+    holdouts: dict[tuple[str, str], Holdout] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
+    bandits: tuple[tuple[str, str], ...] = ()
     truths: dict[str, Truth] = field(default_factory=dict)
-    randomization_units: tuple[str, ...] = ("user",)
+    created_at: int = 0
+    context_kinds: tuple[str, ...] = ("user",)
+    randomization_units: tuple[RandomizationUnit, ...] = (RandomizationUnit("user", default=True),)
     tags: tuple[str, ...] = ()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_launchdarkly.emulator.fields import Fields, number
 from airflow_provider_launchdarkly.emulator.population import (
     ArmFacts,
+    Bandit,
     CovariateMoments,
     IterationFacts,
     MetricFacts,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArmFacts",
+    "Bandit",
     "CovariateMoments",
     "IterationFacts",
     "MetricFacts",
@@ -142,6 +144,7 @@ class Truth:
         split: each variation's true share of the people, in place of the shares asked for (a sample ratio mismatch).
         attributes: by attribute and value.
         metrics: by metric key.
+        source: the data it was read from.
     """
 
     people_per_day: float
@@ -151,10 +154,11 @@ class Truth:
     split: Mapping[str, float] = field(default_factory=dict)
     attributes: Mapping[str, Mapping[str, SliceTruth]] = field(default_factory=dict)
     metrics: Mapping[str, MetricTruth] = field(default_factory=dict)
+    source: Mapping[str, Any] = field(default_factory=dict, repr=False)
     _populations: OrderedDict[tuple[object, ...], Population] = field(default_factory=OrderedDict, repr=False)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Truth:
+    def from_dict(cls, data: Mapping[str, Any], path: str = "truth") -> Truth:
         """Read a truth from plain JSON or YAML data.
 
         Args:
@@ -163,11 +167,12 @@ class Truth:
                 {key: {baseline_rate | baseline_mean and standard_deviation, effects, novelty, drift, late_events,
                 lost_events, event_share, covariate_correlation, after}}. Variations are named as the flag names them
                 or by their JSON value as text.
+            path: what messages call it.
 
         Raises:
             ValueError: names the field by its path, the value, and what would be right; unknown fields are refused.
         """
-        return _read_truth(Fields(data, "truth"))
+        return replace(_read_truth(Fields(data, path)), source=data)
 
     def attribute_values(self, attribute: str) -> tuple[str, ...]:
         """Return the values by which results can be sliced; none for an attribute that the truth does not know."""
@@ -208,7 +213,16 @@ class Truth:
 
     def population(self, seed: int, iteration: IterationFacts) -> Population:
         """Return the people of an iteration, the same object for as long as it is asked for now and then."""
-        key = (seed, iteration.experiment_key, iteration.number, iteration.started_at, iteration.arms)
+        key = (
+            seed,
+            iteration.experiment_key,
+            iteration.number,
+            iteration.started_at,
+            iteration.arms,
+            iteration.audience,
+            iteration.off,
+            iteration.bandit,
+        )
         population = self._populations.get(key)
         if population is None:
             population = self._populations[key] = Population(self, seed, iteration)
@@ -262,12 +276,13 @@ def _read_truth(fields: Fields) -> Truth:
         split=_read_shares(fields.child("split")),
         attributes=_read_attributes(fields.child("attributes")),
         metrics={
-            key: _read_metric(Fields(value, f"truth.metrics.{key}")) for key, value in fields.child("metrics").entries()
+            key: _read_metric(Fields(value, f"{fields.path}.metrics.{key}"))
+            for key, value in fields.child("metrics").entries()
         },
     )
     fields.finish()
-    _check_order(truth)
-    _check_slices(truth)
+    _check_order(fields.path, truth)
+    _check_slices(fields.path, truth)
     return truth
 
 
@@ -379,32 +394,32 @@ def _read_delays(fields: Fields) -> tuple[float, ...]:
     return tuple(delays)
 
 
-def _check_order(truth: Truth) -> None:
+def _check_order(where: str, truth: Truth) -> None:
     for key, metric in truth.metrics.items():
         path, before = [key], metric.after
         while before is not None:
             earlier = truth.metrics.get(before)
             if earlier is None or earlier.kind != "conversion" or before in path:
-                msg = (
-                    f"truth.metrics.{path[-1]}.after: {before!r} is not another conversion metric that comes before it"
-                )
+                what = f"{before!r} is not another conversion metric that comes before it"
+                msg = f"{where}.metrics.{path[-1]}.after: {what}"
                 raise ValueError(msg)
             path.append(before)
             before = earlier.after
 
 
-def _check_slices(truth: Truth) -> None:
+def _check_slices(where: str, truth: Truth) -> None:
     cells = math.prod(len(values) for values in truth.attributes.values())
     if cells > _MOST_CELLS:
         msg = (
-            f"truth.attributes: {cells} combinations of values; name fewer attributes or values, at most {_MOST_CELLS}"
+            f"{where}.attributes: {cells} combinations of values; "
+            f"name fewer attributes or values, at most {_MOST_CELLS}"
         )
         raise ValueError(msg)
     changed_by: dict[str, str] = {}
     for attribute, values in truth.attributes.items():
         for value, slice_truth in values.items():
             for key in slice_truth.effects:
-                path = f"truth.attributes.{attribute}.{value}.effects.{key}"
+                path = f"{where}.attributes.{attribute}.{value}.effects.{key}"
                 if key not in truth.metrics:
                     msg = f"{path}: no such metric; metrics known: {', '.join(truth.metrics) or 'none'}"
                     raise ValueError(msg)

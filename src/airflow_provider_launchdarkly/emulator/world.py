@@ -19,6 +19,7 @@ from airflow_provider_launchdarkly.emulator.state import (
     MetricGroup,
     MetricInGroup,
     Project,
+    RandomizationUnit,
     Rule,
     Token,
     Variation,
@@ -34,22 +35,28 @@ if TYPE_CHECKING:
 Option = TypeVar("Option", bound=str)
 
 
-def default_world(*, seed: int, scenario: str, token: str, now: int) -> World:
-    """The small world that the emulator begins with.
+def default_world(*, seed: int, scenario: str, token: str, now: int, data: Mapping[str, Any] | None = None) -> World:
+    """The world that the emulator begins with, and the administrator's token in it.
 
     Args:
         seed: of all ids and people.
         scenario: a name in `scenarios.SCENARIOS`.
         token: the administrator's access token.
         now: when everything was created, epoch milliseconds.
+        data: a world of one's own in place of the scenario's, as for `build_world`.
 
     Raises:
-        ValueError: there is no such scenario.
+        ValueError: there is no such scenario, or something is wrong with the data.
     """
-    world = build_world(scenario_data(scenario), seed=seed, now=now)
-    owner = next(iter(world.members))
-    world.tokens[token] = Token(token, object_id(seed, "token/admin"), "emulator", "admin", owner)
+    world = build_world(scenario_data(scenario) if data is None else data, seed=seed, now=now)
+    admit_administrator(world, token)
     return world
+
+
+def admit_administrator(world: World, token: str) -> None:
+    """Let a token be that of the world's first member, with every right."""
+    owner = next(iter(world.members))
+    world.tokens[token] = Token(token, object_id(world.seed, "token/admin"), "emulator", "admin", owner)
 
 
 def build_world(data: Mapping[str, Any], *, seed: int, now: int) -> World:
@@ -57,7 +64,8 @@ def build_world(data: Mapping[str, Any], *, seed: int, now: int) -> World:
 
     Args:
         data: ``members`` {email: {first_name, last_name, role}}, ``tokens`` {token: {name, role, service, projects}},
-            and ``projects`` {key: {name, environments, flags, metrics, metric_groups, randomization_units, truths}}.
+            and ``projects`` {key: {name, environments, flags, metrics, metric_groups, randomization_units,
+            context_kinds, truths}}; the first randomization unit is the default one.
         seed: of all ids and people.
         now: when everything was created, epoch milliseconds.
 
@@ -92,9 +100,12 @@ class _ProjectBuilder:
             key=self.project_key,
             name=fields.text("name") or self.project_key,
             id=self._object_id("project", ""),
-            randomization_units=_texts(fields, "randomization_units") or ("user",),
+            created_at=self.now,
             tags=_texts(fields, "tags"),
         )
+        units = _texts(fields, "randomization_units") or ("user",)
+        project.randomization_units = tuple(RandomizationUnit(u, default=u == units[0]) for u in units)
+        project.context_kinds = tuple(dict.fromkeys((*units, *_texts(fields, "context_kinds"))))
         project.environments.update((k, self._environment(k, inner)) for k, inner in _children(fields, "environments"))
         for key, inner in _children(fields, "flags"):
             project.flags[key] = self._flag(project, key, inner)
@@ -102,8 +113,10 @@ class _ProjectBuilder:
         for key, inner in _children(fields, "metric_groups"):
             project.metric_groups[key] = self._metric_group(project, key, inner)
         for key, value in fields.child("truths").entries():
+            path = f"{fields.path}.truths.{key}"
             _check_known(f"{fields.path}.truths", key, project.flags)
-            project.truths[key] = Truth.from_dict(value)
+            project.truths[key] = Truth.from_dict(value, path)
+            _check_truth(path, project, project.flags[key], project.truths[key])
         fields.finish()
         return project
 
@@ -222,6 +235,28 @@ class _ProjectBuilder:
 
     def _uuid(self, kind: str, key: str) -> str:
         return uuid_id(self.seed, f"{kind}/{self.project_key}/{key}")
+
+
+def _check_truth(path: str, project: Project, flag: Flag, truth: Truth) -> None:
+    """A truth is about metrics of the project, of the kind they are there, and about variations of its flag."""
+    labels = [variation.label for variation in flag.variations]
+    for name in truth.split:
+        _check_known(f"{path}.split", name, labels)
+    for key, metric in truth.metrics.items():
+        _check_known(f"{path}.metrics", key, project.metrics)
+        is_numeric = project.metrics[key].is_numeric
+        if is_numeric != (metric.kind == "numeric"):
+            asked = "baseline_mean and standard_deviation" if is_numeric else "baseline_rate"
+            kind = "numeric" if is_numeric else "a conversion"
+            raise ValueError(f"{path}.metrics.{key}: the metric is {kind}; give {asked}, or change the metric")
+        for field_name, by_variation in (("effects", metric.effects), ("lost_events", metric.lost)):
+            for name in by_variation:
+                _check_known(f"{path}.metrics.{key}.{field_name}", name, labels)
+    for attribute, values in truth.attributes.items():
+        for value, of_value in values.items():
+            for key, effects in of_value.effects.items():
+                for name in effects:
+                    _check_known(f"{path}.attributes.{attribute}.{value}.effects.{key}", name, labels)
 
 
 def _member(seed: int, email: str, fields: Fields) -> Member:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow_provider_launchdarkly.emulator.clock import parse_duration, parse_time
 from airflow_provider_launchdarkly.emulator.control import OPERATION_NAMES
 from airflow_provider_launchdarkly.emulator.engine import Emulator
 from airflow_provider_launchdarkly.emulator.faults import Fault
+from airflow_provider_launchdarkly.emulator.files import read_snapshot, read_world
 from airflow_provider_launchdarkly.emulator.server import EmulatorProcess, address_of, listen
 from airflow_provider_launchdarkly.emulator.settings import Settings
 
@@ -77,9 +80,11 @@ class EmulatorServer:
         clock_rate: emulated seconds per real second.
         settings: switches, such as `{"results": "gone"}`.
         port: to listen on; 0 takes a free one.
+        world: a world of one's own in place of the scenario's: the path of a YAML file, or its data.
+        snapshot: what `snapshot` returned or wrote, its data or a file's path; world and switches come from there.
 
     Raises:
-        ValueError: there is no such scenario or switch.
+        ValueError: there is no such scenario or switch, or something is wrong with the world or the snapshot.
         OSError: the port is in use.
     """
 
@@ -93,13 +98,23 @@ class EmulatorServer:
         clock_rate: float = 0.0,
         settings: Mapping[str, str] | None = None,
         port: int = 0,
+        world: str | Path | Mapping[str, Any] | None = None,
+        snapshot: str | Path | Mapping[str, Any] | None = None,
     ):
         self.token = token
         self.clock = EmulatorClock(self)
         switches = Settings().changed(settings or {})
         self._emulator = Emulator(
-            seed=seed, scenario=scenario, token=token, settings=switches, start=start, rate=clock_rate
+            seed=seed,
+            scenario=scenario,
+            token=token,
+            settings=switches,
+            start=start,
+            rate=clock_rate,
+            world=read_world(world) if isinstance(world, str | Path) else world,
         )
+        if snapshot is not None:
+            self._emulator.load(read_snapshot(snapshot) if isinstance(snapshot, str | Path) else snapshot)
         self._port = port
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -154,20 +169,41 @@ class EmulatorServer:
         nth: int | None = None,
         times: int | None = None,
         probability: float | None = None,
-        status: int = 500,
+        status: int | None = None,
         headers: Mapping[str, str] | None = None,
         message: str | None = None,
+        limit: str | None = None,
+        wait: float | None = None,
+        delay: float | None = None,
+        hours: float | None = None,
+        seconds: float | None = None,
     ) -> None:
         """Let calls fail; the arguments are those of `emulator.faults.Fault`.
+
+        Args:
+            operation: an operation's name, `read`, `write` or `*`.
+            fault: what goes wrong, one of `emulator.faults.FAULTS`.
+            nth: only the nth call from now on, counted from 1.
+            times: so many calls from now on; 1 by default.
+            probability: each call with this probability, drawn from the emulator's seed.
+            status: of the answer; 500 by default, 429 with `limit`.
+            headers: more headers of the answer.
+            message: of the answer.
+            limit: the family of rate-limit headers of the answer, one of `emulator.faults.LIMITS`.
+            wait: seconds until that limit's reset; may be negative; without it there is no reset header.
+            delay: real seconds until the answer.
+            hours: how old `stale` results are.
+            seconds: how long `hidden` hides things, on the emulator's clock.
 
         Raises:
             ValueError: there is no such operation or fault.
         """
-        rule: dict[str, Any] = {"operation": operation, "fault": fault, "status": status, "headers": headers or {}}
-        given = {"nth": nth, "times": times, "probability": probability, "message": message}
+        rule: dict[str, Any] = {"operation": operation, "fault": fault, "headers": headers or {}}
+        given = {"nth": nth, "times": times, "probability": probability, "message": message, "status": status}
+        given |= {"limit": limit, "wait": wait, "delay": delay, "hours": hours, "seconds": seconds}
         rule |= {name: value for name, value in given.items() if value is not None}
         made = Fault.from_json(rule, OPERATION_NAMES)
-        self.call(lambda emulator: emulator.faults.add(made))
+        self.call(lambda emulator: emulator.faults.add(made, emulator.clock.now()))
 
     def clear_faults(self) -> None:
         """Take all faults back."""
@@ -188,6 +224,22 @@ class EmulatorServer:
     def reset(self, scenario: str | None = None) -> None:
         """Begin anew, with another scenario if one is named; the clock goes on."""
         self.call(lambda emulator: emulator.reset(scenario))
+
+    def snapshot(self, path: str | Path | None = None) -> dict[str, Any]:
+        """World, time and switches as plain JSON, also written to a file if one is named."""
+        taken = self.call(lambda emulator: emulator.snapshot())
+        if path is not None:
+            Path(path).write_text(json.dumps(taken, indent=1), encoding="utf-8")
+        return taken
+
+    def load(self, snapshot: str | Path | Mapping[str, Any]) -> None:
+        """Go on from a snapshot, its data or a file's path. The clock never goes back: see `Emulator.load`.
+
+        Raises:
+            ValueError: it is no snapshot.
+        """
+        data = read_snapshot(snapshot) if isinstance(snapshot, str | Path) else snapshot
+        self.call(lambda emulator: emulator.load(data))
 
     def journal(self) -> list[Entry]:
         """Every change with its request, oldest first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import httpx
 import pytest
 
@@ -10,38 +12,43 @@ from airflow_provider_launchdarkly.emulator.faults import Fault, Faults
 OPERATIONS = frozenset({"get_experiment", "create_experiment"})
 
 
+NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+
+def in_force(*rules, seed=1):
+    faults = Faults(seed)
+    for one in rules:
+        faults.add(one, NOW)
+    return faults
+
+
 def rule(**fields):
     return Fault.from_json({"operation": "*", "fault": "status", **fields}, OPERATIONS)
 
 
 def strikes(faults, calls, operation="get_experiment", method="GET"):
-    return [faults.strike(operation, method) is not None for _ in range(calls)]
+    return [faults.strike(operation, method, "/", NOW) is not None for _ in range(calls)]
 
 
 def test_a_fault_strikes_once_unless_told_otherwise():
-    faults = Faults(1)
-    faults.add(rule())
+    faults = in_force(rule())
     assert strikes(faults, 3) == [True, False, False]
     assert faults.in_force() == []
 
 
 def test_it_can_strike_several_times():
-    faults = Faults(1)
-    faults.add(rule(times=2))
+    faults = in_force(rule(times=2))
     assert strikes(faults, 3) == [True, True, False]
 
 
 def test_it_can_strike_the_nth_call_only():
-    faults = Faults(1)
-    faults.add(rule(nth=3))
+    faults = in_force(rule(nth=3))
     assert strikes(faults, 4) == [False, False, True, False]
 
 
 def test_chance_is_drawn_from_the_seed():
     def draw(seed):
-        faults = Faults(seed)
-        faults.add(rule(probability=0.3))
-        return strikes(faults, 200)
+        return strikes(in_force(rule(probability=0.3), seed=seed), 200)
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)
@@ -49,27 +56,24 @@ def test_chance_is_drawn_from_the_seed():
 
 
 def test_it_strikes_its_operation_only():
-    faults = Faults(1)
-    faults.add(rule(operation="create_experiment"))
+    faults = in_force(rule(operation="create_experiment"))
     assert strikes(faults, 1) == [False]
     assert strikes(faults, 1, "create_experiment", "POST") == [True]
 
 
 def test_read_and_write_stand_for_groups_of_operations():
-    faults = Faults(1)
-    faults.add(rule(operation="write"))
+    faults = in_force(rule(operation="write"))
     assert strikes(faults, 1) == [False]
     assert strikes(faults, 1, "create_experiment", "POST") == [True]
-    faults.add(rule(operation="read"))
+    faults.add(rule(operation="read"), NOW)
     assert strikes(faults, 1, "create_experiment", "POST") == [False]
     assert strikes(faults, 1) == [True]
 
 
 def test_of_two_the_first_strikes_first():
-    faults = Faults(1)
-    faults.add(rule(status=500))
-    faults.add(rule(status=503))
-    assert [faults.strike("get_experiment", "GET").status for _ in range(2)] == [500, 503]
+    faults = in_force(rule(status=500), rule(status=503))
+    struck = [faults.strike("get_experiment", "GET", "/", NOW) for _ in range(2)]
+    assert [one.fault.status for one in struck] == [500, 503]
 
 
 @pytest.mark.parametrize(

@@ -392,8 +392,3 @@ def test_a_migration_flag_cannot_start(api, refused):
     api.create(iteration=api.iteration("search-ranking"))
     assert "migration flag" in refused(api.start())[2]
     assert api.flag("search-ranking")["_purpose"] == "migration"
-
-
-def test_a_holdout_is_kept_and_shown(api):
-    assert api.create(holdoutId="h1")["holdoutId"] == "h1"
-    assert api.read()["holdoutId"] == "h1"

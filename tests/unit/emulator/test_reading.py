@@ -192,8 +192,9 @@ def test_a_metric_says_which_direction_is_better(api):
 def test_a_metric_counts_the_experiments_that_use_it(api):
     api.running("one")
     api.create("two")
-    metric = api.get("/api/v2/metrics/demo/checkout-conversion").json()
+    metric = api.get("/api/v2/metrics/demo/checkout-conversion?expand=experimentCount,experiments").json()
     assert (metric["experimentCount"], metric["activeExperimentCount"]) == (2, 1)
+    assert [experiment["key"] for experiment in metric["experiments"]] == ["one", "two"]
     listed = api.get("/api/v2/metrics/demo", params={"limit": 3}).json()
     assert (len(listed["items"]), listed["totalCount"]) == (3, 8)
 

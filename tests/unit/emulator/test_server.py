@@ -63,7 +63,7 @@ def test_without_its_own_server_it_says_that_it_cannot_close_connections():
     import asyncio
 
     emulator = Emulator()
-    emulator.faults.add(Fault("*", "close_before"))
+    emulator.faults.add(Fault("*", "close_before"), emulator.clock.now())
 
     async def ask() -> None:
         transport = httpx.ASGITransport(build_app(emulator))

@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from airflow_provider_launchdarkly.emulator.experiment_patch import MUTABLE
+from airflow_provider_launchdarkly.emulator.generations import (
+    EXPERIMENT_SINCE_25,
+    ITERATION_SINCE_25,
+    is_17,
+    without,
+)
 from airflow_provider_launchdarkly.emulator.rendering.links import experiments_path, flags_path, link, resource_links
 from airflow_provider_launchdarkly.emulator.rendering.metrics import dependent_metric, group_with_metrics, metric_v2
 
@@ -52,7 +58,7 @@ def experiment(experiment: Experiment, change: Change, expand: Collection[str] =
             status: {name: list(operations) for name, operations in fields.items()}
             for status, fields in MUTABLE.items()
         }
-    return shown
+    return without(shown, EXPERIMENT_SINCE_25) if is_17(change.settings.generation) else shown
 
 
 def iteration(
@@ -70,6 +76,20 @@ def iteration(
         "randomizationUnit": iteration.randomization_unit,
         "metrics": [dependent_metric(change, use) for use in iteration.metrics],
     }
+    if iteration.covariate_id is not None:
+        shown["covariateInfo"] = {
+            "id": iteration.covariate_id,
+            "fileName": f"{iteration.covariate_id}.csv",
+            "createdAt": iteration.created_at,
+        }
+    if iteration.layer_snapshot is not None:
+        snapshot = iteration.layer_snapshot
+        shown["layerSnapshot"] = {
+            "key": snapshot.key,
+            "name": snapshot.name,
+            "reservationPercent": snapshot.reservation_percent,
+            "otherReservationPercent": snapshot.other_reservation_percent,
+        }
     optional = {
         "startedAt": iteration.started_at,
         "endedAt": iteration.ended_at,
@@ -85,12 +105,13 @@ def iteration(
         shown["primarySingleMetric"] = metric_v2(change, change.metric(iteration.primary.key))
     shown["primaryMetric"] = dependent_metric(change, iteration.primary)
     if "treatments" in expand and iteration.treatments:
-        shown["treatments"] = [_treatment(treatment) for treatment in iteration.treatments]
+        shares = zip(iteration.treatments, iteration.percents, strict=True)
+        shown["treatments"] = [_treatment(treatment, percent) for treatment, percent in shares]
     if "secondaryMetrics" in expand:
         secondary = [use for use in iteration.metrics if use != iteration.primary and not use.is_group]
         if secondary:
             shown["secondaryMetrics"] = [metric_v2(change, change.metric(use.key)) for use in secondary]
-    return shown
+    return without(shown, ITERATION_SINCE_25) if is_17(change.settings.generation) else shown
 
 
 def _flag_use(iteration: Iteration, experiment: Experiment, change: Change) -> dict[str, JSON]:
@@ -109,11 +130,11 @@ def _flag_use(iteration: Iteration, experiment: Experiment, change: Change) -> d
     return shown
 
 
-def _treatment(treatment: Treatment) -> dict[str, JSON]:
+def _treatment(treatment: Treatment, percent: str) -> dict[str, JSON]:
     return {
         "_id": treatment.id,
         "name": treatment.name,
-        "allocationPercent": treatment.allocation_percent,
+        "allocationPercent": percent,
         "baseline": treatment.baseline,
         "parameters": [{"variationId": p.variation_id, "flagKey": p.flag_key} for p in treatment.parameters],
     }

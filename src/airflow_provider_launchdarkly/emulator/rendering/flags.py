@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from airflow_provider_launchdarkly.emulator.generations import is_17
 from airflow_provider_launchdarkly.emulator.rendering.links import (
     flags_path,
     link,
@@ -20,6 +21,8 @@ from airflow_provider_launchdarkly.emulator.state import Rollout
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from airflow_provider_launchdarkly.emulator.change import Change
+    from airflow_provider_launchdarkly.emulator.settings import Settings
     from airflow_provider_launchdarkly.emulator.state import (
         JSON,
         Environment,
@@ -57,7 +60,10 @@ def flag(project: Project, flag: Flag, environments: Collection[str], *, summary
         "customProperties": {},
         "archived": flag.archived,
         "deprecated": False,
-        "defaults": {"onVariation": 0, "offVariation": len(flag.variations) - 1},
+        "defaults": {
+            "onVariation": flag.default_on,
+            "offVariation": flag.default_off % len(flag.variations),
+        },
     }
     if flag.maintainer_id is not None:
         shown["maintainerId"] = flag.maintainer_id
@@ -72,7 +78,7 @@ def flag(project: Project, flag: Flag, environments: Collection[str], *, summary
     return shown
 
 
-def environment(project: Project, environment: Environment) -> dict[str, JSON]:
+def environment(project: Project, environment: Environment, settings: Settings) -> dict[str, JSON]:
     """An environment, with the keys that LaunchDarkly puts into it: keep them out of logs."""
     return {
         "_links": resource_links(f"{project_path(project.key)}/environments", environment.key),
@@ -90,7 +96,7 @@ def environment(project: Project, environment: Environment) -> dict[str, JSON]:
         "tags": list(environment.tags),
         "critical": environment.critical,
         "approvalSettings": {
-            "required": environment.approvals_required,
+            "required": settings.flag_approval(environment),
             "bypassApprovalsForPendingChanges": False,
             "minNumApprovals": 1,
             "canReviewOwnRequest": False,
@@ -117,6 +123,28 @@ def project(project: Project) -> dict[str, JSON]:
         "includeInSnippetByDefault": False,
         "defaultClientSideAvailability": {"usingMobileKey": False, "usingEnvironmentId": False},
         "tags": list(project.tags),
+    }
+
+
+def randomization_settings(change: Change) -> dict[str, JSON]:
+    """The context kinds by which a project's people may be divided; older clients know a standard unit for each."""
+    project = change.project
+    with_standard = is_17(change.settings.generation)
+    return {
+        "_projectId": project.id,
+        "_projectKey": project.key,
+        "randomizationUnits": [
+            {
+                "randomizationUnit": unit.key,
+                "default": unit.default,
+                "_hidden": False,
+                "_displayName": unit.key.replace("-", " ").capitalize(),
+            }
+            | ({"standardRandomizationUnit": unit.standard} if with_standard else {})
+            for unit in change.randomization_units
+        ],
+        "_creationDate": project.created_at,
+        "_links": {"self": link(f"{project_path(project.key)}/experimentation-settings")},
     }
 
 

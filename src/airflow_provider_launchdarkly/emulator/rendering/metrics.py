@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from airflow_provider_launchdarkly.emulator.clock import from_milliseconds
+from airflow_provider_launchdarkly.emulator.generations import is_17
 from airflow_provider_launchdarkly.emulator.rendering.links import (
+    experiments_path,
     link,
     metrics_path,
     page_link,
@@ -15,13 +17,55 @@ from airflow_provider_launchdarkly.emulator.rendering.links import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from airflow_provider_launchdarkly.emulator.change import Change
-    from airflow_provider_launchdarkly.emulator.state import JSON, Metric, MetricGroup, MetricUse
+    from airflow_provider_launchdarkly.emulator.state import JSON, Experiment, Metric, MetricGroup, MetricUse
 
 
-def metric(change: Change, metric: Metric) -> dict[str, JSON]:
-    """A metric, alone or in a list."""
-    using = [e for e in change.experiments() if any(_measures(change, use, metric.key) for use in e.current.metrics)]
+def metric(change: Change, metric: Metric, expand: Collection[str] = ()) -> dict[str, JSON]:
+    """One metric; what uses it comes only when expanded (LaunchDarkly REST docs, Get metric)."""
+    groups = [g for g in change.project.metric_groups.values() if any(item.key == metric.key for item in g.metrics)]
+    using = _using_metric(change, metric)
+    parts: dict[str, Callable[[], JSON]] = {
+        "experiments": lambda: [_dependent_experiment(change, e) for e in using],
+        "experimentCount": lambda: len(using),
+        "metricGroups": lambda: [_dependent_group(change, group) for group in groups],
+        "metricGroupCount": lambda: len(groups),
+    }
+    shown = _metric(change, metric, using) | {"isActive": True}
+    return shown | {name: make() for name, make in parts.items() if name in expand}
+
+
+def listed_metric(change: Change, metric: Metric, expand: Collection[str] = ()) -> dict[str, JSON]:
+    """A metric in a list (`MetricListingRep`)."""
+    using = _using_metric(change, metric)
+    return _metric(change, metric, using) | ({"experimentCount": len(using)} if "experimentCount" in expand else {})
+
+
+def _using_metric(change: Change, metric: Metric) -> list[Experiment]:
+    return [e for e in change.experiments() if any(_measures(change, use, metric.key) for use in e.current.metrics)]
+
+
+def _dependent_experiment(change: Change, experiment: Experiment) -> dict[str, JSON]:
+    environment_key = experiment.environment_key
+    shown: dict[str, JSON] = {
+        "key": experiment.key,
+        "name": experiment.name,
+        "environmentId": change.project.environments[environment_key].id,
+        "environmentKey": environment_key,
+        "creationDate": experiment.created_at,
+        "_links": resource_links(experiments_path(change.project.key, environment_key), experiment.key),
+    }
+    return shown | ({"archivedDate": experiment.archived_at} if experiment.archived_at is not None else {})
+
+
+def _dependent_group(change: Change, group: MetricGroup) -> dict[str, JSON]:
+    here = f"{project_path(change.project.key)}/metric-groups"
+    return {"key": group.key, "name": group.name, "kind": group.kind, "_links": resource_links(here, group.key)}
+
+
+def _metric(change: Change, metric: Metric, using: list[Experiment]) -> dict[str, JSON]:
     shown: dict[str, JSON] = {
         "_id": metric.id,
         "_versionId": metric.version_id,
@@ -45,25 +89,19 @@ def metric(change: Change, metric: Metric) -> dict[str, JSON]:
         "dataSource": {"key": "launchdarkly"},
         "maintainerId": metric.maintainer_id,
         "archived": False,
-        "isActive": True,
-        "experimentCount": len(using),
         "activeExperimentCount": sum(e.running is not None for e in using),
-        "metricGroupCount": sum(
-            any(item.key == metric.key for item in group.metrics) for group in change.project.metric_groups.values()
-        ),
         "_links": resource_links(metrics_path(change.project.key), metric.key),
         "_site": page_link(f"/projects/{quote(change.project.key)}/metrics/{quote(metric.key)}/details"),
     }
     return {name: value for name, value in shown.items() if value is not None}
 
 
-def metric_group(change: Change, group: MetricGroup) -> dict[str, JSON]:
-    """A metric group, alone or in a list."""
+def metric_group(change: Change, group: MetricGroup, expand: Collection[str] = ()) -> dict[str, JSON]:
+    """A metric group; the experiments that use it come only when expanded."""
     member = change.world.members[group.maintainer_id]
     using = [e for e in change.experiments() if any(u.is_group and u.key == group.key for u in e.current.metrics)]
-    return {
+    shown: dict[str, JSON] = {
         "_id": group.id,
-        "_versionId": group.version_id,
         "key": group.key,
         "name": group.name,
         "kind": group.kind,
@@ -85,10 +123,14 @@ def metric_group(change: Change, group: MetricGroup) -> dict[str, JSON]:
         },
         "metrics": metrics_in_group(change, group),
         "_version": group.version,
-        "experimentCount": len(using),
         "activeExperimentCount": sum(e.running is not None for e in using),
         "_links": resource_links(f"{project_path(change.project.key)}/metric-groups", group.key),
     }
+    if "experiments" in expand:
+        shown["experiments"] = [_dependent_experiment(change, e) for e in using]
+    if "experimentCount" in expand:
+        shown["experimentCount"] = len(using)
+    return shown
 
 
 def metrics_in_group(change: Change, group: MetricGroup) -> list[dict[str, JSON]]:
@@ -97,14 +139,17 @@ def metrics_in_group(change: Change, group: MetricGroup) -> list[dict[str, JSON]
 
 
 def metric_v2(change: Change, metric: Metric) -> dict[str, JSON]:
-    """A metric as it is shown inside an iteration or a group."""
+    """A metric as an iteration's primary and secondary ones and a group's are shown (`MetricV2Rep`)."""
+    return _used_metric(change, metric) | {"unitAggregationType": metric.unit_aggregation}
+
+
+def _used_metric(change: Change, metric: Metric) -> dict[str, JSON]:
     shown: dict[str, JSON] = {
         "key": metric.key,
         "_versionId": metric.version_id,
         "name": metric.name,
         "kind": metric.kind,
         "isNumeric": metric.is_numeric,
-        "unitAggregationType": metric.unit_aggregation,
         "analysisType": metric.analysis_type,
         "_links": {"self": link(f"{metrics_path(change.project.key)}/{quote(metric.key, safe='')}")},
     }
@@ -115,10 +160,14 @@ def metric_v2(change: Change, metric: Metric) -> dict[str, JSON]:
 
 def dependent_metric(change: Change, use: MetricUse) -> dict[str, JSON]:
     """A metric or metric group as an iteration's list of metrics shows it."""
-    if not use.is_group:
-        return {**metric_v2(change, change.metric(use.key)), "isGroup": False}
-    group = change.metric_group(use.key)
-    return {**group_with_metrics(change, group), "_versionId": group.version_id, "isGroup": True}
+    if use.is_group:
+        group = change.metric_group(use.key)
+        shown = {**group_with_metrics(change, group), "_versionId": group.version_id, "isGroup": True}
+    else:
+        shown = {**_used_metric(change, change.metric(use.key)), "isGroup": False}
+    if use.analysis_unit is not None and not is_17(change.settings.generation):
+        shown["analysisUnit"] = use.analysis_unit
+    return shown
 
 
 def group_with_metrics(change: Change, group: MetricGroup) -> dict[str, JSON]:

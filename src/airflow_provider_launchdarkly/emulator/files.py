@@ -1,0 +1,62 @@
+"""Reads worlds and snapshots from files, strictly; every error is a ValueError that names the file and the place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def read_world(path: str | Path) -> dict[str, Any]:
+    """Read a world from a YAML file, as `world.build_world` takes it.
+
+    Raises:
+        ValueError: the file cannot be read, is not YAML, names something twice, or holds no mapping.
+    """
+    import yaml
+
+    class Strict(yaml.SafeLoader):
+        """YAML's safe subset, without its silence about names given twice."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+            seen: set[Any] = set()
+            for key, _ in node.value:
+                name = key.value
+                if name in seen:
+                    raise ValueError(f"{path}:{key.start_mark.line + 1}: {name!r} is given twice")
+                seen.add(name)
+            return super().construct_mapping(node, deep)
+
+    text = _text(path)
+    try:
+        data = yaml.load(text, Strict)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"{path} does not hold a world: members, tokens and projects")  # noqa: TRY004
+    return data
+
+
+def read_snapshot(path: str | Path) -> dict[str, Any]:
+    """Read a snapshot's JSON from a file.
+
+    Raises:
+        ValueError: the file cannot be read, or is no JSON object.
+    """
+    text = _text(path)
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path} is not JSON") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"{path} does not hold a snapshot")  # noqa: TRY004
+    return data
+
+
+def _text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text") from None

@@ -1,0 +1,176 @@
+"""Snapshot, load, and worlds from files."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from airflow_provider_launchdarkly.emulator import files, snapshot
+from airflow_provider_launchdarkly.emulator.clock import parse_time
+from airflow_provider_launchdarkly.emulator.engine import Emulator
+from airflow_provider_launchdarkly.testing import EmulatorServer
+
+WORLD = """
+members:
+  ada@example.com: {first_name: Ada}
+projects:
+  shop:
+    environments:
+      live: {name: Live, approvals_required: true}
+    flags:
+      banner: {variations: [none, loud], on_in: [live]}
+    metrics:
+      sales: {}
+      basket: {numeric: true}
+    truths:
+      banner:
+        people_per_day: 500
+        metrics:
+          sales: {baseline_rate: 0.2, effects: {loud: {relative: 0.1}}}
+          basket: {baseline_mean: 10, standard_deviation: 3}
+"""
+
+
+@pytest.fixture
+def world_file(tmp_path):
+    def write(text=WORLD):
+        path = tmp_path / "world.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_snapshot_brings_everything_back(api):
+    api.running()
+    api.server.clock.advance("P3D")
+    before = api.read(), api.flag()
+    taken = api.server.snapshot()
+    api.stop(api.treatments()[1]["_id"])
+    api.server.load(taken)
+    assert (api.read(), api.flag()) == before
+    assert api.server.journal() == []
+
+
+def test_a_snapshot_is_plain_json_that_another_emulator_goes_on_from(api, emulator_with, tmp_path):
+    api.running()
+    api.server.clock.advance("P3D")
+    path = tmp_path / "snapshot.json"
+    api.server.snapshot(path)
+    other = emulator_with(snapshot=path)
+    assert other.server.clock.now() == api.server.clock.now()
+    assert other.read() == api.read()
+    results = f"{api.experiments}/bold/metrics/checkout-conversion/results"
+    assert other.get(results).json() == api.get(results).json()
+    for caller in (api, other):
+        caller.server.clock.advance("P7D")
+    assert other.get(results).json() == api.get(results).json()
+
+
+def test_ids_go_on_where_the_snapshot_was_taken(api, emulator_with):
+    taken = api.server.snapshot()
+    assert emulator_with(snapshot=taken).create()["_id"] == api.create()["_id"]
+
+
+def test_snapshots_go_over_http(api):
+    url = f"{api.server.url}/__emulator__"
+    api.turn_on()
+    taken = httpx.get(f"{url}/snapshot").json()
+    api.patch_flag({"kind": "turnFlagOff"})
+    assert httpx.post(f"{url}/load", json=taken).status_code == 200
+    assert api.production()["on"] is True
+
+
+def test_the_clock_does_not_go_back_to_a_snapshots_time(api):
+    taken = api.server.snapshot()
+    api.server.clock.advance("P1D")
+    api.server.load(taken)
+    assert api.server.clock.now().isoformat() == "2026-01-06T09:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda taken: taken.update({"launchdarkly-emulator-snapshot": 99}),
+        lambda taken: taken.pop("world"),
+        lambda taken: taken.update(world={"is": "Anything"}),
+        lambda taken: taken.update(world=[1]),
+        lambda taken: taken["world"].update(nothing=1),
+        lambda taken: taken["settings"].update(nothing="on"),
+        lambda taken: taken.update(time="yesterday"),
+    ],
+)
+def test_what_is_no_snapshot_is_refused_and_changes_nothing(api, spoil):
+    api.turn_on()
+    taken = api.server.snapshot()
+    spoil(taken)
+    answer = httpx.post(f"{api.server.url}/__emulator__/load", json=taken)
+    assert answer.status_code == 400
+    assert api.production()["on"] is True
+
+
+def test_everything_a_world_can_hold_survives_a_snapshot():
+    emulator = Emulator(start=parse_time("2026-01-05T09:00:00Z"), rate=0)
+    flag = emulator.world.projects["demo"].flags["checkout-button"]
+    assert flag.variations
+    text = json.dumps(emulator.snapshot())
+    world, moment, settings = snapshot.from_json(json.loads(text))
+    assert (moment, settings) == (emulator.clock.now(), emulator.settings)
+    assert json.dumps(snapshot.to_json(world, moment, settings)) == text
+
+
+def test_a_world_comes_from_a_yaml_file(emulator_with, world_file):
+    caller = emulator_with(world=world_file())
+    assert [p["key"] for p in caller.get("/api/v2/projects").json()["items"]] == ["shop"]
+    flag = caller.get("/api/v2/flags/shop/banner").json()
+    assert flag["environments"]["live"]["on"] is True
+    assert caller.get("/api/v2/projects/shop/environments/live").json()["approvalSettings"]["required"] is True
+
+
+def test_a_reset_brings_the_files_world_back_and_a_scenario_replaces_it(emulator_with, world_file):
+    caller = emulator_with(world=world_file())
+    caller.server.reset()
+    assert caller.get("/api/v2/projects/shop").status_code == 200
+    caller.server.reset("no-effect")
+    assert caller.get("/api/v2/projects/shop").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("baseline_rate: 0.2,", "baseline_mean: 1, standard_deviation: 1,", r"truths\.banner\.metrics\.sales: .*baseline_rate"),
+        ("basket: {numeric: true}", "basket: {}", r"truths\.banner\.metrics\.basket: .*a conversion"),
+        ("sales: {}", "sale: {}", r"truths\.banner\.metrics: 'sales' is not one of sale, basket"),
+        ("effects: {loud:", "effects: {lout:", r"truths\.banner\.metrics\.sales\.effects: 'lout' is not one of none, loud"),
+        ("people_per_day: 500", "people: 500", r"truths\.banner\.people_per_day: missing"),
+        ("baseline_rate: 0.2", "baseline_rate: 2", r"world\.projects\.shop\.truths\.banner\.metrics\.sales\.baseline_rate"),
+        ("on_in:", "onn_in:", r"world\.projects\.shop\.flags\.banner\.onn_in: unknown field; did you mean 'on_in'"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_world_is_named_by_its_path(world_file, old, new, said):
+    assert old in WORLD
+    with pytest.raises(ValueError, match=said):
+        EmulatorServer(world=world_file(WORLD.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "is not YAML"),
+        ("- a", "does not hold a world"),
+        ("members: {}\nmembers: {}", r"world\.yaml:2: 'members' is given twice"),
+        ("a: !!python/object/apply:os.getcwd []", "is not YAML"),
+    ],
+)
+def test_a_file_that_is_no_world_is_refused(world_file, text, said):
+    with pytest.raises(ValueError, match=said):
+        files.read_world(world_file(text))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"cannot read .*none\.yaml"):
+        files.read_world(tmp_path / "none.yaml")
+    with pytest.raises(ValueError, match=r"cannot read .*none\.json"):
+        files.read_snapshot(tmp_path / "none.json")
