@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_launchdarkly.decision import boundaries
 from airflow_provider_launchdarkly.decision.boundaries import Boundary
@@ -31,8 +30,7 @@ HARM_GROWTH = 2.0
 PRIMARY_SHARE_OF_HARM = 0.03
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """When to look, and what to reach then.
 
     Attributes:
@@ -166,6 +164,8 @@ def look_times(policy: Policy, started_at: datetime | None = None) -> tuple[time
     elif looks.cron is not None:
         if started_at is None:
             raise ValueError(f"looks at cron {looks.cron!r} need the iteration's start, which is not known")
+        if started_at.utcoffset() is None:
+            raise ValueError(f"the iteration's start {started_at} has no time zone")
         from airflow_provider_launchdarkly.decision.cron import Cron
 
         fires = Cron.parse(looks.cron, looks.timezone).between(started_at, started_at + end)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,33 +68,29 @@ def run(arguments: argparse.Namespace) -> int:
         arguments: Those of the parser that :func:`add_parser` adds.
 
     Returns:
-        0, or 1 when a budget is exceeded.
+        0; 1 when a budget is exceeded, or when the policy, an argument or a missing package makes it impossible.
     """
-    from airflow_provider_launchdarkly.cli import CommandError
-
     try:
-        policy = _policy(arguments)
-    except (ValueError, OSError) as error:
-        raise CommandError(str(error)) from None
-    try:
-        from airflow_provider_launchdarkly.simulation.report import exceeded, simulate
+        return _run(arguments)
     except ModuleNotFoundError as error:
-        raise _lacking(error) from None
-    try:
-        scenario = _scenario(arguments, policy)
-    except ValueError as error:
-        raise CommandError(" ".join(str(error).split())) from None
+        message = f"needs {error.name}: pip install 'airflow-provider-launchdarkly[simulation]'"
+    except (ValueError, OSError) as error:
+        message = str(error)
+    print(f"airflow-launchdarkly simulate: {message}", file=sys.stderr)
+    return 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    policy = _policy(arguments)
+    from airflow_provider_launchdarkly.simulation.report import exceeded, simulate
+
+    scenario = _scenario(arguments, policy)
     simulation = simulate(policy, scenario)
     over = exceeded(policy, simulation.report)
     if arguments.picture is not None:
-        try:
-            from airflow_provider_launchdarkly.simulation.picture import write_picture
-        except ModuleNotFoundError as error:
-            raise _lacking(error) from None
-        try:
-            write_picture(policy, simulation, scenario.treatments - 1, arguments.picture)
-        except (ValueError, OSError) as error:
-            raise CommandError(f"cannot write {arguments.picture}: {error}") from None
+        from airflow_provider_launchdarkly.simulation.picture import write_picture
+
+        write_picture(policy, simulation, scenario.treatments - 1, arguments.picture)
     if arguments.json:
         print(json.dumps({**simulation.report.to_json(), "exceeded": over}, indent=2))
     else:
@@ -166,12 +163,6 @@ def _scenario(arguments: argparse.Namespace, policy: Policy) -> Scenario:
         experiments=arguments.experiments,
         seed=arguments.seed,
     )
-
-
-def _lacking(error: ModuleNotFoundError) -> Exception:
-    from airflow_provider_launchdarkly.cli import CommandError
-
-    return CommandError(f"needs {error.name}: pip install 'airflow-provider-launchdarkly[simulation]'")
 
 
 def _treatments(text: str) -> int:

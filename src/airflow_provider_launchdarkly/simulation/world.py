@@ -55,8 +55,8 @@ class World:
         signals: One for each signal of the policy, in its order.
         units_per_day: Mean number of units that arrive in a day, over all treatments.
         arrivals: How they are spread over the plan.
-        planned_shares: Shares that the treatments should get, the baseline first.
-        true_shares: Shares that they do get.
+        planned_shares: Shares that the treatments should get, the baseline first; only their ratios matter.
+        true_shares: Shares that they do get; empty for those planned.
     """
 
     primary: MetricTruth
@@ -69,8 +69,9 @@ class World:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """The shares that the treatments do get."""
-        return self.true_shares or self.planned_shares
+        """The shares that the treatments do get, summing to 1."""
+        shares = self.true_shares or self.planned_shares
+        return tuple(share / sum(shares) for share in shares)
 
     @property
     def treatments(self) -> int:

@@ -169,7 +169,7 @@ def test_a_field_that_did_not_take_effect_is_reported_by_name(
     connect: Connect, emulator: EmulatorServer, created: CreatedExperiment
 ) -> None:
     driver = connect(relay(emulator, lambda body: body.update(name="Old")), url=emulator.url)
-    with pytest.raises(FieldsNotAppliedError, match="name: asked .*New name.*, found 'Old'") as ignored:
+    with pytest.raises(FieldsNotAppliedError, match=r"name: asked .*New name.*, found 'Old'") as ignored:
         driver.run(update(name="New name"))
     assert [difference.field for difference in ignored.value.differences] == ["name"]
 
@@ -294,7 +294,7 @@ def test_a_copy_with_other_changes_is_an_error_that_names_it(
     driver: Driver, emulator: EmulatorServer, running: StartedIteration
 ) -> None:
     first = driver.run(save(running.iteration.id, hypothesis="One"))
-    with pytest.raises(IterationReplacedError, match="hypothesis: asked .*Two.*, found 'One'") as replaced:
+    with pytest.raises(IterationReplacedError, match=r"hypothesis: asked .*Two.*, found 'One'") as replaced:
         driver.run(save(running.iteration.id, hypothesis="Two"))
     assert replaced.value.found == first.iteration.id
     assert starts(emulator) == 1

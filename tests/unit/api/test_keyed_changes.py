@@ -1,6 +1,6 @@
 """Metrics, groups, flags, settings, holdouts, layers: created or changed so that a repeat finds the work done.
 
-Against a small store that behaves as LaunchDarkly documents: keys are unique, a PUT replaces, what is unknown is ignored.
+Against a small store that behaves as LaunchDarkly documents: keys are unique, a PUT replaces, the unknown is ignored.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -91,7 +92,7 @@ def test_every_solved_boundary_spends_exactly_what_it_may(looks: int, gamma: flo
 @given(looks=st.integers(2, 60), gamma=st.floats(-6.0, -1.0), alpha=st.floats(0.005, 0.1))
 def test_late_spending_lowers_the_bar_from_look_to_look(looks: int, gamma: float, alpha: float) -> None:
     z = solve(even(looks), spending(looks, gamma, alpha))
-    assert all(later <= earlier + 1e-9 for earlier, later in zip(z, z[1:], strict=False))
+    assert all(later <= earlier + 1e-9 for earlier, later in itertools.pairwise(z))
 
 
 @settings(max_examples=25, deadline=None)
@@ -133,6 +134,12 @@ def test_a_boundary_before_its_first_look_rises_as_information_shrinks() -> None
 def test_a_boundary_after_its_end_stays_as_it_was() -> None:
     boundary = Boundary((0.5, 1.0), (3.0, 2.0), (0.01, 0.05))
     assert boundary.at(1.3) == 2.0
+
+
+def test_a_look_that_may_spend_nothing_cannot_be_crossed() -> None:
+    first, second = solve((0.01, 1.0), (0.0, 0.05))
+    assert first > 8.0
+    assert second == pytest.approx(1.6449, abs=1e-4)
 
 
 def test_a_boundary_is_solved_once() -> None:

@@ -90,11 +90,14 @@ DEVIATIONS = st.floats(0.01, 1000.0)
 UNITS = st.integers(2, 10**7)
 
 
-@given(MEANS, MEANS, DEVIATIONS, DEVIATIONS, UNITS, UNITS, st.floats(1.0, 6.0))
+MEASURED = st.builds(measured, MEANS, DEVIATIONS, UNITS)
+
+
+@given(MEASURED, MEASURED, st.floats(1.0, 6.0))
 def test_the_interval_excludes_no_lift_exactly_when_the_test_rejects_it(
-    top: float, bottom: float, top_sd: float, bottom_sd: float, top_units: int, bottom_units: int, bar: float
+    treatment: Measurement, baseline: Measurement, bar: float
 ) -> None:
-    found = compare(measured(top, top_sd, top_units), measured(bottom, bottom_sd, bottom_units))
+    found = compare(treatment, baseline)
     z, limits = found.z(), found.lift_interval(bar)
     assume(limits is not None)
     assert z is not None
@@ -104,11 +107,11 @@ def test_the_interval_excludes_no_lift_exactly_when_the_test_rejects_it(
     assert (limits[1] < 0) == (z <= -bar)
 
 
-@given(MEANS, MEANS, st.floats(0.01, 0.5), UNITS, st.floats(0.001, 0.5), st.floats(1.0, 6.0))
+@given(MEASURED, MEASURED, st.floats(0.001, 0.5), st.floats(1.0, 6.0))
 def test_the_interval_excludes_the_margin_exactly_when_the_test_does(
-    top: float, bottom: float, spread: float, units: int, margin: float, bar: float
+    treatment: Measurement, baseline: Measurement, margin: float, bar: float
 ) -> None:
-    found = compare(measured(top, spread * top, units), measured(bottom, spread * bottom, units))
+    found = compare(treatment, baseline)
     z, limits = found.z(margin), found.lift_interval(bar)
     assume(limits is not None)
     assert z is not None

@@ -14,6 +14,7 @@ from airflow_provider_launchdarkly.decision import (
     MetricEvidence,
     TreatmentEvidence,
 )
+from airflow_provider_launchdarkly.decision.evidence import check
 
 CONTROL = TreatmentEvidence("a", "Control", baseline=True)
 BOLD = TreatmentEvidence("b", "Bold")
@@ -32,34 +33,34 @@ METRIC = MetricEvidence("clicks", (Measurement("a", 10, 0.1, 0.3), Measurement("
 )
 def test_impossible_measurements(measurement: Measurement, message: str) -> None:
     with pytest.raises(EvidenceError, match=message):
-        MetricEvidence("clicks", (measurement,))
+        check(Evidence(timedelta(days=1), (CONTROL, BOLD), (MetricEvidence("clicks", (measurement,)),)))
 
 
 @pytest.mark.parametrize("share", [-1.0, math.nan, math.inf])
 def test_impossible_shares(share: float) -> None:
     with pytest.raises(EvidenceError, match="treatment Bold: share"):
-        TreatmentEvidence("b", "Bold", share=share)
+        check(Evidence(timedelta(days=1), (CONTROL, BOLD._replace(share=share)), (METRIC,)))
 
 
 def test_impossible_exposures() -> None:
     with pytest.raises(EvidenceError, match="treatment Bold: -5 exposed units"):
-        TreatmentEvidence("b", "Bold", exposed=-5)
+        check(Evidence(timedelta(days=1), (CONTROL, BOLD._replace(exposed=-5)), (METRIC,)))
 
 
 @pytest.mark.parametrize("treatments", [(CONTROL,), (BOLD, TreatmentEvidence("c", "C")), ()])
 def test_one_baseline_and_another_treatment_are_needed(treatments: tuple[TreatmentEvidence, ...]) -> None:
     with pytest.raises(EvidenceError, match="it takes one baseline and another"):
-        Evidence(timedelta(days=1), treatments, (METRIC,))
+        check(Evidence(timedelta(days=1), treatments, (METRIC,)))
 
 
 def test_treatments_are_told_apart_by_id() -> None:
     with pytest.raises(EvidenceError, match="are not distinct"):
-        Evidence(timedelta(days=1), (CONTROL, TreatmentEvidence("a", "Bold")), (METRIC,))
+        check(Evidence(timedelta(days=1), (CONTROL, TreatmentEvidence("a", "Bold")), (METRIC,)))
 
 
 def test_metrics_are_told_apart_by_key() -> None:
     with pytest.raises(EvidenceError, match="are not distinct"):
-        Evidence(timedelta(days=1), (CONTROL, BOLD), (METRIC, METRIC))
+        check(Evidence(timedelta(days=1), (CONTROL, BOLD), (METRIC, METRIC)))
 
 
 def test_a_metric_that_was_not_measured_is_named_beside_those_that_were() -> None:

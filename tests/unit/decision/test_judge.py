@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -33,7 +32,7 @@ class TestShipping:
         assert (verdict.kind, verdict.reason) == (Kind.SHIP, Reason.BETTER)
         assert (verdict.treatment_id, verdict.treatment) == (BOLD, "Bold")
         assert verdict.summary == (
-            "look 14 of 28, day 14.0: Bold +11.0 % [+0.75 %, +22.4 %] on checkout-conversion, z 3.00 ≥ 2.78: ship"
+            "look 14 of 28, day 14.0: Bold +11.0 % [+0.95 %, +22.1 %] on checkout-conversion, z 3.00 ≥ 2.73: ship"
         )
 
     def test_the_interval_excludes_nothing_exactly_when_it_ships(self) -> None:
@@ -108,6 +107,13 @@ class TestHarm:
         assert "latency is harmed by Bold +40.0 %" in verdict.summary
         assert verdict.summary.endswith("roll back")
 
+    def test_the_interval_shown_excludes_no_loss(self) -> None:
+        verdict = decide(Policy(), evidence(20, shifted("clicks", -2.3)))
+        (compared,) = verdict.metrics[0].comparisons
+        assert verdict.kind is Kind.ROLLBACK
+        assert compared.lift_upper is not None
+        assert compared.lift_upper < 0
+
     def test_is_judged_before_the_shortest_duration(self) -> None:
         assert decide(Policy(), evidence(2, shifted("clicks", -5.0))).reason is Reason.PRIMARY_HARMED
 
@@ -148,7 +154,9 @@ class TestHarm:
 
     def test_all_shares_of_alpha_add_up_to_alpha_harm(self) -> None:
         policy = Policy.from_json({"guardrails": [{"metric": "a"}, {"metric": "b"}]})
-        measured = evidence(14, rates("p", 900, 0.1, 0.1, 0.1), rates("a", 900, 0.1, 0.1, 0.1), rates("b", 900, 0.1, 0.1, 0.1))
+        measured = evidence(
+            14, rates("p", 900, 0.1, 0.1, 0.1), rates("a", 900, 0.1, 0.1, 0.1), rates("b", 900, 0.1, 0.1, 0.1)
+        )
         bars = [compared.harm for metric in decide(policy, measured).metrics for compared in metric.comparisons]
         assert math.fsum(bar.alpha for bar in bars if bar) == pytest.approx(policy.alpha_harm)
 
@@ -200,7 +208,7 @@ class TestMissingNumbers:
 
     def test_a_treatment_that_was_not_measured_waits_for_data(self) -> None:
         metric = MetricEvidence("clicks", (Measurement(CONTROL, 500, 0.1, 0.3),), Direction.HIGHER)
-        measured = replace(evidence(14, shifted("other", 0.0)), metrics=(metric,), primary_metric="clicks")
+        measured = evidence(14, shifted("other", 0.0))._replace(metrics=(metric,), primary_metric="clicks")
         assert decide(Policy(), measured).summary.endswith("clicks has no data for Bold: wait")
 
     def test_a_metric_that_never_varied_waits_for_data(self) -> None:
@@ -212,17 +220,38 @@ class TestMissingNumbers:
         measured = evidence(14, shifted("clicks", 6.0), rates("latency", (500, 0), 0.1, 0.1))
         assert decide(policy, measured).reason is Reason.NO_DATA
 
+    @pytest.mark.parametrize("key", ["clicks", "latency"])
+    def test_a_mean_without_a_deviation_is_no_data(self, key: str) -> None:
+        policy = Policy.from_json({"guardrails": [{"metric": "latency"}]})
+        whole = {name: shifted(name, 6.0) for name in ("clicks", "latency")}
+        first, second = whole[key].measurements
+        whole[key] = whole[key]._replace(measurements=(first, second._replace(std_dev=None)))
+        verdict = decide(policy, evidence(14, whole["clicks"], whole["latency"]))
+        assert verdict.summary.endswith(f"{key} has no data for Bold: wait")
+
+    def test_a_guardrail_measured_on_few_units_holds_a_winner_back(self) -> None:
+        policy = Policy.from_json({"guardrails": [{"metric": "latency"}]})
+        verdict = decide(policy, evidence(14, shifted("clicks", 6.0), rates("latency", (500, 60), 0.1, 0.1)))
+        assert verdict.summary.endswith("Bold has 60 units on latency, fewer than 100: wait")
+
+    def test_a_signal_without_data_does_not_hold(self) -> None:
+        policy = Policy.from_json({"signals": [{"metric": "complaints"}]})
+        measured = evidence(14, shifted("clicks", 6.0), rates("complaints", (0, 0), 0.1, 0.1))
+        assert decide(policy, measured).kind is Kind.SHIP
+
     def test_a_guardrail_that_never_varied_harms_nobody(self) -> None:
         policy = Policy.from_json({"guardrails": [{"metric": "errors"}]})
         measured = evidence(14, shifted("clicks", 6.0), rates("errors", 500, 0.0, 0.0))
         assert decide(policy, measured).kind is Kind.SHIP
 
     def test_a_metric_without_direction_is_an_error_that_names_it(self) -> None:
-        with pytest.raises(EvidenceError, match="metric clicks: neither the policy nor .* says whether higher is better"):
+        with pytest.raises(
+            EvidenceError, match=r"metric clicks: neither the policy nor .* says whether higher is better"
+        ):
             decide(Policy(), evidence(14, rates("clicks", 500, 0.1, 0.1, direction=None)))
 
     def test_no_primary_metric_is_an_error(self) -> None:
-        measured = replace(evidence(14, shifted("clicks", 0.0)), primary_metric=None)
+        measured = evidence(14, shifted("clicks", 0.0))._replace(primary_metric=None)
         with pytest.raises(EvidenceError, match="neither the policy nor the evidence names a primary metric"):
             decide(Policy(), measured)
 
@@ -262,7 +291,7 @@ class TestProbabilityToBeBest:
         first, second = metric.measurements
         return evidence(
             day,
-            replace(metric, measurements=(replace(first, p_best=baseline), replace(second, p_best=bold))),
+            metric._replace(measurements=(first._replace(p_best=baseline), second._replace(p_best=bold))),
         )
 
     def test_the_platforms_number_decides(self) -> None:
@@ -328,7 +357,7 @@ def anything(draw: st.DrawFn) -> Evidence:
         unchanged_for=draw(st.none() | st.timedeltas(timedelta(), timedelta(days=50))),
         probability_of_mismatch=draw(st.none() | st.floats(allow_nan=True)),
     )
-    return replace(base, metrics=tuple(metrics), primary_metric="primary")
+    return base._replace(metrics=tuple(metrics), primary_metric="primary")
 
 
 POLICIES: tuple[dict[str, Any], ...] = (
@@ -359,7 +388,7 @@ class TestAnyEvidence:
 
     @given(anything())
     def test_the_plans_end_is_always_an_ending(self, measured: Evidence) -> None:
-        assert decide(Policy(), replace(measured, elapsed=timedelta(days=28))).ends
+        assert decide(Policy(), measured._replace(elapsed=timedelta(days=28))).ends
 
 
 class TestVerdict:
@@ -371,6 +400,14 @@ class TestVerdict:
         assert written["next_look_days"] == 15.0
         assert written["metrics"][0]["comparisons"][0]["success"]["distance"] > 0
         assert written["split"]["mismatch"] is False
+
+    def test_json_has_null_for_what_is_no_number(self) -> None:
+        verdict = decide(Policy(), evidence(14, shifted("clicks", 2.0), probability_of_mismatch=math.nan))
+        assert verdict.to_json()["probability_of_mismatch"] is None
+
+    def test_a_baseline_of_zero_is_shown_by_its_difference(self) -> None:
+        verdict = decide(Policy(), evidence(14, rates("clicks", 5000, 0.0, 0.01)))
+        assert "Bold +0.01 on clicks, z 7.11" in verdict.summary
 
     def test_an_iteration_that_is_not_ours_is_invalid_without_numbers(self) -> None:
         verdict = Verdict.invalid(Reason.ITERATION_REPLACED, "replaced by another", timedelta(days=3))

@@ -33,7 +33,16 @@ from airflow_provider_launchdarkly.decision.presets import PRESETS
 class TestDurations:
     @pytest.mark.parametrize(
         ("text", "hours"),
-        [("7d", 168), ("12h", 12), ("1d12h", 36), ("90m", 1.5), ("2w", 336), ("P7D", 168), ("PT12H", 12), ("P1DT1H", 25)],
+        [
+            ("7d", 168),
+            ("12h", 12),
+            ("1d12h", 36),
+            ("90m", 1.5),
+            ("2w", 336),
+            ("P7D", 168),
+            ("PT12H", 12),
+            ("P1DT1H", 25),
+        ],
     )
     def test_are_read(self, text: str, hours: float) -> None:
         assert parse_duration(text) == timedelta(hours=hours)

@@ -106,7 +106,9 @@ class Case:
 
 
 BETTER, UNCLEAR = shifted("primary", 6.0), shifted("primary", 0.0)
-EMPTY = MetricEvidence("primary", (Measurement(CONTROL, 500, 0.1, 0.3), Measurement(BOLD, 0, None, None)), BETTER.direction)
+EMPTY = MetricEvidence(
+    "primary", (Measurement(CONTROL, 500, 0.1, 0.3), Measurement(BOLD, 0, None, None)), BETTER.direction
+)
 OFF = {"exposed": (10_000, 9_000)}
 STALE = {"unchanged_for": timedelta(days=3)}
 NI = {"primary": {"test": "non_inferiority", "margin": 0.01}}
@@ -136,15 +138,11 @@ CASES = (
         evidence(28, BETTER, **STALE),
         ("invalid", "stale_results"),
     ),
-    Case(
-        "missing: invalid", "no data in a treatment, within grace", STRICT, evidence(1, EMPTY), ("wait", "no_data")
-    ),
+    Case("missing: invalid", "no data in a treatment, within grace", STRICT, evidence(1, EMPTY), ("wait", "no_data")),
     Case(
         "missing: invalid", "no data in a treatment, after grace", STRICT, evidence(2, EMPTY), ("invalid", "no_traffic")
     ),
-    Case(
-        "missing: invalid", "counts stand still", STRICT, evidence(14, BETTER, **STALE), ("invalid", "stale_results")
-    ),
+    Case("missing: invalid", "counts stand still", STRICT, evidence(14, BETTER, **STALE), ("invalid", "stale_results")),
     Case(
         "a signal",
         "points the wrong way, primary better, running",
@@ -251,9 +249,9 @@ def page() -> str:
             "",
             "## In short",
             "",
-            "The first row that fits gives the verdict; an empty cell fits anything. What makes the numbers worthless is",
-            "judged first, then harm, which waits for no gate, then the gates of time and sample, then success, then the",
-            "plan's end.",
+            "The first row that fits gives the verdict; an empty cell fits anything. What makes the numbers worthless",
+            "is judged first, then harm, which waits for no gate, then the gates of time and sample, then success,",
+            "then the plan's end.",
             "",
             row(*head),
             row(*line),
