@@ -77,8 +77,8 @@ class IterationDetails(TypedDict):
 class ExperimentOutput(TypedDict):
     """An experiment with its iterations, as LaunchDarkly shows it.
 
-    ``status`` is that of the running iteration, else of the current one; ``running_iteration_id`` and
-    ``draft_iteration_id`` are None where there is none. Times are ISO 8601.
+    ``status`` is ``running`` if an iteration runs, else ``not_started`` if there is a draft, else that of the current
+    iteration; ``running_iteration_id`` and ``draft_iteration_id`` are None where there is none. Times are ISO 8601.
     """
 
     project_key: str
@@ -173,8 +173,7 @@ def treatments_of(iteration: Iteration) -> list[TreatmentOutput]:
 
 def experiment_output(env: EnvironmentRef, experiment: Experiment, url: str) -> ExperimentOutput:
     """An experiment with every iteration that it was read with."""
-    running, shown = experiment.running, experiment.current_iteration
-    draft = next(iter(experiment.drafts), None)
+    running, draft = experiment.running, next(iter(experiment.drafts), None)
     analysis = experiment.analysis_config
     return {
         "project_key": env.project_key,
@@ -190,7 +189,7 @@ def experiment_output(env: EnvironmentRef, experiment: Experiment, url: str) -> 
         "holdout_id": experiment.holdout_id,
         "tags": list(experiment.tags),
         "archived": experiment.archived,
-        "status": running.status if running else shown.status if shown else None,
+        "status": status_of(experiment),
         "running_iteration_id": running.id if running else None,
         "draft_iteration_id": draft.id if draft else None,
         "iterations": [_iteration(iteration) for iteration in experiment.iterations],
@@ -200,6 +199,12 @@ def experiment_output(env: EnvironmentRef, experiment: Experiment, url: str) -> 
         },
         "url": url,
     }
+
+
+def status_of(experiment: Experiment) -> str | None:
+    """Where an experiment stands now: LaunchDarkly may show its draft or its running iteration in either place."""
+    shown = experiment.running or next(iter(experiment.drafts), None) or experiment.current_iteration
+    return shown.status if shown else None
 
 
 def metrics_output(

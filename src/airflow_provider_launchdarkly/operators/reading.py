@@ -91,7 +91,7 @@ class LaunchDarklyListExperimentsOperator(LaunchDarklyOperator):
     def act(self, context: Context) -> list[ExperimentOutput]:
         """Read the experiments, and leave out those that were in the wanted status only in the past."""
         from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
-        from airflow_provider_launchdarkly.operators.outputs import experiment_output
+        from airflow_provider_launchdarkly.operators.outputs import experiment_output, status_of
 
         found = self.hook.list_experiments(
             flag_key=self.flag_key,
@@ -103,7 +103,7 @@ class LaunchDarklyListExperimentsOperator(LaunchDarklyOperator):
         )
         if len(found) >= self.most:
             self.log.warning("Stopped at %s experiments; there may be more.", self.most)
-        wanted = [experiment for experiment in found if self.status in (None, _status(experiment))]
+        wanted = [experiment for experiment in found if self.status in (None, status_of(experiment))]
         self.log.info("Found %s experiments.", len(wanted))
         env = self.hook.environment()
         return [experiment_output(env, item, self.hook.experiment_url(item.key)) for item in wanted]
@@ -203,10 +203,3 @@ class LaunchDarklyGetResultsOperator(LaunchDarklyExperimentOperator):
             f"iteration {iteration.id!r} of experiment {experiment.key!r} does not measure {wanted!r}; it measures "
             f"{known}"
         )
-
-
-def _status(experiment: Experiment) -> str | None:
-    """Where an experiment stands now: running if any iteration is, else its current iteration's status."""
-    if experiment.running:
-        return experiment.running.status
-    return experiment.current_iteration.status if experiment.current_iteration else None
