@@ -21,10 +21,39 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.hooks.launchdarkly"]}],
-        "operators": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.operators.experiments"]}],
-        "sensors": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.sensors.significance"]}],
-        "triggers": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.triggers.significance"]}],
-        "extra-links": [f"{PACKAGE}.links.LaunchDarklyExperimentLink"],
+        "operators": [
+            {
+                "integration-name": "LaunchDarkly",
+                "python-modules": [
+                    f"{PACKAGE}.operators.experiments",
+                    f"{PACKAGE}.operators.editing",
+                    f"{PACKAGE}.operators.reading",
+                    f"{PACKAGE}.operators.flags",
+                    f"{PACKAGE}.operators.settings",
+                ],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": "LaunchDarkly",
+                "python-modules": [
+                    f"{PACKAGE}.sensors.significance",
+                    f"{PACKAGE}.sensors.experiments",
+                    f"{PACKAGE}.sensors.flags",
+                ],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "LaunchDarkly",
+                "python-modules": [
+                    f"{PACKAGE}.triggers.significance",
+                    f"{PACKAGE}.triggers.experiments",
+                    f"{PACKAGE}.triggers.flags",
+                ],
+            }
+        ],
+        "extra-links": [f"{PACKAGE}.links.LaunchDarklyExperimentLink", f"{PACKAGE}.links.LaunchDarklyFlagLink"],
         "connection-types": [
             {
                 "connection-type": "launchdarkly",

@@ -24,3 +24,14 @@ class LaunchDarklyExperimentLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
         """Return the experiment's address, or an empty string where the operator does not know its experiment."""
         return getattr(operator, "experiment_url", "") or ""
+
+
+class LaunchDarklyFlagLink(BaseOperatorLink):
+    """The task's flag in LaunchDarkly's UI."""
+
+    name = "LaunchDarkly flag"
+
+    @override
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+        """Return the address of the flag's targeting, or an empty string where the operator does not know its flag."""
+        return getattr(operator, "flag_url", "") or ""

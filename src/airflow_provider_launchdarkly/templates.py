@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 
@@ -14,4 +15,4 @@ def is_literal(value: Any) -> bool:
         return all(is_literal(part) for item in value.items() for part in item)
     if isinstance(value, list | tuple):
         return all(is_literal(part) for part in value)
-    return value is None or isinstance(value, bool | int | float)
+    return value is None or isinstance(value, bool | int | float | timedelta)

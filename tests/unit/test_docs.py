@@ -18,7 +18,13 @@ PRELUDE = """
 from datetime import timedelta
 from airflow_provider_launchdarkly.decision import *
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.operators.editing import *
 from airflow_provider_launchdarkly.operators.experiments import *
+from airflow_provider_launchdarkly.operators.flags import *
+from airflow_provider_launchdarkly.operators.reading import *
+from airflow_provider_launchdarkly.operators.settings import *
+from airflow_provider_launchdarkly.sensors.experiments import *
+from airflow_provider_launchdarkly.sensors.flags import *
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 """
 

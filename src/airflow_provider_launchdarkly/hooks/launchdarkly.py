@@ -2,19 +2,19 @@
 
 The hook finds the connection, its default project and environment, and the process's shared client; what is sent and
 what the answers mean is ``api``'s. Each call exists once and runs both ways: ``hook.get_experiment(...)`` in a task,
-``await hook.get_experiment.aio(...)`` in a trigger.
+``await hook.get_experiment.aio(...)`` in a trigger. The calls themselves are in ``experiments`` and ``resources``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 from urllib.parse import quote, urlencode
 
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import BaseHook
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api import endpoints, lifecycle
+from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -27,82 +27,23 @@ from airflow_provider_launchdarkly.api.models.base import Read
 from airflow_provider_launchdarkly.api.request import EnvironmentRef, Request
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.hooks.clients import forget_async_client, shared_async_client, shared_client
+from airflow_provider_launchdarkly.hooks.experiments import ExperimentCalls
+from airflow_provider_launchdarkly.hooks.resources import FlagCalls, HoldoutCalls, MetricCalls, ProjectCalls
 from airflow_provider_launchdarkly.hooks.settings import ConnectionSettings, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterator
 
     from airflow_provider_launchdarkly.api.client import AsyncLaunchDarklyClient, LaunchDarklyClient
-    from airflow_provider_launchdarkly.api.lifecycle import (
-        CreatedExperiment,
-        CreatedIteration,
-        StartedIteration,
-        StoppedIteration,
-        StopPlan,
-    )
-    from airflow_provider_launchdarkly.api.models import (
-        CallerIdentity,
-        Experiment,
-        ExperimentInstruction,
-        ExperimentPost,
-        FeatureFlag,
-        FlagInstruction,
-        IterationInput,
-        Metric,
-        Project,
-    )
+    from airflow_provider_launchdarkly.api.models import CallerIdentity
     from airflow_provider_launchdarkly.api.procedure import Procedure
+    from airflow_provider_launchdarkly.hooks.calls import Pages
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Read)
-P = ParamSpec("P")
 
 
-class BoundCall(Generic[P, T]):
-    """One API call of one hook: call it to run it now, or await :meth:`aio` on an event loop."""
-
-    def __init__(self, hook: LaunchDarklyHook, build: Callable[..., Any]) -> None:
-        self._hook = hook
-        self._build = build
-        self.__doc__ = build.__doc__
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the call on the process's shared client and return what LaunchDarkly answered."""
-        value: T = self._hook.run(self._build(self._hook, *args, **kwargs))
-        return value
-
-    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the call on the event loop's shared client. Takes, returns and raises what the call itself does."""
-        await self._hook.load_settings()
-        value: T = await self._hook.arun(self._build(self._hook, *args, **kwargs))
-        return value
-
-
-class Call(Generic[P, T]):
-    """One API call as a descriptor: reading it from a hook binds it to that hook."""
-
-    def __init__(self, build: Callable[..., Any]) -> None:
-        self._build = build
-        self.__doc__ = build.__doc__
-
-    @overload
-    def __get__(self, hook: None, owner: type[Any]) -> Self: ...
-    @overload
-    def __get__(self, hook: LaunchDarklyHook, owner: type[Any]) -> BoundCall[P, T]: ...
-    def __get__(self, hook: LaunchDarklyHook | None, owner: type[Any]) -> Self | BoundCall[P, T]:
-        return self if hook is None else BoundCall(hook, self._build)
-
-
-@overload
-def api_call(build: Callable[Concatenate[LaunchDarklyHook, P], Request[M]]) -> Call[P, M]: ...
-@overload
-def api_call(build: Callable[Concatenate[LaunchDarklyHook, P], Procedure[T]]) -> Call[P, T]: ...
-def api_call(build: Callable[..., Any]) -> Call[..., Any]:
-    """Make a method that only builds a request, or a procedure, into a call that runs both ways."""
-    return Call(build)
-
-
-class LaunchDarklyHook(BaseHook):
+class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, ProjectCalls, BaseHook):
     """LaunchDarkly's experiments API on one Airflow connection.
 
     All hooks of a process share one client for equal connections; all triggers of an event loop share one async
@@ -143,6 +84,7 @@ class LaunchDarklyHook(BaseHook):
             self._settings = read_settings(self.get_connection(self.launchdarkly_conn_id))
         return self._settings
 
+    @override
     async def load_settings(self) -> ConnectionSettings:
         """Read the connection without blocking the event loop; :attr:`settings` answers from then on."""
         self._settings, _ = await shared_async_client(self.launchdarkly_conn_id, self._look_up)
@@ -165,6 +107,7 @@ class LaunchDarklyHook(BaseHook):
     def run(self, work: Request[M]) -> M: ...
     @overload
     def run(self, work: Procedure[T]) -> T: ...
+    @override
     def run(self, work: Request[Any] | Procedure[Any]) -> Any:
         """Run a request or a procedure of ``api`` on the process's client.
 
@@ -178,6 +121,7 @@ class LaunchDarklyHook(BaseHook):
     async def arun(self, work: Request[M]) -> M: ...
     @overload
     async def arun(self, work: Procedure[T]) -> T: ...
+    @override
     async def arun(self, work: Request[Any] | Procedure[Any]) -> Any:
         """Run a request or a procedure of ``api`` on the event loop's client. Raises what :meth:`run` does."""
         client = await self.aget_conn()
@@ -187,6 +131,23 @@ class LaunchDarklyHook(BaseHook):
             forget_async_client(self.launchdarkly_conn_id)
             raise
 
+    @override
+    def pages(self, work: Pages[T]) -> Iterator[T]:
+        """Walk through a collection on the process's client, reading each page when it is reached."""
+        return self.get_conn().pages(work.first, most=work.most)
+
+    @override
+    async def apages(self, work: Pages[T]) -> AsyncIterator[T]:
+        """Walk through a collection on the event loop's client. Raises what :meth:`run` does."""
+        client = await self.aget_conn()
+        try:
+            async for item in client.pages(work.first, most=work.most):
+                yield item
+        except AuthenticationError:
+            forget_async_client(self.launchdarkly_conn_id)
+            raise
+
+    @override
     def environment(self, project_key: str | None = None, environment_key: str | None = None) -> EnvironmentRef:
         """The project and environment of a call: the call's own, else the hook's, else the connection's.
 
@@ -201,6 +162,7 @@ class LaunchDarklyHook(BaseHook):
             )
         return EnvironmentRef(self.project(project_key), environment)
 
+    @override
     def project(self, project_key: str | None = None) -> str:
         """The project of a call: the call's own, else the hook's, else the connection's.
 
@@ -222,97 +184,12 @@ class LaunchDarklyHook(BaseHook):
         query = urlencode({"env": env.environment_key, "selected-env": env.environment_key})
         return f"{self.settings.client.base_url}{path}?{query}"
 
-    @api_call
-    def get_experiment(self, experiment_key: str, *, expand: Iterable[str] = ()) -> Request[Experiment]:
-        """Read an experiment; ``expand`` names what LaunchDarkly leaves out otherwise."""
-        return endpoints.get_experiment(self.environment(), experiment_key, expand=expand)
-
-    @api_call
-    def create_experiment(self, post: ExperimentPost) -> Procedure[CreatedExperiment]:
-        """Create an experiment, or adopt the one that has its key and its content. Safe to repeat."""
-        return lifecycle.create_experiment(self.environment(), post)
-
-    @api_call
-    def create_iteration(self, experiment_key: str, iteration: IterationInput) -> Procedure[CreatedIteration]:
-        """Create an iteration, or adopt a draft of the same content. Safe to repeat until it is started."""
-        return lifecycle.create_iteration(self.environment(), experiment_key, iteration)
-
-    @api_call
-    def start_iteration(
-        self,
-        experiment_key: str,
-        iteration_id: str,
-        *,
-        turn_flag_on: bool = False,
-        justification: str | None = None,
-        comment: str | None = None,
-    ) -> Procedure[StartedIteration]:
-        """Start the pinned iteration. Safe to repeat: running already is success."""
-        return lifecycle.start_iteration(
-            self.environment(),
-            experiment_key,
-            iteration_id,
-            turn_flag_on=turn_flag_on,
-            justification=justification,
-            comment=comment,
-        )
-
-    @api_call
-    def stop_iteration(
-        self,
-        experiment_key: str,
-        iteration_id: str,
-        *,
-        winner: str,
-        reason: str,
-        comment: str | None = None,
-        announce: Callable[[StopPlan], None] = lambda _plan: None,
-    ) -> Procedure[StoppedIteration]:
-        """Stop the pinned iteration and ship its winner. Safe to repeat: stopped with that winner is success."""
-        return lifecycle.stop_iteration(
-            self.environment(),
-            experiment_key,
-            iteration_id,
-            winner=winner,
-            reason=reason,
-            comment=comment,
-            announce=announce,
-        )
-
-    @api_call
-    def patch_experiment(
-        self, experiment_key: str, instructions: Sequence[ExperimentInstruction], *, comment: str | None = None
-    ) -> Request[Experiment]:
-        """Send instructions as they are, once. The lifecycle's own methods are safe to repeat; this one is not."""
-        return endpoints.patch_experiment(self.environment(), experiment_key, instructions, comment=comment)
-
-    @api_call
-    def get_flag(self, flag_key: str) -> Request[FeatureFlag]:
-        """Read a flag with its configuration in the environment."""
+    def flag_url(self, flag_key: str) -> str:
+        """Where LaunchDarkly's UI shows the flag's targeting in the environment."""
         env = self.environment()
-        return endpoints.get_flag(env.project_key, flag_key, environments=(env.environment_key,))
-
-    @api_call
-    def patch_flag(
-        self, flag_key: str, instructions: Sequence[FlagInstruction], *, comment: str | None = None
-    ) -> Request[FeatureFlag]:
-        """Send a semantic patch. Instructions that are true already change nothing, so a repeat is safe."""
-        return endpoints.patch_flag(self.environment(), flag_key, instructions, comment=comment)
-
-    @api_call
-    def get_metric(self, metric_key: str) -> Request[Metric]:
-        """Read a metric."""
-        return endpoints.get_metric(self.project(), metric_key)
-
-    @api_call
-    def get_project(self, project_key: str | None = None) -> Request[Project]:
-        """Read a project."""
-        return endpoints.get_project(self.project(project_key))
-
-    @api_call
-    def get_caller_identity(self) -> Request[CallerIdentity]:
-        """Read what LaunchDarkly knows of the token. Says nothing about what it may do."""
-        return endpoints.get_caller_identity()
+        path = f"/projects/{quote(env.project_key, safe='')}/flags/{quote(flag_key, safe='')}/targeting"
+        query = urlencode({"env": env.environment_key, "selected-env": env.environment_key})
+        return f"{self.settings.client.base_url}{path}?{query}"
 
     def test_connection(self) -> tuple[bool, str]:
         """Say in one sentence whether the connection works, and if not, what is wrong."""

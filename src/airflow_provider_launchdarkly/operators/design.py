@@ -6,15 +6,16 @@ Pure. What can be seen to be wrong without LaunchDarkly is refused when the DAG 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.variations import as_text, find_variation
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.api.models import FeatureFlag, IterationInput, Variation
+    from airflow_provider_launchdarkly.api.models import FeatureFlag, IterationInput
 
 
 class _TreatmentSpec(TypedDict):
@@ -68,6 +69,7 @@ class IterationDesign:
         can_reshuffle_traffic: False keeps people where they are when the audience grows. None leaves the default, true.
         attributes: Context attributes by which results can be sliced.
         covariate_id: Id of a covariate file for stratified sampling.
+        reallocation_frequency: How often a bandit moves its traffic, as a timedelta or in seconds.
     """
 
     flag_key: str
@@ -82,6 +84,7 @@ class IterationDesign:
     can_reshuffle_traffic: bool | None = None
     attributes: Sequence[str] | None = None
     covariate_id: str | None = None
+    reallocation_frequency: timedelta | float | str | None = None
 
     def check(self) -> None:
         """Refuse what cannot be an experiment, whatever the flag looks like.
@@ -89,7 +92,7 @@ class IterationDesign:
         Raises:
             ConfigurationError: A share, the baseline, a metric or a text is missing or wrong.
         """
-        self._input(_as_text)
+        self._input(as_text)
 
     def resolve(self, flag: FeatureFlag) -> IterationInput:
         """Turn the design into the request's iteration, with the flag's variation ids.
@@ -120,7 +123,7 @@ class IterationDesign:
         return IterationInput.checked(
             {
                 "hypothesis": self.hypothesis,
-                "treatments": [self._treatment(treatment, variation_id, flag) for treatment in treatments],
+                "treatments": [_treatment(self.flag_key, part, variation_id, flag) for part in treatments],
                 "metrics": self._metrics(),
                 "primary_single_metric_key": self.primary_metric,
                 "primary_funnel_key": self.primary_funnel,
@@ -134,23 +137,13 @@ class IterationDesign:
                 "can_reshuffle_traffic": self.can_reshuffle_traffic,
                 "attributes": self.attributes,
                 "covariate_id": self.covariate_id,
+                "reallocation_frequency_millis": _milliseconds(self.reallocation_frequency),
             }
         )
 
-    def _treatment(
-        self, treatment: Mapping[str, Any], variation_id: Callable[[Any], str], flag: FeatureFlag | None
-    ) -> dict[str, Any]:
-        wanted = treatment["variation"]
-        name = treatment.get("name")
-        if name is None and flag is not None:
-            variation = find_variation(flag, wanted)
-            name = variation.name or _as_text(variation.value)
-        return {
-            "name": name or _as_text(wanted),
-            "baseline": treatment.get("baseline", False),
-            "allocation_percent": _as_text(treatment["allocation_percent"]),
-            "parameters": [{"flag_key": self.flag_key, "variation_id": variation_id(wanted)}],
-        }
+    def metric_kinds(self) -> dict[str, bool]:
+        """Every metric of the design by key, and whether it is a metric group."""
+        return {metric["key"]: bool(metric.get("is_group")) for metric in self._metrics()}
 
     def _metrics(self) -> list[Mapping[str, Any]]:
         primary = {"key": self.primary_metric or self.primary_funnel, "is_group": bool(self.primary_funnel)}
@@ -159,31 +152,37 @@ class IterationDesign:
         return [primary, *(metric for metric in others if metric["key"] != primary["key"])]
 
 
-def find_variation(flag: FeatureFlag, wanted: Any) -> Variation:
-    """Find a flag's variation by id, name or value.
+def resolve_treatments(flag: FeatureFlag, treatments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Turn treatments as a DAG's author writes them into LaunchDarkly's own form.
 
     Args:
-        flag: The flag.
-        wanted: The variation's id, its name, or its value, as JSON or as text.
+        flag: The flag, as read just now.
+        treatments: As in :class:`IterationDesign`.
 
     Raises:
-        ConfigurationError: No variation fits, or more than one does.
+        ConfigurationError: A key is unknown or missing, or the flag has no such variation.
     """
-    for fits in (
-        lambda variation: variation.id == wanted,
-        lambda variation: bool(variation.name) and variation.name == wanted,
-        lambda variation: type(variation.value) is type(wanted) and variation.value == wanted,
-        lambda variation: isinstance(wanted, str) and _as_text(variation.value) == wanted,
-    ):
-        found = [variation for variation in flag.variations if fits(variation)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise ConfigurationError(
-                f"variation {wanted!r} fits {len(found)} variations of flag {flag.key!r}: give the id"
-            )
-    offered = ", ".join(repr(variation.name or variation.value) for variation in flag.variations)
-    raise ConfigurationError(f"variation {wanted!r} is not one of flag {flag.key!r}; it has {offered}")
+    from airflow_provider_launchdarkly.api.models import TreatmentInput
+
+    checked = _entries("treatments", treatments, TreatmentSpec)
+    made = [_treatment(flag.key, part, lambda wanted: find_variation(flag, wanted).id, flag) for part in checked]
+    return [TreatmentInput.checked(part).to_wire() for part in made]
+
+
+def _treatment(
+    flag_key: str, treatment: Mapping[str, Any], variation_id: Callable[[Any], str], flag: FeatureFlag | None
+) -> dict[str, Any]:
+    wanted = treatment["variation"]
+    name = treatment.get("name")
+    if name is None and flag is not None:
+        variation = find_variation(flag, wanted)
+        name = variation.name or as_text(variation.value)
+    return {
+        "name": name or as_text(wanted),
+        "baseline": treatment.get("baseline", False),
+        "allocation_percent": as_text(treatment["allocation_percent"]),
+        "parameters": [{"flag_key": flag_key, "variation_id": variation_id(wanted)}],
+    }
 
 
 def _entries(field: str, entries: Any, spec: Any) -> Sequence[Mapping[str, Any]]:
@@ -203,5 +202,14 @@ def _entries(field: str, entries: Any, spec: Any) -> Sequence[Mapping[str, Any]]
     return entries
 
 
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _milliseconds(frequency: timedelta | float | str | None) -> int | None:
+    if frequency is None:
+        return None
+    if isinstance(frequency, timedelta):
+        return round(frequency.total_seconds() * 1000)
+    try:
+        return round(float(frequency) * 1000)
+    except ValueError:
+        raise ConfigurationError(
+            f"reallocation_frequency is {frequency!r}: write a timedelta, or a number of seconds"
+        ) from None

@@ -1,163 +1,36 @@
 """The four writes of an experiment's life: create it, create an iteration, start it, stop it.
 
-Thin shells: what makes each write safe to repeat is in ``api/lifecycle.py``, where reads surround every write.
+Thin shells: what makes each write safe to repeat is in ``api/lifecycle``, where reads surround every write.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
-from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
-from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, NotFoundError
+from airflow_provider_launchdarkly.operators.base import LaunchDarklyExperimentOperator, audit_comment
 from airflow_provider_launchdarkly.operators.design import IterationDesign
 from airflow_provider_launchdarkly.operators.winner import choose_winner
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import timedelta
 
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.api.lifecycle import StopPlan
-    from airflow_provider_launchdarkly.api.models import Experiment, Iteration
-    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+    from airflow_provider_launchdarkly.api.models import IterationInput
     from airflow_provider_launchdarkly.operators.design import MetricSpec, TreatmentSpec
-
-
-class TreatmentOutput(TypedDict):
-    """One treatment of an iteration, as XCom carries it."""
-
-    treatment_id: str | None
-    name: str
-    baseline: bool
-    allocation_percent: str
-    variation_id: str | None
-
-
-class IterationOutput(TypedDict):
-    """What the operators return about an experiment and its pinned iteration: plain JSON.
-
-    ``changed`` is False when the task found its work done already.
-    """
-
-    project_key: str
-    environment_key: str
-    experiment_key: str
-    iteration_id: str
-    status: str
-    treatments: list[TreatmentOutput]
-    url: str
-    changed: bool
-
-
-class StopOutput(IterationOutput):
-    """What stopping returns: also the winner, and what everyone matched by the rule is served since."""
-
-    winning_treatment_id: str
-    winning_treatment: str
-    winning_reason: str | None
-    flag_key: str
-    rule_id: str
-    variation_id: str
-    variation: Any
-
-
-class LaunchDarklyExperimentOperator(BaseOperator):
-    """What every operator on one experiment shares: connection, keys, link, and failing fast.
-
-    Args:
-        experiment_key: Key of the experiment in its environment.
-        project_key: Default: the connection's.
-        environment_key: Default: the connection's.
-        launchdarkly_conn_id: The Airflow connection.
-    """
-
-    template_fields: Sequence[str] = ("experiment_key", "project_key", "environment_key", "launchdarkly_conn_id")
-    operator_extra_links = (LaunchDarklyExperimentLink(),)
-    ui_color = "#e5e9ff"
-    ui_fgcolor = "#1a1f36"
-
-    def __init__(
-        self,
-        *,
-        experiment_key: str,
-        project_key: str | None = None,
-        environment_key: str | None = None,
-        launchdarkly_conn_id: str = DEFAULT_CONNECTION,
-        **kwargs: Any,
-    ) -> None:
-        # Each entry of the output is an XCom of its own as well: `create.output["iteration_id"]` works.
-        super().__init__(**{"multiple_outputs": True} | kwargs)
-        self.experiment_key = experiment_key
-        self.project_key = project_key
-        self.environment_key = environment_key
-        self.launchdarkly_conn_id = launchdarkly_conn_id
-
-    @cached_property
-    def hook(self) -> LaunchDarklyHook:
-        """The hook on the task's connection, with the task's project and environment as defaults."""
-        # Imported here, as everything that only a running task needs: each DAG file is parsed anew every few seconds.
-        from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-
-        return LaunchDarklyHook(
-            self.launchdarkly_conn_id, project_key=self.project_key, environment_key=self.environment_key
-        )
-
-    @property
-    def experiment_url(self) -> str:
-        """Where LaunchDarkly's UI shows the experiment."""
-        return self.hook.experiment_url(self.experiment_key)
-
-    @abstractmethod
-    def act(self, context: Context) -> Any:
-        """Do the operator's work and return what XCom gets."""
-
-    @override
-    def execute(self, context: Context) -> Any:
-        """Run the operator, and spend no retry on what a retry cannot cure.
-
-        Raises:
-            AirflowFailException: LaunchDarkly's answer, or the input, stays the same on another try.
-            LaunchDarklyError: Anything that another try may cure; Airflow's ``retries`` apply.
-        """
-        try:
-            return self.act(context)
-        except LaunchDarklyError as error:
-            if error.retryable:
-                raise
-            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
-
-    def _describe(self, experiment: Experiment, iteration: Iteration, *, changed: bool) -> IterationOutput:
-        environment = self.hook.environment()
-        return {
-            "project_key": environment.project_key,
-            "environment_key": environment.environment_key,
-            "experiment_key": experiment.key,
-            "iteration_id": iteration.id or "",
-            "status": str(iteration.status),
-            "treatments": [
-                {
-                    "treatment_id": treatment.id,
-                    "name": treatment.name,
-                    "baseline": treatment.baseline,
-                    "allocation_percent": str(treatment.allocation_percent),
-                    "variation_id": next((parameter.variation_id for parameter in treatment.parameters), None),
-                }
-                for treatment in iteration.treatments
-            ],
-            "url": self.experiment_url,
-            "changed": changed,
-        }
-
+    from airflow_provider_launchdarkly.operators.outputs import IterationOutput, StopOutput
 
 # Where a task keeps the id of the iteration that it made, in Airflow's task state store.
 ITERATION_ID = "iteration_id"
+
+# By which of LaunchDarkly's calls a new iteration is made.
+METHODS = ("post", "update_draft", "save_and_start")
 
 DESIGN_FIELDS = (
     "flag_key",
@@ -172,6 +45,7 @@ DESIGN_FIELDS = (
     "can_reshuffle_traffic",
     "attributes",
     "covariate_id",
+    "reallocation_frequency",
 )
 
 
@@ -192,6 +66,7 @@ class LaunchDarklyIterationDesignOperator(LaunchDarklyExperimentOperator):
         can_reshuffle_traffic: False keeps people in their treatment when the audience grows.
         attributes: Context attributes by which results can be sliced.
         covariate_id: Id of a covariate file for stratified sampling.
+        reallocation_frequency: How often a bandit moves its traffic: a timedelta, or seconds.
     """
 
     template_fields: Sequence[str] = (*LaunchDarklyExperimentOperator.template_fields, *DESIGN_FIELDS)
@@ -211,6 +86,7 @@ class LaunchDarklyIterationDesignOperator(LaunchDarklyExperimentOperator):
         can_reshuffle_traffic: bool | None = None,
         attributes: Sequence[str] | None = None,
         covariate_id: str | None = None,
+        reallocation_frequency: timedelta | float | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -226,12 +102,35 @@ class LaunchDarklyIterationDesignOperator(LaunchDarklyExperimentOperator):
         self.can_reshuffle_traffic = can_reshuffle_traffic
         self.attributes = attributes
         self.covariate_id = covariate_id
+        self.reallocation_frequency = reallocation_frequency
         if all(is_literal(getattr(self, field)) for field in DESIGN_FIELDS):
             self.design().check()
 
     def design(self) -> IterationDesign:
         """The iteration as the rendered fields describe it."""
         return IterationDesign(**{field: getattr(self, field) for field in DESIGN_FIELDS})
+
+    def resolved(self) -> IterationInput:
+        """The design as LaunchDarkly takes it: variations by id, metrics known to exist.
+
+        Raises:
+            ConfigurationError: The project has no such metric or metric group; LaunchDarkly would take a metric group
+                for a metric.
+        """
+        design = self.design()
+        iteration = design.resolve(self.hook.get_flag(self.flag_key))
+        for key, is_group in design.metric_kinds().items():
+            what = "metric group" if is_group else "metric"
+            try:
+                found = self.hook.get_metric_group(key) if is_group else self.hook.get_metric(key)
+            except NotFoundError:
+                raise ConfigurationError(
+                    f"metrics: project {self.hook.project()!r} has no {what} {key!r}; a metric group is written as "
+                    "{'key': …, 'is_group': True}"
+                ) from None
+            if getattr(found, "archived", False):
+                raise ConfigurationError(f"metrics: {what} {key!r} is archived, so nothing would be measured")
+        return iteration
 
 
 class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignOperator):
@@ -250,7 +149,7 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignOperator):
             changed over time.
         analysis_config: LaunchDarkly's own analysis settings: thresholds, direction, corrections.
         data_source: Where metric events come from. Default: LaunchDarkly.
-        experiment_type: ``experiment`` (LaunchDarkly's default), ``mab`` or ``holdout``.
+        experiment_type: ``experiment`` (LaunchDarkly's default), ``mab`` for a multi-armed bandit, or ``holdout``.
         holdout_id: Id of the holdout it belongs to.
         tags: Tags.
         kwargs: The iteration's design (see :class:`LaunchDarklyIterationDesignOperator`), and what every task has.
@@ -294,6 +193,11 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignOperator):
         self.experiment_type = experiment_type
         self.holdout_id = holdout_id
         self.tags = tags
+        if self.reallocation_frequency is not None and experiment_type != "mab":
+            raise ConfigurationError(
+                f"reallocation_frequency is {self.reallocation_frequency!r} and experiment_type {experiment_type!r}: "
+                "only a bandit (experiment_type='mab') moves its traffic"
+            )
 
     @override
     def act(self, context: Context) -> IterationOutput:
@@ -312,7 +216,7 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignOperator):
                 "type": self.experiment_type,
                 "holdout_id": self.holdout_id,
                 "tags": self.tags,
-                "iteration": self.design().resolve(self.hook.get_flag(self.flag_key)),
+                "iteration": self.resolved(),
             }
         )
         created = self.hook.create_experiment(post)
@@ -327,42 +231,76 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignOperator):
 
 
 class LaunchDarklyCreateIterationOperator(LaunchDarklyIterationDesignOperator):
-    """Create a new iteration of an experiment, as a draft. Each iteration collects data of its own.
+    """Create a new iteration of an experiment. Each iteration collects data of its own.
 
-    LaunchDarkly has no key for an iteration, so a repeat is made safe by reading first: a draft with this content is
-    adopted, a draft with other content is an error that shows the difference. On Airflow 3.3 and later the task also
-    remembers the iteration that it made, so that clearing it after the iteration was started makes no second one.
+    LaunchDarkly has no key for an iteration, so a repeat is made safe by reading first: an iteration with this content
+    is adopted, and what would be ended or overwritten by mistake is an error that shows the difference. On Airflow 3.3
+    and later the task also remembers the iteration that it made, so that clearing it later makes no second one.
 
     Args:
         experiment_key: Key of the experiment.
+        method: By which of LaunchDarkly's calls.
+
+            ``post`` (default) creates a draft beside whatever is under way: ``POST …/iterations``, published up to
+            LaunchDarkly's client 22 and deprecated since 23. A draft with other content is an error.
+
+            ``update_draft`` changes the draft that the experiment has into this design, by ``updateExperimentFields``
+            (since client 23). The experiment's current iteration has to be one that was never started.
+
+            ``save_and_start`` ends the running iteration without a winner and runs a copy with this design in its
+            place, in one step, by ``saveAndStartNewIteration`` (since client 23). Nothing is shipped.
+
+            The last two cannot change the flag, its rule or the covariate file.
+        comment: Recorded in LaunchDarkly's audit log by the last two. Default: the DAG run and task.
         kwargs: The iteration's design (see :class:`LaunchDarklyIterationDesignOperator`), and what every task has.
 
     Returns:
         :class:`IterationOutput`, with ``changed`` False if the iteration was there already.
     """
 
+    template_fields: Sequence[str] = (*LaunchDarklyIterationDesignOperator.template_fields, "method", "comment")
+
+    def __init__(self, *, method: str = "post", comment: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.method = method
+        self.comment = comment
+        if is_literal(method):
+            self._check_method()
+
     @override
     def act(self, context: Context) -> IterationOutput:
         """Create the iteration, or adopt the one that an earlier try made."""
         from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
+        from airflow_provider_launchdarkly.operators.new_iteration import make_iteration
 
+        self._check_method()
         store = context.get("task_state_store")
         if store is not None and (known := store.get(ITERATION_ID)):
             experiment = self.hook.get_experiment(self.experiment_key, expand=ITERATIONS)
             if iteration := experiment.iteration(str(known)):
                 self.log.info("An earlier try made iteration %s: nothing to do.", known)
                 return self._describe(experiment, iteration, changed=False)
-        design = self.design().resolve(self.hook.get_flag(self.flag_key))
-        created = self.hook.create_iteration(self.experiment_key, design)
-        if store is not None:
-            store.set(ITERATION_ID, created.iteration.id)
-        self.log.info(
-            "%s iteration %s of %s.",
-            "Adopted" if created.adopted else "Created",
-            created.iteration.id,
+        made = make_iteration(
+            self.hook,
             self.experiment_key,
+            self.resolved(),
+            method=self.method,
+            comment=self.comment or audit_comment(context),
         )
-        return self._describe(created.experiment, created.iteration, changed=not created.adopted)
+        if store is not None:
+            store.set(ITERATION_ID, made.iteration.id)
+        self.log.info(
+            "%s iteration %s of %s (%s).",
+            "Made" if made.made else "Adopted",
+            made.iteration.id,
+            self.experiment_key,
+            made.iteration.status,
+        )
+        return self._describe(made.experiment, made.iteration, changed=made.made)
+
+    def _check_method(self) -> None:
+        if self.method not in METHODS:
+            raise ConfigurationError(f"method is {self.method!r}: write one of {', '.join(METHODS)}")
 
 
 class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
@@ -499,9 +437,3 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentOperator):
 
     def _announce(self, plan: StopPlan) -> None:
         self.log.info("%s", plan)
-
-
-def audit_comment(context: Context) -> str:
-    """What LaunchDarkly's audit log says of a write that names no comment of its own."""
-    ti = context["ti"]
-    return f"Airflow: {ti.dag_id}.{ti.task_id}, run {ti.run_id}"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Never
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import conf
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api import errors
-from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError
 from airflow_provider_launchdarkly.decision.policy import Policy
-from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
-from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
+from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyIterationSensor
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
@@ -22,18 +18,19 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.api.procedure import Procedure
+    from airflow_provider_launchdarkly.conditions.seen import Seen
     from airflow_provider_launchdarkly.decision import Evidence
-    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.record.store import Kept, StoragePath
-    from airflow_provider_launchdarkly.results.look import Look, Occasion, Source, Target
+    from airflow_provider_launchdarkly.results.look import Occasion, Source, Target
     from airflow_provider_launchdarkly.results.sql import SqlResults
     from airflow_provider_launchdarkly.results.statement import Statement
+    from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
 # The plan's maximum duration ends the waiting with a verdict; Airflow's timeout is only a backstop behind it.
 BACKSTOP = timedelta(days=366)
 
 
-class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
+class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
     """Wait for the verdict on one iteration: ``ship``, ``rollback``, ``inconclusive`` or ``invalid``.
 
     Looks at the results when the policy's plan says so, by LaunchDarkly's clock, and nowhere between: the boundary at
@@ -80,106 +77,74 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
             gone, which is never taken for "not significant yet".
     """
 
-    template_fields: Sequence[str] = (
-        "experiment_key",
-        "iteration_id",
-        "policy",
-        "record_path",
-        "project_key",
-        "environment_key",
-        "launchdarkly_conn_id",
-    )
-    operator_extra_links = (LaunchDarklyExperimentLink(),)
-    ui_color = "#e5e9ff"
-    ui_fgcolor = "#1a1f36"
+    outcome: ClassVar[str] = "verdict"
+    template_fields: Sequence[str] = (*LaunchDarklyIterationSensor.template_fields, "policy", "record_path")
 
     def __init__(
         self,
         *,
-        experiment_key: str,
-        iteration_id: str,
         policy: Policy | Mapping[str, Any] | None = None,
         results: SqlResults | Mapping[str, Any] | None = None,
         record_path: str | None = None,
-        project_key: str | None = None,
-        environment_key: str | None = None,
-        launchdarkly_conn_id: str = DEFAULT_CONNECTION,
-        deferrable: bool = True,
-        poke_interval: timedelta | float | None = None,
         timeout: timedelta | float = BACKSTOP,
         **kwargs: Any,
     ) -> None:
-        if poke_interval is None:
-            poke_interval = conf.getfloat("launchdarkly", "poll_interval")
-        # Each entry of the verdict is an XCom of its own as well: `wait.output["verdict"]` works.
-        super().__init__(poke_interval=poke_interval, timeout=timeout, **{"multiple_outputs": True} | kwargs)
-        self.experiment_key = experiment_key
-        self.iteration_id = iteration_id
+        super().__init__(timeout=timeout, **kwargs)
         self.policy = policy.to_json() if isinstance(policy, Policy) else dict(policy or {})
         # No template field: the query is rendered anew for each look, with values that only the look knows.
         self.results = _sql_results(results)
         self.record_path = record_path
-        self.project_key = project_key
-        self.environment_key = environment_key
-        self.launchdarkly_conn_id = launchdarkly_conn_id
-        self.deferrable = deferrable
         self._previous: timedelta | None = None
         if is_literal(self.policy):
             Policy.from_json(self.policy)
 
-    @cached_property
-    def hook(self) -> LaunchDarklyHook:
-        """The hook on the task's connection, with the task's project and environment as defaults."""
-        # Imported here, as everything that only a running task needs: each DAG file is parsed anew every few seconds.
-        from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+    @override
+    def trigger(self, **shared: Any) -> SignificanceTrigger:
+        """The trigger that looks at the results when the plan says so, or fires then for a look on a worker."""
+        from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
-        return LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
-
-    @property
-    def experiment_url(self) -> str:
-        """Where LaunchDarkly's UI shows the experiment."""
-        return self.hook.experiment_url(self.experiment_key)
+        on_worker = self.results is not None or self._record_folder is not None
+        # Where the trigger looks itself, a triggerer that takes over must not know of the first look alone: it would
+        # take what others looked at since for new.
+        previous = self._previous if on_worker else None
+        return SignificanceTrigger(
+            experiment_key=self.experiment_key,
+            iteration_id=self.iteration_id,
+            policy=self.policy,
+            previous_seconds=None if previous is None else previous.total_seconds(),
+            look_on_worker=on_worker,
+            analysed_by_launchdarkly=self.results is None,
+            **shared,
+        )
 
     @override
-    def execute(self, context: Context) -> Any:
-        """Look once; if that is not the end, defer (or poke, where the sensor is not deferrable)."""
-        if not self.deferrable:
-            return super().execute(context)
-        return self._look_or_defer(context)
-
-    @override
-    def poke(self, context: Context) -> PokeReturnValue:
-        """Look once, for the modes that do not defer."""
-        look, kept = self._look(context)
-        return PokeReturnValue(is_done=look.ends, xcom_value=_answer(look.to_json(), kept) if look.ends else None)
-
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Take the look that is due, return the verdict that the trigger found, or raise its error here.
-
-        Here is where Airflow's retries apply.
-        """
+        """Take the look that is due; else as every sensor: return what was found, or raise the error."""
         match event:
-            case {"status": "look", "previous_seconds": float() | int() | None as seconds}:
+            case {"status": "look", "look": {"previous_seconds": float() | int() | None as seconds}}:
                 self._previous = None if seconds is None else timedelta(seconds=seconds)
                 return self._look_or_defer(context)
-            case {"status": "verdict", "verdict": {"verdict": str()} as verdict, **more}:
-                self.log.info("%s", verdict["summary"])
-                evidence: Any = more.get("evidence")
-                return _answer(verdict, self._record(verdict, evidence, str(more.get("looked_at"))))
-            case {"status": "error", "error": str(kind), "message": str(message)}:
-                raise _error(kind, message)
             case _:
-                raise LaunchDarklyError(
-                    f"the trigger ended with {event!r}, which is neither a look, a verdict nor an error"
-                )
+                return super().execute_complete(context, event)
 
-    def _look_or_defer(self, context: Context) -> dict[str, Any]:
-        look, kept = self._look(context)
-        if look.ends:
-            return _answer(look.to_json(), kept)
-        return self._defer(context)
+    @override
+    def _is_output(self, found: Mapping[str, Any]) -> bool:
+        return isinstance(found.get("verdict"), str)
 
-    def _look(self, context: Context) -> tuple[Look, Kept | None]:
+    @override
+    def _told(self, output: Mapping[str, Any]) -> str:
+        return str(output["summary"])
+
+    @override
+    def _output(self, context: Context, found: Mapping[str, Any]) -> dict[str, Any]:
+        verdict = dict(found)
+        evidence, looked_at = verdict.pop("evidence", None), verdict.pop("looked_at", None)
+        return _answer(verdict, self._record(verdict, evidence, str(looked_at)))
+
+    @override
+    def _look(self, context: Context) -> Seen:
+        """Look once on this worker, and put the look on record."""
+        from airflow_provider_launchdarkly.conditions.seen import Seen
         from airflow_provider_launchdarkly.record.evidence_json import evidence_to_json
         from airflow_provider_launchdarkly.results.look import take_look
 
@@ -192,10 +157,11 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
         )
         self._previous = look.verdict.elapsed
         self.log.info("%s", look.verdict.summary)
-        if not (look.read_results or look.ends):
-            return look, None
-        evidence = evidence_to_json(look.evidence) if look.evidence else None
-        return look, self._record(look.to_json(), evidence, look.at.isoformat())
+        kept = None
+        if look.read_results or look.ends:
+            evidence = evidence_to_json(look.evidence) if look.evidence else None
+            kept = self._record(look.to_json(), evidence, look.at.isoformat())
+        return Seen(look.ends, look.verdict.summary, _answer(look.to_json(), kept))
 
     @property
     def _target(self) -> Target:
@@ -207,32 +173,33 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
         from airflow_provider_launchdarkly.results.launchdarkly import evidence_from_results
         from airflow_provider_launchdarkly.results.sql import evidence_from_sql
 
-        if self.results is None:
+        results = self.results
+        if results is None:
             return evidence_from_results
 
         def from_warehouse(occasion: Occasion, policy: Policy) -> Procedure[Evidence]:
-            return evidence_from_sql(occasion, policy, lambda due: self._query(context, due))
+            return evidence_from_sql(occasion, policy, lambda due: self._query(results, context, due))
 
         return from_warehouse
 
-    def _query(self, context: Context, occasion: Occasion) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
+    def _query(
+        self, results: SqlResults, context: Context, occasion: Occasion
+    ) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
         """Run the results query for one look."""
         from jinja2 import StrictUndefined
 
         from airflow_provider_launchdarkly.hooks.warehouse import query_warehouse
         from airflow_provider_launchdarkly.results.statement import write_statement
 
-        if self.results is None:
-            raise ConfigurationError("there is no results query to run")
         # A name that is misspelt in a query must not become an empty place in it.
         environment = self.get_template_env().overlay(undefined=StrictUndefined)
-        sql = self.results.sql
+        sql = results.sql
         template = environment.get_template(sql) if sql.endswith(".sql") else environment.from_string(sql)
 
         def write(placeholder: str) -> Statement:
             return write_statement(template, occasion, placeholder, context)
 
-        return query_warehouse(self.render_template(self.results.conn_id, context), write)
+        return query_warehouse(self.render_template(results.conn_id, context), write)
 
     @property
     def _record_folder(self) -> str | None:
@@ -265,39 +232,6 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
             self.log.info("Recorded in %s: entry %s, head %s", kept.path, kept.entries, kept.head)
         return kept
 
-    def _defer(self, context: Context) -> Never:
-        from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
-
-        env = self.hook.environment()
-        on_worker = self.results is not None or self._record_folder is not None
-        # Where the trigger looks itself, a triggerer that takes over must not know of the first look alone: it would
-        # take what others looked at since for new.
-        previous = self._previous if on_worker else None
-        self.defer(
-            trigger=SignificanceTrigger(
-                launchdarkly_conn_id=self.launchdarkly_conn_id,
-                project_key=env.project_key,
-                environment_key=env.environment_key,
-                experiment_key=self.experiment_key,
-                iteration_id=self.iteration_id,
-                policy=self.policy,
-                poll_interval=self.poke_interval,
-                previous_seconds=None if previous is None else previous.total_seconds(),
-                look_on_worker=on_worker,
-                analysed_by_launchdarkly=self.results is None,
-            ),
-            method_name="execute_complete",
-            timeout=self._time_left(context),
-        )
-
-    def _time_left(self, context: Context) -> timedelta:
-        """Until Airflow's backstops, from the first start of this try: deferring again must not wind them up anew."""
-        backstops = [timedelta(seconds=self.timeout), *([self.execution_timeout] if self.execution_timeout else [])]
-        task_instance = context.get("ti")
-        started = getattr(task_instance, "start_date", None)
-        spent = datetime.now(UTC) - started if started else timedelta()
-        return max(min(backstops) - spent, timedelta(seconds=1))
-
 
 def _sql_results(results: SqlResults | Mapping[str, Any] | None) -> SqlResults | None:
     if results is None:
@@ -316,11 +250,3 @@ def _storage(folder: str) -> StoragePath:
 
 def _answer(verdict: Mapping[str, Any], kept: Kept | None) -> dict[str, Any]:
     return {**verdict, "record": kept.to_json() if kept else None}
-
-
-def _error(kind: str, message: str) -> LaunchDarklyError:
-    """The trigger's error again, as the class that it was."""
-    found = getattr(errors, kind, None)
-    if isinstance(found, type) and issubclass(found, LaunchDarklyError):
-        return found(message)
-    return LaunchDarklyError(f"{kind}: {message}")

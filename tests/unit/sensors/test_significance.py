@@ -26,7 +26,7 @@ from airflow_provider_launchdarkly.operators.experiments import (
 )
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import significance
+from airflow_provider_launchdarkly.triggers import polling
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
 KEY = "bold-checkout-button"
@@ -88,7 +88,7 @@ class Sleeps:
 def sleeps(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sleeps]:
     slept = Sleeps(emulator)
     # Only the trigger's own sleep: the event loop and the client keep theirs.
-    monkeypatch.setattr(significance, "asyncio", SimpleNamespace(sleep=slept))
+    monkeypatch.setattr(polling, "asyncio", SimpleNamespace(sleep=slept))
     yield slept
 
 
@@ -161,7 +161,7 @@ def test_a_trigger_that_is_restarted_in_mid_interval_adds_no_look(
         if len(sleeps.delays) > 3:
             raise KeyboardInterrupt
 
-    significance.asyncio.sleep = nothing  # type: ignore[attr-defined]
+    polling.asyncio.sleep = nothing  # type: ignore[attr-defined]
     before = len(emulator.requests())
     with pytest.raises(KeyboardInterrupt):
         events(deferred(iteration).trigger)

@@ -1,0 +1,32 @@
+"""What one look of a waiting sensor saw. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from airflow_provider_launchdarkly.api.procedure import Procedure
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look saw.
+
+    Attributes:
+        ends: Whether there is nothing more to wait for.
+        summary: One line for people.
+        output: Plain JSON; what the task returns if the look ends the waiting.
+        is_news: Whether the line is worth the log; False for a look that read next to nothing.
+        outcome: What the output is; None for what the trigger waits for.
+    """
+
+    ends: bool
+    summary: str
+    output: dict[str, Any]
+    is_news: bool = True
+    outcome: str | None = None
+
+
+Watch: TypeAlias = Callable[[], Procedure[Seen]]
+"""Looks once each time it is called. May remember what it saw before; a fresh one has to decide the same."""

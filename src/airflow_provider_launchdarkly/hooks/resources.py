@@ -1,0 +1,227 @@
+"""The hook's calls on what experiments stand on: flags, metrics, holdouts, layers, projects, and who is calling.
+
+Each method only builds what is to be done; ``calls`` makes it run both ways, ``api`` knows what it means.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.api import changes, endpoints
+from airflow_provider_launchdarkly.api.paging import DEFAULT_CAP, collect
+from airflow_provider_launchdarkly.hooks.calls import Caller, api_call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from airflow_provider_launchdarkly.api.changes import Existing, Serving
+    from airflow_provider_launchdarkly.api.converging import Reached
+    from airflow_provider_launchdarkly.api.models import (
+        CallerIdentity,
+        Environment,
+        FeatureFlag,
+        FlagInstruction,
+        FlagPost,
+        Holdout,
+        Layer,
+        LayerPage,
+        Metric,
+        MetricGroup,
+        MetricGroupPost,
+        MetricPost,
+        Project,
+        Versions,
+    )
+    from airflow_provider_launchdarkly.api.procedure import Procedure
+    from airflow_provider_launchdarkly.api.request import Request
+
+PAGE = 50  # Metrics, metric groups and flags come in pages of at most 50 (LaunchDarkly REST docs, Metrics).
+
+
+class FlagCalls(Caller):
+    """Flags."""
+
+    @api_call
+    def get_flag(self, flag_key: str) -> Request[FeatureFlag]:
+        """Read a flag with its configuration in the environment."""
+        env = self.environment()
+        return endpoints.get_flag(env.project_key, flag_key, environments=(env.environment_key,))
+
+    @api_call
+    def list_flags(
+        self, *, filters: str | None = None, tag: str | None = None, with_rules: bool = False, most: int = DEFAULT_CAP
+    ) -> Procedure[tuple[FeatureFlag, ...]]:
+        """Read the project's flags with their configuration in the environment, page after page.
+
+        Args:
+            filters: LaunchDarkly's filter, such as ``hasExperiment:true``.
+            tag: Only flags with this tag.
+            with_rules: Also rules and fallthrough, which LaunchDarkly leaves out otherwise.
+            most: Most flags to bring.
+        """
+        env = self.environment()
+        first = endpoints.list_flags(
+            env.project_key,
+            environments=(env.environment_key,),
+            filters=filters,
+            tag=tag,
+            with_rules=with_rules,
+            limit=min(PAGE, most),
+        )
+        return collect(first, most=most)
+
+    @api_call
+    def create_flag(self, post: FlagPost) -> Procedure[Existing[FeatureFlag]]:
+        """Create a flag, or adopt the one with its key and content. Safe to repeat."""
+        return changes.create_flag(self.project(), post)
+
+    @api_call
+    def patch_flag(
+        self,
+        flag_key: str,
+        instructions: Sequence[FlagInstruction],
+        *,
+        comment: str | None = None,
+        dry_run: bool = False,
+        ignore_conflicts: bool = False,
+    ) -> Request[FeatureFlag]:
+        """Send a semantic patch. Instructions that are true already change nothing, so a repeat is safe.
+
+        Args:
+            flag_key: The flag.
+            instructions: What to do, in order: all of it, or nothing.
+            comment: What LaunchDarkly's audit log is to say.
+            dry_run: Only validate and show the outcome.
+            ignore_conflicts: Change it even if a pending scheduled change or approval would break.
+        """
+        return endpoints.patch_flag(
+            self.environment(),
+            flag_key,
+            instructions,
+            comment=comment,
+            dry_run=dry_run,
+            ignore_conflicts=ignore_conflicts,
+        )
+
+    @api_call
+    def turn_flag(self, flag_key: str, *, on: bool, comment: str | None = None) -> Procedure[Reached[FeatureFlag]]:
+        """Turn a flag on or off in the environment. Safe to repeat."""
+        return changes.turn_flag(self.environment(), flag_key, on=on, comment=comment)
+
+    @api_call
+    def serve(
+        self, flag_key: str, serving: Serving, *, rule_id: str = "fallthrough", comment: str | None = None
+    ) -> Procedure[Reached[FeatureFlag]]:
+        """Let a flag's rule serve one variation or a percentage rollout, by variation id. Safe to repeat."""
+        return changes.serve(self.environment(), flag_key, serving, rule_id=rule_id, comment=comment)
+
+
+class MetricCalls(Caller):
+    """Metrics and metric groups."""
+
+    @api_call
+    def get_metric(self, metric_key: str) -> Request[Metric]:
+        """Read a metric."""
+        return endpoints.get_metric(self.project(), metric_key)
+
+    @api_call
+    def list_metrics(self, *, filters: str | None = None, most: int = DEFAULT_CAP) -> Procedure[tuple[Metric, ...]]:
+        """Read the project's metrics, page after page."""
+        first = endpoints.list_metrics(self.project(), filters=filters, limit=min(PAGE, most))
+        return collect(first, most=most)
+
+    @api_call
+    def create_metric(self, post: MetricPost) -> Procedure[Existing[Metric]]:
+        """Create a metric, or adopt the one with its key and content. Safe to repeat."""
+        return changes.create_metric(self.project(), post)
+
+    @api_call
+    def get_metric_group(self, metric_group_key: str) -> Request[MetricGroup]:
+        """Read a metric group with its metrics."""
+        return endpoints.get_metric_group(self.project(), metric_group_key)
+
+    @api_call
+    def list_metric_groups(
+        self, *, filters: str | None = None, most: int = DEFAULT_CAP
+    ) -> Procedure[tuple[MetricGroup, ...]]:
+        """Read the project's metric groups, page after page."""
+        first = endpoints.list_metric_groups(self.project(), filters=filters, limit=min(PAGE, most))
+        return collect(first, most=most)
+
+    @api_call
+    def create_metric_group(self, post: MetricGroupPost) -> Procedure[Existing[MetricGroup]]:
+        """Create a metric group, or adopt the one with its key and content. Safe to repeat."""
+        return changes.create_metric_group(self.project(), post)
+
+
+class HoldoutCalls(Caller):
+    """Holdouts and layers."""
+
+    @api_call
+    def get_holdout(self, holdout_key: str, *, expand: Iterable[str] = ()) -> Request[Holdout]:
+        """Read a holdout."""
+        return endpoints.get_holdout(self.environment(), holdout_key, expand=expand)
+
+    @api_call
+    def get_holdout_by_id(self, holdout_id: str) -> Request[Holdout]:
+        """Read a holdout by its id, which is what an experiment's ``holdout_id`` holds."""
+        return endpoints.get_holdout_by_id(self.environment(), holdout_id)
+
+    @api_call
+    def list_holdouts(self, *, most: int = DEFAULT_CAP) -> Procedure[tuple[Holdout, ...]]:
+        """Read the environment's holdouts, page after page."""
+        return collect(endpoints.list_holdouts(self.environment(), limit=min(PAGE, most)), most=most)
+
+    @api_call
+    def end_holdout(self, holdout_key: str, *, comment: str | None = None) -> Procedure[Reached[Holdout]]:
+        """End a holdout, for good. Safe to repeat."""
+        return changes.end_holdout(self.environment(), holdout_key, comment=comment)
+
+    @api_call
+    def list_layers(self, *, filters: str | None = None) -> Request[LayerPage]:
+        """Read the project's layers, which LaunchDarkly does not page."""
+        return endpoints.list_layers(self.project(), filters=filters)
+
+    @api_call
+    def reserve_layer(
+        self, layer_key: str, experiment_key: str, percent: int, *, comment: str | None = None
+    ) -> Procedure[Reached[Layer]]:
+        """Reserve a share of a layer's traffic for an experiment, in whole percent. Safe to repeat."""
+        return changes.reserve(self.environment(), layer_key, experiment_key, percent, comment=comment)
+
+
+class ProjectCalls(Caller):
+    """Projects, environments, and who is calling."""
+
+    @api_call
+    def get_project(self, project_key: str | None = None, *, expand: Iterable[str] = ()) -> Request[Project]:
+        """Read a project; ``expand=("environments",)`` includes its environments, without their keys."""
+        return endpoints.get_project(self.project(project_key), expand=expand)
+
+    @api_call
+    def list_projects(self, *, filters: str | None = None, most: int = DEFAULT_CAP) -> Procedure[tuple[Project, ...]]:
+        """Read the projects that the token may see, page after page."""
+        return collect(endpoints.list_projects(filters=filters, limit=min(PAGE, most)), most=most)
+
+    @api_call
+    def get_environment(self, environment_key: str | None = None) -> Request[Environment]:
+        """Read an environment, without its SDK and mobile keys."""
+        return endpoints.get_environment(self.environment(environment_key=environment_key))
+
+    @api_call
+    def list_environments(
+        self, *, filters: str | None = None, most: int = DEFAULT_CAP
+    ) -> Procedure[tuple[Environment, ...]]:
+        """Read the project's environments, without their SDK and mobile keys, page after page."""
+        first = endpoints.list_environments(self.project(), filters=filters, limit=min(PAGE, most))
+        return collect(first, most=most)
+
+    @api_call
+    def get_caller_identity(self) -> Request[CallerIdentity]:
+        """Read what LaunchDarkly knows of the token. Says nothing about what it may do."""
+        return endpoints.get_caller_identity()
+
+    @api_call
+    def get_versions(self) -> Request[Versions]:
+        """Read which API versions LaunchDarkly serves."""
+        return endpoints.get_versions()

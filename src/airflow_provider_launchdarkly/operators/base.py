@@ -1,0 +1,130 @@
+"""What every operator shares: connection, keys, link, and failing fast. Does no work of its own."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
+from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_provider_launchdarkly.api.models import Experiment, Iteration
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+    from airflow_provider_launchdarkly.operators.outputs import ChangedExperimentOutput, IterationOutput
+
+
+class LaunchDarklyOperator(BaseOperator):
+    """What every operator shares.
+
+    Args:
+        project_key: Default: the connection's.
+        environment_key: Default: the connection's.
+        launchdarkly_conn_id: The Airflow connection.
+    """
+
+    template_fields: Sequence[str] = ("project_key", "environment_key", "launchdarkly_conn_id")
+    ui_color = "#e5e9ff"
+    ui_fgcolor = "#1a1f36"
+
+    def __init__(
+        self,
+        *,
+        project_key: str | None = None,
+        environment_key: str | None = None,
+        launchdarkly_conn_id: str = DEFAULT_CONNECTION,
+        **kwargs: Any,
+    ) -> None:
+        # Each entry of the output is an XCom of its own as well: `create.output["iteration_id"]` works.
+        super().__init__(**{"multiple_outputs": True} | kwargs)
+        self.project_key = project_key
+        self.environment_key = environment_key
+        self.launchdarkly_conn_id = launchdarkly_conn_id
+
+    @cached_property
+    def hook(self) -> LaunchDarklyHook:
+        """The hook on the task's connection, with the task's project and environment as defaults."""
+        # Imported here, as everything that only a running task needs: each DAG file is parsed anew every few seconds.
+        from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
+        return LaunchDarklyHook(
+            self.launchdarkly_conn_id, project_key=self.project_key, environment_key=self.environment_key
+        )
+
+    @abstractmethod
+    def act(self, context: Context) -> Any:
+        """Do the operator's work and return what XCom gets."""
+
+    @override
+    def execute(self, context: Context) -> Any:
+        """Run the operator, and spend no retry on what a retry cannot cure.
+
+        Raises:
+            AirflowFailException: LaunchDarkly's answer, or the input, stays the same on another try.
+            LaunchDarklyError: Anything that another try may cure; Airflow's ``retries`` apply.
+        """
+        try:
+            return self.act(context)
+        except LaunchDarklyError as error:
+            if error.retryable:
+                raise
+            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+
+
+class LaunchDarklyExperimentOperator(LaunchDarklyOperator):
+    """What every operator on one experiment shares.
+
+    Args:
+        experiment_key: Key of the experiment in its environment.
+        project_key: Default: the connection's.
+        environment_key: Default: the connection's.
+        launchdarkly_conn_id: The Airflow connection.
+    """
+
+    template_fields: Sequence[str] = ("experiment_key", *LaunchDarklyOperator.template_fields)
+    operator_extra_links = (LaunchDarklyExperimentLink(),)
+
+    def __init__(self, *, experiment_key: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.experiment_key = experiment_key
+
+    @property
+    def experiment_url(self) -> str:
+        """Where LaunchDarkly's UI shows the experiment."""
+        return self.hook.experiment_url(self.experiment_key)
+
+    def _describe(self, experiment: Experiment, iteration: Iteration, *, changed: bool) -> IterationOutput:
+        from airflow_provider_launchdarkly.operators.outputs import treatments_of
+
+        environment = self.hook.environment()
+        return {
+            "project_key": environment.project_key,
+            "environment_key": environment.environment_key,
+            "experiment_key": experiment.key,
+            "iteration_id": iteration.id or "",
+            "status": str(iteration.status),
+            "treatments": treatments_of(iteration),
+            "url": self.experiment_url,
+            "changed": changed,
+        }
+
+    def _describe_whole(self, experiment: Experiment, *, changed: bool) -> ChangedExperimentOutput:
+        from airflow_provider_launchdarkly.operators.outputs import experiment_output
+
+        shown = experiment_output(self.hook.environment(), experiment, self.experiment_url)
+        return {**shown, "changed": changed}
+
+
+def audit_comment(context: Context) -> str:
+    """What LaunchDarkly's audit log says of a write that names no comment of its own."""
+    ti = context["ti"]
+    return f"Airflow: {ti.dag_id}.{ti.task_id}, run {ti.run_id}"

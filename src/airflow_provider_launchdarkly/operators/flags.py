@@ -1,0 +1,174 @@
+"""The operator on a flag: on or off, and what a rule serves. A thin shell around ``api/changes``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.links import LaunchDarklyFlagLink
+from airflow_provider_launchdarkly.operators.base import LaunchDarklyOperator, audit_comment
+from airflow_provider_launchdarkly.templates import is_literal
+from airflow_provider_launchdarkly.variations import find_variation, rule_of, shares
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_provider_launchdarkly.api.changes import Serving
+    from airflow_provider_launchdarkly.api.models import FeatureFlag
+
+
+class FlagOutput(TypedDict):
+    """A flag in one environment: plain JSON. ``serves`` is percent by variation id, for the rule that was named.
+
+    ``changed`` is False when the task found its work done already.
+    """
+
+    project_key: str
+    environment_key: str
+    flag_key: str
+    on: bool
+    version: int | None
+    rule_id: str
+    serves: dict[str, float]
+    url: str
+    changed: bool
+
+
+class LaunchDarklySetFlagOperator(LaunchDarklyOperator):
+    """Turn a flag on or off, and let a rule of it serve one variation or a percentage rollout.
+
+    Safe to repeat: what is named is a target state, and what is so already is left alone without a write. When the flag
+    is to be on, what it serves is set first; when it is to be off, it is turned off first: nobody is served in between
+    what nobody asked for. LaunchDarkly refuses to change a rule while an experiment runs on it, which is an error that
+    names the experiment.
+
+    Args:
+        flag_key: Key of the flag.
+        on: True or False turns it on or off. Default: left as it is.
+        variation: The variation for everyone whom the rule matches: its name, value or id; or
+        rollout: percent by variation (name, value or id), adding up to 100.
+        rule_id: Id of the rule; ``fallthrough`` is the default rule.
+        context_kind: By which kind of context the rollout splits. Default: LaunchDarkly's, ``user``.
+        bucket_by: By which attribute the rollout splits. Default: LaunchDarkly's, the context's key.
+        comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
+
+    Returns:
+        :class:`FlagOutput`.
+    """
+
+    template_fields: Sequence[str] = (
+        "flag_key",
+        *LaunchDarklyOperator.template_fields,
+        "on",
+        "variation",
+        "rollout",
+        "rule_id",
+        "context_kind",
+        "bucket_by",
+        "comment",
+    )
+    operator_extra_links = (LaunchDarklyFlagLink(),)
+
+    def __init__(
+        self,
+        *,
+        flag_key: str,
+        on: bool | None = None,
+        variation: Any = None,
+        rollout: Mapping[str, float | str] | None = None,
+        rule_id: str = "fallthrough",
+        context_kind: str | None = None,
+        bucket_by: str | None = None,
+        comment: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.flag_key = flag_key
+        self.on = on
+        self.variation = variation
+        self.rollout = rollout
+        self.rule_id = rule_id
+        self.context_kind = context_kind
+        self.bucket_by = bucket_by
+        self.comment = comment
+        if all(is_literal(value) for value in (on, variation, rollout)):
+            self._check()
+
+    @property
+    def flag_url(self) -> str:
+        """Where LaunchDarkly's UI shows the flag."""
+        return self.hook.flag_url(self.flag_key)
+
+    @override
+    def act(self, context: Context) -> FlagOutput:
+        """Bring the flag into the state asked for."""
+        self._check()
+        comment = self.comment or audit_comment(context)
+        changed = False
+        if self.on is False:
+            changed |= self._turn(comment)
+        if self.variation is not None or self.rollout is not None:
+            serving = self._serving(self.hook.get_flag(self.flag_key))
+            served = self.hook.serve(self.flag_key, serving, rule_id=self.rule_id, comment=comment)
+            changed |= served.changed
+        if self.on is True:
+            changed |= self._turn(comment)
+        return self._describe(self.hook.get_flag(self.flag_key), changed=changed)
+
+    def _turn(self, comment: str) -> bool:
+        return self.hook.turn_flag(self.flag_key, on=bool(self.on), comment=comment).changed
+
+    def _check(self) -> None:
+        from airflow_provider_launchdarkly.api.changes import weights_of
+
+        if self.on not in (None, True, False) or (isinstance(self.on, int) and not isinstance(self.on, bool)):
+            raise ConfigurationError(f"on is {self.on!r}: write True or False")
+        if self.variation is not None and self.rollout is not None:
+            raise ConfigurationError(
+                f"variation is {self.variation!r} and rollout is {self.rollout!r}: a rule serves one of the two"
+            )
+        if self.on is None and self.variation is None and self.rollout is None:
+            raise ConfigurationError("on, variation and rollout are all missing: there is nothing to set")
+        if self.rollout is not None:
+            if not isinstance(self.rollout, Mapping):
+                raise ConfigurationError(f"rollout is {self.rollout!r}: write percent by variation")
+            weights_of(self.rollout)
+
+    def _serving(self, flag: FeatureFlag) -> Serving:
+        from airflow_provider_launchdarkly.api.changes import Serving, weights_of
+
+        if self.rollout is None:
+            return Serving(variation_id=find_variation(flag, self.variation).id)
+        percents = {find_variation(flag, name).id: percent for name, percent in self.rollout.items()}
+        if len(percents) != len(self.rollout):
+            raise ConfigurationError(f"rollout is {self.rollout!r}: a variation is named twice")
+        return Serving(weights=weights_of(percents), context_kind=self.context_kind, bucket_by=self.bucket_by)
+
+    def _describe(self, flag: FeatureFlag, *, changed: bool) -> FlagOutput:
+        env = self.hook.environment()
+        config = flag.environments[env.environment_key]
+        served = shares(flag, rule_of(flag, config, self.rule_id))
+        self.log.info(
+            "Flag %s is %s, and rule %s serves %s%s.",
+            self.flag_key,
+            "on" if config.on else "off",
+            self.rule_id,
+            served,
+            "" if changed else "; nothing to do",
+        )
+        return {
+            "project_key": env.project_key,
+            "environment_key": env.environment_key,
+            "flag_key": flag.key,
+            "on": config.on,
+            "version": config.version,
+            "rule_id": self.rule_id,
+            "serves": {variation_id: float(percent) for variation_id, percent in served.items()},
+            "url": self.flag_url,
+            "changed": changed,
+        }
