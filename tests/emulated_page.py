@@ -43,6 +43,10 @@ RULES = (
     ("Archiving a running experiment is refused with 400", "chosen"),
     ("A second experiment with the same key is a 409", "observed"),
     ("There is no DELETE: 405", "observed"),
+    (
+        "Without a `methodology` an experiment is Bayesian, in generation `25` frequentist; a bandit Bayesian",
+        "documented",
+    ),
     ("`status` in a filter matches any iteration, also a past one", "documented"),
     ("What is empty is left out even when it is expanded", "documented"),
     ("A service token needs a `maintainerId`", "observed"),

@@ -104,6 +104,15 @@ WRITES = {
     "create_iteration": lambda api: api.post(f"{api.experiments}/bold/iterations", api.iteration()),
     "patch_experiment": lambda api: api.start(),
     "patch_feature_flag": lambda api: api.patch_flag({"kind": "updateOffVariation", **_bold(api)}),
+    "post_feature_flag": lambda api: api.post("/api/v2/flags/demo", {"key": "new", "name": "New"}),
+    "post_metric": lambda api: api.post("/api/v2/metrics/demo", {"key": "new", "kind": "custom", "eventKey": "e"}),
+    "create_layer": lambda api: api.post(
+        "/api/v2/projects/demo/layers", {"key": "new", "name": "New", "description": ""}
+    ),
+    "put_experimentation_settings": lambda api: api.http.put(
+        "/api/v2/projects/demo/experimentation-settings",
+        json={"randomizationUnits": [{"randomizationUnit": "user", "default": True}]},
+    ),
 }
 
 

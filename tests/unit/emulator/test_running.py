@@ -273,6 +273,13 @@ def test_the_newest_generation_has_no_results(api, refused):
     assert api.get("/api/v2/projects/demo/experiments").status_code == 200
 
 
+def test_the_newest_generation_is_frequentist_by_default_and_its_bandits_are_not(api):
+    assert api.create("one")["methodology"] == "bayesian"
+    api.server.switch(generation="25")
+    assert api.create("two")["methodology"] == "frequentist"
+    assert api.create("three", type="mab")["methodology"] == "bayesian"
+
+
 def test_the_oldest_generation_needs_a_standard_unit(api, refused):
     api.server.switch(generation="17.1")
     path = "/api/v2/projects/demo/experimentation-settings"
