@@ -148,7 +148,8 @@ Ctrl-C ends it."""
 
 def _projects(world: World) -> str:
     return "\n".join(
-        f"  project   {project.key}, environments {', '.join(project.environments)}" for project in world.projects.values()
+        f"  project   {project.key}, environments {', '.join(project.environments)}"
+        for project in world.projects.values()
     )
 
 

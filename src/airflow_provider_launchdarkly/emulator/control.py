@@ -1,5 +1,4 @@
-"""The emulator's own controls under `/__emulator__`: clock, reset, snapshot, load, journal, requests, faults,
-switches.
+"""The emulator's own controls under `/__emulator__`: clock, reset, snapshots, journal, requests, faults, switches.
 
 They need no token and answer only to the same machine.
 """

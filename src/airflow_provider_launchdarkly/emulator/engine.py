@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from airflow_provider_launchdarkly.emulator.call import Call, Reply
 from airflow_provider_launchdarkly.emulator import snapshot
+from airflow_provider_launchdarkly.emulator.call import Call, Reply
 from airflow_provider_launchdarkly.emulator.clock import Clock, to_milliseconds
 from airflow_provider_launchdarkly.emulator.errors import (
     RefusalError,

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 
 def read_world(path: str | Path) -> dict[str, Any]:
     """Read a world from a YAML file, as `world.build_world` takes it.
@@ -18,7 +20,8 @@ def read_world(path: str | Path) -> dict[str, Any]:
     class Strict(yaml.SafeLoader):
         """YAML's safe subset, without its silence about names given twice."""
 
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        @override
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             seen: set[Any] = set()
             for key, _ in node.value:
                 name = key.value

@@ -26,6 +26,11 @@ def is_17(generation: str) -> bool:
     return generation in ("17.1", "17.2")
 
 
+def default_methodology(generation: str) -> str:
+    """What an experiment is that does not say it: the documentation of 23 and 24 says Bayesian, that of 25 does not."""
+    return "frequentist" if generation == "25" else "bayesian"
+
+
 def without(data: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     """The fields that are not among `names`."""
     return {name: value for name, value in data.items() if name not in names}

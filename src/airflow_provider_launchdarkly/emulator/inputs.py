@@ -71,9 +71,10 @@ class ExperimentPost:
     analysis_config: Mapping[str, JSON]
 
 
-def experiment_post(body: Body) -> ExperimentPost:
-    """Read the body that creates an experiment."""
+def experiment_post(body: Body, *, default_methodology: str = "bayesian") -> ExperimentPost:
+    """Read the body that creates an experiment. A bandit is Bayesian unless it says otherwise."""
     kind = body.choice("type", ("experiment", "mab", "holdout"), "experiment")
+    default = "bayesian" if kind == "mab" else default_methodology
     return ExperimentPost(
         key=key(body),
         name=body.text("name"),
@@ -82,7 +83,7 @@ def experiment_post(body: Body) -> ExperimentPost:
         maintainer_id=body.optional_text("maintainerId"),
         holdout_id=body.optional_text("holdoutId"),
         tags=body.texts("tags"),
-        methodology=body.choice("methodology", ("bayesian", "frequentist", "export_only"), "bayesian"),
+        methodology=body.choice("methodology", ("bayesian", "frequentist", "export_only"), default),
         data_source=body.choice(
             "dataSource", ("launchdarkly", "snowflake", "databricks", "redshift", "bigquery"), "launchdarkly"
         ),

@@ -24,7 +24,9 @@ class Entry:
         body: the request's JSON.
         effects: what happened, in order: `kind` (`experiment.created`, `iteration.created`, `iteration.discarded`,
             `iteration.started`, `iteration.stopped`, `experiment.changed`, `experiment.archived`,
-            `experiment.restored`, `flag.changed`) and the keys and ids it concerns.
+            `experiment.restored`, `flag.created`, `flag.changed`, `metric.created`, `metric_group.created`,
+            `experimentation_settings.changed`, `holdout.created`, `holdout.changed`, `holdout.ended`, `layer.created`,
+            `layer.changed`) and the keys and ids it concerns.
     """
 
     seq: int

@@ -1,9 +1,9 @@
 """Results in the form that experiments had before 2023, by flag variation.
 
-The shape is that of client 17.1.0 (`ExperimentResults`), the last one published with this route; its fields have
-no descriptions. What it shows is the latest iteration on the flag that measures the metric. P-values follow the text that the old
-interface had: Pearson's chi-square for conversions, a two-tailed test of two means (normal approximation of Welch's t)
-for numbers, each variation against the baseline.
+The shape is that of client 17.1.0 (`ExperimentResults`), the last one published with this route; its fields have no
+descriptions. Shown is the latest iteration on the flag that measures the metric. P-values follow the text that the old
+interface had: Pearson's chi-square for conversions, a two-tailed test of two means (the normal approximation of Welch's
+t) for numbers, each variation against the baseline.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_launchdarkly.emulator.change import Change
-    from airflow_provider_launchdarkly.emulator.population import TreatmentObservation
+    from airflow_provider_launchdarkly.emulator.facts import TreatmentObservation
     from airflow_provider_launchdarkly.emulator.state import JSON, Experiment, Flag, Iteration, Metric
 
 _DAY = timedelta(days=1)

@@ -25,7 +25,7 @@ from airflow_provider_launchdarkly.emulator.truth import (
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.change import Change
-    from airflow_provider_launchdarkly.emulator.population import Observation
+    from airflow_provider_launchdarkly.emulator.facts import Observation
     from airflow_provider_launchdarkly.emulator.state import JSON, Experiment, Flag, Iteration, Metric, Treatment
 
 NOBODY = Truth.from_dict({"people_per_day": 0})

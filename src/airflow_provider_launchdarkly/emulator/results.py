@@ -24,7 +24,7 @@ from airflow_provider_launchdarkly.emulator.posteriors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from airflow_provider_launchdarkly.emulator.population import (
+    from airflow_provider_launchdarkly.emulator.facts import (
         IterationFacts,
         MetricFacts,
         Observation,

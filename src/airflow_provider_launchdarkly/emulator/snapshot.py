@@ -67,10 +67,8 @@ def _encoded(value: Any) -> Any:
 
 
 def _decoded(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_decoded(item) for item in value]
     if not isinstance(value, dict):
-        return value
+        return [_decoded(item) for item in value] if isinstance(value, list) else value
     match value.get(_CLASS):
         case None:
             return {name: _decoded(inner) for name, inner in value.items()}

@@ -13,17 +13,17 @@ from datetime import UTC
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_launchdarkly.emulator.fields import Fields, number
-from airflow_provider_launchdarkly.emulator.population import (
+from airflow_provider_launchdarkly.emulator.facts import (
     ArmFacts,
     Bandit,
     CovariateMoments,
     IterationFacts,
     MetricFacts,
     Observation,
-    Population,
     TreatmentObservation,
 )
+from airflow_provider_launchdarkly.emulator.fields import Fields, number
+from airflow_provider_launchdarkly.emulator.population import Population
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -90,6 +90,29 @@ def test_seed_scenario_and_switches_are_taken():
             assert json.load(answer)["results"] == "gone"
 
 
+def test_a_world_of_ones_own_is_served_and_its_places_are_in_the_connection(tmp_path):
+    path = tmp_path / "world.yaml"
+    path.write_text("{members: {a@b.c: {}}, projects: {shop: {environments: {live: {}}, flags: {banner: {}}}}}")
+    with emulator("--port", "0", "--world", str(path)) as (_, printed):
+        assert f"world     {path}, seed 42" in printed
+        assert "project   shop, environments live" in printed
+        assert '"extra": {"project_key": "shop", "environment_key": "live"}' in printed
+
+
+def test_a_snapshot_is_gone_on_from_at_its_time(tmp_path):
+    path = tmp_path / "snapshot.json"
+    with emulator("--port", "0", "--clock-start", "2026-03-01T00:00:00Z", "--clock-rate", "0") as (_, printed):
+        urllib.request.urlretrieve(f"{url_in(printed)}/__emulator__/snapshot", path)
+    arguments = ("--port", "0", "--load", str(path), "--clock-rate", "0", "--token", "another", "--set", "results=gone")
+    with emulator(*arguments) as (_, printed):
+        assert "2026-03-01 00:00:00 UTC" in printed
+        request = urllib.request.Request(f"{url_in(printed)}/api/v2", headers={"Authorization": "another"})
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 200
+        with urllib.request.urlopen(f"{url_in(printed)}/__emulator__/settings") as answer:
+            assert json.load(answer)["results"] == "gone"
+
+
 def test_a_busy_port_is_said_in_one_sentence(capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -110,6 +133,9 @@ def test_a_busy_port_is_said_in_one_sentence(capsys):
         (["--clock-rate", "-1"], "rate must be between"),
         (["--set", "results=maybe"], "results can be present or gone"),
         (["--set", "nothing=on"], "no such switch"),
+        (["--world", "/nowhere.yaml"], "cannot read /nowhere.yaml: No such file or directory"),
+        (["--load", "/nowhere.json"], "cannot read /nowhere.json"),
+        (["--load", "pyproject.toml"], "pyproject.toml is not JSON"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(capsys, arguments, said):
@@ -126,6 +152,7 @@ def test_what_is_wrong_is_said_in_one_sentence(capsys, arguments, said):
         ["emulator", "--port", "99999"],
         ["emulator", "--token", "two words"],
         ["emulator", "--set", "x"],
+        ["emulator", "--world", "a", "--load", "b"],
         ["nothing"],
     ],
 )

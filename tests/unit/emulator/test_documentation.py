@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-import emulated_page
 import pytest
-from surroundings import REPOSITORY
 
+import emulated_page
 from airflow_provider_launchdarkly import cli
 from airflow_provider_launchdarkly.emulator.faults import FAULTS, LIMITS
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from surroundings import REPOSITORY
 
 HOW_TO = (REPOSITORY / "docs" / "emulator.md").read_text(encoding="utf-8")
 
@@ -41,6 +41,6 @@ def test_the_how_to_names_every_fault_and_limit():
 @pytest.mark.parametrize("page", ["emulator.md", "emulated.md"])
 def test_links_lead_somewhere(page):
     text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
-    targets = [target for target in re.findall(r"\]\(([^)#:]+)\)", text)]
+    targets = re.findall(r"\]\(([^)#:]+)[)#]", text)
     assert targets
     assert [target for target in targets if not (REPOSITORY / "docs" / target).exists()] == []

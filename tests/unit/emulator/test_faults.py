@@ -104,6 +104,15 @@ WRITES = {
     "create_iteration": lambda api: api.post(f"{api.experiments}/bold/iterations", api.iteration()),
     "patch_experiment": lambda api: api.start(),
     "patch_feature_flag": lambda api: api.patch_flag({"kind": "updateOffVariation", **_bold(api)}),
+    "post_feature_flag": lambda api: api.post("/api/v2/flags/demo", {"key": "new", "name": "New"}),
+    "post_metric": lambda api: api.post("/api/v2/metrics/demo", {"key": "new", "kind": "custom", "eventKey": "e"}),
+    "create_layer": lambda api: api.post(
+        "/api/v2/projects/demo/layers", {"key": "new", "name": "New", "description": ""}
+    ),
+    "put_experimentation_settings": lambda api: api.http.put(
+        "/api/v2/projects/demo/experimentation-settings",
+        json={"randomizationUnits": [{"randomizationUnit": "user", "default": True}]},
+    ),
 }
 
 
@@ -225,7 +234,7 @@ def test_a_truncated_answer_is_no_json_and_was_done(api):
     api.server.fault("patch_experiment", "truncated")
     answer = api.start()
     assert answer.status_code == 200
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         answer.json()
     assert api.read()["currentIteration"]["status"] == "running"
 
@@ -278,8 +287,15 @@ def test_what_was_there_before_is_not_hidden(api):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"limit": "nothing"}, {"limit": "route", "status": 500}, {"fault": "slow"}, {"delay": 600}, {"hours": -1}, {"wait": "x"}],
-)  # fmt: skip
+    [
+        {"limit": "nothing"},
+        {"limit": "route", "status": 500},
+        {"fault": "slow"},
+        {"delay": 600},
+        {"hours": -1},
+        {"wait": "x"},
+    ],
+)
 def test_a_newer_rule_that_makes_no_sense_is_refused(fields):
     with pytest.raises(ValueError, match=r"\w"):
         rule(**fields)

@@ -39,13 +39,16 @@ def test_putting_what_is_there_changes_nothing(api):
 @pytest.mark.parametrize(
     ("units", "said"),
     [
-        ([{"randomizationUnit": "user", "default": True}, {"randomizationUnit": "device", "default": True}], "one default"),
+        (
+            [{"randomizationUnit": "user", "default": True}, {"randomizationUnit": "device", "default": True}],
+            "one default",
+        ),
         ([{"randomizationUnit": "user"}, {"randomizationUnit": "user"}], "twice"),
         ([{"randomizationUnit": "nothing"}], "there is no context kind 'nothing'"),
         ([{"default": True}], "randomizationUnits[0].randomizationUnit is required"),
         ([{"randomizationUnit": "user", "standardRandomizationUnit": "x"}], "must be one of guest"),
     ],
-)  # fmt: skip
+)
 def test_settings_that_make_no_sense_are_refused(api, refused, units, said):
     status, code, message = refused(put(api, *units))
     assert (status, code) == (400, "invalid_request")

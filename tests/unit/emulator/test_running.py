@@ -1,4 +1,4 @@
-"""What happens while an experiment runs: bandits move, a flag that is off stops traffic, fields change or are locked."""
+"""What happens while an experiment runs: bandits move, flags go off, fields change or are locked."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def test_legacy_results_of_a_number_have_p_values_too(api):
     api.running()
     api.server.clock.advance("P7D")
     totals = api.get(f"{LEGACY}/page-load-ms").json()["totals"]
-    assert [total["pValue"] for total in totals][0] == 1.0
+    assert totals[0]["pValue"] == 1.0
     assert 0 < totals[1]["pValue"] < 1
 
 
@@ -271,6 +271,13 @@ def test_the_newest_generation_has_no_results(api, refused):
     assert refused(api.get(results)) == (404, "not_found", f"unknown path {results}")
     assert refused(api.http.put(results))[0] == 404
     assert api.get("/api/v2/projects/demo/experiments").status_code == 200
+
+
+def test_the_newest_generation_is_frequentist_by_default_and_its_bandits_are_not(api):
+    assert api.create("one")["methodology"] == "bayesian"
+    api.server.switch(generation="25")
+    assert api.create("two")["methodology"] == "frequentist"
+    assert api.create("three", type="mab")["methodology"] == "bayesian"
 
 
 def test_the_oldest_generation_needs_a_standard_unit(api, refused):

@@ -140,15 +140,27 @@ def test_a_reset_brings_the_files_world_back_and_a_scenario_replaces_it(emulator
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("baseline_rate: 0.2,", "baseline_mean: 1, standard_deviation: 1,", r"truths\.banner\.metrics\.sales: .*baseline_rate"),
+        (
+            "baseline_rate: 0.2,",
+            "baseline_mean: 1, standard_deviation: 1,",
+            r"truths\.banner\.metrics\.sales: .*baseline_rate",
+        ),
         ("basket: {numeric: true}", "basket: {}", r"truths\.banner\.metrics\.basket: .*a conversion"),
         ("sales: {}", "sale: {}", r"truths\.banner\.metrics: 'sales' is not one of sale, basket"),
-        ("effects: {loud:", "effects: {lout:", r"truths\.banner\.metrics\.sales\.effects: 'lout' is not one of none, loud"),
+        (
+            "effects: {loud:",
+            "effects: {lout:",
+            r"truths\.banner\.metrics\.sales\.effects: 'lout' is not one of none, loud",
+        ),
         ("people_per_day: 500", "people: 500", r"truths\.banner\.people_per_day: missing"),
-        ("baseline_rate: 0.2", "baseline_rate: 2", r"world\.projects\.shop\.truths\.banner\.metrics\.sales\.baseline_rate"),
+        (
+            "baseline_rate: 0.2",
+            "baseline_rate: 2",
+            r"world\.projects\.shop\.truths\.banner\.metrics\.sales\.baseline_rate",
+        ),
         ("on_in:", "onn_in:", r"world\.projects\.shop\.flags\.banner\.onn_in: unknown field; did you mean 'on_in'"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_in_a_world_is_named_by_its_path(world_file, old, new, said):
     assert old in WORLD
     with pytest.raises(ValueError, match=said):

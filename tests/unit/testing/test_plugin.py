@@ -59,7 +59,7 @@ print("loaded:", sorted(heavy & set(sys.modules)))
 
 
 def test_the_fixtures_are_there_under_strict_markers(installed):
-    tests = '''
+    tests = """
 import json, os, urllib.request
 import pytest
 
@@ -80,7 +80,7 @@ def test_clock(launchdarkly_clock):
     before = launchdarkly_clock.now()
     launchdarkly_clock.advance("P28D")
     assert (launchdarkly_clock.now() - before).days == 28
-'''
+"""
     code = 'import sys, pytest; sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "--strict-markers"]))'
     done = installed(code, ("test_fixtures.py", tests))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -96,7 +96,7 @@ def test_the_example_in_the_documentation_runs(installed):
 
 
 def test_what_the_package_offers_is_loaded_when_it_is_used():
-    import airflow_provider_launchdarkly.testing as testing
+    from airflow_provider_launchdarkly import testing
 
     assert testing.EmulatorServer.__name__ == "EmulatorServer"
     with pytest.raises(AttributeError, match="nothing"):

@@ -28,7 +28,9 @@ def create_experiment(call: Call) -> Reply:
     """POST an experiment: 201 with the experiment and its first iteration."""
     change = call.change()
     lifecycle.check_approval(change, call.params["environmentKey"])
-    post = inputs.experiment_post(Body(generations.experiment_post(call.body, call.settings.generation)))
+    generation = call.settings.generation
+    body = Body(generations.experiment_post(call.body, generation))
+    post = inputs.experiment_post(body, default_methodology=generations.default_methodology(generation))
     experiment = lifecycle.create_experiment(change, call.params["environmentKey"], post)
     shown = show.experiment(experiment, change, ("treatments",))
     change.commit()

@@ -1,0 +1,189 @@
+"""Whatever is sent, the emulator answers with a refusal of LaunchDarkly's form and never breaks."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+
+import pytest
+
+from airflow_provider_launchdarkly.emulator.operations import OPERATIONS
+
+SEMANTIC = "application/json; domain-model=launchdarkly.semanticpatch"
+ODD = (None, True, 0, -1, 1.5, 10**30, "", "x", "\ud800", "é/%2F", [], [None], [[]], {}, {"kind": 5}, {"value": {}})
+PROJECT = "/api/v2/projects/demo"
+PRODUCTION = f"{PROJECT}/environments/production"
+
+
+def places(data, path=()):
+    """Every place in plain JSON."""
+    yield path
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for name, value in items:
+        yield from places(value, (*path, name))
+
+
+def spoilt(data, chance):
+    """The data with one place replaced by something odd."""
+    changed = copy.deepcopy(data)
+    *before, last = (None, *chance.choice(list(places(changed))))
+    if last is None:
+        return chance.choice(ODD)
+    parent = changed
+    for name in before[1:]:
+        parent = parent[name]
+    parent[last] = copy.deepcopy(chance.choice(ODD))
+    return changed
+
+
+@pytest.fixture
+def bodies(api):
+    """A good body for every write, and where it goes."""
+    api.post("/api/v2/flags/demo", {"key": "h", "name": "H", "purpose": "holdout"})
+    api.running()
+    api.post(f"{PROJECT}/layers", {"key": "l", "name": "L", "description": ""})
+    variations = [v["_id"] for v in api.flag()["variations"]]
+    fields = {
+        "name": {"operation": "update", "value": "n"},
+        "tags": {"operation": "add", "value": ["a"]},
+        "metrics": {"operation": "add", "value": [{"key": "checkout-errors"}]},
+        "analysisConfig": {"operation": "update", "value": {"bayesianThreshold": "95"}},
+        "treatments": {"operation": "update", "value": api.iteration()["treatments"]},
+    }
+    holdout = {
+        "name": "Q",
+        "key": "q",
+        "holdoutamount": "5",
+        "primarymetrickey": "checkout-conversion",
+        "metrics": [{"key": "checkout-conversion"}],
+        "prerequisiteflagkey": "h",
+    }
+    reserve = {"kind": "updateExperimentReservation", "experimentKey": "bold", "reservationPercent": 5}
+    weights = {
+        "kind": "updateFallthroughVariationOrRollout",
+        "rolloutWeights": dict(zip(variations, (1, 99999), strict=True)),
+    }
+    rule = {"kind": "addRule", "clauses": [{"attribute": "a", "op": "in", "values": [1]}], "variationId": variations[0]}
+    member = api.get("/api/v2/caller-identity").json()["memberId"]
+    return [
+        ("POST", f"{PRODUCTION}/experiments", api.experiment("two", analysisConfig={}, tags=["a"])),
+        ("POST", f"{PRODUCTION}/experiments/bold/iterations", api.iteration(attributes=["country"])),
+        (
+            "PATCH",
+            f"{PRODUCTION}/experiments/bold",
+            {"instructions": [{"kind": "updateExperimentFields", "value": fields}]},
+        ),
+        (
+            "PATCH",
+            f"{PRODUCTION}/experiments/bold",
+            {"instructions": [{"kind": "saveAndStartNewIteration", "value": fields}]},
+        ),
+        (
+            "PATCH",
+            f"{PRODUCTION}/experiments/bold",
+            {"instructions": [{"kind": "stopIteration", "winningTreatmentId": "t"}]},
+        ),
+        (
+            "PUT",
+            f"{PROJECT}/experimentation-settings",
+            {"randomizationUnits": [{"randomizationUnit": "user", "default": True}]},
+        ),
+        (
+            "POST",
+            "/api/v2/flags/demo",
+            {
+                "key": "f",
+                "name": "F",
+                "variations": [{"value": 1}, {"value": 2}],
+                "defaults": {"onVariation": 0, "offVariation": 1},
+            },
+        ),
+        (
+            "PATCH",
+            "/api/v2/flags/demo/search-ranking",
+            {"environmentKey": "production", "instructions": [{"kind": "turnFlagOn"}, weights, rule]},
+        ),
+        (
+            "PATCH json",
+            "/api/v2/flags/demo/search-ranking",
+            {"patch": [{"op": "replace", "path": "/environments/test/fallthrough", "value": {"variation": 1}}]},
+        ),
+        (
+            "PATCH json",
+            "/api/v2/flags/demo/search-ranking",
+            {"merge": {"tags": ["a"], "environments": {"test": {"on": True}}}},
+        ),
+        (
+            "POST",
+            "/api/v2/metrics/demo",
+            {
+                "key": "m",
+                "kind": "custom",
+                "isNumeric": True,
+                "successCriteria": "HigherThanBaseline",
+                "eventKey": "m",
+                "eventDefault": {"disabled": True},
+            },
+        ),
+        (
+            "POST",
+            f"{PROJECT}/metric-groups",
+            {
+                "key": "g",
+                "name": "G",
+                "kind": "standard",
+                "maintainerId": member,
+                "tags": [],
+                "metrics": [{"key": "page-load-ms"}, {"key": "checkout-errors"}],
+            },
+        ),
+        ("POST", f"{PRODUCTION}/holdouts", holdout),
+        (
+            "PATCH",
+            f"{PRODUCTION}/holdouts/q",
+            {"instructions": [{"kind": "updateName", "value": "x"}, {"kind": "removeExperiment", "value": "bold"}]},
+        ),
+        ("POST", f"{PROJECT}/layers", {"key": "k", "name": "L", "description": ""}),
+        (
+            "PATCH",
+            f"{PROJECT}/layers/l",
+            {"environmentKey": "production", "instructions": [reserve, {"kind": "updateName", "name": "x"}]},
+        ),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_body_breaks_it(api, bodies, seed, refused):
+    chance = random.Random(seed)
+    for _ in range(400):
+        method, path, body = chance.choice(bodies)
+        content_type = SEMANTIC if method == "PATCH" else "application/json"
+        sent = spoilt(body, chance)
+        content = json.dumps(sent).encode()
+        answer = api.http.request(method.split()[0], path, content=content, headers={"Content-Type": content_type})
+        assert answer.status_code < 500, (method, path, sent)
+        if answer.status_code >= 400:
+            refused(answer)
+    for operation in OPERATIONS:
+        if operation.method == "GET":
+            everything = "treatments,draftIteration,previousIterations,secondaryMetrics,analysisConfig,experiments"
+            path = operation.path.format(
+                projectKey="demo",
+                environmentKey="production",
+                experimentKey="bold",
+                metricKey="checkout-conversion",
+                metricGroupKey="signup-funnel",
+                featureFlagKey="checkout-button",
+                holdoutKey="q",
+                holdoutId="x",
+                layerKey="l",
+            )
+            assert api.get(path, params={"expand": everything}).status_code in (200, 404), path
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=-1", "limit=x", "offset=-1", "limit=99999999999", "filter=x", "lifecycleState=dead"]
+)
+def test_no_query_breaks_it(api, query, refused):
+    assert refused(api.get(f"{PRODUCTION}/experiments?{query}"))[0] == 400
