@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 # The plan's maximum duration ends the waiting with a verdict; Airflow's timeout is only a backstop behind it.
 BACKSTOP = timedelta(days=366)
 
+# Seconds, where Airflow has not read the provider's configuration: Airflow 3.1 does not do so in every process.
+POLL_INTERVAL = 300.0
+
 
 class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
     """Wait for the verdict on one iteration: ``ship``, ``rollback``, ``inconclusive`` or ``invalid``.
@@ -116,7 +119,7 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         if poke_interval is None:
-            poke_interval = conf.getfloat("launchdarkly", "poll_interval")
+            poke_interval = conf.getfloat("launchdarkly", "poll_interval", fallback=POLL_INTERVAL)
         # Each entry of the verdict is an XCom of its own as well: `wait.output["verdict"]` works.
         super().__init__(poke_interval=poke_interval, timeout=timeout, **{"multiple_outputs": True} | kwargs)
         self.experiment_key = experiment_key
@@ -173,7 +176,7 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
                 raise _error(kind, message)
             case _:
                 raise LaunchDarklyError(
-                    f"the trigger ended with {event!r}, which is neither a look, a verdict nor an error"
+                    f"the trigger ended with {event!r}, which is neither a verdict nor an error nor a look"
                 )
 
     def _look_or_defer(self, context: Context) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Any
 import jinja2
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.sdk.serde import deserialize, serialize
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.decision import Policy
@@ -56,7 +55,7 @@ def test_what_the_trigger_holds_is_plain_json_without_the_query(underway: Underw
     trigger = deferred.value.trigger
     assert isinstance(trigger, SignificanceTrigger)
     _, arguments = trigger.serialize()
-    assert SignificanceTrigger(**deserialize(serialize(arguments))).serialize() == trigger.serialize()
+    assert SignificanceTrigger(**json.loads(json.dumps(arguments))).serialize() == trigger.serialize()
     assert "SELECT" not in json.dumps(arguments)
 
 
