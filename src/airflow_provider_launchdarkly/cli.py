@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly import __version__
 from airflow_provider_launchdarkly.record import command as record_command
+from airflow_provider_launchdarkly.simulation import command as simulation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_emulator(commands)
     record_command.add_parser(commands)
+    simulation.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
         return int(arguments.run(arguments))

@@ -144,7 +144,9 @@ def approach(
     iteration = pinned(experiment, target.iteration_id)
     if iteration.started_at is None:
         return Look(target, answer.server_time, _not_started(iteration))
-    elapsed = answer.server_time - iteration.started_at
+    # A Date header has no fractions of a second. Without those of the start, a look at exactly one day is on time.
+    started_at = iteration.started_at.replace(microsecond=0)
+    elapsed = answer.server_time - started_at
     if not iteration.running:
         return Look(target, answer.server_time, _not_ours_any_more(experiment, iteration, elapsed))
     try:
@@ -153,7 +155,7 @@ def approach(
         raise ConfigurationError(f"policy: {error}") from error
     if not _is_due(plan, elapsed, previous, poll_interval):
         return Look(target, answer.server_time, _between_looks(plan, elapsed))
-    return Occasion(target, iteration, iteration.started_at, answer.server_time)
+    return Occasion(target, iteration, started_at, answer.server_time)
 
 
 def _is_due(plan: Plan, elapsed: timedelta, previous: timedelta | None, poll_interval: timedelta) -> bool:

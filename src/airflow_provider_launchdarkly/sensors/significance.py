@@ -10,30 +10,21 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnVa
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api import errors
-from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError
-from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.hooks.warehouse import query_warehouse
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
-from airflow_provider_launchdarkly.record.chain import Content, canonical
-from airflow_provider_launchdarkly.record.evidence_json import evidence_to_json
-from airflow_provider_launchdarkly.record.store import keep, last_waited
-from airflow_provider_launchdarkly.results.launchdarkly import evidence_from_results
-from airflow_provider_launchdarkly.results.look import Target, take_look
-from airflow_provider_launchdarkly.results.sql import SqlResults, evidence_from_sql
-from airflow_provider_launchdarkly.results.statement import Statement, write_statement
 from airflow_provider_launchdarkly.templates import is_literal
-from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
-    from airflow_provider_launchdarkly.api.procedure import Procedure
-    from airflow_provider_launchdarkly.decision import Evidence
-    from airflow_provider_launchdarkly.record.store import Kept, StoragePath
-    from airflow_provider_launchdarkly.results.look import Look, Occasion, Source
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+    from airflow_provider_launchdarkly.results.look import Look
+    from airflow_provider_launchdarkly.results.sql import SqlResults
+    from airflow_provider_launchdarkly.sensors.looking import Looking
 
 # The plan's maximum duration ends the waiting with a verdict; Airflow's timeout is only a backstop behind it.
 BACKSTOP = timedelta(days=366)
@@ -112,7 +103,7 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
         record_path: str | None = None,
         project_key: str | None = None,
         environment_key: str | None = None,
-        launchdarkly_conn_id: str = LaunchDarklyHook.default_conn_name,
+        launchdarkly_conn_id: str = DEFAULT_CONNECTION,
         deferrable: bool = True,
         poke_interval: timedelta | float | None = None,
         timeout: timedelta | float = BACKSTOP,
@@ -126,7 +117,7 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
         self.iteration_id = iteration_id
         self.policy = policy.to_json() if isinstance(policy, Policy) else dict(policy or {})
         # No template field: the query is rendered anew for each look, with values that only the look knows.
-        self.results = results if results is None or isinstance(results, SqlResults) else SqlResults.from_json(results)
+        self.results = None if results is None else _plain(results)
         self.record_path = record_path
         self.project_key = project_key
         self.environment_key = environment_key
@@ -139,6 +130,9 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
     @cached_property
     def hook(self) -> LaunchDarklyHook:
         """The hook on the task's connection, with the task's project and environment as defaults."""
+        # Imported here, as everything that only a running task needs: each DAG file is parsed anew every few seconds.
+        from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
         return LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
 
     @property
@@ -156,8 +150,8 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
     @override
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once, for the modes that do not defer."""
-        look, kept = self._look(context)
-        return PokeReturnValue(is_done=look.ends, xcom_value=_answer(look.to_json(), kept) if look.ends else None)
+        look, answer = self._look(context)
+        return PokeReturnValue(is_done=look.ends, xcom_value=answer if look.ends else None)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the look that is due, return the verdict that the trigger found, or raise its error here.
@@ -171,7 +165,7 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
             case {"status": "verdict", "verdict": {"verdict": str()} as verdict, **more}:
                 self.log.info("%s", verdict["summary"])
                 evidence: Any = more.get("evidence")
-                return _answer(verdict, self._record(verdict, evidence, str(more.get("looked_at"))))
+                return self._looking.record(verdict, evidence, str(more.get("looked_at")))
             case {"status": "error", "error": str(kind), "message": str(message)}:
                 raise _error(kind, message)
             case _:
@@ -180,82 +174,29 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
                 )
 
     def _look_or_defer(self, context: Context) -> dict[str, Any]:
-        look, kept = self._look(context)
+        look, answer = self._look(context)
         if look.ends:
-            return _answer(look.to_json(), kept)
+            return answer
         return self._defer(context)
 
-    def _look(self, context: Context) -> tuple[Look, Kept | None]:
-        policy = Policy.from_json(self.policy)
-        target = self._target
-        interval = timedelta(seconds=self.poke_interval)
-        previous = self._previous if self._previous is not None else self._waited_on_record(target, policy)
-        look = self.hook.run(
-            take_look(target, policy, previous=previous, poll_interval=interval, source=self._source(context))
-        )
+    def _look(self, context: Context) -> tuple[Look, dict[str, Any]]:
+        look, answer = self._looking.look(context, self._previous)
         self._previous = look.verdict.elapsed
-        self.log.info("%s", look.verdict.summary)
-        if not (look.read_results or look.ends):
-            return look, None
-        evidence = evidence_to_json(look.evidence) if look.evidence else None
-        return look, self._record(look.to_json(), evidence, look.at.isoformat())
+        return look, answer
 
     @property
-    def _target(self) -> Target:
-        return Target(self.hook.environment(), self.experiment_key, self.iteration_id)
+    def _looking(self) -> Looking:
+        from airflow_provider_launchdarkly.sensors.looking import Looking
 
-    def _source(self, context: Context) -> Source:
-        if self.results is None:
-            return evidence_from_results
-
-        def from_warehouse(occasion: Occasion, policy: Policy) -> Procedure[Evidence]:
-            return evidence_from_sql(occasion, policy, lambda due: self._query(context, due))
-
-        return from_warehouse
-
-    def _query(self, context: Context, occasion: Occasion) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
-        """Run the results query for one look."""
-        from jinja2 import StrictUndefined
-
-        if self.results is None:
-            raise ConfigurationError("there is no results query to run")
-        # A name that is misspelt in a query must not become an empty place in it.
-        environment = self.get_template_env().overlay(undefined=StrictUndefined)
-        sql = self.results.sql
-        template = environment.get_template(sql) if sql.endswith(".sql") else environment.from_string(sql)
-
-        def write(placeholder: str) -> Statement:
-            return write_statement(template, occasion, placeholder, context)
-
-        return query_warehouse(self.render_template(self.results.conn_id, context), write)
+        return Looking(self, self._record_folder)
 
     @property
     def _record_folder(self) -> str | None:
         return self.record_path or conf.get("launchdarkly", "record_path", fallback="") or None
 
-    def _waited_on_record(self, target: Target, policy: Policy) -> timedelta | None:
-        folder = self._record_folder
-        return last_waited(target.to_json(), policy.to_json(), folder, _storage) if folder else None
-
-    def _record(self, verdict: Mapping[str, Any], evidence: Mapping[str, Any] | None, looked_at: str) -> Kept:
-        """Put one look on record, and say so in the log."""
-        target = self._target.to_json()
-        content = Content(
-            at=looked_at,
-            target=target,
-            source="launchdarkly" if self.results is None else "sql",
-            policy=Policy.from_json(self.policy).to_json(),
-            evidence=evidence,
-            verdict={name: value for name, value in verdict.items() if name not in target},
-        )
-        kept = keep(content, self._record_folder, _storage)
-        if kept.path is None:
-            self.log.info("No record_path is set. This look's entry: %s", canonical(kept.entry))
-        else:
-            self.log.info("Recorded in %s: entry %s, head %s", kept.path, kept.entries, kept.head)
-        return kept
-
     def _defer(self, context: Context) -> Never:
+        from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
+
         env = self.hook.environment()
         self.defer(
             trigger=SignificanceTrigger(
@@ -277,21 +218,15 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
     def _time_left(self, context: Context) -> timedelta:
         """Until Airflow's backstops, from the first start of this try: deferring again must not wind them up anew."""
         backstops = [timedelta(seconds=self.timeout), *([self.execution_timeout] if self.execution_timeout else [])]
-        task_instance = context.get("ti")
-        started = getattr(task_instance, "start_date", None)
+        started = getattr(context.get("ti"), "start_date", None)
         spent = datetime.now(UTC) - started if started else timedelta()
         return max(min(backstops) - spent, timedelta(seconds=1))
 
 
-def _storage(folder: str) -> StoragePath:
-    from airflow.sdk import ObjectStoragePath
+def _plain(results: SqlResults | Mapping[str, Any]) -> dict[str, Any]:
+    from airflow_provider_launchdarkly.results.sql import SqlResults
 
-    path: StoragePath = ObjectStoragePath(folder)
-    return path
-
-
-def _answer(verdict: Mapping[str, Any], kept: Kept | None) -> dict[str, Any]:
-    return {**verdict, "record": kept.to_json() if kept else None}
+    return (results if isinstance(results, SqlResults) else SqlResults.from_json(results)).to_json()
 
 
 def _error(kind: str, message: str) -> LaunchDarklyError:

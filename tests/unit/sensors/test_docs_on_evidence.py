@@ -14,7 +14,7 @@ from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly.decision import Direction, Evidence, Policy, Primary
 from airflow_provider_launchdarkly.record import chain
-from airflow_provider_launchdarkly.results.sql import COLUMNS, evidence_from_rows
+from airflow_provider_launchdarkly.results.rows import COLUMNS, evidence_from_rows
 from airflow_provider_launchdarkly.results.statement import write_statement
 from occasions import STARTED_AT, occasion
 from surroundings import REPOSITORY
@@ -74,7 +74,7 @@ def test_the_first_query_counts_what_it_says() -> None:
         ("it-0", "id-bold", day, day),  # of another iteration
     ]
     table = "exposed_people (iteration_id, treatment_id, exposed_at, bought_at)"
-    found = run_on_sqlite(scope["wait"].results.sql, "checkout-conversion", table, rows)
+    found = run_on_sqlite(scope["wait"].results["sql"], "checkout-conversion", table, rows)
     (metric,) = found.metrics
     assert [(part.units, part.mean) for part in metric.measurements] == [(2, 0.5), (2, 0.5)]
 

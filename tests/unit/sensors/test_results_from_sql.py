@@ -13,7 +13,8 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.results.sql import SqlResults, SqlResultsError
+from airflow_provider_launchdarkly.results.rows import SqlResultsError
+from airflow_provider_launchdarkly.results.sql import SqlResults
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 from unit.sensors.conftest import Fire, Underway, begin, wait
