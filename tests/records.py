@@ -27,9 +27,6 @@ TARGET = {
     "iteration_id": "it-1",
 }
 
-# The look at which `record()` ends: Bold ships.
-END = 15
-
 
 def evidence(day: float, lift: float = 0.1, units_per_day: int = 1000) -> Evidence:
     """What was measured after so many days, where Bold converts better by this share."""
@@ -79,3 +76,7 @@ def record(policy: Policy | None = None, lift: float = 0.1, units_per_day: int =
         if entries[-1]["verdict"]["verdict"] != "wait":
             break
     return entries
+
+
+# The look at which `record()` ends: Bold ships.
+END = len(record())

@@ -63,6 +63,19 @@ class Content:
     evidence: Mapping[str, Any] | None
     verdict: Mapping[str, Any]
 
+    def to_json(self) -> dict[str, Any]:
+        """As it will be read back: through JSON once, so that equal content is equal, tuple or list."""
+        content = {
+            "at": self.at,
+            "target": self.target,
+            "source": self.source,
+            "policy": self.policy,
+            "evidence": self.evidence,
+            "verdict": self.verdict,
+        }
+        plain: dict[str, Any] = json.loads(canonical(content))
+        return plain
+
     def same_look(self, entry: Mapping[str, Any]) -> bool:
         """Whether an entry is about the same look of the same plan."""
         look = self.verdict.get("look")
@@ -70,9 +83,7 @@ class Content:
 
     def same(self, entry: Mapping[str, Any]) -> bool:
         """Whether an entry says just this."""
-        said: dict[str, Any] = {"target": self.target, "source": self.source, "policy": self.policy}
-        said |= {"evidence": self.evidence, "verdict": self.verdict}
-        return all(entry[name] == value for name, value in said.items())
+        return all(entry[name] == value for name, value in self.to_json().items() if name != "at")
 
 
 def canonical(value: Any) -> str:
@@ -87,7 +98,7 @@ def canonical(value: Any) -> str:
 def append(entries: Sequence[Mapping[str, Any]], content: Content) -> tuple[dict[str, Any], ...]:
     """The record with one more look.
 
-    Safe to repeat: the content of the last entry changes nothing. The same look with other content (decided again
+    Safe to repeat: content that is on record already changes nothing. The same look with other content (decided again
     later, on data that came in meanwhile) is a new entry whose ``repeats`` names the earlier one's number.
 
     Args:
@@ -98,23 +109,10 @@ def append(entries: Sequence[Mapping[str, Any]], content: Content) -> tuple[dict
         The record after it.
     """
     known = [dict(entry) for entry in entries]
-    # Through JSON once, so that what is compared and hashed is what will be read back.
-    plain = json.loads(
-        canonical(
-            {
-                "at": content.at,
-                "target": content.target,
-                "source": content.source,
-                "policy": content.policy,
-                "evidence": content.evidence,
-                "verdict": content.verdict,
-            }
-        )
-    )
-    checked = Content(**plain)
-    if known and checked.same(known[-1]):
+    if any(content.same(entry) for entry in known):
         return tuple(known)
-    repeats = next((entry["seq"] for entry in known if checked.same_look(entry)), None)
+    plain = content.to_json()
+    repeats = next((entry["seq"] for entry in known if content.same_look(entry)), None)
     entry = {
         "schema": SCHEMA,
         "seq": len(known) + 1,

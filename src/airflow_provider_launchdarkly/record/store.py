@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.record.chain import Content
 
 
+# How often a look is added at most: each time after the first, another process has written in between.
+TRIES = 5
+
+
 class StoragePath(Protocol):
     """What is needed of a path."""
 
@@ -43,7 +47,7 @@ class Kept:
     Attributes:
         path: Where it is; None where no path is configured: then the entry is in the log alone.
         entries: How many looks it holds.
-        head: Hash of its last entry: with it, nobody can cut entries off unseen.
+        head: Hash of its last entry: who has it can tell when entries were cut off.
         entry: The look's entry.
     """
 
@@ -60,6 +64,8 @@ class Kept:
 def keep(content: Content, folder: str | None, open_path: Callable[[str], StoragePath]) -> Kept:
     """Add a look to its iteration's record. Safe to repeat.
 
+    What was written is read back: where another process wrote at the same moment, the look is added to its record.
+
     Args:
         content: The look.
         folder: Where records are kept, a path or URL; None keeps nothing and only computes the entry.
@@ -73,11 +79,16 @@ def keep(content: Content, folder: str | None, open_path: Callable[[str], Storag
         (entry,) = chain.append((), content)
         return Kept(None, 1, entry["hash"], entry)
     path = _place(open_path(folder), content.target)
-    before = _read(path)
-    entries = chain.append(before, content)
-    if len(entries) > len(before):
-        _write(path, chain.write(entries))
-    return Kept(str(path), len(entries), entries[-1]["hash"], entries[-1])
+    for _ in range(TRIES):
+        before = _read(path)
+        entries = chain.append(before, content)
+        if len(entries) > len(before):
+            _write(path, chain.write(entries))
+            entries = _read(path)
+        kept = next((entry for entry in entries if content.same(entry)), None)
+        if kept is not None:
+            return Kept(str(path), len(entries), entries[-1]["hash"], kept)
+    raise OSError(f"{path}: other processes write this record again and again")
 
 
 def last_waited(
@@ -128,9 +139,7 @@ def _write(path: StoragePath, text: str) -> None:
 
 
 def _local(path: StoragePath) -> Path | None:
-    """The path on this machine's disk, if that is where it is."""
-    if isinstance(path, Path):
-        return path
-    if getattr(path, "protocol", None) in ("", "file", "local"):
-        return Path(str(getattr(path, "path", path)))
-    return None
+    """The path on this machine's disk, if that is where it is. Not by type: older remote paths are `Path`s too."""
+    if getattr(path, "protocol", "") not in ("", "file", "local"):
+        return None
+    return Path(str(getattr(path, "path", path)))

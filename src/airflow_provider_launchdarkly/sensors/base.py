@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.triggers.polling import PollingTrigger
 
+# Seconds, where Airflow has not read the provider's configuration: Airflow 3.1 does not do so in every process.
+POLL_INTERVAL = 300.0
+
 
 class LaunchDarklySensor(BaseSensorOperator):
     """What every sensor shares.
@@ -57,7 +60,7 @@ class LaunchDarklySensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         if poke_interval is None:
-            poke_interval = conf.getfloat("launchdarkly", "poll_interval")
+            poke_interval = conf.getfloat("launchdarkly", "poll_interval", fallback=POLL_INTERVAL)
         # Each entry of the output is an XCom of its own as well: `wait.output["status"]` works.
         super().__init__(poke_interval=poke_interval, **{"multiple_outputs": True} | kwargs)
         self.project_key = project_key

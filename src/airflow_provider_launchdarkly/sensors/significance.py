@@ -13,17 +13,13 @@ from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyIterat
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
-    from airflow_provider_launchdarkly.api.procedure import Procedure
     from airflow_provider_launchdarkly.conditions.seen import Seen
-    from airflow_provider_launchdarkly.decision import Evidence
-    from airflow_provider_launchdarkly.record.store import Kept, StoragePath
-    from airflow_provider_launchdarkly.results.look import Occasion, Source, Target
     from airflow_provider_launchdarkly.results.sql import SqlResults
-    from airflow_provider_launchdarkly.results.statement import Statement
+    from airflow_provider_launchdarkly.sensors.looking import Looking
     from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
 # The plan's maximum duration ends the waiting with a verdict; Airflow's timeout is only a backstop behind it.
@@ -92,7 +88,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
         super().__init__(timeout=timeout, **kwargs)
         self.policy = policy.to_json() if isinstance(policy, Policy) else dict(policy or {})
         # No template field: the query is rendered anew for each look, with values that only the look knows.
-        self.results = _sql_results(results)
+        self.results = None if results is None else _plain(results)
         self.record_path = record_path
         self._previous: timedelta | None = None
         if is_literal(self.policy):
@@ -139,114 +135,29 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
     def _output(self, context: Context, found: Mapping[str, Any]) -> dict[str, Any]:
         verdict = dict(found)
         evidence, looked_at = verdict.pop("evidence", None), verdict.pop("looked_at", None)
-        return _answer(verdict, self._record(verdict, evidence, str(looked_at)))
+        return self._looking.record(verdict, evidence, str(looked_at))
 
     @override
     def _look(self, context: Context) -> Seen:
         """Look once on this worker, and put the look on record."""
         from airflow_provider_launchdarkly.conditions.seen import Seen
-        from airflow_provider_launchdarkly.record.evidence_json import evidence_to_json
-        from airflow_provider_launchdarkly.results.look import take_look
 
-        policy = Policy.from_json(self.policy)
-        target = self._target
-        interval = timedelta(seconds=self.poke_interval)
-        previous = self._previous if self._previous is not None else self._waited_on_record(target, policy)
-        look = self.hook.run(
-            take_look(target, policy, previous=previous, poll_interval=interval, source=self._source(context))
-        )
+        look, answer = self._looking.look(context, self._previous)
         self._previous = look.verdict.elapsed
-        self.log.info("%s", look.verdict.summary)
-        kept = None
-        if look.read_results or look.ends:
-            evidence = evidence_to_json(look.evidence) if look.evidence else None
-            kept = self._record(look.to_json(), evidence, look.at.isoformat())
-        return Seen(look.ends, look.verdict.summary, _answer(look.to_json(), kept))
+        return Seen(look.ends, look.verdict.summary, answer)
 
     @property
-    def _target(self) -> Target:
-        from airflow_provider_launchdarkly.results.look import Target
+    def _looking(self) -> Looking:
+        from airflow_provider_launchdarkly.sensors.looking import Looking
 
-        return Target(self.hook.environment(), self.experiment_key, self.iteration_id)
-
-    def _source(self, context: Context) -> Source:
-        from airflow_provider_launchdarkly.results.launchdarkly import evidence_from_results
-        from airflow_provider_launchdarkly.results.sql import evidence_from_sql
-
-        results = self.results
-        if results is None:
-            return evidence_from_results
-
-        def from_warehouse(occasion: Occasion, policy: Policy) -> Procedure[Evidence]:
-            return evidence_from_sql(occasion, policy, lambda due: self._query(results, context, due))
-
-        return from_warehouse
-
-    def _query(
-        self, results: SqlResults, context: Context, occasion: Occasion
-    ) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
-        """Run the results query for one look."""
-        from jinja2 import StrictUndefined
-
-        from airflow_provider_launchdarkly.hooks.warehouse import query_warehouse
-        from airflow_provider_launchdarkly.results.statement import write_statement
-
-        # A name that is misspelt in a query must not become an empty place in it.
-        environment = self.get_template_env().overlay(undefined=StrictUndefined)
-        sql = results.sql
-        template = environment.get_template(sql) if sql.endswith(".sql") else environment.from_string(sql)
-
-        def write(placeholder: str) -> Statement:
-            return write_statement(template, occasion, placeholder, context)
-
-        return query_warehouse(self.render_template(results.conn_id, context), write)
+        return Looking(self, self._record_folder)
 
     @property
     def _record_folder(self) -> str | None:
         return self.record_path or conf.get("launchdarkly", "record_path", fallback="") or None
 
-    def _waited_on_record(self, target: Target, policy: Policy) -> timedelta | None:
-        from airflow_provider_launchdarkly.record.store import last_waited
 
-        folder = self._record_folder
-        return last_waited(target.to_json(), policy.to_json(), folder, _storage) if folder else None
-
-    def _record(self, verdict: Mapping[str, Any], evidence: Mapping[str, Any] | None, looked_at: str) -> Kept:
-        """Put one look on record, and say so in the log."""
-        from airflow_provider_launchdarkly.record.chain import Content, canonical
-        from airflow_provider_launchdarkly.record.store import keep
-
-        target = self._target.to_json()
-        content = Content(
-            at=looked_at,
-            target=target,
-            source="launchdarkly" if self.results is None else "sql",
-            policy=Policy.from_json(self.policy).to_json(),
-            evidence=evidence,
-            verdict={name: value for name, value in verdict.items() if name not in target},
-        )
-        kept = keep(content, self._record_folder, _storage)
-        if kept.path is None:
-            self.log.info("No record_path is set. This look's entry: %s", canonical(kept.entry))
-        else:
-            self.log.info("Recorded in %s: entry %s, head %s", kept.path, kept.entries, kept.head)
-        return kept
-
-
-def _sql_results(results: SqlResults | Mapping[str, Any] | None) -> SqlResults | None:
-    if results is None:
-        return None
+def _plain(results: SqlResults | Mapping[str, Any]) -> dict[str, Any]:
     from airflow_provider_launchdarkly.results.sql import SqlResults
 
-    return results if isinstance(results, SqlResults) else SqlResults.from_json(results)
-
-
-def _storage(folder: str) -> StoragePath:
-    from airflow.sdk import ObjectStoragePath
-
-    path: StoragePath = ObjectStoragePath(folder)
-    return path
-
-
-def _answer(verdict: Mapping[str, Any], kept: Kept | None) -> dict[str, Any]:
-    return {**verdict, "record": kept.to_json() if kept else None}
+    return (results if isinstance(results, SqlResults) else SqlResults.from_json(results)).to_json()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_launchdarkly.decision import Policy
 from airflow_provider_launchdarkly.record import chain
 from airflow_provider_launchdarkly.record.chain import BrokenRecordError
+from occasions import STARTED_AT
 from records import END, content, evidence, record
 
 Entry = dict[str, Any]
@@ -39,7 +41,7 @@ def test_each_entry_holds_the_hash_of_the_one_before() -> None:
 
 def test_an_entry_says_when_what_by_which_policy_and_why() -> None:
     last = record()[-1]
-    assert last["at"] == "2026-01-20T09:00:00+00:00"
+    assert last["at"] == (STARTED_AT + timedelta(days=END)).isoformat()
     assert last["target"]["iteration_id"] == "it-1"
     assert last["policy"] == Policy().to_json()
     assert last["evidence"]["elapsed_seconds"] == END * 86400
@@ -54,7 +56,7 @@ def test_the_same_look_again_changes_nothing() -> None:
 
 def test_the_same_look_a_minute_later_changes_nothing_if_it_finds_the_same() -> None:
     entries = record()
-    assert chain.append(entries, replace(content(Policy(), evidence(END)), at="2026-01-20T09:01:00+00:00")) == entries
+    assert chain.append(entries, replace(content(Policy(), evidence(END)), at="2026-02-20T09:01:00+00:00")) == entries
 
 
 def test_the_same_look_with_other_data_is_recorded_as_a_repeat() -> None:

@@ -61,6 +61,21 @@ def test_a_record_that_was_changed_is_an_error_and_left_as_it_is(folder: str) ->
     assert place(folder).read_text(encoding="utf-8") == changed
 
 
+def test_a_look_that_another_process_wrote_over_is_added_again(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = chain.write(chain.append((), content(POLICY, evidence(1.5))))
+    write = store._write
+
+    def be_overtaken(path: StoragePath, text: str) -> None:
+        write(path, text)
+        monkeypatch.setattr(store, "_write", write)
+        place(folder).write_text(other, encoding="utf-8")
+
+    monkeypatch.setattr(store, "_write", be_overtaken)
+    kept = keep(content(POLICY, evidence(1)), folder, open_path)
+    assert (kept.entries, kept.entry["seq"]) == (2, 2)
+    assert len(chain.read(place(folder).read_text(encoding="utf-8"))) == 2
+
+
 def test_nothing_but_the_record_is_left_on_the_disk(tmp_path: Path) -> None:
     keep(content(POLICY, evidence(1)), str(tmp_path), open_path)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["it-1.jsonl"]

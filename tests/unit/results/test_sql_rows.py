@@ -9,12 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.decision import Direction, Evidence, Guardrail, Kind, Policy, Primary, decide
-from airflow_provider_launchdarkly.results.sql import (
-    SqlResults,
-    SqlResultsError,
-    evidence_from_rows,
-    evidence_from_sql,
-)
+from airflow_provider_launchdarkly.results.rows import SqlResultsError, evidence_from_rows, evidence_from_sql
+from airflow_provider_launchdarkly.results.sql import SqlResults
 from occasions import METRIC, STARTED_AT, occasion
 
 CLASSIC, BOLD = "id-classic", "id-bold"

@@ -16,7 +16,7 @@ from airflow_provider_launchdarkly.api.request import EnvironmentRef
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import significance
+from airflow_provider_launchdarkly.triggers import polling
 from warehouse import CONNECTION, Warehouse, backends, open_warehouse
 
 ENV = EnvironmentRef("demo", "production")
@@ -98,7 +98,7 @@ def fire(underway: Underway, monkeypatch: pytest.MonkeyPatch) -> Fire:
     async def turn(_: float) -> None:
         underway.emulator.clock.advance("P1D")
 
-    monkeypatch.setattr(significance.asyncio, "sleep", turn)
+    monkeypatch.setattr(polling.asyncio, "sleep", turn)
 
     async def first(events: AsyncIterator[Any]) -> Any:
         return await anext(events)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -143,3 +146,25 @@ def test_the_verdict_stays_plain_json(underway: Underway, folder: Path) -> None:
     underway.emulator.clock.advance("P28D")
     verdict = underway.sensor(record_path=str(folder)).execute({})
     assert json.loads(json.dumps(verdict, allow_nan=False)) == verdict
+
+
+def test_the_evidence_says_how_long_launchdarkly_s_counts_have_stood_still(underway: Underway, folder: Path) -> None:
+    def nobody_comes_after_ten_days(emulator: Any) -> None:
+        truths = emulator.world.projects["demo"].truths
+        truths["checkout-button"] = dataclasses.replace(truths["checkout-button"], no_traffic_from_day=10)
+
+    underway.emulator.call(nobody_comes_after_ten_days)
+    for days in ("P5D", "P10D"):
+        underway.emulator.clock.advance(days)
+        underway.sensor(record_path=str(folder), deferrable=False).poke({})
+    fresh, stale = (entry["evidence"]["unchanged_for_seconds"] for entry in entries(folder, underway))
+    assert fresh <= 3600
+    assert stale == pytest.approx(5 * 86400, abs=2 * 3600)
+    assert entries(folder, underway)[-1]["verdict"]["reason"] == "stale_results"
+
+
+def test_deferring_again_does_not_wind_up_airflow_s_timeout_anew(underway: Underway, folder: Path) -> None:
+    begun = SimpleNamespace(start_date=datetime.now(UTC) - timedelta(hours=1))
+    with pytest.raises(TaskDeferred) as deferred:
+        underway.sensor(record_path=str(folder), timeout=3 * 3600).execute({"ti": begun})
+    assert deferred.value.timeout == pytest.approx(timedelta(hours=2), abs=timedelta(minutes=1))

@@ -10,11 +10,11 @@ from typing import Any
 import jinja2
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.sdk.serde import deserialize, serialize
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.results.sql import SqlResults, SqlResultsError
+from airflow_provider_launchdarkly.results.rows import SqlResultsError
+from airflow_provider_launchdarkly.results.sql import SqlResults
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 from unit.sensors.conftest import Fire, Underway, begin, wait
@@ -56,7 +56,7 @@ def test_what_the_trigger_holds_is_plain_json_without_the_query(underway: Underw
     trigger = deferred.value.trigger
     assert isinstance(trigger, SignificanceTrigger)
     _, arguments = trigger.serialize()
-    assert SignificanceTrigger(**deserialize(serialize(arguments))).serialize() == trigger.serialize()
+    assert SignificanceTrigger(**json.loads(json.dumps(arguments))).serialize() == trigger.serialize()
     assert "SELECT" not in json.dumps(arguments)
 
 

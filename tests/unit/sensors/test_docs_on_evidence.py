@@ -1,0 +1,112 @@
+"""The pages on results from SQL and on the decision record: their examples run, their tables are complete."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+import jinja2
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider_launchdarkly.decision import Direction, Evidence, Policy, Primary
+from airflow_provider_launchdarkly.record import chain
+from airflow_provider_launchdarkly.results.rows import COLUMNS, evidence_from_rows
+from airflow_provider_launchdarkly.results.statement import write_statement
+from occasions import STARTED_AT, occasion
+from surroundings import REPOSITORY
+
+SQL_PAGE = (REPOSITORY / "docs" / "results-from-sql.md").read_text()
+RECORD_PAGE = (REPOSITORY / "docs" / "decision-record.md").read_text()
+PRELUDE = """
+from airflow_provider_launchdarkly.decision import *
+from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
+"""
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def names_in_table(page: str, heading: str) -> set[str]:
+    """The names in the first column of the table under a heading."""
+    section = page.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    cells = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def run_on_sqlite(sql: str, metric: str, table: str, rows: list[tuple[Any, ...]]) -> Evidence:
+    template = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False).from_string(sql)
+    statement = write_statement(template, occasion(10), "?", {})
+    parameters = [part.isoformat(" ") if isinstance(part, datetime) else part for part in statement.parameters]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(f"CREATE TABLE {table}")
+        places = ", ".join("?" * len(rows[0]))
+        connection.executemany(f"INSERT INTO {table.partition(' ')[0]} VALUES ({places})", rows)
+        cursor = connection.execute(statement.sql, parameters)
+        columns = [column[0] for column in cursor.description]
+        policy = Policy(primary=Primary(metric=metric))
+        return evidence_from_rows(occasion(10), policy, columns, cursor.fetchall(), {metric: Direction.HIGHER})
+
+
+@pytest.mark.parametrize("example", [*blocks(SQL_PAGE, "python"), *blocks(RECORD_PAGE, "python")])
+def test_an_example_in_python_runs(example: str) -> None:
+    with DAG("example", schedule=None):
+        exec(PRELUDE + example, {})
+
+
+def test_the_first_query_counts_what_it_says() -> None:
+    (example,) = blocks(SQL_PAGE, "python")
+    scope: dict[str, Any] = {}
+    with DAG("example", schedule=None):
+        exec(PRELUDE + example, scope)
+    day = STARTED_AT.isoformat(" ")
+    later = STARTED_AT.replace(year=2027).isoformat(" ")
+    rows = [
+        ("it-1", "id-classic", day, None),
+        ("it-1", "id-classic", day, day),
+        ("it-1", "id-bold", day, day),
+        ("it-1", "id-bold", day, later),  # bought after the look
+        ("it-1", "id-bold", later, None),  # exposed after the look
+        ("it-0", "id-bold", day, day),  # of another iteration
+    ]
+    table = "exposed_people (iteration_id, treatment_id, exposed_at, bought_at)"
+    found = run_on_sqlite(scope["wait"].results["sql"], "checkout-conversion", table, rows)
+    (metric,) = found.metrics
+    assert [(part.units, part.mean) for part in metric.measurements] == [(2, 0.5), (2, 0.5)]
+
+
+def test_the_query_with_a_covariate_adjusts() -> None:
+    mapping, covariate = blocks(SQL_PAGE, "sql")
+    rows = [("id-classic", 10.0 * past, past) for past in (1.0, 2.0, 3.0)]
+    rows += [("id-bold", 10.0 * past, past) for past in (2.0, 3.0, 4.0)]
+    found = run_on_sqlite(covariate, "revenue-per-user", "people (treatment_id, revenue, revenue_before)", rows)
+    (metric,) = found.metrics
+    assert [part.mean for part in metric.measurements] == [pytest.approx(25.0), pytest.approx(25.0)]
+    assert mapping.startswith("CASE variation")
+
+
+def test_the_mapping_by_name_finds_the_treatment() -> None:
+    mapping, _ = blocks(SQL_PAGE, "sql")
+    sql = f"SELECT 'm' AS metric, {mapping}, COUNT(*) AS units, SUM(bought) AS conversions FROM seen GROUP BY variation"
+    found = run_on_sqlite(sql, "m", "seen (variation, bought)", [("Classic", 0), ("Bold", 1), ("Bold", 0)])
+    assert [part.units for part in found.metrics[0].measurements] == [1, 2]
+
+
+def test_every_column_of_a_query_is_explained() -> None:
+    assert names_in_table(SQL_PAGE, "What it returns") == set(COLUMNS)
+
+
+def test_every_field_of_the_record_is_explained() -> None:
+    assert names_in_table(RECORD_PAGE, "What is in it") == set(chain.FIELDS)
+
+
+def test_every_name_that_a_query_sees_is_explained() -> None:
+    names = names_in_table(SQL_PAGE, "What the query sees")
+    statement = write_statement(
+        jinja2.Template("".join(f"{{{{ {name} }}}}" for name in sorted(names - {"treatments"}))), occasion(), "?", {}
+    )
+    assert len(statement.parameters) == len(names)  # each is one, but treatment_ids are two, and treatments left out
