@@ -157,9 +157,7 @@ class Stage:
 
 
 @pytest.fixture(params=WRITES)
-def stage(
-    request: pytest.FixtureRequest, quick: None, scene: Scene, emulator: EmulatorServer, context: Any
-) -> Stage:
+def stage(request: pytest.FixtureRequest, quick: None, scene: Scene, emulator: EmulatorServer, context: Any) -> Stage:
     write = WRITES[request.param]
     fields = write.prepare(scene)
     before = sum(entry.operation in write.requests for entry in emulator.journal())

@@ -56,7 +56,7 @@ def test_a_product_beyond_what_both_spreads_allow_is_impossible() -> None:
         paired(Moments(4, 1.0, 4.0), 4.0, 8.0, 9.0)
 
 
-@given(values, st.floats(-5, 5), st.floats(-100, 100))
+@given(values, st.sampled_from([-5.0, -0.5, 0.0, 0.01, 1.0, 3.0]), st.floats(-100, 100))
 def test_a_covariate_that_explains_everything_leaves_no_spread(xs: list[float], slope: float, level: float) -> None:
     ys = [slope * x + level for x in xs]
     (found,) = adjusted([moments(ys, xs)])

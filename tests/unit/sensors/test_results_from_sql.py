@@ -46,7 +46,7 @@ def test_the_trigger_reads_no_results_and_runs_no_query(underway: Underway, fill
         sensor(underway, filled).execute({})
     filled.execute("DROP TABLE exposures")
     seen = len(underway.emulator.requests())
-    assert fire(deferred.value) == {"status": "look", "previous_seconds": 0.0}
+    assert fire(deferred.value) == {"status": "look", "look": {"previous_seconds": 0.0}}
     assert [line.operation for line in underway.emulator.requests(after=seen)] == ["get_experiment"]
 
 
@@ -78,7 +78,7 @@ def _started(underway: Underway) -> Any:
 def test_a_late_worker_takes_the_look_that_was_due(underway: Underway, filled: Warehouse) -> None:
     underway.emulator.clock.advance("P5DT20H")  # far beyond the time for which a fresh process holds a look to be due
     with pytest.raises(TaskDeferred) as deferred:
-        sensor(underway, filled).execute_complete({}, {"status": "look", "previous_seconds": 4 * 86400.0})
+        sensor(underway, filled).execute_complete({}, {"status": "look", "look": {"previous_seconds": 4 * 86400.0}})
     assert deferred.value.trigger.previous_seconds == (5 * 24 + 20) * 3600.0
     assert _operations(underway).count("get_metric") == 1
 

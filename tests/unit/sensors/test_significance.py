@@ -145,6 +145,7 @@ def test_the_deferred_path_and_poke_give_the_same_verdict(
     emulator: EmulatorServer, sleeps: Sleeps, iteration: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (event,) = events(deferred(iteration).trigger)
+    by_trigger = sensor(iteration).execute_complete(CONTEXT, event)
     emulator.reset()
     monkeypatch.setattr("time.sleep", lambda _: emulator.clock.advance("P1D"))
     by_poke = sensor(begin(), deferrable=False, mode="poke", poke_interval=60).execute(CONTEXT)

@@ -160,7 +160,9 @@ def test_a_refused_token_ends_the_waiting_on_the_worker(
         sensor.execute_complete(CONTEXT, event)
 
 
-@pytest.mark.parametrize("event", [None, {}, {"status": "finding"}, {"status": "finding", "finding": {}}, {"status": 1}])
+@pytest.mark.parametrize(
+    "event", [None, {}, {"status": "finding"}, {"status": "finding", "finding": {}}, {"status": 1}]
+)
 def test_an_event_that_is_none_of_ours_fails_loudly(scene: Scene, waiting: Waiting, event: Any) -> None:
     with pytest.raises(LaunchDarklyError, match="neither a finding nor an error"):
         waiting.sensor(scene).execute_complete(CONTEXT, event)
