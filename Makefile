@@ -17,7 +17,7 @@ CONSTRAINTS = constraints/airflow-$(AIRFLOW).txt
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit dags stack contract constraints clean
+.PHONY: help install demo test lint unit dags stack contract calibrate benchmarks constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,7 +29,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"python3 is {v.major}.{v.minor}; 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint $(CONSTRAINTS) --group dev --editable '.[emulator]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint $(CONSTRAINTS) --group dev --editable '.[emulator,simulation]'
 	@touch $@
 
 demo: $(INSTALLED)  ## roll out an experiment on real Airflow (SCENARIO=effect|no-effect|broken-split, KEEP=1 leaves it up)
@@ -54,6 +54,16 @@ stack: $(INSTALLED)  ## run the tests on a real scheduler, triggerer and API ser
 contract: $(INSTALLED)  ## run LaunchDarkly's official clients against the emulator
 	@echo "== contract tests: the official clients, each in an environment of its own"
 	@$(BIN)/python -m pytest tests/contract
+
+calibrate: $(INSTALLED)  ## hold the decision engine to its error rates and power, beside two public libraries
+	@echo "== calibration: 10,000 simulated experiments for each measure"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group comparison
+	@$(BIN)/python tests/benchmarks/calibrate.py
+
+benchmarks: $(INSTALLED)  ## what things cost, beside what one would use instead
+	@echo "== benchmarks"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint $(CONSTRAINTS) --group comparison
+	@for benchmark in tests/benchmarks/bench_*.py; do echo "-- $$benchmark"; $(BIN)/python $$benchmark; done
 
 lint: $(INSTALLED)  ## ruff and mypy
 	@echo "== ruff"

@@ -12,6 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 TODAY = "2026-11-20"
 AIRFLOW = {"3.1": ("3.1.8", "2026-03-25"), "3.2": ("3.2.2", "2026-06-15"), "3.3": ("3.3.2", TODAY)}
+NEWEST = "3.3"
 PYTHON = "3.11"
 TOOLS = ["uv"]
 OFFICIAL_CLIENTS = ("17.1.0", "17.2.0", "25.0.1")
@@ -21,9 +22,11 @@ def main() -> None:
     """Write the files."""
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())
     extras = [line for extra in project["project"]["optional-dependencies"].values() for line in extra]
-    wanted = [*project["project"]["dependencies"], *extras, *project["dependency-groups"]["dev"], *TOOLS]
+    groups = project["dependency-groups"]
+    wanted = [*project["project"]["dependencies"], *extras, *groups["dev"], *TOOLS]
     for minor, (version, day) in AIRFLOW.items():
-        write(HERE / f"airflow-{minor}.txt", [*wanted, f"apache-airflow=={version}"], day)
+        compared = groups["comparison"] if minor == NEWEST else []
+        write(HERE / f"airflow-{minor}.txt", [*wanted, *compared, f"apache-airflow=={version}"], day)
     for version in OFFICIAL_CLIENTS:
         write(HERE / f"contract-{version}.txt", [f"launchdarkly-api=={version}"], TODAY)
 

@@ -35,7 +35,18 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Read)
 
 # What LaunchDarkly takes when a flag or metric is made and does not show under the same name afterwards.
-_NOT_SHOWN = frozenset({"isFlagOn", "initialPrerequisites", "migrationSettings", "maintainerTeamKey", "isActive"})
+# A maintainer shows as `_maintainer`, a flag's purpose as `_purpose`.
+_NOT_SHOWN = frozenset(
+    {
+        "initialPrerequisites",
+        "isActive",
+        "isFlagOn",
+        "maintainerId",
+        "maintainerTeamKey",
+        "migrationSettings",
+        "purpose",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
