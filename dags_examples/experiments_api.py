@@ -1,6 +1,6 @@
 """A tour of the operators and sensors: what each of them looks like in a DAG, in an order that makes sense.
 
-Runs as it is against the emulator. No decision is taken here: a rollout that ships something is in `experiment_rollout`.
+Runs as it is against the emulator. No decision is taken here: a rollout that ships is in `experiment_rollout`.
 """
 
 from airflow.sdk import DAG

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from surroundings import CONNECTION, connection_json
 
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import polling
+from surroundings import CONNECTION, connection_json
 
 # Not the emulator's well-known one, which is in the documentation: this one may be nowhere.
 SECRET = "api-5ec4e700-0c0f-4fee-a11e-0123456789ab"
@@ -104,7 +104,7 @@ def test_a_failing_task_shows_the_token_nowhere(
         LaunchDarklyUpdateExperimentationSettingsOperator(task_id="units", randomization_units=units),
     ):
         emulator.fault("*", **FAILURES[failure])
-        with pytest.raises(Exception, match=r"\w") as caught:  # noqa: PT011 - whatever it is, it must not tell
+        with pytest.raises(Exception, match=r"\w") as caught:
             task.execute({"ti": SimpleNamespace(dag_id="d", task_id="t", run_id="r")})  # type: ignore[arg-type]
         whole = traceback.TracebackException.from_exception(caught.value, capture_locals=False)
         told = ["".join(whole.format()), repr(caught.value), repr(vars(task)), repr(task.hook), str(vars(task.hook))]

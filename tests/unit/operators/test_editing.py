@@ -51,9 +51,7 @@ def test_treatments_of_a_draft_may_name_variations_as_people_do(
     scene: Scene, hook: LaunchDarklyHook, context: Any
 ) -> None:
     hook.create_experiment(scene.post.model_copy(update={"key": "second"}))
-    output = do(
-        LaunchDarklyUpdateExperimentOperator, context, experiment_key="second", changes={"treatments": QUARTER}
-    )
+    output = do(LaunchDarklyUpdateExperimentOperator, context, experiment_key="second", changes={"treatments": QUARTER})
     (iteration,) = output["iterations"]
     assert [treatment["allocation_percent"] for treatment in iteration["treatments"]] == ["75", "25"]
 

@@ -128,9 +128,7 @@ def test_results_of_an_experiment_that_never_ran_are_an_error(
         results(context, experiment_key="second")
 
 
-def test_results_that_are_gone_are_not_taken_for_no_data(
-    scene: Scene, emulator: EmulatorServer, context: Any
-) -> None:
+def test_results_that_are_gone_are_not_taken_for_no_data(scene: Scene, emulator: EmulatorServer, context: Any) -> None:
     emulator.switch(results="gone")
     with pytest.raises(AirflowFailException, match=r"ResultsUnavailableError.*18\.0\.0"):
         results(context)

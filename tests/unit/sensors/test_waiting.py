@@ -1,4 +1,4 @@
-"""Sensors on iterations and flags: nothing before them is missed, what cannot come is an error, one code in every mode."""
+"""Sensors on iterations and flags: nothing is missed, what cannot come is an error, one code decides in every mode."""
 
 from __future__ import annotations
 
@@ -160,7 +160,9 @@ def test_a_refused_token_ends_the_waiting_on_the_worker(
         sensor.execute_complete(CONTEXT, event)
 
 
-@pytest.mark.parametrize("event", [None, {}, {"status": "finding"}, {"status": "finding", "finding": {}}, {"status": 1}])
+@pytest.mark.parametrize(
+    "event", [None, {}, {"status": "finding"}, {"status": "finding", "finding": {}}, {"status": 1}]
+)
 def test_an_event_that_is_none_of_ours_fails_loudly(scene: Scene, waiting: Waiting, event: Any) -> None:
     with pytest.raises(LaunchDarklyError, match="neither a finding nor an error"):
         waiting.sensor(scene).execute_complete(CONTEXT, event)
@@ -262,7 +264,7 @@ def test_a_variation_the_flag_does_not_have_is_an_error_at_once(scene: Scene) ->
         lambda scene: traffic(scene, 0),
         lambda scene: traffic(scene, 1.5),
         lambda scene: traffic(scene, True),
-        lambda scene: flag(scene),
+        flag,
         lambda scene: flag(scene, on="yes"),
     ],
 )
