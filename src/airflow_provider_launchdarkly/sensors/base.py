@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.triggers.polling import PollingTrigger
 
 
+# As declared in the provider's configuration.
+SECONDS_BETWEEN_POLLS = 300.0
+
+
 class LaunchDarklySensor(BaseSensorOperator):
     """What every sensor shares.
 
@@ -57,7 +61,8 @@ class LaunchDarklySensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         if poke_interval is None:
-            poke_interval = conf.getfloat("launchdarkly", "poll_interval")
+            # Airflow 3.1 does not always load what providers declare as their configuration's defaults.
+            poke_interval = conf.getfloat("launchdarkly", "poll_interval", fallback=SECONDS_BETWEEN_POLLS)
         # Each entry of the output is an XCom of its own as well: `wait.output["status"]` works.
         super().__init__(poke_interval=poke_interval, **{"multiple_outputs": True} | kwargs)
         self.project_key = project_key
