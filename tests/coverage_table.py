@@ -81,8 +81,7 @@ class Scene:
         return "checkout"
 
     def holdout(self) -> Any:
-        flag = FlagPost(key="holdout-q1", name="Holdout Q1", purpose="holdout")
-        self.hook.run(endpoints.create_flag("demo", flag))
+        self.hook.create_flag(FlagPost(key="holdout-q1", name="Holdout Q1", purpose="holdout"))
         return self.hook.run(
             endpoints.create_holdout(
                 self.hook.environment(),
