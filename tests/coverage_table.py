@@ -1,4 +1,4 @@
-"""LaunchDarkly's API, row by row: which call of the hook does it, at which endpoint, what else there is, and who checks.
+"""LaunchDarkly's API, row by row: which call of the hook does it, at which endpoint, and what else there is.
 
 The tests run every call of this table both ways; `docs/coverage.md` is this table written out
 (`python tests/coverage_table.py` writes it).
@@ -81,8 +81,7 @@ class Scene:
         return "checkout"
 
     def holdout(self) -> Any:
-        flag = FlagPost(key="holdout-q1", name="Holdout Q1", purpose="holdout")
-        self.hook.run(endpoints.create_flag("demo", flag))
+        self.hook.create_flag(FlagPost(key="holdout-q1", name="Holdout Q1", purpose="holdout"))
         return self.hook.run(
             endpoints.create_holdout(
                 self.hook.environment(),
@@ -553,18 +552,21 @@ def page() -> str:
     lines = [
         "# What of LaunchDarkly's API there is",
         "",
-        "Every row of LaunchDarkly's Experiments API and of what experiments stand on: the call of `LaunchDarklyHook` that",
-        "does it (in a task as it stands, on an event loop with `.aio`), the endpoint, the operator or sensor. The table is",
-        f"written from the one that `{TEST}` runs: each call, both ways, against the emulator.",
+        "Every row of LaunchDarkly's Experiments API and of what experiments stand on: the call of `LaunchDarklyHook`",
+        "that does it (in a task as it stands, on an event loop with `.aio`), the endpoint, the operator or sensor.",
+        f"This table is the one that `{TEST}` runs: each call, both ways, against the emulator;",
+        "the last column selects its test there. In the paths, `P` is `/api/v2/projects/{projectKey}` and `E` is",
+        "`P/environments/{environmentKey}`.",
         "",
-        "| | hook | endpoint | also as |",
-        "|---|---|---|---|",
+        "| | hook | endpoint | also as | test |",
+        "|---|---|---|---|---|",
     ]
     for row in ROWS:
         also = "<br>".join(f"[{name}]({where[name]})" if name in where else name for name in row.also)
         for number, case in enumerate(row.cases):
             title, others = (row.title, also) if number == 0 else ("", "")
-            lines.append(f"| {title} | `{case.call}` | `{case.endpoint}` | {others} |")
+            endpoint = case.endpoint.replace(IN_ENV, "E").replace(IN_PROJECT, "P")
+            lines.append(f"| {title} | `{case.call}` | `{endpoint}` | {others} | `-k {case.call}` |")
     lines += ["", "What each call takes and returns is in its docstring: `help(LaunchDarklyHook.save_and_start)`.", ""]
     return "\n".join(lines)
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from airflow_stack import AirflowStack, StackError
 from demo import DAG_ID, SCENARIOS, Emulator, TimeMachine, roll_out
 

@@ -101,6 +101,18 @@ def test_the_decision_engine_and_what_tasks_import_are_free_of_numpy() -> None:
         (f"{NAME}.emulator.app", {"airflow", "httpx", "numpy", f"{NAME}.api"}),
         (f"{NAME}.operators.experiments", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),
         (f"{NAME}.sensors.significance", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),
+        *(
+            (f"{NAME}.{module}", {f"{NAME}.api.client", f"{NAME}.api.models", f"{NAME}.hooks.launchdarkly"})
+            for module in (
+                "operators.experiments",
+                "operators.editing",
+                "operators.reading",
+                "operators.flags",
+                "operators.settings",
+                "sensors.experiments",
+                "sensors.flags",
+            )
+        ),
         (f"{NAME}.get_provider_info", {"airflow", "httpx", "pydantic"}),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
+
 from surroundings import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]

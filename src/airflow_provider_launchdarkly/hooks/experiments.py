@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api import changes as safe_changes
 from airflow_provider_launchdarkly.api import endpoints, lifecycle, results
-from airflow_provider_launchdarkly.api.models import ExperimentationSettingsPut, RandomizationUnitInput
 from airflow_provider_launchdarkly.api.paging import DEFAULT_CAP, collect
 from airflow_provider_launchdarkly.hooks.calls import Caller, Pages, api_call, api_walk
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import (
         Experiment,
         ExperimentationSettings,
+        ExperimentationSettingsPut,
         ExperimentInstruction,
         ExperimentPost,
         IterationInput,
@@ -308,6 +308,8 @@ class ExperimentCalls(Caller):
 
         ``merge_randomization_units`` keeps what is there.
         """
+        from airflow_provider_launchdarkly.api.models import ExperimentationSettingsPut
+
         return endpoints.put_experimentation_settings(self.project(), ExperimentationSettingsPut.checked(settings))
 
     @api_call
@@ -323,5 +325,7 @@ class ExperimentCalls(Caller):
             units: ``{"randomization_unit": …, "default": …}`` each.
             announce: Told what is there and what will be, just before a write.
         """
+        from airflow_provider_launchdarkly.api.models import RandomizationUnitInput
+
         checked = [RandomizationUnitInput.checked(unit) for unit in units]
         return safe_changes.merge_randomization_units(self.project(), checked, announce=announce)

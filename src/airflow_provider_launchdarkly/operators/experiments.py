@@ -155,7 +155,7 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignOperator):
         kwargs: The iteration's design (see :class:`LaunchDarklyIterationDesignOperator`), and what every task has.
 
     Returns:
-        :class:`IterationOutput`, with ``changed`` False if the experiment was adopted.
+        :class:`.IterationOutput`, with ``changed`` False if the experiment was adopted.
     """
 
     template_fields: Sequence[str] = (
@@ -255,7 +255,7 @@ class LaunchDarklyCreateIterationOperator(LaunchDarklyIterationDesignOperator):
         kwargs: The iteration's design (see :class:`LaunchDarklyIterationDesignOperator`), and what every task has.
 
     Returns:
-        :class:`IterationOutput`, with ``changed`` False if the iteration was there already.
+        :class:`.IterationOutput`, with ``changed`` False if the iteration was there already.
     """
 
     template_fields: Sequence[str] = (*LaunchDarklyIterationDesignOperator.template_fields, "method", "comment")
@@ -319,7 +319,7 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
 
     Returns:
-        :class:`IterationOutput`, with ``changed`` False if the iteration was running already.
+        :class:`.IterationOutput`, with ``changed`` False if the iteration was running already.
     """
 
     template_fields: Sequence[str] = (
@@ -380,7 +380,7 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentOperator):
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
 
     Returns:
-        :class:`StopOutput`, with ``changed`` False if the iteration was stopped with this winner already.
+        :class:`.StopOutput`, with ``changed`` False if the iteration was stopped with this winner already.
     """
 
     template_fields: Sequence[str] = (

@@ -126,7 +126,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyOperator):
     def _check(self) -> None:
         from airflow_provider_launchdarkly.api.changes import weights_of
 
-        if self.on not in (None, True, False) or (isinstance(self.on, int) and not isinstance(self.on, bool)):
+        if self.on is not None and not isinstance(self.on, bool):
             raise ConfigurationError(f"on is {self.on!r}: write True or False")
         if self.variation is not None and self.rollout is not None:
             raise ConfigurationError(

