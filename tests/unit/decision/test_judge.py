@@ -32,7 +32,8 @@ class TestShipping:
         assert (verdict.kind, verdict.reason) == (Kind.SHIP, Reason.BETTER)
         assert (verdict.treatment_id, verdict.treatment) == (BOLD, "Bold")
         assert verdict.summary == (
-            "look 14 of 28, day 14.0, 28,000 units: Bold +11.0 % [+0.95 %, +22.1 %] on checkout-conversion, z 3.00 ≥ 2.73: ship"
+            "look 14 of 28, day 14.0, 28,000 units: Bold +11.0 % [+0.95 %, +22.1 %] on checkout-conversion, "
+            "z 3.00 ≥ 2.73: ship"
         )
 
     def test_the_interval_excludes_nothing_exactly_when_it_ships(self) -> None:

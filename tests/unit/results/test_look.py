@@ -1,4 +1,4 @@
-"""One look: when it reads results, what it says of an iteration that is not ours any more, and that it has no memory."""
+"""One look: when it reads results, what it says of an iteration that is not ours any more; it has no memory."""
 
 from __future__ import annotations
 
