@@ -23,7 +23,12 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.hooks.launchdarkly"]}],
         "operators": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.operators.experiments"]}],
         "sensors": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.sensors.significance"]}],
-        "triggers": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.triggers.significance"]}],
+        "triggers": [
+            {"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.triggers.significance"]},
+            {"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.triggers.events"]},
+        ],
+        "asset-uris": [{"schemes": ["launchdarkly"], "handler": f"{PACKAGE}.assets.sanitize_uri"}],
+        "notifications": [f"{PACKAGE}.notifications.launchdarkly.LaunchDarklyNotifier"],
         "extra-links": [f"{PACKAGE}.links.LaunchDarklyExperimentLink"],
         "connection-types": [
             {

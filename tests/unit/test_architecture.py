@@ -23,7 +23,10 @@ ARROWS = {
     "hooks": {"api", "results"},
     "links": set(),
     "templates": set(),
-    "operators": {"hooks", "links", "templates", "api"},
+    "assets": set(),
+    "retries": {"api"},
+    "notifications": {"hooks", "api"},
+    "operators": {"hooks", "links", "templates", "assets", "api"},
     "sensors": {"hooks", "links", "templates", "triggers", "results", "decision", "api"},
     "triggers": {"hooks", "results", "decision", "api"},
     "emulator": set(),
@@ -32,7 +35,7 @@ ARROWS = {
     "get_provider_info": set(),
     "cli": {"emulator", "simulation"},
 }
-KNOW_AIRFLOW = {"hooks", "operators", "sensors", "triggers", "links"}
+KNOW_AIRFLOW = {"hooks", "operators", "sensors", "triggers", "links", "assets", "retries", "notifications"}
 FREE_OF_AIRFLOW = set(ARROWS) - KNOW_AIRFLOW
 
 

@@ -91,7 +91,7 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         if poke_interval is None:
-            poke_interval = conf.getfloat("launchdarkly", "poll_interval")
+            poke_interval = conf.getfloat("launchdarkly", "poll_interval", fallback=300.0)
         # Each entry of the verdict is an XCom of its own as well: `wait.output["verdict"]` works.
         super().__init__(poke_interval=poke_interval, timeout=timeout, **{"multiple_outputs": True} | kwargs)
         self.experiment_key = experiment_key
