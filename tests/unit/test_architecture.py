@@ -33,9 +33,11 @@ ARROWS = {
     "testing": {"emulator"},
     "simulation": {"decision"},
     "get_provider_info": set(),
-    "cli": {"emulator", "simulation"},
+    "change_windows": set(),
+    "rollout": {"change_windows", "operators", "sensors", "triggers", "hooks", "decision", "api"},
+    "cli": {"emulator", "simulation", "rollout"},
 }
-KNOW_AIRFLOW = {"hooks", "operators", "sensors", "triggers", "links", "assets", "retries", "notifications"}
+KNOW_AIRFLOW = {"hooks", "operators", "sensors", "triggers", "links", "assets", "retries", "notifications", "rollout"}
 FREE_OF_AIRFLOW = set(ARROWS) - KNOW_AIRFLOW
 
 

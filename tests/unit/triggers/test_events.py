@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk.serde import serialize
 
 from airflow_provider_launchdarkly.api.models import ExperimentPost
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
@@ -17,6 +16,11 @@ from airflow_provider_launchdarkly.operators.design import IterationDesign
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import events
 from airflow_provider_launchdarkly.triggers.events import ExperimentEventTrigger
+
+try:
+    from airflow.sdk.serde import serialize  # Airflow >= 3.2
+except ImportError:
+    from airflow.serialization.serde import serialize
 
 pytestmark = pytest.mark.usefixtures("connection")
 
