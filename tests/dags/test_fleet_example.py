@@ -65,6 +65,14 @@ def test_a_broken_rollout_has_a_dag_that_says_so_and_harms_no_other(load: Callab
     assert "worse.yaml:2: this is no YAML" in dags["worse.broken"].doc_md
 
 
+@pytest.mark.parametrize("broken", ["bad", "worse"])
+def test_the_task_of_a_broken_rollout_or_file_finds_its_dag(
+    load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", f"{broken}.broken")
+    assert set(load(good=GOOD, bad=BAD, worse="rollouts: [\n")) == {f"{broken}.broken"}
+
+
 @pytest.mark.usefixtures("airflow_database")
 def test_the_dag_of_a_broken_rollout_fails_with_the_error(load: Callable[..., Any]) -> None:
     dag = load(bad=BAD)["bad.broken"]

@@ -156,7 +156,7 @@ def read_file(file: FilePath, *, only: str | None = None) -> Iterator[NamedRollo
     """
     try:
         text = file.read_text(encoding="utf-8")
-        if only is not None and only not in text:
+        if only is not None and only not in text and only != file.stem:  # a broken file goes by its stem
             return
         document = read_document(text)
     except DocumentError as error:

@@ -42,9 +42,10 @@ class ExperimentEventTrigger(BaseEventTrigger):
     the order in which they happened. What has happened before the watcher is first started does not fire.
 
     On Airflow 3.3 and later what has fired is kept in the asset's state store: a restarted triggerer fires what
-    happened meanwhile, and nothing twice. (An event may come twice only if the triggerer is killed between firing it
-    and noting that; its ``iteration_id`` tells.) Before 3.3 there is no such store: a restarted triggerer takes what it
-    finds for what has fired already, so what happened while it was down does not fire.
+    happened meanwhile, and nothing twice. (An event may come twice only where Airflow itself is at-least-once: a
+    triggerer that is killed between firing and noting, or that hangs so long that another one takes over. The event's
+    ``iteration_id`` tells.) Before 3.3 there is no such store: a restarted triggerer takes what it finds for what has
+    fired already, so what happened while it was down does not fire.
 
     Errors do not end it: it logs them and pauses longer from poll to poll, up to an hour. An experiment that does not
     exist yet is waited for.
