@@ -90,7 +90,9 @@ def test_callbacks_send_the_card_of_their_own_or_another_tasks_verdict(
     run("notified", NOTIFIED)
     assert (tmp_path / "wait.txt").read_text().startswith("Ship Bold · button · demo/production")
     assert (tmp_path / "later.txt").read_text() == (tmp_path / "wait.txt").read_text()
-    assert (tmp_path / "failed.txt").read_text().endswith("task fail failed: no results")
+    # In dag.test(), Airflow before 3.3 does not hand the exception on.
+    endings = ("task fail failed: no results", "task fail is failed, without a verdict")
+    assert (tmp_path / "failed.txt").read_text().endswith(endings)
 
 
 def test_a_deadlines_callback_runs_in_the_triggerer() -> None:

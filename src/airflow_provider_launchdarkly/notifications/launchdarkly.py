@@ -137,7 +137,8 @@ def _without_verdict(context: Mapping[str, Any]) -> str:
     task = "" if ti is None else f", task {_field(ti, 'task_id')}"
     if error := context.get("exception"):
         return f"{place}{task} failed: {error}"
-    return f"{place}{task} is {_field(ti, 'state') or _field(run, 'state')}, without a verdict"
+    state = _field(ti, "state") or _field(run, "state")
+    return f"{place}{task} is {getattr(state, 'value', state)}, without a verdict"
 
 
 def _field(of: Any, name: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date  # noqa: TC003 - pydantic reads annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import override
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path as FilePath
 
     from airflow_provider_launchdarkly.rollout.document import Path
+
+Model = TypeVar("Model", bound=BaseModel)
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -51,16 +53,6 @@ class DagSettings(BaseModel):
     tags: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
     owner: Annotated[str, Field(min_length=1)] | None = None
     retries: Annotated[int, Field(ge=0, le=100, strict=True)] | None = None
-
-
-class Entry(Rollout):
-    """One rollout of a file: a :class:`~airflow_provider_launchdarkly.rollout.spec.Rollout`, and its DAG's settings.
-
-    Attributes:
-        dag: The DAG's settings.
-    """
-
-    dag: DagSettings = DagSettings.model_construct()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +86,14 @@ class NamedRollout:
         file: The file.
         line: Where it begins there.
         rollout: What it says, defaults included.
+        dag: What its DAG is in Airflow, which the file says beside it, under ``dag``.
     """
 
     name: str
     file: FilePath
     line: int
-    rollout: Entry
+    rollout: Rollout
+    dag: DagSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +196,22 @@ def _rollout(
         return Broken(name, file, (Problem(file, line, "", "a rollout is a mapping: experiment, stages, ..."),))
     value = lay_over({"experiment": {"key": name}}, lay_over(defaults, own))
     _find_calendar(value.get("change_window"), file)
+    settings = value.pop("dag", None) or {}
+    wrong: list[tuple[Path, str]] = []
+    dag = _checked(DagSettings, settings, ("dag",), wrong)
+    rollout = _checked(Rollout, value, (), wrong)
+    if dag is None or rollout is None:
+        return Broken(name, file, tuple(_problem(file, document, name, error) for error in wrong))
+    return NamedRollout(name, file, line, rollout, dag)
+
+
+def _checked(model: type[Model], value: Any, place: Path, wrong: list[tuple[Path, str]]) -> Model | None:
+    """The value as a model, or None, with its errors added to `wrong`."""
     try:
-        return NamedRollout(name, file, line, Entry.model_validate(value))
-    except ValidationError as wrong:
-        problems = [_problem(file, document, name, error) for error in _errors(wrong)]
-        return Broken(name, file, tuple(problems))
+        return model.model_validate(value)
+    except ValidationError as error:
+        wrong.extend(_errors(error, place))
+        return None
 
 
 def _find_calendar(window: Any, file: FilePath) -> None:

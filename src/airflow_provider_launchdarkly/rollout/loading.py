@@ -50,7 +50,7 @@ def load_rollouts(folder: str | Path) -> dict[str, DAG]:
 
 
 def _dag(found: NamedRollout) -> DAG:
-    settings = found.rollout.dag
+    settings = found.dag
     arguments: dict[str, Any] = {
         "tags": ["launchdarkly", *settings.tags],
         "default_args": _given(owner=settings.owner, retries=settings.retries),

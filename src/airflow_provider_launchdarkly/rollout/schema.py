@@ -8,28 +8,43 @@ from __future__ import annotations
 
 import json
 import re
-from inspect import getdoc
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import override
 
 from airflow_provider_launchdarkly.decision.presets import PRESETS
-from airflow_provider_launchdarkly.rollout.files import Entry
+from airflow_provider_launchdarkly.rollout.files import DagSettings
 from airflow_provider_launchdarkly.rollout.spec import Rollout
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core.core_schema import WithDefaultSchema
 
 # Where a plain value says the same as a mapping.
 _SHORT = {"Looks": {"type": "string"}, "Metric": {"type": "string"}, "Closure": {"type": "string"}}
 
 
+class _WithoutDefaults(GenerateJsonSchema):
+    """Leaves defaults out: they depend on the file's own, and a schema's are only for show."""
+
+    @override
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+
 def file_schema() -> dict[str, Any]:
     """Return the schema of a file, as plain JSON."""
-    entry = Entry.model_json_schema()
+    entry = Rollout.model_json_schema(schema_generator=_WithoutDefaults)
     parts: dict[str, Any] = entry.pop("$defs")
+    parts["DagSettings"] = DagSettings.model_json_schema(schema_generator=_WithoutDefaults)
     listed = set(re.findall(r'"items": \{"\$ref": "#/\$defs/(\w+)"', json.dumps({"": entry, **parts})))
     for name, part in parts.items():
         _tidy(part)
         if name not in listed:
             part.pop("required", None)
-    entry["description"] = f"{getdoc(Rollout)}\n    dag: The DAG's settings in Airflow."
     _tidy(entry)
+    entry["properties"]["dag"] = {"$ref": "#/$defs/DagSettings", "description": "The DAG's settings in Airflow."}
     entry.pop("required", None)
     preset = {"enum": sorted(PRESETS), "description": "A policy by its name; what else is given changes it."}
     parts["Policy"]["properties"] = {"preset": preset, **parts["Policy"]["properties"]}
@@ -65,7 +80,6 @@ def _tidy(part: dict[str, Any]) -> None:
     said = dict(re.findall(r"^ {4}(\w+): ((?:.|\n {8})*)", attributes, flags=re.MULTILINE))
     for name, field in part.get("properties", {}).items():
         field.pop("title", None)
-        field.pop("default", None)
         if name in said:
             field["description"] = " ".join(said[name].split())
         for shape in (field, *field.get("anyOf", ()), field.get("items", {})):

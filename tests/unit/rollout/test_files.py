@@ -55,7 +55,7 @@ def test_defaults_are_laid_under_each_rollout_field_by_field(read: Callable[...,
     first, second = read(text("one", "two", defaults=defaults, two="    policy: {max_duration: 21d}\n"))
     assert [found.rollout.policy.alpha for found in (first, second)] == [0.01, 0.01]
     assert [found.rollout.policy.max_duration.days for found in (first, second)] == [14, 21]
-    assert (second.rollout.dag.owner, second.rollout.connection) == ("growth", "eu")
+    assert (second.dag.owner, second.rollout.connection) == ("growth", "eu")
 
 
 def test_looks_are_said_at_once(read: Callable[..., list]) -> None:
