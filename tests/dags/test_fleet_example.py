@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.triggers import significance
 from dags.conftest import dag_bag, register
 
 LOADER = """\
@@ -24,6 +26,7 @@ rollouts:
       primary_metric: checkout-conversion
       treatments: [{variation: Classic, baseline: true}, {variation: Bold}]
     stages: [{allocation: 50, gate: decision}]
+    turn_flag_on: true
 """
 BAD = GOOD.replace("  good:", "  bad:").replace("allocation: 50", "allocation: 500")
 
@@ -80,6 +83,20 @@ def test_the_dag_of_a_broken_rollout_fails_with_the_error(load: Callable[..., An
     run = dag.test()
     assert str(run.state) == "failed"
     assert (dag.is_paused_upon_creation, [task.retries for task in dag.tasks]) == (False, [0])
+
+
+@pytest.mark.usefixtures("airflow_database", "connection")
+def test_a_rollout_from_a_file_runs_to_its_end(
+    load: Callable[..., Any], emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL", "0.2")
+    monkeypatch.setattr(significance, "SECONDS_BEFORE_FIRST_POLL", 0.2)  # no scheduler here that could be overtaken
+    emulator.clock.run(rate=2 * 86400)  # half a second is a day
+    dag = load(good=GOOD)["good"]
+    register(dag)
+    assert str(dag.test().state) == "success"
+    (stopped,) = emulator.effects("iteration.stopped")
+    assert stopped["experiment"] == "good"
 
 
 def test_a_corrected_file_has_its_dag_again(load: Callable[..., Any]) -> None:
