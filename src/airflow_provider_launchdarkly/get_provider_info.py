@@ -21,9 +21,24 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.hooks.launchdarkly"]}],
-        "operators": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.operators.experiments"]}],
-        "sensors": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.sensors.significance"]}],
-        "triggers": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.triggers.significance"]}],
+        "operators": [
+            {
+                "integration-name": "LaunchDarkly",
+                "python-modules": [f"{PACKAGE}.operators.{name}" for name in ("experiments", "judge", "serving")],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": "LaunchDarkly",
+                "python-modules": [f"{PACKAGE}.sensors.{name}" for name in ("significance", "clock")],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "LaunchDarkly",
+                "python-modules": [f"{PACKAGE}.triggers.{name}" for name in ("significance", "clock")],
+            }
+        ],
         "extra-links": [f"{PACKAGE}.links.LaunchDarklyExperimentLink"],
         "connection-types": [
             {

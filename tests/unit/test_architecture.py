@@ -19,20 +19,23 @@ NAME = "airflow_provider_launchdarkly"
 ARROWS = {
     "api": set(),
     "decision": set(),
+    "change_windows": set(),
     "results": {"api", "decision"},
     "hooks": {"api", "results"},
     "links": set(),
     "templates": set(),
-    "operators": {"hooks", "links", "templates", "api"},
-    "sensors": {"hooks", "links", "templates", "triggers", "results", "decision", "api"},
+    "operators": {"hooks", "links", "templates", "results", "decision", "api"},
+    "sensors": {"hooks", "links", "templates", "triggers", "results", "decision", "change_windows", "api"},
     "triggers": {"hooks", "results", "decision", "api"},
+    "rollout": {"operators", "sensors", "hooks", "decision", "change_windows", "api"},
+    "plugins": {"rollout"},
     "emulator": set(),
     "testing": {"emulator"},
     "simulation": {"decision"},
     "get_provider_info": set(),
     "cli": {"emulator", "simulation"},
 }
-KNOW_AIRFLOW = {"hooks", "operators", "sensors", "triggers", "links"}
+KNOW_AIRFLOW = {"hooks", "operators", "sensors", "triggers", "links", "rollout", "plugins"}
 FREE_OF_AIRFLOW = set(ARROWS) - KNOW_AIRFLOW
 
 
