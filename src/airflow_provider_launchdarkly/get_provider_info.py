@@ -21,11 +21,23 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.hooks.launchdarkly"]}],
-        "operators": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.operators.experiments"]}],
-        "sensors": [{"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.sensors.significance"]}],
+        "operators": [
+            {
+                "integration-name": "LaunchDarkly",
+                "python-modules": [f"{PACKAGE}.operators.{name}" for name in ("experiments", "judge", "serving")],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": "LaunchDarkly",
+                "python-modules": [f"{PACKAGE}.sensors.{name}" for name in ("significance", "clock")],
+            }
+        ],
         "triggers": [
-            {"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.triggers.significance"]},
-            {"integration-name": "LaunchDarkly", "python-modules": [f"{PACKAGE}.triggers.events"]},
+            {
+                "integration-name": "LaunchDarkly",
+                "python-modules": [f"{PACKAGE}.triggers.{name}" for name in ("significance", "clock", "events")],
+            }
         ],
         "asset-uris": [{"schemes": ["launchdarkly"], "handler": f"{PACKAGE}.assets.sanitize_uri"}],
         "notifications": [f"{PACKAGE}.notifications.launchdarkly.LaunchDarklyNotifier"],

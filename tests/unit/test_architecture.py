@@ -19,6 +19,7 @@ NAME = "airflow_provider_launchdarkly"
 ARROWS = {
     "api": set(),
     "decision": set(),
+    "change_windows": set(),
     "results": {"api", "decision"},
     "hooks": {"api", "results"},
     "links": set(),
@@ -26,18 +27,21 @@ ARROWS = {
     "assets": set(),
     "retries": {"api"},
     "notifications": {"hooks", "api"},
-    "operators": {"hooks", "links", "templates", "assets", "api"},
-    "sensors": {"hooks", "links", "templates", "triggers", "results", "decision", "api"},
+    "operators": {"hooks", "links", "templates", "assets", "results", "decision", "api"},
+    "sensors": {"hooks", "links", "templates", "triggers", "results", "decision", "change_windows", "api"},
     "triggers": {"hooks", "results", "decision", "api"},
+    "rollout": {"operators", "sensors", "triggers", "hooks", "decision", "change_windows", "api"},
+    "plugins": {"rollout"},
     "emulator": set(),
     "testing": {"emulator"},
     "simulation": {"decision"},
     "get_provider_info": set(),
-    "change_windows": set(),
-    "rollout": {"change_windows", "operators", "sensors", "triggers", "hooks", "decision", "api"},
     "cli": {"emulator", "simulation", "rollout"},
 }
-KNOW_AIRFLOW = {"hooks", "operators", "sensors", "triggers", "links", "assets", "retries", "notifications", "rollout"}
+KNOW_AIRFLOW = {
+    *("hooks", "operators", "sensors", "triggers", "links", "rollout", "plugins"),
+    *("assets", "retries", "notifications"),
+}
 FREE_OF_AIRFLOW = set(ARROWS) - KNOW_AIRFLOW
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DAY = timedelta(days=1)
+MOST_STAGES = 20
 HUNDRED = Decimal(100)
 
 Text = Annotated[str, Field(min_length=1)]
@@ -302,7 +303,7 @@ class Rollout(_Part):
     """
 
     experiment: Experiment
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=20)]
+    stages: tuple[Stage, ...]
     policy: Annotated[Policy, BeforeValidator(_policy)] = Policy.model_construct()
     endings: Endings = Endings.model_construct()
     approval: Approval = Approval.model_construct()
@@ -317,6 +318,8 @@ class Rollout(_Part):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if not 1 <= len(self.stages) <= MOST_STAGES:
+            raise ValueError(f"stages has {len(self.stages)} entries, not 1 to {MOST_STAGES}")
         if self.stages[-1].gate is not Gate.DECISION:
             raise ValueError(
                 f"stages[{len(self.stages) - 1}].gate is {self.stages[-1].gate.value}: the last stage decides, so its "
@@ -327,7 +330,74 @@ class Rollout(_Part):
                 self.shares(stage)
             except ValueError as error:
                 raise ValueError(f"stages[{number}].allocation: {error}") from None
+        for number, stage in enumerate(self.stages):
+            try:
+                self.policy_of(number)
+                if self.extends and number == len(self.stages) - 1:
+                    self.policy_of(number, extended=True)
+            except ValueError as error:
+                name = stage.name or f"stages[{number}]"
+                raise ValueError(f"the policy does not fit {name}: {error}") from None
         return self
+
+    @property
+    def extends(self) -> bool:
+        """Whether the last stage may be let run on."""
+        return self.endings.inconclusive is not Inconclusive.BASELINE
+
+    def policy_of(self, number: int, *, extended: bool = False) -> Policy:
+        """The policy by which one stage is judged.
+
+        Each stage has data of its own, so each is a test of its own: the errors that the policy allows for the whole
+        rollout are divided evenly among them (Bonferroni's inequality), `alpha` among the stages that can ship and
+        `alpha_harm` among all of them. An extension counts as one more.
+
+        Args:
+            number: The stage's, from 0.
+            extended: Whether the stage has been let run on.
+
+        Raises:
+            ValueError: The policy does not fit the stage.
+        """
+        stage, policy = self.stages[number], self.policy.to_json()
+        ship = sum(stage.gate is Gate.DECISION for stage in self.stages) + self.extends
+        harm = len(self.stages) + self.extends
+        policy |= {"alpha": self.policy.alpha / ship, "alpha_harm": self.policy.alpha_harm / harm}
+        if stage.gate is Gate.DECISION:
+            longest = stage.dwell or self.policy.max_duration
+            policy["min_duration"] = format_duration(min(longest, self.policy.min_duration))
+            policy["max_duration"] = format_duration(longest + self.endings.extension if extended else longest)
+        else:
+            # Planned units would end the stage before its time.
+            longest = stage.dwell or self.policy.max_duration
+            policy |= {"min_duration": format_duration(longest), "max_duration": format_duration(longest)}
+            policy |= {"planned_units": None, "traffic": None}
+        if self.policy.looks.times:
+            within = [format_duration(time) for time in self.policy.looks.times if time <= longest]
+            policy["looks"] = {"times": within} if within else {"only_at_end": True}
+        return Policy.from_json(policy)
+
+    def overridden(self, **fields: str | None) -> Rollout:
+        """The same rollout with keys that became known only when a task ran.
+
+        Args:
+            fields: ``experiment_key``, ``experiment_name``, ``flag_key``, ``rule_id``, ``project_key``,
+                ``environment_key``, ``timezone``; None leaves what is there.
+        """
+        given = {name: value for name, value in fields.items() if value is not None}
+        plain = self.to_json()
+        for name, place in (
+            ("experiment_key", "key"),
+            ("experiment_name", "name"),
+            ("flag_key", "flag"),
+            ("rule_id", "rule"),
+        ):
+            plain["experiment"][place] = given.get(name, plain["experiment"][place])
+        for name, place in (("project_key", "project"), ("environment_key", "environment")):
+            plain[place] = given.get(name, plain[place])
+        if self.change_window and "timezone" in given:
+            plain["change_window"]["timezone"] = given["timezone"]
+        return Rollout.from_json(plain)
 
     def shares(self, stage: Stage) -> tuple[Decimal, ...]:
         """Each treatment's percentage in a stage, in the order of the experiment's treatments; they add up to 100.
@@ -372,9 +442,8 @@ class Rollout(_Part):
         shares = [self.share_of_new(stage) for stage in self.stages]
         for number, (before, after) in enumerate(pairwise(shares), start=1):
             if after < before:
-                found.append(
-                    f"stages[{number}] serves {_as_number(after)} % after {_as_number(before)} %: people lose what they were given"
-                )
+                less = f"{_as_number(after)} % after {_as_number(before)} %"
+                found.append(f"stages[{number}] serves {less}: people lose what they were given")
         if max(shares[:-1], default=Decimal()) > 50:
             found.append("a stage before the last serves more than 50 %: no guardrail is better measured beyond half")
         if self.policy.guardrails == () and any(stage.gate is Gate.GUARDRAILS for stage in self.stages):
