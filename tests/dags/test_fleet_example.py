@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_launchdarkly.cli import main
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import significance
 from dags.conftest import dag_bag, register
@@ -87,7 +88,7 @@ def test_the_dag_of_a_broken_rollout_fails_with_the_error(load: Callable[..., An
 
 @pytest.mark.usefixtures("airflow_database", "connection")
 def test_a_rollout_from_a_file_runs_to_its_end(
-    load: Callable[..., Any], emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+    load: Callable[..., Any], emulator: EmulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL", "0.2")
     monkeypatch.setattr(significance, "SECONDS_BEFORE_FIRST_POLL", 0.2)  # no scheduler here that could be overtaken
@@ -97,6 +98,7 @@ def test_a_rollout_from_a_file_runs_to_its_end(
     assert str(dag.test().state) == "success"
     (stopped,) = emulator.effects("iteration.stopped")
     assert stopped["experiment"] == "good"
+    assert main(["plan", str(tmp_path / "rollouts")]) == 0, "what the DAG made is what the file says"
 
 
 def test_a_corrected_file_has_its_dag_again(load: Callable[..., Any]) -> None:

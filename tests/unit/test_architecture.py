@@ -107,6 +107,11 @@ def test_the_decision_engine_and_what_tasks_import_are_free_of_numpy() -> None:
         (f"{NAME}.emulator.app", {"airflow", "httpx", "numpy", f"{NAME}.api"}),
         (f"{NAME}.operators.experiments", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),
         (f"{NAME}.sensors.significance", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),
+        (f"{NAME}.triggers.events", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),
+        (f"{NAME}.notifications.launchdarkly", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),
+        (f"{NAME}.rollout.command", {"airflow", "httpx", "pydantic", "yaml"}),
+        (f"{NAME}.rollout.files", {"airflow", "httpx"}),
+        (f"{NAME}.rollout.plan", {"airflow", "httpx"}),
         (f"{NAME}.get_provider_info", {"airflow", "httpx", "pydantic"}),
     ],
 )
