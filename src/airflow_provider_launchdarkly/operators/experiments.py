@@ -156,12 +156,6 @@ class LaunchDarklyExperimentOperator(BaseOperator):
         }
 
 
-def with_events(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """A task's arguments, with every experiment's asset alias among its outlets."""
-    outlets = kwargs.get("outlets") or []
-    return kwargs | {"outlets": [*(outlets if isinstance(outlets, list | tuple) else [outlets]), EVERY_EXPERIMENT]}
-
-
 # Where a task keeps the id of the iteration that it made, in Airflow's task state store.
 ITERATION_ID = "iteration_id"
 
@@ -405,8 +399,10 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
         emit_asset: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**(with_events(kwargs) if emit_asset else kwargs))
+        super().__init__(**kwargs)
         self.emit_asset = emit_asset
+        if emit_asset:
+            self.outlets = [*self.outlets, EVERY_EXPERIMENT]
         self.iteration_id = iteration_id
         self.turn_flag_on = turn_flag_on
         self.change_justification = change_justification
@@ -475,8 +471,10 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentOperator):
         emit_asset: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**(with_events(kwargs) if emit_asset else kwargs))
+        super().__init__(**kwargs)
         self.emit_asset = emit_asset
+        if emit_asset:
+            self.outlets = [*self.outlets, EVERY_EXPERIMENT]
         self.iteration_id = iteration_id
         self.winner = winner
         self.reason = reason
