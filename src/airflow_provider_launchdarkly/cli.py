@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly import __version__
 from airflow_provider_launchdarkly.record import command as record
 from airflow_provider_launchdarkly.simulation import command as simulation
+from airflow_provider_launchdarkly.rollout.command import add_rollout_commands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_emulator(commands)
     simulation.add_parser(commands)
     record.add_parser(commands)
+    add_rollout_commands(commands)
     arguments = parser.parse_args(argv)
     try:
         return int(arguments.run(arguments))

@@ -25,11 +25,8 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "LaunchDarkly",
                 "python-modules": [
-                    f"{PACKAGE}.operators.experiments",
-                    f"{PACKAGE}.operators.editing",
-                    f"{PACKAGE}.operators.reading",
-                    f"{PACKAGE}.operators.flags",
-                    f"{PACKAGE}.operators.settings",
+                    f"{PACKAGE}.operators.{name}"
+                    for name in ("experiments", "editing", "reading", "flags", "settings", "judge", "serving")
                 ],
             }
         ],
@@ -37,9 +34,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "LaunchDarkly",
                 "python-modules": [
-                    f"{PACKAGE}.sensors.significance",
-                    f"{PACKAGE}.sensors.experiments",
-                    f"{PACKAGE}.sensors.flags",
+                    f"{PACKAGE}.sensors.{name}" for name in ("significance", "experiments", "flags", "clock")
                 ],
             }
         ],
@@ -47,12 +42,12 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "LaunchDarkly",
                 "python-modules": [
-                    f"{PACKAGE}.triggers.significance",
-                    f"{PACKAGE}.triggers.experiments",
-                    f"{PACKAGE}.triggers.flags",
+                    f"{PACKAGE}.triggers.{name}" for name in ("significance", "experiments", "flags", "clock", "events")
                 ],
             }
         ],
+        "asset-uris": [{"schemes": ["launchdarkly"], "handler": f"{PACKAGE}.assets.sanitize_uri"}],
+        "notifications": [f"{PACKAGE}.notifications.launchdarkly.LaunchDarklyNotifier"],
         "extra-links": [f"{PACKAGE}.links.LaunchDarklyExperimentLink", f"{PACKAGE}.links.LaunchDarklyFlagLink"],
         "connection-types": [
             {

@@ -19,6 +19,7 @@ NAME = "airflow_provider_launchdarkly"
 ARROWS = {
     "api": set(),
     "decision": set(),
+    "change_windows": set(),
     "results": {"api", "decision"},
     "record": {"decision"},
     "hooks": {"api", "results"},
@@ -26,16 +27,27 @@ ARROWS = {
     "templates": set(),
     "variations": {"api"},
     "conditions": {"variations", "api"},
-    "operators": {"hooks", "links", "templates", "variations", "api"},
-    "sensors": {"hooks", "links", "templates", "triggers", "conditions", "results", "record", "decision", "api"},
+    "assets": set(),
+    "retries": {"api"},
+    "notifications": {"hooks", "api"},
+    "operators": {"hooks", "links", "templates", "variations", "assets", "results", "decision", "api"},
+    "sensors": {
+        *("hooks", "links", "templates", "triggers", "conditions", "results", "record", "decision"),
+        *("change_windows", "api"),
+    },
     "triggers": {"hooks", "conditions", "results", "record", "decision", "api"},
+    "rollout": {"operators", "sensors", "triggers", "hooks", "variations", "decision", "change_windows", "api"},
+    "plugins": {"rollout"},
     "emulator": set(),
     "testing": {"emulator"},
     "simulation": {"decision"},
     "get_provider_info": set(),
-    "cli": {"emulator", "record", "simulation"},
+    "cli": {"emulator", "record", "simulation", "rollout"},
 }
-KNOW_AIRFLOW = {"hooks", "operators", "sensors", "triggers", "links"}
+KNOW_AIRFLOW = {
+    *("hooks", "operators", "sensors", "triggers", "links", "rollout", "plugins"),
+    *("assets", "retries", "notifications"),
+}
 FREE_OF_AIRFLOW = set(ARROWS) - KNOW_AIRFLOW
 
 
@@ -113,6 +125,11 @@ def test_the_decision_engine_and_what_tasks_import_are_free_of_numpy() -> None:
                 "sensors.flags",
             )
         ),
+        (f"{NAME}.triggers.events", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),
+        (f"{NAME}.notifications.launchdarkly", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),
+        (f"{NAME}.rollout.command", {"airflow", "httpx", "pydantic", "yaml"}),
+        (f"{NAME}.rollout.files", {"airflow", "httpx"}),
+        (f"{NAME}.rollout.plan", {"airflow", "httpx"}),
         (f"{NAME}.get_provider_info", {"airflow", "httpx", "pydantic"}),
     ],
 )

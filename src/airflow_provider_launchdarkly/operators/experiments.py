@@ -5,18 +5,20 @@ Thin shells: what makes each write safe to repeat is in ``api/lifecycle``, where
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, NotFoundError
+from airflow_provider_launchdarkly.assets import EVERY_EXPERIMENT, emit_event
 from airflow_provider_launchdarkly.operators.base import LaunchDarklyExperimentOperator, audit_comment
 from airflow_provider_launchdarkly.operators.design import IterationDesign
 from airflow_provider_launchdarkly.operators.winner import choose_winner
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import timedelta
 
     from airflow.sdk import Context
@@ -317,6 +319,8 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
         change_justification: Required by LaunchDarkly when another iteration of the experiment is running, which ends
             with this start. Left out, a running iteration is an error.
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
+        emit_asset: Emit the event ``start`` on the experiment's asset (see ``assets``) whenever the task succeeds, also
+            when a repeat finds its work done: ``changed`` tells.
 
     Returns:
         :class:`.IterationOutput`, with ``changed`` False if the iteration was running already.
@@ -336,9 +340,13 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
         turn_flag_on: bool = False,
         change_justification: str | None = None,
         comment: str | None = None,
+        emit_asset: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.emit_asset = emit_asset
+        if emit_asset:
+            self.outlets = [*self.outlets, EVERY_EXPERIMENT]
         self.iteration_id = iteration_id
         self.turn_flag_on = turn_flag_on
         self.change_justification = change_justification
@@ -360,7 +368,10 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
             self.log.info("Iteration %s was running already: nothing to do.", self.iteration_id)
         else:
             self.log.info("Started iteration %s of %s.", self.iteration_id, self.experiment_key)
-        return self._describe(started.experiment, started.iteration, changed=not started.already_running)
+        output = self._describe(started.experiment, started.iteration, changed=not started.already_running)
+        if self.emit_asset:
+            emit_event(context, self.outlets, "start", output)
+        return output
 
 
 class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentOperator):
@@ -378,6 +389,9 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentOperator):
             baseline; ``invalid`` stops nothing and fails the task, since a person has to look.
         reason: Recorded in LaunchDarkly as the reason. Default: the verdict's summary.
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
+        emit_asset: Emit an event on the experiment's asset (see ``assets``) whenever the task succeeds, also when a
+            repeat finds its work done (``changed`` tells): ``ship``, ``rollback`` or ``inconclusive`` with the verdict,
+            or ``stop`` where the winner was named.
 
     Returns:
         :class:`.StopOutput`, with ``changed`` False if the iteration was stopped with this winner already.
@@ -398,9 +412,13 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentOperator):
         winner: Any,
         reason: str | None = None,
         comment: str | None = None,
+        emit_asset: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.emit_asset = emit_asset
+        if emit_asset:
+            self.outlets = [*self.outlets, EVERY_EXPERIMENT]
         self.iteration_id = iteration_id
         self.winner = winner
         self.reason = reason
@@ -424,7 +442,7 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentOperator):
             self.log.info(
                 "Iteration %s was stopped with %r already: nothing to do.", self.iteration_id, plan.winner.name
             )
-        return {
+        output: StopOutput = {
             **self._describe(stopped.experiment, stopped.iteration, changed=not stopped.already_stopped),
             "winning_treatment_id": plan.winner.id or "",
             "winning_treatment": plan.winner.name,
@@ -434,6 +452,10 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentOperator):
             "variation_id": plan.variation.id,
             "variation": plan.variation.value,
         }
+        if self.emit_asset:
+            verdict = self.winner if isinstance(self.winner, Mapping) else None
+            emit_event(context, self.outlets, verdict["verdict"] if verdict else "stop", {**output, "verdict": verdict})
+        return output
 
     def _announce(self, plan: StopPlan) -> None:
         self.log.info("%s", plan)

@@ -1,0 +1,248 @@
+"""A change window: the hours, weekdays and dates at which starting and shipping are allowed.
+
+Pure: instants in, instants out. An instant is inside by what a clock on the wall of the window's time zone shows at
+it, so the two days a year with 23 and 25 hours need no rule of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from airflow_provider_launchdarkly.change_windows.calendar import CalendarError, Event, read_calendar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DAY = timedelta(days=1)
+
+# A window that stays shut longer than this is a slip in its definition, not a window.
+HORIZON_DAYS = 800
+
+_HOURS = re.compile(r"(\d{2}):(\d{2})-(\d{2}):(\d{2})")
+
+
+class NeverOpenError(ValueError):
+    """The window does not open within the next two years."""
+
+
+class Weekday(StrEnum):
+    """Days of the week."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+WEEKDAYS = tuple(Weekday)
+_MONDAY_TO_FRIDAY = WEEKDAYS[:5]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+def _weekday(value: Any) -> Any:
+    return value.strip().lower()[:3] if isinstance(value, str) and len(value.strip()) in {3, 6, 7, 8, 9} else value
+
+
+def _span(value: Any) -> Any:
+    """Read ``2026-12-24`` and ``2026-12-24/2027-01-02``, as well as a date, which is what YAML makes of the former."""
+    if isinstance(value, datetime):
+        raise ValueError(f"{value} has a time; a closure is made of whole days")  # noqa: TRY004 - pydantic wants it
+    if isinstance(value, date):
+        return {"first": value, "last": value}
+    if isinstance(value, str):
+        first, _, last = value.partition("/")
+        return {"first": first.strip(), "last": (last or first).strip()}
+    return value
+
+
+class Closure(_Part):
+    """Whole days on which the window stays shut.
+
+    Attributes:
+        first: The first day, in the window's time zone.
+        last: The last one, included.
+    """
+
+    first: date
+    last: date
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.last < self.first:
+            raise ValueError(f"the closure ends on {self.last}, before it begins on {self.first}")
+        return self
+
+
+class ChangeWindow(_Part):
+    """When people may be given something new. Rolling back never asks it.
+
+    Attributes:
+        timezone: IANA name of the time zone of everything else here.
+        weekdays: Days on which it opens: ``mon`` to ``sun``.
+        hours: Spans such as ``09:00-17:00``; the end is not included. ``22:00-02:00`` ends on the next day and belongs
+            to the weekday on which it begins. ``00:00-24:00`` is the whole day.
+        blackout: Days on which it stays shut: ``2026-12-24``, or ``2026-12-24/2027-01-02``, both included.
+        calendar: Path of an iCalendar file (RFC 5545) during whose events it stays shut as well. Read by
+            :meth:`with_calendar`, when a task needs it, so that a changed file counts at once.
+        events: The calendar's events, once read: pairs of instants, the end not included.
+    """
+
+    timezone: str = "UTC"
+    weekdays: Annotated[tuple[Annotated[Weekday, BeforeValidator(_weekday)], ...], Field(min_length=1)] = (
+        _MONDAY_TO_FRIDAY
+    )
+    hours: Annotated[tuple[str, ...], Field(min_length=1)] = ("09:00-17:00",)
+    blackout: tuple[Annotated[Closure, BeforeValidator(_span)], ...] = ()
+    calendar: str | None = None
+    events: tuple[tuple[datetime, datetime], ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_span(cls, value: Any) -> Any:
+        # `hours: "09:00-17:00"` is what most people will write.
+        if isinstance(value, dict) and isinstance(value.get("hours"), str):
+            return {**value, "hours": (value["hours"],)}
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        try:
+            ZoneInfo(self.timezone)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"timezone {self.timezone!r} is not an IANA name such as Europe/Berlin") from None
+        for span in self.hours:
+            _minutes(span)
+        return self
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ChangeWindow:
+        """Read a window from plain JSON.
+
+        Raises:
+            pydantic.ValidationError: Which is a ValueError; it names each wrong field and its value.
+        """
+        return cls.model_validate(value)
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole window as plain JSON; :meth:`from_json` reads it back."""
+        return self.model_dump(mode="json")
+
+    def with_calendar(self) -> ChangeWindow:
+        """The same window with its calendar's events read.
+
+        Raises:
+            CalendarError: The file cannot be read, or says something that this does not understand. The message
+                names the file: a blackout that cannot be read must not be taken for none.
+        """
+        if self.calendar is None:
+            return self
+        try:
+            from pathlib import Path
+
+            text = Path(self.calendar).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CalendarError(f"calendar {self.calendar!r} cannot be read: {error}") from error
+        try:
+            events = read_calendar(text)
+        except CalendarError as error:
+            raise CalendarError(f"calendar {self.calendar!r}: {error}") from error
+        return self.model_copy(update={"events": tuple(self._instants(event) for event in events), "calendar": None})
+
+    def is_open(self, at: datetime) -> bool:
+        """Whether an instant, aware, is inside."""
+        wall = at.astimezone(self._zone)
+        if any(closure.first <= wall.date() <= closure.last for closure in self.blackout):
+            return False
+        if any(start <= at < end for start, end in self.events):
+            return False
+        minute = wall.hour * 60 + wall.minute
+        today, yesterday = WEEKDAYS[wall.weekday()], WEEKDAYS[wall.weekday() - 1]
+        for start, end in self._spans:
+            if start < end and today in self.weekdays and start <= minute < end:
+                return True
+            if end <= start and (
+                (today in self.weekdays and minute >= start) or (yesterday in self.weekdays and minute < end)
+            ):
+                return True
+        return False
+
+    def next_opening(self, at: datetime) -> datetime:
+        """The first instant, not before `at`, that is inside: `at` itself if it is.
+
+        Raises:
+            NeverOpenError: There is none for two years.
+        """
+        at = at.astimezone(UTC)
+        if self.is_open(at):
+            return at
+        first = at.astimezone(self._zone).date()
+        for days in range(HORIZON_DAYS):
+            candidates = [moment for moment in self._edges(first + days * DAY) if moment > at and self.is_open(moment)]
+            if candidates:
+                return min(candidates)
+        raise NeverOpenError(f"the change window does not open within {HORIZON_DAYS} days of {at.isoformat()}: {self}")
+
+    @cached_property
+    def _zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @cached_property
+    def _spans(self) -> tuple[tuple[int, int], ...]:
+        return tuple(_minutes(span) for span in self.hours)
+
+    def _edges(self, day: date) -> Iterator[datetime]:
+        """Every instant of a day at which the window may open: hours begin, an event ends, the clock is put forward."""
+        for start in (0, *(start for start, _ in self._spans)):
+            wall = datetime.combine(day, time(start // 60, start % 60), self._zone)
+            for fold in (0, 1):
+                yield wall.replace(fold=fold).astimezone(UTC)
+        midnight = datetime.combine(day, time(), self._zone)
+        nightfall = datetime.combine(day + DAY, time(), self._zone)
+        if midnight.utcoffset() != nightfall.utcoffset():
+            yield _change_of_clock(midnight.astimezone(UTC), nightfall.astimezone(UTC), self._zone)
+        for _, end in self.events:
+            if end.astimezone(self._zone).date() == day:
+                yield end.astimezone(UTC)
+
+    def _instants(self, event: Event) -> tuple[datetime, datetime]:
+        start, end = (
+            (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).astimezone(UTC)
+            for moment in (event.start, event.end)
+        )
+        return start, end
+
+
+def _minutes(span: str) -> tuple[int, int]:
+    """``09:00-17:00`` as minutes of the day."""
+    match = _HOURS.fullmatch(span.strip())
+    if match:
+        hours = [int(part) for part in match.groups()]
+        start, end = hours[0] * 60 + hours[1], hours[2] * 60 + hours[3]
+        if hours[1] < 60 and hours[3] < 60 and start < 1440 and end <= 1440 and start != end:
+            return start, end
+    raise ValueError(f"hours {span!r} is no span; write for instance 09:00-17:00")
+
+
+def _change_of_clock(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """The minute between two instants at which the zone's offset changes."""
+    old = before.astimezone(zone).utcoffset()
+    while after - before > timedelta(minutes=1):
+        middle = before + timedelta(minutes=(after - before) // timedelta(minutes=2))
+        if middle.astimezone(zone).utcoffset() == old:
+            before = middle
+        else:
+            after = middle
+    return after

@@ -1,0 +1,89 @@
+"""A rollout as a whole DAG."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG
+
+from airflow_provider_launchdarkly.decision.durations import format_duration
+from airflow_provider_launchdarkly.rollout.group import experiment_rollout
+from airflow_provider_launchdarkly.rollout.spec import Rollout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def rollout_dag(
+    rollout: Rollout | Mapping[str, Any],
+    *,
+    dag_id: str | None = None,
+    notifiers: Sequence[Any] = (),
+    poll_interval: float | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    **arguments: Any,
+) -> DAG:
+    """Make the DAG of one rollout.
+
+    It has no schedule unless one is given, and one run at a time: a second run would find the experiment taken.
+
+    Args:
+        rollout: The rollout, or the same as plain JSON.
+        dag_id: Default: the experiment's key.
+        notifiers: As for :func:`~airflow_provider_launchdarkly.rollout.group.experiment_rollout`.
+        poll_interval: The same.
+        overrides: The same: keys known only when a task runs, such as ``{"experiment_key": "{{ params.key }}"}``.
+        arguments: Anything that ``DAG`` takes.
+
+    Raises:
+        pydantic.ValidationError: The rollout is wrong; it names each field and its value.
+    """
+    spec = rollout if isinstance(rollout, Rollout) else Rollout.from_json(rollout)
+    defaults = {
+        "schedule": None,
+        "catchup": False,
+        "max_active_runs": 1,
+        "tags": ["launchdarkly"],
+        "doc_md": schedule_in_words(spec),
+        "description": spec.experiment.hypothesis,
+    }
+    with DAG(dag_id or spec.experiment.key, **{**defaults, **arguments}) as dag:
+        experiment_rollout(spec, notifiers=notifiers, poll_interval=poll_interval, **(overrides or {}))
+    return dag
+
+
+def schedule_in_words(rollout: Rollout) -> str:
+    """What will happen when, as Markdown: for people who approve it, and for the DAG's page in Airflow."""
+    experiment = rollout.experiment
+    lines = [
+        f"### {experiment.name or experiment.key}",
+        "",
+        experiment.hypothesis,
+        "",
+        f"Flag `{experiment.flag}`, rule `{experiment.rule}`, autonomy **{rollout.autonomy.value}**.",
+        "",
+        "| Stage | Something new for | For | Left when | Approval | Notes |",
+        "|---|---:|---|---|---|---|",
+    ]
+    for number, stage in enumerate(rollout.stages):
+        policy = rollout.policy_of(number)
+        longest = format_duration(stage.dwell or policy.max_duration)
+        asked = "yes" if stage.approval else ""
+        share = f"{rollout.share_of_new(stage).normalize():f} %"
+        lines.append(
+            f"| {stage.name or number + 1} | {share} | {longest} | {stage.gate.value} | {asked} | {stage.notes or ''} |"
+        )
+    lines += [
+        "",
+        f"Without a winner: {rollout.endings.inconclusive.value}. Harm: stop on the baseline at once. Invalid: hold.",
+    ]
+    if rollout.change_window:
+        window = rollout.change_window
+        days = ", ".join(day.value for day in window.weekdays)
+        lines.append(f"Starts and ships only {', '.join(window.hours)} on {days}, {window.timezone}.")
+    concerns = rollout.concerns()
+    if concerns:
+        lines += ["", "Mind:", *(f"- {concern}" for concern in concerns)]
+    if rollout.notes:
+        lines += ["", rollout.notes]
+    return "\n".join(lines)

@@ -1,0 +1,147 @@
+"""YAML read strictly: plain values, each with the line that it stands on. Knows nothing of rollouts.
+
+Of YAML's many ways only the plain ones are taken (as in YAML 1.2's core schema): no tags, no anchors, no merge keys, no
+key twice. `yes`, `on` and `12:30` are text, as they look.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Path = tuple[str | int, ...]
+"""Where a value stands: ``("rollouts", "button", "stages", 0, "dwell")``."""
+
+_WORDS = {"null": None, "~": None, "": None, "true": True, "false": False}
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_DEEPEST = 30
+
+
+class DocumentError(ValueError):
+    """The text is no YAML, or more than plain YAML.
+
+    Attributes:
+        line: Where, from 1; None where it cannot be said.
+    """
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML text, read.
+
+    Attributes:
+        value: Its content: dicts, lists and plain values.
+        lines: The line of each value, from 1, by where it stands.
+    """
+
+    value: Any
+    lines: dict[Path, int] = field(default_factory=dict)
+
+    def line(self, path: Path) -> int | None:
+        """The line of a value, or of the nearest thing that contains it."""
+        return next((self.lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.lines), None)
+
+
+# The C parser is ten times faster, where PyYAML was built with it.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read_document(text: str) -> Document:
+    """Read one YAML document.
+
+    Args:
+        text: The file's content.
+
+    Raises:
+        DocumentError: It is no YAML, or uses what is not taken here; with the line.
+    """
+    reader = _Reader(text)
+    try:
+        value = reader.document()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise DocumentError(f"this is no YAML: {problem}", mark.line + 1 if mark else None) from None
+    return Document(value, reader.lines)
+
+
+class _Reader:
+    """Builds values from the parser's events.
+
+    PyYAML's own builder in C ends the whole process when brackets are nested some ten thousand deep.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
+        self.lines: dict[Path, int] = {}
+
+    def document(self) -> Any:
+        next(self._events)  # the stream's start
+        begun = next(self._events)
+        if isinstance(begun, yaml.StreamEndEvent):
+            return None
+        value = self._value(next(self._events), ())
+        next(self._events)  # the document's end
+        if not isinstance(following := next(self._events), yaml.StreamEndEvent):
+            raise DocumentError("a second document begins: one to a file", _line(following))
+        return value
+
+    def _value(self, event: Any, path: Path) -> Any:
+        line = _line(event)
+        self.lines.setdefault(path, line)
+        if isinstance(event, yaml.AliasEvent) or event.anchor:
+            raise DocumentError("anchors and aliases (& and *) are not taken: use defaults", line)
+        if event.tag:
+            raise DocumentError(f"tags such as {event.tag!r} are not taken", line)
+        if len(path) > _DEEPEST:
+            raise DocumentError("nested too deeply", line)
+        if isinstance(event, yaml.ScalarEvent):
+            # libyaml gives no style for plain text, and "" when it is asked in Python.
+            return _plain(event.value) if event.implicit[0] and not event.style else event.value
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._list(path)
+        return self._mapping(path)
+
+    def _list(self, path: Path) -> list[Any]:
+        values: list[Any] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            values.append(self._value(event, (*path, len(values))))
+        return values
+
+    def _mapping(self, path: Path) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            line = _line(event)
+            if not isinstance(event, yaml.ScalarEvent) or event.tag or event.anchor:
+                raise DocumentError("a key is a text, without anchor or tag", line)
+            key = str(event.value)
+            if key in values:
+                raise DocumentError(f"{key} is there twice", line)
+            # A value's line is its key's: that is where one looks for it.
+            self.lines[*path, key] = line
+            values[key] = self._value(next(self._events), (*path, key))
+        return values
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
+
+
+def _plain(text: str) -> Any:
+    """A scalar without quotes."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if _FLOAT.fullmatch(text) else text

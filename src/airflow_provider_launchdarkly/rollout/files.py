@@ -1,0 +1,270 @@
+"""Rollouts in YAML files: read strictly, each error with its file, line and field. No network, no Airflow.
+
+A file holds rollouts by name, and `defaults` that are laid under each of them. One that is wrong spoils no other.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date  # noqa: TC003 - pydantic reads annotations
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.rollout.document import Document, DocumentError, read_document
+from airflow_provider_launchdarkly.rollout.spec import Rollout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path as FilePath
+
+    from airflow_provider_launchdarkly.rollout.document import Path
+
+Model = TypeVar("Model", bound=BaseModel)
+
+SUFFIXES = (".yaml", ".yml")
+
+# What says everything at once: a rollout that gives it takes nothing of it from the defaults.
+_WHOLE = ("looks", "dag.schedule")
+
+# Airflow's rule for the ids of DAGs.
+_NAME = re.compile(r"[\w.-]{1,200}", re.ASCII)
+
+
+class DagSettings(BaseModel):
+    """What a rollout's DAG is in Airflow; the rest of it is made from the rollout.
+
+    Attributes:
+        schedule: Cron expression, or a preset such as ``@daily``. Default: only by hand.
+        start_date: Day from which the schedule counts.
+        paused: Whether a new DAG begins paused. Default: as Airflow is configured.
+        tags: Tags in Airflow's UI, besides ``launchdarkly``.
+        owner: Owner in Airflow's UI.
+        retries: Retries of each task.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    schedule: Annotated[str, Field(min_length=1)] | None = None
+    start_date: date | None = None
+    paused: Annotated[bool, Field(strict=True)] | None = None
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
+    owner: Annotated[str, Field(min_length=1)] | None = None
+    retries: Annotated[int, Field(ge=0, le=100, strict=True)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong in a file.
+
+    Attributes:
+        file: The file.
+        line: From 1; None where it cannot be said.
+        field: The field within its rollout, such as ``stages[0].dwell``; empty for the rollout or the file itself.
+        message: What is wrong, and what to write.
+    """
+
+    file: FilePath
+    line: int | None
+    field: str
+    message: str
+
+    @override
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else f"{self.file}"
+        return f"{place}: {self.field}: {self.message}" if self.field else f"{place}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRollout:
+    """A rollout of a file.
+
+    Attributes:
+        name: Its name, and its DAG's id.
+        file: The file.
+        line: Where it begins there.
+        rollout: What it says, defaults included.
+        dag: What its DAG is in Airflow, which the file says beside it, under ``dag``.
+    """
+
+    name: str
+    file: FilePath
+    line: int
+    rollout: Rollout
+    dag: DagSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A rollout, or a whole file, that cannot be read.
+
+    Attributes:
+        name: The rollout's name; the file's, without its suffix, if the file is broken.
+        file: The file.
+        problems: What is wrong.
+    """
+
+    name: str
+    file: FilePath
+    problems: tuple[Problem, ...]
+
+
+def rollout_files(paths: Iterable[FilePath]) -> Iterator[FilePath]:
+    """The YAML files among paths, and in folders among them, however deep; sorted within a folder."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+        else:
+            yield path
+
+
+def read_files(files: Iterable[FilePath], *, only: str | None = None) -> Iterator[NamedRollout | Broken]:
+    """Read rollouts from files.
+
+    Args:
+        files: The files.
+        only: Name of the one rollout that is wanted; others are left out, unchecked.
+
+    Returns:
+        Each rollout, or why it cannot be read, in the order of the files. A name that was there before is broken.
+    """
+    known: dict[str, NamedRollout] = {}
+    for file in files:
+        for found in read_file(file, only=only):
+            first = known.setdefault(found.name, found) if isinstance(found, NamedRollout) else found
+            if isinstance(found, NamedRollout) and first is not found:
+                message = f"rollout {found.name!r} is there already, in {first.file}:{known[found.name].line}"
+                yield Broken(found.name, file, (Problem(file, found.line, "", message),))
+            else:
+                yield found
+
+
+def read_file(file: FilePath, *, only: str | None = None) -> Iterator[NamedRollout | Broken]:
+    """Read the rollouts of one file.
+
+    Args:
+        file: The file, in UTF-8.
+        only: Name of the one rollout that is wanted.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        if only is not None and only not in text and only != file.stem:  # a broken file goes by its stem
+            return
+        document = read_document(text)
+    except DocumentError as error:
+        yield _broken_file(file, str(error), error.line)
+    except UnicodeDecodeError as error:
+        yield _broken_file(file, f"this is no UTF-8: {error.reason}", None)
+    except OSError as error:
+        yield _broken_file(file, error.strerror or str(error), None)
+    else:
+        yield from _rollouts(file, document, only)
+
+
+def _broken_file(file: FilePath, message: str, line: int | None) -> Broken:
+    return Broken(file.stem, file, (Problem(file, line, "", message),))
+
+
+def _rollouts(file: FilePath, document: Document, only: str | None) -> Iterator[NamedRollout | Broken]:
+    content = document.value
+    if not isinstance(content, dict) or not isinstance(content.get("rollouts"), dict) or not content["rollouts"]:
+        yield _broken_file(file, "a file of rollouts holds `rollouts:`, and under it each one by its name", 1)
+        return
+    defaults = content.get("defaults") or {}
+    if unknown := [key for key in content if key not in {"defaults", "rollouts"}]:
+        message = f"{unknown[0]} is not known here; there are defaults and rollouts"
+        yield _broken_file(file, message, document.line((unknown[0],)))
+        return
+    if not isinstance(defaults, dict):
+        yield _broken_file(file, "defaults are a mapping, as a rollout is", document.line(("defaults",)))
+        return
+    for name, own in content["rollouts"].items():
+        if only in {None, name}:
+            yield _rollout(file, document, name, own, defaults)
+
+
+def _rollout(
+    file: FilePath, document: Document, name: str, own: Any, defaults: Mapping[str, Any]
+) -> NamedRollout | Broken:
+    line = document.line(("rollouts", name)) or 1
+    if not _NAME.fullmatch(name):
+        message = f"the name {name!r} cannot be a DAG's id: letters, digits, '.', '_' and '-', at most 200"
+        return Broken(file.stem, file, (Problem(file, line, "", message),))
+    if not isinstance(own, dict):
+        return Broken(name, file, (Problem(file, line, "", "a rollout is a mapping: experiment, stages, ..."),))
+    value = lay_over({"experiment": {"key": name}}, lay_over(defaults, own))
+    _find_calendar(value.get("change_window"), file)
+    settings = value.pop("dag", None) or {}
+    wrong: list[tuple[Path, str]] = []
+    dag = _checked(DagSettings, settings, ("dag",), wrong)
+    rollout = _checked(Rollout, value, (), wrong)
+    if dag is None or rollout is None:
+        return Broken(name, file, tuple(_problem(file, document, name, error) for error in wrong))
+    return NamedRollout(name, file, line, rollout, dag)
+
+
+def _checked(model: type[Model], value: Any, place: Path, wrong: list[tuple[Path, str]]) -> Model | None:
+    """The value as a model, or None, with its errors added to `wrong`."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        wrong.extend(_errors(error, place))
+        return None
+
+
+def _find_calendar(window: Any, file: FilePath) -> None:
+    """A calendar's path is relative to the file that names it."""
+    if isinstance(window, dict) and isinstance(window.get("calendar"), str):
+        window["calendar"] = str(file.parent / window["calendar"])
+
+
+def lay_over(under: Mapping[str, Any], over: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Lay a mapping over another: field by field within mappings, whole for lists and plain values.
+
+    Args:
+        under: The defaults.
+        over: What counts.
+        path: Where the two stand.
+    """
+    laid = dict(under)
+    for key, value in over.items():
+        below = laid.get(key)
+        whole = key in _WHOLE or ".".join((*path, key)) in _WHOLE
+        if isinstance(below, dict) and isinstance(value, dict) and not whole:
+            laid[key] = lay_over(below, value, (*path, key))
+        else:
+            laid[key] = value
+    return laid
+
+
+def _errors(wrong: ValidationError, prefix: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every error with its place; a policy's come wrapped in one of the rollout's."""
+    for error in wrong.errors(include_url=False):
+        place: Path = (*prefix, *error["loc"])
+        inner = error.get("ctx", {}).get("error")
+        if isinstance(inner, ValidationError):
+            yield from _errors(inner, place)
+        else:
+            yield place, _message(error)
+
+
+def _message(error: Any) -> str:
+    if error["type"] == "missing":
+        return "is required"
+    if error["type"] == "extra_forbidden":
+        return "is not known"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    given = error["input"]
+    # The whole of a mapping would bury the message, which names the value where it matters.
+    return message if isinstance(given, dict | list | tuple) else f"{message} (given {given!r})"
+
+
+def _problem(file: FilePath, document: Document, name: str, error: tuple[Path, str]) -> Problem:
+    place, message = error
+    # What pydantic adds for the branches of a union is in no file.
+    own: Path = ("rollouts", name, *place)
+    line = document.lines.get(own) or document.lines.get(("defaults", *place)) or document.line(own)
+    field = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+    return Problem(file, line, field, message)

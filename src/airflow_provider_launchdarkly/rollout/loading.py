@@ -1,0 +1,89 @@
+"""DAGs from files, for a file of two lines in the DAGs folder. A broken rollout gets a DAG of its own that says so."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import DAG, get_parsing_context, task
+
+from airflow_provider_launchdarkly.rollout.dag import rollout_dag
+from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_files, rollout_files
+
+BROKEN = ".broken"
+"""What is appended to a broken rollout's name to make the id of the DAG that stands for it."""
+
+
+def load_rollouts(folder: str | Path) -> dict[str, DAG]:
+    """Make a DAG of each rollout in a folder's YAML files.
+
+    The whole of a file in the DAGs folder is::
+
+        from airflow_provider_launchdarkly.rollout.loading import load_rollouts
+        dags = load_rollouts("rollouts")
+
+    A rollout that cannot be read keeps no other from being one. For it there is a DAG named ``<name>.broken``, whose
+    one task fails every hour with file, line and field, so that whatever tells of failed tasks tells of it. The
+    rollout's own DAG is missing then, so Airflow holds its runs where they are, and goes on with them once the file is
+    right: were it replaced instead, Airflow would take the tasks of its runs for removed.
+
+    Args:
+        folder: The folder, or a single file; relative to the file that calls.
+
+    Returns:
+        The DAGs by their ids. In a task's process, only the DAG that it belongs to.
+    """
+    caller = inspect.currentframe()
+    here = Path(caller.f_back.f_globals.get("__file__", ".")) if caller and caller.f_back else Path()
+    wanted = get_parsing_context().dag_id
+    only = wanted.removesuffix(BROKEN) if wanted else None
+    dags: dict[str, DAG] = {}
+    for found in read_files(rollout_files([here.parent / folder]), only=only):
+        dag = _dag(found) if isinstance(found, NamedRollout) else _broken_dag(found)
+        if dag.dag_id not in dags:
+            with dag:  # leaving it is what tells Airflow of a DAG that is no global variable of the file
+                dags[dag.dag_id] = dag
+    return dags
+
+
+def _dag(found: NamedRollout) -> DAG:
+    settings = found.dag
+    arguments: dict[str, Any] = {
+        "tags": ["launchdarkly", *settings.tags],
+        "default_args": _given(owner=settings.owner, retries=settings.retries),
+        **_given(
+            start_date=settings.start_date and datetime.combine(settings.start_date, time(), UTC),
+            is_paused_upon_creation=settings.paused,
+        ),
+    }
+    dag: DAG = rollout_dag(found.rollout, dag_id=found.name, schedule=settings.schedule, **arguments)
+    return dag
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _broken_dag(broken: Broken) -> DAG:
+    problems = "\n".join(str(problem) for problem in broken.problems)
+    with DAG(
+        f"{broken.name}{BROKEN}",
+        description=str(broken.problems[0])[:500],
+        doc_md=f"Rollout `{broken.name}` cannot be read:\n\n```\n{problems}\n```\n\nIts runs are held until it can.",
+        schedule="@hourly",
+        start_date=datetime(2020, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        tags=["launchdarkly", "broken"],
+    ) as dag:
+
+        @task(retries=0)
+        def correct_the_file() -> None:
+            raise AirflowFailException(problems)
+
+        correct_the_file()
+    return dag

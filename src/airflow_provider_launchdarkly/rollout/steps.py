@@ -1,0 +1,303 @@
+"""The tasks of a rollout that change nothing: which stage comes next, what is shown to people, which end it is.
+
+Each asks `course` and skips itself if it is not its turn. A branch that skips itself, rather than being skipped by
+another task, is judged anew whenever it is cleared, and works in a mapped task group.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.decision import Kind
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.rollout import course
+from airflow_provider_launchdarkly.rollout.card import decision_card
+from airflow_provider_launchdarkly.rollout.course import Conclusion, CourseError, Record
+from airflow_provider_launchdarkly.rollout.spec import Rollout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Context
+
+
+class LaunchDarklyRolloutStepOperator(BaseOperator):
+    """What the steps share: the rollout, and failing where nothing may follow.
+
+    Args:
+        rollout: A :class:`~airflow_provider_launchdarkly.rollout.spec.Rollout`, or the same as plain JSON.
+    """
+
+    ui_color = "#f2f2f7"
+    ui_fgcolor = "#1a1f36"
+
+    def __init__(self, *, rollout: Rollout | Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rollout = rollout.to_json() if isinstance(rollout, Rollout) else dict(rollout)
+
+    @property
+    def plan(self) -> Rollout:
+        """The rollout, read."""
+        return Rollout.from_json(self.rollout)
+
+    @override
+    def execute(self, context: Context) -> Any:
+        """Take the step."""
+        try:
+            return self.step(context)
+        except CourseError as error:
+            raise AirflowFailException(str(error)) from error
+
+    def step(self, context: Context) -> Any:
+        """What the operator does."""
+        raise NotImplementedError
+
+
+class LaunchDarklyEnterStageOperator(LaunchDarklyRolloutStepOperator):
+    """Go on if it is this stage's turn, else skip it: another one's, or the rollout's end.
+
+    Args:
+        rollout: The rollout.
+        stage: The stage's number, from 0.
+        records: For each stage before it, ``{"confirmation": …, "verdict": …}``.
+
+    Returns:
+        ``{"stage", "before", "verdict", "iteration_id", "experiment_key", "policy"}``: the stage that was passed, its
+        verdict, and how to judge it again.
+    """
+
+    template_fields: Sequence[str] = ("records",)
+
+    def __init__(self, *, stage: int, records: Sequence[Mapping[str, Any]], **kwargs: Any) -> None:
+        super().__init__(**{"multiple_outputs": True} | kwargs)
+        self.stage = stage
+        self.records = records
+
+    @override
+    def step(self, context: Context) -> dict[str, Any]:
+        """See whose turn it is."""
+        rollout = self.plan
+        standing = course.enters(rollout, self.stage, [Record(**record) for record in self.records])
+        if standing is None or standing.stage is None or standing.verdict is None:
+            raise AirflowSkipException(f"it is not the turn of stage {self.stage}")
+        skipped = list(range(standing.stage + 1, self.stage))
+        if skipped:
+            self.log.info("Stages %s are overdue and are folded into this one.", skipped)
+        self.log.info("Stage %s follows: %s", self.stage, standing.verdict.get("summary"))
+        return {
+            "stage": self.stage,
+            "before": standing.stage,
+            "verdict": dict(standing.verdict),
+            "iteration_id": standing.verdict.get("iteration_id"),
+            "experiment_key": standing.verdict.get("experiment_key"),
+            "policy": rollout.policy_of(standing.stage).to_json(),
+        }
+
+
+class LaunchDarklyDecisionCardOperator(LaunchDarklyRolloutStepOperator):
+    """Write the decision card, for the log and for those who are asked.
+
+    Args:
+        rollout: The rollout.
+        verdict: The verdict that it shows; None where nothing has run yet.
+        headline: What is asked or told.
+        notes: What is to be read with it.
+
+    Returns:
+        The card, as Markdown.
+    """
+
+    template_fields: Sequence[str] = ("verdict", "headline", "notes")
+
+    def __init__(
+        self, *, verdict: Mapping[str, Any] | None, headline: str, notes: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.verdict = verdict
+        self.headline = headline
+        self.notes = notes
+
+    @override
+    def step(self, context: Context) -> str:
+        """Write it."""
+        if not self.verdict:
+            return "\n\n".join(part for part in (f"**{self.headline}**", "Nothing runs yet.", self.notes) if part)
+        rollout = self.plan
+        hook = LaunchDarklyHook(
+            rollout.connection, self.verdict.get("project_key"), self.verdict.get("environment_key")
+        )
+        url = hook.experiment_url(str(self.verdict["experiment_key"]))
+        card = decision_card(self.verdict, headline=self.headline, url=url, notes=self.notes)
+        self.log.info("%s", card)
+        return card
+
+
+class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutStepOperator):
+    """Go on only if people agreed and the data still say what they said; else skip what follows, and say why.
+
+    Args:
+        rollout: The rollout.
+        asked: Whether a person was asked.
+        answer: The output of Airflow's human-in-the-loop operator.
+        fresh: The verdict of :class:`~airflow_provider_launchdarkly.operators.judge.LaunchDarklyJudgeOperator`.
+        before: The stage that was passed, when a stage is to start; None for the first.
+        verdict: The verdict that people saw, when a winner is to be shipped.
+
+    Returns:
+        A :class:`~airflow_provider_launchdarkly.rollout.course.Confirmation`, also when it skips.
+    """
+
+    template_fields: Sequence[str] = ("answer", "fresh", "before", "verdict")
+
+    def __init__(
+        self,
+        *,
+        asked: bool,
+        answer: Any = None,
+        fresh: Any = None,
+        before: Any = None,
+        verdict: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.asked = asked
+        self.answer = answer
+        self.fresh = fresh
+        self.before = before
+        self.verdict = verdict
+
+    @override
+    def step(self, context: Context) -> dict[str, Any]:
+        """Compare, and go on or not."""
+        if self.verdict is not None:
+            said = course.confirm_ship(self.verdict, asked=self.asked, answer=self.answer, fresh=self.fresh or {})
+        else:
+            said = course.confirm_stage(self.plan, self.before, asked=self.asked, answer=self.answer, fresh=self.fresh)
+        if said.confirmed:
+            self.log.info("Confirmed: %s", said.why)
+            return said.to_json()
+        # What follows is skipped, but the end of the rollout wants to know why.
+        context["ti"].xcom_push(key="return_value", value=said.to_json())
+        raise AirflowSkipException(f"not confirmed: {said.why}")
+
+
+class LaunchDarklyConcludeOperator(LaunchDarklyRolloutStepOperator):
+    """Say how the rollout ends, from what its stages, people and the extension said.
+
+    Args:
+        rollout: The rollout.
+        records: For each stage, ``{"confirmation": …, "verdict": …}``; or
+        conclusion: an earlier conclusion, which
+        answer: a person's answer,
+        extension: the extended stage's verdict,
+        confirmation: or the confirmation of shipping may change.
+        part: ``stages``, ``extension`` or ``confirmation``: which of these it looks at.
+
+    Returns:
+        A :class:`~airflow_provider_launchdarkly.rollout.course.Conclusion`, and ``policy``, by which it was judged.
+    """
+
+    template_fields: Sequence[str] = ("records", "conclusion", "answer", "extension", "confirmation")
+
+    def __init__(
+        self,
+        *,
+        part: str,
+        records: Sequence[Mapping[str, Any]] = (),
+        conclusion: Any = None,
+        answer: Any = None,
+        extension: Any = None,
+        confirmation: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"multiple_outputs": True} | kwargs)
+        self.part = part
+        self.records = records
+        self.conclusion = conclusion
+        self.answer = answer
+        self.extension = extension
+        self.confirmation = confirmation
+
+    @override
+    def step(self, context: Context) -> dict[str, Any]:
+        """Conclude."""
+        rollout = self.plan
+        if self.part == "stages":
+            found = course.conclude(rollout, [Record(**record) for record in self.records])
+        elif self.part == "extension":
+            before = _conclusion(self.conclusion)
+            found = course.settle(rollout, before, answer=self.answer, extension=self.extension)
+        else:
+            found = course.confirmed(rollout, _conclusion(self.conclusion), self.confirmation)
+        self.log.info("%s: %s", found.ending, found.why)
+        policy = None if found.stage is None else rollout.policy_of(found.stage, extended=found.extended).to_json()
+        return {**found.to_json(), "policy": policy}
+
+
+class LaunchDarklyIfEndingOperator(LaunchDarklyRolloutStepOperator):
+    """Go on only at one kind of end, else skip what follows. The branch points of a rollout are made of it.
+
+    Args:
+        rollout: The rollout.
+        conclusion: The conclusion.
+        ending: Go on at this end: ``ship``, ``rollback``, ``inconclusive`` or ``invalid``; or
+        stops: go on if the iteration is to be stopped; or
+        extends: go on if it is to be let run on; or
+        open_: go on if the plan ended without a winner.
+        answer: A person's answer, for `extends`.
+        observed: Nothing was done, so never go on.
+
+    Returns:
+        The conclusion.
+    """
+
+    template_fields: Sequence[str] = ("conclusion", "answer")
+
+    def __init__(
+        self,
+        *,
+        conclusion: Any,
+        ending: str | None = None,
+        stops: bool = False,
+        extends: bool = False,
+        open_: bool = False,
+        answer: Any = None,
+        observed: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"multiple_outputs": True} | kwargs)
+        self.observed = observed
+        self.conclusion = conclusion
+        self.ending = ending
+        self.stops = stops
+        self.extends = extends
+        self.open_ = open_
+        self.answer = answer
+
+    @override
+    def step(self, context: Context) -> dict[str, Any]:
+        """Go on, or skip."""
+        found = _conclusion(self.conclusion)
+        if self.observed:
+            raise AirflowSkipException(f"observed only: it would have ended {found.ending}: {found.why}")
+        if not self._goes_on(found):
+            raise AirflowSkipException(f"the rollout ended {found.ending}: {found.why}")
+        self.log.info("%s: %s", found.ending, found.why)
+        return dict(self.conclusion)
+
+    def _goes_on(self, found: Conclusion) -> bool:
+        if self.ending is not None:
+            return found.ending == Kind(self.ending)
+        if self.stops:
+            return found.winner is not None
+        if self.extends:
+            return found.open and course.choice(self.plan, found, self.answer) == course.EXTEND
+        return found.open
+
+
+def _conclusion(value: Mapping[str, Any]) -> Conclusion:
+    """Read a conclusion back, as XCom carries it."""
+    return Conclusion.from_json({key: part for key, part in value.items() if key != "policy"})

@@ -1,0 +1,115 @@
+"""Runs a DAG's tasks in one process, in order, with Airflow's trigger rules: a scheduler that a test has in its hand.
+
+No database, no processes: a test decides when a task crashes, is repeated, or is answered by a person, and turns the
+clock while a task waits.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
+
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+Answer = Callable[[str], Mapping[str, Any] | None]
+
+
+class TaskRunner:
+    """One run of a DAG.
+
+    Args:
+        dag: The DAG.
+        wait: Called while a sensor waits, with its task id; turns the clock.
+        answer: Called for a human-in-the-loop task, with its id; gives the payload that Airflow would.
+        crash: Called after each execution with the task id; true throws the result away and executes it again.
+    """
+
+    def __init__(
+        self,
+        dag: DAG,
+        *,
+        wait: Callable[[str], None],
+        answer: Answer = lambda _task: None,
+        crash: Callable[[str], bool] = lambda _task: False,
+    ) -> None:
+        self.dag = dag
+        self.states: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
+        self.xcoms: dict[tuple[str, str], Any] = {}
+        self.ran: list[str] = []
+        self._wait, self._answer, self._crash = wait, answer, crash
+
+    def run(self) -> TaskRunner:
+        for task in self.dag.topological_sort():
+            self.states[task.task_id] = self._run_one(task)
+        return self
+
+    def output(self, task_id: str) -> Any:
+        return self.xcoms.get((task_id, "return_value"))
+
+    def succeeded(self, *task_ids: str) -> list[str]:
+        return [task_id for task_id in task_ids if self.states[task_id] == "success"]
+
+    def _run_one(self, task: Any) -> str:
+        above = [self.states[task_id] for task_id in task.upstream_task_ids]
+        if any(state in {"failed", "upstream_failed"} for state in above):
+            return "upstream_failed"
+        if task.trigger_rule == "all_success" and "skipped" in above:
+            return "skipped"
+        self.ran.append(task.task_id)
+        while True:
+            state = self._execute(task)
+            if not self._crash(task.task_id):
+                return state
+
+    def _execute(self, original: Any) -> str:
+        task = copy.copy(original)
+        context = self._context(task)
+        try:
+            task.render_template_fields(context)
+            result = self._result(task, context)
+        except AirflowSkipException as skip:
+            self.reasons[task.task_id] = str(skip)
+            return "skipped"
+        except (AirflowFailException, LaunchDarklyError) as error:
+            self.reasons[task.task_id] = str(error)
+            return "failed"
+        self._push(task, result)
+        return "success"
+
+    def _result(self, task: Any, context: Any) -> Any:
+        from airflow.providers.standard.operators.hitl import HITLOperator
+
+        if isinstance(task, HITLOperator):
+            return self._answer(task.task_id)
+        while True:
+            try:
+                return task.execute(context)
+            except TaskDeferred:
+                self._wait(task.task_id)
+
+    def _push(self, task: Any, result: Any) -> None:
+        if result is None:
+            return
+        self.xcoms[task.task_id, "return_value"] = result
+        if getattr(task, "multiple_outputs", False):
+            self.xcoms.update({(task.task_id, key): value for key, value in result.items()})
+
+    def _context(self, task: Any) -> Any:
+        def pull(*, task_ids: str, key: str = "return_value", default: Any = None, **_: Any) -> Any:
+            return self.xcoms.get((task_ids, key), default)
+
+        def push(key: str, value: Any) -> None:
+            self.xcoms[task.task_id, key] = value
+
+        ti = SimpleNamespace(
+            dag_id=self.dag.dag_id, task_id=task.task_id, run_id="run", map_index=-1, xcom_pull=pull, xcom_push=push
+        )
+        return {"ti": ti, "task_instance": ti, "task": task, "dag": self.dag, "params": {}, "run_id": "run"}

@@ -1,0 +1,116 @@
+"""The decision card: every number that counts, in each markup, and nothing that a markup could stumble over."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_launchdarkly.decision import (
+    Evidence,
+    Measurement,
+    MetricEvidence,
+    Policy,
+    Reason,
+    TreatmentEvidence,
+    Verdict,
+    decide,
+)
+from airflow_provider_launchdarkly.decision.policy import Direction
+from airflow_provider_launchdarkly.notifications.cards import CARDS, interval_picture
+
+KEYS = {
+    "project_key": "demo",
+    "environment_key": "production",
+    "experiment_key": "button",
+    "iteration_id": "it-1",
+}
+URL = "https://app.launchdarkly.com/projects/demo/experiments/button?env=production&selected-env=production"
+
+
+def verdict(lift: float = 0.1, treatment: str = "Bold", load: float = 200.0) -> dict[str, Any]:
+    """A verdict on day 28, as XCom carries it."""
+    rates = {"a": 0.1, "b": 0.1 * (1 + lift)}
+    evidence = Evidence(
+        elapsed=timedelta(days=28),
+        treatments=(
+            TreatmentEvidence("a", "Classic", baseline=True, share=50, exposed=50_000),
+            TreatmentEvidence("b", treatment, share=50, exposed=50_100),
+        ),
+        metrics=(
+            MetricEvidence(
+                "conversion",
+                tuple(Measurement(arm, 50_000, rate, (rate * (1 - rate)) ** 0.5) for arm, rate in rates.items()),
+                Direction.HIGHER,
+            ),
+            MetricEvidence(
+                "page-load-ms",
+                (Measurement("a", 50_000, 200.0, 50.0), Measurement("b", 50_000, load, 50.0)),
+                Direction.LOWER,
+            ),
+        ),
+        primary_metric="conversion",
+    )
+    policy = Policy.from_json({"guardrails": [{"metric": "page-load-ms", "margin": 0.02}]})
+    return json.loads(json.dumps(decide(policy, evidence).to_json() | KEYS))
+
+
+@pytest.mark.parametrize("markup", CARDS)
+def test_a_card_says_what_is_shipped_why_and_by_which_numbers(markup: str) -> None:
+    card = CARDS[markup](verdict(), url=URL)
+    assert "Ship Bold" in card
+    for part in (
+        "button",
+        "demo/production",
+        "conversion",
+        "page-load-ms (guardrail)",
+        "+10.0 %",
+        "50000",
+        "iteration it-1",
+    ):
+        assert part in card
+    assert "Classic 50000, Bold 50100" in card
+    assert "app.launchdarkly.com/projects/demo/experiments/button" in card
+
+
+@pytest.mark.parametrize("markup", CARDS)
+def test_a_rollback_names_what_was_harmed(markup: str) -> None:
+    card = CARDS[markup](verdict(load=230.0))
+    assert "Roll back" in card
+    assert "harmed: page-load-ms: Bold" in card
+
+
+@pytest.mark.parametrize("markup", CARDS)
+def test_a_verdict_without_numbers_has_a_card(markup: str) -> None:
+    summary = "iteration it-1 is stopped, not by this task: invalid"
+    invalid = Verdict.invalid(Reason.ITERATION_STOPPED, summary, timedelta(days=3))
+    card = CARDS[markup]({**invalid.to_json(), **KEYS})
+    assert "Invalid: a person has to look" in card
+    assert summary.replace("_", r"\_") in card or summary in card
+
+
+def test_names_cannot_break_out_of_their_markup() -> None:
+    evil = verdict(treatment="<b>| *x* ```")
+    assert "&lt;b&gt;" in CARDS["html"](evil)
+    assert "<b>" not in CARDS["html"](evil)
+    assert "&lt;b&gt;" in CARDS["slack"](evil)
+    assert CARDS["slack"](evil).count("```") == 2
+    assert r"\<b\>\| \*x\*" in CARDS["markdown"](evil)
+
+
+def test_the_text_card_is_a_table_for_a_fixed_width_font() -> None:
+    lines = CARDS["text"](verdict()).splitlines()
+    head = next(line for line in lines if line.startswith("metric"))
+    row = next(line for line in lines if line.startswith("conversion"))
+    assert row.index("Bold") == head.index("treatment")
+    assert row.index("50000") == head.index("units")
+
+
+def test_an_interval_is_drawn_around_zero() -> None:
+    assert interval_picture(-0.02, 0.01, 0.04, width=21) == "-4.0 % |·····[====|=●=======]| +4.0 %"
+
+
+def test_an_interval_far_from_zero_still_shows_zero() -> None:
+    assert interval_picture(0.02, 0.03, 0.04, width=21) == "-4.0 % |··········|····[==●=]| +4.0 %"

@@ -1,0 +1,223 @@
+"""`plan`, `validate`, `init` and `schema`, against the emulator: what they say, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from airflow_provider_launchdarkly.api import EnvironmentRef, LaunchDarklyClient, endpoints, lifecycle
+from airflow_provider_launchdarkly.api.models.instructions import ArchiveExperiment, UpdateName
+from airflow_provider_launchdarkly.rollout.files import NamedRollout, read_file
+from airflow_provider_launchdarkly.rollout.plan import experiment_post, stage_design
+from airflow_provider_launchdarkly.testing import EmulatorServer
+from surroundings import CONNECTION
+from unit.rollout.conftest import Run
+
+ENV = EnvironmentRef("demo", "production")
+Command = Callable[..., Run]
+
+
+class LaunchDarkly:
+    """What Airflow, and people, do in LaunchDarkly."""
+
+    def __init__(self, emulator: EmulatorServer) -> None:
+        self.client = LaunchDarklyClient(emulator.url, emulator.token)
+
+    def create(self, file: Path, stage: int = 0) -> str:
+        """Create the file's experiment, with the iteration of a stage."""
+        (named,) = read_file(file)
+        assert isinstance(named, NamedRollout)
+        flag = self.client.send(endpoints.get_flag("demo", "checkout-button", environments=("production",))).value
+        design = stage_design(named.rollout, named.rollout.stages[stage]).resolve(flag)
+        created = self.client.run(lifecycle.create_experiment(ENV, experiment_post(named.rollout, design)))
+        return created.iteration.id
+
+    def start(self, iteration_id: str) -> None:
+        self.client.run(lifecycle.start_iteration(ENV, "button", iteration_id, turn_flag_on=True))
+
+    def stop(self, iteration_id: str) -> None:
+        self.client.run(lifecycle.stop_iteration(ENV, "button", iteration_id, winner="baseline", reason="done"))
+
+    def patch(self, *instructions: object) -> None:
+        self.client.send(endpoints.patch_experiment(ENV, "button", instructions))
+
+
+@pytest.fixture
+def launchdarkly(emulator: EmulatorServer) -> LaunchDarkly:
+    return LaunchDarkly(emulator)
+
+
+def writes(emulator: EmulatorServer) -> list[str]:
+    return [request.operation for request in emulator.requests() if request.method != "GET"]
+
+
+def test_plan_says_what_is_to_be_created_and_sends_nothing(
+    run: Command, button: Path, emulator: EmulatorServer
+) -> None:
+    planned = run("plan", button)
+    assert planned.code == 2
+    assert planned.out.startswith("+ create   button")
+    assert "stages[0]: Classic 90 % / Bold 10 %" in planned.out
+    assert "1 create, 0 change, 0 drifted, 0 equal" in planned.out
+    assert writes(emulator) == []
+
+
+def test_plan_of_an_experiment_as_the_file_says_finds_nothing_to_do(
+    run: Command, button: Path, launchdarkly: LaunchDarkly
+) -> None:
+    launchdarkly.create(button)
+    planned = run("plan", button)
+    assert planned.code == 0
+    assert "= equal    button (not_started, stage 1 of 2)" in planned.out
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_plan_knows_the_stage_that_is_under_way(
+    run: Command, button: Path, launchdarkly: LaunchDarkly, stage: int
+) -> None:
+    launchdarkly.start(launchdarkly.create(button, stage))
+    planned = run("plan", button)
+    assert (planned.code, f"(running, stage {stage + 1} of 2)" in planned.out) == (0, True)
+
+
+def test_plan_shows_each_field_that_is_to_be_changed(run: Command, button: Path, launchdarkly: LaunchDarkly) -> None:
+    launchdarkly.start(launchdarkly.create(button))
+    launchdarkly.patch(UpdateName(value="Renamed by hand"))
+    planned = run("plan", button)
+    assert planned.code == 2
+    assert "~ change   button (running, stage 1 of 2)" in planned.out
+    assert "name: file 'Button', LaunchDarkly 'Renamed by hand'" in planned.out
+
+
+def test_plan_calls_a_running_iteration_of_no_stage_drifted(
+    run: Command, button: Path, launchdarkly: LaunchDarkly
+) -> None:
+    launchdarkly.start(launchdarkly.create(button))
+    button.write_text(button.read_text().replace("allocation: 10", "allocation: 20"))
+    planned = run("plan", button)
+    assert planned.code == 2
+    assert "! drifted  button (running)" in planned.out
+    assert "treatments[Bold].allocationPercent: file '20', LaunchDarkly '10'" in planned.out
+
+
+def test_plan_calls_an_archived_experiment_drifted(run: Command, button: Path, launchdarkly: LaunchDarkly) -> None:
+    iteration = launchdarkly.create(button)
+    launchdarkly.start(iteration)
+    launchdarkly.stop(iteration)
+    launchdarkly.patch(ArchiveExperiment())
+    planned = run("plan", button)
+    assert (planned.code, "archived: file False, LaunchDarkly True" in planned.out) == (2, True)
+
+
+def test_plan_goes_on_after_what_it_cannot_compare_and_fails(
+    run: Command, button: Path, tmp_path: Path, launchdarkly: LaunchDarkly
+) -> None:
+    launchdarkly.create(button)
+    wrong = button.read_text().replace("button:", "other:", 1)
+    (tmp_path / "a.yaml").write_text(wrong.replace("variation: Bold", "variation: Bald"))
+    (tmp_path / "b.yaml").write_text("rollouts: {c: {}}\n")
+    planned = run("plan", tmp_path)
+    assert planned.code == 1
+    assert "a.yaml:2: other: variation 'Bald' is not one of flag 'checkout-button'" in planned.err
+    assert "b.yaml:1: stages: is required" in planned.err
+    assert "= equal    button" in planned.out
+
+
+def test_plan_without_access_says_what_to_set(run: Command, button: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CONNECTION)
+    planned = run("plan", button)
+    assert planned.code == 1
+    assert f"set {CONNECTION}, or LAUNCHDARKLY_ACCESS_TOKEN" in planned.err
+
+
+def test_plan_takes_a_token_and_options(
+    run: Command, button: Path, emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(CONNECTION)
+    monkeypatch.setenv("LAUNCHDARKLY_ACCESS_TOKEN", emulator.token)
+    assert run("plan", button, "--host", emulator.url, "--project", "demo").err.endswith(
+        "no environment is named: give --environment, or name it in the file\n"
+    )
+    planned = run("plan", button, "--host", emulator.url, "--project", "demo", "--environment", "production")
+    assert (planned.code, planned.err) == (2, "")
+
+
+def test_plan_takes_a_connection_uri(
+    run: Command, button: Path, emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = quote(emulator.url, safe="")
+    keys = "project_key=demo&environment_key=production"
+    monkeypatch.setenv(CONNECTION, f"launchdarkly://:{emulator.token}@{host}/?{keys}")
+    assert (run("plan", button).code, run("plan", button).err) == (2, "")
+
+
+def test_a_token_is_never_printed(run: Command, button: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CONNECTION, json.dumps({"host": "http://127.0.0.1:1", "password": "api-very-secret"}))
+    planned = run("plan", button, "--project", "demo", "--environment", "production")
+    assert planned.code == 1
+    assert "api-very-secret" not in planned.out + planned.err
+
+
+def test_validate_needs_no_network(run: Command, button: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CONNECTION)
+    validated = run("validate", button)
+    assert (validated.code, validated.out.splitlines()[-1]) == (0, "1 rollouts are right")
+    assert f"{button}:2: button: warning: 2 stages are 2 iterations" in validated.out
+
+
+def test_validate_names_file_line_and_field(run: Command, button: Path) -> None:
+    button.write_text(button.read_text().replace("dwell: 2d", "dwell: 0d"))
+    validated = run("validate", button)
+    assert validated.code == 1
+    assert f"{button}:14: stages[0]: dwell is " in validated.err
+
+
+def test_nothing_to_validate_is_wrong(run: Command, tmp_path: Path) -> None:
+    assert run("validate", tmp_path).code == 1
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_init_writes_a_file_that_plan_finds_equal(
+    run: Command, button: Path, tmp_path: Path, launchdarkly: LaunchDarkly, started: bool
+) -> None:
+    iteration = launchdarkly.create(button, stage=1)
+    if started:
+        launchdarkly.start(iteration)
+    made = tmp_path / "made.yaml"
+    assert run("init", "button", "--output", made).code == 0
+    assert run("validate", made).code == 0
+    assert "= equal    button" in run("plan", made).out
+    assert made.read_text().count("#") > 8
+
+
+def test_init_prints_to_the_terminal_and_overwrites_nothing(
+    run: Command, button: Path, launchdarkly: LaunchDarkly
+) -> None:
+    launchdarkly.create(button)
+    assert "hypothesis: " in run("init", "button").out
+    refused = run("init", "button", "--output", button)
+    assert (refused.code, "is there already" in refused.err) == (1, True)
+
+
+def test_init_of_an_experiment_that_is_not_there_says_so(run: Command) -> None:
+    missing = run("init", "no-such-experiment")
+    assert (missing.code, "no-such-experiment" in missing.err) == (1, True)
+
+
+def test_schema_is_printed_as_json(run: Command) -> None:
+    assert json.loads(run("schema").out)["required"] == ["rollouts"]
+
+
+def test_the_commands_load_no_airflow(button: Path) -> None:
+    code = (
+        "import sys; from airflow_provider_launchdarkly.cli import main; "
+        f"main(['validate', {str(button)!r}]); main(['plan', {str(button)!r}]); print('airflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"

@@ -1,0 +1,152 @@
+"""Rollout files: defaults, errors with file, line and field, and that one wrong rollout spoils no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_files, rollout_files
+from surroundings import REPOSITORY
+
+ROLLOUT = """\
+  {name}:
+    experiment:
+      flag: checkout-button
+      hypothesis: Bold is better.
+      primary_metric: checkout-conversion
+      treatments:
+        - {{variation: Classic, baseline: true}}
+        - {{variation: Bold}}
+    stages:
+      - {{allocation: 10, dwell: 2d}}
+      - {{allocation: 50, gate: decision}}
+"""
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., list[NamedRollout | Broken]]:
+    def read_texts(*texts: str, only: str | None = None) -> list[NamedRollout | Broken]:
+        for number, text in enumerate(texts):
+            (tmp_path / f"file{number}.yaml").write_text(text)
+        return list(read_files(rollout_files([tmp_path]), only=only))
+
+    return read_texts
+
+
+def text(*names: str, defaults: str = "", **more: str) -> str:
+    begin = f"defaults:\n{defaults}" if defaults else ""
+    return begin + "rollouts:\n" + "".join(ROLLOUT.format(name=name) + more.get(name, "") for name in names)
+
+
+def problems(found: NamedRollout | Broken) -> list[tuple[int | None, str, str]]:
+    assert isinstance(found, Broken)
+    return [(problem.line, problem.field, problem.message) for problem in found.problems]
+
+
+def test_a_rollout_is_named_by_its_key_and_so_is_its_experiment(read: Callable[..., list]) -> None:
+    (found,) = read(text("button"))
+    assert (found.name, found.line, found.rollout.experiment.key) == ("button", 2, "button")
+
+
+def test_defaults_are_laid_under_each_rollout_field_by_field(read: Callable[..., list]) -> None:
+    defaults = "  dag: {owner: growth, tags: [a]}\n  policy: {alpha: 0.01, max_duration: 14d}\n  connection: eu\n"
+    first, second = read(text("one", "two", defaults=defaults, two="    policy: {max_duration: 21d}\n"))
+    assert [found.rollout.policy.alpha for found in (first, second)] == [0.01, 0.01]
+    assert [found.rollout.policy.max_duration.days for found in (first, second)] == [14, 21]
+    assert (second.dag.owner, second.rollout.connection) == ("growth", "eu")
+
+
+def test_looks_are_said_at_once(read: Callable[..., list]) -> None:
+    defaults = "  policy: {looks: {every: 1d}}\n"
+    (found,) = read(text("one", defaults=defaults, one="    policy: {looks: {only_at_end: true}}\n"))
+    assert (found.rollout.policy.looks.only_at_end, found.rollout.policy.looks.every) == (True, None)
+
+
+def test_an_error_names_its_line_and_field(read: Callable[..., list]) -> None:
+    wrong = text("button").replace("dwell: 2d", "dwell: soon").replace("variation: Bold", "varation: Bold")
+    (found,) = read(wrong)
+    assert (9, "experiment.treatments[1].varation", "is not known") in problems(found)
+    assert (9, "experiment.treatments[1].variation", "is required") in problems(found)
+    ((line, field, message),) = [problem for problem in problems(found) if "dwell" in problem[1]]
+    assert (line, field) == (11, "stages[0].dwell")
+    assert "'soon'" in message
+
+
+def test_an_error_in_the_policy_is_found_within_it(read: Callable[..., list]) -> None:
+    (found,) = read(text("button", button="    policy:\n      preset: balanced\n      alpha: 2\n"))
+    ((line, field, message),) = problems(found)
+    assert (line, field) == (15, "policy.alpha")
+    assert "0.5" in message
+
+
+def test_an_error_in_the_defaults_is_found_there(read: Callable[..., list]) -> None:
+    (found,) = read(text("button", defaults="  autonomy: free\n"))
+    assert [(line, field) for line, field, _ in problems(found)] == [(2, "autonomy")]
+
+
+def test_a_wrong_rollout_spoils_no_other(read: Callable[..., list]) -> None:
+    good, bad = read(text("good", "bad", bad="    autonomi: act\n"))
+    assert isinstance(good, NamedRollout)
+    assert (bad.name, problems(bad)) == ("bad", [(24, "autonomi", "is not known")])
+
+
+def test_a_broken_file_spoils_no_other(read: Callable[..., list]) -> None:
+    bad, good = read("rollouts:\n  a: [\n", text("good"))
+    assert (bad.name, bad.problems[0].line) == ("file0", 3)
+    assert good.name == "good"
+
+
+def test_a_name_that_is_there_already_is_an_error_that_says_where(read: Callable[..., list]) -> None:
+    first, second = read(text("button"), text("button"))
+    assert isinstance(first, NamedRollout)
+    assert "file0.yaml:2" in problems(second)[0][2]
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        ("", 1, "rollouts:"),
+        ("rollouts: []\n", 1, "rollouts:"),
+        ("experiment: {}\n", 1, "rollouts:"),
+        ("rollouts: {a: {}}\ndefault: {}\n", 2, "default is not known"),
+        ("rollouts: {a: {}}\ndefaults: [1]\n", 2, "defaults are a mapping"),
+        ("rollouts:\n  a b: {}\n", 2, "'a b' cannot be a DAG's id"),
+        ("rollouts:\n  a: 5\n", 2, "a rollout is a mapping"),
+    ],
+)
+def test_a_file_of_another_shape_is_refused(read: Callable[..., list], content: str, line: int, message: str) -> None:
+    (found,) = read(content)
+    assert (found.problems[0].line, message in found.problems[0].message) == (line, True)
+
+
+def test_a_file_that_is_no_text_or_not_there_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    (binary,) = read_files([tmp_path / "binary.yaml"])
+    (missing,) = read_files([tmp_path / "missing.yaml"])
+    assert "UTF-8" in problems(binary)[0][2]
+    assert "No such file" in problems(missing)[0][2]
+
+
+def test_only_the_wanted_rollout_is_read(read: Callable[..., list]) -> None:
+    (found,) = read(text("one", "two", two="    wrong: 1\n"), text("three"), only="one")
+    assert found.name == "one"
+
+
+def test_a_calendar_is_found_beside_its_file(read: Callable[..., list], tmp_path: Path) -> None:
+    (found,) = read(text("button", button="    change_window: {calendar: holidays.ics}\n"))
+    assert found.rollout.change_window.calendar == str(tmp_path / "holidays.ics")
+
+
+def test_folders_are_searched_for_yaml_files_in_a_steady_order(tmp_path: Path) -> None:
+    for name in ("b.yml", "a.yaml", "deep/c.yaml", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert [file.name for file in rollout_files([tmp_path])] == ["a.yaml", "b.yml", "c.yaml"]
+
+
+def test_the_examples_are_right() -> None:
+    found = list(read_files(rollout_files([REPOSITORY / "dags_examples" / "rollouts"])))
+    assert found
+    assert [entry.name for entry in found if isinstance(entry, Broken)] == []

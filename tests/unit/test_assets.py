@@ -1,0 +1,73 @@
+"""Experiments as assets: their URI, and what is read of the events on it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset
+
+from airflow_provider_launchdarkly.assets import experiment_asset, experiment_events, experiment_uri
+
+
+def event(name: str, *, hour: int = 0, watched: bool = False, **content: Any) -> Any:
+    extra: dict[str, Any] = {"event": name, "iteration_id": "it-1", **content}
+    if watched:
+        extra = {"from_trigger": True, "payload": extra}
+    return SimpleNamespace(extra=extra, timestamp=datetime(2026, 1, 5, hour, tzinfo=UTC))
+
+
+def test_an_experiments_asset_is_named_by_its_uri() -> None:
+    asset = experiment_asset("demo", "production", "bold-checkout-button")
+    assert asset.uri == asset.name == "launchdarkly://demo/production/bold-checkout-button"
+
+
+def test_keys_keep_their_case_and_odd_ones_are_escaped() -> None:
+    assert experiment_asset("Demo", "eu/west", "Button v2").uri == "launchdarkly://Demo/eu%2Fwest/Button%20v2"
+
+
+def test_a_hand_written_uri_is_normalised_by_airflow() -> None:
+    assert Asset("LAUNCHDARKLY://demo/production/button/").uri == experiment_uri("demo", "production", "button")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "launchdarkly://demo",
+        "launchdarkly://demo/production",
+        "launchdarkly://demo//x",
+        "launchdarkly:///a/b/c",
+        "launchdarkly://demo/production/button/7",
+        "launchdarkly://demo/production/button?x=1",
+    ],
+)
+def test_a_uri_of_another_shape_is_refused(uri: str) -> None:
+    with pytest.raises(ValueError, match="launchdarkly://PROJECT/ENVIRONMENT/EXPERIMENT"):
+        Asset(uri)
+
+
+def test_an_empty_key_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs project, environment and experiment"):
+        experiment_asset("demo", "", "button")
+
+
+def test_events_of_tasks_and_watchers_read_alike_oldest_first() -> None:
+    happened = {"asset": [event("stop", hour=2, watched=True), event("start", hour=1)]}
+    assert [told["event"] for told in experiment_events(happened)] == ["start", "stop"]
+
+
+def test_only_the_events_asked_for_are_returned() -> None:
+    happened = {"asset": [event("start"), event("ship", hour=1)]}
+    assert [told["event"] for told in experiment_events(happened, "ship", "rollback")] == ["ship"]
+
+
+def test_an_event_that_came_by_its_asset_and_by_the_alias_is_one() -> None:
+    shipped = event("ship")
+    assert len(experiment_events({"asset": [shipped], "alias": [shipped]})) == 1
+
+
+def test_what_others_emit_on_the_asset_is_left_out() -> None:
+    by_hand = SimpleNamespace(extra={"from_rest_api": True}, timestamp=datetime(2026, 1, 5, tzinfo=UTC))
+    assert experiment_events({"asset": [by_hand]}) == []

@@ -1,0 +1,250 @@
+"""The watcher's trigger: each happening once for each iteration, also after a restart, and no end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_launchdarkly.api.models import ExperimentPost
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.operators.design import IterationDesign
+from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.triggers import events
+from airflow_provider_launchdarkly.triggers.events import ExperimentEventTrigger
+
+try:
+    from airflow.sdk.serde import serialize  # Airflow >= 3.2
+except ImportError:
+    from airflow.serialization.serde import serialize
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+KEY = "free-shipping"
+DESIGN = IterationDesign(
+    flag_key="checkout-button",
+    hypothesis="Bold is better.",
+    treatments=[
+        {"variation": "Classic", "allocation_percent": 50, "baseline": True},
+        {"variation": "Bold", "allocation_percent": 50},
+    ],
+    primary_metric="checkout-conversion",
+)
+
+
+class Person:
+    """Someone who works in LaunchDarkly."""
+
+    def __init__(self) -> None:
+        self.hook = LaunchDarklyHook()
+
+    def create(self) -> str:
+        design = DESIGN.resolve(self.hook.get_flag("checkout-button"))
+        post = {"key": KEY, "name": "Free shipping", "methodology": "bayesian", "iteration": design}
+        return self.hook.create_experiment(ExperimentPost.checked(post)).iteration.id
+
+    def create_another(self) -> str:
+        design = DESIGN.resolve(self.hook.get_flag("checkout-button"))
+        return self.hook.create_iteration(KEY, design).iteration.id
+
+    def start(self, iteration_id: str) -> None:
+        self.hook.start_iteration(KEY, iteration_id, turn_flag_on=True)
+
+    def stop(self, iteration_id: str, winner: str = "baseline") -> None:
+        self.hook.stop_iteration(KEY, iteration_id, winner=winner, reason="seen enough")
+
+
+class Store:
+    """The asset state store of Airflow 3.3, which outlives a triggerer."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    async def aget(self, key: str, default: Any = None) -> Any:
+        return json.loads(self.values[key]) if key in self.values else default
+
+    async def aset(self, key: str, value: Any) -> None:
+        self.values[key] = json.dumps(value)
+
+
+@pytest.fixture
+def person() -> Person:
+    return Person()
+
+
+@pytest.fixture
+def polls(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Lets a trigger run for a number of polls, without waiting, and returns what it fired."""
+
+    def run(trigger: ExperimentEventTrigger, count: int = 2, between: Any = None) -> list[dict[str, Any]]:
+        slept: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            if len(slept) > 1 and between is not None:
+                await asyncio.get_running_loop().run_in_executor(None, between, len(slept) - 1)
+            if len(slept) > count:
+                raise asyncio.CancelledError
+
+        fired: list[dict[str, Any]] = []
+
+        async def collect() -> None:
+            async with aclosing(trigger.run()) as happened:
+                async for event in happened:
+                    fired.append(event.payload)  # noqa: PERF401 - what was fired before the end is wanted
+
+        monkeypatch.setattr(events, "asyncio", type("Asyncio", (), {"sleep": staticmethod(sleep)}))
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(collect())
+        trigger.slept = slept
+        return fired
+
+    return run
+
+
+def watch(store: Store | None = None, **changes: Any) -> ExperimentEventTrigger:
+    path, arguments = ExperimentEventTrigger(experiment_key=KEY, poll_interval=60.0, **changes).serialize()
+    assert path.endswith("triggers.events.ExperimentEventTrigger")
+    assert serialize(arguments)
+    trigger = ExperimentEventTrigger(**json.loads(json.dumps(arguments)))
+    trigger.asset_state_store = store
+    return trigger
+
+
+def names(fired: list[dict[str, Any]]) -> list[str]:
+    return [event["event"] for event in fired]
+
+
+def test_it_fires_once_when_someone_starts_and_once_when_someone_stops_an_iteration(person: Person, polls: Any) -> None:
+    iteration = person.create()
+    steps = {1: lambda: person.start(iteration), 3: lambda: person.stop(iteration, "Bold")}
+    started, stopped = polls(watch(), 6, between=lambda poll: steps.get(poll, lambda: None)())
+    assert (started["event"], stopped["event"]) == ("start", "stop")
+    assert started["iteration_id"] == stopped["iteration_id"] == iteration
+    assert (stopped["winning_treatment"], stopped["winning_reason"]) == ("Bold", "seen enough")
+
+
+def test_both_happenings_between_two_polls_fire_in_their_order(person: Person, polls: Any) -> None:
+    iteration = person.create()
+
+    def start_and_stop(poll: int) -> None:
+        if poll == 1:
+            person.start(iteration)
+            person.stop(iteration)
+
+    assert names(polls(watch(), 3, between=start_and_stop)) == ["start", "stop"]
+
+
+def test_what_happened_before_the_watcher_began_does_not_fire(person: Person, polls: Any) -> None:
+    iteration = person.create()
+    person.start(iteration)
+    person.stop(iteration)
+    assert polls(watch(), 3) == []
+
+
+def test_an_experiment_that_does_not_exist_yet_is_waited_for(person: Person, polls: Any) -> None:
+    steps = {2: lambda: person.start(person.create())}
+    assert names(polls(watch(), 4, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
+
+
+def test_a_verdict_fires_once_for_an_iteration_and_the_iteration_goes_on(
+    person: Person, polls: Any, emulator: EmulatorServer
+) -> None:
+    iteration = person.create()
+
+    def live(poll: int) -> None:
+        if poll == 1:
+            person.start(iteration)
+        else:
+            emulator.clock.advance(timedelta(days=1))
+
+    (ship,) = polls(watch(on=["verdict"]), 30, between=live)
+    assert ship["event"] == ship["verdict"]["verdict"] == "ship"
+    assert ship["iteration_id"] == iteration
+    assert "Bold" in ship["verdict"]["summary"]
+    assert emulator.effects("iteration.stopped") == []
+
+
+def test_a_verdict_that_was_there_before_the_watcher_does_not_fire(
+    person: Person, polls: Any, emulator: EmulatorServer
+) -> None:
+    person.start(person.create())
+    emulator.clock.advance(timedelta(days=21, hours=5))
+
+    def next_day(poll: int) -> None:
+        emulator.clock.advance(timedelta(days=1))
+
+    assert polls(watch(), 4, between=next_day) == []
+
+
+def test_each_iteration_fires_its_own(person: Person, polls: Any) -> None:
+    first = person.create()
+    person.start(first)
+    person.stop(first)
+    steps = {1: lambda: person.start(person.create_another())}
+    (again,) = polls(watch(), 3, between=lambda poll: steps.get(poll, lambda: None)())
+    assert (again["event"], again["iteration_id"] == first) == ("start", False)
+
+
+def test_only_what_is_asked_for_fires(person: Person, polls: Any) -> None:
+    iteration = person.create()
+    steps = {1: lambda: person.start(iteration), 2: lambda: person.stop(iteration)}
+    assert names(polls(watch(on=["stop"]), 4, between=lambda poll: steps.get(poll, lambda: None)())) == ["stop"]
+
+
+def test_after_a_restart_the_store_knows_what_has_fired_and_what_happened_meanwhile(person: Person, polls: Any) -> None:
+    store, iteration = Store(), person.create()
+    steps = {1: lambda: person.start(iteration)}
+    assert names(polls(watch(store), 3, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
+    person.stop(iteration)
+    assert names(polls(watch(store), 3)) == ["stop"]
+    assert polls(watch(store), 3) == []
+
+
+def test_after_a_restart_without_a_store_nothing_fires_twice(person: Person, polls: Any) -> None:
+    iteration = person.create()
+    steps = {1: lambda: person.start(iteration)}
+    assert names(polls(watch(), 3, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
+    assert polls(watch(), 3) == []
+
+
+def test_errors_do_not_end_it_and_slow_it_down(person: Person, polls: Any, emulator: EmulatorServer) -> None:
+    iteration = person.create()
+    emulator.fault("get_experiment", "status", status=401, times=3)
+
+    def live(poll: int) -> None:
+        if poll == 4:
+            person.start(iteration)
+
+    trigger = watch()
+    assert names(polls(trigger, 6, between=live)) == ["start"]
+    first, *pauses = trigger.slept
+    assert first <= 5
+    assert all(0.9 * minutes <= pause / 60 <= minutes for pause, minutes in zip(pauses, (2, 4, 8), strict=False))
+    assert all(54 <= pause <= 60 for pause in pauses[3:])
+
+
+def test_a_policy_that_does_not_fit_still_lets_starts_and_stops_fire(
+    person: Person, polls: Any, emulator: EmulatorServer
+) -> None:
+    iteration = person.create()
+
+    def live(poll: int) -> None:
+        if poll == 1:
+            person.start(iteration)
+        elif poll == 3:
+            person.stop(iteration)
+        emulator.clock.advance(timedelta(days=1))
+
+    trigger = watch(policy={"primary": {"metric": "no-such-metric"}})
+    assert names(polls(trigger, 4, between=live)) == ["start", "stop"]
+
+
+@pytest.mark.parametrize("wrong", [{"on": []}, {"on": ["finish"]}, {"policy": {"alpha": 2}}])
+def test_wrong_arguments_are_refused_when_the_dag_file_is_parsed(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"on is|alpha"):
+        ExperimentEventTrigger(experiment_key=KEY, **wrong)
