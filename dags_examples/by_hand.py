@@ -24,7 +24,11 @@ dag = rollout_dag(
     dag_id="by_hand",
     params={
         "experiment_key": Param(
-            "button-by-hand", type="string", pattern="^[a-z0-9-]+$", title="Experiment key", description_md="Not used before."
+            "button-by-hand",
+            type="string",
+            pattern="^[a-z0-9-]+$",
+            title="Experiment key",
+            description_md="Not used before.",
         ),
         "experiment_name": Param("Button, by hand", type="string", minLength=1, title="Name"),
         "flag_key": Param("checkout-button", type="string", title="Flag", examples=["checkout-button"]),

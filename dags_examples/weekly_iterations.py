@@ -49,7 +49,9 @@ with DAG(
         return not started["changed"]
 
     judge = LaunchDarklyJudgeOperator(
-        task_id="judge", **iteration, policy={"min_duration": "6d", "max_duration": "7d", "looks": {"only_at_end": True}}
+        task_id="judge",
+        **iteration,
+        policy={"min_duration": "6d", "max_duration": "7d", "looks": {"only_at_end": True}},
     )
 
     @task

@@ -75,8 +75,12 @@ def test_a_span_over_midnight_belongs_to_the_day_on_which_it_begins() -> None:
 
 
 def test_blackout_days_are_whole_days_of_the_time_zone() -> None:
-    shut = window(timezone="Asia/Tokyo", weekdays=["mon", "tue", "wed", "thu", "fri"], hours="00:00-24:00",
-                  blackout=["2026-01-05", "2026-01-07/2026-01-08"])
+    shut = window(
+        timezone="Asia/Tokyo",
+        weekdays=["mon", "tue", "wed", "thu", "fri"],
+        hours="00:00-24:00",
+        blackout=["2026-01-05", "2026-01-07/2026-01-08"],
+    )
     assert not shut.is_open(utc("2026-01-04T15:00"))
     assert shut.is_open(utc("2026-01-05T15:00"))
     assert shut.next_opening(utc("2026-01-06T15:00")) == utc("2026-01-08T15:00")

@@ -86,7 +86,7 @@ def truth(effect: float, broken: bool) -> Truth:
     answers=st.lists(st.sampled_from([*CHOICES, None]), max_size=6),
     crashes=st.lists(st.booleans(), max_size=30),
 )
-def test_a_rollout_keeps_its_promises(
+def test_a_rollout_keeps_its_promises(  # noqa: PLR0917 - pytest and hypothesis name what they give
     emulator: EmulatorServer,
     plan: dict[str, Any],
     effect: float,
@@ -138,10 +138,17 @@ def test_a_rollout_keeps_its_promises(
 
 
 def check_ships_only_by_verdict(done: TaskRunner, effects: list[Any]) -> None:
-    bold = {t["treatment_id"] for key, out in done.xcoms.items() if key[0].endswith("create") and key[1] == "treatments"
-            for t in out if not t["baseline"]}
+    bold = {
+        t["treatment_id"]
+        for key, out in done.xcoms.items()
+        if key[0].endswith("create") and key[1] == "treatments"
+        for t in out
+        if not t["baseline"]
+    }
     shipped = [e for _, e in effects if e["kind"] == "iteration.stopped" and e.get("winner") in bold]
-    verdicts = [out for (task, key), out in done.xcoms.items() if key == "return_value" and task.endswith(("wait", "judge"))]
+    verdicts = [
+        out for (task, key), out in done.xcoms.items() if key == "return_value" and task.endswith(("wait", "judge"))
+    ]
     for stop in shipped:
         said = [v for v in verdicts if v["iteration_id"] == stop["iteration"] and v["treatment_id"] == stop["winner"]]
         assert said
@@ -167,9 +174,7 @@ def check_inside_window(rollout: Rollout, effects: list[Any], done: TaskRunner) 
 
 def check_shares(rollout: Rollout, entries: list[Any]) -> None:
     asked = [body.get("iteration") or body for entry in entries if (body := entry.body) and "treatments" in str(body)]
-    shares = [
-        Decimal(next(t["allocationPercent"] for t in body["treatments"] if not t["baseline"])) for body in asked
-    ]
+    shares = [Decimal(next(t["allocationPercent"] for t in body["treatments"] if not t["baseline"])) for body in asked]
     planned = iter([rollout.share_of_new(stage) for stage in rollout.stages])
     # Each iteration has the share of a stage, and the stages come in their order.
     assert all(any(share == stage for stage in planned) for share in shares)

@@ -12,7 +12,9 @@ from airflow_provider_launchdarkly.change_windows import ChangeWindow
 from airflow_provider_launchdarkly.plugins.provider import LaunchDarklyPlugin
 from airflow_provider_launchdarkly.rollout.timetable import ChangeWindowTimetable
 
-BERLIN = ChangeWindow(timezone="Europe/Berlin", hours=("09:00-12:00",), blackout=({"first": "2026-04-06", "last": "2026-04-06"},))  # type: ignore[arg-type]
+BERLIN = ChangeWindow(
+    timezone="Europe/Berlin", hours=("09:00-12:00",), blackout=({"first": "2026-04-06", "last": "2026-04-06"},)
+)  # type: ignore[arg-type]
 MONDAYS = ChangeWindowTimetable("0 9 * * mon", BERLIN)
 
 
