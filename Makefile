@@ -7,6 +7,9 @@ SCENARIO ?= effect
 KEEP ?= 0
 
 export UV_PYTHON_DOWNLOADS = never
+# The certificates that the machine trusts, a company's own included (the second name is for older versions of uv).
+export UV_SYSTEM_CERTS = 1
+export UV_NATIVE_TLS = 1
 unexport PYTHONDONTWRITEBYTECODE
 
 BIN = $(VENV)/bin
@@ -14,7 +17,7 @@ CONSTRAINTS = constraints/airflow-$(AIRFLOW).txt
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit dags stack contract coverage benchmarks constraints clean
+.PHONY: help install demo test lint unit dags stack contract calibrate benchmarks constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,15 +29,15 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"python3 is {v.major}.{v.minor}; 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint $(CONSTRAINTS) --group dev --editable '.[emulator]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint $(CONSTRAINTS) --group dev --editable '.[emulator,simulation]'
 	@touch $@
 
 demo: $(INSTALLED)  ## roll out an experiment on real Airflow (SCENARIO=effect|no-effect|broken-split, KEEP=1 leaves it up)
 	@$(BIN)/python tests/stack/demo.py --scenario $(SCENARIO) $(if $(filter 1,$(KEEP)),--keep)
 
-test: $(INSTALLED)  ## run every tier but the long ones: unit, dags, stack
-	@echo "== unit, dags and stack tests on Airflow $(AIRFLOW)"
-	@$(BIN)/python -m pytest tests/unit tests/dags tests/stack
+test: $(INSTALLED)  ## run every tier, with branch coverage: unit, dags, contract, stack
+	@echo "== unit, dags, contract and stack tests on Airflow $(AIRFLOW), with branch coverage"
+	@$(BIN)/python -m pytest tests/unit tests/dags tests/contract tests/stack --cov --cov-report=term
 
 unit: $(INSTALLED)  ## run the unit tests
 	@echo "== unit tests"
@@ -52,16 +55,22 @@ contract: $(INSTALLED)  ## run LaunchDarkly's official clients against the emula
 	@echo "== contract tests: the official clients, each in an environment of its own"
 	@$(BIN)/python -m pytest tests/contract
 
+calibrate: $(INSTALLED)  ## hold the decision engine to its error rates and power, beside two public libraries
+	@echo "== calibration: 10,000 simulated experiments for each measure"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group comparison
+	@$(BIN)/python tests/benchmarks/calibrate.py
+
+benchmarks: $(INSTALLED)  ## what things cost, beside what one would use instead
+	@echo "== benchmarks"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint $(CONSTRAINTS) --group comparison
+	@for benchmark in tests/benchmarks/bench_*.py; do echo "-- $$benchmark"; $(BIN)/python $$benchmark; done
+
 lint: $(INSTALLED)  ## ruff and mypy
 	@echo "== ruff"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@echo "== mypy"
 	@$(BIN)/mypy
-
-coverage: $(INSTALLED)  ## unit and dags tests with branch coverage
-	@echo "== branch coverage"
-	@$(BIN)/python -m pytest tests/unit tests/dags --cov --cov-report=term
 
 constraints:  ## recompile the constraint files
 	@echo "== constraints"

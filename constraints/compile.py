@@ -10,26 +10,37 @@ import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
-AIRFLOW = {"3.1": ("3.1.8", "2026-03-25"), "3.2": ("3.2.2", "2026-06-15"), "3.3": ("3.3.2", "2026-11-20")}
+TODAY = "2026-11-20"
+AIRFLOW = {"3.1": ("3.1.8", "2026-03-25"), "3.2": ("3.2.2", "2026-06-15"), "3.3": ("3.3.2", TODAY)}
+NEWEST = "3.3"
 PYTHON = "3.11"
 TOOLS = ["uv"]
+OFFICIAL_CLIENTS = ("17.1.0", "17.2.0", "25.0.1")
 
 
 def main() -> None:
     """Write the files."""
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())
     extras = [line for extra in project["project"]["optional-dependencies"].values() for line in extra]
-    wanted = [*project["project"]["dependencies"], *extras, *project["dependency-groups"]["dev"], *TOOLS]
+    groups = project["dependency-groups"]
+    wanted = [*project["project"]["dependencies"], *extras, *groups["dev"], *TOOLS]
     for minor, (version, day) in AIRFLOW.items():
-        target = HERE / f"airflow-{minor}.txt"
-        print(f"== {target.name}: Airflow {version} as of {day}")
-        options = ["--quiet", "--python-version", PYTHON, "--exclude-newer", day, "--no-header", "--no-annotate"]
-        subprocess.run(
-            ["uv", "pip", "compile", "-", *options, "--output-file", str(target)],
-            input="\n".join([*wanted, f"apache-airflow=={version}"]),
-            text=True,
-            check=True,
-        )
+        compared = groups["comparison"] if minor == NEWEST else []
+        write(HERE / f"airflow-{minor}.txt", [*wanted, *compared, f"apache-airflow=={version}"], day)
+    for version in OFFICIAL_CLIENTS:
+        write(HERE / f"contract-{version}.txt", [f"launchdarkly-api=={version}"], TODAY)
+
+
+def write(target: Path, requirements: list[str], day: str) -> None:
+    """Pin what the requirements came to on that day."""
+    print(f"== {target.name} as of {day}")
+    options = ["--quiet", "--python-version", PYTHON, "--exclude-newer", day, "--no-header", "--no-annotate"]
+    subprocess.run(
+        ["uv", "pip", "compile", "-", *options, "--output-file", str(target)],
+        input="\n".join(requirements),
+        text=True,
+        check=True,
+    )
 
 
 if __name__ == "__main__":

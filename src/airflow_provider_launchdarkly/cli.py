@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly import __version__
+from airflow_provider_launchdarkly.simulation import command as simulation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_emulator(commands)
+    simulation.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
         return int(arguments.run(arguments))

@@ -20,6 +20,8 @@ IN_ENVIRONMENT = {"project_key": PROJECT, "environment_key": ENVIRONMENT}
 HERE = {**IN_ENVIRONMENT, "experiment_key": KEY}
 ITS_FLAG = {"project_key": PROJECT, "feature_flag_key": FLAG}
 ALL_EXPANDS = "previousIterations,draftIteration,secondaryMetrics,treatments"
+EVERYTHING = f"{ALL_EXPANDS},analysisConfig,mutableFieldsByStatus"
+"""What came later: only the newest client has models for it."""
 
 
 def iteration_input(flag: Answer, *, hypothesis: str = "A bold button sells more", **more: Any) -> dict[str, Any]:

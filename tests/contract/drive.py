@@ -11,7 +11,7 @@ import importlib.util
 import json
 import re
 import sys
-from functools import cache
+from functools import cache, lru_cache
 
 import launchdarkly_api
 from launchdarkly_api.api_client import ApiClient
@@ -34,15 +34,14 @@ def main() -> None:
 
 def call(asked: dict) -> dict:
     """Call one method; tell what the client made of the answer, or what it raised."""
-    method = getattr(
-        api_of(asked["api"])(client_of(asked["url"], asked["token"], asked["api_version"])), asked["method"]
-    )
     try:
+        client = client_of(asked["url"], asked["token"], asked["api_version"])
+        method = getattr(api_of(asked["api"])(client), asked["method"])
         return _call_old(method, asked) if OLD_GENERATOR else _call_new(method, asked)
     except ApiException as error:
         body = error.body.decode() if isinstance(error.body, bytes) else error.body
         return {"raised": type(error).__name__, "status": error.status, "body": _json(body), "data": _plain(error)}
-    except (OpenApiException, TypeError, ValueError, AttributeError, KeyError) as error:
+    except (OpenApiException, TypeError, ValueError, AttributeError, LookupError) as error:
         return {"refused": f"{type(error).__name__}: {error}"}
 
 
@@ -133,7 +132,7 @@ def api_of(name: str) -> type:
     raise LookupError(f"this client has no API {name!r}")
 
 
-@cache
+@lru_cache(maxsize=8)  # each holds connections, and every emulator has an address of its own
 def client_of(url: str, token: str, api_version: str | None) -> ApiClient:
     """A client as one sets it up: host, token, and the version header if one is wanted."""
     configuration = launchdarkly_api.Configuration(host=url, api_key={"ApiKey": token})

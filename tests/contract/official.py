@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import pytest
 from typing_extensions import override
 
 from contract.environments import python_with_client
@@ -84,6 +85,11 @@ class Refusal(Exception):  # noqa: N818 - what LaunchDarkly answers is no fault 
         return f"{self.raised}: {self.status} {self.code}: {self.message}"
 
 
+def refused(status: int) -> pytest.RaisesExc[Refusal]:
+    """Expect that a client raises its exception for this status."""
+    return pytest.raises(Refusal, check=lambda found: found.status == status)
+
+
 class ClientProcess:
     """An official client in its own interpreter. It starts on first use, and lives as long as the test session."""
 
@@ -96,7 +102,7 @@ class ClientProcess:
         """Have something done in the process and wait for it."""
         if self._process is None:
             self._process = subprocess.Popen(
-                [python_with_client(self.version), Path(__file__).with_name("drive.py")],
+                [python_with_client(self.version), "-I", Path(__file__).with_name("drive.py")],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
@@ -104,8 +110,11 @@ class ClientProcess:
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(json.dumps(asked), file=self._process.stdin, flush=True)
-        line = self._process.stdout.readline()
+        try:
+            print(json.dumps(asked), file=self._process.stdin, flush=True)
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
         if not line:
             self._stderr.seek(0)
             raise ContractError(f"launchdarkly-api {self.version} ended at {asked}:\n{self._stderr.read()}")

@@ -72,8 +72,18 @@ class Emulator:
     def advance(self, duration: str) -> None:
         self._http.post("/__emulator__/clock", json={"advance": duration}).raise_for_status()
 
+    def reset(self, scenario: str) -> None:
+        self._http.post("/__emulator__/reset", json={"scenario": scenario}).raise_for_status()
+        self._seen_changes = 0
+
+    def page(self, url: str) -> str:
+        return self._http.get(url).raise_for_status().text
+
+    def changes(self) -> list[dict[str, Any]]:
+        return list(self.get("/__emulator__/journal")["entries"])
+
     def new_changes(self) -> list[dict[str, Any]]:
-        entries = self.get("/__emulator__/journal")["entries"]
+        entries = self.changes()
         new, self._seen_changes = entries[self._seen_changes :], len(entries)
         return list(new)
 
@@ -212,7 +222,7 @@ class Looks:
     def tell(self) -> None:
         with contextlib.suppress(StackError):  # the log is not there before the task has started
             lines = self._stack.task_log(DAG_ID, self._run_id, "wait")
-            looks = [line for line in lines if line.startswith("look ")]
+            looks = list(dict.fromkeys(line for line in lines if line.startswith("look ")))
             for line in looks[self._told :]:
                 say(f"  {line}")
             self._told = len(looks)

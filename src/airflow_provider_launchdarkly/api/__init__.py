@@ -5,8 +5,9 @@ Names load their modules on first use, so that a DAG file which names an operato
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.api.lazy import on_first_use
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.client import AsyncLaunchDarklyClient as AsyncLaunchDarklyClient
@@ -18,24 +19,13 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.request import EnvironmentRef as EnvironmentRef
     from airflow_provider_launchdarkly.api.request import Request as Request
 
-_HOME_OF = {
-    "Answer": "procedure",
-    "AsyncLaunchDarklyClient": "client",
-    "EnvironmentRef": "request",
-    "LaunchDarklyClient": "client",
-    "LaunchDarklyError": "errors",
-    "Pause": "procedure",
-    "Procedure": "procedure",
-    "Request": "request",
-}
-
 if not TYPE_CHECKING:
-    __all__ = [*_HOME_OF]  # noqa: PLE0604
-
-    def __getattr__(name):
-        if name not in _HOME_OF:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-
-    def __dir__():
-        return sorted(_HOME_OF)
+    __getattr__, __all__ = on_first_use(
+        __name__,
+        {
+            "client": ("AsyncLaunchDarklyClient", "LaunchDarklyClient"),
+            "errors": ("LaunchDarklyError",),
+            "procedure": ("Answer", "Pause", "Procedure"),
+            "request": ("EnvironmentRef", "Request"),
+        },
+    )

@@ -75,7 +75,7 @@ def iteration_differences(
     return (
         *_differing(_iteration_fields(asked, found)),
         *_flag_differences(asked, found),
-        *_treatment_differences(asked, found, moving_allocations),
+        *treatment_differences(asked.treatments, found.treatments, moving_allocations=moving_allocations),
     )
 
 
@@ -110,9 +110,18 @@ def _flag_differences(asked: IterationInput, found: Iteration) -> Iterator[Diffe
             yield from _differing([(f"flags[{key}].ruleId", wanted.rule_id, shown.targeting_rule)])
 
 
-def _treatment_differences(asked: IterationInput, found: Iteration, moving: bool) -> Iterator[Difference]:
-    left = list(found.treatments)
-    for wanted in asked.treatments:
+def treatment_differences(
+    asked: Iterable[TreatmentInput], found: Iterable[Treatment], *, moving_allocations: bool = False
+) -> Iterator[Difference]:
+    """Compare treatments, each with the one that serves the same variation.
+
+    Args:
+        asked: What was asked for.
+        found: What LaunchDarkly shows.
+        moving_allocations: Whether LaunchDarkly changes allocations by itself, as it does for a running bandit.
+    """
+    left = list(found)
+    for wanted in asked:
         shown = _counterpart(wanted, left)
         where = f"treatments[{wanted.name}]"
         if shown is None:
@@ -126,7 +135,7 @@ def _treatment_differences(asked: IterationInput, found: Iteration, moving: bool
             yield from _differing([(f"{where}.name", wanted.name, shown.name)])
         yield from _differing([(f"{where}.baseline", wanted.baseline, shown.baseline)])
         yield from _differing([(f"{where}.parameters", _serves(wanted), _serves(shown))])
-        if not moving:
+        if not moving_allocations:
             share = None if shown.allocation_percent is None else str(shown.allocation_percent)
             yield from _differing([(f"{where}.allocationPercent", wanted.allocation_percent, share)])
     for shown in left:

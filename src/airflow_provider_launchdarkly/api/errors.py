@@ -32,14 +32,12 @@ Pure: nothing here imports httpx, pydantic or Airflow. No message, attribute or 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from typing_extensions import override
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """Which call an error belongs to.
 
     Attributes:
@@ -57,8 +55,7 @@ class Call:
         return f"{self.operation} ({self.method} {self.path})"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """What LaunchDarkly said when it answered with an error.
 
     Attributes:
@@ -248,8 +245,7 @@ class StateError(LaunchDarklyError):
     """LaunchDarkly answered well, but the world is not as asked. Running the task again finds the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """One field that is not as asked.
 
     Attributes:

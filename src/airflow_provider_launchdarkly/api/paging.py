@@ -95,8 +95,8 @@ def _follow(current: Request[Any], href: str) -> Request[Any]:
     is_path = not parts.scheme and not parts.netloc and parts.path.startswith("/api/v2/")
     if not is_path or not href.isascii() or not href.isprintable():
         raise UnexpectedAnswerError(
-            f"{current.call} names {href[:200]!r} as its next page. LaunchDarkly's links are paths of its API; this one "
-            "is not followed, so that the token stays with its own host",
+            f"{current.call} names {href[:200]!r} as its next page. LaunchDarkly's links are paths of its API; this "
+            "one is not followed, so that the token stays with its own host",
             call=current.call,
             status=200,
         )

@@ -13,7 +13,6 @@ from airflow_provider_launchdarkly.api.errors import (
     NotFoundError,
     ResultsUnavailableError,
 )
-from airflow_provider_launchdarkly.api.lifecycle.reading import pinned, read_experiment
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import MetricGroupResults, MetricResults
@@ -90,6 +89,8 @@ def _explain(
     env: EnvironmentRef, experiment_key: str, metric_key: str, iteration_id: str, *, is_group: bool
 ) -> Procedure[None]:
     """Raise the reason for a 404 if it is anything but a route that is gone."""
+    from airflow_provider_launchdarkly.api.lifecycle.reading import pinned, read_experiment
+
     try:
         experiment = yield from read_experiment(env, experiment_key)
     except NotFoundError as missing:

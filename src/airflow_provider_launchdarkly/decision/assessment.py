@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_launchdarkly.decision.boundaries import quantile, tail
 from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
-from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence
+from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence, check
 from airflow_provider_launchdarkly.decision.mismatch import split_test
 from airflow_provider_launchdarkly.decision.plan import PRIMARY_SHARE_OF_HARM, Plan, plan_for
 from airflow_provider_launchdarkly.decision.policy import Direction, Policy, Rule
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 FEWEST_UNITS_FOR_HARM = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(NamedTuple):
     """The numbers of one look.
 
     Attributes:
@@ -50,8 +48,7 @@ class Assessment:
     split: Split | None
 
 
-@dataclass(frozen=True, slots=True)
-class HarmShares:
+class HarmShares(NamedTuple):
     """How `alpha_harm` is divided (Bonferroni) over metrics and treatments.
 
     Attributes:
@@ -75,8 +72,9 @@ def assess(policy: Policy, evidence: Evidence) -> Assessment:
     """Compute every number of a look.
 
     Raises:
-        EvidenceError: The evidence lacks a metric of the policy, or a direction that only it could give.
+        EvidenceError: The evidence cannot be true, or lacks a metric of the policy or its direction.
     """
+    check(evidence)
     plan = plan_for(policy, evidence.started_at, len(evidence.treatments))
     key = policy.primary.metric or evidence.primary_metric
     if key is None:
@@ -100,8 +98,7 @@ def assess(policy: Policy, evidence: Evidence) -> Assessment:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
+class _Moment(NamedTuple):
     """One look: compares metrics by its boundaries."""
 
     policy: Policy
@@ -116,23 +113,16 @@ class _Moment:
         comparisons = []
         for treatment in self.evidence.challengers:
             found = _effect(metric, treatment, self.evidence.baseline, direction)
-            z = found.z(primary.margin) if found else None
-            success = self._success(z) if self.policy.rule is Rule.GROUP_SEQUENTIAL else None
-            interval = success.boundary if success else quantile(1.0 - self.policy.threshold)
-            comparisons.append(
-                self._comparison(
-                    metric,
-                    treatment,
-                    found,
-                    interval,
-                    success=success,
-                    harm=self._harm(found, primary.margin, self._shares.primary)
-                    if self.policy.rule is Rule.GROUP_SEQUENTIAL
-                    else None,
-                    p_best=best.get(treatment.id),
-                    days_to_ship=self._days_to_ship(z) if success and not success.reached else None,
-                )
-            )
+            judged: dict[str, Any] = {"p_best": best.get(treatment.id)}
+            interval: float | None = quantile(1.0 - self.policy.threshold)
+            if self.policy.rule is Rule.GROUP_SEQUENTIAL:
+                z = found.z(primary.margin) if found else None
+                success, harm = self._success(z), self._harm(found, primary.margin, self._shares.primary)
+                # The interval is that of the bar by which the treatment is judged, so that it tells the same story.
+                interval = harm.boundary if harm.reached else success.boundary
+                judged |= {"success": success, "harm": harm}
+                judged["days_to_ship"] = None if success.reached else self._days_to_ship(z)
+            comparisons.append(self._comparison(metric, treatment, found, interval, **judged))
         return MetricJudgement(metric.key, Role.PRIMARY, direction.value, primary.margin, tuple(comparisons))
 
     def guardrail(
@@ -189,17 +179,10 @@ class _Moment:
         treatment: TreatmentEvidence,
         found: Effect | None,
         interval: float | None,
-        *,
-        success: Bar | None = None,
-        harm: Bar | None = None,
-        p_best: float | None = None,
-        days_to_ship: float | None = None,
+        **judged: Any,
     ) -> Comparison:
-        measured = _raw(metric, treatment.id)
-        baseline = _raw(metric, self.evidence.baseline.id)
-        limits = found.lift_interval(interval) if found and interval is not None else None
-        z = found.z() if found else None
-        return Comparison(
+        measured, baseline = _raw(metric, treatment.id), _raw(metric, self.evidence.baseline.id)
+        comparison = Comparison(
             treatment_id=treatment.id,
             treatment=treatment.name,
             units=measured.units,
@@ -208,17 +191,20 @@ class _Moment:
             baseline_units=baseline.units,
             baseline_mean=baseline.mean,
             baseline_std_dev=baseline.std_dev,
-            difference=found.difference if found else None,
-            standard_error=found.standard_error if found else None,
-            lift=found.lift if found else None,
+            **judged,
+        )
+        if found is None:
+            return comparison
+        limits = found.lift_interval(interval) if interval is not None else None
+        z = found.z()
+        return comparison._replace(
+            difference=found.difference,
+            standard_error=found.standard_error,
+            lift=found.lift,
             lift_lower=limits[0] if limits else None,
             lift_upper=limits[1] if limits else None,
             z=z,
             p_value=tail(z) if z is not None else None,
-            success=success,
-            harm=harm,
-            p_best=p_best,
-            days_to_ship=days_to_ship,
         )
 
     def _days_to_ship(self, z: float | None) -> float | None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,8 +62,7 @@ def lan_demets_pocock(alpha: float, fraction: float) -> float:
     return alpha * math.log1p((math.e - 1.0) * fraction)
 
 
-@dataclass(frozen=True, slots=True)
-class Boundary:
+class Boundary(NamedTuple):
     """A solved design: the z value to reach at each look, and the error spent up to it.
 
     Attributes:

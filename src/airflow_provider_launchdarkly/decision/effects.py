@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_launchdarkly.decision.boundaries import tail
 from airflow_provider_launchdarkly.decision.evidence import EvidenceError
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.policy import Direction
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(NamedTuple):
     """A treatment against the baseline on one metric.
 
     Attributes:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -16,8 +15,7 @@ class EvidenceError(ValueError):
     """Evidence that cannot be true or does not fit the policy. The message names the metric and the treatment."""
 
 
-@dataclass(frozen=True, slots=True)
-class TreatmentEvidence:
+class TreatmentEvidence(NamedTuple):
     """A treatment and who saw it.
 
     Attributes:
@@ -36,22 +34,17 @@ class TreatmentEvidence:
     share: float | None = None
     exposed: int | None = None
 
-    def __post_init__(self) -> None:
-        if self.share is not None and not (math.isfinite(self.share) and self.share >= 0):
-            raise EvidenceError(f"treatment {self.name}: share is {self.share}, which is no share")
-        if self.exposed is not None and self.exposed < 0:
-            raise EvidenceError(f"treatment {self.name}: {self.exposed} exposed units")
 
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(NamedTuple):
     """One metric in one treatment.
 
     Attributes:
         treatment_id: The treatment.
         units: Units measured.
-        mean: Mean over the units; None while there is none.
-        std_dev: Standard deviation per unit (not of the mean); None while there is none.
+        mean: Mean over the units, or any estimate that stands in its place (adjusted by a covariate, a ratio of means);
+            None while there is none.
+        std_dev: Standard deviation per unit, which is the estimate's standard error times the root of `units`; None
+            while there is none.
         p_best: The platform's probability that this treatment is the best, if it gives one.
     """
 
@@ -62,8 +55,7 @@ class Measurement:
     p_best: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MetricEvidence:
+class MetricEvidence(NamedTuple):
     """One metric in all treatments.
 
     Attributes:
@@ -76,18 +68,6 @@ class MetricEvidence:
     measurements: tuple[Measurement, ...]
     direction: Direction | None = None
 
-    def __post_init__(self) -> None:
-        for measured in self.measurements:
-            where = f"metric {self.key}, treatment {measured.treatment_id}"
-            if measured.units < 0:
-                raise EvidenceError(f"{where}: {measured.units} units")
-            for name in ("mean", "std_dev", "p_best"):
-                value = getattr(measured, name)
-                if value is not None and not math.isfinite(value):
-                    raise EvidenceError(f"{where}: {name} is {value}")
-            if measured.std_dev is not None and measured.std_dev < 0:
-                raise EvidenceError(f"{where}: std_dev is {measured.std_dev}")
-
     def of(self, treatment_id: str) -> Measurement | None:
         """The measurement of a treatment, if there is one with a mean and a standard deviation."""
         for measured in self.measurements:
@@ -97,8 +77,7 @@ class MetricEvidence:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """Everything a verdict rests on.
 
     Attributes:
@@ -118,19 +97,6 @@ class Evidence:
     started_at: datetime | None = None
     probability_of_mismatch: float | None = None
     unchanged_for: timedelta | None = None
-
-    def __post_init__(self) -> None:
-        baselines = sum(treatment.baseline for treatment in self.treatments)
-        if baselines != 1 or len(self.treatments) < 2:
-            raise EvidenceError(
-                f"{len(self.treatments)} treatments, {baselines} of them baseline; it takes one baseline and another"
-            )
-        ids = [treatment.id for treatment in self.treatments]
-        if len(set(ids)) != len(ids):
-            raise EvidenceError(f"treatment ids {ids} are not distinct")
-        keys = [metric.key for metric in self.metrics]
-        if len(set(keys)) != len(keys):
-            raise EvidenceError(f"metrics {keys} are not distinct")
 
     @property
     def baseline(self) -> TreatmentEvidence:
@@ -153,3 +119,41 @@ class Evidence:
                 return metric
         known = ", ".join(metric.key for metric in self.metrics) or "none"
         raise EvidenceError(f"the policy judges metric {key!r}, but the evidence has {known}")
+
+
+def check(evidence: Evidence) -> None:
+    """Refuse evidence that cannot be true.
+
+    Raises:
+        EvidenceError: The message names the metric and the treatment, and what is wrong.
+    """
+    baselines = sum(treatment.baseline for treatment in evidence.treatments)
+    if baselines != 1 or len(evidence.treatments) < 2:
+        raise EvidenceError(
+            f"{len(evidence.treatments)} treatments, {baselines} of them baseline; it takes one baseline and another"
+        )
+    ids = [treatment.id for treatment in evidence.treatments]
+    if len(set(ids)) != len(ids):
+        raise EvidenceError(f"treatment ids {ids} are not distinct")
+    keys = [metric.key for metric in evidence.metrics]
+    if len(set(keys)) != len(keys):
+        raise EvidenceError(f"metrics {keys} are not distinct")
+    for treatment in evidence.treatments:
+        if treatment.share is not None and not (math.isfinite(treatment.share) and treatment.share >= 0):
+            raise EvidenceError(f"treatment {treatment.name}: share is {treatment.share}, which is no share")
+        if treatment.exposed is not None and treatment.exposed < 0:
+            raise EvidenceError(f"treatment {treatment.name}: {treatment.exposed} exposed units")
+    for metric in evidence.metrics:
+        for measured in metric.measurements:
+            _check_measurement(f"metric {metric.key}, treatment {measured.treatment_id}", measured)
+
+
+def _check_measurement(where: str, measured: Measurement) -> None:
+    if measured.units < 0:
+        raise EvidenceError(f"{where}: {measured.units} units")
+    for name in ("mean", "std_dev", "p_best"):
+        value = getattr(measured, name)
+        if value is not None and not math.isfinite(value):
+            raise EvidenceError(f"{where}: {name} is {value}")
+    if measured.std_dev is not None and measured.std_dev < 0:
+        raise EvidenceError(f"{where}: std_dev is {measured.std_dev}")

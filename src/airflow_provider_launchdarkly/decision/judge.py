@@ -14,6 +14,8 @@ from airflow_provider_launchdarkly.decision.policy import Direction, MismatchAct
 from airflow_provider_launchdarkly.decision.verdict import Comparison, Kind, MetricJudgement, Reason, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_provider_launchdarkly.decision.evidence import Evidence
 
 
@@ -32,7 +34,7 @@ def decide(policy: Policy, evidence: Evidence) -> Verdict:
         The verdict, with every number that it rests on.
 
     Raises:
-        EvidenceError: The evidence lacks a metric of the policy or a direction; the message names it.
+        EvidenceError: The evidence cannot be true, or lacks a metric of the policy or its direction; it is named.
         ValueError: The policy looks at cron times and the evidence has no start.
     """
     return _Judge(policy, evidence).verdict()
@@ -93,15 +95,19 @@ class _Judge:
 
     def _small_sample(self) -> Verdict | None:
         needed = self._policy.min_units_per_treatment
-        compared = self._seen.primary.comparisons
-        counts = {part.treatment: part.units for part in compared}
-        counts[self._evidence.baseline.name] = compared[0].baseline_units
-        name = min(counts, key=lambda key: counts[key])
-        if counts[name] >= needed:
+        units, name, metric = min(self._counts())
+        if units >= needed:
             return None
         kind = Kind.INCONCLUSIVE if self._seen.ended else Kind.WAIT
-        text = f"{name} has {counts[name]} units on {self._seen.primary.metric}, fewer than {needed}: {_word(kind)}"
+        text = f"{name} has {units} units on {metric}, fewer than {needed}: {_word(kind)}"
         return self._say(kind, Reason.MIN_SAMPLE, text)
+
+    def _counts(self) -> Iterator[tuple[int, str, str]]:
+        """Units, treatment and metric, of everything that must be judged before anything ships."""
+        for metric in (self._seen.primary, *self._seen.guardrails):
+            yield metric.comparisons[0].baseline_units, self._evidence.baseline.name, metric.metric
+            for compared in metric.comparisons:
+                yield compared.units, compared.treatment, metric.metric
 
     def _missing(self, kind: Kind) -> Verdict | None:
         """Data that do not arrive; before the grace period is over that is never more than a wait."""
@@ -119,14 +125,11 @@ class _Judge:
         return None
 
     def _absent(self) -> str | None:
-        for metric in (self._seen.primary, *self._seen.guardrails):
-            for compared in metric.comparisons:
-                for name, units, mean in (
-                    (compared.treatment, compared.units, compared.mean),
-                    (self._evidence.baseline.name, compared.baseline_units, compared.baseline_mean),
-                ):
-                    if units == 0 or mean is None:
-                        return f"{metric.metric} has no data for {name}"
+        for judged in (self._seen.primary, *self._seen.guardrails):
+            metric = self._evidence.metric(judged.metric)
+            for treatment in self._evidence.treatments:
+                if metric.of(treatment.id) is None:
+                    return f"{metric.key} has no data for {treatment.name}"
         if any(compared.z is None for compared in self._seen.primary.comparisons):
             return f"{self._seen.primary.metric} is the same for every unit"
         return None

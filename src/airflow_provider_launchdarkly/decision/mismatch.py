@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
 PRIOR_UNITS = 2000.0
 
 
-@dataclass(frozen=True, slots=True)
-class SplitTest:
+class SplitTest(NamedTuple):
     """The outcome.
 
     Attributes:

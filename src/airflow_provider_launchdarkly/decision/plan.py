@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_launchdarkly.decision import boundaries
 from airflow_provider_launchdarkly.decision.boundaries import Boundary
 from airflow_provider_launchdarkly.decision.policy import MOST_LOOKS, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime, timedelta
 
 # Without a planned number of units, boundaries are solved for traffic that grows in a straight line, from the plan's
@@ -32,8 +30,7 @@ HARM_GROWTH = 2.0
 PRIMARY_SHARE_OF_HARM = 0.03
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """When to look, and what to reach then.
 
     Attributes:
@@ -75,20 +72,29 @@ class Plan:
         return self.look_times[look - 1] / self.end if look else 0.0
 
     def ship_boundary(self, alpha: float, gamma: float) -> Boundary:
-        """What success must reach: error is only spent at looks at which something may ship."""
-        times = [time for time in self.look_times if self.planned_units or time >= self.min_duration]
-        return self._solve(times, SHIP_GROWTH, alpha, gamma)
+        """What success must reach. Error is only spent at looks at which something may ship."""
+        first = next(index for index, time in enumerate(self.look_times) if time >= self.min_duration)
+        return self._solve(first, SHIP_GROWTH, alpha, gamma)
 
     def harm_boundary(self, alpha: float, gamma: float) -> Boundary:
         """What harm must reach; it is judged at every look."""
-        return self._solve(self.look_times, HARM_GROWTH, alpha, gamma)
+        return self._solve(0, HARM_GROWTH, alpha, gamma)
 
-    def _solve(self, times: Iterable[timedelta], growth: float, alpha: float, gamma: float) -> Boundary:
+    def _solve(self, first: int, growth: float, alpha: float, gamma: float) -> Boundary:
+        """Solve the boundary of the looks from `first` on.
+
+        The looks before spend nothing, and the spending function is stretched over the others: were the first look to
+        spend what the earlier ones might have, the bar would be lower there than at the look after it.
+        """
         growth = 1.0 if self.planned_units is not None else growth
-        shares = tuple(time / self.end for time in times)
-        fractions = tuple(information(share, growth) for share in shares)
-        spent = tuple(boundaries.hwang_shih_decani(alpha, gamma, fraction) for fraction in fractions)
-        return Boundary(shares, boundaries.solve(fractions, spent), spent)
+        shares = [time / self.end for time in self.look_times]
+        fractions = [information(share, growth) for share in shares]
+        before = boundaries.hwang_shih_decani(1.0, gamma, fractions[first - 1]) if first else 0.0
+        spent = tuple(
+            alpha * (boundaries.hwang_shih_decani(1.0, gamma, fraction) - before) / (1.0 - before)
+            for fraction in fractions[first:]
+        )
+        return Boundary(tuple(shares[first:]), boundaries.solve(tuple(fractions[first:]), spent), spent)
 
 
 def information(share: float, growth: float) -> float:
@@ -158,6 +164,8 @@ def look_times(policy: Policy, started_at: datetime | None = None) -> tuple[time
     elif looks.cron is not None:
         if started_at is None:
             raise ValueError(f"looks at cron {looks.cron!r} need the iteration's start, which is not known")
+        if started_at.utcoffset() is None:
+            raise ValueError(f"the iteration's start {started_at} has no time zone")
         from airflow_provider_launchdarkly.decision.cron import Cron
 
         fires = Cron.parse(looks.cron, looks.timezone).between(started_at, started_at + end)

@@ -3,8 +3,6 @@
 Only says what is wanted, and refuses what cannot be meant; what keeps the promise is in `plan` and `boundaries`.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -46,7 +44,7 @@ class Direction(StrEnum):
         return 1 if self is Direction.HIGHER else -1
 
     @classmethod
-    def of_success_criteria(cls, criteria: str | None) -> Direction | None:
+    def of_success_criteria(cls, criteria: str | None) -> "Direction | None":
         """Read a metric's ``successCriteria``; None for anything else.
 
         LaunchDarkly REST docs, Metrics: ``HigherThanBaseline`` or ``LowerThanBaseline``.
@@ -145,6 +143,8 @@ class Guardrail(_Part):
 
 class Signal(_Part):
     """A metric that only holds: while it points the wrong way (nominal one-sided p below `alpha`), nothing ships.
+
+    Without data it does not hold: what must be known before shipping is a guardrail.
 
     Attributes:
         metric: Key of the metric.
@@ -286,12 +286,12 @@ class Policy(_Part):
         alpha: One-sided family-wise error of shipping.
         alpha_harm: One-sided family-wise error of rolling back.
         ship_spending: gamma of the Hwang-Shih-DeCani spending function for shipping; late.
-        harm_spending: The same for harm; evenly, since harm must be found early.
+        harm_spending: The same for harm; almost evenly, since harm must be found early.
         threshold: For `probability_to_be_best`: the probability at which a treatment wins.
         looks: When results are looked at.
         min_duration: Nothing ships before.
         max_duration: The plan's end.
-        min_units_per_treatment: Nothing ships while a treatment has fewer units on the primary metric.
+        min_units_per_treatment: Nothing ships while a treatment has fewer units on the primary metric or a guardrail.
         planned_units: Units over all treatments at which the plan ends, if that comes before `max_duration`. With it
             the boundary follows the units instead of the clock.
         traffic: What is expected. With `primary.minimum_detectable_effect`, or the margin of non-inferiority, it plans
@@ -308,8 +308,8 @@ class Policy(_Part):
     signals: tuple[Signal, ...] = ()
     alpha: Probability = 0.05
     alpha_harm: Probability = 0.05
-    ship_spending: Spending = -2.75
-    harm_spending: Spending = 0.0
+    ship_spending: Spending = -2.4
+    harm_spending: Spending = -0.2
     threshold: Annotated[float, Field(gt=0.5, lt=1.0, strict=True)] = 0.95
     looks: Looks = Looks.model_construct(every=DAY)
     min_duration: Duration = WEEK
@@ -369,7 +369,7 @@ class Policy(_Part):
         return self.model_dump(mode="json")
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Policy:
+    def from_json(cls, value: "Mapping[str, Any]") -> "Policy":
         """Read a policy from plain JSON; what is missing is as in the preset named under ``preset``, or in the default.
 
         Raises:
@@ -381,7 +381,7 @@ class Policy(_Part):
         return cls.model_validate(with_preset(value))
 
     @classmethod
-    def preset(cls, name: str) -> Policy:
+    def preset(cls, name: str) -> "Policy":
         """The policy with this name: ``balanced``, ``do_no_harm``, ``launchdarkly`` or ``frequentist_fixed``.
 
         Raises:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, is_dataclass
 from datetime import timedelta
 from enum import Enum, StrEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 
 class Kind(StrEnum):
@@ -56,8 +55,7 @@ class Role(StrEnum):
     SIGNAL = "signal"
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """A boundary and what stands against it.
 
     Attributes:
@@ -80,8 +78,7 @@ class Bar:
         return None if self.z is None or self.boundary is None else self.boundary - self.z
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     """One treatment against the baseline on one metric.
 
     Attributes:
@@ -96,7 +93,7 @@ class Comparison:
         difference: Difference of the means.
         standard_error: Its standard error.
         lift: Difference as a share of the baseline's mean.
-        lift_lower: Lower end of the lift's interval at this look's boundary; it holds over all looks.
+        lift_lower: Lower end of the lift's interval at this look's boundary, which holds over all looks.
         lift_upper: Upper end.
         z: The difference over its standard error, positive when the treatment is better, whatever the direction.
         p_value: Nominal one-sided p value of being better, uncorrected for looks.
@@ -127,8 +124,7 @@ class Comparison:
     days_to_ship: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MetricJudgement:
+class MetricJudgement(NamedTuple):
     """One metric of the policy and its comparisons.
 
     Attributes:
@@ -146,8 +142,7 @@ class MetricJudgement:
     comparisons: tuple[Comparison, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(NamedTuple):
     """The test of the split.
 
     Attributes:
@@ -169,8 +164,7 @@ class Split:
     mismatch: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer to one look.
 
     Attributes:
@@ -224,26 +218,24 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain JSON: finite numbers or null, durations in days, the kind under `verdict`."""
-        numbers = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        numbers = _fields(self)
         kind, elapsed, next_look = numbers.pop("kind"), numbers.pop("elapsed"), numbers.pop("next_look")
         return {"verdict": kind, "elapsed_days": elapsed, **numbers, "next_look_days": next_look}
 
 
-def _plain(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind of value
+def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, timedelta):
         return value / timedelta(days=1)
     if isinstance(value, Bar):
         return {**_fields(value), "distance": _plain(value.distance)}
-    if is_dataclass(value) and not isinstance(value, type):
-        return _fields(value)
     if isinstance(value, tuple):
-        return [_plain(part) for part in value]
+        return _fields(value) if hasattr(value, "_fields") else [_plain(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return {name: _plain(part) for name, part in value._asdict().items()}

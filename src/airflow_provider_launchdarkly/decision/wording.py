@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def opening(assessed: Assessment, elapsed: timedelta) -> str:
-    """`look 14 of 28, day 14.0`."""
-    looks = len(assessed.plan.look_times)
-    return f"look {assessed.look} of {looks}, day {days(elapsed)}" if assessed.look else f"day {days(elapsed)}"
+    """`look 14 of 28, day 14.0, 27,951 units`."""
+    if not assessed.look:
+        return f"day {days(elapsed)}"
+    return f"look {assessed.look} of {len(assessed.plan.look_times)}, day {days(elapsed)}, {assessed.units:,} units"
 
 
 def days(duration: timedelta) -> str:

@@ -25,6 +25,7 @@ from airflow_provider_launchdarkly.api.errors import (
 )
 from airflow_provider_launchdarkly.api.models.base import Read
 from airflow_provider_launchdarkly.api.request import EnvironmentRef, Request
+from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.hooks.clients import forget_async_client, shared_async_client, shared_client
 from airflow_provider_launchdarkly.hooks.settings import ConnectionSettings, read_settings
 
@@ -114,7 +115,7 @@ class LaunchDarklyHook(BaseHook):
     """
 
     conn_name_attr = "launchdarkly_conn_id"
-    default_conn_name = "launchdarkly_default"
+    default_conn_name = DEFAULT_CONNECTION
     conn_type = "launchdarkly"
     hook_name = "LaunchDarkly"
 

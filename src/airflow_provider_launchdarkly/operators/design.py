@@ -4,18 +4,25 @@ Pure. What can be seen to be wrong without LaunchDarkly is refused when the DAG 
 (does this variation exist?) when the task runs.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-# Annotations are not postponed here: TypedDict needs them to tell required keys from others.
-from typing import Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.api.models import FeatureFlag, IterationInput, Variation
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.models import FeatureFlag, IterationInput, Variation
 
 
-class TreatmentSpec(TypedDict):
+class _TreatmentSpec(TypedDict):
+    variation: Any
+    allocation_percent: float | int | str
+
+
+class TreatmentSpec(_TreatmentSpec, total=False):
     """One treatment: what a share of the people in the experiment is served.
 
     Keys:
@@ -25,13 +32,15 @@ class TreatmentSpec(TypedDict):
         name: Shown in LaunchDarkly. Default: the variation's name, or its value.
     """
 
-    variation: Any
-    allocation_percent: float | int | str
-    baseline: NotRequired[bool]
-    name: NotRequired[str]
+    baseline: bool
+    name: str
 
 
-class MetricSpec(TypedDict):
+class _MetricSpec(TypedDict):
+    key: str
+
+
+class MetricSpec(_MetricSpec, total=False):
     """One metric, where its key alone does not say it all.
 
     Keys:
@@ -39,8 +48,7 @@ class MetricSpec(TypedDict):
         is_group: True for a metric group.
     """
 
-    key: str
-    is_group: NotRequired[bool]
+    is_group: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +103,9 @@ class IterationDesign:
         return self._input(lambda wanted: find_variation(flag, wanted).id, flag)
 
     def _input(self, variation_id: Callable[[Any], str], flag: FeatureFlag | None = None) -> IterationInput:
+        # Imported here: a DAG file whose fields are all templates does not need it.
+        from airflow_provider_launchdarkly.api.models import IterationInput
+
         for field in ("flag_key", "hypothesis"):
             value = getattr(self, field)
             if not isinstance(value, str) or not value.strip():

@@ -13,9 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
-from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
-from airflow_provider_launchdarkly.api.models import ExperimentPost
-from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
 from airflow_provider_launchdarkly.operators.design import IterationDesign
 from airflow_provider_launchdarkly.operators.winner import choose_winner
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.api.lifecycle import StopPlan
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators.design import MetricSpec, TreatmentSpec
 
 
@@ -90,7 +89,7 @@ class LaunchDarklyExperimentOperator(BaseOperator):
         experiment_key: str,
         project_key: str | None = None,
         environment_key: str | None = None,
-        launchdarkly_conn_id: str = LaunchDarklyHook.default_conn_name,
+        launchdarkly_conn_id: str = DEFAULT_CONNECTION,
         **kwargs: Any,
     ) -> None:
         # Each entry of the output is an XCom of its own as well: `create.output["iteration_id"]` works.
@@ -103,6 +102,9 @@ class LaunchDarklyExperimentOperator(BaseOperator):
     @cached_property
     def hook(self) -> LaunchDarklyHook:
         """The hook on the task's connection, with the task's project and environment as defaults."""
+        # Imported here, as everything that only a running task needs: each DAG file is parsed anew every few seconds.
+        from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
         return LaunchDarklyHook(
             self.launchdarkly_conn_id, project_key=self.project_key, environment_key=self.environment_key
         )
@@ -296,6 +298,8 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignOperator):
     @override
     def act(self, context: Context) -> IterationOutput:
         """Create the experiment, or adopt the one that is there already."""
+        from airflow_provider_launchdarkly.api.models import ExperimentPost
+
         post = ExperimentPost.checked(
             {
                 "key": self.experiment_key,
@@ -340,6 +344,8 @@ class LaunchDarklyCreateIterationOperator(LaunchDarklyIterationDesignOperator):
     @override
     def act(self, context: Context) -> IterationOutput:
         """Create the iteration, or adopt the one that an earlier try made."""
+        from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
+
         store = context.get("task_state_store")
         if store is not None and (known := store.get(ITERATION_ID)):
             experiment = self.hook.get_experiment(self.experiment_key, expand=ITERATIONS)

@@ -97,7 +97,8 @@ def take_look(
     iteration = pinned(experiment, target.iteration_id)
     if iteration.started_at is None:
         return Look(target, _not_started(iteration))
-    elapsed = answer.server_time - iteration.started_at
+    # A Date header has no fractions of a second. Without those of the start, a look at exactly one day is on time.
+    elapsed = answer.server_time - iteration.started_at.replace(microsecond=0)
     if not iteration.running:
         return Look(target, _not_ours_any_more(experiment, iteration, elapsed))
     try:

@@ -11,18 +11,17 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.api import errors
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
-from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
-from airflow_provider_launchdarkly.results.look import Target, take_look
 from airflow_provider_launchdarkly.templates import is_literal
-from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.results.look import Look
 
 # The plan's maximum duration ends the waiting with a verdict; Airflow's timeout is only a backstop behind it.
@@ -84,7 +83,7 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
         policy: Policy | Mapping[str, Any] | None = None,
         project_key: str | None = None,
         environment_key: str | None = None,
-        launchdarkly_conn_id: str = LaunchDarklyHook.default_conn_name,
+        launchdarkly_conn_id: str = DEFAULT_CONNECTION,
         deferrable: bool = True,
         poke_interval: timedelta | float | None = None,
         timeout: timedelta | float = BACKSTOP,
@@ -108,6 +107,9 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
     @cached_property
     def hook(self) -> LaunchDarklyHook:
         """The hook on the task's connection, with the task's project and environment as defaults."""
+        # Imported here, as everything that only a running task needs: each DAG file is parsed anew every few seconds.
+        from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
         return LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
 
     @property
@@ -143,6 +145,8 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
                 raise LaunchDarklyError(f"the trigger ended with {event!r}, which is neither a verdict nor an error")
 
     def _look(self) -> Look:
+        from airflow_provider_launchdarkly.results.look import Target, take_look
+
         policy = Policy.from_json(self.policy)
         target = Target(self.hook.environment(), self.experiment_key, self.iteration_id)
         interval = timedelta(seconds=self.poke_interval)
@@ -152,6 +156,8 @@ class LaunchDarklyWaitForSignificanceSensor(BaseSensorOperator):
         return look
 
     def _defer(self) -> Never:
+        from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
+
         env = self.hook.environment()
         backstops = [timedelta(seconds=self.timeout), *([self.execution_timeout] if self.execution_timeout else [])]
         self.defer(

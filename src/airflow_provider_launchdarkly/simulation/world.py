@@ -55,8 +55,8 @@ class World:
         signals: One for each signal of the policy, in its order.
         units_per_day: Mean number of units that arrive in a day, over all treatments.
         arrivals: How they are spread over the plan.
-        planned_shares: Shares that the treatments should get, the baseline first.
-        true_shares: Shares that they do get.
+        planned_shares: Shares that the treatments should get, the baseline first; only their ratios matter.
+        true_shares: Shares that they do get; empty for those planned.
     """
 
     primary: MetricTruth
@@ -69,8 +69,9 @@ class World:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """The shares that the treatments do get."""
-        return self.true_shares or self.planned_shares
+        """The shares that the treatments do get, summing to 1."""
+        shares = self.true_shares or self.planned_shares
+        return tuple(share / sum(shares) for share in shares)
 
     @property
     def treatments(self) -> int:
@@ -111,9 +112,9 @@ def expected_units(world: World, moments: Sequence[timedelta], end: timedelta) -
         total *= days / total[-1]
     at = np.array([moment.total_seconds() / 86400.0 for moment in moments])
     ends = np.append(steps, days)
-    arrived: NDArray[np.float64] = world.units_per_day * np.interp(at, ends, total)
     beyond = np.maximum(at - days, 0.0) * rates[-1]
-    return arrived + world.units_per_day * beyond
+    units: NDArray[np.float64] = world.units_per_day * (np.interp(at, ends, total) + beyond)
+    return units
 
 
 def _rate(arrivals: Arrivals, days: NDArray[np.float64], end: float) -> NDArray[np.float64]:

@@ -184,7 +184,7 @@ def relay(
     """The emulator behind somebody who alters what it answers, or does something after each request."""
 
     def reply(request: httpx.Request) -> httpx.Response:
-        with httpx.Client() as http:
+        with httpx.Client(verify=False, trust_env=False) as http:
             response = http.request(request.method, request.url, headers=request.headers, content=request.content)
         if after:
             after(request)
@@ -209,3 +209,18 @@ def running(driver: Driver, created: lifecycle.CreatedExperiment) -> lifecycle.S
     procedure = lifecycle.start_iteration(ENV, "bold", created.iteration.id, turn_flag_on=True)
     started: lifecycle.StartedIteration = driver.run(procedure)
     return started
+
+
+class Script:
+    """Answers one after the other, the last for ever; an exception is raised where an answer would be."""
+
+    def __init__(self, *steps: httpx.Response | Exception) -> None:
+        self.steps = list(steps)
+        self.seen: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.seen.append(request)
+        step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+        if isinstance(step, Exception):
+            raise step
+        return httpx.Response(step.status_code, headers=step.headers, content=step.content)

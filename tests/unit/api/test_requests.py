@@ -415,10 +415,3 @@ def test_an_iteration_is_not_sent_without_the_version_of_its_flag() -> None:
     )
     with pytest.raises(ConfigurationError, match=r"flags\[f\]\.flagConfigVersion is missing"):
         endpoints.create_iteration(ENV, "bold", iteration)
-
-
-def test_every_endpoint_name_is_there() -> None:
-    for name in dir(endpoints):
-        assert getattr(endpoints, name) is not None
-    with pytest.raises(AttributeError, match="get_experimint"):
-        endpoints.get_experimint  # noqa: B018

@@ -76,8 +76,8 @@ def test_what_everyone_will_be_served_is_announced_before_it_happens(
         flag.variations[1].value,
     )
     assert str(plan) == (
-        f"stopping iteration {running.iteration.id} of experiment bold with the treatment 'Treatment': rule fallthrough "
-        f"of flag {FLAG} in demo/production will serve variation 'Bold' ('bold') to everyone it matches"
+        f"stopping iteration {running.iteration.id} of experiment bold with the treatment 'Treatment': rule "
+        f"fallthrough of flag {FLAG} in demo/production will serve variation 'Bold' ('bold') to everyone it matches"
     )
 
 
@@ -122,7 +122,7 @@ def test_an_iteration_that_somebody_replaced_is_an_error_that_names_its_successo
     driver: Driver, emulator: EmulatorServer, running: StartedIteration
 ) -> None:
     driver.send(endpoints.patch_experiment(ENV, "bold", [SaveAndStartNewIteration(change_justification="mine")]))
-    with pytest.raises(IterationStoppedError, match="without a winner, not with 'Treatment'; iteration '.+' runs now"):
+    with pytest.raises(IterationStoppedError, match=r"without a winner, not with 'Treatment'; iteration '.+' runs now"):
         driver.run(stop(running.iteration.id))
     assert stops(emulator) == [(running.iteration.id, None)]
 

@@ -5,9 +5,9 @@ Each name loads the module it lives in when it is first used, and with it only t
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from airflow_provider_launchdarkly.api.lazy import on_first_use
 from airflow_provider_launchdarkly.api.request import EnvironmentRef as EnvironmentRef
 from airflow_provider_launchdarkly.api.request import Request as Request
 
@@ -19,69 +19,58 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.endpoints.projects import *  # noqa: F403
     from airflow_provider_launchdarkly.api.endpoints.results import *  # noqa: F403
 
-_HOME_OF = {
-    name: home
-    for home, names in {
-        "experiments": (
-            "EVERYTHING",
-            "create_experiment",
-            "get_experiment",
-            "list_experiments",
-            "list_experiments_in_any_environment",
-            "create_iteration",
-            "patch_experiment",
-            "get_experimentation_settings",
-            "put_experimentation_settings",
-        ),
-        "flags": (
-            "get_flag",
-            "list_flags",
-            "create_flag",
-            "patch_flag",
-        ),
-        "holdouts": (
-            "list_holdouts",
-            "get_holdout",
-            "get_holdout_by_id",
-            "create_holdout",
-            "patch_holdout",
-            "list_layers",
-            "create_layer",
-            "patch_layer",
-        ),
-        "metrics": (
-            "MOST_ITEMS",
-            "get_metric",
-            "list_metrics",
-            "create_metric",
-            "get_metric_group",
-            "list_metric_groups",
-            "create_metric_group",
-        ),
-        "projects": (
-            "get_caller_identity",
-            "get_versions",
-            "get_project",
-            "list_projects",
-            "get_environment",
-            "list_environments",
-        ),
-        "results": (
-            "get_metric_results",
-            "get_metric_group_results",
-            "get_legacy_results",
-        ),
-    }.items()
-    for name in names
-}
-
 if not TYPE_CHECKING:
-    __all__ = [*_HOME_OF]  # noqa: PLE0604
-
-    def __getattr__(name):
-        if name not in _HOME_OF:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-
-    def __dir__():
-        return sorted(_HOME_OF)
+    __getattr__, __all__ = on_first_use(
+        __name__,
+        {
+            "experiments": (
+                "EVERYTHING",
+                "create_experiment",
+                "get_experiment",
+                "list_experiments",
+                "list_experiments_in_any_environment",
+                "create_iteration",
+                "patch_experiment",
+                "get_experimentation_settings",
+                "put_experimentation_settings",
+            ),
+            "flags": (
+                "get_flag",
+                "list_flags",
+                "create_flag",
+                "patch_flag",
+            ),
+            "holdouts": (
+                "list_holdouts",
+                "get_holdout",
+                "get_holdout_by_id",
+                "create_holdout",
+                "patch_holdout",
+                "list_layers",
+                "create_layer",
+                "patch_layer",
+            ),
+            "metrics": (
+                "MOST_ITEMS",
+                "get_metric",
+                "list_metrics",
+                "create_metric",
+                "get_metric_group",
+                "list_metric_groups",
+                "create_metric_group",
+            ),
+            "projects": (
+                "get_caller_identity",
+                "get_versions",
+                "get_project",
+                "list_projects",
+                "get_environment",
+                "list_environments",
+            ),
+            "results": (
+                "get_metric_results",
+                "get_metric_group_results",
+                "get_legacy_results",
+            ),
+        },
+    )

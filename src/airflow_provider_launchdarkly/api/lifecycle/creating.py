@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api import endpoints
+from airflow_provider_launchdarkly.api.changes.flags import read_flag
 from airflow_provider_launchdarkly.api.comparison import experiment_differences, iteration_differences
+from airflow_provider_launchdarkly.api.converging import APPEARING, SETTLING, TRIES, between_tries
 from airflow_provider_launchdarkly.api.errors import (
     ConflictError,
     Difference,
@@ -17,15 +19,7 @@ from airflow_provider_launchdarkly.api.errors import (
     StateError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.lifecycle.reading import (
-    APPEARING,
-    SETTLING,
-    TRIES,
-    between_tries,
-    find_experiment,
-    read_experiment,
-    read_flag,
-)
+from airflow_provider_launchdarkly.api.lifecycle.reading import find_experiment, read_experiment
 from airflow_provider_launchdarkly.api.models import IterationStatus
 from airflow_provider_launchdarkly.api.procedure import Pause, Procedure
 
@@ -106,7 +100,7 @@ def create_experiment(env: EnvironmentRef, post: ExperimentPost) -> Procedure[Cr
                 f"experiment {post.key!r} was created and does not show after {sum(APPEARING):.0f} s; a retry adopts it"
             )
         return CreatedExperiment(made, _as_made(post, made), adopted=False)
-    raise RuntimeError("the last try returns or raises")
+    raise AssertionError("the last try returns or raises")
 
 
 def create_iteration(
@@ -151,7 +145,7 @@ def create_iteration(
             yield between_tries(number)
         else:
             return (yield from _shown_iteration(env, experiment_key, iteration, answer.value.id))
-    raise RuntimeError("the last try returns or raises")
+    raise AssertionError("the last try returns or raises")
 
 
 def _is_last(number: int) -> bool:

@@ -5,32 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_launchdarkly.api.endpoints.experiments import get_experiment
-from airflow_provider_launchdarkly.api.endpoints.flags import get_flag
-from airflow_provider_launchdarkly.api.errors import IterationNotFoundError, NotFoundError, StateError
+from airflow_provider_launchdarkly.api.errors import IterationNotFoundError, NotFoundError
 from airflow_provider_launchdarkly.api.procedure import Pause, Procedure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airflow_provider_launchdarkly.api.models import Experiment, FeatureFlag, Iteration
+    from airflow_provider_launchdarkly.api.models import Experiment, Iteration
     from airflow_provider_launchdarkly.api.request import EnvironmentRef
 
 ITERATIONS: Final = ("previousIterations", "draftIteration", "secondaryMetrics", "treatments")
 """The ``expand`` fields without which an iteration cannot be found or compared."""
-
-TRIES: Final = 3
-"""How often a write is sent at most. Each try after the first follows a read that shows that it did not happen."""
-
-SETTLING: Final = (0.25, 1.0, 2.0)
-"""Seconds before each of the reads that follow an unclear write: it may be under way still."""
-
-APPEARING: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Seconds between reads of what was just created: LaunchDarkly may answer 404 for a while."""
-
-
-def between_tries(number: int) -> Pause:
-    """The wait before a write is tried again, longer each time."""
-    return Pause(0.5 * 2**number, "LaunchDarkly reported a conflict")
 
 
 def read_experiment(env: EnvironmentRef, experiment_key: str, *, also: Iterable[str] = ()) -> Procedure[Experiment]:
@@ -71,20 +56,6 @@ def find_experiment(
             if not left:
                 return None
         yield Pause(left.pop(0), f"experiment {experiment_key} does not show yet")
-
-
-def read_flag(env: EnvironmentRef, flag_key: str) -> Procedure[FeatureFlag]:
-    """Read a flag with its configuration in this environment alone.
-
-    Raises:
-        NotFoundError: There is no such flag.
-        StateError: The flag has no configuration in the environment.
-    """
-    answer = yield get_flag(env.project_key, flag_key, environments=(env.environment_key,))
-    flag: FeatureFlag = answer.value
-    if env.environment_key not in flag.environments:
-        raise StateError(f"flag {flag_key!r} has no configuration in environment {env.environment_key!r}")
-    return flag
 
 
 def pinned(experiment: Experiment, iteration_id: str) -> Iteration:

@@ -5,29 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.api.endpoints.experiments import list_experiments, patch_experiment
-from airflow_provider_launchdarkly.api.endpoints.flags import patch_flag
+from airflow_provider_launchdarkly.api.changes.flags import read_flag, turn_flag
+from airflow_provider_launchdarkly.api.changes.owning import raise_if_owned
+from airflow_provider_launchdarkly.api.converging import SETTLING, TRIES, between_tries
+from airflow_provider_launchdarkly.api.endpoints.experiments import patch_experiment
 from airflow_provider_launchdarkly.api.errors import (
     ConflictError,
     ExperimentArchivedError,
     FlagOffError,
+    InvalidRequestError,
     IterationReplacedError,
     IterationStoppedError,
-    LaunchDarklyError,
-    RuleOwnedError,
     StateError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.lifecycle.reading import (
-    SETTLING,
-    TRIES,
-    between_tries,
-    pinned,
-    read_experiment,
-    read_flag,
-)
-from airflow_provider_launchdarkly.api.models import StartIteration, TurnFlagOn
-from airflow_provider_launchdarkly.api.paging import collect
+from airflow_provider_launchdarkly.api.lifecycle.reading import pinned, read_experiment
+from airflow_provider_launchdarkly.api.models import StartIteration
 from airflow_provider_launchdarkly.api.procedure import Pause, Procedure
 
 if TYPE_CHECKING:
@@ -96,22 +89,37 @@ def start_iteration(
         for flag_key in iteration.flags:
             turned_on |= yield from _flag_on(env, flag_key, turn_on=turn_flag_on, comment=comment)
         try:
-            wrote = True
             answer = yield patch_experiment(
                 env, experiment_key, [StartIteration(change_justification=justification)], comment=comment
             )
         except ConflictError as conflict:
-            yield from _raise_if_owned(env, experiment, iteration, conflict)
+            for flag_key, flag in iteration.flags.items():
+                yield from raise_if_owned(
+                    env,
+                    flag_key,
+                    flag.targeting_rule,
+                    conflict,
+                    doing=f"iteration {iteration_id!r} of experiment {experiment_key!r} cannot start",
+                    myself=experiment_key,
+                )
             if number == TRIES - 1:
                 raise
             yield between_tries(number)
         except UnclearOutcomeError:
+            wrote = True
             if number == TRIES - 1:
                 raise
             yield Pause(SETTLING[number], f"looking whether iteration {iteration_id} was started")
+        except InvalidRequestError:
+            # Somebody else may have started it between the read and the write, which then found nothing to start.
+            experiment = yield from read_experiment(env, experiment_key)
+            iteration = pinned(experiment, iteration_id)
+            if not iteration.running:
+                raise
+            return StartedIteration(experiment, iteration, not wrote, turned_on)
         else:
             return (yield from _seen_running(env, answer.value, iteration, turned_on=turned_on))
-    raise RuntimeError("the last try returns or raises")
+    raise AssertionError("the last try returns or raises")
 
 
 def _check_startable(experiment: Experiment, iteration: Iteration, justification: str | None) -> None:
@@ -145,57 +153,19 @@ def _check_startable(experiment: Experiment, iteration: Iteration, justification
 
 
 def _flag_on(env: EnvironmentRef, flag_key: str, *, turn_on: bool, comment: str | None) -> Procedure[bool]:
-    """Make sure that a flag is on; True if this turned it on. The patch names a target state, so a repeat is safe."""
-    written: UnclearOutcomeError | ConflictError | None = None
-    for number in range(TRIES + 1):
-        flag = yield from read_flag(env, flag_key)
-        config = flag.environments[env.environment_key]
-        if flag.archived or config.archived:
-            raise FlagOffError(f"flag {flag_key!r} is archived: no iteration starts on it")
-        if config.on:
-            return written is not None
-        if not turn_on:
-            raise FlagOffError(
-                f"flag {flag_key!r} is off in environment {env.environment_key!r}, and an iteration starts only on a "
-                "flag that is on: turn it on, or ask for it with turn_flag_on=True"
-            )
-        if number == TRIES:
-            break
-        try:
-            yield patch_flag(env, flag_key, [TurnFlagOn()], comment=comment)
-        except (UnclearOutcomeError, ConflictError) as error:
-            written = error
-            yield between_tries(number)
-        else:
-            return True
-    raise written or FlagOffError(f"flag {flag_key!r} is still off in {env} after it was turned on")
-
-
-def _raise_if_owned(
-    env: EnvironmentRef, experiment: Experiment, iteration: Iteration, conflict: ConflictError
-) -> Procedure[None]:
-    """Raise a named error if another experiment runs on the rule; LaunchDarkly answers the same 409 to a mere race."""
-    for flag_key, flag in iteration.flags.items():
-        try:
-            others = yield from collect(list_experiments(env, flag_key=flag_key, status="running"))
-        except LaunchDarklyError:
-            # Who holds the rule is a courtesy; the conflict is the news.
-            raise conflict from None
-        for other in others:
-            # LaunchDarkly's filter matches any iteration, a past one too: what counts is the one that runs now.
-            running = other.running
-            held = running.flags.get(flag_key) if running else None
-            if other.key != experiment.key and held and held.targeting_rule == flag.targeting_rule:
-                raise RuleOwnedError(
-                    f"iteration {iteration.id!r} of experiment {experiment.key!r} cannot start: rule "
-                    f"{flag.targeting_rule!r} of flag {flag_key!r} belongs to the running experiment {other.key!r}. "
-                    "Stop that one first, or use another rule",
-                    call=conflict.call,
-                    refusal=conflict.refusal,
-                    owner=other.key,
-                    flag_key=flag_key,
-                    rule_id=flag.targeting_rule,
-                ) from conflict
+    """Make sure that a flag is on; True if this turned it on."""
+    if turn_on:
+        return (yield from turn_flag(env, flag_key, on=True, comment=comment)).changed
+    flag = yield from read_flag(env, flag_key)
+    config = flag.environments[env.environment_key]
+    if flag.archived or config.archived:
+        raise FlagOffError(f"flag {flag_key!r} is archived: no iteration starts on it")
+    if not config.on:
+        raise FlagOffError(
+            f"flag {flag_key!r} is off in environment {env.environment_key!r}, and an iteration starts only on a flag "
+            "that is on: turn it on, or ask for it with turn_flag_on=True"
+        )
+    return False
 
 
 def _seen_running(

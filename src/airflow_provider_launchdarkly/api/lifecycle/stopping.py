@@ -11,24 +11,20 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from airflow_provider_launchdarkly.api.changes.flags import read_flag
+from airflow_provider_launchdarkly.api.converging import SETTLING, TRIES, between_tries
 from airflow_provider_launchdarkly.api.endpoints.experiments import patch_experiment
 from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     ConflictError,
+    InvalidRequestError,
     IterationNotStartedError,
     IterationReplacedError,
     IterationStoppedError,
     StateError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.lifecycle.reading import (
-    SETTLING,
-    TRIES,
-    between_tries,
-    pinned,
-    read_experiment,
-    read_flag,
-)
+from airflow_provider_launchdarkly.api.lifecycle.reading import pinned, read_experiment
 from airflow_provider_launchdarkly.api.models import StopIterationWithWinner, Variation
 from airflow_provider_launchdarkly.api.procedure import Pause, Procedure
 
@@ -124,6 +120,7 @@ def stop_iteration(
         LaunchDarklyError: As the calls raise.
     """
     announced: StopPlan | None = None
+    unclear = False
     for number in range(TRIES):
         experiment = yield from read_experiment(env, experiment_key)
         iteration = pinned(experiment, iteration_id)
@@ -131,7 +128,7 @@ def stop_iteration(
         _check_stoppable(experiment, iteration, treatment)
         plan = yield from _plan(env, experiment_key, iteration, treatment)
         if iteration.stopped:
-            return StoppedIteration(experiment, iteration, plan, already_stopped=announced is None)
+            return StoppedIteration(experiment, iteration, plan, already_stopped=not unclear)
         if plan != announced:
             announce(plan)
             announced = plan
@@ -147,12 +144,21 @@ def stop_iteration(
                 raise
             yield between_tries(number)
         except UnclearOutcomeError:
+            unclear = True
             if number == TRIES - 1:
                 raise
             yield Pause(SETTLING[number], f"looking whether iteration {iteration_id} was stopped")
+        except InvalidRequestError:
+            # Somebody else may have stopped it between the read and the write, which then found nothing to stop.
+            experiment = yield from read_experiment(env, experiment_key)
+            iteration = pinned(experiment, iteration_id)
+            _check_stoppable(experiment, iteration, treatment)
+            if not iteration.stopped:
+                raise
+            return StoppedIteration(experiment, iteration, plan, already_stopped=not unclear)
         else:
             return (yield from _seen_stopped(env, answer.value, iteration, plan))
-    raise RuntimeError("the last try returns or raises")
+    raise AssertionError("the last try returns or raises")
 
 
 def _winning(iteration: Iteration, winner: str) -> Treatment:

@@ -100,7 +100,7 @@ class FeatureFlag(Read):
     archived: YesNo = False
     deprecated: YesNo = False
     temporary: bool | None = None
-    purpose: str | None = None
+    purpose: str | None = Field(default=None, alias="_purpose")
     tags: Many[str] = ()
     variations: Many[Variation] = ()
     environments: Table[FlagConfig] = Field(default_factory=dict)

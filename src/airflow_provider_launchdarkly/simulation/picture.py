@@ -1,0 +1,72 @@
+"""Draws a simulation: the boundaries with sample paths, and the days on which experiments end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from airflow_provider_launchdarkly.decision.assessment import HarmShares
+from airflow_provider_launchdarkly.decision.policy import Rule
+from airflow_provider_launchdarkly.decision.verdict import Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_provider_launchdarkly.decision.policy import Policy
+    from airflow_provider_launchdarkly.simulation.report import Simulation
+
+_TALLEST = 6.0
+_COLOURS = {Kind.SHIP: "#1b7f5c", Kind.ROLLBACK: "#c0392b", Kind.INCONCLUSIVE: "#9aa5b1", Kind.INVALID: "#8e44ad"}
+
+
+def write_picture(policy: Policy, simulation: Simulation, challengers: int, path: Path) -> None:
+    """Write a picture of a simulation.
+
+    Args:
+        policy: The policy simulated.
+        simulation: Its outcome.
+        challengers: Treatments that are compared with the baseline.
+        path: Where to; the suffix says the format (png, svg, pdf).
+
+    Raises:
+        ValueError: The suffix is no format that can be written.
+    """
+    figure = Figure(figsize=(12.0, 5.0), layout="constrained")
+    over_time, ends = figure.subplots(1, 2)
+    _draw_paths(over_time, policy, simulation, challengers)
+    _draw_ends(ends, simulation)
+    figure.savefig(path, dpi=120)
+
+
+def _draw_paths(axes: Any, policy: Policy, simulation: Simulation, challengers: int) -> None:
+    plan = simulation.plan
+    days = np.array([time.total_seconds() / 86400.0 for time in plan.look_times])
+    for paths, colour, label in zip(simulation.paths, ("#9aa5b1", "#2b6cb0"), ("no effect", "effect"), strict=True):
+        axes.plot(days, paths[:20].T, color=colour, linewidth=0.6, alpha=0.6)
+        axes.plot([], [], color=colour, label=label)
+    if policy.rule is Rule.GROUP_SEQUENTIAL:
+        ship = plan.ship_boundary(policy.alpha / challengers, policy.ship_spending)
+        harm = plan.harm_boundary(HarmShares.of(policy, challengers).primary, policy.harm_spending)
+        shares = days / days[-1]
+        reach = np.array([ship.at(float(share)) for share in shares])
+        open_for_shipping = days >= policy.min_duration.total_seconds() / 86400.0
+        axes.plot(days[open_for_shipping], reach[open_for_shipping], color=_COLOURS[Kind.SHIP], label="ship")
+        axes.plot(days, [-harm.at(float(share)) for share in shares], color=_COLOURS[Kind.ROLLBACK], label="roll back")
+    axes.set(xlabel="day", ylabel="z of the primary metric", ylim=(-_TALLEST, _TALLEST), title="Boundary at each look")
+    axes.axhline(0.0, color="black", linewidth=0.5)
+    axes.legend(loc="upper right")
+
+
+def _draw_ends(axes: Any, simulation: Simulation) -> None:
+    days = np.array([time.total_seconds() / 86400.0 for time in simulation.plan.look_times])
+    base = np.zeros(len(days))
+    total = len(simulation.with_effect.look)
+    for kind, colour in _COLOURS.items():
+        counts = np.bincount(simulation.with_effect.look[simulation.with_effect.are(kind)], minlength=len(days)) / total
+        axes.bar(days, counts, bottom=base, width=0.9 * days[-1] / len(days), color=colour, label=kind.value)
+        base += counts
+    axes.set(xlabel="day", ylabel="share of experiments", title="When experiments with the effect end")
+    axes.set_ylim(0.0, 1.1 * float(base.max()))
+    axes.legend(loc="upper left")

@@ -1,0 +1,264 @@
+"""What a policy costs: runs it on simulated experiments of known truth and counts how they end."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from airflow_provider_launchdarkly.decision.boundaries import quantile
+from airflow_provider_launchdarkly.decision.plan import Plan, plan_for
+from airflow_provider_launchdarkly.decision.policy import Direction, Policy, Test, Traffic
+from airflow_provider_launchdarkly.decision.verdict import Kind
+from airflow_provider_launchdarkly.simulation.draw import Draws, draw
+from airflow_provider_launchdarkly.simulation.judge import Outcomes, judge
+from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# A policy that says nothing of its traffic is simulated with this.
+USUAL_TRAFFIC = Traffic.model_construct(units_per_day=2000.0, mean=0.1)
+
+# Standard errors at the plan's end: what a fixed two-sided 5 % test finds with 80 % power, and a harm that it finds
+# with 95 % one-sided power (Lan & DeMets's usual yardsticks).
+USUAL_EFFECT = quantile(0.025) + quantile(0.2)
+USUAL_HARM = quantile(0.05) + quantile(0.05)
+
+# How far a broken split is off, as a share of all units.
+BROKEN_SPLIT = 0.01
+
+# Looks at cron times need a calendar: a Monday at midnight.
+STARTED_AT = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What to simulate a policy with.
+
+    Attributes:
+        traffic: Units a day, and the baseline of the primary metric; guardrails and signals are alike.
+        effect: Relative lift of the last treatment; None for the one that a fixed two-sided 5 % test finds with 80 %
+            power at the plan's end, or for no lift where non-inferiority is to be shown.
+        treatments: How many, with the baseline.
+        arrivals: How traffic is spread over the plan.
+        experiments: How many experiments to simulate for each truth.
+        seed: Where chance starts; the same seed gives the same numbers.
+    """
+
+    traffic: Traffic = USUAL_TRAFFIC
+    effect: float | None = None
+    treatments: int = 2
+    arrivals: Arrivals = Arrivals.EVEN
+    experiments: int = 10_000
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was measured. Shares are of the simulated experiments.
+
+    Attributes:
+        experiments: Experiments for each truth.
+        looks: Looks in the plan.
+        planned_days: Length of the plan.
+        effect: True relative lift of the treatment that has one.
+        harm: True relative change of the harmed metric, negative for worse.
+        false_ship: Shipped although no treatment is better than the policy demands.
+        false_rollback: Rolled back although nothing is worse than the policy tolerates.
+        mismatch_false_alarm: Called invalid although units were split as allocated.
+        mean_stop_day_no_effect: Mean length of an experiment without effect.
+        power: Shipped the treatment with the effect.
+        mean_stop_day: Mean length of an experiment with the effect, in days.
+        median_ship_day: Median day of shipping among those that shipped it.
+        winners_curse: Mean observed lift at shipping over the true one; None without an effect.
+        harm_found: Rolled back with the harm.
+        median_harm_day: Median day of rolling back among those.
+        mismatch_found: Called invalid when the split was off by one percentage point.
+    """
+
+    experiments: int
+    looks: int
+    planned_days: float
+    effect: float
+    harm: float
+    false_ship: float
+    false_rollback: float
+    mismatch_false_alarm: float
+    mean_stop_day_no_effect: float
+    power: float
+    mean_stop_day: float
+    median_ship_day: float | None
+    winners_curse: float | None
+    harm_found: float
+    median_harm_day: float | None
+    mismatch_found: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The measures as plain JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """A report with what a picture needs.
+
+    Attributes:
+        report: The measures.
+        plan: The policy laid out in time.
+        no_effect: How the experiments without effect ended.
+        with_effect: How those with the effect ended.
+        paths: z of the primary metric at each look of some experiments without effect, then of some with it; shape
+            (2, experiments, looks).
+    """
+
+    report: Report
+    plan: Plan
+    no_effect: Outcomes
+    with_effect: Outcomes
+    paths: NDArray[np.float64]
+
+
+def simulate(policy: Policy, scenario: Scenario) -> Simulation:
+    """Measure what a policy costs.
+
+    Args:
+        policy: The policy.
+        scenario: What is true and how much of it to draw.
+
+    Returns:
+        The measures; the same for the same arguments.
+    """
+    run = _Run(policy, scenario)
+    effect = scenario.effect if scenario.effect is not None else run.usual_effect()
+    harm = run.relative(-USUAL_HARM)
+    nothing, lifted = run.nothing(), run.nothing().with_lifts(run.last(effect))
+    no_effect, no_effect_draws = run.outcomes(nothing)
+    with_effect, with_effect_draws = run.outcomes(lifted)
+    harmed, _ = run.outcomes(run.harmed(harm))
+    broken, _ = run.outcomes(run.broken())
+    shipped = with_effect.are(Kind.SHIP) & (with_effect.winner == scenario.treatments - 1)
+    rolled_back = harmed.are(Kind.ROLLBACK)
+    report = Report(
+        experiments=scenario.experiments,
+        looks=len(run.plan.look_times),
+        planned_days=run.days,
+        effect=effect,
+        harm=harm,
+        false_ship=no_effect.share(Kind.SHIP),
+        false_rollback=no_effect.share(Kind.ROLLBACK),
+        mismatch_false_alarm=no_effect.share(Kind.INVALID),
+        mean_stop_day_no_effect=float(no_effect.day.mean()),
+        power=float(shipped.mean()),
+        mean_stop_day=float(with_effect.day.mean()),
+        median_ship_day=_median(with_effect.day[shipped]),
+        winners_curse=float(with_effect.lift[shipped].mean() / effect) if effect and shipped.any() else None,
+        harm_found=float(rolled_back.mean()),
+        median_harm_day=_median(harmed.day[rolled_back]),
+        mismatch_found=broken.share(Kind.INVALID),
+    )
+    paths = np.stack([_paths(no_effect_draws, run.sign), _paths(with_effect_draws, run.sign)])
+    return Simulation(report, run.plan, no_effect, with_effect, paths)
+
+
+def exceeded(policy: Policy, report: Report) -> list[str]:
+    """What costs more than the policy's budget allows, a sentence each."""
+    budget = policy.budget
+    if budget is None:
+        return []
+    found = []
+    for name in ("false_ship", "false_rollback", "mismatch_false_alarm", "mean_stop_day"):
+        allowed, measured = getattr(budget, name), getattr(report, name)
+        if allowed is not None and measured > allowed:
+            found.append(f"{name} is {measured:.4g}, more than the budget of {allowed:.4g}")
+    if budget.power is not None and report.power < budget.power:
+        found.append(f"power is {report.power:.4g}, less than the budget of {budget.power:.4g}")
+    return found
+
+
+class _Run:
+    """One policy in one scenario; every truth is drawn from its own stream of the seed."""
+
+    def __init__(self, policy: Policy, scenario: Scenario) -> None:
+        self.policy, self.scenario = policy, scenario
+        self.plan = plan_for(policy, STARTED_AT, scenario.treatments)
+        self.days = self.plan.end.total_seconds() / 86400.0
+        self.sign = (policy.primary.direction or Direction.HIGHER).sign
+        self._streams = iter(np.random.SeedSequence(scenario.seed).spawn(8))
+
+    def outcomes(self, world: World) -> tuple[Outcomes, Draws]:
+        """Draw a world and judge it."""
+        random = np.random.default_rng(next(self._streams))
+        draws = draw(world, self.plan.look_times, self.plan.end, self.scenario.experiments, random)
+        return judge(self.policy, draws, world.planned_shares, STARTED_AT), draws
+
+    def nothing(self) -> World:
+        """No treatment is better, or worse, than what the policy still tolerates: the least favourable case."""
+        primary = self._truth(self.policy.primary.direction, self.policy.primary.margin)
+        return World(
+            primary=primary,
+            units_per_day=self.scenario.traffic.units_per_day,
+            guardrails=tuple(self._truth(part.direction, part.margin) for part in self.policy.guardrails),
+            signals=tuple(self._truth(part.direction, 0.0) for part in self.policy.signals),
+            arrivals=self.scenario.arrivals,
+            planned_shares=(1.0 / self.scenario.treatments,) * self.scenario.treatments,
+        )
+
+    def harmed(self, change: float) -> World:
+        """The first guardrail, or the primary metric where there is none, is worse in the last treatment."""
+        world = self.nothing().without_effect()
+        if not world.guardrails:
+            return world.with_lifts(self.last(self.sign * (change - self.policy.primary.margin)))
+        part = self.policy.guardrails[0]
+        sign = (part.direction or Direction.HIGHER).sign
+        first = replace(world.guardrails[0], lifts=self.last(sign * (change - part.margin)))
+        return replace(world, guardrails=(first, *world.guardrails[1:]))
+
+    def broken(self) -> World:
+        """The last treatment gets one percentage point of the units too many, the baseline too few."""
+        world = self.nothing()
+        first, *middle, last = world.planned_shares
+        return replace(world, true_shares=(first - BROKEN_SPLIT, *middle, last + BROKEN_SPLIT))
+
+    def last(self, lift: float) -> tuple[float, ...]:
+        """A lift of the last treatment alone."""
+        return (*(0.0,) * (self.scenario.treatments - 2), lift)
+
+    def usual_effect(self) -> float:
+        """The lift that gives a scenario without one its meaning."""
+        if self.policy.primary.test is Test.NON_INFERIORITY:
+            return 0.0
+        return self.sign * self.relative(USUAL_EFFECT)
+
+    def relative(self, standard_errors: float) -> float:
+        """The relative change of a metric that is so many standard errors at the plan's end."""
+        traffic = self.scenario.traffic
+        units = min(traffic.units_per_day * self.days, float(self.plan.planned_units or math.inf))
+        per_treatment = units / self.scenario.treatments
+        lift = 0.0
+        for _ in range(50):
+            changed = traffic.mean * (1.0 + lift)
+            other = traffic.std_dev**2 if traffic.std_dev is not None else max(changed * (1.0 - changed), 0.0)
+            error = math.sqrt((traffic.deviation**2 + other) / per_treatment)
+            lift = max(standard_errors * error / abs(traffic.mean), -1.0)
+        return lift
+
+    def _truth(self, direction: Direction | None, margin: float) -> MetricTruth:
+        lost = -(direction or Direction.HIGHER).sign * margin
+        traffic = self.scenario.traffic
+        return MetricTruth(traffic.mean, traffic.std_dev, (lost,) * (self.scenario.treatments - 1))
+
+
+def _median(days: NDArray[np.float64]) -> float | None:
+    return float(np.median(days)) if len(days) else None
+
+
+def _paths(draws: Draws, sign: int, count: int = 40) -> NDArray[np.float64]:
+    mean, variance = draws.primary.mean[:count], draws.primary.variance[:count]
+    error = np.sqrt((variance / np.maximum(draws.units[:count], 1))[..., [0, -1]].sum(axis=2))
+    difference = sign * (mean[..., -1] - mean[..., 0])
+    z: NDArray[np.float64] = np.divide(difference, error, out=np.zeros_like(difference), where=error > 0)
+    return z

@@ -1,0 +1,33 @@
+"""One real Airflow and one emulator for all tests of this tier."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from airflow_stack import AirflowStack
+from demo import REPOSITORY, Emulator
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """The emulator as a process of its own, its clock standing still."""
+    running = Emulator("effect", 42, tmp_path_factory.mktemp("emulator") / "emulator.log")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(emulator: Emulator) -> Iterator[AirflowStack]:
+    """A running Airflow with the example DAGs and the connection to the emulator."""
+    environment = {
+        "AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT": emulator.connection,
+        "AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL": "0.5",
+    }
+    with AirflowStack(REPOSITORY / "dags_examples", environment) as running:
+        yield running

@@ -1,0 +1,283 @@
+"""Every combination of gate, primary metric, guardrail, split and deadline, and the verdict it must give.
+
+The tables below are the specification; `docs/truth-table.md` is generated from them and held by the last test.
+After a change: ``python tests/unit/decision/test_truth_table.py`` writes the page.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_launchdarkly.decision import Measurement, MetricEvidence, Policy, decide
+from unit.decision.build import BOLD, CONTROL, evidence, shifted
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.decision import Evidence, Verdict
+
+PAGE = Path(__file__).parents[3] / "docs" / "truth-table.md"
+POLICY = Policy.model_validate({"guardrails": [{"metric": "guardrail"}]})
+ANY = "any"
+
+AXES = {
+    "gate": ("before the first look", "before min_duration", "too few units", "open"),
+    "deadline": ("running", "plan's end"),
+    "split": ("as allocated", "off"),
+    "guardrail": ("fine", "harmed"),
+    "primary": ("better", "unclear", "worse"),
+}
+
+# The first row that fits gives the verdict. Gate, deadline, split, guardrail, primary: verdict, reason.
+RULES = (
+    ((ANY, ANY, "off", ANY, ANY), ("invalid", "mismatch")),
+    (("before the first look", ANY, ANY, ANY, ANY), ("wait", "between_looks")),
+    ((ANY, ANY, ANY, "harmed", ANY), ("rollback", "guardrail_harmed")),
+    ((ANY, ANY, ANY, ANY, "worse"), ("rollback", "primary_harmed")),
+    (("before min_duration", ANY, ANY, ANY, ANY), ("wait", "min_duration")),
+    (("too few units", "running", ANY, ANY, ANY), ("wait", "min_sample")),
+    (("too few units", "plan's end", ANY, ANY, ANY), ("inconclusive", "min_sample")),
+    (("open", ANY, ANY, ANY, "better"), ("ship", "better")),
+    (("open", "plan's end", ANY, ANY, ANY), ("inconclusive", "plan_ended")),
+    (("open", "running", ANY, ANY, ANY), ("wait", "not_significant")),
+)
+
+Combination = tuple[str, str, str, str, str]
+# Neither gate of time can still be closed at the plan's end.
+POSSIBLE: tuple[Combination, ...] = tuple(
+    combination  # type: ignore[misc]
+    for combination in itertools.product(*AXES.values())
+    if not (combination[0].startswith("before") and combination[1] == "plan's end")
+)
+
+
+def expected(combination: Combination) -> tuple[str, str]:
+    return next(
+        verdict
+        for rule, verdict in RULES
+        if all(wanted in (ANY, given) for wanted, given in zip(rule, combination, strict=True))
+    )
+
+
+def measured(combination: Combination) -> Evidence:
+    gate, deadline, split, guardrail, primary = combination
+    day = {"before the first look": 0.5, "before min_duration": 3.0}.get(gate, 14.0)
+    units = 80 if gate == "too few units" else 20_000
+    return evidence(
+        28.0 if deadline == "plan's end" else day,
+        shifted("primary", {"better": 6.0, "unclear": 0.0, "worse": -6.0}[primary], units),
+        shifted("guardrail", {"fine": 0.0, "harmed": -6.0}[guardrail], units),
+        exposed=(units, units // 2 if split == "off" and units > 80 else 8 if split == "off" else units),
+    )
+
+
+@pytest.mark.parametrize("combination", POSSIBLE, ids=", ".join)
+def test_each_combination_gives_its_verdict(combination: Combination) -> None:
+    policy = POLICY
+    if combination[0] == "too few units" and combination[2] == "off":
+        # So few units cannot show a broken split at 1 %; the order of judgement is what is tested.
+        policy = POLICY.model_copy(update={"mismatch": POLICY.mismatch.model_copy(update={"alpha": 0.9})})
+    verdict = decide(policy, measured(combination))
+    assert (verdict.kind, verdict.reason) == expected(combination)
+
+
+def test_every_rule_is_needed() -> None:
+    used = {next(index for index, (rule, _) in enumerate(RULES) if fits(rule, combination)) for combination in POSSIBLE}
+    assert used == set(range(len(RULES)))
+
+
+def fits(rule: tuple[str, ...], combination: tuple[str, ...]) -> bool:
+    return all(wanted in (ANY, given) for wanted, given in zip(rule, combination, strict=True))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A setting beyond the table, a situation, and the verdict."""
+
+    setting: str
+    situation: str
+    policy: dict[str, Any]
+    evidence: Evidence
+    verdict: tuple[str, str]
+
+
+BETTER, UNCLEAR = shifted("primary", 6.0), shifted("primary", 0.0)
+EMPTY = MetricEvidence(
+    "primary", (Measurement(CONTROL, 500, 0.1, 0.3), Measurement(BOLD, 0, None, None)), BETTER.direction
+)
+OFF = {"exposed": (10_000, 9_000)}
+STALE = {"unchanged_for": timedelta(days=3)}
+NI = {"primary": {"test": "non_inferiority", "margin": 0.01}}
+PROVE = {"guardrails": [{"metric": "guardrail", "margin": 0.005, "prove": True}]}
+SIGNAL = {"signals": [{"metric": "signal"}]}
+HOLD, WARN = {"mismatch": {"action": "hold"}}, {"mismatch": {"action": "warn"}}
+STRICT = {"missing": {"action": "invalid"}}
+
+CASES = (
+    Case("mismatch: hold", "split off, running", HOLD, evidence(14, BETTER, **OFF), ("wait", "mismatch")),
+    Case("mismatch: hold", "split off, plan's end", HOLD, evidence(28, BETTER, **OFF), ("invalid", "mismatch")),
+    Case(
+        "mismatch: hold",
+        "split off, primary worse",
+        HOLD,
+        evidence(14, shifted("primary", -6.0), **OFF),
+        ("rollback", "primary_harmed"),
+    ),
+    Case("mismatch: warn", "split off, primary better", WARN, evidence(14, BETTER, **OFF), ("ship", "better")),
+    Case("missing: hold", "no data in a treatment, running", {}, evidence(14, EMPTY), ("wait", "no_data")),
+    Case("missing: hold", "no data in a treatment, plan's end", {}, evidence(28, EMPTY), ("invalid", "no_traffic")),
+    Case("missing: hold", "counts stand still, running", {}, evidence(14, BETTER, **STALE), ("wait", "stale_results")),
+    Case(
+        "missing: hold",
+        "counts stand still, plan's end",
+        {},
+        evidence(28, BETTER, **STALE),
+        ("invalid", "stale_results"),
+    ),
+    Case("missing: invalid", "no data in a treatment, within grace", STRICT, evidence(1, EMPTY), ("wait", "no_data")),
+    Case(
+        "missing: invalid", "no data in a treatment, after grace", STRICT, evidence(2, EMPTY), ("invalid", "no_traffic")
+    ),
+    Case("missing: invalid", "counts stand still", STRICT, evidence(14, BETTER, **STALE), ("invalid", "stale_results")),
+    Case(
+        "a signal",
+        "points the wrong way, primary better, running",
+        SIGNAL,
+        evidence(14, BETTER, shifted("signal", -3.0)),
+        ("wait", "signal"),
+    ),
+    Case(
+        "a signal",
+        "points the wrong way, primary better, plan's end",
+        SIGNAL,
+        evidence(28, BETTER, shifted("signal", -3.0)),
+        ("inconclusive", "signal"),
+    ),
+    Case(
+        "a signal",
+        "points the wrong way, primary unclear",
+        SIGNAL,
+        evidence(14, UNCLEAR, shifted("signal", -3.0)),
+        ("wait", "not_significant"),
+    ),
+    Case("a signal", "fine, primary better", SIGNAL, evidence(14, BETTER, shifted("signal", 0.0)), ("ship", "better")),
+    Case(
+        "guardrail: prove",
+        "loss within the margin not shown, primary better, running",
+        PROVE,
+        evidence(14, BETTER, shifted("guardrail", 0.0)),
+        ("wait", "guardrail_unproven"),
+    ),
+    Case(
+        "guardrail: prove",
+        "loss within the margin not shown, primary better, plan's end",
+        PROVE,
+        evidence(28, BETTER, shifted("guardrail", -0.5)),
+        ("inconclusive", "guardrail_unproven"),
+    ),
+    Case(
+        "guardrail: prove",
+        "loss within the margin shown, primary better",
+        PROVE,
+        evidence(14, BETTER, shifted("guardrail", 2.0)),
+        ("ship", "better"),
+    ),
+    Case(
+        "test: non_inferiority",
+        "loss within the margin shown",
+        NI,
+        evidence(14, shifted("primary", 0.0, 40_000)),
+        ("ship", "not_worse"),
+    ),
+    Case(
+        "test: non_inferiority",
+        "worse than the margin",
+        NI,
+        evidence(14, shifted("primary", -12.0, 40_000)),
+        ("rollback", "primary_harmed"),
+    ),
+    Case(
+        "planned_units",
+        "all units in, primary unclear, long before max_duration",
+        {"planned_units": 20_000},
+        evidence(9, UNCLEAR),
+        ("inconclusive", "plan_ended"),
+    ),
+    Case(
+        "preset: launchdarkly",
+        "probability to be best at the threshold",
+        {"preset": "launchdarkly"},
+        evidence(2, shifted("primary", 1.7)),
+        ("ship", "better"),
+    ),
+    Case(
+        "preset: launchdarkly",
+        "the baseline's probability to be best at the threshold",
+        {"preset": "launchdarkly"},
+        evidence(2, shifted("primary", -1.7)),
+        ("rollback", "baseline_best"),
+    ),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.setting}, {case.situation}")
+def test_each_setting_gives_its_verdict(case: Case) -> None:
+    verdict: Verdict = decide(Policy.from_json(case.policy), case.evidence)
+    assert (verdict.kind, verdict.reason) == case.verdict
+
+
+def page() -> str:
+    """The page, from the tables above."""
+
+    def row(*cells: str) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    head, line = (*AXES, "verdict", "reason"), ("---",) * (len(AXES) + 2)
+    rules = [row(*(cell if cell != ANY else "" for cell in rule), f"**{kind}**", why) for rule, (kind, why) in RULES]
+    every = [row(*given, f"**{expected(given)[0]}**", expected(given)[1]) for given in POSSIBLE]
+    cases = [row(case.setting, case.situation, f"**{case.verdict[0]}**", case.verdict[1]) for case in CASES]
+    return "\n".join(
+        [
+            "# Truth table",
+            "",
+            "What each combination decides, with a default policy and one guardrail. Generated by",
+            "`tests/unit/decision/test_truth_table.py`, which holds each row.",
+            "",
+            "## In short",
+            "",
+            "The first row that fits gives the verdict; an empty cell fits anything. What makes the numbers worthless",
+            "is judged first, then harm, which waits for no gate, then the gates of time and sample, then success,",
+            "then the plan's end.",
+            "",
+            row(*head),
+            row(*line),
+            *rules,
+            "",
+            "## What other settings add",
+            "",
+            row("setting", "situation", "verdict", "reason"),
+            row(*("---",) * 4),
+            *cases,
+            "",
+            "## Every combination",
+            "",
+            "Neither gate of time can still be closed at the plan's end.",
+            "",
+            row(*head),
+            row(*line),
+            *every,
+            "",
+        ]
+    )
+
+
+def test_the_page_in_the_docs_is_the_one_tested_here() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), f"run python {Path(__file__).relative_to(PAGE.parents[1])}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,287 @@
+"""The sensor and its trigger: looks once, defers, and brings back a verdict or an error, in every mode by one code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+from pydantic import ValidationError
+
+from airflow_provider_launchdarkly.api.errors import (
+    AuthenticationError,
+    LaunchDarklyError,
+    ResultsUnavailableError,
+    ServerError,
+)
+from airflow_provider_launchdarkly.decision import Policy
+from airflow_provider_launchdarkly.operators.experiments import (
+    LaunchDarklyCreateExperimentOperator,
+    LaunchDarklyStartIterationOperator,
+)
+from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
+from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.triggers import significance
+from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
+
+KEY = "bold-checkout-button"
+CONTEXT: Any = {"ti": SimpleNamespace(dag_id="rollout", task_id="wait", run_id="run-1")}
+
+
+@pytest.fixture
+def iteration(connection: str) -> str:
+    """A running iteration; returns its id."""
+    return begin()
+
+
+def begin() -> str:
+    created = LaunchDarklyCreateExperimentOperator(
+        task_id="create",
+        experiment_key=KEY,
+        name="Button",
+        hypothesis="Bold is better.",
+        flag_key="checkout-button",
+        treatments=[
+            {"variation": "Classic", "allocation_percent": 50, "baseline": True},
+            {"variation": "Bold", "allocation_percent": 50},
+        ],
+        primary_metric="checkout-conversion",
+    ).execute(CONTEXT)
+    start = LaunchDarklyStartIterationOperator(
+        task_id="start", experiment_key=KEY, iteration_id=created["iteration_id"], turn_flag_on=True
+    )
+    started: str = start.execute(CONTEXT)["iteration_id"]
+    return started
+
+
+def sensor(iteration: str, **changes: Any) -> LaunchDarklyWaitForSignificanceSensor:
+    fields = {"experiment_key": KEY, "iteration_id": iteration, "policy": Policy()} | changes
+    return LaunchDarklyWaitForSignificanceSensor(task_id="wait", **fields)
+
+
+def deferred(iteration: str, **changes: Any) -> TaskDeferred:
+    with pytest.raises(TaskDeferred) as deferral:
+        sensor(iteration, **changes).execute(CONTEXT)
+    return deferral.value
+
+
+class Sleeps:
+    """Sleep that takes no time, and turns the emulator's clock by a day each time."""
+
+    def __init__(self, emulator: EmulatorServer) -> None:
+        self.emulator = emulator
+        self.delays: list[float] = []
+
+    async def __call__(self, delay: float) -> None:
+        self.delays.append(delay)
+        if len(self.delays) > 60:
+            raise AssertionError("the trigger never ended")
+        self.emulator.clock.advance("P1D")
+
+
+@pytest.fixture
+def sleeps(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sleeps]:
+    slept = Sleeps(emulator)
+    # Only the trigger's own sleep: the event loop and the client keep theirs.
+    monkeypatch.setattr(significance, "asyncio", SimpleNamespace(sleep=slept))
+    yield slept
+
+
+def events(trigger: SignificanceTrigger) -> list[dict[str, Any]]:
+    async def collect() -> list[dict[str, Any]]:
+        return [event.payload async for event in trigger.run()]
+
+    return asyncio.run(collect())
+
+
+def test_it_looks_once_and_defers(emulator: EmulatorServer, iteration: str) -> None:
+    before = len(emulator.requests())
+    deferral = deferred(iteration)
+    assert [line.operation for line in emulator.requests()[before:]] == ["get_experiment"]
+    assert isinstance(deferral.trigger, SignificanceTrigger)
+    assert deferral.method_name == "execute_complete"
+
+
+def test_a_verdict_that_stands_already_is_returned_without_deferring(emulator: EmulatorServer, iteration: str) -> None:
+    emulator.clock.advance("P28D")
+    assert sensor(iteration).execute(CONTEXT)["verdict"] in {"ship", "inconclusive"}
+
+
+def test_the_trigger_is_plain_json_without_a_secret_and_rebuilds_itself(
+    emulator: EmulatorServer, iteration: str
+) -> None:
+    trigger = deferred(iteration).trigger
+    path, arguments = trigger.serialize()
+    assert path == "airflow_provider_launchdarkly.triggers.significance.SignificanceTrigger"
+    assert json.loads(json.dumps(arguments)) == arguments
+    assert emulator.token not in json.dumps(arguments)
+    assert type(trigger)(**arguments).serialize() == (path, arguments)
+
+
+def test_the_trigger_looks_day_by_day_and_fires_once(sleeps: Sleeps, iteration: str) -> None:
+    (event,) = events(deferred(iteration).trigger)
+    assert event["status"] == "verdict"
+    assert event["verdict"]["verdict"] == "ship"
+    assert event["verdict"]["look"] == len(sleeps.delays)
+
+
+def test_the_trigger_sleeps_first_and_never_less_than_ten_seconds(sleeps: Sleeps, iteration: str) -> None:
+    events(deferred(iteration, poke_interval=1).trigger)
+    assert sleeps.delays[0] == 10
+    assert all(0.9 <= delay <= 1 for delay in sleeps.delays[1:])
+
+
+def test_a_long_poke_interval_is_kept_from_the_first_poll_on(sleeps: Sleeps, iteration: str) -> None:
+    events(deferred(iteration, poke_interval=600).trigger)
+    assert sleeps.delays[0] == 600
+
+
+def test_the_deferred_path_and_poke_give_the_same_verdict(
+    emulator: EmulatorServer, sleeps: Sleeps, iteration: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (event,) = events(deferred(iteration).trigger)
+    emulator.reset()
+    monkeypatch.setattr("time.sleep", lambda _: emulator.clock.advance("P1D"))
+    by_poke = sensor(begin(), deferrable=False, mode="poke", poke_interval=60).execute(CONTEXT)
+    assert by_poke == event["verdict"]
+
+
+def test_a_trigger_that_is_restarted_in_mid_interval_adds_no_look(
+    emulator: EmulatorServer, sleeps: Sleeps, iteration: str
+) -> None:
+    emulator.clock.advance("P3DT11H")
+
+    async def nothing(delay: float) -> None:
+        sleeps.delays.append(delay)
+        if len(sleeps.delays) > 3:
+            raise KeyboardInterrupt
+
+    significance.asyncio.sleep = nothing  # type: ignore[attr-defined]
+    before = len(emulator.requests())
+    with pytest.raises(KeyboardInterrupt):
+        events(deferred(iteration).trigger)
+    assert {line.operation for line in emulator.requests()[before:]} == {"get_experiment"}
+
+
+def test_someone_elses_stop_ends_the_waiting_at_once(sleeps: Sleeps, iteration: str) -> None:
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
+    trigger = deferred(iteration).trigger
+    LaunchDarklyHook().stop_iteration(KEY, iteration, winner="baseline", reason="by hand")
+    (event,) = events(trigger)
+    assert (event["verdict"]["verdict"], event["verdict"]["reason"]) == ("invalid", "iteration_stopped")
+    assert len(sleeps.delays) == 1
+
+
+def test_transient_errors_are_waited_out(emulator: EmulatorServer, sleeps: Sleeps, iteration: str) -> None:
+    trigger = deferred(iteration).trigger
+    emulator.fault("get_experiment", "status", status=503, times=3)
+    (event,) = events(trigger)
+    assert event["status"] == "verdict"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"status": 401}, "AuthenticationError"),
+        ({"status": 404}, "NotFoundError"),
+        ({"status": 403}, "PermissionDeniedError"),
+    ],
+)
+def test_what_waiting_cannot_cure_ends_the_waiting_with_the_error(
+    emulator: EmulatorServer, sleeps: Sleeps, iteration: str, fault: dict[str, Any], error: str
+) -> None:
+    trigger = deferred(iteration).trigger
+    emulator.fault("get_experiment", "status", **fault)
+    (event,) = events(trigger)
+    assert (event["status"], event["error"]) == ("error", error)
+    assert emulator.token not in event["message"]
+
+
+def test_results_that_are_gone_end_the_waiting_with_their_own_error(
+    emulator: EmulatorServer, sleeps: Sleeps, iteration: str
+) -> None:
+    trigger = deferred(iteration).trigger
+    emulator.switch(results="gone")
+    (event,) = events(trigger)
+    with pytest.raises(ResultsUnavailableError, match=r"18\.0\.0"):
+        sensor(iteration).execute_complete(CONTEXT, event)
+
+
+def test_a_server_that_stays_down_ends_the_waiting_in_the_end(
+    emulator: EmulatorServer, sleeps: Sleeps, iteration: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trigger = deferred(iteration).trigger
+
+    async def down(*_: Any) -> None:
+        raise ServerError("503")
+
+    monkeypatch.setattr("airflow_provider_launchdarkly.hooks.launchdarkly.LaunchDarklyHook.arun", down)
+    (event,) = events(trigger)
+    assert event["error"] == "ServerError"
+    assert len(sleeps.delays) == 10
+
+
+def test_the_error_of_the_trigger_is_raised_on_the_worker_where_retries_apply(iteration: str) -> None:
+    event = {"status": "error", "error": "AuthenticationError", "message": "401"}
+    with pytest.raises(AuthenticationError, match="401"):
+        sensor(iteration).execute_complete(CONTEXT, event)
+
+
+@pytest.mark.parametrize(
+    "event", [None, {}, {"status": "done"}, {"status": "verdict"}, {"status": "verdict", "verdict": {}}]
+)
+def test_an_event_that_is_none_of_ours_fails_loudly(iteration: str, event: dict[str, Any] | None) -> None:
+    with pytest.raises(LaunchDarklyError, match="neither a verdict nor an error"):
+        sensor(iteration).execute_complete(CONTEXT, event)
+
+
+def test_an_error_of_an_unknown_kind_is_raised_as_ours(iteration: str) -> None:
+    event = {"status": "error", "error": "os", "message": "what"}
+    with pytest.raises(LaunchDarklyError, match="os: what"):
+        sensor(iteration).execute_complete(CONTEXT, event)
+
+
+def test_reschedule_mode_judges_each_poke_as_a_fresh_process(emulator: EmulatorServer, iteration: str) -> None:
+    emulator.clock.advance("P1DT1H")
+    poke = sensor(iteration, deferrable=False, mode="reschedule", poke_interval=3600).poke(CONTEXT)
+    assert not poke.is_done
+    assert any(line.operation == "get_experiment_results" for line in emulator.requests())
+
+
+def test_the_backstop_is_the_shorter_of_the_two_timeouts(iteration: str) -> None:
+    assert deferred(iteration).timeout == timedelta(days=366)
+    assert deferred(iteration, timeout=60).timeout == timedelta(seconds=60)
+    assert deferred(iteration, execution_timeout=timedelta(hours=1)).timeout == timedelta(hours=1)
+
+
+def test_the_poll_interval_comes_from_the_configuration(iteration: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL", "17")
+    assert sensor(iteration).poke_interval == 17
+
+
+@pytest.mark.parametrize(
+    "policy", [{"alpha": 2}, {"min_duration": "9d", "max_duration": "8d"}, {"alhpa": 0.05}, {"looks": "soon"}]
+)
+def test_an_impossible_policy_is_refused_when_the_dag_file_is_parsed(policy: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        sensor("i", policy=policy)
+
+
+def test_a_policy_may_be_a_mapping_with_templates(iteration: str) -> None:
+    task = sensor(iteration, policy={"alpha": "{{ params.alpha }}"})
+    task.policy = {"alpha": 0.01}
+    with pytest.raises(TaskDeferred) as deferral:
+        task.execute(CONTEXT)
+    assert deferral.value.trigger.serialize()[1]["policy"] == {"alpha": 0.01}
+
+
+def test_soft_fail_does_not_turn_an_error_into_a_skip(emulator: EmulatorServer, iteration: str) -> None:
+    emulator.fault("get_experiment", "status", status=401)
+    with pytest.raises(AuthenticationError):
+        sensor(iteration, soft_fail=True, deferrable=False).execute(CONTEXT)

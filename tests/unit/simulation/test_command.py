@@ -1,0 +1,121 @@
+"""The sub-command, as a user or a pull request's check runs it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_launchdarkly.simulation.command import add_parser
+
+
+def simulate(*words: str) -> int:
+    parser = argparse.ArgumentParser(prog="airflow-launchdarkly")
+    add_parser(parser.add_subparsers(required=True))
+    arguments = parser.parse_args(["simulate", *words, "--experiments", "300"])
+    return int(arguments.run(arguments))
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    path = tmp_path / "policy.yaml"
+    path.write_text("looks: 7d\ntraffic: {units_per_day: 4000, mean: 0.2}\nbudget: {false_ship: 0.2}\n")
+    return path
+
+
+def test_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate("--preset", "balanced") == 0
+    printed = capsys.readouterr().out
+    assert "300 experiments of 28 looks in 28 days, for each truth" in printed
+    assert "shipped (false ship)" in printed
+
+
+def test_prints_json_with_the_measures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate("--preset", "balanced", "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {"false_ship", "power", "mean_stop_day", "false_rollback", "mismatch_false_alarm"} <= set(printed)
+
+
+def test_reads_a_policy_file_with_its_traffic(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(str(policy), "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["looks"] == 4
+    assert printed["effect"] < 0.04
+
+
+def test_the_command_line_overrides_the_files_traffic(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(str(policy), "--json", "--units-per-day", "40", "--baseline", "7", "--std-dev", "3") == 0
+    assert json.loads(capsys.readouterr().out)["effect"] > 0.04
+
+
+def test_an_effect_can_be_given(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        simulate("--preset", "balanced", "--json", "--effect", "0.5", "--treatments", "3", "--arrivals", "growing") == 0
+    )
+    assert json.loads(capsys.readouterr().out)["power"] > 0.95
+
+
+def test_an_exceeded_budget_on_the_command_line_fails(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(str(policy), "--min-power", "0.999") == 1
+    assert "EXCEEDED: power is" in capsys.readouterr().out
+
+
+def test_an_exceeded_budget_in_the_policy_fails(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy.write_text("preset: launchdarkly\nbudget: {false_ship: 0.05}\n")
+    assert simulate(str(policy), "--json") == 1
+    (line,) = json.loads(capsys.readouterr().out)["exceeded"]
+    assert line.startswith("false_ship is 0.2")
+
+
+def test_concerns_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate("--preset", "launchdarkly") == 0
+    assert "concern: probability_to_be_best does not bound the error" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+@pytest.mark.parametrize("preset", ["balanced", "launchdarkly"])
+def test_writes_a_picture(tmp_path: Path, preset: str, suffix: str) -> None:
+    path = tmp_path / f"picture.{suffix}"
+    assert simulate("--preset", preset, "--picture", str(path)) == 0
+    start = path.read_bytes()[:200]
+    assert start.startswith(b"\x89PNG") if suffix == "png" else b"<?xml" in start
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give a policy file or --preset NAME, and not both"),
+        (["a.yaml", "--preset", "balanced"], "and not both"),
+        (["--preset", "bold"], "preset 'bold' is none of balanced"),
+        (["no-such-file.yaml"], "No such file or directory"),
+        (["--preset", "balanced", "--baseline", "42"], "mean 42.0 is no conversion rate"),
+        (["--preset", "balanced", "--max-false-ship", "7"], "less than or equal to 1"),
+        (["--preset", "balanced", "--picture", "no/such/folder.png"], "No such file or directory"),
+        (["--preset", "balanced", "--picture", "picture.docx"], "docx"),
+    ],
+)
+def test_what_cannot_be_done_is_said(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(*words) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "airflow_provider_launchdarkly.simulation.report", None)
+    assert simulate("--preset", "balanced") == 1
+    assert "pip install 'airflow-provider-launchdarkly[simulation]'" in capsys.readouterr().err
+
+
+def test_a_wrong_policy_is_explained(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy.write_text("alpha: 5\n")
+    assert simulate(str(policy)) == 1
+    assert "policy.yaml: alpha: Input should be less than 0.5 (given: 5)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--treatments", "1"], ["--treatments", "x"], ["--arrivals", "never"]])
+def test_wrong_words_are_refused(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        simulate("--preset", "balanced", *words)
+    assert caught.value.code == 2

@@ -1,0 +1,50 @@
+"""The documentation: every example runs, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG
+from surroundings import REPOSITORY
+
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+# What an example may use without importing it: the public names, as the pages introduce them.
+PRELUDE = """
+from datetime import timedelta
+from airflow_provider_launchdarkly.decision import *
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.operators.experiments import *
+from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
+"""
+
+
+def examples() -> list[object]:
+    return [
+        pytest.param(block, id=f"{page.relative_to(REPOSITORY)}-{number}")
+        for page in PAGES
+        for number, block in enumerate(PYTHON.findall(page.read_text()), start=1)
+    ]
+
+
+@pytest.mark.parametrize("example", examples())
+def test_an_example_runs_as_it_stands(example: str) -> None:
+    with DAG("example", schedule=None):
+        exec(PRELUDE + example, {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text()) if "://" not in link and not link.startswith("mailto:")]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_shows_the_example_that_is_tested() -> None:
+    shown = PYTHON.findall((REPOSITORY / "README.md").read_text())[0]
+    example = (REPOSITORY / "dags_examples" / "experiment_rollout.py").read_text()
+    tasks = re.compile(r"(Launch\w+)\(\s*task_id=")
+    assert tasks.findall(shown) == tasks.findall(example) != []
