@@ -1,7 +1,7 @@
 """A staged ramp: a tenth, a quarter, then half of the people, with guardrails, a change window, and an approval.
 
 For a change that could do harm: each stage is left only if nothing is worse, and a person reads the decision card
-before the winner is shipped. Runs as it is against the emulator. For your own: change `experiment`, the stages'
+before the winner is shipped. 28 days at the longest. Runs as it is against the emulator. For your own: change `experiment`, the stages'
 allocations and dwell times, the guardrails, and who is asked (`approval.users`).
 """
 
@@ -10,7 +10,7 @@ from airflow_provider_launchdarkly.rollout.dag import rollout_dag
 dag = rollout_dag(
     {
         "experiment": {
-            "key": "bold-checkout-ramp",
+            "key": "checkout-ramp",
             "name": "Bold checkout button, in stages",
             "flag": "checkout-button",
             "hypothesis": "A bold button brings more people through the checkout.",
@@ -18,8 +18,8 @@ dag = rollout_dag(
             "primary_metric": "checkout-conversion",
         },
         "stages": [
-            {"name": "canary", "allocation": 10, "dwell": "2d", "notes": "Only to see that nothing breaks."},
-            {"name": "quarter", "allocation": 25, "dwell": "3d"},
+            {"name": "canary", "allocation": 10, "dwell": "3d", "notes": "Only to see that nothing breaks."},
+            {"name": "quarter", "allocation": 25, "dwell": "4d"},
             {"name": "half", "allocation": 50, "gate": "decision", "notes": "Where it is decided."},
         ],
         "policy": {

@@ -35,7 +35,10 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person who approves at once: `dag.test()` itself would wait for one for ever."""
     from airflow.providers.standard.operators.hitl import HITLOperator
 
-    monkeypatch.setattr(HITLOperator, "execute", lambda _self, _context: APPROVED)
+    def execute(self: Any, context: Any) -> Any:
+        return APPROVED
+
+    monkeypatch.setattr(HITLOperator, "execute", execute)
 
 
 def states(run: Any) -> dict[str, list[str]]:
