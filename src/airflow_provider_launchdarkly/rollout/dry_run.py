@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_provider_launchdarkly.api.models import Experiment, FeatureFlag
+    from airflow_provider_launchdarkly.api.models import Experiment, FeatureFlag, IterationInput
     from airflow_provider_launchdarkly.api.request import EnvironmentRef, Request
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
@@ -54,7 +54,7 @@ def starting_requests(rollout: Rollout, env: EnvironmentRef, flag: FeatureFlag) 
     key = rollout.experiment.key
     for number, stage in enumerate(rollout.stages):
         when = stage.name or f"stage {number + 1}"
-        iteration = IterationDesign(**stage_design(rollout, number)).resolve(flag)
+        iteration = _with_version(IterationDesign(**stage_design(rollout, number)).resolve(flag), env, flag)
         if number == 0:
             yield (
                 when,
@@ -71,6 +71,13 @@ def starting_requests(rollout: Rollout, env: EnvironmentRef, flag: FeatureFlag) 
                     env, key, [StartIteration(change_justification=justification(rollout, number))]
                 ),
             )
+
+
+def _with_version(iteration: IterationInput, env: EnvironmentRef, flag: FeatureFlag) -> IterationInput:
+    """The flag's version as it is now; the write itself reads it again just before."""
+    version = flag.environments[env.environment_key].version
+    flags = {key: named.model_copy(update={"flag_config_version": version}) for key, named in iteration.flags.items()}
+    return iteration.model_copy(update={"flags": flags})
 
 
 def stopping_request(

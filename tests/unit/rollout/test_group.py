@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider_launchdarkly.api.endpoints import EnvironmentRef
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.rollout.group import ENDINGS, experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from task_runner import TaskRunner
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -155,7 +151,7 @@ def test_harm_ends_on_the_baseline_at_any_hour_and_without_asking(harmful: Emula
     done = run(
         harmful,
         rollout(change_window=window, approval={"before_ship": True}),
-        answer=lambda task: asked.append(task),
+        answer=asked.append,
     )
     assert ended(done) == "rollback"
     assert served() == "Classic"
@@ -199,7 +195,9 @@ def test_the_winner_is_shipped_after_approval(emulator: EmulatorServer) -> None:
     assert "*" in card.split("```")[1]
 
 
-@pytest.mark.parametrize(("answer", "why"), [(reject(), "rejected by grace"), (NOBODY, "nobody answered"), (None, "nobody")])
+@pytest.mark.parametrize(
+    ("answer", "why"), [(reject(), "rejected by grace"), (NOBODY, "nobody answered"), (None, "nobody")]
+)
 def test_what_is_not_approved_goes_on_as_it_is(
     emulator: EmulatorServer, answer: dict[str, Any] | None, why: str
 ) -> None:
@@ -304,8 +302,8 @@ def test_observe_prints_each_request_and_sends_none(emulator: EmulatorServer) ->
 def test_observe_judges_what_runs_and_shows_how_it_would_end(emulator: EmulatorServer) -> None:
     with DAG("by_hand", schedule=None) as dag:
         experiment_rollout(rollout(), group_id="r")
-    started = TaskRunner(dag, wait=Stop.waiting)
-    with pytest.raises(Stop):
+    started = TaskRunner(dag, wait=SeenEnoughError.waiting)
+    with pytest.raises(SeenEnoughError):
         started.run()
     before = len(emulator.journal())
     done = run(emulator, rollout(autonomy="observe"))
@@ -316,7 +314,7 @@ def test_observe_judges_what_runs_and_shows_how_it_would_end(emulator: EmulatorS
     assert {done.states[f"r.{ending}"] for ending in ENDINGS} == {"skipped"}
 
 
-class Stop(Exception):
+class SeenEnoughError(Exception):
     """The test has seen enough."""
 
     @classmethod

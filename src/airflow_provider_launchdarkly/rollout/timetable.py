@@ -1,0 +1,97 @@
+"""A timetable whose runs fall into a change window, for DAGs that start iterations by the calendar."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.change_windows import ChangeWindow
+from airflow_provider_launchdarkly.decision.cron import Cron
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.timetables.base import TimeRestriction
+
+# Long enough for a cron expression that comes once in a leap year.
+HORIZON = timedelta(days=366 * 5)
+SPAN = timedelta(days=32)
+
+
+class ChangeWindowTimetable(Timetable):
+    """Run at the times of a cron expression, but only while a change window is open.
+
+    A time at which the window is shut is put off until it opens; several that are put off until the same opening are
+    one run. Times are those of the window's time zone, through changes of the clock.
+
+    Args:
+        cron: Five fields, such as ``0 9 * * mon``.
+        window: The change window. Its calendar is read when the DAG file is parsed.
+    """
+
+    description = "Cron times within a change window"
+
+    def __init__(self, cron: str, window: ChangeWindow | Mapping[str, Any]) -> None:
+        read = window if isinstance(window, ChangeWindow) else ChangeWindow.from_json(window)
+        self.window = read.with_calendar()
+        self.cron = cron
+        self._cron = Cron.parse(cron, self.window.timezone)
+
+    @property
+    @override
+    def summary(self) -> str:
+        """What the UI shows."""
+        return f"{self.cron} in {self.window.timezone}, {', '.join(self.window.hours)}"
+
+    @override
+    def serialize(self) -> dict[str, Any]:
+        """As Airflow stores it."""
+        return {"cron": self.cron, "window": self.window.to_json()}
+
+    @classmethod
+    @override
+    def deserialize(cls, data: dict[str, Any]) -> Timetable:
+        """Read it back."""
+        return cls(data["cron"], data["window"])
+
+    @override
+    def infer_manual_data_interval(self, *, run_after: pendulum.DateTime) -> DataInterval:
+        """A run by hand is at its own time."""
+        return DataInterval.exact(run_after)
+
+    @override
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """The next run after the last one; without catch-up none of the past."""
+        after = last_automated_data_interval.end if last_automated_data_interval else None
+        earliest = restriction.earliest
+        if not restriction.catchup:
+            now = pendulum.instance(datetime.now(UTC))
+            earliest = now if earliest is None else max(earliest, now)
+        moments = [moment for moment in (after, earliest) if moment is not None]
+        if not moments:
+            return None
+        found = self.next_run(max(moments), inclusive=after is None or (earliest is not None and earliest > after))
+        if found is None or (restriction.latest is not None and found > restriction.latest):
+            return None
+        return DagRunInfo.exact(pendulum.instance(found))
+
+    def next_run(self, at: datetime, *, inclusive: bool) -> datetime | None:
+        """The first run after a time, or at it if `inclusive`; None if there is none for five years.
+
+        A time of the cron expression that is put off is put off past no later one, so only those after `at` count.
+        """
+        # Airflow's moments are pendulum's, whose arithmetic is its own.
+        at = datetime.fromtimestamp(at.timestamp(), UTC)
+        # Cron times are whole minutes after the beginning given; one at it counts if asked for.
+        begin = at - timedelta(microseconds=1) if inclusive else at
+        while begin < at + HORIZON:
+            for moment in self._cron.between(begin, begin + SPAN):
+                return self.window.next_opening(moment)
+            begin += SPAN
+        return None
