@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly import __version__
 from airflow_provider_launchdarkly.record import command as record
-from airflow_provider_launchdarkly.simulation import command as simulation
 from airflow_provider_launchdarkly.rollout.command import add_rollout_commands
+from airflow_provider_launchdarkly.simulation import command as simulation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

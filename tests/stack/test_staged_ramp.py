@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+
 from airflow_stack import AirflowStack, StackError
 from demo import Emulator
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.operators.experiments import LaunchDarklyExperimentOperator
+from airflow_provider_launchdarkly.operators.base import LaunchDarklyExperimentOperator
 from airflow_provider_launchdarkly.results.look import Target, take_look
 from airflow_provider_launchdarkly.templates import is_literal
 

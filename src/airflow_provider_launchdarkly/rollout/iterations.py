@@ -13,7 +13,7 @@ from airflow_provider_launchdarkly.operators.experiments import LaunchDarklyCrea
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_launchdarkly.operators.experiments import IterationOutput
+    from airflow_provider_launchdarkly.operators.outputs import IterationOutput
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 

@@ -13,7 +13,7 @@ from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.results.clock import dwelling, server_time
 from airflow_provider_launchdarkly.results.look import Target
-from airflow_provider_launchdarkly.triggers.significance import MOST_FAILURES_IN_A_ROW, SECONDS_BEFORE_FIRST_POLL
+from airflow_provider_launchdarkly.triggers.polling import MOST_FAILURES_IN_A_ROW, SECONDS_BEFORE_FIRST_POLL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

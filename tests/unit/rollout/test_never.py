@@ -86,7 +86,7 @@ def truth(effect: float, broken: bool) -> Truth:
     answers=st.lists(st.sampled_from([*CHOICES, None]), max_size=6),
     crashes=st.lists(st.booleans(), max_size=30),
 )
-def test_a_rollout_keeps_its_promises(  # noqa: PLR0917 - pytest and hypothesis name what they give
+def test_a_rollout_keeps_its_promises(
     emulator: EmulatorServer,
     plan: dict[str, Any],
     effect: float,
