@@ -57,7 +57,7 @@ class LaunchDarklyClockSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         if poke_interval is None:
-            poke_interval = conf.getfloat("launchdarkly", "poll_interval")
+            poke_interval = conf.getfloat("launchdarkly", "poll_interval", fallback=300.0)
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.project_key = project_key
         self.environment_key = environment_key
