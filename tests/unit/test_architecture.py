@@ -101,6 +101,8 @@ def test_the_decision_engine_and_what_tasks_import_are_free_of_numpy() -> None:
         (f"{NAME}.emulator.app", {"airflow", "httpx", "numpy", f"{NAME}.api"}),
         (f"{NAME}.operators.experiments", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),
         (f"{NAME}.sensors.significance", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),
+        (f"{NAME}.plugins.provider", {"fastapi", "starlette", "numpy", f"{NAME}.api", f"{NAME}.hooks"}),
+        (f"{NAME}.rollout.dag", {"fastapi", "starlette", "numpy", "airflow.providers.standard.operators.hitl"}),
         (f"{NAME}.get_provider_info", {"airflow", "httpx", "pydantic"}),
     ],
 )
