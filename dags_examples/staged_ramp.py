@@ -1,8 +1,8 @@
 """A staged ramp: a tenth, a quarter, then half of the people, with guardrails, a change window, and an approval.
 
 For a change that could do harm: each stage is left only if nothing is worse, and a person reads the decision card
-before the winner is shipped. 28 days at the longest. Runs as it is against the emulator. For your own: change `experiment`, the stages'
-allocations and dwell times, the guardrails, and who is asked (`approval.users`).
+before the winner is shipped. 28 days at the longest. Runs as it is against the emulator. For your own: change
+`experiment`, the stages' allocations and dwell times, the guardrails, and who is asked (`approval.users`).
 """
 
 from airflow_provider_launchdarkly.rollout.dag import rollout_dag

@@ -41,7 +41,7 @@ def roll_out(stack: AirflowStack, emulator: Emulator, run_id: str) -> list[dict[
                 with contextlib.suppress(StackError):  # the question may not be written down yet
                     shown.append(answer(stack, run_id, task_id, "Approve"))
             elif task_id.endswith("window") and state in WAITING:
-                emulator.advance("PT1H")
+                emulator.advance("PT4H")
             elif task_id.endswith("wait") and state in WAITING:
                 turn_a_day(emulator)
         time.sleep(0.2)

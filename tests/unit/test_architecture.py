@@ -130,6 +130,8 @@ def test_the_decision_engine_and_what_tasks_import_are_free_of_numpy() -> None:
         (f"{NAME}.rollout.command", {"airflow", "httpx", "pydantic", "yaml"}),
         (f"{NAME}.rollout.files", {"airflow", "httpx"}),
         (f"{NAME}.rollout.plan", {"airflow", "httpx"}),
+        (f"{NAME}.plugins.provider", {"fastapi", "starlette", "numpy", f"{NAME}.api", f"{NAME}.hooks"}),
+        (f"{NAME}.rollout.dag", {"fastapi", "starlette", "numpy", "airflow.providers.standard.operators.hitl"}),
         (f"{NAME}.get_provider_info", {"airflow", "httpx", "pydantic"}),
     ],
 )

@@ -12,10 +12,12 @@ from surroundings import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 # What an example may use without importing it: the public names, as the pages introduce them.
 PRELUDE = """
+from airflow.sdk import DAG, task
 from datetime import timedelta
 from airflow_provider_launchdarkly.decision import *
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
@@ -46,7 +48,7 @@ def test_an_example_runs_as_it_stands(example: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_every_link_leads_to_a_file(page: Path) -> None:
-    links = [link for link in LINK.findall(page.read_text()) if "://" not in link and not link.startswith("mailto:")]
+    links = [link for link in LINK.findall(CODE.sub("", page.read_text())) if "://" not in link and not link.startswith("mailto:")]
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 

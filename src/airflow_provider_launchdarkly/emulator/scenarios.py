@@ -161,13 +161,13 @@ def _no_traffic(truth: dict[str, Any]) -> None:
 
 SCENARIOS: dict[str, Callable[[dict[str, Any]], None]] = {
     "effect": _effect,
-    "harm": _harm,
     "no-effect": _no_effect,
     "broken-split": _broken_split,
     "no-traffic": _no_traffic,
+    "harm": _harm,
 }
-"""What is true of the flag `checkout-button`: Bold lifts checkout conversion by 10 %; it costs 30 % of it; it
-changes nothing; more people arrive in one arm than were asked for; nobody comes."""
+"""What is true of the flag `checkout-button`: Bold lifts checkout conversion by 10 %; it changes nothing; more people
+arrive in one arm than were asked for; nobody comes; Bold costs 30 % of checkout conversion."""
 
 
 def scenario_data(name: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Whoever needs another shape composes the same operators; nothing here does what 
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import TaskGroup
@@ -40,6 +41,7 @@ from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import timedelta
 
     from airflow.sdk import BaseOperator
 
@@ -255,7 +257,7 @@ class _Composer:
             body=cast("Any", card.output),
             options=options,
             defaults=[default],
-            response_timeout=self.rollout.approval.timeout,
+            **_answer_within(HITLOperator, self.rollout.approval.timeout),
             assigned_users=cast("Any", users or None),
             notifiers=self.notifiers,
         )
@@ -391,6 +393,12 @@ class _Composer:
             LaunchDarklyIfEndingOperator(
                 task_id=ending, rollout=rollout, conclusion=found.output, ending=ending, observed=True
             )
+
+
+def _answer_within(operator: type[Any], timeout: timedelta) -> dict[str, Any]:
+    """The argument by which a human-in-the-loop operator limits its waiting; older ones take the task's timeout."""
+    name = "response_timeout" if "response_timeout" in signature(operator.__init__).parameters else "execution_timeout"
+    return {name: timeout}
 
 
 def _entry(task: BaseOperator, key: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.change_windows import ChangeWindow
@@ -76,7 +76,7 @@ def truth(effect: float, broken: bool) -> Truth:
 
 
 @pytest.mark.usefixtures("connection")
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     plan=ROLLOUTS,
     effect=st.sampled_from([-0.3, -0.1, 0.0, 0.0, 0.1, 0.3, 0.3]),
@@ -130,8 +130,11 @@ def test_a_rollout_keeps_its_promises(
         assert entries == []
         return
     assert "failed" not in done.states.values(), done.reasons
-    assert len(done.succeeded(*(f"r.{ending}" for ending in ENDINGS))) == 1
+    points = done.succeeded(*(f"r.{ending}" for ending in ENDINGS))
+    event(points[0])
+    assert len(points) == 1
     check_ships_only_by_verdict(done, effects)
+    check_asks_before_shipping(rollout, done)
     check_stops_once(effects)
     check_inside_window(rollout, effects, done)
     check_shares(rollout, entries)
@@ -155,6 +158,13 @@ def check_ships_only_by_verdict(done: TaskRunner, effects: list[Any]) -> None:
         assert all(v["verdict"] == "ship" for v in verdicts[-1:] if v["iteration_id"] == stop["iteration"])
         assert done.states["r.ship"] == "success"
     assert bool(shipped) == (done.states["r.ship"] == "success")
+
+
+def check_asks_before_shipping(rollout: Rollout, done: TaskRunner) -> None:
+    if done.states["r.ship"] == "success" and (rollout.approval.before_ship or rollout.autonomy == "recommend"):
+        said = done.output("r.before_ship.approve")
+        assert said["chosen_options"] == ["Approve"]
+        assert said["responded_by_user"] == PERSON
 
 
 def check_stops_once(effects: list[Any]) -> None:
