@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from airflow.sdk import DAG
 from surroundings import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
-PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# "python from-3.3" is for what older versions of Airflow do not have.
+PYTHON = re.compile(r"^```python(?: from-(\d\.\d))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
@@ -36,7 +39,8 @@ def examples() -> list[object]:
     return [
         pytest.param(block, id=f"{page.relative_to(REPOSITORY)}-{number}")
         for page in PAGES
-        for number, block in enumerate(PYTHON.findall(page.read_text()), start=1)
+        for number, (since, block) in enumerate(PYTHON.findall(page.read_text()), start=1)
+        if tuple(int(part) for part in since.split(".") if part) <= AIRFLOW
     ]
 
 
@@ -48,12 +52,16 @@ def test_an_example_runs_as_it_stands(example: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_every_link_leads_to_a_file(page: Path) -> None:
-    links = [link for link in LINK.findall(CODE.sub("", page.read_text())) if "://" not in link and not link.startswith("mailto:")]
+    links = [
+        link
+        for link in LINK.findall(CODE.sub("", page.read_text()))
+        if "://" not in link and not link.startswith("mailto:")
+    ]
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 def test_the_readme_shows_the_example_that_is_tested() -> None:
-    shown = PYTHON.findall((REPOSITORY / "README.md").read_text())[0]
+    ((_, shown), *_) = PYTHON.findall((REPOSITORY / "README.md").read_text())
     example = (REPOSITORY / "dags_examples" / "experiment_rollout.py").read_text()
     tasks = re.compile(r"(Launch\w+)\(\s*task_id=")
     assert tasks.findall(shown) == tasks.findall(example) != []
