@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_launchdarkly.emulator.truth import Truth
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import clock, significance
+from airflow_provider_launchdarkly.triggers import clock, polling
 
 ENDINGS = ("ship", "rollback", "inconclusive", "invalid")
 APPROVED = {"chosen_options": ["Approve"], "params_input": {}, "responded_by_user": {"id": "1", "name": "grace"}}
@@ -26,7 +26,7 @@ def time_flies(connection: str, emulator: EmulatorServer, monkeypatch: pytest.Mo
 
         return SimpleNamespace(sleep=sleep)
 
-    monkeypatch.setattr(significance, "asyncio", turning("P1D"))
+    monkeypatch.setattr(polling, "asyncio", turning("P1D"))
     monkeypatch.setattr(clock, "asyncio", turning("PT1H"))
 
 
