@@ -75,12 +75,20 @@ def test_without_its_own_server_it_says_that_it_cannot_close_connections():
     asyncio.run(ask())
 
 
+def loaded_by(modules: str) -> set[str]:
+    code = f"import sys, {modules}; print(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+HEAVY = {"airflow", "httpx", "pydantic", "numpy", "scipy", "fastapi", "pytest", "pendulum"}
+
+
 def test_it_imports_neither_airflow_nor_our_client_nor_anything_heavy():
-    code = (
-        "import sys, airflow_provider_launchdarkly.testing, airflow_provider_launchdarkly.cli;"
-        "print(*(name for name in sys.modules))"
-    )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    unwanted = {"airflow", "httpx", "pydantic", "numpy", "scipy", "fastapi", "pytest", "pendulum"}
-    assert not unwanted & {name.partition(".")[0] for name in loaded}
+    loaded = loaded_by("airflow_provider_launchdarkly.emulator.server")
+    assert not HEAVY & {name.partition(".")[0] for name in loaded}
     assert not [name for name in loaded if name.startswith("airflow_provider_launchdarkly.api")]
+
+
+def test_the_command_line_imports_nothing_heavy():
+    loaded = loaded_by("airflow_provider_launchdarkly.cli")
+    assert not HEAVY & {name.partition(".")[0] for name in loaded}
