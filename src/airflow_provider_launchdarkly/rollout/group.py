@@ -57,27 +57,27 @@ class RolloutTaskGroup(TaskGroup):
     @property
     def ship(self) -> BaseOperator:
         """Goes on once the winner is shipped and the flag serves it."""
-        return cast("BaseOperator", self["ship"])
+        return cast("BaseOperator", self.children[self.child_id("ship")])
 
     @property
     def rollback(self) -> BaseOperator:
         """Goes on once everyone is back on the baseline, because something was harmed."""
-        return cast("BaseOperator", self["rollback"])
+        return cast("BaseOperator", self.children[self.child_id("rollback")])
 
     @property
     def inconclusive(self) -> BaseOperator:
         """Goes on if nothing won, nobody agreed, or the data changed; ``winner`` None says that it still runs."""
-        return cast("BaseOperator", self["inconclusive"])
+        return cast("BaseOperator", self.children[self.child_id("inconclusive")])
 
     @property
     def invalid(self) -> BaseOperator:
         """Goes on if the experiment cannot be judged. Everything is as it was; somebody has to look."""
-        return cast("BaseOperator", self["invalid"])
+        return cast("BaseOperator", self.children[self.child_id("invalid")])
 
     @property
     def verdict(self) -> Any:
         """How it ended, as XCom carries it: ``ending``, ``why``, ``stage``, ``iteration_id``, ``verdict`` and more."""
-        return cast("BaseOperator", self["verdict"]).output
+        return cast("BaseOperator", self.children[self.child_id("verdict")]).output
 
 
 def experiment_rollout(
