@@ -54,30 +54,33 @@ NONE_FAILED = "none_failed"
 class RolloutTaskGroup(TaskGroup):
     """A rollout's tasks. Of its four branch points exactly one goes on, the others are skipped."""
 
+    def _point(self, name: str) -> BaseOperator:
+        return cast("BaseOperator", self.children[f"{self.group_id}.{name}"])
+
     @property
     def ship(self) -> BaseOperator:
         """Goes on once the winner is shipped and the flag serves it."""
-        return cast("BaseOperator", self.children[self.child_id("ship")])
+        return self._point("ship")
 
     @property
     def rollback(self) -> BaseOperator:
         """Goes on once everyone is back on the baseline, because something was harmed."""
-        return cast("BaseOperator", self.children[self.child_id("rollback")])
+        return self._point("rollback")
 
     @property
     def inconclusive(self) -> BaseOperator:
         """Goes on if nothing won, nobody agreed, or the data changed; ``winner`` None says that it still runs."""
-        return cast("BaseOperator", self.children[self.child_id("inconclusive")])
+        return self._point("inconclusive")
 
     @property
     def invalid(self) -> BaseOperator:
         """Goes on if the experiment cannot be judged. Everything is as it was; somebody has to look."""
-        return cast("BaseOperator", self.children[self.child_id("invalid")])
+        return self._point("invalid")
 
     @property
     def verdict(self) -> Any:
         """How it ended, as XCom carries it: ``ending``, ``why``, ``stage``, ``iteration_id``, ``verdict`` and more."""
-        return cast("BaseOperator", self.children[self.child_id("verdict")]).output
+        return self._point("verdict").output
 
 
 def experiment_rollout(
