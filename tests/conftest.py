@@ -31,12 +31,6 @@ os.environ |= {
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
 
-# CI tries the same examples each time; a run on a desk tries new ones.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
-
-
 @pytest.fixture
 def emulator() -> Iterator[EmulatorServer]:
     """A fresh emulator with its default world; its clock stands still until a test turns it."""
