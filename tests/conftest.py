@@ -31,6 +31,7 @@ os.environ |= {
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
 
+
 @pytest.fixture
 def emulator() -> Iterator[EmulatorServer]:
     """A fresh emulator with its default world; its clock stands still until a test turns it."""
