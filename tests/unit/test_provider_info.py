@@ -57,5 +57,7 @@ def test_airflow_discovers_the_provider_and_its_hook() -> None:
 
 def test_airflow_reads_the_configuration_default() -> None:
     from airflow.configuration import conf
+    from airflow.providers_manager import ProvidersManager
 
+    ProvidersManager().initialize_providers_configuration()
     assert conf.getfloat("launchdarkly", "poll_interval") == 300.0

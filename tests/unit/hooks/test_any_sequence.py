@@ -205,7 +205,11 @@ class Lifecycle(RuleBasedStateMachine):
         if known.iterations[iteration][0] != "running" or known.of("not_started"):
             return multiple()  # What becomes of a draft that waits is not documented.
         treatments = self.design(bold).to_wire()["treatments"]
-        saved = self.attempt(fault, True, lambda: self.hook.save_and_start(key, iteration, {"treatments": treatments}))
+        saved = self.attempt(
+            fault, self.on, lambda: self.hook.save_and_start(key, iteration, {"treatments": treatments})
+        )
+        if saved is None:
+            return multiple()
         known.become(iteration, "stopped")
         known.iterations[saved.iteration.id] = ("running", bold)
         return (key, saved.iteration.id)
