@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import ConfigurationError, NotFoundError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, NotFoundError, StateError
 from airflow_provider_launchdarkly.assets import EVERY_EXPERIMENT, emit_event
 from airflow_provider_launchdarkly.operators.base import LaunchDarklyExperimentOperator, audit_comment
 from airflow_provider_launchdarkly.operators.design import IterationDesign
@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.operators.design import MetricSpec, TreatmentSpec
     from airflow_provider_launchdarkly.operators.outputs import IterationOutput, StopOutput
 
-# Where a task keeps the id of the iteration that it made, in Airflow's task state store.
+# Where a task keeps the id of the iteration that it made, in Airflow's task state store; and of the one it starts.
 ITERATION_ID = "iteration_id"
+STARTING = "starting"
+
+# What a start does when the iteration runs already and this task did not start it.
+IF_RUNNING = ("adopt", "refuse")
 
 # By which of LaunchDarkly's calls a new iteration is made.
 METHODS = ("post", "update_draft", "save_and_start")
@@ -305,6 +309,10 @@ class LaunchDarklyCreateIterationOperator(LaunchDarklyIterationDesignOperator):
             raise ConfigurationError(f"method is {self.method!r}: write one of {', '.join(METHODS)}")
 
 
+class AlreadyRunningError(StateError):
+    """The iteration runs already, started by another run, and the task was told to refuse then."""
+
+
 class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
     """Start an iteration: from here on people are assigned and measured.
 
@@ -312,9 +320,15 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
     under way, or this one stopped, is an error. After an unclear answer the experiment is read before anything is
     sent again.
 
+    Two DAG runs that come to the same iteration: LaunchDarkly starts it once, for one of them. The other run adopts
+    what runs, or refuses, by `if_running`; it never ends or changes it.
+
     Args:
         experiment_key: Key of the experiment.
         iteration_id: Id of the iteration to start, usually the output of the task that created it.
+        if_running: What follows when the iteration runs already and this task did not start it. ``adopt`` (default):
+            success. ``refuse``: the task fails without a retry. A retry or a cleared task takes what it started itself
+            for its own; on Airflow before 3.3, which has no memory for tasks, every try after the first adopts.
         turn_flag_on: Turn the flag on first if it is off. LaunchDarkly starts nothing on a flag that is off.
         change_justification: Required by LaunchDarkly when another iteration of the experiment is running, which ends
             with this start. Left out, a running iteration is an error.
@@ -339,11 +353,15 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
         iteration_id: str,
         turn_flag_on: bool = False,
         change_justification: str | None = None,
+        if_running: str = "adopt",
         comment: str | None = None,
         emit_asset: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if if_running not in IF_RUNNING:
+            raise ConfigurationError(f"if_running is {if_running!r}: write one of {', '.join(IF_RUNNING)}")
+        self.if_running = if_running
         self.emit_asset = emit_asset
         if emit_asset:
             self.outlets = [*self.outlets, EVERY_EXPERIMENT]
@@ -355,6 +373,7 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
     @override
     def act(self, context: Context) -> IterationOutput:
         """Start the iteration, unless it is running already."""
+        adopts = self.if_running == "adopt" or self._may_have_started(context)
         started = self.hook.start_iteration(
             self.experiment_key,
             self.iteration_id,
@@ -364,6 +383,11 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
         )
         if started.flag_turned_on:
             self.log.info("Turned the flag on.")
+        if started.already_running and not adopts:
+            raise AlreadyRunningError(
+                f"iteration {self.iteration_id!r} of experiment {self.experiment_key!r} runs already, and this task "
+                "did not start it: another run has it. Nothing was changed. To go on with it: if_running='adopt'"
+            )
         if started.already_running:
             self.log.info("Iteration %s was running already: nothing to do.", self.iteration_id)
         else:
@@ -372,6 +396,15 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
         if self.emit_asset:
             emit_event(context, self.outlets, "start", output)
         return output
+
+    def _may_have_started(self, context: Context) -> bool:
+        """Whether an earlier try of this task may have started the iteration; from here on the present one may."""
+        store = context.get("task_state_store")
+        if store is None:
+            return bool(context["ti"].try_number > 1)
+        before = store.get(STARTING)
+        store.set(STARTING, self.iteration_id)
+        return bool(before == self.iteration_id)
 
 
 class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentOperator):

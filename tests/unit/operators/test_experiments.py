@@ -48,8 +48,8 @@ class Store:
         self.values[key] = value
 
 
-def context(store: Store | None = None) -> Any:
-    ti = SimpleNamespace(dag_id="rollout", task_id="task", run_id="run-1")
+def context(store: Store | None = None, try_number: int = 1) -> Any:
+    ti = SimpleNamespace(dag_id="rollout", task_id="task", run_id="run-1", try_number=try_number)
     return {"ti": ti} | ({"task_state_store": store} if store else {})
 
 
@@ -145,6 +145,37 @@ def test_a_rule_owned_by_another_running_experiment_is_an_error_that_names_it() 
     rival = create(experiment_key="rival")
     with pytest.raises(AirflowFailException, match=r"RuleOwnedError.*'?button"):
         start(rival["iteration_id"], experiment_key="rival")
+
+
+def refusing(iteration_id: str, given: Any) -> Any:
+    operator = LaunchDarklyStartIterationOperator(
+        task_id="start", experiment_key="button", iteration_id=iteration_id, turn_flag_on=True, if_running="refuse"
+    )
+    return operator.execute(given)
+
+
+@pytest.mark.parametrize("store", [Store(), None], ids=["3.3", "before 3.3"])
+def test_a_second_run_refuses_what_another_one_started(emulator: EmulatorServer, store: Store | None) -> None:
+    iteration = create()["iteration_id"]
+    assert refusing(iteration, context(Store()))["changed"]
+    with pytest.raises(AirflowFailException, match=r"AlreadyRunningError.*another run has it.*if_running='adopt'"):
+        refusing(iteration, context(store))
+    assert count(emulator, "iteration.started") == 1
+
+
+def test_a_repeat_of_the_run_that_started_it_does_not_refuse_itself(emulator: EmulatorServer) -> None:
+    iteration = create()["iteration_id"]
+    store = Store()
+    refusing(iteration, context(store))
+    assert not refusing(iteration, context(store, try_number=2))["changed"]
+    # Before 3.3 nothing outlives a try, so a later try takes what runs for its own.
+    assert not refusing(iteration, context(try_number=2))["changed"]
+    assert count(emulator, "iteration.started") == 1
+
+
+def test_if_running_is_one_of_two_words() -> None:
+    with pytest.raises(ConfigurationError, match="if_running is 'wait': write one of adopt, refuse"):
+        LaunchDarklyStartIterationOperator(task_id="s", experiment_key="e", iteration_id="i", if_running="wait")
 
 
 def test_stopping_says_first_what_everyone_will_be_served(
