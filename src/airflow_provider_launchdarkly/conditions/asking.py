@@ -9,6 +9,10 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 RUNNING = "running"
 STOPPED = "stopped"
 
+# What becomes of an experiment when a person ends the task that waits for it.
+LEAVE = "leave"
+ROLLBACK = "rollback"
+
 
 def check_status(status: str) -> None:
     """Refuse a status that cannot be waited for.
@@ -40,3 +44,22 @@ def check_state(on: Any, variation: Any) -> None:
         raise ConfigurationError(f"on is {on!r}: write True or False")
     if on is None and variation is None:
         raise ConfigurationError("on and variation are both missing: there is nothing to wait for")
+
+
+def check_on_kill(on_kill: str, *, heard: bool) -> None:
+    """Refuse an answer to being killed that nobody would carry out.
+
+    Args:
+        on_kill: ``leave`` or ``rollback``.
+        heard: Whether anybody is told that a person has ended the waiting.
+
+    Raises:
+        ConfigurationError: It is neither, or would never happen.
+    """
+    if on_kill not in (LEAVE, ROLLBACK):
+        raise ConfigurationError(f"on_kill is {on_kill!r}: write {LEAVE} or {ROLLBACK}")
+    if on_kill == ROLLBACK and not heard:
+        raise ConfigurationError(
+            f"on_kill is {ROLLBACK!r}, which needs Airflow 3.3 or later and deferrable=True: otherwise nobody is told "
+            "that a person has ended the waiting. Leave it out, and stop the experiment by a task of your own"
+        )

@@ -1,4 +1,4 @@
-"""Waits in the triggerer for an experiment's verdict, or for the next look. Reads only, holds no secret.
+"""Waits in the triggerer for an experiment's verdict, or for the next look. Only reads, but for ``on_kill``.
 
 What one look is, and when one is due, is ``results.look``'s.
 """
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from airflow_provider_launchdarkly.conditions.asking import LEAVE, ROLLBACK
 from airflow_provider_launchdarkly.conditions.seen import Seen, Watch
 from airflow_provider_launchdarkly.decision import Policy
 from airflow_provider_launchdarkly.record.evidence_json import evidence_to_json
 from airflow_provider_launchdarkly.results.look import Occasion, Target, approach, take_look
+from airflow_provider_launchdarkly.triggers.killing import roll_back
 from airflow_provider_launchdarkly.triggers.polling import PollingTrigger
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class SignificanceTrigger(PollingTrigger):
         previous_seconds: When a worker looked before, in seconds after the iteration's start; None if none did.
         look_on_worker: Fire when a look is due, or the iteration is not under way any more, instead of looking here.
         analysed_by_launchdarkly: Whether the results are to be LaunchDarkly's.
+        when_killed: ``rollback`` stops the iteration on the baseline when a person marks the task failed; ``leave``
+            does nothing.
         kwargs: What all triggers have, see :class:`~airflow_provider_launchdarkly.triggers.polling.PollingTrigger`.
     """
 
@@ -51,6 +55,7 @@ class SignificanceTrigger(PollingTrigger):
         previous_seconds: float | None = None,
         look_on_worker: bool = False,
         analysed_by_launchdarkly: bool = True,
+        when_killed: str = LEAVE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -60,6 +65,7 @@ class SignificanceTrigger(PollingTrigger):
         self.previous_seconds = previous_seconds
         self.look_on_worker = look_on_worker
         self.analysed_by_launchdarkly = analysed_by_launchdarkly
+        self.when_killed = when_killed
 
     @override
     def arguments(self) -> dict[str, Any]:
@@ -71,7 +77,14 @@ class SignificanceTrigger(PollingTrigger):
             "previous_seconds": self.previous_seconds,
             "look_on_worker": self.look_on_worker,
             "analysed_by_launchdarkly": self.analysed_by_launchdarkly,
+            "when_killed": self.when_killed,
         }
+
+    @override
+    async def on_kill(self) -> None:
+        """Stop on the baseline, where that was asked for. Called by Airflow 3.3 and later."""
+        if self.when_killed == ROLLBACK:
+            await roll_back(self, self.experiment_key, self.iteration_id)
 
     @override
     def watch(self, env: EnvironmentRef) -> Watch:

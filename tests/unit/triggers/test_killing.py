@@ -1,0 +1,121 @@
+"""What a person's ending of the waiting does to the experiment: nothing, unless it was asked for and meant."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.triggers.base import BaseTrigger
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
+from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
+from coverage_table import Scene
+
+pytestmark = pytest.mark.usefixtures("connection")
+KEY = "bold"
+TASK = SimpleNamespace(dag_id="ramp", task_id="wait", run_id="run-1", map_index=-1)
+
+
+@pytest.fixture
+def iteration(emulator: EmulatorServer) -> str:
+    """The experiment `bold` runs."""
+    return Scene(LaunchDarklyHook(), emulator).iteration_id
+
+
+def kill(monkeypatch: pytest.MonkeyPatch, iteration: str, state: str | None, **arguments: Any) -> dict[str, Any]:
+    """End the trigger as Airflow does, the task being in a state; returns what Airflow was asked."""
+    asked: dict[str, Any] = {}
+
+    def get_task_states(**what: Any) -> dict[str, dict[str, str]]:
+        asked.update(what)
+        return {"run-1": {"wait": state}} if state else {}
+
+    monkeypatch.setattr(
+        "airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_task_states", staticmethod(get_task_states)
+    )
+    trigger = SignificanceTrigger(
+        launchdarkly_conn_id="launchdarkly_default",
+        project_key="demo",
+        environment_key="production",
+        poll_interval=60,
+        experiment_key=KEY,
+        iteration_id=iteration,
+        policy={},
+        **arguments,
+    )
+    # Airflow sets it; before 3.3 nothing calls on_kill, and it is an attribute like any other.
+    monkeypatch.setattr(SignificanceTrigger, "task_instance", TASK, raising=False)
+    path, rebuilt = trigger.serialize()
+    assert path.endswith("SignificanceTrigger")
+    asyncio.run(SignificanceTrigger(**rebuilt).on_kill())
+    return asked
+
+
+def test_a_task_marked_failed_stops_the_iteration_on_the_baseline(
+    emulator: EmulatorServer, iteration: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = kill(monkeypatch, iteration, "failed", when_killed="rollback")
+    assert asked == {"dag_id": "ramp", "task_ids": ["wait"], "run_ids": ["run-1"], "map_index": -1}
+    (stopped,) = emulator.effects("iteration.stopped")
+    assert stopped["iteration"] == iteration
+    found = LaunchDarklyHook().get_experiment(KEY, expand=("previousIterations", "treatments")).iteration(iteration)
+    assert found is not None
+    assert found.winning_treatment_id == found.baseline.id
+    assert found.winning_reason == "ramp.wait, run run-1, was marked failed while it waited"
+
+
+@pytest.mark.parametrize("state", ["deferred", "running", "queued", "success", None])
+def test_nothing_is_stopped_unless_the_task_was_marked_failed(
+    emulator: EmulatorServer, iteration: str, monkeypatch: pytest.MonkeyPatch, state: str | None
+) -> None:
+    kill(monkeypatch, iteration, state, when_killed="rollback")
+    assert emulator.effects("iteration.stopped") == []
+
+
+def test_by_default_the_experiment_goes_on(
+    emulator: EmulatorServer, iteration: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kill(monkeypatch, iteration, "failed") == {}
+    assert emulator.effects("iteration.stopped") == []
+
+
+def test_an_ending_that_comes_twice_stops_once(
+    emulator: EmulatorServer, iteration: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        kill(monkeypatch, iteration, "failed", when_killed="rollback")
+    assert len(emulator.effects("iteration.stopped")) == 1
+
+
+def sensor(**arguments: Any) -> LaunchDarklyWaitForSignificanceSensor:
+    return LaunchDarklyWaitForSignificanceSensor(task_id="wait", experiment_key=KEY, iteration_id="i", **arguments)
+
+
+def test_the_sensor_takes_it_where_airflow_can_do_it() -> None:
+    if hasattr(BaseTrigger, "on_kill"):
+        trigger = sensor(on_kill="rollback").trigger(
+            launchdarkly_conn_id="c", project_key="p", environment_key="e", poll_interval=1
+        )
+        assert trigger.serialize()[1]["when_killed"] == "rollback"
+    else:
+        with pytest.raises(ConfigurationError, match=r"needs Airflow 3\.3"):
+            sensor(on_kill="rollback")
+
+
+def test_without_a_trigger_nobody_would_hear_of_it() -> None:
+    with pytest.raises(ConfigurationError, match="deferrable=True"):
+        sensor(on_kill="rollback", deferrable=False)
+
+
+def test_on_kill_is_one_of_two_words() -> None:
+    with pytest.raises(ConfigurationError, match="on_kill is 'stop': write leave or rollback"):
+        sensor(on_kill="stop")
+
+
+def test_airflows_own_method_of_that_name_is_left_alone() -> None:
+    sensor().on_kill()
