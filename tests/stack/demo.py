@@ -23,6 +23,7 @@ from airflow_stack import PASSWORD, USER, AirflowStack, StackError, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DAG_ID = "experiment_rollout"
@@ -72,8 +73,15 @@ class Emulator:
     def advance(self, duration: str) -> None:
         self._http.post("/__emulator__/clock", json={"advance": duration}).raise_for_status()
 
+    def set_clock(self, to: datetime) -> None:
+        self._http.post("/__emulator__/clock", json={"set": to.isoformat()}).raise_for_status()
+
     def reset(self, scenario: str) -> None:
         self._http.post("/__emulator__/reset", json={"scenario": scenario}).raise_for_status()
+        self._seen_changes = 0
+
+    def load(self, snapshot: dict[str, Any]) -> None:
+        self._http.post("/__emulator__/load", json=snapshot).raise_for_status()
         self._seen_changes = 0
 
     def page(self, url: str) -> str:
@@ -145,6 +153,8 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave Airflow and the emulator up until Ctrl-C")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell starts what it puts into the background with Ctrl-C ignored; this is to end by it all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         verdict = run_demo(options.scenario, options.seed, keep=options.keep)
     except KeyboardInterrupt:

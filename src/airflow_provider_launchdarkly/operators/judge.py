@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
 # As for a process that comes by once a year: whichever look was the latest is due.
 WHENEVER = timedelta(days=366)
 
@@ -48,7 +50,25 @@ class LaunchDarklyJudgeOperator(LaunchDarklyExperimentOperator):
     @override
     def act(self, context: Context) -> dict[str, Any]:
         """Read the results and decide."""
-        target = Target(self.hook.environment(), self.experiment_key, self.iteration_id)
-        look = self.hook.run(take_look(target, Policy.from_json(self.policy), poll_interval=WHENEVER))
-        self.log.info("%s", look.verdict.summary)
-        return look.to_json()
+        verdict = judge_now(self.hook, self.experiment_key, self.iteration_id, self.policy)
+        self.log.info("%s", verdict["summary"])
+        return verdict
+
+
+def judge_now(
+    hook: LaunchDarklyHook, experiment_key: str, iteration_id: str, policy: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Judge an iteration by the results as they are now. Only reads.
+
+    Args:
+        hook: The hook, with the project and environment.
+        experiment_key: The experiment.
+        iteration_id: The pinned iteration.
+        policy: A :class:`~airflow_provider_launchdarkly.decision.Policy` as plain JSON.
+
+    Returns:
+        The verdict as plain JSON, also where it is ``wait``.
+    """
+    target = Target(hook.environment(), experiment_key, iteration_id)
+    look = hook.run(take_look(target, Policy.from_json(policy), poll_interval=WHENEVER))
+    return look.to_json()

@@ -17,7 +17,6 @@ from airflow_provider_launchdarkly.operators.experiments import (
     LaunchDarklyStartIterationOperator,
     LaunchDarklyStopIterationOperator,
 )
-from airflow_provider_launchdarkly.operators.judge import LaunchDarklyJudgeOperator
 from airflow_provider_launchdarkly.operators.serving import LaunchDarklyCheckFlagServesOperator
 from airflow_provider_launchdarkly.rollout import course
 from airflow_provider_launchdarkly.rollout.dry_run import (
@@ -32,7 +31,6 @@ from airflow_provider_launchdarkly.rollout.spec import Autonomy, Fallback, Gate,
 from airflow_provider_launchdarkly.rollout.steps import (
     LaunchDarklyConcludeOperator,
     LaunchDarklyConfirmStepOperator,
-    LaunchDarklyDecisionCardOperator,
     LaunchDarklyEnterStageOperator,
     LaunchDarklyIfEndingOperator,
 )
@@ -168,28 +166,31 @@ class _Composer:
         """One stage's tasks; returns where its record will be found."""
         rollout, stage = self.rollout, self.rollout.stages[number]
         tasks: list[Any] = []
-        entered = None
-        if number:
-            entered = LaunchDarklyEnterStageOperator(
-                task_id="enter", rollout=rollout, stage=number, records=records, trigger_rule=NONE_FAILED
-            )
-            tasks.append(entered)
         asked = course.asks_before(rollout, number)
         name = stage.name or f"stage {number + 1} of {len(rollout.stages)}"
-        answer = confirm = None
+        question = f"Start {name} of {rollout.experiment.key}: {rollout.share_of_new(stage):f} % get something new?"
+        entered = answer = confirm = None
+        if number:
+            entered = LaunchDarklyEnterStageOperator(
+                task_id="enter",
+                rollout=rollout,
+                stage=number,
+                records=records,
+                question=question if asked else None,
+                trigger_rule=NONE_FAILED,
+            )
+            tasks.append(entered)
         if asked:
-            ask = f"Start {name} of {rollout.experiment.key}: {rollout.share_of_new(stage):f} % get something new?"
-            answer = self.ask(ask, _entry(entered, "verdict") if entered else None, stage.notes, tasks)
+            card = _entry(entered, "card") if entered else "\n\n".join(filter(None, ("Nothing runs yet.", stage.notes)))
+            answer = self.ask(question, card, tasks)
         self.wait_for_window(tasks)
-        if asked or self.window:
-            fresh = self.judge(entered, tasks) if entered else None
+        if asked or (entered and self.window):
             confirm = LaunchDarklyConfirmStepOperator(
                 task_id="confirm",
                 rollout=rollout,
                 asked=asked,
                 answer=answer,
-                fresh=fresh,
-                before=_entry(entered, "before") if entered else None,
+                entered=entered.output if entered else None,
             )
             tasks.append(confirm)
         create = self.create(number)
@@ -203,6 +204,7 @@ class _Composer:
             **iteration,
             turn_flag_on=rollout.turn_flag_on,
             change_justification=justification(rollout, number) if number else None,
+            if_running="adopt" if number else rollout.if_running.value,
         )
         wait = self.gate(number, iteration)
         chain(*tasks, create, start, wait)
@@ -227,62 +229,41 @@ class _Composer:
         if stage.gate is Gate.NONE and stage.dwell is not None:
             return LaunchDarklyDwellSensor(task_id="wait", **iteration, dwell=stage.dwell, **self.waiting)
         policy = self.rollout.policy_of(number, extended=extended)
-        return LaunchDarklyWaitForSignificanceSensor(task_id="wait", **iteration, policy=policy, **self.waiting)
+        return LaunchDarklyWaitForSignificanceSensor(
+            task_id="wait", **iteration, policy=policy, on_kill=self.rollout.on_kill.value, **self.waiting
+        )
 
-    def ask(self, subject: str, verdict: Any, notes: str | None, tasks: list[Any]) -> Any:
-        """A card, and the task that waits for approval; returns where the answer will be found."""
+    def ask(self, subject: str, card: Any, tasks: list[Any]) -> Any:
+        """The task that waits for approval; returns where the answer will be found."""
         return self.question(
-            "approve", subject, verdict, notes, tasks, options=[course.APPROVE, course.REJECT], default=course.REJECT
+            "approve", subject, card, tasks, options=[course.APPROVE, course.REJECT], default=course.REJECT
         )
 
     def question(
-        self,
-        task_id: str,
-        subject: str,
-        verdict: Any,
-        notes: str | None,
-        tasks: list[Any],
-        *,
-        options: list[str],
-        default: str,
+        self, task_id: str, subject: str, card: Any, tasks: list[Any], *, options: list[str], default: str
     ) -> Any:
-        """A card, and the task that waits for one of the options."""
+        """The task that shows a card and waits for one of the options."""
         # Costs a seventh of a second, which only those who ask pay.
         from airflow.providers.standard.operators.hitl import HITLOperator
 
-        card = LaunchDarklyDecisionCardOperator(
-            task_id="card", rollout=self.rollout, verdict=verdict, headline=subject, notes=notes
-        )
         users = [{"id": user, "name": user} for user in self.rollout.approval.users]
         asking = HITLOperator(
             task_id=task_id,
             subject=subject,
-            body=cast("Any", card.output),
+            body=card,
             options=options,
             defaults=[default],
             **_answer_within(HITLOperator, self.rollout.approval.timeout),
             assigned_users=cast("Any", users or None),
             notifiers=self.notifiers,
         )
-        tasks += [card, asking]
+        tasks.append(asking)
         return asking.output
 
     def wait_for_window(self, tasks: list[Any]) -> None:
         """The task that waits for the change window, if there is one."""
         if self.window:
             tasks.append(LaunchDarklyChangeWindowSensor(task_id="window", **self.window, **self.where, **self.waiting))
-
-    def judge(self, source: BaseOperator, tasks: list[Any]) -> Any:
-        """The task that judges afresh what `source` names; returns where the verdict will be found."""
-        fresh = LaunchDarklyJudgeOperator(
-            task_id="judge",
-            experiment_key=self.experiment_key,
-            iteration_id=_entry(source, "iteration_id"),
-            policy=_entry(source, "policy"),
-            **self.where,
-        )
-        tasks.append(fresh)
-        return fresh.output
 
     def conclude(self, task_id: str, **what: Any) -> BaseOperator:
         """A conclusion, which is drawn whichever tasks before it were skipped."""
@@ -296,16 +277,16 @@ class _Composer:
             tasks: list[Any] = []
             answer = None
             if rollout.endings.inconclusive is Inconclusive.ASK:
+                longer = format_duration(rollout.endings.extension)
+                question = f"{rollout.experiment.key} ended without a winner. {course.EXTEND} means {longer} more."
                 undecided = LaunchDarklyIfEndingOperator(
-                    task_id="if_undecided", rollout=rollout, conclusion=found.output, open_=True
+                    task_id="if_undecided", rollout=rollout, conclusion=found.output, open_=True, question=question
                 )
                 tasks.append(undecided)
-                longer = format_duration(rollout.endings.extension)
                 answer = self.question(
                     "choose",
-                    f"{rollout.experiment.key} ended without a winner. {course.EXTEND} means {longer} more.",
-                    _entry(undecided, "verdict"),
-                    rollout.notes,
+                    question,
+                    _entry(undecided, "card"),
                     tasks,
                     options=[course.TO_BASELINE, course.EXTEND, course.LEAVE],
                     default=course.TO_BASELINE if rollout.approval.otherwise is Fallback.BASELINE else course.LEAVE,
@@ -326,24 +307,20 @@ class _Composer:
         """Before the winner is shipped: people are asked, the window is waited for, the data are judged afresh."""
         rollout = self.rollout
         with TaskGroup("before_ship"):
+            asked = course.asks_before_ship(rollout)
+            question = f"Ship the winner of {rollout.experiment.key} to everyone?"
             enter = LaunchDarklyIfEndingOperator(
-                task_id="enter", rollout=rollout, conclusion=found.output, ending="ship"
+                task_id="enter",
+                rollout=rollout,
+                conclusion=found.output,
+                ending="ship",
+                question=question if asked else None,
             )
             tasks: list[Any] = [enter]
-            asked = course.asks_before_ship(rollout)
-            answer = None
-            if asked:
-                subject = f"Ship the winner of {rollout.experiment.key} to everyone?"
-                answer = self.ask(subject, _entry(enter, "verdict"), rollout.notes, tasks)
+            answer = self.ask(question, _entry(enter, "card"), tasks) if asked else None
             self.wait_for_window(tasks)
-            fresh = self.judge(enter, tasks)
             confirm = LaunchDarklyConfirmStepOperator(
-                task_id="confirm",
-                rollout=rollout,
-                asked=asked,
-                answer=answer,
-                fresh=fresh,
-                verdict=_entry(enter, "verdict"),
+                task_id="confirm", rollout=rollout, ships=True, asked=asked, answer=answer, entered=enter.output
             )
             chain(*tasks, confirm)
         return self.conclude("verdict", part="confirmation", conclusion=found.output, confirmation=confirm.output)

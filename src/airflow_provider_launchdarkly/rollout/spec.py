@@ -115,6 +115,26 @@ class Autonomy(StrEnum):
     """Asks only where a stage or the ending wants an approval."""
 
 
+class OnKill(StrEnum):
+    """What becomes of the experiment when a person marks the rollout failed while it waits for results."""
+
+    LEAVE = "leave"
+    """The experiment goes on."""
+
+    ROLLBACK = "rollback"
+    """It is stopped on the baseline. Needs Airflow 3.3."""
+
+
+class IfRunning(StrEnum):
+    """What a run does that finds the first stage's iteration started by another run."""
+
+    ADOPT = "adopt"
+    """Goes on with it, and comes to the same end; what is done already is not done again."""
+
+    REFUSE = "refuse"
+    """Fails, and leaves it alone."""
+
+
 class _Part(BaseModel):
     # Schemas are built when first used: a DAG file that only names a rollout does not pay for them.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
@@ -293,6 +313,8 @@ class Rollout(_Part):
         approval: How people are asked.
         change_window: When people may be given something new: each stage's start and shipping wait for it.
         autonomy: How much it does by itself.
+        on_kill: What becomes of the experiment when a person marks the rollout failed while it waits for results.
+        if_running: What a run does that finds the first stage's iteration started by another run.
         reshuffle: Whether a new stage may deal people out anew. False, the default, sends
             ``canReshuffleTraffic: false``, so that whoever has the new thing keeps it while the share grows.
         turn_flag_on: Turn the flag on before the first stage if it is off.
@@ -309,6 +331,8 @@ class Rollout(_Part):
     approval: Approval = Approval.model_construct()
     change_window: ChangeWindow | None = None
     autonomy: Autonomy = Autonomy.ACT
+    on_kill: OnKill = OnKill.LEAVE
+    if_running: IfRunning = IfRunning.ADOPT
     reshuffle: Flag = False
     turn_flag_on: Flag = False
     connection: Text = "launchdarkly_default"

@@ -6,6 +6,7 @@ another task, is judged anew whenever it is cleared, and works in a mapped task 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator
@@ -13,6 +14,7 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.decision import Kind
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.operators.judge import judge_now
 from airflow_provider_launchdarkly.rollout import course
 from airflow_provider_launchdarkly.rollout.card import decision_card
 from airflow_provider_launchdarkly.rollout.course import Conclusion, CourseError, Record
@@ -51,9 +53,25 @@ class LaunchDarklyRolloutStepOperator(BaseOperator):
         except CourseError as error:
             raise AirflowFailException(str(error)) from error
 
+    @abstractmethod
     def step(self, context: Context) -> Any:
         """What the operator does."""
-        raise NotImplementedError
+
+    def card(self, verdict: Mapping[str, Any] | None, question: str | None, notes: str | None) -> str | None:
+        """The decision card for those who are asked, which the log shows as well; None where nobody is.
+
+        Args:
+            verdict: The verdict that it shows.
+            question: What is asked.
+            notes: What is to be read with it.
+        """
+        if question is None or verdict is None:
+            return None
+        hook = LaunchDarklyHook(self.plan.connection, verdict.get("project_key"), verdict.get("environment_key"))
+        url = hook.experiment_url(str(verdict["experiment_key"]))
+        card = decision_card(verdict, headline=question, url=url, notes=notes)
+        self.log.info("%s", card)
+        return card
 
 
 class LaunchDarklyEnterStageOperator(LaunchDarklyRolloutStepOperator):
@@ -63,18 +81,22 @@ class LaunchDarklyEnterStageOperator(LaunchDarklyRolloutStepOperator):
         rollout: The rollout.
         stage: The stage's number, from 0.
         records: For each stage before it, ``{"confirmation": …, "verdict": …}``.
+        question: What a person is asked before the stage starts; None asks nobody.
 
     Returns:
-        ``{"stage", "before", "verdict", "iteration_id", "experiment_key", "policy"}``: the stage that was passed, its
-        verdict, and how to judge it again.
+        ``{"stage", "before", "verdict", "iteration_id", "experiment_key", "policy", "card"}``: the stage that was
+        passed, its verdict, how to judge it again, and the decision card for the question.
     """
 
-    template_fields: Sequence[str] = ("records",)
+    template_fields: Sequence[str] = ("records", "question")
 
-    def __init__(self, *, stage: int, records: Sequence[Mapping[str, Any]], **kwargs: Any) -> None:
+    def __init__(
+        self, *, stage: int, records: Sequence[Mapping[str, Any]], question: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**{"multiple_outputs": True} | kwargs)
         self.stage = stage
         self.records = records
+        self.question = question
 
     @override
     def step(self, context: Context) -> dict[str, Any]:
@@ -94,94 +116,61 @@ class LaunchDarklyEnterStageOperator(LaunchDarklyRolloutStepOperator):
             "iteration_id": standing.verdict.get("iteration_id"),
             "experiment_key": standing.verdict.get("experiment_key"),
             "policy": rollout.policy_of(standing.stage).to_json(),
+            "card": self.card(standing.verdict, self.question, rollout.stages[self.stage].notes),
         }
 
 
-class LaunchDarklyDecisionCardOperator(LaunchDarklyRolloutStepOperator):
-    """Write the decision card, for the log and for those who are asked.
-
-    Args:
-        rollout: The rollout.
-        verdict: The verdict that it shows; None where nothing has run yet.
-        headline: What is asked or told.
-        notes: What is to be read with it.
-
-    Returns:
-        The card, as Markdown.
-    """
-
-    template_fields: Sequence[str] = ("verdict", "headline", "notes")
-
-    def __init__(
-        self, *, verdict: Mapping[str, Any] | None, headline: str, notes: str | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.verdict = verdict
-        self.headline = headline
-        self.notes = notes
-
-    @override
-    def step(self, context: Context) -> str:
-        """Write it."""
-        if not self.verdict:
-            return "\n\n".join(part for part in (f"**{self.headline}**", "Nothing runs yet.", self.notes) if part)
-        rollout = self.plan
-        hook = LaunchDarklyHook(
-            rollout.connection, self.verdict.get("project_key"), self.verdict.get("environment_key")
-        )
-        url = hook.experiment_url(str(self.verdict["experiment_key"]))
-        card = decision_card(self.verdict, headline=self.headline, url=url, notes=self.notes)
-        self.log.info("%s", card)
-        return card
-
-
 class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutStepOperator):
-    """Go on only if people agreed and the data still say what they said; else skip what follows, and say why.
+    """Judge the data afresh; go on only if people agreed and the data still say what they said, else skip and say why.
+
+    Safe to repeat: it only reads.
 
     Args:
         rollout: The rollout.
+        entered: What the task that entered this step returned; None before the first stage, where nothing runs yet.
+        ships: Whether a winner is to be shipped; otherwise a stage is to start.
         asked: Whether a person was asked.
         answer: The output of Airflow's human-in-the-loop operator.
-        fresh: The verdict of :class:`~airflow_provider_launchdarkly.operators.judge.LaunchDarklyJudgeOperator`.
-        before: The stage that was passed, when a stage is to start; None for the first.
-        verdict: The verdict that people saw, when a winner is to be shipped.
 
     Returns:
-        A :class:`~airflow_provider_launchdarkly.rollout.course.Confirmation`, also when it skips.
+        A :class:`~airflow_provider_launchdarkly.rollout.course.Confirmation`, with the fresh verdict; also if it skips.
     """
 
-    template_fields: Sequence[str] = ("answer", "fresh", "before", "verdict")
+    template_fields: Sequence[str] = ("answer", "entered")
 
     def __init__(
-        self,
-        *,
-        asked: bool,
-        answer: Any = None,
-        fresh: Any = None,
-        before: Any = None,
-        verdict: Any = None,
-        **kwargs: Any,
+        self, *, asked: bool, ships: bool = False, answer: Any = None, entered: Any = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.asked = asked
+        self.ships = ships
         self.answer = answer
-        self.fresh = fresh
-        self.before = before
-        self.verdict = verdict
+        self.entered = entered
 
     @override
     def step(self, context: Context) -> dict[str, Any]:
-        """Compare, and go on or not."""
-        if self.verdict is not None:
-            said = course.confirm_ship(self.verdict, asked=self.asked, answer=self.answer, fresh=self.fresh or {})
+        """Judge, compare, and go on or not."""
+        entered: Mapping[str, Any] = self.entered or {}
+        fresh = self._judge(entered) if entered else None
+        if self.ships:
+            said = course.confirm_ship(
+                entered.get("verdict") or {}, asked=self.asked, answer=self.answer, fresh=fresh or {}
+            )
         else:
-            said = course.confirm_stage(self.plan, self.before, asked=self.asked, answer=self.answer, fresh=self.fresh)
+            said = course.confirm_stage(
+                self.plan, entered.get("before"), asked=self.asked, answer=self.answer, fresh=fresh
+            )
         if said.confirmed:
             self.log.info("Confirmed: %s", said.why)
             return said.to_json()
         # What follows is skipped, but the end of the rollout wants to know why.
         context["ti"].xcom_push(key="return_value", value=said.to_json())
         raise AirflowSkipException(f"not confirmed: {said.why}")
+
+    def _judge(self, entered: Mapping[str, Any]) -> dict[str, Any]:
+        verdict: Mapping[str, Any] = entered["verdict"]
+        hook = LaunchDarklyHook(self.plan.connection, verdict.get("project_key"), verdict.get("environment_key"))
+        return judge_now(hook, str(entered["experiment_key"]), str(entered["iteration_id"]), entered["policy"])
 
 
 class LaunchDarklyConcludeOperator(LaunchDarklyRolloutStepOperator):
@@ -249,12 +238,13 @@ class LaunchDarklyIfEndingOperator(LaunchDarklyRolloutStepOperator):
         open_: go on if the plan ended without a winner.
         answer: A person's answer, for `extends`.
         observed: Nothing was done, so never go on.
+        question: What a person is asked if it goes on; None asks nobody.
 
     Returns:
-        The conclusion.
+        The conclusion, and the decision card for the question as ``card``.
     """
 
-    template_fields: Sequence[str] = ("conclusion", "answer")
+    template_fields: Sequence[str] = ("conclusion", "answer", "question")
 
     def __init__(
         self,
@@ -266,10 +256,12 @@ class LaunchDarklyIfEndingOperator(LaunchDarklyRolloutStepOperator):
         open_: bool = False,
         answer: Any = None,
         observed: bool = False,
+        question: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"multiple_outputs": True} | kwargs)
         self.observed = observed
+        self.question = question
         self.conclusion = conclusion
         self.ending = ending
         self.stops = stops
@@ -286,7 +278,7 @@ class LaunchDarklyIfEndingOperator(LaunchDarklyRolloutStepOperator):
         if not self._goes_on(found):
             raise AirflowSkipException(f"the rollout ended {found.ending}: {found.why}")
         self.log.info("%s: %s", found.ending, found.why)
-        return dict(self.conclusion)
+        return {**self.conclusion, "card": self.card(found.verdict, self.question, self.plan.notes)}
 
     def _goes_on(self, found: Conclusion) -> bool:
         if self.ending is not None:
@@ -300,4 +292,4 @@ class LaunchDarklyIfEndingOperator(LaunchDarklyRolloutStepOperator):
 
 def _conclusion(value: Mapping[str, Any]) -> Conclusion:
     """Read a conclusion back, as XCom carries it."""
-    return Conclusion.from_json({key: part for key, part in value.items() if key != "policy"})
+    return Conclusion.from_json({key: part for key, part in value.items() if key not in {"policy", "card"}})

@@ -190,7 +190,7 @@ def test_a_person_may_choose_what_follows_an_inconclusive_end(
 def test_the_winner_is_shipped_after_approval(emulator: EmulatorServer) -> None:
     done = run(emulator, rollout(approval={"before_ship": True}), answer=lambda _: approve())
     assert ended(done) == "ship"
-    card = done.output("r.before_ship.card")
+    card = done.output("r.before_ship.enter")["card"]
     assert "checkout-conversion" in card
     assert "*" in card.split("```")[1]
 

@@ -150,7 +150,10 @@ def check_ships_only_by_verdict(done: TaskRunner, effects: list[Any]) -> None:
     }
     shipped = [e for _, e in effects if e["kind"] == "iteration.stopped" and e.get("winner") in bold]
     verdicts = [
-        out for (task, key), out in done.xcoms.items() if key == "return_value" and task.endswith(("wait", "judge"))
+        verdict
+        for (task, key), out in done.xcoms.items()
+        if key == "return_value" and task.endswith(("wait", "confirm"))
+        if (verdict := out if task.endswith("wait") else out["verdict"])
     ]
     for stop in shipped:
         said = [v for v in verdicts if v["iteration_id"] == stop["iteration"] and v["treatment_id"] == stop["winner"]]

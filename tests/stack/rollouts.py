@@ -1,0 +1,127 @@
+"""Drives composed rollouts on a real Airflow: turns LaunchDarkly's clock while tasks wait, answers as a person does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_stack import StackError
+from demo import FLAG
+
+if TYPE_CHECKING:
+    from airflow_stack import AirflowStack
+    from demo import Emulator
+
+# How far a turn takes the clock: a look is a day, and the ramp's change window is open for seven hours.
+TURNS = {"wait": "P1D", "window": "PT6H"}
+POLLS = {"wait": "get_experiment", "window": "get_caller_identity"}
+MINUTES = 8
+
+# Airflow may fail a task that is answered before it has taken note of its asking, as one whose trigger fires too soon.
+SECONDS_TO_THINK = 11.0
+
+
+def make_true(emulator: Emulator, effect: float, people_per_day: int = 2_000) -> None:
+    """A fresh world, on a Monday at six, in which the bold button changes the conversion by such a share."""
+    emulator.reset("effect")
+    now = datetime.fromisoformat(emulator.get("/__emulator__/clock")["now"])
+    monday = now.replace(hour=6, minute=0, second=0, microsecond=0) + timedelta(days=7 - now.weekday())
+    emulator.set_clock(monday)
+    snapshot = emulator.get("/__emulator__/snapshot")
+    source = snapshot["world"]["projects"][FLAG[0]]["truths"][FLAG[2]]["source"]
+    source["people_per_day"] = people_per_day
+    source["metrics"]["checkout-conversion"]["effects"] = {"Bold": {"relative": effect}}
+    emulator.load(snapshot)
+
+
+class Rollout:
+    """One DAG run of a rollout.
+
+    Args:
+        stack: The Airflow.
+        emulator: The LaunchDarkly.
+        dag_id: The DAG, which is triggered now.
+        answer: What the person chooses, by task id.
+    """
+
+    def __init__(
+        self,
+        stack: AirflowStack,
+        emulator: Emulator,
+        dag_id: str,
+        *,
+        conf: dict[str, Any] | None = None,
+        answer: Callable[[str], str] = lambda _task: "Approve",
+    ) -> None:
+        self.stack, self.emulator, self.dag_id = stack, emulator, dag_id
+        self.run_id = stack.trigger(dag_id, conf)
+        self.answered: dict[str, dict[str, Any]] = {}
+        self._asked: dict[str, float] = {}
+        self._answer = answer
+        self._polls = 0
+
+    def states(self) -> dict[str, str | None]:
+        """The state of each task."""
+        path = f"/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances"
+        found = self.stack.call("GET", path, limit=200)["task_instances"]
+        return {task["task_id"]: task["state"] for task in found}
+
+    def state(self) -> str:
+        """The state of the run."""
+        return self.stack.run_state(self.dag_id, self.run_id)
+
+    def finish(self) -> dict[str, str | None]:
+        """Let it run to its end; returns the state of each task."""
+        return self.until(lambda _states: self.state() in {"success", "failed"})
+
+    def until(self, happened: Callable[[dict[str, str | None]], bool]) -> dict[str, str | None]:
+        """Turn the clock and answer until something has happened; returns the state of each task then."""
+        deadline = time.monotonic() + MINUTES * 60
+        while time.monotonic() < deadline:
+            self.stack.check_alive()
+            states = self.states()
+            if happened(states):
+                return self.states()
+            self._turn([task for task, state in states.items() if state == "deferred"])
+            self._reply([task for task, state in states.items() if state in {"awaiting_input", "deferred"}])
+            time.sleep(0.2)
+        raise StackError(f"{self.dag_id} stands at {self.states()} after {MINUTES} minutes; read {self.stack.home}")
+
+    def xcom(self, task_id: str) -> Any:
+        """What a task returned."""
+        return self.stack.xcom(self.dag_id, self.run_id, task_id)
+
+    def patch_task(self, task_id: str, body: dict[str, Any]) -> None:
+        """Do to a task what a person does in the UI."""
+        self.stack.call("PATCH", f"/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{task_id}", body)
+
+    def clear(self, *task_ids: str) -> None:
+        """Clear tasks, as the UI does it."""
+        body = {
+            "dag_run_id": self.run_id,
+            "task_ids": list(task_ids),
+            "dry_run": False,
+            "only_failed": False,
+            "reset_dag_runs": True,
+        }
+        self.stack.call("POST", f"/dags/{self.dag_id}/clearTaskInstances", body)
+
+    def _turn(self, waiting: list[str]) -> None:
+        """Turn the clock after the second poll of an instant: the first has looked, and it was not the end."""
+        kind = next((name.split(".")[-1] for name in waiting if name.split(".")[-1] in TURNS), None)
+        reads = self.emulator.new_reads()
+        self._polls = self._polls + reads.count(POLLS[kind]) if kind else 0
+        if kind and self._polls >= 2:
+            self._polls = 0
+            self.emulator.advance(TURNS[kind])
+
+    def _reply(self, waiting: list[str]) -> None:
+        for task in waiting:
+            if task.split(".")[-1] not in {"approve", "choose"} or task in self.answered:
+                continue
+            if time.monotonic() - self._asked.setdefault(task, time.monotonic()) > SECONDS_TO_THINK:
+                path = f"/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{task}/-1/hitlDetails"
+                self.answered[task] = self.stack.call("GET", path)
+                self.stack.call("PATCH", path, {"chosen_options": [self._answer(task)], "params_input": {}})
