@@ -13,8 +13,8 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.decision import Kind
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.notifications.cards import markdown_card
 from airflow_provider_launchdarkly.rollout import course
-from airflow_provider_launchdarkly.rollout.card import decision_card
 from airflow_provider_launchdarkly.rollout.course import Conclusion, CourseError, Record
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 
@@ -124,13 +124,13 @@ class LaunchDarklyDecisionCardOperator(LaunchDarklyRolloutStepOperator):
     def step(self, context: Context) -> str:
         """Write it."""
         if not self.verdict:
-            return "\n\n".join(part for part in (f"**{self.headline}**", "Nothing runs yet.", self.notes) if part)
+            return "\n\n".join(part for part in (f"### {self.headline}", "Nothing runs yet.", self.notes) if part)
         rollout = self.plan
         hook = LaunchDarklyHook(
             rollout.connection, self.verdict.get("project_key"), self.verdict.get("environment_key")
         )
         url = hook.experiment_url(str(self.verdict["experiment_key"]))
-        card = decision_card(self.verdict, headline=self.headline, url=url, notes=self.notes)
+        card = markdown_card(self.verdict, headline=self.headline, url=url, notes=self.notes)
         self.log.info("%s", card)
         return card
 
