@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import conf
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.sensors.base import BACKSTOP
 from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyIterationSensor
 from airflow_provider_launchdarkly.templates import is_literal
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.results.sql import SqlResults
     from airflow_provider_launchdarkly.sensors.looking import Looking
     from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
-
-# The plan's maximum duration ends the waiting with a verdict; Airflow's timeout is only a backstop behind it.
-BACKSTOP = timedelta(days=366)
 
 
 class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):

@@ -10,8 +10,8 @@ from airflow_provider_launchdarkly.conditions.iteration import look_for_status, 
 from airflow_provider_launchdarkly.triggers.polling import PollingTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.api.request import EnvironmentRef
     from airflow_provider_launchdarkly.conditions.seen import Watch
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
 
 class IterationStatusTrigger(PollingTrigger):
@@ -36,8 +36,9 @@ class IterationStatusTrigger(PollingTrigger):
         return {"experiment_key": self.experiment_key, "iteration_id": self.iteration_id, "status": self.status}
 
     @override
-    def watch(self, env: EnvironmentRef) -> Watch:
+    def watch(self, hook: LaunchDarklyHook) -> Watch:
         """Read the experiment."""
+        env = hook.environment()
         return lambda: look_for_status(env, self.experiment_key, self.iteration_id, self.status)
 
 
@@ -78,8 +79,9 @@ class TrafficTrigger(PollingTrigger):
         }
 
     @override
-    def watch(self, env: EnvironmentRef) -> Watch:
+    def watch(self, hook: LaunchDarklyHook) -> Watch:
         """Read the experiment and, once it is started, its results."""
+        env = hook.environment()
         return lambda: look_for_traffic(
             env, self.experiment_key, self.iteration_id, self.units_per_treatment, self.metric_key
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_launchdarkly.api.procedure import Procedure
-    from airflow_provider_launchdarkly.api.request import EnvironmentRef
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
 LOOK = "look"
 
@@ -74,10 +74,10 @@ class SignificanceTrigger(PollingTrigger):
         }
 
     @override
-    def watch(self, env: EnvironmentRef) -> Watch:
+    def watch(self, hook: LaunchDarklyHook) -> Watch:
         """Look at the results when the policy's plan says so, and decide; or say that a look is due."""
         policy = Policy.from_json(self.policy)
-        target = Target(env, self.experiment_key, self.iteration_id)
+        target = Target(hook.environment(), self.experiment_key, self.iteration_id)
         interval = timedelta(seconds=self.poll_interval)
         previous = None if self.previous_seconds is None else timedelta(seconds=self.previous_seconds)
 
