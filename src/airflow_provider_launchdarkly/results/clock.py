@@ -8,6 +8,7 @@ from airflow_provider_launchdarkly.api.endpoints import get_caller_identity, get
 from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
 from airflow_provider_launchdarkly.api.lifecycle.reading import pinned
 from airflow_provider_launchdarkly.decision import Kind, Reason, Verdict
+from airflow_provider_launchdarkly.results.look import not_ours_any_more
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -48,10 +49,7 @@ def dwelling(target: Target, dwell: timedelta) -> Procedure[Verdict]:
         return Verdict.wait(Reason.NO_DATA, f"iteration {iteration.id} is {iteration.status}", dwell * 0)
     elapsed = answer.server_time - iteration.started_at
     if not iteration.running:
-        other = answer.value.running
-        reason = Reason.ITERATION_REPLACED if other else Reason.ITERATION_STOPPED
-        more = f", and iteration {other.id} runs in its place" if other else ", not by this task"
-        return Verdict.invalid(reason, f"iteration {iteration.id} is {iteration.status}{more}", elapsed)
+        return not_ours_any_more(answer.value, iteration, elapsed)
     if elapsed < dwell:
         summary = f"iteration {iteration.id} has run for {elapsed} of {dwell}: wait"
         return Verdict.wait(Reason.MIN_DURATION, summary, elapsed, next_look=dwell)
