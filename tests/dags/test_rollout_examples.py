@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from airflow_provider_launchdarkly.emulator.truth import Truth
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import clock, polling
+from airflow_provider_launchdarkly.triggers import polling
 
 ENDINGS = ("ship", "rollback", "inconclusive", "invalid")
 APPROVED = {"chosen_options": ["Approve"], "params_input": {}, "responded_by_user": {"id": "1", "name": "grace"}}
@@ -18,16 +19,14 @@ APPROVED = {"chosen_options": ["Approve"], "params_input": {}, "responded_by_use
 
 @pytest.fixture(autouse=True)
 def time_flies(connection: str, emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The triggers' sleeps take no time; each turns the emulator's clock."""
+    """The triggers' sleeps take no time; each turns the emulator's clock by as much as it would have slept."""
 
-    def turning(by: str) -> SimpleNamespace:
-        async def sleep(_: float) -> None:
-            emulator.clock.advance(by)
+    async def sleep(seconds: float) -> None:
+        emulator.clock.advance(timedelta(seconds=seconds))
 
-        return SimpleNamespace(sleep=sleep)
-
-    monkeypatch.setattr(polling, "asyncio", turning("P1D"))
-    monkeypatch.setattr(clock, "asyncio", turning("PT1H"))
+    monkeypatch.setattr(polling, "asyncio", SimpleNamespace(sleep=sleep))
+    # Often enough to meet each day's change window, seldom enough to be quick.
+    monkeypatch.setenv("AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL", str(6 * 60 * 60))
 
 
 @pytest.fixture

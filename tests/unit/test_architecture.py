@@ -36,7 +36,10 @@ ARROWS = {
         *("change_windows", "api"),
     },
     "triggers": {"hooks", "conditions", "results", "record", "decision", "api"},
-    "rollout": {"operators", "sensors", "triggers", "hooks", "variations", "decision", "change_windows", "api"},
+    "rollout": {
+        *("operators", "sensors", "triggers", "hooks", "notifications", "variations", "decision"),
+        *("change_windows", "api"),
+    },
     "plugins": {"rollout"},
     "emulator": set(),
     "testing": {"emulator"},

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider_launchdarkly.api.procedure import Procedure
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class Seen:
         output: Plain JSON; what the task returns if the look ends the waiting.
         is_news: Whether the line is worth the log; False for a look that read next to nothing.
         outcome: What the output is; None for what the trigger waits for.
+        left: How long there is to wait, where that is known: the trigger does not sleep on beyond it.
     """
 
     ends: bool
@@ -26,6 +30,7 @@ class Seen:
     output: dict[str, Any]
     is_news: bool = True
     outcome: str | None = None
+    left: timedelta | None = None
 
 
 Watch: TypeAlias = Callable[[], Procedure[Seen]]

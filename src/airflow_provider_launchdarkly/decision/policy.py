@@ -83,12 +83,14 @@ class MissingAction(StrEnum):
     INVALID = "invalid"
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """What is written in a file or a DAG: strict, finite, and not changed any more."""
+
     # Schemas are built when first used: a DAG file that only names a policy does not pay for them.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
 
-class Primary(_Part):
+class Primary(Part):
     """The metric that decides.
 
     Attributes:
@@ -117,7 +119,7 @@ class Primary(_Part):
         return self
 
 
-class Guardrail(_Part):
+class Guardrail(Part):
     """A metric that must not get worse. Harm to it rolls back, whatever the primary metric says.
 
     Attributes:
@@ -141,7 +143,7 @@ class Guardrail(_Part):
         return self
 
 
-class Signal(_Part):
+class Signal(Part):
     """A metric that only holds: while it points the wrong way (nominal one-sided p below `alpha`), nothing ships.
 
     Without data it does not hold: what must be known before shipping is a guardrail.
@@ -157,7 +159,7 @@ class Signal(_Part):
     alpha: Probability = 0.05
 
 
-class Looks(_Part):
+class Looks(Part):
     """When results are looked at: evenly spaced, at cron times, at a list of times, or only at the end.
 
     Attributes:
@@ -202,7 +204,7 @@ class Looks(_Part):
         return self
 
 
-class Mismatch(_Part):
+class Mismatch(Part):
     """The test of the split.
 
     Attributes:
@@ -214,7 +216,7 @@ class Mismatch(_Part):
     action: MismatchAction = MismatchAction.STOP
 
 
-class Missing(_Part):
+class Missing(Part):
     """What happens when data fail to arrive.
 
     Attributes:
@@ -228,7 +230,7 @@ class Missing(_Part):
     action: MissingAction = MissingAction.HOLD
 
 
-class Traffic(_Part):
+class Traffic(Part):
     """What is expected of the experiment before it runs; plans the number of units and feeds the simulation.
 
     Attributes:
@@ -253,7 +255,7 @@ class Traffic(_Part):
         return self.std_dev if self.std_dev is not None else (self.mean * (1.0 - self.mean)) ** 0.5
 
 
-class Budget(_Part):
+class Budget(Part):
     """What a policy may cost: the simulation fails when it measures more. Deciding does not look at it.
 
     Attributes:
@@ -271,7 +273,7 @@ class Budget(_Part):
     mean_stop_day: Annotated[float, Field(gt=0.0, strict=True)] | None = None
 
 
-class Policy(_Part):
+class Policy(Part):
     """How an experiment is decided. Every preset is one; printing it shows every number.
 
     Error rates are one-sided: `alpha` is the probability that a treatment without any effect is ever shipped, over all

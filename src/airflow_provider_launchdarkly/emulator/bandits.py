@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.emulator.measuring import iteration_facts, truth_of
+from airflow_provider_launchdarkly.emulator.observing import population_of
 from airflow_provider_launchdarkly.emulator.state import WHOLE_ROLLOUT, Reallocation
 from airflow_provider_launchdarkly.emulator.targeting import experiment_rollout, with_serving
 
@@ -48,7 +49,8 @@ def percents(shares: Sequence[float]) -> tuple[str, ...]:
 
 
 def _reallocate(change: Change, experiment: Experiment, running: Iteration, at: int) -> None:
-    population = truth_of(change, running).population(change.world.seed, iteration_facts(change, experiment, running))
+    facts = iteration_facts(change, experiment, running)
+    population = population_of(truth_of(change, running), change.world.seed, facts)
     shares = population.divided((at - (running.started_at or at)) // _HOUR_MILLIS)
     moved = replace(running, reallocation=Reallocation(at, percents(shares)))
     iterations = tuple(moved if i.id == running.id else i for i in experiment.iterations)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_launchdarkly.emulator.clock import from_milliseconds, to_milliseconds
 from airflow_provider_launchdarkly.emulator.errors import not_found
 from airflow_provider_launchdarkly.emulator.measuring import iteration_facts, metric_facts, truth_of
+from airflow_provider_launchdarkly.emulator.observing import observe
 from airflow_provider_launchdarkly.emulator.rendering.links import link
-from airflow_provider_launchdarkly.emulator.truth import observe
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -12,16 +12,11 @@ from urllib.parse import quote
 from airflow_provider_launchdarkly.emulator import results
 from airflow_provider_launchdarkly.emulator.clock import from_milliseconds
 from airflow_provider_launchdarkly.emulator.errors import not_found
+from airflow_provider_launchdarkly.emulator.facts import ArmFacts, Bandit, IterationFacts, MetricFacts
+from airflow_provider_launchdarkly.emulator.observing import observe
 from airflow_provider_launchdarkly.emulator.rendering.links import experiments_path, link
 from airflow_provider_launchdarkly.emulator.rendering.metrics import metrics_in_group
-from airflow_provider_launchdarkly.emulator.truth import (
-    ArmFacts,
-    Bandit,
-    IterationFacts,
-    MetricFacts,
-    Truth,
-    observe,
-)
+from airflow_provider_launchdarkly.emulator.truth import Truth
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.change import Change

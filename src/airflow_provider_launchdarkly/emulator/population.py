@@ -306,7 +306,7 @@ class Population:
     def observe(
         self, metric: MetricFacts, as_of: datetime, ended_at: datetime | None, attribute: tuple[str, str] | None
     ) -> Observation:
-        """Return what was measured by ``as_of`` or the iteration's end, in full hours; see `truth.observe`."""
+        """Return what was measured by ``as_of`` or the iteration's end, in full hours; see `observing.observe`."""
         until = as_of if ended_at is None else min(as_of, ended_at)
         hours = max(0, (until - self._started_at) // _HOUR)
         known = self._latest.get((metric, attribute))

@@ -1,7 +1,8 @@
 """What is true of an emulated experiment: who comes, what they do, what each variation changes, and what is broken.
 
 A truth is read strictly from plain JSON or YAML data and then only answers questions: how many people an hour, which
-rate or mean on a day. `population` draws people from it, `results` makes LaunchDarkly's answer of them.
+rate or mean on a day. `population` draws people from it, `observing` counts what they did by a time, and `results`
+makes LaunchDarkly's answer of that.
 """
 
 from __future__ import annotations
@@ -13,40 +14,19 @@ from datetime import UTC
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_launchdarkly.emulator.facts import (
-    ArmFacts,
-    Bandit,
-    CovariateMoments,
-    IterationFacts,
-    MetricFacts,
-    Observation,
-    TreatmentObservation,
-)
 from airflow_provider_launchdarkly.emulator.fields import Fields, number
-from airflow_provider_launchdarkly.emulator.population import Population
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = [
-    "ArmFacts",
-    "Bandit",
-    "CovariateMoments",
-    "IterationFacts",
-    "MetricFacts",
-    "Observation",
-    "TreatmentObservation",
-    "Truth",
-    "observe",
-]
+    from airflow_provider_launchdarkly.emulator.facts import ArmFacts
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MOST_PEOPLE_A_DAY = 1e9
 """Growth stops here: beyond it double precision no longer counts people one by one."""
 _MOST_CELLS = 64
 _LONGEST_DELAY_DAYS = 90
-_KEPT_POPULATIONS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +125,7 @@ class Truth:
         attributes: by attribute and value.
         metrics: by metric key.
         source: the data it was read from.
+        drawn: the people drawn from it, which `observing` keeps here so that they live no longer than their truth.
     """
 
     people_per_day: float
@@ -155,7 +136,7 @@ class Truth:
     attributes: Mapping[str, Mapping[str, SliceTruth]] = field(default_factory=dict)
     metrics: Mapping[str, MetricTruth] = field(default_factory=dict)
     source: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    _populations: OrderedDict[tuple[object, ...], Population] = field(default_factory=OrderedDict, repr=False)
+    drawn: OrderedDict[tuple[object, ...], Any] = field(default_factory=OrderedDict, repr=False)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], path: str = "truth") -> Truth:
@@ -210,59 +191,6 @@ class Truth:
         weights = [self.split.get(arm.variation, arm.share) for arm in arms]
         total = sum(weights)
         return [weight / total * min(asked, 1.0) if total else 0.0 for weight in weights]
-
-    def population(self, seed: int, iteration: IterationFacts) -> Population:
-        """Return the people of an iteration, the same object for as long as it is asked for now and then."""
-        key = (
-            seed,
-            iteration.experiment_key,
-            iteration.number,
-            iteration.started_at,
-            iteration.arms,
-            iteration.audience,
-            iteration.off,
-            iteration.bandit,
-        )
-        population = self._populations.get(key)
-        if population is None:
-            population = self._populations[key] = Population(self, seed, iteration)
-            if len(self._populations) > _KEPT_POPULATIONS:
-                self._populations.popitem(last=False)
-        self._populations.move_to_end(key)
-        return population
-
-
-def observe(
-    truth: Truth,
-    seed: int,
-    iteration: IterationFacts,
-    metric: MetricFacts,
-    as_of: datetime,
-    *,
-    attribute: tuple[str, str] | None = None,
-) -> Observation:
-    """Return what has been measured of ``metric`` by ``as_of``, in whole hours since the iteration's start.
-
-    A pure function of its arguments: the same seed gives the same people, and a later ``as_of`` the same people and
-    more, whatever was asked before. What was drawn is kept with ``truth``, so that asking again costs next to nothing
-    and a later time only the days in between. Not for several threads at once.
-
-    Args:
-        truth: what is true.
-        seed: of all draws.
-        iteration: whose people; data ends at its end.
-        metric: one metric, or one step of a funnel.
-        as_of: aware; before the start nothing is measured.
-        attribute: (attribute, value) to look only at the people with that value.
-
-    Raises:
-        ValueError: the truth knows no such attribute value, or knows the metric as numeric where it is a conversion.
-    """
-    if attribute is not None and attribute[1] not in truth.attribute_values(attribute[0]):
-        known = ", ".join(truth.attribute_values(attribute[0])) or "none"
-        msg = f"attribute {attribute[0]!r} has no value {attribute[1]!r} in the truth; values known: {known}"
-        raise ValueError(msg)
-    return truth.population(seed, iteration).observe(metric, as_of, iteration.ended_at, attribute)
 
 
 def _read_truth(fields: Fields) -> Truth:

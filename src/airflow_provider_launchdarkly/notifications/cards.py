@@ -1,7 +1,7 @@
 """The decision card: what was decided about an experiment, why, and by which numbers, for people.
 
 Pure functions from a verdict's plain JSON, as XCom carries it, to text, Markdown, Slack's mrkdwn or HTML. They decide
-nothing, and take verdicts that lack numbers.
+nothing, and take verdicts that lack numbers. Notifiers send them; rollouts ask for approval with them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    Compared = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 
 HEADLINES: Mapping[str, str] = {
     "ship": "Ship",
@@ -31,47 +33,44 @@ class Card:
     """The parts of a card, before any markup.
 
     Attributes:
-        title: The verdict, and on which experiment.
-        summary: Why, in a line.
+        title: The headline; without one, the verdict, and on which experiment.
+        lead: Why, in a line, after the verdict where a headline is the title.
         rows: One for each metric and treatment, as :data:`COLUMNS`.
-        pictures: Each interval of the lift drawn in characters, one a line.
-        notes: What else counts: harm, the split, when the next look is.
+        pictures: Each interval of the lift drawn in characters, one a line, all on one scale.
+        facts: What else counts: harm, the reason, the split, the units, which look it was.
         url: The experiment in LaunchDarkly, or None.
     """
 
     title: str
-    summary: str
+    lead: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...] = ()
     pictures: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
     url: str | None = None
 
 
-def card_of(verdict: Mapping[str, Any], *, url: str | None = None) -> Card:
+def card_of(verdict: Mapping[str, Any], *, url: str | None = None, headline: str | None = None) -> Card:
     """Read a verdict.
 
     Args:
         verdict: What :class:`~airflow_provider_launchdarkly.sensors.significance.LaunchDarklyWaitForSignificanceSensor`
             returns.
         url: Where the experiment is shown.
+        headline: What is asked or told, where that is not the verdict itself.
     """
-    kind = str(verdict.get("verdict"))
-    headline = HEADLINES.get(kind, kind)
-    if kind == "ship" and verdict.get("treatment"):
-        headline = f"{headline} {verdict['treatment']}"
-    place = "/".join(str(verdict[key]) for key in ("project_key", "environment_key") if verdict.get(key))
-    about = " · ".join(part for part in (str(verdict.get("experiment_key") or ""), place) if part)
+    decided = _decided(verdict)
+    summary = str(verdict.get("summary") or "")
     compared = [
         (metric, comparison)
         for metric in verdict.get("metrics") or ()
         for comparison in metric.get("comparisons") or ()
     ]
     return Card(
-        title=f"{headline} · {about}" if about else headline,
-        summary=str(verdict.get("summary") or ""),
+        title=headline or decided,
+        lead=tuple(line for line in (decided if headline else "", summary) if line),
         rows=tuple(_row(metric, comparison) for metric, comparison in compared),
-        pictures=tuple(picture for metric, comparison in compared if (picture := _picture(metric, comparison))),
-        notes=tuple(_notes(verdict)),
+        pictures=tuple(_pictures(compared)),
+        facts=tuple(_facts(verdict)),
         url=url,
     )
 
@@ -79,21 +78,31 @@ def card_of(verdict: Mapping[str, Any], *, url: str | None = None) -> Card:
 def text_card(verdict: Mapping[str, Any], *, url: str | None = None) -> str:
     """The card as plain text, with a table for a fixed-width font."""
     card = card_of(verdict, url=url)
-    parts = [card.title, card.summary, _table(card.rows), "\n".join(card.pictures), "\n".join(card.notes), card.url]
+    parts = [card.title, *card.lead, _table(card.rows), "\n".join(card.pictures), "\n".join(card.facts), card.url]
     return "\n\n".join(part for part in parts if part)
 
 
-def markdown_card(verdict: Mapping[str, Any], *, url: str | None = None) -> str:
-    """The card as Markdown, as Airflow's UI shows it."""
-    card = card_of(verdict, url=url)
+def markdown_card(
+    verdict: Mapping[str, Any], *, url: str | None = None, headline: str | None = None, notes: str | None = None
+) -> str:
+    """The card as Markdown, as Airflow's UI shows it.
+
+    Args:
+        verdict: The verdict.
+        url: Where the experiment is shown.
+        headline: What is asked or told, above the verdict.
+        notes: What the author of a rollout wants to be read with it: Markdown of their own.
+    """
+    card = card_of(verdict, url=url, headline=headline)
     lines = ["| " + " | ".join(_markdown(cell) for cell in row) + " |" for row in (COLUMNS, *card.rows)]
     lines.insert(1, "|" + " --- |" * len(COLUMNS))
     parts = [
         f"### {_markdown(card.title)}",
-        _markdown(card.summary),
+        *map(_markdown, card.lead),
         "\n".join(lines) if card.rows else "",
         _fenced(card.pictures),
-        "\n".join(f"- {_markdown(note)}" for note in card.notes),
+        "\n".join(f"- {_markdown(fact)}" for fact in card.facts),
+        notes or "",
         f"[Open in LaunchDarkly]({card.url})" if card.url else "",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -104,9 +113,9 @@ def slack_card(verdict: Mapping[str, Any], *, url: str | None = None) -> str:
     card = card_of(verdict, url=url)
     parts = [
         f"*{_slack(card.title)}*",
-        _slack(card.summary),
+        *map(_slack, card.lead),
         _fenced([_slack(_table(card.rows)), *map(_slack, card.pictures)] if card.rows else ()),
-        "\n".join(f"• {_slack(note)}" for note in card.notes),
+        "\n".join(f"• {_slack(fact)}" for fact in card.facts),
         f"<{card.url}|Open in LaunchDarkly>" if card.url else "",
     ]
     return "\n".join(part for part in parts if part)
@@ -117,14 +126,14 @@ def html_card(verdict: Mapping[str, Any], *, url: str | None = None) -> str:
     card = card_of(verdict, url=url)
     heads = "".join(f"<th>{html.escape(column)}</th>" for column in COLUMNS)
     rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in card.rows)
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in card.notes)
+    facts = "".join(f"<li>{html.escape(fact)}</li>" for fact in card.facts)
     pictures = html.escape("\n".join(card.pictures))
     parts = [
         f"<h3>{html.escape(card.title)}</h3>",
-        f"<p>{html.escape(card.summary)}</p>" if card.summary else "",
+        *(f"<p>{html.escape(line)}</p>" for line in card.lead),
         f"<table><tr>{heads}</tr>{rows}</table>" if rows else "",
         f"<pre>{pictures}</pre>" if pictures else "",
-        f"<ul>{notes}</ul>" if notes else "",
+        f"<ul>{facts}</ul>" if facts else "",
         f'<p><a href="{html.escape(card.url)}">Open in LaunchDarkly</a></p>' if card.url else "",
     ]
     return "\n".join(part for part in parts if part)
@@ -139,13 +148,25 @@ CARDS: Mapping[str, Callable[..., str]] = {
 """The card in each markup: ``CARDS["slack"](verdict, url=...)``."""
 
 
+def _decided(verdict: Mapping[str, Any]) -> str:
+    """The verdict, and on which experiment."""
+    kind = str(verdict.get("verdict"))
+    words = HEADLINES.get(kind, kind)
+    if kind == "ship" and verdict.get("treatment"):
+        words = f"{words} {verdict['treatment']}"
+    place = "/".join(str(verdict[key]) for key in ("project_key", "environment_key") if verdict.get(key))
+    return " · ".join(part for part in (words, str(verdict.get("experiment_key") or ""), place) if part)
+
+
 def _row(metric: Mapping[str, Any], comparison: Mapping[str, Any]) -> tuple[str, ...]:
-    role = metric.get("role")
+    name = str(metric.get("metric"))
+    if (role := metric.get("role")) != "primary":
+        name = f"{name} ({role})"
     bar = comparison.get("success") or comparison.get("harm") or {}
     judged = f"{bar['z']:.2f} / {bar['boundary']:.2f}" if _numbers(bar.get("z"), bar.get("boundary")) else NOTHING
     low, high = comparison.get("lift_lower"), comparison.get("lift_upper")
     return (
-        str(metric.get("metric")) if role == "primary" else f"{metric.get('metric')} ({role})",
+        f"{name}, lower is better" if metric.get("direction") == "lower" else name,
         str(comparison.get("treatment")),
         str(comparison.get("units")),
         _number(comparison.get("baseline_mean")),
@@ -156,24 +177,28 @@ def _row(metric: Mapping[str, Any], comparison: Mapping[str, Any]) -> tuple[str,
     )
 
 
-def _picture(metric: Mapping[str, Any], comparison: Mapping[str, Any]) -> str | None:
-    low, lift, high = (comparison.get(name) for name in ("lift_lower", "lift", "lift_upper"))
-    if not _numbers(low, lift, high):
-        return None
-    drawn = interval_picture(float(low or 0), float(lift or 0), float(high or 0))
-    return f"{drawn}  {comparison.get('treatment')} on {metric.get('metric')}"
+def _pictures(compared: Compared) -> Iterator[str]:
+    """Draw the intervals, all on the scale of the widest, so that they can be compared."""
+    drawn: list[tuple[Sequence[Any], str]] = []
+    for metric, comparison in compared:
+        interval = [comparison.get(name) for name in ("lift_lower", "lift", "lift_upper")]
+        if _numbers(*interval):
+            drawn.append((interval, f"{comparison.get('treatment')} on {metric.get('metric')}"))
+    reach = max((abs(end) for interval, _ in drawn for end in interval), default=0.0) or 1.0
+    for (low, lift, high), label in drawn:
+        yield f"{interval_picture(low, lift, high, reach)}  {label}"
 
 
-def interval_picture(low: float, point: float, high: float, width: int = PICTURE_WIDTH) -> str:
+def interval_picture(low: float, point: float, high: float, reach: float, width: int = PICTURE_WIDTH) -> str:
     """Draw an interval around zero: ``-4.0 % |·········|··[==●==]····| +4.0 %``.
 
     Args:
         low: Its lower end, as a share.
         point: The estimate.
         high: Its upper end.
+        reach: What the ends of the axis stand for: above 0, and nothing is beyond it.
         width: Characters between the ends of the axis, which shows zero in the middle.
     """
-    reach = max(abs(low), abs(point), abs(high)) or 1.0
     middle = width // 2
 
     def place(value: float) -> int:
@@ -187,15 +212,19 @@ def interval_picture(low: float, point: float, high: float, width: int = PICTURE
     return f"{_percent(-reach)} |{''.join(axis)}| {_percent(reach)}"
 
 
-def _notes(verdict: Mapping[str, Any]) -> Iterator[str]:
+def _facts(verdict: Mapping[str, Any]) -> Iterator[str]:
     for harmed in verdict.get("harmed") or ():
         yield f"harmed: {harmed}"
+    if verdict.get("reason"):
+        yield f"reason: {verdict['reason']}"
     split = verdict.get("split") or {}
     if split.get("units"):
         counts = ", ".join(
             f"{name} {units}" for name, units in zip(split.get("treatments") or (), split["units"], strict=False)
         )
         yield f"split: {counts}" + (" (not as allocated)" if split.get("mismatch") else "")
+    if _numbers(verdict.get("units")):
+        yield f"{verdict['units']} units on the primary metric"
     if _numbers(verdict.get("elapsed_days")):
         looks = f", look {verdict['look']} of {verdict['looks']}" if verdict.get("look") else ""
         yield f"day {verdict['elapsed_days']:.1f}{looks}"

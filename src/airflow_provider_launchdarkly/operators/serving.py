@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.endpoints import get_flag
+from airflow_provider_launchdarkly.api.changes import read_flag
+from airflow_provider_launchdarkly.api.converging import SETTLING
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError, StateError
 from airflow_provider_launchdarkly.api.procedure import Pause
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import FeatureFlag
     from airflow_provider_launchdarkly.api.procedure import Procedure
     from airflow_provider_launchdarkly.api.request import EnvironmentRef
-
-# Seconds between the reads: a change may take a moment to show.
-SETTLING = (0.25, 1.0, 2.0)
 
 
 class FlagServesOtherError(StateError):
@@ -120,11 +118,11 @@ def flag_that_serves(env: EnvironmentRef, flag_key: str, rule_id: str, variation
 
     Raises:
         FlagServesOtherError: It does not, some seconds later either.
+        StateError: The flag has no configuration in the environment.
         LaunchDarklyError: As the calls raise.
     """
     for seconds in (*SETTLING, None):
-        answer = yield get_flag(env.project_key, flag_key, environments=(env.environment_key,))
-        flag: FeatureFlag = answer.value
+        flag = yield from read_flag(env, flag_key)
         otherwise = _served_otherwise(env, flag, rule_id, variation_id)
         if otherwise is None:
             return flag

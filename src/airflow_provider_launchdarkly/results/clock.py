@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.endpoints import get_caller_identity, get_experiment
 from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
 from airflow_provider_launchdarkly.api.lifecycle.reading import pinned
 from airflow_provider_launchdarkly.decision import Kind, Reason, Verdict
+from airflow_provider_launchdarkly.results.look import not_ours_any_more
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from airflow_provider_launchdarkly.api.procedure import Procedure
     from airflow_provider_launchdarkly.results.look import Target
-
-
-@dataclass(frozen=True, slots=True)
-class Dwelling:
-    """How long an iteration has run of the time that it is to run.
-
-    Attributes:
-        verdict: ``wait`` while it is to run on; ``inconclusive`` when its time is over; ``invalid`` if it was stopped
-            or replaced by someone else.
-    """
-
-    verdict: Verdict
-
-    @property
-    def ends(self) -> bool:
-        """Whether there is nothing more to wait for."""
-        return self.verdict.ends
-
-    def to_json(self, target: Target) -> dict[str, Any]:
-        """The verdict as plain JSON, with what it is about."""
-        project_key, environment_key = target.environment
-        return {
-            **self.verdict.to_json(),
-            "project_key": project_key,
-            "environment_key": environment_key,
-            "experiment_key": target.experiment_key,
-            "iteration_id": target.iteration_id,
-        }
 
 
 def server_time() -> Procedure[datetime]:
@@ -56,12 +28,16 @@ def server_time() -> Procedure[datetime]:
     return time
 
 
-def dwelling(target: Target, dwell: timedelta) -> Procedure[Dwelling]:
+def dwelling(target: Target, dwell: timedelta) -> Procedure[Verdict]:
     """Read how long an iteration has run, by LaunchDarkly's clock.
 
     Args:
         target: The pinned iteration.
         dwell: How long it is to run, from its start.
+
+    Returns:
+        ``wait`` while it is to run on; ``inconclusive`` when its time is over; ``invalid`` if it was stopped or
+        replaced by someone else.
 
     Raises:
         IterationNotFoundError: The experiment has no such iteration.
@@ -70,15 +46,12 @@ def dwelling(target: Target, dwell: timedelta) -> Procedure[Dwelling]:
     answer = yield get_experiment(target.environment, target.experiment_key, expand=ITERATIONS)
     iteration = pinned(answer.value, target.iteration_id)
     if iteration.started_at is None:
-        return Dwelling(Verdict.wait(Reason.NO_DATA, f"iteration {iteration.id} is {iteration.status}", dwell * 0))
+        return Verdict.wait(Reason.NO_DATA, f"iteration {iteration.id} is {iteration.status}", dwell * 0)
     elapsed = answer.server_time - iteration.started_at
     if not iteration.running:
-        other = answer.value.running
-        reason = Reason.ITERATION_REPLACED if other else Reason.ITERATION_STOPPED
-        more = f", and iteration {other.id} runs in its place" if other else ", not by this task"
-        return Dwelling(Verdict.invalid(reason, f"iteration {iteration.id} is {iteration.status}{more}", elapsed))
+        return not_ours_any_more(answer.value, iteration, elapsed)
     if elapsed < dwell:
         summary = f"iteration {iteration.id} has run for {elapsed} of {dwell}: wait"
-        return Dwelling(Verdict.wait(Reason.MIN_DURATION, summary, elapsed, next_look=dwell))
+        return Verdict.wait(Reason.MIN_DURATION, summary, elapsed, next_look=dwell)
     summary = f"iteration {iteration.id} has run for {elapsed}, its time is over; nothing was judged"
-    return Dwelling(Verdict(Kind.INCONCLUSIVE, Reason.PLAN_ENDED, summary, elapsed))
+    return Verdict(Kind.INCONCLUSIVE, Reason.PLAN_ENDED, summary, elapsed)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration
     from airflow_provider_launchdarkly.decision import Plan
 
-__all__ = ["Look", "Occasion", "Source", "Target", "approach", "take_look"]
+__all__ = ["Look", "Occasion", "Source", "Target", "approach", "not_ours_any_more", "take_look"]
 
 Source: TypeAlias = Callable[[Occasion, Policy], Procedure[Evidence]]
 """Where evidence comes from: what to do, on an occasion to look, to get what the policy judges."""
@@ -146,7 +146,7 @@ def approach(
         return Look(target, answer.server_time, _not_started(iteration))
     occasion = Occasion(target, iteration, iteration.started_at, answer.server_time)
     if not iteration.running:
-        return Look(target, occasion.at, _not_ours_any_more(experiment, iteration, occasion.elapsed))
+        return Look(target, occasion.at, not_ours_any_more(experiment, iteration, occasion.elapsed))
     try:
         plan = plan_for(policy, iteration.started_at)
     except ValueError as error:
@@ -181,7 +181,8 @@ def _not_started(iteration: Iteration) -> Verdict:
     return Verdict.wait(Reason.NO_DATA, f"iteration {iteration.id} is {iteration.status}: wait", timedelta())
 
 
-def _not_ours_any_more(experiment: Experiment, iteration: Iteration, elapsed: timedelta) -> Verdict:
+def not_ours_any_more(experiment: Experiment, iteration: Iteration, elapsed: timedelta) -> Verdict:
+    """What follows if somebody else stopped or replaced the iteration."""
     other = experiment.running
     if other is not None:
         summary = f"iteration {iteration.id} is {iteration.status}, and iteration {other.id} runs in its place: invalid"

@@ -12,15 +12,13 @@ from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import NotFoundError
 from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
 from airflow_provider_launchdarkly.api.models import (
-    ExperimentPost,
     StartIteration,
     StopIterationWithWinner,
     TurnFlagOn,
 )
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.operators.design import IterationDesign
 from airflow_provider_launchdarkly.operators.winner import choose_winner
-from airflow_provider_launchdarkly.rollout.iterations import stage_design
+from airflow_provider_launchdarkly.rollout.content import experiment_post, stage_iteration
 from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyRolloutStepOperator
 
 if TYPE_CHECKING:
@@ -54,12 +52,9 @@ def starting_requests(rollout: Rollout, env: EnvironmentRef, flag: FeatureFlag) 
     key = rollout.experiment.key
     for number, stage in enumerate(rollout.stages):
         when = stage.name or f"stage {number + 1}"
-        iteration = _with_version(IterationDesign(**stage_design(rollout, number)).resolve(flag), env, flag)
+        iteration = _with_version(stage_iteration(rollout, number, flag), env, flag)
         if number == 0:
-            yield (
-                when,
-                endpoints.create_experiment(env, ExperimentPost.checked({**post(rollout), "iteration": iteration})),
-            )
+            yield when, endpoints.create_experiment(env, experiment_post(rollout, iteration))
             if rollout.turn_flag_on and not flag.environments[env.environment_key].on:
                 yield when, endpoints.patch_flag(env, flag.key, [TurnFlagOn()])
             yield when, endpoints.patch_experiment(env, key, [StartIteration()])
@@ -100,21 +95,6 @@ def stopping_request(
         return None
     instruction = StopIterationWithWinner(winning_treatment_id=treatment.id, winning_reason=named.reason or "")
     return endpoints.patch_experiment(env, experiment.key, [instruction])
-
-
-def post(rollout: Rollout) -> dict[str, Any]:
-    """The experiment's own fields, as the operator that creates it takes them."""
-    experiment = rollout.experiment
-    return {
-        "key": experiment.key,
-        "name": experiment.name or experiment.key,
-        "description": experiment.description,
-        "maintainer_id": experiment.maintainer_id,
-        "methodology": experiment.methodology,
-        "analysis_config": experiment.analysis_config,
-        "holdout_id": experiment.holdout_id,
-        "tags": list(experiment.tags) or None,
-    }
 
 
 def justification(rollout: Rollout, number: int) -> str:

@@ -19,14 +19,14 @@ from airflow_provider_launchdarkly.operators.experiments import (
 )
 from airflow_provider_launchdarkly.operators.serving import LaunchDarklyCheckFlagServesOperator
 from airflow_provider_launchdarkly.rollout import course
+from airflow_provider_launchdarkly.rollout.content import post, stage_design
 from airflow_provider_launchdarkly.rollout.dry_run import (
     OVERRIDES,
     LaunchDarklyDryRunOperator,
     LaunchDarklyRunningIterationOperator,
     justification,
-    post,
 )
-from airflow_provider_launchdarkly.rollout.iterations import LaunchDarklyStageIterationOperator, stage_design
+from airflow_provider_launchdarkly.rollout.iterations import LaunchDarklyStageIterationOperator
 from airflow_provider_launchdarkly.rollout.spec import Autonomy, Fallback, Gate, Inconclusive, Rollout
 from airflow_provider_launchdarkly.rollout.steps import (
     LaunchDarklyConcludeOperator,
@@ -226,12 +226,11 @@ class _Composer:
     def gate(self, number: int, iteration: Mapping[str, Any], *, extended: bool = False) -> BaseOperator:
         """The sensor that a stage is left by."""
         stage = self.rollout.stages[number]
+        how = {"task_id": "wait", **iteration, "on_kill": self.rollout.on_kill.value, **self.waiting}
         if stage.gate is Gate.NONE and stage.dwell is not None:
-            return LaunchDarklyDwellSensor(task_id="wait", **iteration, dwell=stage.dwell, **self.waiting)
+            return LaunchDarklyDwellSensor(**how, dwell=stage.dwell)
         policy = self.rollout.policy_of(number, extended=extended)
-        return LaunchDarklyWaitForSignificanceSensor(
-            task_id="wait", **iteration, policy=policy, on_kill=self.rollout.on_kill.value, **self.waiting
-        )
+        return LaunchDarklyWaitForSignificanceSensor(**how, policy=policy)
 
     def ask(self, subject: str, card: Any, tasks: list[Any]) -> Any:
         """The task that waits for approval; returns where the answer will be found."""

@@ -14,16 +14,21 @@ from airflow_provider_launchdarkly.api.comparison import experiment_differences,
 from airflow_provider_launchdarkly.api.endpoints import get_experiment, get_flag
 from airflow_provider_launchdarkly.api.errors import Difference, NotFoundError
 from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
-from airflow_provider_launchdarkly.api.models import ExperimentPost
-from airflow_provider_launchdarkly.operators.design import IterationDesign
+from airflow_provider_launchdarkly.rollout.content import experiment_post, stage_iteration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_launchdarkly.api.models import Experiment, FeatureFlag, Iteration, IterationInput
+    from airflow_provider_launchdarkly.api.models import (
+        Experiment,
+        ExperimentPost,
+        FeatureFlag,
+        Iteration,
+        IterationInput,
+    )
     from airflow_provider_launchdarkly.api.procedure import Procedure
     from airflow_provider_launchdarkly.api.request import EnvironmentRef
-    from airflow_provider_launchdarkly.rollout.spec import Rollout, Stage
+    from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 
 class Standing(StrEnum):
@@ -75,7 +80,7 @@ def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Comparison]:
     flag: FeatureFlag = (
         yield get_flag(env.project_key, rollout.experiment.flag, environments=(env.environment_key,))
     ).value
-    designs = [stage_design(rollout, stage).resolve(flag) for stage in rollout.stages]
+    designs = [stage_iteration(rollout, number, flag) for number in range(len(rollout.stages))]
     post = experiment_post(rollout, designs[0])
     try:
         found: Experiment = (
@@ -84,62 +89,6 @@ def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Comparison]:
     except NotFoundError:
         return Comparison(Standing.CREATE, tuple(_to_send(rollout, designs)))
     return _compare(post, designs, found)
-
-
-def stage_design(rollout: Rollout, stage: Stage) -> IterationDesign:
-    """A stage's iteration, before the flag is known.
-
-    The policy's metrics are measured in any case, since it cannot judge what is not measured.
-    """
-    experiment, policy = rollout.experiment, rollout.policy
-    measured: dict[str, dict[str, Any]] = {
-        metric.key: {"key": metric.key, "is_group": metric.is_group} for metric in experiment.metrics
-    }
-    for key in (*(part.metric for part in policy.guardrails), *(part.metric for part in policy.signals)):
-        measured.setdefault(key, {"key": key})
-    return IterationDesign(
-        flag_key=experiment.flag,
-        hypothesis=experiment.hypothesis,
-        treatments=[
-            {
-                "variation": treatment.variation,
-                "allocation_percent": f"{share.normalize():f}",
-                "baseline": treatment.baseline,
-                **({"name": treatment.name} if treatment.name else {}),
-            }
-            for treatment, share in zip(experiment.treatments, rollout.shares(stage), strict=True)
-        ],
-        primary_metric=experiment.primary_metric,
-        primary_funnel=experiment.primary_funnel,
-        metrics=list(measured.values()),
-        rule_id=experiment.rule,
-        not_in_experiment_variation=experiment.not_in_experiment_variation,
-        randomization_unit=experiment.randomization_unit,
-        can_reshuffle_traffic=rollout.reshuffle,
-        attributes=experiment.attributes or None,
-    )
-
-
-def experiment_post(rollout: Rollout, iteration: IterationInput) -> ExperimentPost:
-    """The experiment as it would be created, with its first iteration.
-
-    Raises:
-        ConfigurationError: LaunchDarkly would not take it.
-    """
-    experiment = rollout.experiment
-    return ExperimentPost.checked(
-        {
-            "key": experiment.key,
-            "name": experiment.name or experiment.key,
-            "description": experiment.description,
-            "maintainer_id": experiment.maintainer_id,
-            "methodology": experiment.methodology,
-            "analysis_config": experiment.analysis_config,
-            "holdout_id": experiment.holdout_id,
-            "tags": experiment.tags or None,
-            "iteration": iteration,
-        }
-    )
 
 
 def latest_iteration(experiment: Experiment) -> Iteration | None:

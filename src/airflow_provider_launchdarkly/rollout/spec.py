@@ -12,22 +12,20 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
 
 from airflow_provider_launchdarkly.change_windows import ChangeWindow  # noqa: TC001 - pydantic reads annotations
 from airflow_provider_launchdarkly.decision import Policy
 from airflow_provider_launchdarkly.decision.durations import format_duration
-from airflow_provider_launchdarkly.decision.policy import Duration  # noqa: TC001 - pydantic reads annotations
+from airflow_provider_launchdarkly.decision.policy import DAY, Duration, Flag, Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DAY = timedelta(days=1)
 MOST_STAGES = 20
 HUNDRED = Decimal(100)
 
 Text = Annotated[str, Field(min_length=1)]
-Flag = Annotated[bool, Field(strict=True)]
 
 
 def _percent(value: Any) -> Decimal:
@@ -135,12 +133,7 @@ class IfRunning(StrEnum):
     """Fails, and leaves it alone."""
 
 
-class _Part(BaseModel):
-    # Schemas are built when first used: a DAG file that only names a rollout does not pay for them.
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
-
-
-class Treatment(_Part):
+class Treatment(Part):
     """One treatment. Its share is the stages' business.
 
     Attributes:
@@ -159,7 +152,7 @@ class Treatment(_Part):
         return self.name or str(self.variation)
 
 
-class Metric(_Part):
+class Metric(Part):
     """A metric that is measured; what it means for the decision is the policy's.
 
     Attributes:
@@ -176,7 +169,7 @@ class Metric(_Part):
         return {"key": value} if isinstance(value, str) else value
 
 
-class Experiment(_Part):
+class Experiment(Part):
     """The experiment, as LaunchDarkly keeps it.
 
     Attributes:
@@ -237,7 +230,7 @@ class Experiment(_Part):
         return next(treatment for treatment in self.treatments if treatment.baseline)
 
 
-class Stage(_Part):
+class Stage(Part):
     """One step of the rollout: an iteration of its own, with data of its own.
 
     Attributes:
@@ -268,7 +261,7 @@ class Stage(_Part):
         return self
 
 
-class Approval(_Part):
+class Approval(Part):
     """How people are asked, where a stage, an ending or the autonomy wants it.
 
     Attributes:
@@ -284,7 +277,7 @@ class Approval(_Part):
     otherwise: Fallback = Fallback.HOLD
 
 
-class Endings(_Part):
+class Endings(Part):
     """What the ends of a rollout lead to. Rollback always stops on the baseline; invalid always holds.
 
     Attributes:
@@ -302,7 +295,7 @@ class Endings(_Part):
         return self
 
 
-class Rollout(_Part):
+class Rollout(Part):
     """A whole rollout.
 
     Attributes:

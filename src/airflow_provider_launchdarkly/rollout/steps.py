@@ -14,9 +14,9 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.decision import Kind
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.notifications.cards import markdown_card
 from airflow_provider_launchdarkly.operators.judge import judge_now
 from airflow_provider_launchdarkly.rollout import course
-from airflow_provider_launchdarkly.rollout.card import decision_card
 from airflow_provider_launchdarkly.rollout.course import Conclusion, CourseError, Record
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 
@@ -69,7 +69,7 @@ class LaunchDarklyRolloutStepOperator(BaseOperator):
             return None
         hook = LaunchDarklyHook(self.plan.connection, verdict.get("project_key"), verdict.get("environment_key"))
         url = hook.experiment_url(str(verdict["experiment_key"]))
-        card = decision_card(verdict, headline=question, url=url, notes=notes)
+        card = markdown_card(verdict, headline=question, url=url, notes=notes)
         self.log.info("%s", card)
         return card
 

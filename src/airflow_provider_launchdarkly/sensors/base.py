@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 # As declared in the provider's configuration.
 SECONDS_BETWEEN_POLLS = 300.0
 
+# Airflow's timeout of sensors that know an end of their own: a policy's maximum duration, the end of a dwell time, or
+# that a window never opens, which is computed and not waited for.
+BACKSTOP = timedelta(days=366)
+
 
 class LaunchDarklySensor(BaseSensorOperator):
     """What every sensor shares.
@@ -117,19 +121,22 @@ class LaunchDarklySensor(BaseSensorOperator):
     def _told(self, output: Mapping[str, Any]) -> str:
         return f"Waited for and found: {dict(output)}"
 
-    @cached_property
-    def _trigger(self) -> PollingTrigger:
-        env = self.hook.environment()
+    def _make_trigger(self) -> PollingTrigger:
+        project_key, environment_key = self._where()
         return self.trigger(
             launchdarkly_conn_id=self.launchdarkly_conn_id,
-            project_key=env.project_key,
-            environment_key=env.environment_key,
+            project_key=project_key,
+            environment_key=environment_key,
             poll_interval=self.poke_interval,
         )
 
+    def _where(self) -> tuple[str | None, str | None]:
+        """The project and the environment that the trigger reads."""
+        return self.hook.environment()
+
     @cached_property
     def _watch(self) -> Watch:
-        return self._trigger.watch(self.hook.environment())
+        return self._make_trigger().watch(self.hook)
 
     def _look_or_defer(self, context: Context) -> dict[str, Any]:
         seen = self._look(context)
@@ -141,7 +148,7 @@ class LaunchDarklySensor(BaseSensorOperator):
         return seen
 
     def _defer(self, context: Context) -> Never:
-        self.defer(trigger=self._trigger, method_name="execute_complete", timeout=self._time_left(context))
+        self.defer(trigger=self._make_trigger(), method_name="execute_complete", timeout=self._time_left(context))
 
     def _time_left(self, context: Context) -> timedelta:
         """Until Airflow's backstops, from the start of this try: deferring again must not wind them up anew."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.conditions.asking import check_status, check_units
+from airflow_provider_launchdarkly.conditions.asking import LEAVE, check_on_kill, check_status, check_units
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
 from airflow_provider_launchdarkly.sensors.base import LaunchDarklySensor
 from airflow_provider_launchdarkly.templates import is_literal
@@ -23,15 +23,31 @@ class LaunchDarklyIterationSensor(LaunchDarklySensor):
     Args:
         experiment_key: Key of the experiment.
         iteration_id: Id of the iteration, usually the output of the task that created or started it.
+        on_kill: What becomes of the iteration when a person marks the task, or its run, failed while it waits in the
+            triggerer. ``leave`` (default): it goes on. ``rollback``: it is stopped on the baseline, by the triggerer,
+            within ``[triggerer] on_kill_timeout``; needs Airflow 3.3. Clearing, marking as success, deleting the run,
+            a timeout and a restart of the triggerer leave it alone in any case.
     """
 
     template_fields: Sequence[str] = (*LaunchDarklySensor.template_fields, "experiment_key", "iteration_id")
     operator_extra_links = (LaunchDarklyExperimentLink(),)
 
-    def __init__(self, *, experiment_key: str, iteration_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, experiment_key: str, iteration_id: str, on_kill: str = LEAVE, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.experiment_key = experiment_key
         self.iteration_id = iteration_id
+        check_on_kill(on_kill, heard=on_kill == LEAVE or (self.deferrable and _triggers_hear()))
+        # Not `on_kill`: that is Airflow's name for a method of every task.
+        self.when_killed = on_kill
+
+    @property
+    def pinned(self) -> dict[str, str]:
+        """What every trigger on the iteration takes."""
+        return {
+            "experiment_key": self.experiment_key,
+            "iteration_id": self.iteration_id,
+            "when_killed": self.when_killed,
+        }
 
     @property
     def experiment_url(self) -> str:
@@ -52,8 +68,8 @@ class LaunchDarklyIterationStatusSensor(LaunchDarklyIterationSensor):
         experiment_key: Key of the experiment.
         iteration_id: Id of the iteration, usually the output of the task that created or started it.
         status: ``running`` or ``stopped``.
-        kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``, ``poke_interval``,
-            ``timeout`` and what every task has, see :class:`LaunchDarklyIterationSensor`.
+        kwargs: ``on_kill``, ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``,
+            ``poke_interval``, ``timeout`` and what every task has, see :class:`LaunchDarklyIterationSensor`.
 
     Returns:
         Keys, ``iteration_id``, ``status``, ``started_at``, ``ended_at``, ``winning_treatment_id`` and
@@ -74,9 +90,7 @@ class LaunchDarklyIterationStatusSensor(LaunchDarklyIterationSensor):
         from airflow_provider_launchdarkly.triggers.experiments import IterationStatusTrigger
 
         check_status(self.status)
-        return IterationStatusTrigger(
-            experiment_key=self.experiment_key, iteration_id=self.iteration_id, status=self.status, **shared
-        )
+        return IterationStatusTrigger(status=self.status, **self.pinned, **shared)
 
 
 class LaunchDarklyTrafficSensor(LaunchDarklyIterationSensor):
@@ -93,8 +107,8 @@ class LaunchDarklyTrafficSensor(LaunchDarklyIterationSensor):
         iteration_id: Id of the iteration, usually the output of the task that created or started it.
         units_per_treatment: How many units, from 1.
         metric_key: By which metric's results they are counted. Default: the primary one's.
-        kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``, ``poke_interval``,
-            ``timeout`` and what every task has, see :class:`LaunchDarklyIterationSensor`.
+        kwargs: ``on_kill``, ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``,
+            ``poke_interval``, ``timeout`` and what every task has, see :class:`LaunchDarklyIterationSensor`.
 
     Returns:
         Keys, ``iteration_id``, ``status``, ``units`` by treatment's name, and ``least``, the smallest of them.
@@ -120,15 +134,16 @@ class LaunchDarklyTrafficSensor(LaunchDarklyIterationSensor):
 
         units = self._units()
         check_units(units)
-        return TrafficTrigger(
-            experiment_key=self.experiment_key,
-            iteration_id=self.iteration_id,
-            units_per_treatment=units,
-            metric_key=self.metric_key,
-            **shared,
-        )
+        return TrafficTrigger(units_per_treatment=units, metric_key=self.metric_key, **self.pinned, **shared)
 
     def _units(self) -> Any:
         """The number, which a template brings as text."""
         units: Any = self.units_per_treatment
         return int(units) if isinstance(units, str) and units.isdecimal() else units
+
+
+def _triggers_hear() -> bool:
+    """Whether this Airflow tells a trigger that a person has ended its task."""
+    from airflow.triggers.base import BaseTrigger
+
+    return hasattr(BaseTrigger, "on_kill")

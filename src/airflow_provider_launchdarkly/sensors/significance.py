@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import conf
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.conditions.asking import LEAVE, check_on_kill
 from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.sensors.base import BACKSTOP
 from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyIterationSensor
 from airflow_provider_launchdarkly.templates import is_literal
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.results.sql import SqlResults
     from airflow_provider_launchdarkly.sensors.looking import Looking
     from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
-
-# The plan's maximum duration ends the waiting with a verdict; Airflow's timeout is only a backstop behind it.
-BACKSTOP = timedelta(days=366)
 
 
 class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
@@ -55,10 +52,8 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
         record_path: Where decision records are kept: a folder, as a path or a URL that Airflow's ``ObjectStoragePath``
             takes, such as ``s3://conn_id@bucket/decisions``. Default: ``[launchdarkly] record_path``, where empty keeps
             none. A look that cannot be recorded fails the task: nothing is decided off the record.
-        on_kill: What becomes of the experiment when a person marks the task, or its run, failed while it waits in the
-            triggerer. ``leave`` (default): it goes on. ``rollback``: it is stopped on the baseline, by the triggerer,
-            within ``[triggerer] on_kill_timeout``; needs Airflow 3.3. Clearing, marking as success, deleting the run,
-            a timeout and a restart of the triggerer leave the experiment alone in any case.
+        on_kill: ``leave`` (default) or ``rollback``: what becomes of the experiment when a person marks the task
+            failed, see :class:`~airflow_provider_launchdarkly.sensors.experiments.LaunchDarklyIterationSensor`.
         project_key: Default: the connection's.
         environment_key: Default: the connection's.
         launchdarkly_conn_id: The Airflow connection.
@@ -87,14 +82,10 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
         policy: Policy | Mapping[str, Any] | None = None,
         results: SqlResults | Mapping[str, Any] | None = None,
         record_path: str | None = None,
-        on_kill: str = LEAVE,
         timeout: timedelta | float = BACKSTOP,
         **kwargs: Any,
     ) -> None:
         super().__init__(timeout=timeout, **kwargs)
-        check_on_kill(on_kill, heard=on_kill == LEAVE or (self.deferrable and _triggers_hear()))
-        # Not `on_kill`: that is Airflow's name for a method of every task.
-        self.when_killed = on_kill
         self.policy = policy.to_json() if isinstance(policy, Policy) else dict(policy or {})
         # No template field: the query is rendered anew for each look, with values that only the look knows.
         self.results = None if results is None else _plain(results)
@@ -113,13 +104,11 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
         # take what others looked at since for new.
         previous = self._previous if on_worker else None
         return SignificanceTrigger(
-            experiment_key=self.experiment_key,
-            iteration_id=self.iteration_id,
             policy=self.policy,
             previous_seconds=None if previous is None else previous.total_seconds(),
             look_on_worker=on_worker,
             analysed_by_launchdarkly=self.results is None,
-            when_killed=self.when_killed,
+            **self.pinned,
             **shared,
         )
 
@@ -165,13 +154,6 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
     @property
     def _record_folder(self) -> str | None:
         return self.record_path or conf.get("launchdarkly", "record_path", fallback="") or None
-
-
-def _triggers_hear() -> bool:
-    """Whether this Airflow tells a trigger that a person has ended its task."""
-    from airflow.triggers.base import BaseTrigger
-
-    return hasattr(BaseTrigger, "on_kill")
 
 
 def _plain(results: SqlResults | Mapping[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from airflow_provider_launchdarkly.conditions.flag import look_for_flag_state
 from airflow_provider_launchdarkly.triggers.polling import PollingTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.api.request import EnvironmentRef
     from airflow_provider_launchdarkly.conditions.seen import Watch
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
 
 class FlagStateTrigger(PollingTrigger):
@@ -46,6 +46,7 @@ class FlagStateTrigger(PollingTrigger):
         return {"flag_key": self.flag_key, "on": self.on, "variation": self.variation, "rule_id": self.rule_id}
 
     @override
-    def watch(self, env: EnvironmentRef) -> Watch:
+    def watch(self, hook: LaunchDarklyHook) -> Watch:
         """Read the flag."""
+        env = hook.environment()
         return lambda: look_for_flag_state(env, self.flag_key, self.on, self.variation, self.rule_id)

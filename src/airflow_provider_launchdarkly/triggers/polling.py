@@ -19,7 +19,6 @@ from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from airflow_provider_launchdarkly.api.request import EnvironmentRef
     from airflow_provider_launchdarkly.conditions.seen import Watch
 
 # A trigger that fires within about ten seconds of its deferral can get its task failed by the scheduler, which may
@@ -29,6 +28,9 @@ SECONDS_BEFORE_FIRST_POLL = 10.0
 
 # Each failed poll has spent the client's own retry budget already.
 MOST_FAILURES_IN_A_ROW = 10
+
+# A time that is almost there is not asked for over and over.
+SHORTEST_DELAY = 1.0
 
 ERROR = "error"
 
@@ -41,15 +43,15 @@ class PollingTrigger(BaseTrigger):
 
     Args:
         launchdarkly_conn_id: The Airflow connection.
-        project_key: The project.
-        environment_key: The environment.
-        poll_interval: Seconds between two polls.
+        project_key: The project; None where none is read.
+        environment_key: The environment; None where none is read.
+        poll_interval: Seconds between two polls, at most.
     """
 
     outcome: ClassVar[str] = "finding"
 
     def __init__(
-        self, *, launchdarkly_conn_id: str, project_key: str, environment_key: str, poll_interval: float
+        self, *, launchdarkly_conn_id: str, project_key: str | None, environment_key: str | None, poll_interval: float
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.launchdarkly_conn_id = launchdarkly_conn_id
@@ -62,7 +64,7 @@ class PollingTrigger(BaseTrigger):
         """The arguments of the class beside those that all triggers have, as plain JSON."""
 
     @abstractmethod
-    def watch(self, env: EnvironmentRef) -> Watch:
+    def watch(self, hook: LaunchDarklyHook) -> Watch:
         """A fresh watch: called once for each poll, it looks once."""
 
     @override
@@ -83,7 +85,7 @@ class PollingTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until a look ends the waiting; yield one event and end."""
         hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
-        look = self.watch(hook.environment())
+        look = self.watch(hook)
         failures = 0
         delay = max(self.poll_interval, SECONDS_BEFORE_FIRST_POLL)
         while True:
@@ -100,6 +102,8 @@ class PollingTrigger(BaseTrigger):
                 self.log.warning("Poll failed (%s in a row): %s: %s", failures, type(error).__name__, error)
                 continue
             failures = 0
+            if seen.left is not None:
+                delay = min(delay, max(seen.left.total_seconds(), SHORTEST_DELAY))
             if seen.is_news:
                 self.log.info("%s", seen.summary)
             if seen.ends:

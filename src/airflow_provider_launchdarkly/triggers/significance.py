@@ -10,38 +10,32 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.conditions.asking import LEAVE, ROLLBACK
 from airflow_provider_launchdarkly.conditions.seen import Seen, Watch
 from airflow_provider_launchdarkly.decision import Policy
 from airflow_provider_launchdarkly.record.evidence_json import evidence_to_json
 from airflow_provider_launchdarkly.results.look import Occasion, Target, approach, take_look
-from airflow_provider_launchdarkly.triggers.killing import roll_back
-from airflow_provider_launchdarkly.triggers.polling import PollingTrigger
+from airflow_provider_launchdarkly.triggers.iteration import IterationTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_launchdarkly.api.procedure import Procedure
-    from airflow_provider_launchdarkly.api.request import EnvironmentRef
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
 LOOK = "look"
 
 
-class SignificanceTrigger(PollingTrigger):
+class SignificanceTrigger(IterationTrigger):
     """Fire once, with the verdict on one iteration, or with the error that ends the waiting.
 
     Where looks belong on a worker, because they query a warehouse or are recorded, it fires as soon as one is due.
 
     Args:
-        experiment_key: The experiment.
-        iteration_id: The pinned iteration.
         policy: A :class:`~airflow_provider_launchdarkly.decision.Policy` as plain JSON.
         previous_seconds: When a worker looked before, in seconds after the iteration's start; None if none did.
         look_on_worker: Fire when a look is due, or the iteration is not under way any more, instead of looking here.
         analysed_by_launchdarkly: Whether the results are to be LaunchDarkly's.
-        when_killed: ``rollback`` stops the iteration on the baseline when a person marks the task failed; ``leave``
-            does nothing.
-        kwargs: What all triggers have, see :class:`~airflow_provider_launchdarkly.triggers.polling.PollingTrigger`.
+        kwargs: See :class:`~airflow_provider_launchdarkly.triggers.iteration.IterationTrigger`.
     """
 
     outcome: ClassVar[str] = "verdict"
@@ -49,48 +43,34 @@ class SignificanceTrigger(PollingTrigger):
     def __init__(
         self,
         *,
-        experiment_key: str,
-        iteration_id: str,
         policy: Mapping[str, Any],
         previous_seconds: float | None = None,
         look_on_worker: bool = False,
         analysed_by_launchdarkly: bool = True,
-        when_killed: str = LEAVE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.experiment_key = experiment_key
-        self.iteration_id = iteration_id
         self.policy = dict(policy)
         self.previous_seconds = previous_seconds
         self.look_on_worker = look_on_worker
         self.analysed_by_launchdarkly = analysed_by_launchdarkly
-        self.when_killed = when_killed
 
     @override
     def arguments(self) -> dict[str, Any]:
         """Experiment, iteration, policy, and who looks."""
         return {
-            "experiment_key": self.experiment_key,
-            "iteration_id": self.iteration_id,
+            **super().arguments(),
             "policy": self.policy,
             "previous_seconds": self.previous_seconds,
             "look_on_worker": self.look_on_worker,
             "analysed_by_launchdarkly": self.analysed_by_launchdarkly,
-            "when_killed": self.when_killed,
         }
 
     @override
-    async def on_kill(self) -> None:
-        """Stop on the baseline, where that was asked for. Called by Airflow 3.3 and later."""
-        if self.when_killed == ROLLBACK:
-            await roll_back(self, self.experiment_key, self.iteration_id)
-
-    @override
-    def watch(self, env: EnvironmentRef) -> Watch:
+    def watch(self, hook: LaunchDarklyHook) -> Watch:
         """Look at the results when the policy's plan says so, and decide; or say that a look is due."""
         policy = Policy.from_json(self.policy)
-        target = Target(env, self.experiment_key, self.iteration_id)
+        target = Target(hook.environment(), self.experiment_key, self.iteration_id)
         interval = timedelta(seconds=self.poll_interval)
         previous = None if self.previous_seconds is None else timedelta(seconds=self.previous_seconds)
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.emulator.results import GroupMember, metric_group_results, metric_results
-from airflow_provider_launchdarkly.emulator.truth import (
+from airflow_provider_launchdarkly.emulator.facts import (
     ArmFacts,
     CovariateMoments,
     IterationFacts,
     MetricFacts,
     Observation,
     TreatmentObservation,
-    Truth,
-    observe,
 )
+from airflow_provider_launchdarkly.emulator.observing import observe
+from airflow_provider_launchdarkly.emulator.results import GroupMember, metric_group_results, metric_results
+from airflow_provider_launchdarkly.emulator.truth import Truth
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 SIGNUP = MetricFacts("signup", "custom", is_numeric=False, higher_is_better=True)

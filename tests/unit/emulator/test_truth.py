@@ -12,14 +12,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.emulator.truth import (
-    ArmFacts,
-    IterationFacts,
-    MetricFacts,
-    Observation,
-    Truth,
-    observe,
-)
+from airflow_provider_launchdarkly.emulator.facts import ArmFacts, IterationFacts, MetricFacts, Observation
+from airflow_provider_launchdarkly.emulator.observing import observe
+from airflow_provider_launchdarkly.emulator.truth import Truth
 
 MONDAY = datetime(2026, 1, 5, 10, 37, tzinfo=UTC)
 SIGNUP = MetricFacts("signup", "custom", is_numeric=False, higher_is_better=True)
@@ -240,7 +235,7 @@ def test_the_oldest_iterations_are_forgotten_and_drawn_again_the_same() -> None:
     first = observe(world, 42, iteration(), SIGNUP, MONDAY + DAY)
     for number in range(2, 600):
         observe(world, 42, iteration(number=number), SIGNUP, MONDAY + DAY)
-    assert len(world._populations) <= 512
+    assert len(world.drawn) <= 512
     assert observe(world, 42, iteration(), SIGNUP, MONDAY + DAY) == first
 
 

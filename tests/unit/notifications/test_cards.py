@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from airflow_provider_launchdarkly.decision import (
     decide,
 )
 from airflow_provider_launchdarkly.decision.policy import Direction
-from airflow_provider_launchdarkly.notifications.cards import CARDS, interval_picture
+from airflow_provider_launchdarkly.notifications.cards import CARDS, interval_picture, markdown_card
 
 KEYS = {
     "project_key": "demo",
@@ -109,8 +110,31 @@ def test_the_text_card_is_a_table_for_a_fixed_width_font() -> None:
 
 
 def test_an_interval_is_drawn_around_zero() -> None:
-    assert interval_picture(-0.02, 0.01, 0.04, width=21) == "-4.0 % |·····[====|=●=======]| +4.0 %"
+    assert interval_picture(-0.02, 0.01, 0.04, reach=0.04, width=21) == "-4.0 % |·····[====|=●=======]| +4.0 %"
 
 
 def test_an_interval_far_from_zero_still_shows_zero() -> None:
-    assert interval_picture(0.02, 0.03, 0.04, width=21) == "-4.0 % |··········|····[==●=]| +4.0 %"
+    assert interval_picture(0.02, 0.03, 0.04, reach=0.04, width=21) == "-4.0 % |··········|····[==●=]| +4.0 %"
+
+
+@pytest.mark.parametrize("markup", CARDS)
+def test_intervals_of_one_card_have_one_scale(markup: str) -> None:
+    pictures = [line for line in CARDS[markup](verdict()).splitlines() if "●" in line]
+    assert len(pictures) == 2
+    axes = {re.sub(r"<pre>|\|.*\|", "", line.split(" on ")[0]) for line in pictures}
+    assert len(axes) == 1
+
+
+@pytest.mark.parametrize("markup", CARDS)
+def test_a_card_says_which_way_a_metric_is_better_and_why_it_was_decided(markup: str) -> None:
+    card = CARDS[markup](verdict())
+    assert "page-load-ms (guardrail), lower is better" in card
+    assert "conversion, lower is better" not in card
+    assert "reason: " in card
+    assert "100000 units on the primary metric" in card
+
+
+def test_a_question_stands_above_the_verdict_and_its_authors_notes_below() -> None:
+    card = markdown_card(verdict(), url=URL, headline="Ship the #1 button?", notes="See [the plan](plan.md).")
+    assert card.startswith("### Ship the \\#1 button?\n\nShip Bold · button · demo/production\n\n")
+    assert card.index("iteration it-1") < card.index("See [the plan](plan.md).") < card.index("[Open in LaunchDarkly]")

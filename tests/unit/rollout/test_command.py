@@ -13,8 +13,8 @@ import pytest
 
 from airflow_provider_launchdarkly.api import EnvironmentRef, LaunchDarklyClient, endpoints, lifecycle
 from airflow_provider_launchdarkly.api.models.instructions import ArchiveExperiment, UpdateName
+from airflow_provider_launchdarkly.rollout.content import experiment_post, stage_iteration
 from airflow_provider_launchdarkly.rollout.files import NamedRollout, read_file
-from airflow_provider_launchdarkly.rollout.plan import experiment_post, stage_design
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from surroundings import CONNECTION
 from unit.rollout.conftest import Run
@@ -34,7 +34,7 @@ class LaunchDarkly:
         (named,) = read_file(file)
         assert isinstance(named, NamedRollout)
         flag = self.client.send(endpoints.get_flag("demo", "checkout-button", environments=("production",))).value
-        design = stage_design(named.rollout, named.rollout.stages[stage]).resolve(flag)
+        design = stage_iteration(named.rollout, stage, flag)
         created = self.client.run(lifecycle.create_experiment(ENV, experiment_post(named.rollout, design)))
         return created.iteration.id
 

@@ -192,7 +192,7 @@ def test_the_winner_is_shipped_after_approval(emulator: EmulatorServer) -> None:
     assert ended(done) == "ship"
     card = done.output("r.before_ship.enter")["card"]
     assert "checkout-conversion" in card
-    assert "*" in card.split("```")[1]
+    assert "●" in card.split("```")[1]
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_launchdarkly.api import EnvironmentRef, LaunchDarklyClient, endpoints
-from airflow_provider_launchdarkly.operators.design import IterationDesign
-from airflow_provider_launchdarkly.rollout.iterations import stage_design as of_the_tasks
-from airflow_provider_launchdarkly.rollout.plan import stage_design
+from airflow_provider_launchdarkly.rollout.content import stage_design, stage_iteration
+from airflow_provider_launchdarkly.rollout.iterations import LaunchDarklyStageIterationOperator
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
@@ -37,5 +36,5 @@ ROLLOUT = Rollout.from_json(
 def test_a_stages_iteration_is_the_one_that_its_task_creates(emulator: EmulatorServer, stage: int) -> None:
     with LaunchDarklyClient(emulator.url, emulator.token) as client:
         flag = client.send(endpoints.get_flag("demo", "checkout-button", environments=("production",))).value
-    created = IterationDesign(**of_the_tasks(ROLLOUT, stage)).resolve(flag)
-    assert stage_design(ROLLOUT, ROLLOUT.stages[stage]).resolve(flag) == created
+    task = LaunchDarklyStageIterationOperator(task_id="create", experiment_key="button", **stage_design(ROLLOUT, stage))
+    assert stage_iteration(ROLLOUT, stage, flag) == task.design().resolve(flag)

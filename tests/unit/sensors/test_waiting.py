@@ -21,6 +21,7 @@ from airflow_provider_launchdarkly.api.errors import (
     ResultsUnavailableError,
 )
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.sensors.clock import LaunchDarklyDwellSensor
 from airflow_provider_launchdarkly.sensors.experiments import (
     LaunchDarklyIterationStatusSensor,
     LaunchDarklyTrafficSensor,
@@ -53,6 +54,11 @@ def traffic(scene: Scene, units: Any = 10_000, **fields: Any) -> LaunchDarklyTra
     return LaunchDarklyTrafficSensor(task_id="wait", units_per_treatment=units, **given)
 
 
+def dwell(scene: Scene, time: str = "7d", **fields: Any) -> LaunchDarklyDwellSensor:
+    given = {"experiment_key": "bold", "iteration_id": scene.iteration_id} | fields
+    return LaunchDarklyDwellSensor(task_id="wait", dwell=time, **given)
+
+
 def flag(_scene: Scene, **fields: Any) -> LaunchDarklyFlagStateSensor:
     return LaunchDarklyFlagStateSensor(task_id="wait", **({"flag_key": "checkout-button"} | fields))
 
@@ -72,6 +78,7 @@ WAITING = {
         lambda scene, **fields: flag(scene, on=False, **fields),
         lambda scene: scene.hook.turn_flag("checkout-button", on=False),
     ),
+    "dwell": Waiting(dwell, lambda scene: scene.emulator.clock.advance("P20D")),
 }
 
 
@@ -80,9 +87,11 @@ def waiting(request: pytest.FixtureRequest) -> Waiting:
     return WAITING[request.param]
 
 
-def deferred(sensor: LaunchDarklySensor) -> TaskDeferred:
+def deferred(
+    sensor: LaunchDarklySensor, act: Callable[[Any], Any] = lambda sensor: sensor.execute(CONTEXT)
+) -> TaskDeferred:
     with pytest.raises(TaskDeferred) as deferral:
-        sensor.execute(CONTEXT)
+        act(sensor)
     return deferral.value
 
 
