@@ -1,7 +1,8 @@
-"""One real Airflow and one emulator for all tests of this tier."""
+"""One real Airflow, with the examples and the DAGs in `dags`, and one emulator for all tests of this tier."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,17 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 @pytest.fixture(scope="session")
 def stack(emulator: Emulator) -> Iterator[AirflowStack]:
     """A running Airflow with the example DAGs and the connection to the emulator."""
+    folders = {"dags-folder": REPOSITORY / "dags_examples", "for-tests": Path(__file__).parent / "dags"}
+    bundles = [
+        {
+            "name": name,
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": str(folder), "refresh_interval": 5},
+        }
+        for name, folder in folders.items()
+    ]
     environment = {
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
         "AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT": emulator.connection,
         "AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL": "0.5",
     }

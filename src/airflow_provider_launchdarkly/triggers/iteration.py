@@ -7,15 +7,20 @@ the task's state says that it was meant.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from typing_extensions import override
 
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.api.lifecycle import BASELINE, stop_iteration
 from airflow_provider_launchdarkly.conditions.asking import LEAVE, ROLLBACK
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.triggers.polling import PollingTrigger
+
+# The event loop itself keeps no work alive.
+_UNDER_WAY: set[asyncio.Task[None]] = set()
 
 # Marked failed, by itself or with its run. Cleared, succeeded or deleted says nothing against the experiment.
 _MEANT = "failed"
@@ -53,40 +58,48 @@ class IterationTrigger(PollingTrigger):
 
         Called by Airflow 3.3 and later, and there also where nobody killed anything, for instance in a triggerer that
         has lost the trigger to another one while it was paused. So the task's state decides; where it cannot be read,
-        nothing is done. Safe to repeat: the iteration is pinned, and one that is stopped already is left alone.
-
-        Raises:
-            LaunchDarklyError: It could not be stopped; Airflow logs it, and the experiment goes on.
+        nothing is done. Safe to repeat: the iteration is pinned, and one that is stopped already is left alone. If it
+        cannot be stopped, the task's log says so, and the experiment goes on.
         """
         if self.when_killed != ROLLBACK:
             return
+        # Airflow 3.3.2 cancels the trigger again each second while this runs, which would end the work half done.
+        work = asyncio.create_task(self._roll_back())
+        _UNDER_WAY.add(work)
+        work.add_done_callback(_UNDER_WAY.discard)
+        await asyncio.shield(work)
+
+    async def _roll_back(self) -> None:
         ti = self.task_instance
-        state = await _state_of(ti) if ti else None
+        state = await sync_to_async(_state_of)(ti) if ti else None
         if ti is None or state != _MEANT:
             self.log.info("The task is %s, not marked failed: the experiment goes on.", state)
             return
         who = f"{ti.dag_id}.{ti.task_id}, run {ti.run_id}"
         hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
-        stopped = await hook.arun(
-            stop_iteration(
-                hook.environment(),
-                self.experiment_key,
-                self.iteration_id,
-                winner=BASELINE,
-                reason=f"{who}, was marked failed while it waited",
-                comment=f"Airflow: {who}",
-                announce=lambda plan: self.log.info("%s", plan),
-            )
+        stop = stop_iteration(
+            hook.environment(),
+            self.experiment_key,
+            self.iteration_id,
+            winner=BASELINE,
+            reason=f"{who}, was marked failed while it waited",
+            comment=f"Airflow: {who}",
+            announce=lambda plan: self.log.info("%s", plan),
         )
-        self.log.info("Stopped iteration %s on the baseline.", stopped.iteration.id)
+        try:
+            await hook.arun(stop)
+        except LaunchDarklyError as error:
+            self.log.error("Not stopped, the experiment goes on: %s: %s", type(error).__name__, error)  # noqa: TRY400
+        else:
+            self.log.info("Stopped iteration %s on the baseline.", self.iteration_id)
 
 
-async def _state_of(ti: Any) -> str | None:
-    """The state of a task, as Airflow's database has it now; None if the task is gone."""
-    # Only a process that runs tasks or triggers has it, and only a trigger that is ended needs it.
+def _state_of(ti: Any) -> str | None:
+    """The state of a task, as Airflow's database has it now; None if the task is gone. Runs beside the event loop."""
+    # Takes seconds to import, and only a trigger that is ended needs it.
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    states: dict[str, Any] = await sync_to_async(RuntimeTaskInstance.get_task_states)(
+    states: dict[str, Any] = RuntimeTaskInstance.get_task_states(
         dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
     )
     # A mapped task stands there under its id and index; asked for by both, it is the only one.

@@ -20,7 +20,7 @@ def arriving(arrivals: Arrivals) -> np.ndarray:
     return np.diff(expected_units(world, DAILY, END), prepend=0.0)
 
 
-@pytest.mark.parametrize("arrivals", set(Arrivals) - {Arrivals.LOST_DAY})
+@pytest.mark.parametrize("arrivals", sorted(set(Arrivals) - {Arrivals.LOST_DAY}))
 def test_every_kind_of_traffic_brings_the_same_total(arrivals: Arrivals) -> None:
     assert arriving(arrivals).sum() == pytest.approx(28_000)
 

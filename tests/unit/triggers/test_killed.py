@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.triggers import iteration as iteration_triggers
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 from coverage_table import Scene
 
@@ -27,8 +29,13 @@ def iteration(emulator: EmulatorServer) -> str:
     return Scene(LaunchDarklyHook(), emulator).iteration_id
 
 
-def kill(monkeypatch: pytest.MonkeyPatch, iteration: str, state: str | None, **arguments: Any) -> dict[str, Any]:
-    """End the trigger as Airflow does, the task being in a state; returns what Airflow was asked."""
+def kill(
+    monkeypatch: pytest.MonkeyPatch, iteration: str, state: str | None, *, cancels: int = 0, **arguments: Any
+) -> dict[str, Any]:
+    """End the trigger as Airflow does, the task being in a state; returns what Airflow was asked.
+
+    Airflow 3.3.2 goes on cancelling while `on_kill` runs: `cancels` says how often.
+    """
     asked: dict[str, Any] = {}
 
     def get_task_states(**what: Any) -> dict[str, dict[str, str]]:
@@ -52,7 +59,17 @@ def kill(monkeypatch: pytest.MonkeyPatch, iteration: str, state: str | None, **a
     monkeypatch.setattr(SignificanceTrigger, "task_instance", TASK, raising=False)
     path, rebuilt = trigger.serialize()
     assert path.endswith("SignificanceTrigger")
-    asyncio.run(SignificanceTrigger(**rebuilt).on_kill())
+
+    async def end() -> None:
+        ending = asyncio.create_task(SignificanceTrigger(**rebuilt).on_kill())
+        for _ in range(cancels):
+            await asyncio.sleep(0)
+            ending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await ending
+        await asyncio.gather(*iteration_triggers._UNDER_WAY)
+
+    asyncio.run(end())
     return asked
 
 
@@ -67,6 +84,26 @@ def test_a_task_marked_failed_stops_the_iteration_on_the_baseline(
     assert found is not None
     assert found.winning_treatment_id == found.baseline.id
     assert found.winning_reason == "ramp.wait, run run-1, was marked failed while it waited"
+
+
+def test_airflow_s_further_cancels_do_not_leave_it_half_done(
+    emulator: EmulatorServer, iteration: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill(monkeypatch, iteration, "failed", cancels=3, when_killed="rollback")
+    assert len(emulator.effects("iteration.stopped")) == 1
+
+
+def test_what_cannot_be_stopped_is_said_in_the_log(
+    emulator: EmulatorServer,
+    iteration: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: Any,
+) -> None:
+    emulator.fault("get_experiment", "status", status=401)
+    kill(monkeypatch, iteration, "failed", when_killed="rollback")
+    assert emulator.effects("iteration.stopped") == []
+    assert "Not stopped, the experiment goes on: AuthenticationError" in caplog.text + capsys.readouterr().out
 
 
 @pytest.mark.parametrize("state", ["deferred", "running", "queued", "success", None])

@@ -1,0 +1,94 @@
+"""The asset watcher in a real triggerer: a run for each thing a person does in LaunchDarkly, also after a restart."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_stack import AirflowStack, StackError
+from demo import Emulator
+
+DAG_ID = "watch_an_experiment"
+KEY = "free-shipping"
+
+
+@pytest.fixture
+def person(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> LaunchDarklyHook:
+    """Somebody who works in LaunchDarkly, without Airflow."""
+    emulator.reset("effect")
+    monkeypatch.setenv("AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT", emulator.connection)
+    return LaunchDarklyHook()
+
+
+@pytest.fixture
+def watching(stack: AirflowStack, person: LaunchDarklyHook) -> Iterator[None]:
+    """The watcher is on, and has seen that there is no such experiment yet."""
+    stack.wait_for_dag(DAG_ID)
+    stack.call("PATCH", f"/dags/{DAG_ID}", {"is_paused": False})
+    yield
+    stack.call("PATCH", f"/dags/{DAG_ID}", {"is_paused": True})
+
+
+def test_each_happening_starts_a_run_once_also_after_a_restart(
+    stack: AirflowStack, emulator: Emulator, person: LaunchDarklyHook, watching: None
+) -> None:
+    iteration = create(person)
+    emulator_is_read(emulator)
+    person.start_iteration(KEY, iteration, turn_flag_on=True)
+    assert told(stack, 1) == ["start"]
+
+    stack.kill_service("triggerer")
+    person.stop_iteration(KEY, iteration, winner="baseline", reason="seen enough")
+    stack.start_service("triggerer")
+    assert told(stack, 2) == ["start", "stop"]
+
+    # Nothing is told again.
+    emulator_is_read(emulator)
+    time.sleep(5)
+    assert told(stack, 2) == ["start", "stop"]
+
+
+def create(person: LaunchDarklyHook) -> str:
+    from airflow_provider_launchdarkly.api.models import ExperimentPost
+    from airflow_provider_launchdarkly.operators.design import IterationDesign
+
+    design = IterationDesign(
+        flag_key="checkout-button",
+        hypothesis="A bold button brings more people through the checkout.",
+        treatments=[
+            {"variation": "Classic", "allocation_percent": 50, "baseline": True},
+            {"variation": "Bold", "allocation_percent": 50},
+        ],
+        primary_metric="checkout-conversion",
+    )
+    iteration = design.resolve(person.get_flag("checkout-button"))
+    post = {"key": KEY, "name": "Free shipping", "methodology": "bayesian", "iteration": iteration}
+    return str(person.create_experiment(ExperimentPost.checked(post)).iteration.id)
+
+
+def emulator_is_read(emulator: Emulator, times: int = 3, seconds: float = 90) -> None:
+    """Wait until the watcher has looked so often from now on."""
+    emulator.new_reads()
+    seen = 0
+    deadline = time.monotonic() + seconds
+    while seen < times:
+        if time.monotonic() > deadline:
+            raise StackError(f"the watcher did not look within {seconds:.0f} s")
+        seen += emulator.new_reads().count("get_experiment")
+        time.sleep(0.2)
+
+
+def told(stack: AirflowStack, runs: int, seconds: float = 120) -> list[str]:
+    """What the runs of the DAG have been told, once there are so many and all have ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = stack.call("GET", f"/dags/{DAG_ID}/dagRuns", order_by="run_after")["dag_runs"]
+        if len(found) >= runs and all(run["state"] == "success" for run in found):
+            said = [stack.xcom(DAG_ID, run["dag_run_id"], "tell") for run in found]
+            return [event for run in said for event in (json.loads(run) if isinstance(run, str) else run)]
+        time.sleep(0.5)
+    raise StackError(f"{DAG_ID} did not come to {runs} runs in {seconds:.0f} s; read {stack.log_of('triggerer')}")
