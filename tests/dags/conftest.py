@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +34,18 @@ def one_api_server() -> Iterator[None]:
         if not hasattr(supervisor.in_process_api_server, "cache_clear"):
             patch.setattr(supervisor, "in_process_api_server", functools.cache(supervisor.in_process_api_server))
         yield
+
+
+@pytest.fixture(autouse=True)
+def rounds_without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`dag.test()` looks again at once after a round in which it only skipped tasks; it would sleep for a second."""
+    sleep = time.sleep
+
+    def nap(seconds: float) -> None:
+        by_dag_test = sys._getframe(1).f_globals["__name__"] == "airflow.sdk.definitions.dag"
+        sleep(0.001 if by_dag_test else seconds)
+
+    monkeypatch.setattr(time, "sleep", nap)
 
 
 @pytest.fixture
