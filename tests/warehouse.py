@@ -76,7 +76,12 @@ class Warehouse:
     def execute(self, sql: str, rows: Sequence[Sequence[Any]] = ((),)) -> None:
         with closing(self.connect()) as connection:
             cursor = connection.cursor()
-            cursor.executemany(sql if self.kind == "postgres" else sql.replace("%s", "?"), rows)
+            if self.kind == "postgres":
+                from psycopg2.extras import execute_batch
+
+                execute_batch(cursor, sql, rows, page_size=1000)
+            else:
+                cursor.executemany(sql.replace("%s", "?"), rows)
             connection.commit()
 
     def fill(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+import functools
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,13 +12,9 @@ import pytest
 from surroundings import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow.sdk import DAG
-
-# The composed rollouts are tried on the newest minor so far; everything else on all of them.
-AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
-collect_ignore = [] if AIRFLOW >= (3, 3) else ["test_rollout_examples.py"]
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +23,29 @@ def airflow_database() -> None:
     from airflow.utils.db import initdb
 
     initdb()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_api_server() -> Iterator[None]:
+    """One in-process API server for all tasks, as Airflow 3.3 has it: older minors take seconds to build one a task."""
+    from airflow.sdk.execution_time import supervisor
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not hasattr(supervisor.in_process_api_server, "cache_clear"):
+            patch.setattr(supervisor, "in_process_api_server", functools.cache(supervisor.in_process_api_server))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def rounds_without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`dag.test()` looks again at once after a round in which it only skipped tasks; it would sleep for a second."""
+    sleep = time.sleep
+
+    def nap(seconds: float) -> None:
+        by_dag_test = sys._getframe(1).f_globals["__name__"] == "airflow.sdk.definitions.dag"
+        sleep(0.001 if by_dag_test else seconds)
+
+    monkeypatch.setattr(time, "sleep", nap)
 
 
 @pytest.fixture

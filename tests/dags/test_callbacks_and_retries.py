@@ -95,23 +95,23 @@ def test_callbacks_send_the_card_of_their_own_or_another_tasks_verdict(
     assert (tmp_path / "failed.txt").read_text().endswith(endings)
 
 
-if AIRFLOW >= (3, 2):  # Airflow 3.1 runs deadline callbacks another way
-
-    def test_a_deadlines_callback_runs_in_the_triggerer() -> None:
+def test_a_deadlines_callback_runs_in_the_triggerer() -> None:
+    try:
+        from airflow.sdk import AsyncCallback
         from airflow.triggers.callback import CallbackTrigger
+    except ImportError:  # Airflow 3.1
+        from airflow.sdk.definitions.deadline import AsyncCallback
+        from airflow.triggers.deadline import DeadlineCallbackTrigger as CallbackTrigger
 
-        path = f"{LaunchDarklyNotifier.__module__}.{LaunchDarklyNotifier.__qualname__}"
-        arguments = {
-            "through": f"{page.__module__}.{page.__qualname__}",
-            "arguments": {"to": "growth"},
-            "context": MISSED,
-        }
+    through = f"{page.__module__}.{page.__qualname__}"
+    stored = AsyncCallback(LaunchDarklyNotifier, kwargs={"through": through, "arguments": {"to": "growth"}})
 
-        async def events() -> list[Any]:
-            return [event.payload async for event in CallbackTrigger(path, arguments).run()]
+    async def events() -> list[Any]:
+        trigger = CallbackTrigger(stored.path, {**stored.kwargs, "context": MISSED})
+        return [event.payload async for event in trigger.run()]
 
-        assert "failed" not in str(asyncio.run(events())[-1]["state"]).lower()
-        assert PAGES == ["growth: Deadline missed: rollout, run run-1 was to be finished by 2026-02-01T09:00:00Z"]
+    assert "failed" not in str(asyncio.run(events())[-1]["state"]).lower()
+    assert PAGES == ["growth: Deadline missed: rollout, run run-1 was to be finished by 2026-02-01T09:00:00Z"]
 
 
 if AIRFLOW >= (3, 3):
@@ -119,3 +119,10 @@ if AIRFLOW >= (3, 3):
     def test_a_task_with_the_policy_fails_at_once_on_what_a_retry_cannot_cure(run: Callable[[str, str], Any]) -> None:
         (ti,) = run("retried", RETRIED).get_task_instances()
         assert (str(ti.state), ti.try_number) == ("failed", 1)
+
+else:
+
+    def test_a_dag_with_the_policy_is_told_what_to_do_when_it_is_parsed(tmp_path: Path) -> None:
+        (tmp_path / "retried.py").write_text(RETRIED)
+        (error,) = dag_bag(str(tmp_path)).import_errors.values()
+        assert "retry policies need Airflow 3.3; before it, leave retry_policy out" in error

@@ -12,7 +12,7 @@ from airflow.sdk import DAG
 from surroundings import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
-# "python from-3.3" is for what older versions of Airflow do not have.
+# "python from-3.3" is for what Airflow before 3.3 does not have.
 PYTHON = re.compile(r"^```python(?: from-(\d\.\d))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)

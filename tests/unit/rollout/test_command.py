@@ -158,7 +158,8 @@ def test_plan_takes_a_connection_uri(
 
 
 def test_a_token_is_never_printed(run: Command, button: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CONNECTION, json.dumps({"host": "http://127.0.0.1:1", "password": "api-very-secret"}))
+    unanswered = {"host": "http://127.0.0.1:1", "password": "api-very-secret", "extra": {"retry_budget": 1}}
+    monkeypatch.setenv(CONNECTION, json.dumps(unanswered))
     planned = run("plan", button, "--project", "demo", "--environment", "production")
     assert planned.code == 1
     assert "api-very-secret" not in planned.out + planned.err
