@@ -5,6 +5,8 @@ AIRFLOW ?= 3.3
 VENV ?= .venv
 SCENARIO ?= effect
 KEEP ?= 0
+# Processes that run unit and contract tests: auto takes one for each core, 0 runs them in pytest's own.
+WORKERS ?= auto
 
 export UV_PYTHON_DOWNLOADS = never
 # The certificates that the machine trusts, a company's own included (the second name is for older versions of uv).
@@ -37,11 +39,12 @@ demo: $(INSTALLED)  ## roll out an experiment on real Airflow (SCENARIO=effect|n
 
 test: $(INSTALLED)  ## run every tier, with branch coverage: unit, dags, contract, stack
 	@echo "== unit, dags, contract and stack tests on Airflow $(AIRFLOW), with branch coverage"
-	@$(BIN)/python -m pytest tests/unit tests/dags tests/contract tests/stack --cov --cov-report=term
+	@$(BIN)/python -m pytest tests/unit tests/contract --numprocesses $(WORKERS) --cov --cov-report=
+	@$(BIN)/python -m pytest tests/dags tests/stack --cov --cov-append --cov-report=term
 
 unit: $(INSTALLED)  ## run the unit tests
 	@echo "== unit tests"
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest tests/unit --numprocesses $(WORKERS)
 
 dags: $(INSTALLED)  ## run the example DAGs through dag.test()
 	@echo "== dag.test() tests"
@@ -53,7 +56,7 @@ stack: $(INSTALLED)  ## run the tests on a real scheduler, triggerer and API ser
 
 contract: $(INSTALLED)  ## run LaunchDarkly's official clients against the emulator
 	@echo "== contract tests: the official clients, each in an environment of its own"
-	@$(BIN)/python -m pytest tests/contract
+	@$(BIN)/python -m pytest tests/contract --numprocesses $(WORKERS)
 
 calibrate: $(INSTALLED)  ## hold the decision engine to its error rates and power, beside two public libraries
 	@echo "== calibration: 10,000 simulated experiments for each measure"
