@@ -110,6 +110,12 @@ class TaskRunner:
             self.xcoms[task.task_id, key] = value
 
         ti = SimpleNamespace(
-            dag_id=self.dag.dag_id, task_id=task.task_id, run_id="run", map_index=-1, xcom_pull=pull, xcom_push=push
+            dag_id=self.dag.dag_id,
+            task_id=task.task_id,
+            run_id="run",
+            map_index=-1,
+            try_number=1,
+            xcom_pull=pull,
+            xcom_push=push,
         )
         return {"ti": ti, "task_instance": ti, "task": task, "dag": self.dag, "params": {}, "run_id": "run"}

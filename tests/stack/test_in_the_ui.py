@@ -47,7 +47,7 @@ def test_clearing_and_pausing_change_nothing_that_is_done(stack: AirflowStack, e
     assert emulator.served() == "on, everyone gets Bold"
 
 
-def test_marked_failed_or_deleted_the_experiment_goes_on(stack: AirflowStack, emulator: Emulator) -> None:
+def test_marked_or_deleted_the_experiment_goes_on(stack: AirflowStack, emulator: Emulator) -> None:
     run = Rollout(stack, emulator, DAG_ID)
     run.until(lambda states: states["wait"] == "deferred")
     run.patch_task("wait", {"new_state": "failed"})
@@ -56,6 +56,13 @@ def test_marked_failed_or_deleted_the_experiment_goes_on(stack: AirflowStack, em
     assert counts(emulator) == [1, 1, 1, 0]
 
     # It was a mistake: cleared, the task waits on for the very same iteration.
+    run.clear("wait", "stop")
+    run.until(lambda states: states["wait"] == "deferred")
+    run.patch_task("wait", {"new_state": "success"})
+    assert run.finish()["stop"] == "failed"
+    assert counts(emulator) == [1, 1, 1, 0]
+
+    time.sleep(SECONDS_TO_THINK)
     run.clear("wait", "stop")
     run.until(lambda states: states["wait"] == "deferred")
     path = f"/dags/{DAG_ID}/dagRuns/{run.run_id}"

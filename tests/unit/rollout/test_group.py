@@ -350,6 +350,28 @@ def test_every_task_may_be_repeated_after_its_write(emulator: EmulatorServer) ->
     assert len(emulator.effects("experiment.created")) == 1
 
 
+def test_a_second_run_after_the_end_starts_nothing_and_stops_nothing(emulator: EmulatorServer) -> None:
+    assert ended(run(emulator, rollout(stages=RAMP))) == "ship"
+    before = len(emulator.journal())
+    again = run(emulator, rollout(stages=RAMP))
+    assert again.states["r.stage_1.start"] == "failed"
+    assert "IterationStoppedError" in again.reasons["r.stage_1.start"]
+    assert len(emulator.journal()) == before
+
+
+def test_a_second_run_may_refuse_what_the_first_one_started(emulator: EmulatorServer) -> None:
+    with DAG("first", schedule=None) as dag:
+        experiment_rollout(rollout(), group_id="r")
+    with pytest.raises(SeenEnoughError):
+        TaskRunner(dag, wait=SeenEnoughError.waiting).run()
+    before = len(emulator.journal())
+    again = run(emulator, rollout(if_running="refuse"))
+    assert "another run has it" in again.reasons["r.start"]
+    assert {again.states[f"r.{ending}"] for ending in ENDINGS} == {"upstream_failed"}
+    assert len(emulator.journal()) == before
+    assert ended(run(emulator, rollout(if_running="adopt"))) == "ship"
+
+
 def test_the_check_after_shipping_fails_if_somebody_changed_the_flag(emulator: EmulatorServer) -> None:
     def interfere(task_id: str) -> bool:
         if task_id == "r.stop":
