@@ -188,6 +188,7 @@ class _Composer:
             confirm = LaunchDarklyConfirmStepOperator(
                 task_id="confirm",
                 rollout=rollout,
+                begins=entered is None,
                 asked=asked,
                 answer=answer,
                 entered=entered.output if entered else None,

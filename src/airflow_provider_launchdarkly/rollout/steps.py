@@ -127,7 +127,8 @@ class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutStepOperator):
 
     Args:
         rollout: The rollout.
-        entered: What the task that entered this step returned; None before the first stage, where nothing runs yet.
+        entered: What the task that entered this step returned.
+        begins: Whether the first stage is to start: nothing runs yet, and nothing is judged.
         ships: Whether a winner is to be shipped; otherwise a stage is to start.
         asked: Whether a person was asked.
         answer: The output of Airflow's human-in-the-loop operator.
@@ -139,10 +140,18 @@ class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutStepOperator):
     template_fields: Sequence[str] = ("answer", "entered")
 
     def __init__(
-        self, *, asked: bool, ships: bool = False, answer: Any = None, entered: Any = None, **kwargs: Any
+        self,
+        *,
+        asked: bool,
+        begins: bool = False,
+        ships: bool = False,
+        answer: Any = None,
+        entered: Any = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.asked = asked
+        self.begins = begins
         self.ships = ships
         self.answer = answer
         self.entered = entered
@@ -151,15 +160,14 @@ class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutStepOperator):
     def step(self, context: Context) -> dict[str, Any]:
         """Judge, compare, and go on or not."""
         entered: Mapping[str, Any] = self.entered or {}
-        fresh = self._judge(entered) if entered else None
+        if not self.begins and not entered:
+            raise CourseError("the task that enters this step has said nothing, so there is nothing to judge")
+        fresh = None if self.begins else self._judge(entered)
         if self.ships:
-            said = course.confirm_ship(
-                entered.get("verdict") or {}, asked=self.asked, answer=self.answer, fresh=fresh or {}
-            )
+            said = course.confirm_ship(entered["verdict"], asked=self.asked, answer=self.answer, fresh=fresh or {})
         else:
-            said = course.confirm_stage(
-                self.plan, entered.get("before"), asked=self.asked, answer=self.answer, fresh=fresh
-            )
+            before = entered.get("before")
+            said = course.confirm_stage(self.plan, before, asked=self.asked, answer=self.answer, fresh=fresh)
         if said.confirmed:
             self.log.info("Confirmed: %s", said.why)
             return said.to_json()

@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.rollout.group import ENDINGS, experiment_rollout
+from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyConfirmStepOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from task_runner import TaskRunner
 
@@ -384,6 +386,15 @@ def test_the_check_after_shipping_fails_if_somebody_changed_the_flag(emulator: E
     assert done.states["r.verify"] == "failed"
     assert "is off" in done.reasons["r.verify"]
     assert done.states["r.ship"] == "upstream_failed"
+
+
+@pytest.mark.parametrize("ships", [True, False])
+def test_nothing_is_confirmed_where_the_step_was_only_marked_as_done(ships: bool) -> None:
+    confirm = LaunchDarklyConfirmStepOperator(
+        task_id="c", rollout=rollout(), asked=True, ships=ships, answer=approve(), entered=None
+    )
+    with pytest.raises(AirflowFailException, match="nothing to judge"):
+        confirm.execute({})
 
 
 def test_an_override_that_is_none_is_refused() -> None:
