@@ -5,7 +5,7 @@ AIRFLOW ?= 3.3
 VENV ?= .venv
 SCENARIO ?= effect
 KEEP ?= 0
-# Processes that run unit and contract tests: auto takes one for each core, 0 runs them in pytest's own.
+# Processes that run unit, dags and contract tests: auto takes one for each core, 0 runs them in pytest's own.
 WORKERS ?= auto
 
 export UV_PYTHON_DOWNLOADS = never
@@ -39,8 +39,8 @@ demo: $(INSTALLED)  ## roll out an experiment on real Airflow (SCENARIO=effect|n
 
 test: $(INSTALLED)  ## run every tier, with branch coverage: unit, dags, contract, stack
 	@echo "== unit, dags, contract and stack tests on Airflow $(AIRFLOW), with branch coverage"
-	@$(BIN)/python -m pytest tests/unit tests/contract --numprocesses $(WORKERS) --cov --cov-report=
-	@$(BIN)/python -m pytest tests/dags tests/stack --cov --cov-append --cov-report=term
+	@$(BIN)/python -m pytest tests/unit tests/dags tests/contract --numprocesses $(WORKERS) --cov --cov-report=
+	@$(BIN)/python -m pytest tests/stack --cov --cov-append --cov-report=term
 
 unit: $(INSTALLED)  ## run the unit tests
 	@echo "== unit tests"
@@ -48,7 +48,7 @@ unit: $(INSTALLED)  ## run the unit tests
 
 dags: $(INSTALLED)  ## run the example DAGs through dag.test()
 	@echo "== dag.test() tests"
-	@$(BIN)/python -m pytest tests/dags
+	@$(BIN)/python -m pytest tests/dags --numprocesses $(WORKERS)
 
 stack: $(INSTALLED)  ## run the tests on a real scheduler, triggerer and API server
 	@echo "== real-stack tests"
