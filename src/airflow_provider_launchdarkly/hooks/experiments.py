@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ExperimentationSettingsPut,
         ExperimentInstruction,
         ExperimentPost,
+        Iteration,
         IterationInput,
         LegacyResults,
         MetricGroupResults,
@@ -155,6 +156,7 @@ class ExperimentCalls(Caller):
         turn_flag_on: bool = False,
         justification: str | None = None,
         comment: str | None = None,
+        announce: Callable[[Iteration], None] = lambda _iteration: None,
     ) -> Procedure[StartedIteration]:
         """Start the pinned iteration. Safe to repeat: running already is success."""
         return lifecycle.start_iteration(
@@ -164,6 +166,7 @@ class ExperimentCalls(Caller):
             turn_flag_on=turn_flag_on,
             justification=justification,
             comment=comment,
+            announce=announce,
         )
 
     @api_call

@@ -380,6 +380,7 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
             turn_flag_on=self.turn_flag_on,
             justification=self.change_justification,
             comment=self.comment or audit_comment(context),
+            announce=lambda _iteration: self._remember(context),
         )
         if started.flag_turned_on:
             self.log.info("Turned the flag on.")
@@ -398,13 +399,17 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentOperator):
         return output
 
     def _may_have_started(self, context: Context) -> bool:
-        """Whether an earlier try of this task may have started the iteration; from here on the present one may."""
+        """Whether an earlier try of this task may have started the iteration."""
         store = context.get("task_state_store")
         if store is None:
             return bool(context["ti"].try_number > 1)
-        before = store.get(STARTING)
-        store.set(STARTING, self.iteration_id)
-        return bool(before == self.iteration_id)
+        return bool(store.get(STARTING) == self.iteration_id)
+
+    def _remember(self, context: Context) -> None:
+        """Note, before it is asked for, that this task starts the iteration."""
+        store = context.get("task_state_store")
+        if store is not None and self.if_running == "refuse":
+            store.set(STARTING, self.iteration_id)
 
 
 class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentOperator):

@@ -127,7 +127,7 @@ class IfRunning(StrEnum):
     """What a run does that finds the first stage's iteration started by another run."""
 
     ADOPT = "adopt"
-    """Goes on with it, and comes to the same end; what is done already is not done again."""
+    """Waits on it too, and writes nothing that is done already."""
 
     REFUSE = "refuse"
     """Fails, and leaves it alone."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator
 from typing_extensions import override
 
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.decision import Kind
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.notifications.cards import markdown_card
@@ -47,11 +48,15 @@ class LaunchDarklyRolloutStepOperator(BaseOperator):
 
     @override
     def execute(self, context: Context) -> Any:
-        """Take the step."""
+        """Take the step, and spend no retry on what a retry cannot cure."""
         try:
             return self.step(context)
         except CourseError as error:
             raise AirflowFailException(str(error)) from error
+        except LaunchDarklyError as error:
+            if error.retryable:
+                raise
+            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
     @abstractmethod
     def step(self, context: Context) -> Any:

@@ -1,4 +1,4 @@
-"""What every sensor shares: look once, then defer to a trigger that looks by the same code. Never changes anything."""
+"""What every sensor shares: look once, then defer to a trigger that looks by the same code. Changes nothing itself."""
 
 from __future__ import annotations
 
@@ -151,7 +151,10 @@ class LaunchDarklySensor(BaseSensorOperator):
         self.defer(trigger=self._make_trigger(), method_name="execute_complete", timeout=self._time_left(context))
 
     def _time_left(self, context: Context) -> timedelta:
-        """Until Airflow's backstops, from the start of this try: deferring again must not wind them up anew."""
+        """Until Airflow's backstops, from the start of this try: deferring again must not wind them up anew.
+
+        Airflow 3.1 gives a resumed task a new start, so there they count from the latest deferral.
+        """
         backstops = [timedelta(seconds=self.timeout), *([self.execution_timeout] if self.execution_timeout else [])]
         started = getattr(context.get("ti"), "start_date", None)
         spent = datetime.now(UTC) - started if started else timedelta()

@@ -134,3 +134,8 @@ class LaunchDarklyDwellSensor(LaunchDarklyIterationSensor):
         from airflow_provider_launchdarkly.triggers.clock import DwellTrigger
 
         return DwellTrigger(dwell_seconds=parse_duration(self.dwell).total_seconds(), **self.pinned, **shared)
+
+    @override
+    def _output(self, context: Context, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Look again: while the DAG was paused somebody may have stopped it, and its time has gone on."""
+        return self._look_or_defer(context)

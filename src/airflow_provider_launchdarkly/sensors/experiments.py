@@ -24,9 +24,9 @@ class LaunchDarklyIterationSensor(LaunchDarklySensor):
         experiment_key: Key of the experiment.
         iteration_id: Id of the iteration, usually the output of the task that created or started it.
         on_kill: What becomes of the iteration when a person marks the task, or its run, failed while it waits in the
-            triggerer. ``leave`` (default): it goes on. ``rollback``: it is stopped on the baseline, by the triggerer,
-            within ``[triggerer] on_kill_timeout``; needs Airflow 3.3. Clearing, marking as success, deleting the run,
-            a timeout and a restart of the triggerer leave it alone in any case.
+            triggerer. ``leave`` (default): it goes on. ``rollback``: the triggerer stops it on the baseline; needs
+            Airflow 3.3, and a triggerer that has taken the waiting over: not in the second after the task deferred, nor
+            while it looks on a worker. Clearing, marking as success, deleting the run and a timeout leave it alone.
     """
 
     template_fields: Sequence[str] = (*LaunchDarklySensor.template_fields, "experiment_key", "iteration_id")

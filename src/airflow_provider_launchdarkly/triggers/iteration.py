@@ -13,7 +13,6 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.api.lifecycle import BASELINE, stop_iteration
 from airflow_provider_launchdarkly.conditions.asking import LEAVE, ROLLBACK
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
@@ -23,7 +22,7 @@ from airflow_provider_launchdarkly.triggers.polling import PollingTrigger
 _UNDER_WAY: set[asyncio.Task[None]] = set()
 
 # Marked failed, by itself or with its run. Cleared, succeeded or deleted says nothing against the experiment.
-_MEANT = "failed"
+MARKED_FAILED = "failed"
 
 
 class IterationTrigger(PollingTrigger):
@@ -64,15 +63,21 @@ class IterationTrigger(PollingTrigger):
         if self.when_killed != ROLLBACK:
             return
         # Airflow 3.3.2 cancels the trigger again each second while this runs, which would end the work half done.
-        work = asyncio.create_task(self._roll_back())
+        work = asyncio.create_task(self._roll_back_or_say_why_not())
         _UNDER_WAY.add(work)
         work.add_done_callback(_UNDER_WAY.discard)
         await asyncio.shield(work)
 
+    async def _roll_back_or_say_why_not(self) -> None:
+        try:
+            await self._roll_back()
+        except Exception as error:  # noqa: BLE001 - nobody else hears of it: Airflow has let go of the trigger
+            self.log.error("Not stopped, the experiment goes on: %s: %s", type(error).__name__, error)  # noqa: TRY400
+
     async def _roll_back(self) -> None:
         ti = self.task_instance
         state = await sync_to_async(_state_of)(ti) if ti else None
-        if ti is None or state != _MEANT:
+        if ti is None or state != MARKED_FAILED:
             self.log.info("The task is %s, not marked failed: the experiment goes on.", state)
             return
         who = f"{ti.dag_id}.{ti.task_id}, run {ti.run_id}"
@@ -86,12 +91,8 @@ class IterationTrigger(PollingTrigger):
             comment=f"Airflow: {who}",
             announce=lambda plan: self.log.info("%s", plan),
         )
-        try:
-            await hook.arun(stop)
-        except LaunchDarklyError as error:
-            self.log.error("Not stopped, the experiment goes on: %s: %s", type(error).__name__, error)  # noqa: TRY400
-        else:
-            self.log.info("Stopped iteration %s on the baseline.", self.iteration_id)
+        await hook.arun(stop)
+        self.log.info("Stopped iteration %s on the baseline.", self.iteration_id)
 
 
 def _state_of(ti: Any) -> str | None:

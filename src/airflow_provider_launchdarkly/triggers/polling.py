@@ -1,5 +1,7 @@
 """What every trigger shares: sleep, look, decide whether that was all. Reads only, holds no secret.
 
+The one exception, which has to be asked for, is what ``iteration`` does when a person ends the task.
+
 What a look is, is the procedure that the trigger's ``watch`` returns: the sensor's poke runs the very same one.
 """
 

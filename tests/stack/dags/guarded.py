@@ -1,5 +1,7 @@
 """A rollout that rolls back when it is marked failed, and refuses to share an iteration with another run."""
 
+from airflow.triggers.base import BaseTrigger
+
 from airflow_provider_launchdarkly.rollout.dag import rollout_dag
 
 dag = rollout_dag(
@@ -13,7 +15,7 @@ dag = rollout_dag(
         },
         "stages": [{"allocation": 50, "gate": "decision"}],
         "turn_flag_on": True,
-        "on_kill": "rollback",
+        "on_kill": "rollback" if hasattr(BaseTrigger, "on_kill") else "leave",  # Airflow 3.3 and later
         "if_running": "refuse",
     },
     dag_id="guarded",

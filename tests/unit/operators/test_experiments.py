@@ -163,6 +163,26 @@ def test_a_second_run_refuses_what_another_one_started(emulator: EmulatorServer,
     assert count(emulator, "iteration.started") == 1
 
 
+def test_a_run_that_refused_refuses_again_when_it_is_cleared(emulator: EmulatorServer) -> None:
+    iteration = create()["iteration_id"]
+    refusing(iteration, context(Store()))
+    second = Store()
+    for number in (1, 2):
+        with pytest.raises(AirflowFailException, match="another run has it"):
+            refusing(iteration, context(second, try_number=number))
+
+
+def test_a_try_that_got_lost_before_it_wrote_claims_nothing(emulator: EmulatorServer) -> None:
+    iteration = create()["iteration_id"]
+    second = Store()
+    emulator.fault("get_experiment", "status", status=401)
+    with pytest.raises(AirflowFailException, match="401"):
+        refusing(iteration, context(second))
+    refusing(iteration, context(Store()))
+    with pytest.raises(AirflowFailException, match="another run has it"):
+        refusing(iteration, context(second, try_number=2))
+
+
 def test_a_repeat_of_the_run_that_started_it_does_not_refuse_itself(emulator: EmulatorServer) -> None:
     iteration = create()["iteration_id"]
     store = Store()

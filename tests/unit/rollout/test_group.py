@@ -10,7 +10,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.rollout.content import stage_design
 from airflow_provider_launchdarkly.rollout.group import ENDINGS, experiment_rollout
+from airflow_provider_launchdarkly.rollout.iterations import LaunchDarklyStageIterationOperator
+from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyConfirmStepOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from task_runner import TaskRunner
@@ -395,6 +398,34 @@ def test_nothing_is_confirmed_where_the_step_was_only_marked_as_done(ships: bool
     )
     with pytest.raises(AirflowFailException, match="nothing to judge"):
         confirm.execute({})
+
+
+def test_no_stage_follows_an_iteration_that_somebody_stopped_meanwhile(emulator: EmulatorServer) -> None:
+    def interfere(task_id: str) -> bool:
+        if task_id == "r.stage_1.wait":
+            hook = LaunchDarklyHook()
+            running = hook.get_experiment("button", expand=("treatments",)).running
+            assert running is not None
+            hook.stop_iteration("button", running.id, winner="baseline", reason="by hand")
+        return False
+
+    done = run(emulator, rollout(stages=RAMP), crash=interfere)
+    assert "is not under way any more" in done.reasons["r.stage_2.create"]
+    assert len(emulator.effects("iteration.created")) == 1
+    assert served() == "Classic"
+
+
+def test_no_stage_starts_where_entering_it_was_only_marked_as_done(emulator: EmulatorServer) -> None:
+    create = LaunchDarklyStageIterationOperator(
+        task_id="c", experiment_key="button", replaces=None, **stage_design(Rollout.from_json(rollout(stages=RAMP)), 1)
+    )
+    with DAG("first", schedule=None) as dag:
+        experiment_rollout(rollout(stages=RAMP), group_id="r")
+    with pytest.raises(SeenEnoughError):
+        TaskRunner(dag, wait=SeenEnoughError.waiting).run()
+    with pytest.raises(AirflowFailException, match="IterationReplacedError"):
+        create.execute({})
+    assert shares_of_bold(emulator) == ["10"]
 
 
 def test_an_override_that_is_none_is_refused() -> None:

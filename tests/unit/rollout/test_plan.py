@@ -36,5 +36,6 @@ ROLLOUT = Rollout.from_json(
 def test_a_stages_iteration_is_the_one_that_its_task_creates(emulator: EmulatorServer, stage: int) -> None:
     with LaunchDarklyClient(emulator.url, emulator.token) as client:
         flag = client.send(endpoints.get_flag("demo", "checkout-button", environments=("production",))).value
-    task = LaunchDarklyStageIterationOperator(task_id="create", experiment_key="button", **stage_design(ROLLOUT, stage))
+    design = stage_design(ROLLOUT, stage)
+    task = LaunchDarklyStageIterationOperator(task_id="create", experiment_key="button", replaces="i", **design)
     assert stage_iteration(ROLLOUT, stage, flag) == task.design().resolve(flag)

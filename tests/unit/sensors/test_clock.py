@@ -116,3 +116,15 @@ def test_an_iteration_stopped_by_somebody_else_has_nothing_to_dwell_on(
     event, _ = fires(trigger, emulator, monkeypatch)
     verdict = sensor.execute_complete(CONTEXT, event)
     assert (verdict["verdict"], verdict["reason"]) == ("invalid", "iteration_stopped")
+
+
+def test_what_happened_while_the_task_was_held_up_counts(
+    connection: str, emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The DAG was paused after the trigger had fired: days go by, and then somebody stops the iteration."""
+    scene = Scene(LaunchDarklyHook(connection), emulator)
+    event, _ = fires(deferred(dwell(scene, "2d")).trigger, emulator, monkeypatch)
+    emulator.clock.advance("P5D")
+    assert dwell(scene, "2d").execute_complete(CONTEXT, event)["elapsed_days"] > 6
+    scene.stop()
+    assert dwell(scene, "2d").execute_complete(CONTEXT, event)["verdict"] == "invalid"

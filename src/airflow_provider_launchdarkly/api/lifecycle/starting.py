@@ -24,6 +24,8 @@ from airflow_provider_launchdarkly.api.models import StartIteration
 from airflow_provider_launchdarkly.api.procedure import Pause, Procedure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration
     from airflow_provider_launchdarkly.api.request import EnvironmentRef
 
@@ -53,6 +55,7 @@ def start_iteration(
     turn_flag_on: bool = False,
     justification: str | None = None,
     comment: str | None = None,
+    announce: Callable[[Iteration], None] = lambda _iteration: None,
 ) -> Procedure[StartedIteration]:
     """Start an iteration. LaunchDarkly tells the experiment's maintainer and followers.
 
@@ -68,6 +71,7 @@ def start_iteration(
         justification: Why a running iteration of this experiment may end by this start. Without it, a running one is
             an error.
         comment: What LaunchDarkly's audit log is to say.
+        announce: Told just before LaunchDarkly is asked to start it; not called when nothing is written.
 
     Raises:
         IterationNotFoundError: The experiment has no such iteration.
@@ -88,6 +92,7 @@ def start_iteration(
         _check_startable(experiment, iteration, justification)
         for flag_key in iteration.flags:
             turned_on |= yield from _flag_on(env, flag_key, turn_on=turn_flag_on, comment=comment)
+        announce(iteration)
         try:
             answer = yield patch_experiment(
                 env, experiment_key, [StartIteration(change_justification=justification)], comment=comment
