@@ -55,8 +55,9 @@ def kill(
         policy={},
         **arguments,
     )
-    # Airflow sets it; before 3.3 nothing calls on_kill, and it is an attribute like any other.
-    monkeypatch.setattr(SignificanceTrigger, "task_instance", TASK, raising=False)
+    # Airflow's own to set: an attribute before 3.3, a property since.
+    given = property(lambda _self: TASK, lambda _self, _value: None)
+    monkeypatch.setattr(SignificanceTrigger, "task_instance", given, raising=False)
     path, rebuilt = trigger.serialize()
     assert path.endswith("SignificanceTrigger")
 
