@@ -194,7 +194,7 @@ class _Composer:
                 entered=entered.output if entered else None,
             )
             tasks.append(confirm)
-        create = self.create(number, entered)
+        create = self.create(number, (confirm or entered) if number else None)
         iteration = {
             "experiment_key": self.experiment_key,
             "iteration_id": _entry(create, "iteration_id"),
@@ -211,15 +211,20 @@ class _Composer:
         chain(*tasks, create, start, wait)
         return {"confirmation": confirm.output if confirm else None, "verdict": wait.output}
 
-    def create(self, number: int, entered: BaseOperator | None) -> BaseOperator:
-        """The task that creates a stage's iteration, and the experiment with the first."""
+    def create(self, number: int, allowed: BaseOperator | None) -> BaseOperator:
+        """The task that creates a stage's iteration, and the experiment with the first.
+
+        Args:
+            number: The stage's.
+            allowed: The task that says which iteration the stage takes the place of; None for the first.
+        """
         design = {
             **stage_design(self.rollout, number),
             **{name: self.overrides[name] for name in ("flag_key", "rule_id") if name in self.overrides},
         }
         common = {"task_id": "create", **self.where, **design, "experiment_key": self.experiment_key}
-        if entered:
-            return LaunchDarklyStageIterationOperator(**common, replaces=_entry(entered, "iteration_id"))
+        if allowed:
+            return LaunchDarklyStageIterationOperator(**common, replaces=_entry(allowed, "iteration_id"))
         own = {name: value for name, value in post(self.rollout).items() if name != "key"}
         name = self.overrides.get("experiment_name", own.pop("name"))
         return LaunchDarklyCreateExperimentOperator(**common, **own, name=name)

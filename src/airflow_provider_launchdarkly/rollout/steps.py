@@ -140,6 +140,8 @@ class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutStepOperator):
 
     Returns:
         A :class:`~airflow_provider_launchdarkly.rollout.course.Confirmation`, with the fresh verdict; also if it skips.
+        And ``iteration_id``, the iteration that it is about, which what follows takes from here: a task that was only
+        marked as done names none.
     """
 
     template_fields: Sequence[str] = ("answer", "entered")
@@ -154,7 +156,7 @@ class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutStepOperator):
         entered: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"multiple_outputs": True} | kwargs)
         self.asked = asked
         self.begins = begins
         self.ships = ships
@@ -175,7 +177,7 @@ class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutStepOperator):
             said = course.confirm_stage(self.plan, before, asked=self.asked, answer=self.answer, fresh=fresh)
         if said.confirmed:
             self.log.info("Confirmed: %s", said.why)
-            return said.to_json()
+            return {**said.to_json(), "iteration_id": entered.get("iteration_id")}
         # What follows is skipped, but the end of the rollout wants to know why.
         context["ti"].xcom_push(key="return_value", value=said.to_json())
         raise AirflowSkipException(f"not confirmed: {said.why}")
