@@ -7,7 +7,7 @@ Scheduled on `EVERY_EXPERIMENT` instead, it hears of all experiments.
 
 from airflow.sdk import DAG, task
 
-from airflow_provider_launchdarkly.assets import experiment_asset, experiment_events
+from airflow_provider_launchdarkly import experiment_asset, experiment_events
 
 with DAG(
     "analysis_on_ship",

@@ -6,7 +6,7 @@ fields the form has. Jinja may stand wherever `experiment_rollout` takes an over
 
 from airflow.sdk import Param
 
-from airflow_provider_launchdarkly.rollout.dag import rollout_dag
+from airflow_provider_launchdarkly import rollout_dag
 
 dag = rollout_dag(
     {

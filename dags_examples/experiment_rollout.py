@@ -8,13 +8,13 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.operators.experiments import (
+from airflow_provider_launchdarkly import (
     LaunchDarklyCreateExperimentOperator,
     LaunchDarklyStartIterationOperator,
     LaunchDarklyStopIterationOperator,
+    LaunchDarklyWaitForSignificanceSensor,
+    Policy,
 )
-from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 
 with DAG("experiment_rollout", schedule=None, catchup=False, tags=["launchdarkly"]):
     create = LaunchDarklyCreateExperimentOperator(

@@ -5,30 +5,24 @@ Runs as it is against the emulator. No decision is taken here: a rollout that sh
 
 from airflow.sdk import DAG
 
-from airflow_provider_launchdarkly.operators.editing import (
+from airflow_provider_launchdarkly import (
     LaunchDarklyArchiveExperimentOperator,
-    LaunchDarklyRestoreExperimentOperator,
-    LaunchDarklySaveAndStartIterationOperator,
-    LaunchDarklyUpdateExperimentOperator,
-)
-from airflow_provider_launchdarkly.operators.experiments import (
     LaunchDarklyCreateExperimentOperator,
     LaunchDarklyCreateIterationOperator,
-    LaunchDarklyStartIterationOperator,
-    LaunchDarklyStopIterationOperator,
-)
-from airflow_provider_launchdarkly.operators.flags import LaunchDarklySetFlagOperator
-from airflow_provider_launchdarkly.operators.reading import (
+    LaunchDarklyFlagStateSensor,
     LaunchDarklyGetExperimentOperator,
     LaunchDarklyGetResultsOperator,
-    LaunchDarklyListExperimentsOperator,
-)
-from airflow_provider_launchdarkly.operators.settings import LaunchDarklyUpdateExperimentationSettingsOperator
-from airflow_provider_launchdarkly.sensors.experiments import (
     LaunchDarklyIterationStatusSensor,
+    LaunchDarklyListExperimentsOperator,
+    LaunchDarklyRestoreExperimentOperator,
+    LaunchDarklySaveAndStartIterationOperator,
+    LaunchDarklySetFlagOperator,
+    LaunchDarklyStartIterationOperator,
+    LaunchDarklyStopIterationOperator,
     LaunchDarklyTrafficSensor,
+    LaunchDarklyUpdateExperimentationSettingsOperator,
+    LaunchDarklyUpdateExperimentOperator,
 )
-from airflow_provider_launchdarkly.sensors.flags import LaunchDarklyFlagStateSensor
 
 KEY = "bold-checkout-tour"
 DESIGN = {

@@ -6,7 +6,7 @@ as well (see the overrides of `experiment_rollout`). For your own: change MARKET
 
 from airflow.sdk import DAG, task_group
 
-from airflow_provider_launchdarkly.rollout.group import experiment_rollout
+from airflow_provider_launchdarkly import experiment_rollout
 
 MARKETS = [
     {"environment_key": "production", "timezone": "Europe/Berlin"},

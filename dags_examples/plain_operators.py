@@ -6,14 +6,14 @@ and what each branch does.
 
 from airflow.sdk import DAG, task
 
-from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.operators.experiments import (
+from airflow_provider_launchdarkly import (
+    LaunchDarklyCheckFlagServesOperator,
     LaunchDarklyCreateExperimentOperator,
     LaunchDarklyStartIterationOperator,
     LaunchDarklyStopIterationOperator,
+    LaunchDarklyWaitForSignificanceSensor,
+    Policy,
 )
-from airflow_provider_launchdarkly.operators.serving import LaunchDarklyCheckFlagServesOperator
-from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 
 with DAG("plain_operators", schedule=None, catchup=False, tags=["launchdarkly"]):
     create = LaunchDarklyCreateExperimentOperator(

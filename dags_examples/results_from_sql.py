@@ -7,14 +7,15 @@ to keep the record. Here the warehouse is SQLite, which has no type for moments,
 
 from airflow.sdk import DAG
 
-from airflow_provider_launchdarkly.decision import Guardrail, Policy
-from airflow_provider_launchdarkly.operators.experiments import (
+from airflow_provider_launchdarkly import (
+    Guardrail,
     LaunchDarklyCreateExperimentOperator,
     LaunchDarklyStartIterationOperator,
     LaunchDarklyStopIterationOperator,
+    LaunchDarklyWaitForSignificanceSensor,
+    Policy,
+    SqlResults,
 )
-from airflow_provider_launchdarkly.results.sql import SqlResults
-from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 
 # Who was exposed since the iteration's start, and what they ordered after that. Everyone exposed is counted, also who
 # ordered nothing. The warehouse knows variations by name; LaunchDarkly's treatments have the same names here.

@@ -7,7 +7,7 @@ holds the queue, since it still owns the rule. For your own: change FLAG and IDE
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
-from airflow_provider_launchdarkly.rollout.group import experiment_rollout
+from airflow_provider_launchdarkly import experiment_rollout
 
 FLAG = "search-ranking"
 IDEAS = {

@@ -5,7 +5,7 @@ before the winner is shipped. 28 days at the longest. Runs as it is against the 
 `experiment`, the stages' allocations and dwell times, the guardrails, and who is asked (`approval.users`).
 """
 
-from airflow_provider_launchdarkly.rollout.dag import rollout_dag
+from airflow_provider_launchdarkly import rollout_dag
 
 dag = rollout_dag(
     {

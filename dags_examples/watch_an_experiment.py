@@ -9,9 +9,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, AssetWatcher, task
 
-from airflow_provider_launchdarkly.assets import experiment_asset, experiment_events
-from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.triggers.events import ExperimentEventTrigger
+from airflow_provider_launchdarkly import ExperimentEventTrigger, Policy, experiment_asset, experiment_events
 
 EXPERIMENT = {"project_key": "demo", "environment_key": "production", "experiment_key": "free-shipping"}
 

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG, task
 
-from airflow_provider_launchdarkly.change_windows import ChangeWindow
-from airflow_provider_launchdarkly.operators.experiments import (
+from airflow_provider_launchdarkly import (
+    ChangeWindow,
+    ChangeWindowTimetable,
     LaunchDarklyCreateExperimentOperator,
     LaunchDarklyCreateIterationOperator,
+    LaunchDarklyJudgeOperator,
     LaunchDarklyStartIterationOperator,
 )
-from airflow_provider_launchdarkly.operators.judge import LaunchDarklyJudgeOperator
-from airflow_provider_launchdarkly.rollout.timetable import ChangeWindowTimetable
 
 KEY = "weekly-button"
 DESIGN = {

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api import endpoints
-from airflow_provider_launchdarkly.api.changes import Serving
 from airflow_provider_launchdarkly.api.models import (
     FlagPost,
     HoldoutPost,
@@ -23,8 +22,9 @@ from airflow_provider_launchdarkly.api.models import (
     UpdateDescription,
     UpdateName,
 )
+from airflow_provider_launchdarkly.api.writes.flags import Serving
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.operators.design import IterationDesign
+from airflow_provider_launchdarkly.operators._design import IterationDesign
 from surroundings import REPOSITORY
 
 if TYPE_CHECKING:

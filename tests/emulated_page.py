@@ -7,11 +7,11 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from airflow_provider_launchdarkly.emulator import experiment_patch, flag_patch, holdouts, layers
-from airflow_provider_launchdarkly.emulator.control import CONTROLS
-from airflow_provider_launchdarkly.emulator.faults import FAULTS, LIMITS
-from airflow_provider_launchdarkly.emulator.operations import OPERATIONS
-from airflow_provider_launchdarkly.emulator.settings import Settings, positions
+from airflow_provider_launchdarkly.emulator.rules import experiment_patch, flag_patch, holdouts, layers
+from airflow_provider_launchdarkly.emulator.state.settings import Settings, positions
+from airflow_provider_launchdarkly.emulator.transport.control import CONTROLS
+from airflow_provider_launchdarkly.emulator.transport.faults import FAULTS, LIMITS
+from airflow_provider_launchdarkly.emulator.transport.operations import OPERATIONS
 
 PAGE = Path(__file__).parents[1] / "docs" / "emulated.md"
 

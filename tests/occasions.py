@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from airflow_provider_launchdarkly.api.models import Iteration
-from airflow_provider_launchdarkly.api.request import EnvironmentRef
-from airflow_provider_launchdarkly.results.occasion import Occasion, Target
+from airflow_provider_launchdarkly.evidence.source import LookContext, Target
 
 STARTED_AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
 METRIC = "checkout-conversion"
 
 
-def occasion(days: float = 10, names: tuple[str, ...] = ("Classic", "Bold")) -> Occasion:
+def look_context(days: float = 10, names: tuple[str, ...] = ("Classic", "Bold")) -> LookContext:
     """A look that is due so many days after the start; treatment `Bold` has the id `id-bold`."""
     iteration = Iteration.model_validate(
         {
@@ -33,4 +33,4 @@ def occasion(days: float = 10, names: tuple[str, ...] = ("Classic", "Bold")) -> 
         }
     )
     target = Target(EnvironmentRef("demo", "production"), "bold-checkout-button", "it-1")
-    return Occasion(target, iteration, STARTED_AT, STARTED_AT + timedelta(days=days))
+    return LookContext(target, iteration, STARTED_AT, STARTED_AT + timedelta(days=days))

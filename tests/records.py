@@ -5,19 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_launchdarkly.decision import (
-    Direction,
-    Evidence,
-    Measurement,
-    MetricEvidence,
-    Policy,
-    TreatmentEvidence,
-    Verdict,
-    decide,
-)
-from airflow_provider_launchdarkly.record import chain
-from airflow_provider_launchdarkly.record.chain import Content
-from airflow_provider_launchdarkly.record.evidence_json import evidence_to_json
+from airflow_provider_launchdarkly.audit_log import chain
+from airflow_provider_launchdarkly.audit_log.chain import Content
+from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
+from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_json
+from airflow_provider_launchdarkly.decision.judge import decide
+from airflow_provider_launchdarkly.decision.policy import Direction, Policy
+from airflow_provider_launchdarkly.decision.verdict import Verdict
 from occasions import METRIC, STARTED_AT
 
 TARGET = {

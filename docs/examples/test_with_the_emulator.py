@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly import LaunchDarklyHook
 
 WORLD = Path(__file__).with_name("world.yaml")
 

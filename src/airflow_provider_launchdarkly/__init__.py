@@ -1,3 +1,176 @@
-"""LaunchDarkly experiments, run by Apache Airflow."""
+"""LaunchDarkly experiments, run by Apache Airflow.
+
+Every public name is here. Each loads its module when it is first used, so a DAG file pays only for what it imports.
+docs/reference/compatibility.md says which names, formats and settings are public, and how each may change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly._lazy import on_first_use
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.errors import LaunchDarklyError as LaunchDarklyError
+    from airflow_provider_launchdarkly.assets import EVERY_EXPERIMENT as EVERY_EXPERIMENT
+    from airflow_provider_launchdarkly.assets import experiment_asset as experiment_asset
+    from airflow_provider_launchdarkly.assets import experiment_events as experiment_events
+    from airflow_provider_launchdarkly.assets import experiment_uri as experiment_uri
+    from airflow_provider_launchdarkly.change_windows.window import ChangeWindow as ChangeWindow
+    from airflow_provider_launchdarkly.decision.policy import Budget as Budget
+    from airflow_provider_launchdarkly.decision.policy import Direction as Direction
+    from airflow_provider_launchdarkly.decision.policy import Guardrail as Guardrail
+    from airflow_provider_launchdarkly.decision.policy import Looks as Looks
+    from airflow_provider_launchdarkly.decision.policy import Mismatch as Mismatch
+    from airflow_provider_launchdarkly.decision.policy import Missing as Missing
+    from airflow_provider_launchdarkly.decision.policy import Policy as Policy
+    from airflow_provider_launchdarkly.decision.policy import Primary as Primary
+    from airflow_provider_launchdarkly.decision.policy import Signal as Signal
+    from airflow_provider_launchdarkly.decision.policy import Traffic as Traffic
+    from airflow_provider_launchdarkly.decision.verdict import Kind as Kind
+    from airflow_provider_launchdarkly.decision.verdict import Reason as Reason
+    from airflow_provider_launchdarkly.decision.verdict import Verdict as Verdict
+    from airflow_provider_launchdarkly.evidence.sql_config import SqlResults as SqlResults
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook as LaunchDarklyHook
+    from airflow_provider_launchdarkly.notifications.notifier import LaunchDarklyNotifier as LaunchDarklyNotifier
+    from airflow_provider_launchdarkly.operators.experiments import (
+        LaunchDarklyArchiveExperimentOperator as LaunchDarklyArchiveExperimentOperator,
+    )
+    from airflow_provider_launchdarkly.operators.experiments import (
+        LaunchDarklyCreateExperimentOperator as LaunchDarklyCreateExperimentOperator,
+    )
+    from airflow_provider_launchdarkly.operators.experiments import (
+        LaunchDarklyGetExperimentOperator as LaunchDarklyGetExperimentOperator,
+    )
+    from airflow_provider_launchdarkly.operators.experiments import (
+        LaunchDarklyListExperimentsOperator as LaunchDarklyListExperimentsOperator,
+    )
+    from airflow_provider_launchdarkly.operators.experiments import (
+        LaunchDarklyRestoreExperimentOperator as LaunchDarklyRestoreExperimentOperator,
+    )
+    from airflow_provider_launchdarkly.operators.experiments import (
+        LaunchDarklyUpdateExperimentOperator as LaunchDarklyUpdateExperimentOperator,
+    )
+    from airflow_provider_launchdarkly.operators.flags import (
+        LaunchDarklyCheckFlagServesOperator as LaunchDarklyCheckFlagServesOperator,
+    )
+    from airflow_provider_launchdarkly.operators.flags import LaunchDarklySetFlagOperator as LaunchDarklySetFlagOperator
+    from airflow_provider_launchdarkly.operators.iterations import (
+        LaunchDarklyCreateIterationOperator as LaunchDarklyCreateIterationOperator,
+    )
+    from airflow_provider_launchdarkly.operators.iterations import (
+        LaunchDarklyJudgeOperator as LaunchDarklyJudgeOperator,
+    )
+    from airflow_provider_launchdarkly.operators.iterations import (
+        LaunchDarklySaveAndStartIterationOperator as LaunchDarklySaveAndStartIterationOperator,
+    )
+    from airflow_provider_launchdarkly.operators.iterations import (
+        LaunchDarklyStartIterationOperator as LaunchDarklyStartIterationOperator,
+    )
+    from airflow_provider_launchdarkly.operators.iterations import (
+        LaunchDarklyStopIterationOperator as LaunchDarklyStopIterationOperator,
+    )
+    from airflow_provider_launchdarkly.operators.projects import (
+        LaunchDarklyUpdateExperimentationSettingsOperator as LaunchDarklyUpdateExperimentationSettingsOperator,
+    )
+    from airflow_provider_launchdarkly.operators.results import (
+        LaunchDarklyGetResultsOperator as LaunchDarklyGetResultsOperator,
+    )
+    from airflow_provider_launchdarkly.retries import retry_policy as retry_policy
+    from airflow_provider_launchdarkly.rollout.dag import rollout_dag as rollout_dag
+    from airflow_provider_launchdarkly.rollout.loading import load_rollouts as load_rollouts
+    from airflow_provider_launchdarkly.rollout.spec import Rollout as Rollout
+    from airflow_provider_launchdarkly.rollout.task_group import RolloutTaskGroup as RolloutTaskGroup
+    from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout as experiment_rollout
+    from airflow_provider_launchdarkly.rollout.timetable import ChangeWindowTimetable as ChangeWindowTimetable
+    from airflow_provider_launchdarkly.sensors.change_window import (
+        LaunchDarklyChangeWindowSensor as LaunchDarklyChangeWindowSensor,
+    )
+    from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyDwellSensor as LaunchDarklyDwellSensor
+    from airflow_provider_launchdarkly.sensors.experiments import (
+        LaunchDarklyIterationStatusSensor as LaunchDarklyIterationStatusSensor,
+    )
+    from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyTrafficSensor as LaunchDarklyTrafficSensor
+    from airflow_provider_launchdarkly.sensors.flags import LaunchDarklyFlagStateSensor as LaunchDarklyFlagStateSensor
+    from airflow_provider_launchdarkly.sensors.significance import (
+        LaunchDarklyWaitForSignificanceSensor as LaunchDarklyWaitForSignificanceSensor,
+    )
+    from airflow_provider_launchdarkly.triggers.experiment_events import (
+        ExperimentEventTrigger as ExperimentEventTrigger,
+    )
 
 __version__ = "0.1.0"
+
+if not TYPE_CHECKING:
+    __getattr__, __all__ = on_first_use(
+        __name__,
+        {
+            "api.errors": ("LaunchDarklyError",),
+            "assets": (
+                "EVERY_EXPERIMENT",
+                "experiment_asset",
+                "experiment_events",
+                "experiment_uri",
+            ),
+            "change_windows.window": ("ChangeWindow",),
+            "decision.policy": (
+                "Budget",
+                "Direction",
+                "Guardrail",
+                "Looks",
+                "Mismatch",
+                "Missing",
+                "Policy",
+                "Primary",
+                "Signal",
+                "Traffic",
+            ),
+            "decision.verdict": (
+                "Kind",
+                "Reason",
+                "Verdict",
+            ),
+            "evidence.sql_config": ("SqlResults",),
+            "hooks.launchdarkly": ("LaunchDarklyHook",),
+            "notifications.notifier": ("LaunchDarklyNotifier",),
+            "operators.experiments": (
+                "LaunchDarklyArchiveExperimentOperator",
+                "LaunchDarklyCreateExperimentOperator",
+                "LaunchDarklyGetExperimentOperator",
+                "LaunchDarklyListExperimentsOperator",
+                "LaunchDarklyRestoreExperimentOperator",
+                "LaunchDarklyUpdateExperimentOperator",
+            ),
+            "operators.flags": (
+                "LaunchDarklyCheckFlagServesOperator",
+                "LaunchDarklySetFlagOperator",
+            ),
+            "operators.iterations": (
+                "LaunchDarklyCreateIterationOperator",
+                "LaunchDarklyJudgeOperator",
+                "LaunchDarklySaveAndStartIterationOperator",
+                "LaunchDarklyStartIterationOperator",
+                "LaunchDarklyStopIterationOperator",
+            ),
+            "operators.projects": ("LaunchDarklyUpdateExperimentationSettingsOperator",),
+            "operators.results": ("LaunchDarklyGetResultsOperator",),
+            "retries": ("retry_policy",),
+            "rollout.dag": ("rollout_dag",),
+            "rollout.loading": ("load_rollouts",),
+            "rollout.spec": ("Rollout",),
+            "rollout.task_group": (
+                "RolloutTaskGroup",
+                "experiment_rollout",
+            ),
+            "rollout.timetable": ("ChangeWindowTimetable",),
+            "sensors.change_window": ("LaunchDarklyChangeWindowSensor",),
+            "sensors.experiments": (
+                "LaunchDarklyDwellSensor",
+                "LaunchDarklyIterationStatusSensor",
+                "LaunchDarklyTrafficSensor",
+            ),
+            "sensors.flags": ("LaunchDarklyFlagStateSensor",),
+            "sensors.significance": ("LaunchDarklyWaitForSignificanceSensor",),
+            "triggers.experiment_events": ("ExperimentEventTrigger",),
+        },
+    )

@@ -26,7 +26,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "LaunchDarkly",
                 "python-modules": [
                     f"{PACKAGE}.operators.{name}"
-                    for name in ("experiments", "editing", "reading", "flags", "settings", "judge", "serving")
+                    for name in ("experiments", "iterations", "flags", "results", "projects")
                 ],
             }
         ],
@@ -34,7 +34,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "LaunchDarkly",
                 "python-modules": [
-                    f"{PACKAGE}.sensors.{name}" for name in ("significance", "experiments", "flags", "clock")
+                    f"{PACKAGE}.sensors.{name}" for name in ("significance", "experiments", "flags", "change_window")
                 ],
             }
         ],
@@ -42,12 +42,13 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "LaunchDarkly",
                 "python-modules": [
-                    f"{PACKAGE}.triggers.{name}" for name in ("significance", "experiments", "flags", "clock", "events")
+                    f"{PACKAGE}.triggers.{name}"
+                    for name in ("significance", "experiments", "flags", "change_window", "experiment_events")
                 ],
             }
         ],
         "asset-uris": [{"schemes": ["launchdarkly"], "handler": f"{PACKAGE}.assets.sanitize_uri"}],
-        "notifications": [f"{PACKAGE}.notifications.launchdarkly.LaunchDarklyNotifier"],
+        "notifications": [f"{PACKAGE}.notifications.notifier.LaunchDarklyNotifier"],
         "extra-links": [f"{PACKAGE}.links.LaunchDarklyExperimentLink", f"{PACKAGE}.links.LaunchDarklyFlagLink"],
         "connection-types": [
             {

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.emulator.facts import ArmFacts, IterationFacts, MetricFacts
-from airflow_provider_launchdarkly.emulator.observing import observe
-from airflow_provider_launchdarkly.emulator.results import metric_results
-from airflow_provider_launchdarkly.emulator.truth import Truth
+from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+from airflow_provider_launchdarkly.emulator.population.metric_results import metric_results
+from airflow_provider_launchdarkly.emulator.population.population_cache import observe
+from airflow_provider_launchdarkly.emulator.population.types import ArmFacts, IterationFacts, MetricFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from airflow_provider_launchdarkly.decision import Kind, Policy, plan_for
 from airflow_provider_launchdarkly.decision.boundaries import quantile, solve
+from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.presets import PRESETS
-from airflow_provider_launchdarkly.simulation.draw import draw
-from airflow_provider_launchdarkly.simulation.judge import judge
+from airflow_provider_launchdarkly.decision.schedule import schedule_looks
+from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.simulation.report import USUAL_EFFECT, USUAL_HARM, Scenario, simulate
+from airflow_provider_launchdarkly.simulation.sampling import draw
+from airflow_provider_launchdarkly.simulation.vectorized_judge import judge
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
 
 if TYPE_CHECKING:
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from airflow_provider_launchdarkly.simulation.draw import Draws, MetricDraws
-    from airflow_provider_launchdarkly.simulation.judge import Outcomes
+    from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws
+    from airflow_provider_launchdarkly.simulation.vectorized_judge import Outcomes
 
 EXPERIMENTS, SEED = 10_000, 20_260_105
 UNITS_PER_DAY, DAYS, RATE, ALPHA = 2_000.0, 28, 0.1, 0.05
@@ -133,14 +135,14 @@ class Bench:
 
     def world(self, policy: Policy, world: World) -> tuple[Draws, World]:
         """Draw a world over a policy's looks."""
-        plan = plan_for(policy, None, world.treatments)
+        plan = schedule_looks(policy, None, world.treatments)
         random = np.random.default_rng(next(self._streams))
         return draw(world, plan.look_times, plan.end, EXPERIMENTS, random), world
 
     def ours(self, fields: dict[str, object], drawn: tuple[Draws, World]) -> dict[str, Outcomes]:
         """Judge by our policy, with and without planned units."""
         draws, world = drawn
-        days = plan_for(Policy.from_json(fields)).end.days
+        days = schedule_looks(Policy.from_json(fields)).end.days
         planned = int(UNITS_PER_DAY / 2 * world.treatments * days)
         policies = {CLOCK: fields, UNITS: {**fields, "planned_units": planned}}
         return {rule: judge(Policy.from_json(policy), draws, world.planned_shares) for rule, policy in policies.items()}

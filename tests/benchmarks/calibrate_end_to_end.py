@@ -18,11 +18,14 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 
-from airflow_provider_launchdarkly.api import LaunchDarklyClient, lifecycle
+from airflow_provider_launchdarkly.api import writes
+from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
+from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from airflow_provider_launchdarkly.api.models import ExperimentPost
-from airflow_provider_launchdarkly.api.request import EnvironmentRef
-from airflow_provider_launchdarkly.decision import Guardrail, Kind, Policy
-from airflow_provider_launchdarkly.results.look import Target, take_look
+from airflow_provider_launchdarkly.checks.significance import check_significance
+from airflow_provider_launchdarkly.decision.policy import Guardrail, Policy
+from airflow_provider_launchdarkly.decision.verdict import Kind
+from airflow_provider_launchdarkly.evidence.source import Target
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 ENV = EnvironmentRef("demo", "production")
@@ -63,18 +66,18 @@ def post(emulator: EmulatorServer, key: str) -> ExperimentPost:
 
 def run_one(emulator: EmulatorServer, client: LaunchDarklyClient, key: str) -> Kind:
     """Create, start, look daily until it ends, and stop on the baseline."""
-    created = client.run(lifecycle.create_experiment(ENV, post(emulator, key)))
+    created = client.run(writes.create_experiment(ENV, post(emulator, key)))
     iteration_id = created.iteration.id
-    client.run(lifecycle.start_iteration(ENV, key, iteration_id, turn_flag_on=True))
+    client.run(writes.start_iteration(ENV, key, iteration_id, turn_flag_on=True))
     target, previous = Target(ENV, key, iteration_id), timedelta()
     while True:
         emulator.clock.advance("P1D")
-        look = client.run(take_look(target, POLICY, previous=previous, poll_interval=timedelta(days=1)))
+        look = client.run(check_significance(target, POLICY, previous=previous, poll_interval=timedelta(days=1)))
         if look.ends:
             break
         previous = look.verdict.elapsed
     client.run(
-        lifecycle.stop_iteration(
+        writes.stop_iteration(
             ENV, key, iteration_id, winner="baseline", reason=look.verdict.summary, announce=lambda _: None
         )
     )

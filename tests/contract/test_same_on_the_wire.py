@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_launchdarkly.api import AsyncLaunchDarklyClient, LaunchDarklyClient, LaunchDarklyError, endpoints
+from airflow_provider_launchdarkly.api import endpoints
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.api.http.client import AsyncLaunchDarklyClient, LaunchDarklyClient
 from contract.official import VERSIONS, ContractError, OfficialClient, Refusal
 from contract.pairs import PAIRS
 from contract.wire import Wire

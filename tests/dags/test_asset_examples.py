@@ -16,11 +16,11 @@ pytestmark = pytest.mark.usefixtures("connection", "airflow_database")
 
 PRODUCER = """
 from airflow.sdk import DAG, task
-from airflow_provider_launchdarkly.assets import experiment_asset
-from airflow_provider_launchdarkly.operators.experiments import (
+from airflow_provider_launchdarkly import (
     LaunchDarklyCreateExperimentOperator,
     LaunchDarklyStartIterationOperator,
     LaunchDarklyStopIterationOperator,
+    experiment_asset,
 )
 
 with DAG("{dag_id}", schedule=None, catchup=False):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.notifications.launchdarkly import LaunchDarklyNotifier
+from airflow_provider_launchdarkly import LaunchDarklyNotifier
 from dags.conftest import dag_bag, register
 
 pytestmark = pytest.mark.usefixtures("connection", "airflow_database")
@@ -20,7 +20,7 @@ AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 NOTIFIED = """
 from pathlib import Path
 from airflow.sdk import DAG, task
-from airflow_provider_launchdarkly.notifications.launchdarkly import LaunchDarklyNotifier
+from airflow_provider_launchdarkly import LaunchDarklyNotifier
 
 KEYS = {"project_key": "demo", "environment_key": "production", "experiment_key": "button", "iteration_id": "it-1"}
 RECEIVED = Path(__file__).parent
@@ -51,7 +51,7 @@ with DAG("notified", schedule=None, catchup=False):
 RETRIED = """
 from airflow.sdk import DAG, task
 from airflow_provider_launchdarkly.api.errors import AuthenticationError
-from airflow_provider_launchdarkly.retries import retry_policy
+from airflow_provider_launchdarkly import retry_policy
 
 with DAG("retried", schedule=None, catchup=False):
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import polling
+from airflow_provider_launchdarkly.triggers import _base
 
 KEY = "bold-checkout-button"
 
@@ -21,7 +21,7 @@ def days_fly(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(_: float) -> None:
         emulator.clock.advance("P1D")
 
-    monkeypatch.setattr(polling, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=sleep))
 
 
 def serves(emulator: EmulatorServer) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import polling
+from airflow_provider_launchdarkly.triggers import _base
 from surroundings import CONNECTION, connection_json
 
 # Not the emulator's well-known one, which is in the documentation: this one may be nowhere.
@@ -34,7 +34,7 @@ def days_fly(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(_: float) -> None:
         emulator.clock.advance("P1D")
 
-    monkeypatch.setattr(polling, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=sleep))
 
 
 def stored(dag_id: str) -> list[str]:
@@ -93,8 +93,10 @@ def test_a_failing_task_shows_the_token_nowhere(
     capfd: pytest.CaptureFixture[str],
     failure: str,
 ) -> None:
-    from airflow_provider_launchdarkly.operators.reading import LaunchDarklyGetExperimentOperator
-    from airflow_provider_launchdarkly.operators.settings import LaunchDarklyUpdateExperimentationSettingsOperator
+    from airflow_provider_launchdarkly import (
+        LaunchDarklyGetExperimentOperator,
+        LaunchDarklyUpdateExperimentationSettingsOperator,
+    )
 
     monkeypatch.setenv(CONNECTION, connection_json(emulator, retry_budget=0.2))
     caplog.set_level(logging.DEBUG)

@@ -10,11 +10,11 @@ import pytest
 
 from airflow_provider_launchdarkly.cli import main
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import polling
+from airflow_provider_launchdarkly.triggers import _base
 from dags.conftest import dag_bag, register
 
 LOADER = """\
-from airflow_provider_launchdarkly.rollout.loading import load_rollouts
+from airflow_provider_launchdarkly import load_rollouts
 dags = load_rollouts("rollouts")
 """
 GOOD = """\
@@ -91,7 +91,7 @@ def test_a_rollout_from_a_file_runs_to_its_end(
     load: Callable[..., Any], emulator: EmulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL", "0.2")
-    monkeypatch.setattr(polling, "SECONDS_BEFORE_FIRST_POLL", 0.2)  # no scheduler here that could be overtaken
+    monkeypatch.setattr(_base, "SECONDS_BEFORE_FIRST_POLL", 0.2)  # no scheduler here that could be overtaken
     emulator.clock.run(rate=2 * 86400)  # half a second is a day
     dag = load(good=GOOD)["good"]
     register(dag)

@@ -16,7 +16,7 @@ import pytest
 
 from airflow_provider_launchdarkly.cli import main
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import polling
+from airflow_provider_launchdarkly.triggers import _base
 from warehouse import CONNECTION
 
 DAYS = 28
@@ -30,7 +30,7 @@ def days_fly(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(_: float) -> None:
         emulator.clock.advance("P1D")
 
-    monkeypatch.setattr(polling, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=sleep))
 
 
 @pytest.fixture

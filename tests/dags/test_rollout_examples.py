@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.emulator.truth import Truth
+from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import polling
+from airflow_provider_launchdarkly.triggers import _base
 
 ENDINGS = ("ship", "rollback", "inconclusive", "invalid")
 APPROVED = {"chosen_options": ["Approve"], "params_input": {}, "responded_by_user": {"id": "1", "name": "grace"}}
@@ -24,7 +24,7 @@ def time_flies(connection: str, emulator: EmulatorServer, monkeypatch: pytest.Mo
     async def sleep(seconds: float) -> None:
         emulator.clock.advance(timedelta(seconds=seconds))
 
-    monkeypatch.setattr(polling, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=sleep))
     # Often enough to meet each day's change window, seldom enough to be quick.
     monkeypatch.setenv("AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL", str(6 * 60 * 60))
 

@@ -57,7 +57,7 @@ def test_each_happening_starts_a_run_once_also_after_a_restart(
 
 def create(person: LaunchDarklyHook) -> str:
     from airflow_provider_launchdarkly.api.models import ExperimentPost
-    from airflow_provider_launchdarkly.operators.design import IterationDesign
+    from airflow_provider_launchdarkly.operators._design import IterationDesign
 
     design = IterationDesign(
         flag_key="checkout-button",

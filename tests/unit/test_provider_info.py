@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from airflow_provider_launchdarkly.get_provider_info import get_provider_info
-from airflow_provider_launchdarkly.hooks.settings import KNOWN_EXTRAS
+from airflow_provider_launchdarkly.hooks.connection import KNOWN_EXTRAS
 
 
 def paths(value: Any) -> Iterator[str]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_launchdarkly.decision.boundaries import quantile, tail
 from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence, check
-from airflow_provider_launchdarkly.decision.mismatch import split_test
-from airflow_provider_launchdarkly.decision.plan import PRIMARY_SHARE_OF_HARM, Plan, plan_for
 from airflow_provider_launchdarkly.decision.policy import Direction, Policy, Rule
-from airflow_provider_launchdarkly.decision.verdict import Bar, Comparison, MetricJudgement, Role, Split
+from airflow_provider_launchdarkly.decision.sample_ratio import split_test
+from airflow_provider_launchdarkly.decision.schedule import PRIMARY_SHARE_OF_HARM, LookSchedule, schedule_looks
+from airflow_provider_launchdarkly.decision.verdict import Bar, MetricJudgement, Role, Split, TreatmentEffect
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.boundaries import Boundary
@@ -37,7 +37,7 @@ class Assessment(NamedTuple):
         split: The test of the split.
     """
 
-    plan: Plan
+    plan: LookSchedule
     look: int
     ended: bool
     share: float
@@ -75,7 +75,7 @@ def assess(policy: Policy, evidence: Evidence) -> Assessment:
         EvidenceError: The evidence cannot be true, or lacks a metric of the policy or its direction.
     """
     check(evidence)
-    plan = plan_for(policy, evidence.started_at, len(evidence.treatments))
+    plan = schedule_looks(policy, evidence.started_at, len(evidence.treatments))
     key = policy.primary.metric or evidence.primary_metric
     if key is None:
         raise EvidenceError("neither the policy nor the evidence names a primary metric")
@@ -102,7 +102,7 @@ class _Moment(NamedTuple):
     """One look: compares metrics by its boundaries."""
 
     policy: Policy
-    plan: Plan
+    plan: LookSchedule
     evidence: Evidence
     share: float
 
@@ -180,9 +180,9 @@ class _Moment(NamedTuple):
         found: Effect | None,
         interval: float | None,
         **judged: Any,
-    ) -> Comparison:
+    ) -> TreatmentEffect:
         measured, baseline = _raw(metric, treatment.id), _raw(metric, self.evidence.baseline.id)
-        comparison = Comparison(
+        comparison = TreatmentEffect(
             treatment_id=treatment.id,
             treatment=treatment.name,
             units=measured.units,

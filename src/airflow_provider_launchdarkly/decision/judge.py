@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.decision import wording
+from airflow_provider_launchdarkly.decision import summary
 from airflow_provider_launchdarkly.decision.assessment import Assessment, assess
 from airflow_provider_launchdarkly.decision.policy import Direction, MismatchAction, MissingAction, Policy, Rule, Test
-from airflow_provider_launchdarkly.decision.verdict import Comparison, Kind, MetricJudgement, Reason, Verdict
+from airflow_provider_launchdarkly.decision.verdict import Kind, MetricJudgement, Reason, TreatmentEffect, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ class _Judge:
     def _invalid(self) -> Verdict | None:
         split, action = self._seen.split, self._policy.mismatch.action
         if split is not None and split.mismatch and action is MismatchAction.STOP:
-            return self._say(Kind.INVALID, Reason.MISMATCH, f"{wording.split(split)}: invalid")
+            return self._say(Kind.INVALID, Reason.MISMATCH, f"{summary.split(split)}: invalid")
         if self._policy.missing.action is MissingAction.INVALID:
             return self._missing(Kind.INVALID)
         return None
@@ -71,23 +71,23 @@ class _Judge:
         return self._say(
             Kind.ROLLBACK,
             Reason.PRIMARY_HARMED if only_primary else Reason.GUARDRAIL_HARMED,
-            "; ".join(wording.harm(metric, compared) for _, metric, compared in harmed) + ": roll back",
+            "; ".join(summary.harm(metric, compared) for _, metric, compared in harmed) + ": roll back",
             harmed=tuple(f"{metric.metric}: {compared.treatment}" for _, metric, compared in harmed),
         )
 
     def _gates(self) -> Verdict | None:
         seen, policy, elapsed = self._seen, self._policy, self._evidence.elapsed
         if seen.look == 0:
-            first = wording.days(seen.plan.look_times[0])
+            first = summary.days(seen.plan.look_times[0])
             return self._say(Kind.WAIT, Reason.BETWEEN_LOOKS, f"the first look is on day {first}: wait")
         if seen.split is not None and seen.split.mismatch and policy.mismatch.action is MismatchAction.HOLD:
             kind = Kind.INVALID if seen.ended else Kind.WAIT
-            return self._say(kind, Reason.MISMATCH, f"{wording.split(seen.split)}: {_word(kind)}")
+            return self._say(kind, Reason.MISMATCH, f"{summary.split(seen.split)}: {_word(kind)}")
         missing = self._missing(Kind.INVALID if seen.ended else Kind.WAIT)
         if missing is not None:
             return missing
         if elapsed < policy.min_duration:
-            shortest = wording.days(policy.min_duration)
+            shortest = summary.days(policy.min_duration)
             return self._say(
                 Kind.WAIT, Reason.MIN_DURATION, f"{self._leader()}; nothing ships before day {shortest}: wait"
             )
@@ -120,7 +120,7 @@ class _Judge:
             reason = Reason.NO_TRAFFIC if kind is Kind.INVALID else Reason.NO_DATA
             return self._say(kind, reason, f"{absent}: {_word(kind)}")
         if unchanged is not None and unchanged > missing.stale_after:
-            text = f"the counts have not moved for {wording.days(unchanged)} days: {_word(kind)}"
+            text = f"the counts have not moved for {summary.days(unchanged)} days: {_word(kind)}"
             return self._say(kind, Reason.STALE_RESULTS, text)
         return None
 
@@ -149,7 +149,7 @@ class _Judge:
             held = held or blocked
         return held
 
-    def _wins(self, compared: Comparison) -> bool:
+    def _wins(self, compared: TreatmentEffect) -> bool:
         if self._policy.rule is Rule.PROBABILITY_TO_BE_BEST:
             return compared.p_best is not None and compared.p_best >= self._policy.threshold
         return compared.success is not None and compared.success.reached
@@ -164,28 +164,28 @@ class _Judge:
         known = all(compared.p_best is not None for compared in self._seen.primary.comparisons)
         return known and self._p_baseline() >= self._policy.threshold
 
-    def _blocked(self, winner: Comparison) -> Verdict | None:
+    def _blocked(self, winner: TreatmentEffect) -> Verdict | None:
         """What holds a treatment back that has passed on the primary metric."""
         kind = Kind.INCONCLUSIVE if self._seen.ended else Kind.WAIT
-        start = wording.success(self._seen.primary, winner)
+        start = summary.success(self._seen.primary, winner)
         for metric in self._seen.guardrails:
             compared = _of(metric, winner)
             if compared.success is not None and not compared.success.reached:
-                missing = f"{metric.metric} is not shown to be within its margin ({wording.bar(compared.success)})"
+                missing = f"{metric.metric} is not shown to be within its margin ({summary.bar(compared.success)})"
                 return self._say(kind, Reason.GUARDRAIL_UNPROVEN, f"{start}; but {missing}: {_word(kind)}")
         for metric in self._seen.signals:
             compared = _of(metric, winner)
             if compared.harm is not None and compared.harm.reached:
-                text = f"{start}; but {metric.metric} points the wrong way ({wording.lift(compared)})"
+                text = f"{start}; but {metric.metric} points the wrong way ({summary.lift(compared)})"
                 return self._say(kind, Reason.SIGNAL, f"{text}: {_word(kind)}")
         return None
 
-    def _ship(self, winner: Comparison) -> Verdict:
+    def _ship(self, winner: TreatmentEffect) -> Verdict:
         better = self._policy.primary.test is Test.SUPERIORITY
         return self._say(
             Kind.SHIP,
             Reason.BETTER if better else Reason.NOT_WORSE,
-            f"{wording.success(self._seen.primary, winner)}: ship",
+            f"{summary.success(self._seen.primary, winner)}: ship",
             treatment_id=winner.treatment_id,
             treatment=winner.treatment,
         )
@@ -198,11 +198,11 @@ class _Judge:
         hope = "" if leader.days_to_ship is None else f", {leader.days_to_ship:.0f} more days would do at this rate"
         return self._say(Kind.WAIT, Reason.NOT_SIGNIFICANT, f"{self._leader()}{hope}: wait")
 
-    def _leading(self) -> Comparison:
+    def _leading(self) -> TreatmentEffect:
         return max(self._seen.primary.comparisons, key=lambda compared: compared.z or 0.0)
 
     def _leader(self) -> str:
-        return wording.success(self._seen.primary, self._leading())
+        return summary.success(self._seen.primary, self._leading())
 
     def _say(self, kind: Kind, reason: Reason, text: str, **more: Any) -> Verdict:
         seen, evidence = self._seen, self._evidence
@@ -210,7 +210,7 @@ class _Judge:
         return Verdict(
             kind=kind,
             reason=reason,
-            summary=f"{wording.opening(seen, evidence.elapsed)}: {text}",
+            summary=f"{summary.opening(seen, evidence.elapsed)}: {text}",
             elapsed=evidence.elapsed,
             look=seen.look,
             looks=len(times),
@@ -224,7 +224,7 @@ class _Judge:
         )
 
 
-def _of(metric: MetricJudgement, like: Comparison) -> Comparison:
+def _of(metric: MetricJudgement, like: TreatmentEffect) -> TreatmentEffect:
     return next(compared for compared in metric.comparisons if compared.treatment_id == like.treatment_id)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from airflow_provider_launchdarkly.decision.durations import format_duration, parse_duration
+from airflow_provider_launchdarkly.config.durations import format_duration, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

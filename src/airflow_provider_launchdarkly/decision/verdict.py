@@ -78,7 +78,7 @@ class Bar(NamedTuple):
         return None if self.z is None or self.boundary is None else self.boundary - self.z
 
 
-class Comparison(NamedTuple):
+class TreatmentEffect(NamedTuple):
     """One treatment against the baseline on one metric.
 
     Attributes:
@@ -139,7 +139,7 @@ class MetricJudgement(NamedTuple):
     role: Role
     direction: str
     margin: float
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[TreatmentEffect, ...]
 
 
 class Split(NamedTuple):

@@ -2,7 +2,7 @@
 
 import sys
 
-from airflow_provider_launchdarkly.cli import main
+from airflow_provider_launchdarkly.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["emulator", *sys.argv[1:]]))

@@ -10,14 +10,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
+from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP
 from airflow_provider_launchdarkly.api.models.base import Read
-from airflow_provider_launchdarkly.api.paging import DEFAULT_CAP
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from airflow_provider_launchdarkly.api.procedure import Procedure
-    from airflow_provider_launchdarkly.api.request import EnvironmentRef, Request
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Read)

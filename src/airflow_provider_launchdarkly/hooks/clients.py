@@ -14,14 +14,14 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from airflow_provider_launchdarkly.api.client import AsyncLaunchDarklyClient, LaunchDarklyClient
+from airflow_provider_launchdarkly.api.http.client import AsyncLaunchDarklyClient, LaunchDarklyClient
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Awaitable, Callable
 
-    from airflow_provider_launchdarkly.api.settings import ClientSettings
-    from airflow_provider_launchdarkly.hooks.settings import ConnectionSettings
+    from airflow_provider_launchdarkly.api.http.settings import ClientSettings
+    from airflow_provider_launchdarkly.hooks.connection import ConnectionSettings
 
 # How long an event loop trusts what it read of a connection, so that a rotated token is picked up without a restart.
 SETTINGS_LIFETIME = 300.0

@@ -7,24 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.api import changes as safe_changes
-from airflow_provider_launchdarkly.api import endpoints, lifecycle, results
-from airflow_provider_launchdarkly.api.paging import DEFAULT_CAP, collect
+from airflow_provider_launchdarkly.api import endpoints, writes
+from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP, collect
+from airflow_provider_launchdarkly.api.reads import results
 from airflow_provider_launchdarkly.hooks.calls import Caller, Pages, api_call, api_walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from airflow_provider_launchdarkly.api.converging import Reached
-    from airflow_provider_launchdarkly.api.lifecycle import (
-        CreatedExperiment,
-        CreatedIteration,
-        SavedIteration,
-        StartedIteration,
-        StoppedIteration,
-        StopPlan,
-    )
+    from airflow_provider_launchdarkly.api.http.procedure import Answer, Procedure
+    from airflow_provider_launchdarkly.api.http.request import Request
     from airflow_provider_launchdarkly.api.models import (
         Experiment,
         ExperimentationSettings,
@@ -37,8 +30,11 @@ if TYPE_CHECKING:
         MetricGroupResults,
         MetricResults,
     )
-    from airflow_provider_launchdarkly.api.procedure import Answer, Procedure
-    from airflow_provider_launchdarkly.api.request import Request
+    from airflow_provider_launchdarkly.api.writes.create import CreatedExperiment, CreatedIteration
+    from airflow_provider_launchdarkly.api.writes.ensure import Ensured
+    from airflow_provider_launchdarkly.api.writes.start import StartedIteration
+    from airflow_provider_launchdarkly.api.writes.stop import StopEffect, StoppedIteration
+    from airflow_provider_launchdarkly.api.writes.update import SavedIteration
 
 # The most that LaunchDarkly documents for any collection (metrics and metric groups); experiments have no such limit.
 PAGE = 50
@@ -140,12 +136,12 @@ class ExperimentCalls(Caller):
     @api_call
     def create_experiment(self, post: ExperimentPost) -> Procedure[CreatedExperiment]:
         """Create an experiment, or adopt the one that has its key and its content. Safe to repeat."""
-        return lifecycle.create_experiment(self.environment(), post)
+        return writes.create_experiment(self.environment(), post)
 
     @api_call
     def create_iteration(self, experiment_key: str, iteration: IterationInput) -> Procedure[CreatedIteration]:
         """Create an iteration, or adopt a draft of the same content. Safe to repeat until it is started."""
-        return lifecycle.create_iteration(self.environment(), experiment_key, iteration)
+        return writes.create_iteration(self.environment(), experiment_key, iteration)
 
     @api_call
     def start_iteration(
@@ -159,7 +155,7 @@ class ExperimentCalls(Caller):
         announce: Callable[[Iteration], None] = lambda _iteration: None,
     ) -> Procedure[StartedIteration]:
         """Start the pinned iteration. Safe to repeat: running already is success."""
-        return lifecycle.start_iteration(
+        return writes.start_iteration(
             self.environment(),
             experiment_key,
             iteration_id,
@@ -178,10 +174,10 @@ class ExperimentCalls(Caller):
         winner: str,
         reason: str,
         comment: str | None = None,
-        announce: Callable[[StopPlan], None] = lambda _plan: None,
+        announce: Callable[[StopEffect], None] = lambda _plan: None,
     ) -> Procedure[StoppedIteration]:
         """Stop the pinned iteration and ship its winner. Safe to repeat: stopped with that winner is success."""
-        return lifecycle.stop_iteration(
+        return writes.stop_iteration(
             self.environment(),
             experiment_key,
             iteration_id,
@@ -205,11 +201,11 @@ class ExperimentCalls(Caller):
 
         ``changes`` are by field, as in ``update_experiment``.
         """
-        return lifecycle.save_and_start(
+        return writes.save_and_start(
             self.environment(),
             experiment_key,
             iteration_id,
-            lifecycle.field_changes(changes or {}),
+            writes.field_changes(changes or {}),
             justification=justification,
             comment=comment,
         )
@@ -217,7 +213,7 @@ class ExperimentCalls(Caller):
     @api_call
     def update_experiment(
         self, experiment_key: str, changes: Mapping[str, Any], *, comment: str | None = None
-    ) -> Procedure[Reached[Experiment]]:
+    ) -> Procedure[Ensured[Experiment]]:
         """Change fields of an experiment in place. Safe to repeat: what is so already is left alone.
 
         Args:
@@ -226,19 +222,19 @@ class ExperimentCalls(Caller):
                 ``{"operation": "add" | "update" | "remove", "value": …}``.
             comment: What LaunchDarkly's audit log is to say.
         """
-        return lifecycle.update_experiment(
-            self.environment(), experiment_key, lifecycle.field_changes(changes), comment=comment
+        return writes.update_experiment(
+            self.environment(), experiment_key, writes.field_changes(changes), comment=comment
         )
 
     @api_call
-    def archive_experiment(self, experiment_key: str, *, comment: str | None = None) -> Procedure[Reached[Experiment]]:
+    def archive_experiment(self, experiment_key: str, *, comment: str | None = None) -> Procedure[Ensured[Experiment]]:
         """Archive an experiment that has no running iteration. Safe to repeat."""
-        return lifecycle.archive_experiment(self.environment(), experiment_key, comment=comment)
+        return writes.archive_experiment(self.environment(), experiment_key, comment=comment)
 
     @api_call
-    def restore_experiment(self, experiment_key: str, *, comment: str | None = None) -> Procedure[Reached[Experiment]]:
+    def restore_experiment(self, experiment_key: str, *, comment: str | None = None) -> Procedure[Ensured[Experiment]]:
         """Restore an archived experiment. Safe to repeat."""
-        return lifecycle.restore_experiment(self.environment(), experiment_key, comment=comment)
+        return writes.restore_experiment(self.environment(), experiment_key, comment=comment)
 
     @api_call
     def patch_experiment(
@@ -321,7 +317,7 @@ class ExperimentCalls(Caller):
         units: Sequence[Mapping[str, Any]],
         *,
         announce: Callable[[ExperimentationSettings, ExperimentationSettingsPut], None] = lambda _found, _put: None,
-    ) -> Procedure[Reached[ExperimentationSettings]]:
+    ) -> Procedure[Ensured[ExperimentationSettings]]:
         """Add or change randomization units and keep all others. Safe to repeat.
 
         Args:
@@ -331,4 +327,4 @@ class ExperimentCalls(Caller):
         from airflow_provider_launchdarkly.api.models import RandomizationUnitInput
 
         checked = [RandomizationUnitInput.checked(unit) for unit in units]
-        return safe_changes.merge_randomization_units(self.project(), checked, announce=announce)
+        return writes.merge_randomization_units(self.project(), checked, announce=announce)

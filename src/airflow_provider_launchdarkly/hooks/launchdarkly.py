@@ -23,20 +23,20 @@ from airflow_provider_launchdarkly.api.errors import (
     PermissionDeniedError,
     TransportError,
 )
+from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
 from airflow_provider_launchdarkly.api.models.base import Read
-from airflow_provider_launchdarkly.api.request import EnvironmentRef, Request
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.hooks.clients import forget_async_client, shared_async_client, shared_client
+from airflow_provider_launchdarkly.hooks.connection import ConnectionSettings, read_settings
 from airflow_provider_launchdarkly.hooks.experiments import ExperimentCalls
 from airflow_provider_launchdarkly.hooks.resources import FlagCalls, HoldoutCalls, MetricCalls, ProjectCalls
-from airflow_provider_launchdarkly.hooks.settings import ConnectionSettings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from airflow_provider_launchdarkly.api.client import AsyncLaunchDarklyClient, LaunchDarklyClient
+    from airflow_provider_launchdarkly.api.http.client import AsyncLaunchDarklyClient, LaunchDarklyClient
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.models import CallerIdentity
-    from airflow_provider_launchdarkly.api.procedure import Procedure
     from airflow_provider_launchdarkly.hooks.calls import Pages
 
 T = TypeVar("T")

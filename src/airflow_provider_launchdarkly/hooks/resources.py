@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.api import changes, endpoints
-from airflow_provider_launchdarkly.api.paging import DEFAULT_CAP, collect
+from airflow_provider_launchdarkly.api import endpoints, writes
+from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP, collect
 from airflow_provider_launchdarkly.hooks.calls import Caller, api_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from airflow_provider_launchdarkly.api.changes import Existing, Serving
-    from airflow_provider_launchdarkly.api.converging import Reached
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.http.request import Request
     from airflow_provider_launchdarkly.api.models import (
         CallerIdentity,
         Environment,
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
         Project,
         Versions,
     )
-    from airflow_provider_launchdarkly.api.procedure import Procedure
-    from airflow_provider_launchdarkly.api.request import Request
+    from airflow_provider_launchdarkly.api.writes.create_by_key import Existing
+    from airflow_provider_launchdarkly.api.writes.ensure import Ensured
+    from airflow_provider_launchdarkly.api.writes.flags import Serving
 
 PAGE = 50  # Metrics, metric groups and flags come in pages of at most 50 (LaunchDarkly REST docs, Metrics).
 
@@ -73,7 +74,7 @@ class FlagCalls(Caller):
     @api_call
     def create_flag(self, post: FlagPost) -> Procedure[Existing[FeatureFlag]]:
         """Create a flag, or adopt the one with its key and content. Safe to repeat."""
-        return changes.create_flag(self.project(), post)
+        return writes.create_flag(self.project(), post)
 
     @api_call
     def patch_flag(
@@ -104,16 +105,16 @@ class FlagCalls(Caller):
         )
 
     @api_call
-    def turn_flag(self, flag_key: str, *, on: bool, comment: str | None = None) -> Procedure[Reached[FeatureFlag]]:
+    def turn_flag(self, flag_key: str, *, on: bool, comment: str | None = None) -> Procedure[Ensured[FeatureFlag]]:
         """Turn a flag on or off in the environment. Safe to repeat."""
-        return changes.turn_flag(self.environment(), flag_key, on=on, comment=comment)
+        return writes.turn_flag(self.environment(), flag_key, on=on, comment=comment)
 
     @api_call
     def serve(
         self, flag_key: str, serving: Serving, *, rule_id: str = "fallthrough", comment: str | None = None
-    ) -> Procedure[Reached[FeatureFlag]]:
+    ) -> Procedure[Ensured[FeatureFlag]]:
         """Let a flag's rule serve one variation or a percentage rollout, by variation id. Safe to repeat."""
-        return changes.serve(self.environment(), flag_key, serving, rule_id=rule_id, comment=comment)
+        return writes.serve(self.environment(), flag_key, serving, rule_id=rule_id, comment=comment)
 
 
 class MetricCalls(Caller):
@@ -133,7 +134,7 @@ class MetricCalls(Caller):
     @api_call
     def create_metric(self, post: MetricPost) -> Procedure[Existing[Metric]]:
         """Create a metric, or adopt the one with its key and content. Safe to repeat."""
-        return changes.create_metric(self.project(), post)
+        return writes.create_metric(self.project(), post)
 
     @api_call
     def get_metric_group(self, metric_group_key: str) -> Request[MetricGroup]:
@@ -151,7 +152,7 @@ class MetricCalls(Caller):
     @api_call
     def create_metric_group(self, post: MetricGroupPost) -> Procedure[Existing[MetricGroup]]:
         """Create a metric group, or adopt the one with its key and content. Safe to repeat."""
-        return changes.create_metric_group(self.project(), post)
+        return writes.create_metric_group(self.project(), post)
 
 
 class HoldoutCalls(Caller):
@@ -173,9 +174,9 @@ class HoldoutCalls(Caller):
         return collect(endpoints.list_holdouts(self.environment(), limit=min(PAGE, most)), most=most)
 
     @api_call
-    def end_holdout(self, holdout_key: str, *, comment: str | None = None) -> Procedure[Reached[Holdout]]:
+    def end_holdout(self, holdout_key: str, *, comment: str | None = None) -> Procedure[Ensured[Holdout]]:
         """End a holdout, for good. Safe to repeat."""
-        return changes.end_holdout(self.environment(), holdout_key, comment=comment)
+        return writes.end_holdout(self.environment(), holdout_key, comment=comment)
 
     @api_call
     def list_layers(self, *, filters: str | None = None) -> Request[LayerPage]:
@@ -185,9 +186,9 @@ class HoldoutCalls(Caller):
     @api_call
     def reserve_layer(
         self, layer_key: str, experiment_key: str, percent: int, *, comment: str | None = None
-    ) -> Procedure[Reached[Layer]]:
+    ) -> Procedure[Ensured[Layer]]:
         """Reserve a share of a layer's traffic for an experiment, in whole percent. Safe to repeat."""
-        return changes.reserve(self.environment(), layer_key, experiment_key, percent, comment=comment)
+        return writes.reserve(self.environment(), layer_key, experiment_key, percent, comment=comment)
 
 
 class ProjectCalls(Caller):

@@ -53,7 +53,7 @@ def card_of(verdict: Mapping[str, Any], *, url: str | None = None, headline: str
     """Read a verdict.
 
     Args:
-        verdict: What :class:`~airflow_provider_launchdarkly.sensors.significance.LaunchDarklyWaitForSignificanceSensor`
+        verdict: What :class:`LaunchDarklyWaitForSignificanceSensor`
             returns.
         url: Where the experiment is shown.
         headline: What is asked or told, where that is not the verdict itself.

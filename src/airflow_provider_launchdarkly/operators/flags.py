@@ -1,4 +1,4 @@
-"""The operator on a flag: on or off, and what a rule serves. A thin shell around ``api/changes``."""
+"""Operators on flags: set what a flag serves, and check what it serves. Thin shells around `api.writes` and `api.reads`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.variations import find_variation, rule_of, shares
 from airflow_provider_launchdarkly.links import LaunchDarklyFlagLink
-from airflow_provider_launchdarkly.operators.base import LaunchDarklyOperator, audit_comment
+from airflow_provider_launchdarkly.operators._base import LaunchDarklyBaseOperator, audit_comment
 from airflow_provider_launchdarkly.templates import is_literal
-from airflow_provider_launchdarkly.variations import find_variation, rule_of, shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
 
-    from airflow_provider_launchdarkly.api.changes import Serving
     from airflow_provider_launchdarkly.api.models import FeatureFlag
+    from airflow_provider_launchdarkly.api.writes.flags import Serving
 
 
 class FlagOutput(TypedDict):
@@ -39,7 +39,7 @@ class FlagOutput(TypedDict):
     changed: bool
 
 
-class LaunchDarklySetFlagOperator(LaunchDarklyOperator):
+class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
     """Turn a flag on or off, and let a rule of it serve one variation or a percentage rollout.
 
     Safe to repeat: what is named is a target state, and what is so already is left alone without a write. When the flag
@@ -63,7 +63,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyOperator):
 
     template_fields: Sequence[str] = (
         "flag_key",
-        *LaunchDarklyOperator.template_fields,
+        *LaunchDarklyBaseOperator.template_fields,
         "on",
         "variation",
         "rollout",
@@ -124,7 +124,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyOperator):
         return self.hook.turn_flag(self.flag_key, on=bool(self.on), comment=comment).changed
 
     def _check(self) -> None:
-        from airflow_provider_launchdarkly.api.changes import weights_of
+        from airflow_provider_launchdarkly.api.writes.flags import weights_of
 
         if self.on is not None and not isinstance(self.on, bool):
             raise ConfigurationError(f"on is {self.on!r}: write True or False")
@@ -140,7 +140,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyOperator):
             weights_of(self.rollout)
 
     def _serving(self, flag: FeatureFlag) -> Serving:
-        from airflow_provider_launchdarkly.api.changes import Serving, weights_of
+        from airflow_provider_launchdarkly.api.writes.flags import Serving, weights_of
 
         if self.rollout is None:
             return Serving(variation_id=find_variation(flag, self.variation).id)
@@ -171,4 +171,74 @@ class LaunchDarklySetFlagOperator(LaunchDarklyOperator):
             "serves": {variation_id: float(percent) for variation_id, percent in served.items()},
             "url": self.flag_url,
             "changed": changed,
+        }
+
+
+class LaunchDarklyCheckFlagServesOperator(LaunchDarklyBaseOperator):
+    """Check that a flag is on and that its rule serves one variation to everyone whom it matches.
+
+    Put it after :class:`LaunchDarklyStopIterationOperator`. It reads a few times over some seconds, since a change may
+    take a moment to show. Safe to repeat: it only reads.
+
+    Args:
+        stopped: The stop operator's output. Give this, or ``flag_key`` and ``variation_id``.
+        flag_key: Key of the flag.
+        variation_id: Id of the variation that everyone is meant to get.
+        rule_id: Id of the rule. Default: ``fallthrough``, the default rule.
+        kwargs: Project, environment, connection, and what every task has.
+
+    Returns:
+        ``{"flag_key", "rule_id", "variation_id", "variation", "version"}``.
+
+    Raises:
+        FlagServesUnexpectedVariationError: The flag serves something else.
+        LaunchDarklyError: The flag could not be read.
+    """
+
+    template_fields: Sequence[str] = (
+        "stopped",
+        "flag_key",
+        "variation_id",
+        "rule_id",
+        *LaunchDarklyBaseOperator.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        stopped: Mapping[str, Any] | None = None,
+        flag_key: str | None = None,
+        variation_id: str | None = None,
+        rule_id: str = "fallthrough",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.stopped = stopped
+        self.flag_key = flag_key
+        self.variation_id = variation_id
+        self.rule_id = rule_id
+        if stopped is None and not (flag_key and variation_id):
+            raise ConfigurationError("give stopped, or flag_key and variation_id")
+
+    @override
+    def act(self, context: Context) -> dict[str, Any]:
+        """Read the flag until it serves the variation, a few times."""
+        from airflow_provider_launchdarkly.api.reads.flags import flag_that_serves
+
+        wanted = self.stopped or {
+            "flag_key": self.flag_key,
+            "rule_id": self.rule_id,
+            "variation_id": self.variation_id,
+        }
+        flag_key, rule_id, variation_id = (str(wanted[key]) for key in ("flag_key", "rule_id", "variation_id"))
+        env = self.hook.environment()
+        flag = self.hook.run(flag_that_serves(env, flag_key, rule_id, variation_id))
+        variation = flag.variation(variation_id)
+        self.log.info("Flag %s serves %r to everyone whom rule %s matches.", flag_key, variation, rule_id)
+        return {
+            "flag_key": flag_key,
+            "rule_id": rule_id,
+            "variation_id": variation_id,
+            "variation": variation.value if variation else None,
+            "version": flag.environments[env.environment_key].version,
         }

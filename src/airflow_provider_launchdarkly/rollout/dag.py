@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG
 
-from airflow_provider_launchdarkly.decision.durations import format_duration
-from airflow_provider_launchdarkly.rollout.group import experiment_rollout
+from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ def rollout_dag(
     Args:
         rollout: The rollout, or the same as plain JSON.
         dag_id: Default: the experiment's key.
-        notifiers: As for :func:`~airflow_provider_launchdarkly.rollout.group.experiment_rollout`.
+        notifiers: As for :func:`experiment_rollout`.
         poll_interval: The same.
         overrides: The same: keys known only when a task runs, such as ``{"experiment_key": "{{ params.key }}"}``.
         arguments: Anything that ``DAG`` takes.

@@ -10,15 +10,11 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import NotFoundError
-from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
-from airflow_provider_launchdarkly.api.models import (
-    StartIteration,
-    StopIterationWithWinner,
-    TurnFlagOn,
-)
+from airflow_provider_launchdarkly.api.models import StartIteration, StopIterationWithWinner, TurnFlagOn
+from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.operators.winner import choose_winner
-from airflow_provider_launchdarkly.rollout.content import experiment_post, stage_iteration
+from airflow_provider_launchdarkly.operators._winner import choose_winner
+from airflow_provider_launchdarkly.rollout.requests import experiment_post, stage_iteration
 from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyRolloutStepOperator
 
 if TYPE_CHECKING:
@@ -26,8 +22,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
     from airflow_provider_launchdarkly.api.models import Experiment, FeatureFlag, IterationInput
-    from airflow_provider_launchdarkly.api.request import EnvironmentRef, Request
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 OVERRIDES = (

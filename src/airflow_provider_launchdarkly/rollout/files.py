@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.rollout.document import Document, DocumentError, read_document
+from airflow_provider_launchdarkly.config.strict_yaml import Document, DocumentError, read_document
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path as FilePath
 
-    from airflow_provider_launchdarkly.rollout.document import Path
+    from airflow_provider_launchdarkly.config.strict_yaml import Path
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.comparison import iteration_differences
 from airflow_provider_launchdarkly.api.errors import IterationReplacedError
-from airflow_provider_launchdarkly.api.lifecycle import ITERATIONS
-from airflow_provider_launchdarkly.operators.experiments import LaunchDarklyCreateIterationOperator
+from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
+from airflow_provider_launchdarkly.api.writes.comparison import iteration_differences
+from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyCreateIterationOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
 
-    from airflow_provider_launchdarkly.operators.outputs import IterationOutput
+    from airflow_provider_launchdarkly.operators._outputs import IterationOutput
 
 
 class LaunchDarklyStageIterationOperator(LaunchDarklyCreateIterationOperator):

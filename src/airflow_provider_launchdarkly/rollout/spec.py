@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
 
 from airflow_provider_launchdarkly.change_windows import ChangeWindow  # noqa: TC001 - pydantic reads annotations
-from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.decision.durations import format_duration
-from airflow_provider_launchdarkly.decision.policy import DAY, Duration, Flag, Part
+from airflow_provider_launchdarkly.config.durations import format_duration
+from airflow_provider_launchdarkly.decision.policy import DAY, Duration, Flag, Part, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,13 +13,13 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
-from airflow_provider_launchdarkly.decision import Kind
+from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.notifications.cards import markdown_card
-from airflow_provider_launchdarkly.operators.judge import judge_now
-from airflow_provider_launchdarkly.rollout import course
-from airflow_provider_launchdarkly.rollout.course import Conclusion, CourseError, Record
+from airflow_provider_launchdarkly.operators.iterations import judge_now
+from airflow_provider_launchdarkly.rollout import state_machine
 from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.rollout.state_machine import Conclusion, RolloutStateError, StageOutputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ class LaunchDarklyRolloutStepOperator(BaseOperator):
     """What the steps share: the rollout, and failing where nothing may follow.
 
     Args:
-        rollout: A :class:`~airflow_provider_launchdarkly.rollout.spec.Rollout`, or the same as plain JSON.
+        rollout: A :class:`Rollout`, or the same as plain JSON.
     """
 
     ui_color = "#f2f2f7"
@@ -51,7 +51,7 @@ class LaunchDarklyRolloutStepOperator(BaseOperator):
         """Take the step, and spend no retry on what a retry cannot cure."""
         try:
             return self.step(context)
-        except CourseError as error:
+        except RolloutStateError as error:
             raise AirflowFailException(str(error)) from error
         except LaunchDarklyError as error:
             if error.retryable:
@@ -107,7 +107,7 @@ class LaunchDarklyEnterStageOperator(LaunchDarklyRolloutStepOperator):
     def step(self, context: Context) -> dict[str, Any]:
         """See whose turn it is."""
         rollout = self.plan
-        standing = course.enters(rollout, self.stage, [Record(**record) for record in self.records])
+        standing = state_machine.enters(rollout, self.stage, [StageOutputs(**record) for record in self.records])
         if standing is None or standing.stage is None or standing.verdict is None:
             raise AirflowSkipException(f"it is not the turn of stage {self.stage}")
         skipped = list(range(standing.stage + 1, self.stage))
@@ -139,7 +139,7 @@ class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutStepOperator):
         answer: The output of Airflow's human-in-the-loop operator.
 
     Returns:
-        A :class:`~airflow_provider_launchdarkly.rollout.course.Confirmation`, with the fresh verdict; also if it skips.
+        A :class:`Confirmation`, with the fresh verdict; also if it skips.
         And ``iteration_id``, the iteration that it is about, which what follows takes from here: a task that was only
         marked as done names none.
     """
@@ -168,13 +168,15 @@ class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutStepOperator):
         """Judge, compare, and go on or not."""
         entered: Mapping[str, Any] = self.entered or {}
         if not self.begins and not entered:
-            raise CourseError("the task that enters this step has said nothing, so there is nothing to judge")
+            raise RolloutStateError("the task that enters this step has said nothing, so there is nothing to judge")
         fresh = None if self.begins else self._judge(entered)
         if self.ships:
-            said = course.confirm_ship(entered["verdict"], asked=self.asked, answer=self.answer, fresh=fresh or {})
+            said = state_machine.confirm_ship(
+                entered["verdict"], asked=self.asked, answer=self.answer, fresh=fresh or {}
+            )
         else:
             before = entered.get("before")
-            said = course.confirm_stage(self.plan, before, asked=self.asked, answer=self.answer, fresh=fresh)
+            said = state_machine.confirm_stage(self.plan, before, asked=self.asked, answer=self.answer, fresh=fresh)
         if said.confirmed:
             self.log.info("Confirmed: %s", said.why)
             return {**said.to_json(), "iteration_id": entered.get("iteration_id")}
@@ -201,7 +203,7 @@ class LaunchDarklyConcludeOperator(LaunchDarklyRolloutStepOperator):
         part: ``stages``, ``extension`` or ``confirmation``: which of these it looks at.
 
     Returns:
-        A :class:`~airflow_provider_launchdarkly.rollout.course.Conclusion`, and ``policy``, by which it was judged.
+        A :class:`Conclusion`, and ``policy``, by which it was judged.
     """
 
     template_fields: Sequence[str] = ("records", "conclusion", "answer", "extension", "confirmation")
@@ -230,12 +232,12 @@ class LaunchDarklyConcludeOperator(LaunchDarklyRolloutStepOperator):
         """Conclude."""
         rollout = self.plan
         if self.part == "stages":
-            found = course.conclude(rollout, [Record(**record) for record in self.records])
+            found = state_machine.conclude(rollout, [StageOutputs(**record) for record in self.records])
         elif self.part == "extension":
             before = _conclusion(self.conclusion)
-            found = course.settle(rollout, before, answer=self.answer, extension=self.extension)
+            found = state_machine.settle(rollout, before, answer=self.answer, extension=self.extension)
         else:
-            found = course.confirmed(rollout, _conclusion(self.conclusion), self.confirmation)
+            found = state_machine.confirmed(rollout, _conclusion(self.conclusion), self.confirmation)
         self.log.info("%s: %s", found.ending, found.why)
         policy = None if found.stage is None else rollout.policy_of(found.stage, extended=found.extended).to_json()
         return {**found.to_json(), "policy": policy}
@@ -301,7 +303,7 @@ class LaunchDarklyIfEndingOperator(LaunchDarklyRolloutStepOperator):
         if self.stops:
             return found.winner is not None
         if self.extends:
-            return found.open and course.choice(self.plan, found, self.answer) == course.EXTEND
+            return found.open and state_machine.choice(self.plan, found, self.answer) == state_machine.EXTEND
         return found.open
 
 

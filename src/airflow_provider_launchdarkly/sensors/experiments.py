@@ -2,60 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.conditions.asking import LEAVE, check_on_kill, check_status, check_units
-from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
-from airflow_provider_launchdarkly.sensors.base import LaunchDarklySensor
+from airflow_provider_launchdarkly.checks.arguments import validate_status, validate_units
+from airflow_provider_launchdarkly.config.durations import format_duration, parse_duration
+from airflow_provider_launchdarkly.sensors._base import BACKSTOP, LaunchDarklyIterationBaseSensor
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from airflow_provider_launchdarkly.triggers.experiments import IterationStatusTrigger, TrafficTrigger
+    from airflow.sdk import Context
 
-
-class LaunchDarklyIterationSensor(LaunchDarklySensor):
-    """What the sensors on an iteration share.
-
-    Args:
-        experiment_key: Key of the experiment.
-        iteration_id: Id of the iteration, usually the output of the task that created or started it.
-        on_kill: What becomes of the iteration when a person marks the task, or its run, failed while it waits in the
-            triggerer. ``leave`` (default): it goes on. ``rollback``: the triggerer stops it on the baseline; needs
-            Airflow 3.3, and a triggerer that has taken the waiting over: not in the second after the task deferred, nor
-            while it looks on a worker. Clearing, marking as success, deleting the run and a timeout leave it alone.
-    """
-
-    template_fields: Sequence[str] = (*LaunchDarklySensor.template_fields, "experiment_key", "iteration_id")
-    operator_extra_links = (LaunchDarklyExperimentLink(),)
-
-    def __init__(self, *, experiment_key: str, iteration_id: str, on_kill: str = LEAVE, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.experiment_key = experiment_key
-        self.iteration_id = iteration_id
-        check_on_kill(on_kill, heard=on_kill == LEAVE or (self.deferrable and _triggers_hear()))
-        # Not `on_kill`: that is Airflow's name for a method of every task.
-        self.when_killed = on_kill
-
-    @property
-    def pinned(self) -> dict[str, str]:
-        """What every trigger on the iteration takes."""
-        return {
-            "experiment_key": self.experiment_key,
-            "iteration_id": self.iteration_id,
-            "when_killed": self.when_killed,
-        }
-
-    @property
-    def experiment_url(self) -> str:
-        """Where LaunchDarkly's UI shows the experiment."""
-        return self.hook.experiment_url(self.experiment_key)
+    from airflow_provider_launchdarkly.triggers.experiments import DwellTrigger, IterationStatusTrigger, TrafficTrigger
 
 
-class LaunchDarklyIterationStatusSensor(LaunchDarklyIterationSensor):
+class LaunchDarklyIterationStatusSensor(LaunchDarklyIterationBaseSensor):
     """Wait until an iteration is running, or until it is stopped, whoever does it.
 
     The iteration is pinned by its id and never goes back, so nothing is missed that happened before the sensor started:
@@ -69,31 +34,31 @@ class LaunchDarklyIterationStatusSensor(LaunchDarklyIterationSensor):
         iteration_id: Id of the iteration, usually the output of the task that created or started it.
         status: ``running`` or ``stopped``.
         kwargs: ``on_kill``, ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``,
-            ``poke_interval``, ``timeout`` and what every task has, see :class:`LaunchDarklyIterationSensor`.
+            ``poke_interval``, ``timeout`` and what every task has, see :class:`LaunchDarklyIterationBaseSensor`.
 
     Returns:
         Keys, ``iteration_id``, ``status``, ``started_at``, ``ended_at``, ``winning_treatment_id`` and
         ``winning_treatment``: plain JSON, times as ISO 8601.
     """
 
-    template_fields: Sequence[str] = (*LaunchDarklyIterationSensor.template_fields, "status")
+    template_fields: Sequence[str] = (*LaunchDarklyIterationBaseSensor.template_fields, "status")
 
     def __init__(self, *, status: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.status = status
         if is_literal(status):
-            check_status(status)
+            validate_status(status)
 
     @override
     def trigger(self, **shared: Any) -> IterationStatusTrigger:
         """The trigger that reads the experiment."""
         from airflow_provider_launchdarkly.triggers.experiments import IterationStatusTrigger
 
-        check_status(self.status)
+        validate_status(self.status)
         return IterationStatusTrigger(status=self.status, **self.pinned, **shared)
 
 
-class LaunchDarklyTrafficSensor(LaunchDarklyIterationSensor):
+class LaunchDarklyTrafficSensor(LaunchDarklyIterationBaseSensor):
     """Wait until every treatment of an iteration has had at least so many units.
 
     All exposed units since the iteration's start count, those before the sensor started too. An iteration that is
@@ -108,14 +73,14 @@ class LaunchDarklyTrafficSensor(LaunchDarklyIterationSensor):
         units_per_treatment: How many units, from 1.
         metric_key: By which metric's results they are counted. Default: the primary one's.
         kwargs: ``on_kill``, ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``,
-            ``poke_interval``, ``timeout`` and what every task has, see :class:`LaunchDarklyIterationSensor`.
+            ``poke_interval``, ``timeout`` and what every task has, see :class:`LaunchDarklyIterationBaseSensor`.
 
     Returns:
         Keys, ``iteration_id``, ``status``, ``units`` by treatment's name, and ``least``, the smallest of them.
     """
 
     template_fields: Sequence[str] = (
-        *LaunchDarklyIterationSensor.template_fields,
+        *LaunchDarklyIterationBaseSensor.template_fields,
         "units_per_treatment",
         "metric_key",
     )
@@ -125,7 +90,7 @@ class LaunchDarklyTrafficSensor(LaunchDarklyIterationSensor):
         self.units_per_treatment = units_per_treatment
         self.metric_key = metric_key
         if is_literal(units_per_treatment):
-            check_units(self._units())
+            validate_units(self._units())
 
     @override
     def trigger(self, **shared: Any) -> TrafficTrigger:
@@ -133,7 +98,7 @@ class LaunchDarklyTrafficSensor(LaunchDarklyIterationSensor):
         from airflow_provider_launchdarkly.triggers.experiments import TrafficTrigger
 
         units = self._units()
-        check_units(units)
+        validate_units(units)
         return TrafficTrigger(units_per_treatment=units, metric_key=self.metric_key, **self.pinned, **shared)
 
     def _units(self) -> Any:
@@ -142,8 +107,41 @@ class LaunchDarklyTrafficSensor(LaunchDarklyIterationSensor):
         return int(units) if isinstance(units, str) and units.isdecimal() else units
 
 
-def _triggers_hear() -> bool:
-    """Whether this Airflow tells a trigger that a person has ended its task."""
-    from airflow.triggers.base import BaseTrigger
+class LaunchDarklyDwellSensor(LaunchDarklyIterationBaseSensor):
+    """Wait until an iteration has run for a time. Judges nothing.
 
-    return hasattr(BaseTrigger, "on_kill")
+    The time is absolute: from the iteration's start, by LaunchDarkly's clock, so a retry, a clear or a restart does
+    not begin it anew. Safe to repeat: it only reads.
+
+    Args:
+        experiment_key: Key of the experiment.
+        iteration_id: Id of the iteration. If someone else stops or replaces it, that is ``invalid`` at once.
+        dwell: How long it is to run: a timedelta, or text such as ``2d``.
+        timeout: Seconds after which Airflow fails the task. Default: 366 days.
+        kwargs: ``on_kill``, ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``,
+            ``poke_interval`` and what every task has, see
+            :class:`LaunchDarklyIterationBaseSensor`.
+
+    Returns:
+        A verdict as plain JSON: ``inconclusive`` with reason ``plan_ended`` when the time is over, or ``invalid``.
+    """
+
+    template_fields: Sequence[str] = (*LaunchDarklyIterationBaseSensor.template_fields, "dwell")
+
+    def __init__(self, *, dwell: timedelta | str, timeout: timedelta | float = BACKSTOP, **kwargs: Any) -> None:
+        super().__init__(timeout=timeout, **kwargs)
+        self.dwell = format_duration(dwell) if isinstance(dwell, timedelta) else dwell
+        if is_literal(self.dwell):
+            parse_duration(self.dwell)
+
+    @override
+    def trigger(self, **shared: Any) -> DwellTrigger:
+        """The trigger that reads the experiment."""
+        from airflow_provider_launchdarkly.triggers.experiments import DwellTrigger
+
+        return DwellTrigger(dwell_seconds=parse_duration(self.dwell).total_seconds(), **self.pinned, **shared)
+
+    @override
+    def _output(self, context: Context, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Look again: while the DAG was paused somebody may have stopped it, and its time has gone on."""
+        return self._look_or_defer(context)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.conditions.asking import check_state
+from airflow_provider_launchdarkly.checks.arguments import validate_state
 from airflow_provider_launchdarkly.links import LaunchDarklyFlagLink
-from airflow_provider_launchdarkly.sensors.base import LaunchDarklySensor
+from airflow_provider_launchdarkly.sensors._base import LaunchDarklyBaseSensor
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.triggers.flags import FlagStateTrigger
 
 
-class LaunchDarklyFlagStateSensor(LaunchDarklySensor):
+class LaunchDarklyFlagStateSensor(LaunchDarklyBaseSensor):
     """Wait until a flag is on or off, or until everyone whom a rule matches is served one variation.
 
     What counts is the state that LaunchDarkly shows, whenever it came about. While a flag is off, everyone is served
@@ -37,7 +37,7 @@ class LaunchDarklyFlagStateSensor(LaunchDarklySensor):
         Keys, ``on``, ``version``, ``rule_id``, and ``serves``: percent by variation id.
     """
 
-    template_fields: Sequence[str] = (*LaunchDarklySensor.template_fields, "flag_key", "on", "variation", "rule_id")
+    template_fields: Sequence[str] = (*LaunchDarklyBaseSensor.template_fields, "flag_key", "on", "variation", "rule_id")
     operator_extra_links = (LaunchDarklyFlagLink(),)
 
     def __init__(
@@ -55,7 +55,7 @@ class LaunchDarklyFlagStateSensor(LaunchDarklySensor):
         self.variation = variation
         self.rule_id = rule_id
         if is_literal(on) and is_literal(variation):
-            check_state(on, variation)
+            validate_state(on, variation)
 
     @property
     def flag_url(self) -> str:
@@ -67,7 +67,7 @@ class LaunchDarklyFlagStateSensor(LaunchDarklySensor):
         """The trigger that reads the flag."""
         from airflow_provider_launchdarkly.triggers.flags import FlagStateTrigger
 
-        check_state(self.on, self.variation)
+        validate_state(self.on, self.variation)
         return FlagStateTrigger(
             flag_key=self.flag_key, on=self.on, variation=self.variation, rule_id=self.rule_id, **shared
         )

@@ -9,8 +9,7 @@ from airflow.providers.common.compat.sdk import conf
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.decision.policy import Policy
-from airflow_provider_launchdarkly.sensors.base import BACKSTOP
-from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyIterationSensor
+from airflow_provider_launchdarkly.sensors._base import BACKSTOP, LaunchDarklyIterationBaseSensor
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
@@ -18,13 +17,13 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_provider_launchdarkly.conditions.seen import Seen
-    from airflow_provider_launchdarkly.results.sql import SqlResults
-    from airflow_provider_launchdarkly.sensors.looking import Looking
+    from airflow_provider_launchdarkly.checks.result import CheckResult
+    from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
+    from airflow_provider_launchdarkly.sensors._significance_check import SignificanceCheck
     from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
 
-class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
+class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
     """Wait for the verdict on one iteration: ``ship``, ``rollback``, ``inconclusive`` or ``invalid``.
 
     Looks at the results when the policy's plan says so, by LaunchDarkly's clock, and nowhere between: the boundary at
@@ -45,15 +44,15 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
         experiment_key: Key of the experiment.
         iteration_id: Id of the iteration to judge. Another iteration under way, or this one stopped by someone else,
             is ``invalid`` at once.
-        policy: What is to be decided and how: a :class:`~airflow_provider_launchdarkly.decision.Policy`, or the same
+        policy: What is to be decided and how: a :class:`Policy`, or the same
             as a mapping. Default: the default policy.
-        results: Where results come from: a :class:`~airflow_provider_launchdarkly.results.sql.SqlResults`, or the same
+        results: Where results come from: a :class:`SqlResults`, or the same
             as a mapping. Default: LaunchDarkly's results endpoints.
         record_path: Where decision records are kept: a folder, as a path or a URL that Airflow's ``ObjectStoragePath``
             takes, such as ``s3://conn_id@bucket/decisions``. Default: ``[launchdarkly] record_path``, where empty keeps
             none. A look that cannot be recorded fails the task: nothing is decided off the record.
         on_kill: ``leave`` (default) or ``rollback``: what becomes of the experiment when a person marks the task
-            failed, see :class:`~airflow_provider_launchdarkly.sensors.experiments.LaunchDarklyIterationSensor`.
+            failed, see :class:`LaunchDarklyIterationBaseSensor`.
         project_key: Default: the connection's.
         environment_key: Default: the connection's.
         launchdarkly_conn_id: The Airflow connection.
@@ -74,7 +73,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
     """
 
     outcome: ClassVar[str] = "verdict"
-    template_fields: Sequence[str] = (*LaunchDarklyIterationSensor.template_fields, "policy", "record_path")
+    template_fields: Sequence[str] = (*LaunchDarklyIterationBaseSensor.template_fields, "policy", "record_path")
 
     def __init__(
         self,
@@ -137,19 +136,19 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
         return self._looking.record(verdict, evidence, str(looked_at))
 
     @override
-    def _look(self, context: Context) -> Seen:
+    def _look(self, context: Context) -> CheckResult:
         """Look once on this worker, and put the look on record."""
-        from airflow_provider_launchdarkly.conditions.seen import Seen
+        from airflow_provider_launchdarkly.checks.result import CheckResult
 
         look, answer = self._looking.look(context, self._previous)
         self._previous = look.verdict.elapsed
-        return Seen(look.ends, look.verdict.summary, answer)
+        return CheckResult(look.ends, look.verdict.summary, answer)
 
     @property
-    def _looking(self) -> Looking:
-        from airflow_provider_launchdarkly.sensors.looking import Looking
+    def _looking(self) -> SignificanceCheck:
+        from airflow_provider_launchdarkly.sensors._significance_check import SignificanceCheck
 
-        return Looking(self, self._record_folder)
+        return SignificanceCheck(self, self._record_folder)
 
     @property
     def _record_folder(self) -> str | None:
@@ -157,6 +156,6 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationSensor):
 
 
 def _plain(results: SqlResults | Mapping[str, Any]) -> dict[str, Any]:
-    from airflow_provider_launchdarkly.results.sql import SqlResults
+    from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 
     return (results if isinstance(results, SqlResults) else SqlResults.from_json(results)).to_json()

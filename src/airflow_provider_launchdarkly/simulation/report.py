@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from airflow_provider_launchdarkly.decision.boundaries import quantile
-from airflow_provider_launchdarkly.decision.plan import Plan, plan_for
 from airflow_provider_launchdarkly.decision.policy import Direction, Policy, Test, Traffic
+from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
-from airflow_provider_launchdarkly.simulation.draw import Draws, draw
-from airflow_provider_launchdarkly.simulation.judge import Outcomes, judge
+from airflow_provider_launchdarkly.simulation.sampling import Draws, draw
+from airflow_provider_launchdarkly.simulation.vectorized_judge import Outcomes, judge
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Simulation:
     """
 
     report: Report
-    plan: Plan
+    plan: LookSchedule
     no_effect: Outcomes
     with_effect: Outcomes
     paths: NDArray[np.float64]
@@ -184,7 +184,7 @@ class _Run:
 
     def __init__(self, policy: Policy, scenario: Scenario) -> None:
         self.policy, self.scenario = policy, scenario
-        self.plan = plan_for(policy, STARTED_AT, scenario.treatments)
+        self.plan = schedule_looks(policy, STARTED_AT, scenario.treatments)
         self.days = self.plan.end.total_seconds() / 86400.0
         self.sign = (policy.primary.direction or Direction.HIGHER).sign
         self._streams = iter(np.random.SeedSequence(scenario.seed).spawn(8))

@@ -9,20 +9,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from airflow_provider_launchdarkly.emulator.clock import parse_duration, parse_time
-from airflow_provider_launchdarkly.emulator.control import OPERATION_NAMES
-from airflow_provider_launchdarkly.emulator.engine import Emulator
-from airflow_provider_launchdarkly.emulator.faults import Fault
-from airflow_provider_launchdarkly.emulator.files import read_snapshot, read_world
-from airflow_provider_launchdarkly.emulator.server import EmulatorProcess, address_of, listen
-from airflow_provider_launchdarkly.emulator.settings import Settings
+from airflow_provider_launchdarkly.emulator.state.clock import parse_duration, parse_time
+from airflow_provider_launchdarkly.emulator.state.files import read_snapshot, read_world
+from airflow_provider_launchdarkly.emulator.state.settings import Settings
+from airflow_provider_launchdarkly.emulator.transport.control import OPERATION_NAMES
+from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
+from airflow_provider_launchdarkly.emulator.transport.faults import Fault
+from airflow_provider_launchdarkly.emulator.transport.server import EmulatorProcess, address_of, listen
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from airflow_provider_launchdarkly.emulator.journal import Entry, RequestLine
+    from airflow_provider_launchdarkly.emulator.transport.journal import Entry, RequestLine
 
 T = TypeVar("T")
 MONDAY_MORNING = datetime(2026, 1, 5, 9, tzinfo=UTC)

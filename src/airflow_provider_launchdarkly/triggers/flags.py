@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.conditions.flag import look_for_flag_state
-from airflow_provider_launchdarkly.triggers.polling import PollingTrigger
+from airflow_provider_launchdarkly.checks.flag import check_flag_state
+from airflow_provider_launchdarkly.triggers._base import PollingTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.conditions.seen import Watch
+    from airflow_provider_launchdarkly.checks.result import Check
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
 
@@ -22,7 +22,7 @@ class FlagStateTrigger(PollingTrigger):
         on: True or False; None if it does not matter.
         variation: The variation's name, value or id; None if it does not matter.
         rule_id: The rule, ``fallthrough`` for the default rule.
-        kwargs: What all triggers have, see :class:`~airflow_provider_launchdarkly.triggers.polling.PollingTrigger`.
+        kwargs: What all triggers have, see :class:`PollingTrigger`.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class FlagStateTrigger(PollingTrigger):
         return {"flag_key": self.flag_key, "on": self.on, "variation": self.variation, "rule_id": self.rule_id}
 
     @override
-    def watch(self, hook: LaunchDarklyHook) -> Watch:
+    def make_check(self, hook: LaunchDarklyHook) -> Check:
         """Read the flag."""
         env = hook.environment()
-        return lambda: look_for_flag_state(env, self.flag_key, self.on, self.variation, self.rule_id)
+        return lambda: check_flag_state(env, self.flag_key, self.on, self.variation, self.rule_id)

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.conditions.seen import Seen, Watch
-from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.record.evidence_json import evidence_to_json
-from airflow_provider_launchdarkly.results.look import Occasion, Target, approach, take_look
-from airflow_provider_launchdarkly.triggers.iteration import IterationTrigger
+from airflow_provider_launchdarkly.checks.result import Check, CheckResult
+from airflow_provider_launchdarkly.checks.significance import check_significance, find_due_look
+from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_json
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.evidence.source import LookContext, Target
+from airflow_provider_launchdarkly.triggers._iteration import IterationTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_launchdarkly.api.procedure import Procedure
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
 LOOK = "look"
@@ -31,11 +32,11 @@ class SignificanceTrigger(IterationTrigger):
     Where looks belong on a worker, because they query a warehouse or are recorded, it fires as soon as one is due.
 
     Args:
-        policy: A :class:`~airflow_provider_launchdarkly.decision.Policy` as plain JSON.
+        policy: A :class:`Policy` as plain JSON.
         previous_seconds: When a worker looked before, in seconds after the iteration's start; None if none did.
         look_on_worker: Fire when a look is due, or the iteration is not under way any more, instead of looking here.
         analysed_by_launchdarkly: Whether the results are to be LaunchDarkly's.
-        kwargs: See :class:`~airflow_provider_launchdarkly.triggers.iteration.IterationTrigger`.
+        kwargs: See :class:`IterationTrigger`.
     """
 
     outcome: ClassVar[str] = "verdict"
@@ -67,24 +68,24 @@ class SignificanceTrigger(IterationTrigger):
         }
 
     @override
-    def watch(self, hook: LaunchDarklyHook) -> Watch:
+    def make_check(self, hook: LaunchDarklyHook) -> Check:
         """Look at the results when the policy's plan says so, and decide; or say that a look is due."""
         policy = Policy.from_json(self.policy)
         target = Target(hook.environment(), self.experiment_key, self.iteration_id)
         interval = timedelta(seconds=self.poll_interval)
         previous = None if self.previous_seconds is None else timedelta(seconds=self.previous_seconds)
 
-        def look() -> Procedure[Seen]:
+        def look() -> Procedure[CheckResult]:
             nonlocal previous
-            look = yield from take_look(target, policy, previous=previous, poll_interval=interval)
+            look = yield from check_significance(target, policy, previous=previous, poll_interval=interval)
             previous = look.verdict.elapsed
             evidence = evidence_to_json(look.evidence) if look.evidence else None
             found = {**look.to_json(), "evidence": evidence, "looked_at": look.at.isoformat()}
-            return Seen(look.ends, look.verdict.summary, found, is_news=look.read_results or look.ends)
+            return CheckResult(look.ends, look.verdict.summary, found, is_news=look.read_results or look.ends)
 
-        def wait_for_look() -> Procedure[Seen]:
+        def wait_for_look() -> Procedure[CheckResult]:
             nonlocal previous
-            found = yield from approach(
+            found = yield from find_due_look(
                 target,
                 policy,
                 previous=previous,
@@ -92,9 +93,9 @@ class SignificanceTrigger(IterationTrigger):
                 analysed_by_launchdarkly=self.analysed_by_launchdarkly,
             )
             before = {"previous_seconds": None if previous is None else previous.total_seconds()}
-            if isinstance(found, Occasion):
-                return Seen(True, "a look is due", before, outcome=LOOK)
+            if isinstance(found, LookContext):
+                return CheckResult(True, "a look is due", before, outcome=LOOK)
             previous = found.verdict.elapsed
-            return Seen(found.ends, found.verdict.summary, before, is_news=found.ends, outcome=LOOK)
+            return CheckResult(found.ends, found.verdict.summary, before, is_news=found.ends, outcome=LOOK)
 
         return wait_for_look if self.look_on_worker else look

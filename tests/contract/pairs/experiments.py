@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.api import EnvironmentRef, endpoints
+from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api import models as m
+from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from contract.official import VERSIONS
 from contract.pairs.pair import ENVIRONMENT, EXPERIMENT, NEW, OLD, PRODUCTION, PROJECT, Pair
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.api import Request
+    from airflow_provider_launchdarkly.api.http.request import Request
 
 
 def _arm(name: str, variation_id: str, *, baseline: bool) -> m.TreatmentInput:

@@ -10,7 +10,7 @@ from airflow_provider_launchdarkly.api.models import instructions as do
 from contract.pairs.pair import ENVIRONMENT, PRODUCTION, PROJECT, Pair
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.api import Request
+    from airflow_provider_launchdarkly.api.http.request import Request
 
 POST = m.HoldoutPost(
     key="q1",

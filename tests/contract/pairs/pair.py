@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.api import EnvironmentRef
+from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from contract.official import SEMANTIC_PATCH, VERSIONS
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.api import Request
+    from airflow_provider_launchdarkly.api.http.request import Request
 
 OLD = ("17.1.0", "17.2.0")
 NEW = ("25.0.1",)

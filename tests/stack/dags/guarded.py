@@ -2,7 +2,7 @@
 
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_launchdarkly.rollout.dag import rollout_dag
+from airflow_provider_launchdarkly import rollout_dag
 
 dag = rollout_dag(
     {

@@ -10,11 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_launchdarkly.api import AsyncLaunchDarklyClient, LaunchDarklyClient, endpoints, lifecycle
+from airflow_provider_launchdarkly.api import endpoints, writes
 from airflow_provider_launchdarkly.api.endpoints import EnvironmentRef
+from airflow_provider_launchdarkly.api.http.client import AsyncLaunchDarklyClient, LaunchDarklyClient
+from airflow_provider_launchdarkly.api.http.rate_limit import RateGate
 from airflow_provider_launchdarkly.api.models import ExperimentPost, FeatureFlag, IterationInput
-from airflow_provider_launchdarkly.api.rate_limit import RateGate
-from airflow_provider_launchdarkly.emulator.settings import Settings
+from airflow_provider_launchdarkly.emulator.state.settings import Settings
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 ENV = EnvironmentRef("demo", "production")
@@ -197,17 +198,17 @@ def relay(
 
 
 @pytest.fixture
-def created(driver: Driver, flag: FeatureFlag) -> lifecycle.CreatedExperiment:
+def created(driver: Driver, flag: FeatureFlag) -> writes.CreatedExperiment:
     """The experiment ``bold``, not started; its flag is off."""
-    made: lifecycle.CreatedExperiment = driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+    made: writes.CreatedExperiment = driver.run(writes.create_experiment(ENV, experiment(flag)))
     return made
 
 
 @pytest.fixture
-def running(driver: Driver, created: lifecycle.CreatedExperiment) -> lifecycle.StartedIteration:
+def running(driver: Driver, created: writes.CreatedExperiment) -> writes.StartedIteration:
     """The experiment ``bold``, started."""
-    procedure = lifecycle.start_iteration(ENV, "bold", created.iteration.id, turn_flag_on=True)
-    started: lifecycle.StartedIteration = driver.run(procedure)
+    procedure = writes.start_iteration(ENV, "bold", created.iteration.id, turn_flag_on=True)
+    started: writes.StartedIteration = driver.run(procedure)
     return started
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_launchdarkly.api import AsyncLaunchDarklyClient, endpoints
-from airflow_provider_launchdarkly.api.client import IN_FLIGHT
+from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.endpoints import Request
 from airflow_provider_launchdarkly.api.errors import (
     ApiError,
@@ -25,8 +24,9 @@ from airflow_provider_launchdarkly.api.errors import (
     UnclearOutcomeError,
     UnexpectedAnswerError,
 )
+from airflow_provider_launchdarkly.api.http.client import IN_FLIGHT, AsyncLaunchDarklyClient
+from airflow_provider_launchdarkly.api.http.procedure import Pause
 from airflow_provider_launchdarkly.api.models import StartIteration
-from airflow_provider_launchdarkly.api.procedure import Pause
 
 from .conftest import ENV, TOKEN, Connect, Driver, Script, answer
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.api.comparison import experiment_differences, iteration_differences
 from airflow_provider_launchdarkly.api.models import Experiment, ExperimentPost, Iteration, IterationInput
+from airflow_provider_launchdarkly.api.writes.comparison import experiment_differences, iteration_differences
 
 ASKED: dict[str, Any] = {
     "hypothesis": "Bold sells more",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.api import endpoints, lifecycle
+from airflow_provider_launchdarkly.api import endpoints, writes
 from airflow_provider_launchdarkly.api.errors import (
     ConflictError,
     ExperimentDiffersError,
@@ -28,7 +28,7 @@ def how_many(emulator: EmulatorServer) -> int:
 def test_a_new_experiment_is_created_with_its_first_iteration(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag
 ) -> None:
-    made = driver.run(lifecycle.create_experiment(ENV, experiment(flag, tags=["b", "a"], description="d")))
+    made = driver.run(writes.create_experiment(ENV, experiment(flag, tags=["b", "a"], description="d")))
     assert not made.adopted
     assert made.experiment.key == "bold"
     assert made.iteration.not_started
@@ -41,21 +41,21 @@ def test_the_flags_version_is_read_just_before_the_write(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag
 ) -> None:
     driver.send(endpoints.patch_flag(ENV, FLAG, [TurnFlagOn()]))
-    made = driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+    made = driver.run(writes.create_experiment(ENV, experiment(flag)))
     assert made.iteration.flags[FLAG].flag_config_version == 2
 
 
 def test_a_version_that_the_caller_names_is_sent_as_it_is(driver: Driver, flag: FeatureFlag) -> None:
     stale = design(flag, flags={FLAG: {"ruleId": "fallthrough", "flagConfigVersion": 99}})
     with pytest.raises(ConflictError, match="flagConfigVersion is 99"):
-        driver.run(lifecycle.create_experiment(ENV, experiment(flag, iteration=stale)))
+        driver.run(writes.create_experiment(ENV, experiment(flag, iteration=stale)))
 
 
 def test_a_flag_that_changes_in_between_is_read_again(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag
 ) -> None:
     emulator.fault("create_experiment", "status", status=409, message="the flag's version is newer")
-    made = driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+    made = driver.run(writes.create_experiment(ENV, experiment(flag)))
     assert not made.adopted
     assert how_many(emulator) == 1
     assert [line.operation for line in emulator.requests()].count("get_feature_flag") == 3
@@ -65,13 +65,13 @@ def test_a_400_that_speaks_of_the_version_is_tried_again_with_a_fresh_one(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag
 ) -> None:
     emulator.fault("create_experiment", "status", status=400, message="flagConfigVersion is stale")
-    assert not driver.run(lifecycle.create_experiment(ENV, experiment(flag))).adopted
+    assert not driver.run(writes.create_experiment(ENV, experiment(flag))).adopted
 
 
 def test_a_400_about_anything_else_is_final(driver: Driver, emulator: EmulatorServer, flag: FeatureFlag) -> None:
     unknown = design(flag, metrics=[{"key": "nobody"}], primarySingleMetricKey="nobody")
     with pytest.raises(InvalidRequestError, match="nobody"):
-        driver.run(lifecycle.create_experiment(ENV, experiment(flag, iteration=unknown)))
+        driver.run(writes.create_experiment(ENV, experiment(flag, iteration=unknown)))
     assert len([line for line in emulator.requests() if line.method == "POST"]) == 1
 
 
@@ -80,37 +80,37 @@ def test_a_conflict_that_stays_is_an_error_after_three_tries(
 ) -> None:
     emulator.fault("create_experiment", "status", status=409, times=9)
     with pytest.raises(ConflictError):
-        driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+        driver.run(writes.create_experiment(ENV, experiment(flag)))
     assert len([line for line in emulator.requests() if line.method == "POST"]) == 3
 
 
 def test_an_experiment_with_the_same_content_is_adopted(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag
 ) -> None:
-    first = driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
-    again = driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+    first = driver.run(writes.create_experiment(ENV, experiment(flag)))
+    again = driver.run(writes.create_experiment(ENV, experiment(flag)))
     assert again.adopted
     assert again.iteration.id == first.iteration.id
     assert how_many(emulator) == 1
 
 
 def test_what_the_caller_does_not_name_may_be_anything(driver: Driver, flag: FeatureFlag) -> None:
-    driver.run(lifecycle.create_experiment(ENV, experiment(flag, description="d", tags=["a"])))
-    assert driver.run(lifecycle.create_experiment(ENV, experiment(flag))).adopted
+    driver.run(writes.create_experiment(ENV, experiment(flag, description="d", tags=["a"])))
+    assert driver.run(writes.create_experiment(ENV, experiment(flag))).adopted
 
 
 @pytest.mark.parametrize(("first", "second"), [("33.30", "66.70"), ("33.3", "66.7")])
 def test_allocations_are_compared_as_numbers(driver: Driver, flag: FeatureFlag, first: str, second: str) -> None:
-    driver.run(lifecycle.create_experiment(ENV, experiment(flag, iteration=design(flag, shares=("33.3", "66.7")))))
+    driver.run(writes.create_experiment(ENV, experiment(flag, iteration=design(flag, shares=("33.3", "66.7")))))
     again = experiment(flag, iteration=design(flag, shares=(first, second)))
-    assert driver.run(lifecycle.create_experiment(ENV, again)).adopted
+    assert driver.run(writes.create_experiment(ENV, again)).adopted
 
 
 def test_tags_metrics_and_attributes_are_compared_without_their_order(driver: Driver, flag: FeatureFlag) -> None:
     one = design(flag, attributes=["country", "plan"])
     other = design(flag, attributes=["plan", "country"], metrics=[{"key": "page-load-ms"}, {"key": METRIC}])
-    driver.run(lifecycle.create_experiment(ENV, experiment(flag, tags=["a", "b"], iteration=one)))
-    assert driver.run(lifecycle.create_experiment(ENV, experiment(flag, tags=["b", "a"], iteration=other))).adopted
+    driver.run(writes.create_experiment(ENV, experiment(flag, tags=["a", "b"], iteration=one)))
+    assert driver.run(writes.create_experiment(ENV, experiment(flag, tags=["b", "a"], iteration=other))).adopted
 
 
 def swapped(flag: FeatureFlag) -> list[dict[str, Any]]:
@@ -162,10 +162,10 @@ def swapped(flag: FeatureFlag) -> list[dict[str, Any]]:
 def test_other_content_is_an_error_that_names_the_field_and_changes_nothing(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag, changes: Any, field: str
 ) -> None:
-    driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+    driver.run(writes.create_experiment(ENV, experiment(flag)))
     before = len(emulator.journal())
     with pytest.raises(ExperimentDiffersError, match="exists already, with other content") as refused:
-        driver.run(lifecycle.create_experiment(ENV, experiment(flag, **changes(flag))))
+        driver.run(writes.create_experiment(ENV, experiment(flag, **changes(flag))))
     fields = {difference.field for difference in refused.value.differences}
     assert field in fields
     assert f"{field}: asked " in str(refused.value)
@@ -173,27 +173,27 @@ def test_other_content_is_an_error_that_names_the_field_and_changes_nothing(
 
 
 def test_an_archived_experiment_with_other_content_is_said_to_be_archived(driver: Driver, flag: FeatureFlag) -> None:
-    driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+    driver.run(writes.create_experiment(ENV, experiment(flag)))
     driver.send(endpoints.patch_experiment(ENV, "bold", [ArchiveExperiment()]))
     with pytest.raises(ExperimentDiffersError, match="exists already and is archived"):
-        driver.run(lifecycle.create_experiment(ENV, experiment(flag, name="Other")))
+        driver.run(writes.create_experiment(ENV, experiment(flag, name="Other")))
 
 
 def test_a_waiting_iteration_is_adopted_before_the_running_one(driver: Driver, flag: FeatureFlag) -> None:
-    first = driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
-    driver.run(lifecycle.start_iteration(ENV, "bold", first.iteration.id, turn_flag_on=True))
-    running = driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+    first = driver.run(writes.create_experiment(ENV, experiment(flag)))
+    driver.run(writes.start_iteration(ENV, "bold", first.iteration.id, turn_flag_on=True))
+    running = driver.run(writes.create_experiment(ENV, experiment(flag)))
     assert running.iteration.id == first.iteration.id
-    draft = driver.run(lifecycle.create_iteration(ENV, "bold", design(flag)))
-    adopted = driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+    draft = driver.run(writes.create_iteration(ENV, "bold", design(flag)))
+    adopted = driver.run(writes.create_experiment(ENV, experiment(flag)))
     assert adopted.iteration.id == draft.iteration.id
 
 
 def test_a_stopped_iteration_is_adopted_when_nothing_newer_fits(driver: Driver, flag: FeatureFlag) -> None:
-    first = driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
-    driver.run(lifecycle.start_iteration(ENV, "bold", first.iteration.id, turn_flag_on=True))
-    driver.run(lifecycle.stop_iteration(ENV, "bold", first.iteration.id, winner="baseline", reason="r"))
-    adopted = driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+    first = driver.run(writes.create_experiment(ENV, experiment(flag)))
+    driver.run(writes.start_iteration(ENV, "bold", first.iteration.id, turn_flag_on=True))
+    driver.run(writes.stop_iteration(ENV, "bold", first.iteration.id, winner="baseline", reason="r"))
+    adopted = driver.run(writes.create_experiment(ENV, experiment(flag)))
     assert (adopted.adopted, adopted.iteration.id, adopted.iteration.stopped) == (True, first.iteration.id, True)
 
 
@@ -202,7 +202,7 @@ def test_an_unclear_answer_is_read_back_and_one_experiment_remains(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag, where: Any
 ) -> None:
     emulator.fault("create_experiment", where)
-    made = driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+    made = driver.run(writes.create_experiment(ENV, experiment(flag)))
     assert not made.adopted
     assert made.iteration.not_started
     assert how_many(emulator) == 1
@@ -213,7 +213,7 @@ def test_an_answer_that_stays_unclear_is_an_error_after_three_tries(
 ) -> None:
     emulator.fault("create_experiment", "close_before", times=9)
     with pytest.raises(UnclearOutcomeError):
-        driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+        driver.run(writes.create_experiment(ENV, experiment(flag)))
     assert how_many(emulator) == 0
 
 
@@ -221,7 +221,7 @@ def test_an_experiment_that_does_not_show_at_once_is_waited_for(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag
 ) -> None:
     emulator.fault("get_experiment", "status", status=404, times=4)
-    assert not driver.run(lifecycle.create_experiment(ENV, experiment(flag))).adopted
+    assert not driver.run(writes.create_experiment(ENV, experiment(flag))).adopted
     assert how_many(emulator) == 1
 
 
@@ -230,7 +230,7 @@ def test_an_experiment_that_never_shows_is_a_retryable_error(
 ) -> None:
     emulator.fault("get_experiment", "status", status=404, times=99)
     with pytest.raises(UnclearOutcomeError, match="a retry adopts it"):
-        driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+        driver.run(writes.create_experiment(ENV, experiment(flag)))
     assert how_many(emulator) == 1
     assert sum(driver.time.waits) < 15
 
@@ -245,7 +245,7 @@ def test_a_field_that_launchdarkly_ignored_is_reported_by_name(
 
     driver = connect(relay(emulator, forget), url=emulator.url)
     with pytest.raises(FieldsNotAppliedError, match="methodology: asked 'bayesian', found None") as ignored:
-        driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
+        driver.run(writes.create_experiment(ENV, experiment(flag)))
     assert [difference.field for difference in ignored.value.differences] == ["methodology"]
 
 
@@ -260,11 +260,11 @@ def test_treatments_that_bear_their_variations_id_may_bear_its_name(
             treatment["name"] = f"variation {treatment['_id'][:4]}"
 
     driver = connect(relay(emulator, rename), url=emulator.url)
-    driver.run(lifecycle.create_experiment(ENV, experiment(flag)))
-    assert driver.run(lifecycle.create_experiment(ENV, experiment(flag))).adopted
+    driver.run(writes.create_experiment(ENV, experiment(flag)))
+    assert driver.run(writes.create_experiment(ENV, experiment(flag))).adopted
 
 
 def test_an_unknown_flag_is_named(driver: Driver, flag: FeatureFlag) -> None:
     lost = flag.model_copy(update={"key": "no-such-flag"})
     with pytest.raises(NotFoundError, match="no-such-flag"):
-        driver.run(lifecycle.create_experiment(ENV, experiment(lost)))
+        driver.run(writes.create_experiment(ENV, experiment(lost)))

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_launchdarkly.api import lifecycle
+from airflow_provider_launchdarkly.api import writes
 from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     ConflictError,
@@ -20,8 +20,10 @@ from airflow_provider_launchdarkly.api.errors import (
     StateError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.lifecycle import CreatedExperiment, StartedIteration, field_changes
 from airflow_provider_launchdarkly.api.models import FeatureFlag, FieldChange
+from airflow_provider_launchdarkly.api.writes.create import CreatedExperiment
+from airflow_provider_launchdarkly.api.writes.start import StartedIteration
+from airflow_provider_launchdarkly.api.writes.update import field_changes
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 from .conftest import ENV, METRIC, Connect, Driver, answer, design, relay
@@ -34,7 +36,7 @@ def patches(emulator: EmulatorServer) -> list[Any]:
 
 
 def update(**changes: Any) -> Any:
-    return lifecycle.update_experiment(ENV, "bold", field_changes(changes), comment="by a test")
+    return writes.update_experiment(ENV, "bold", field_changes(changes), comment="by a test")
 
 
 def test_fields_are_changed_in_place(driver: Driver, emulator: EmulatorServer, running: StartedIteration) -> None:
@@ -216,7 +218,7 @@ def test_an_update_that_never_gets_through_is_an_error_after_three_tries(
 def test_archive_and_restore_go_there_and_back(
     driver: Driver, emulator: EmulatorServer, created: CreatedExperiment
 ) -> None:
-    archive, restore = lifecycle.archive_experiment, lifecycle.restore_experiment
+    archive, restore = writes.archive_experiment, writes.restore_experiment
     seen = [driver.run(write(ENV, "bold")) for write in (archive, archive, restore, restore)]
     assert [(reached.value.archived, reached.changed) for reached in seen] == [
         (True, True),
@@ -231,7 +233,7 @@ def test_a_running_experiment_is_not_archived(
     driver: Driver, emulator: EmulatorServer, running: StartedIteration
 ) -> None:
     with pytest.raises(StateError, match=f"runs iteration '{running.iteration.id}': stop it before archiving"):
-        driver.run(lifecycle.archive_experiment(ENV, "bold"))
+        driver.run(writes.archive_experiment(ENV, "bold"))
     assert emulator.effects("experiment.archived") == []
 
 
@@ -241,15 +243,15 @@ def test_an_unclear_archiving_is_read_back(
     driver: Driver, emulator: EmulatorServer, created: CreatedExperiment, name: str, fault: Any
 ) -> None:
     if name == "restore_experiment":
-        driver.run(lifecycle.archive_experiment(ENV, "bold"))
+        driver.run(writes.archive_experiment(ENV, "bold"))
     emulator.fault("patch_experiment", fault)
-    assert driver.run(getattr(lifecycle, name)(ENV, "bold", comment="c")).changed
+    assert driver.run(getattr(writes, name)(ENV, "bold", comment="c")).changed
     kind = "experiment.archived" if name == "archive_experiment" else "experiment.restored"
     assert len(emulator.effects(kind)) == 1
 
 
 def save(iteration_id: str, **changes: Any) -> Any:
-    return lifecycle.save_and_start(
+    return writes.save_and_start(
         ENV, "bold", iteration_id, field_changes(changes), justification="ramp", comment="by a test"
     )
 
@@ -303,7 +305,7 @@ def test_a_copy_with_other_changes_is_an_error_that_names_it(
 def test_an_iteration_stopped_with_a_winner_is_not_replaced(
     driver: Driver, emulator: EmulatorServer, running: StartedIteration
 ) -> None:
-    driver.run(lifecycle.stop_iteration(ENV, "bold", running.iteration.id, winner="baseline", reason="r"))
+    driver.run(writes.stop_iteration(ENV, "bold", running.iteration.id, winner="baseline", reason="r"))
     with pytest.raises(IterationStoppedError, match="no copy of it can take its place"):
         driver.run(save(running.iteration.id))
     assert starts(emulator) == 0

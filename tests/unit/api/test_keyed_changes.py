@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_launchdarkly.api import changes
+from airflow_provider_launchdarkly.api import writes
 from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     ConflictError,
@@ -20,12 +20,7 @@ from airflow_provider_launchdarkly.api.errors import (
     StateError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.models import (
-    FlagPost,
-    MetricGroupPost,
-    MetricPost,
-    RandomizationUnitInput,
-)
+from airflow_provider_launchdarkly.api.models import FlagPost, MetricGroupPost, MetricPost, RandomizationUnitInput
 
 from .conftest import ENV, Connect, answer
 
@@ -83,11 +78,11 @@ class Store:
 
 MADE = {
     "metric": (
-        changes.create_metric,
+        writes.create_metric,
         MetricPost(key="m", kind="custom", is_numeric=True, success_criteria="LowerThanBaseline", event_key="e"),
     ),
     "metric group": (
-        changes.create_metric_group,
+        writes.create_metric_group,
         MetricGroupPost.checked(
             {
                 "key": "g",
@@ -100,7 +95,7 @@ MADE = {
         ),
     ),
     "flag": (
-        changes.create_flag,
+        writes.create_flag,
         FlagPost.checked(
             {"key": "f", "name": "F", "isFlagOn": True, "variations": [{"value": {"size": 1}}, {"value": {"size": 2}}]}
         ),
@@ -187,7 +182,7 @@ UNITS = [
 
 def merge(*units: dict[str, Any], **options: Any) -> Any:
     asked = [RandomizationUnitInput.checked(unit) for unit in units]
-    return changes.merge_randomization_units("demo", asked, **options)
+    return writes.merge_randomization_units("demo", asked, **options)
 
 
 def test_a_new_unit_joins_the_others(connect: Connect) -> None:
@@ -262,7 +257,7 @@ def test_a_holdout_is_ended_once(connect: Connect, fault: Any) -> None:
     store = Store(**{HOLDOUT: {"_id": "1", "key": "h", "status": "running"}})
     store.faults = [fault] if fault else []
     driver = connect(store)
-    seen = [driver.run(changes.end_holdout(ENV, "h", comment="c")) for _ in range(2)]
+    seen = [driver.run(writes.end_holdout(ENV, "h", comment="c")) for _ in range(2)]
     assert [(reached.value.status, reached.changed) for reached in seen] == [("ended", True), ("ended", False)]
     assert store.effects == 1
 
@@ -276,7 +271,7 @@ def test_a_reservation_is_made_once(connect: Connect, fault: Any) -> None:
     store = layers(production={"reservations": []})
     store.faults = [fault] if fault else []
     driver = connect(store)
-    seen = [driver.run(changes.reserve(ENV, "l", "bold", 40)) for _ in range(2)]
+    seen = [driver.run(writes.reserve(ENV, "l", "bold", 40)) for _ in range(2)]
     assert [reached.changed for reached in seen] == [True, False]
     assert store.effects == 1
 
@@ -288,15 +283,15 @@ def test_a_reservation_that_no_answer_shows_is_taken_as_made(connect: Connect) -
         return answer(body={"key": "l"})
 
     store.patch = silent  # type: ignore[method-assign]
-    assert connect(store).run(changes.reserve(ENV, "l", "bold", 40)).changed
+    assert connect(store).run(writes.reserve(ENV, "l", "bold", 40)).changed
 
 
 def test_an_unknown_layer_is_an_error_that_lists_the_known_ones(connect: Connect) -> None:
     with pytest.raises(StateError, match="has no layer 'nobody'; it has l"):
-        connect(layers()).run(changes.reserve(ENV, "nobody", "bold", 40))
+        connect(layers()).run(writes.reserve(ENV, "nobody", "bold", 40))
 
 
 @pytest.mark.parametrize("percent", [-1, 101, 12.5])
 def test_a_reservation_is_a_whole_percentage(connect: Connect, percent: Any) -> None:
     with pytest.raises(ConfigurationError, match="reservation_percent"):
-        connect(layers()).run(changes.reserve(ENV, "l", "bold", percent))
+        connect(layers()).run(writes.reserve(ENV, "l", "bold", percent))

@@ -9,8 +9,8 @@ import pytest
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.endpoints import Request
 from airflow_provider_launchdarkly.api.errors import RateLimitedError
+from airflow_provider_launchdarkly.api.http.rate_limit import RateGate
 from airflow_provider_launchdarkly.api.models import StartIteration
-from airflow_provider_launchdarkly.api.rate_limit import RateGate
 
 from .conftest import DATE, DATE_MS, ENV, Connect, Script, answer
 

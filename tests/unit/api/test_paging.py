@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError, UnexpectedAnswerError
-from airflow_provider_launchdarkly.api.paging import collect
+from airflow_provider_launchdarkly.api.http.paging import collect
 
 from .conftest import ENV, Connect, answer
 

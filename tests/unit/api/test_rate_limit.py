@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_launchdarkly.api.rate_limit import (
+from airflow_provider_launchdarkly.api.http.rate_limit import (
     LONGEST_WINDOW,
     Limit,
     RateGate,

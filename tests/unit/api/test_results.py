@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.api import endpoints, lifecycle, results
+from airflow_provider_launchdarkly.api import endpoints, writes
 from airflow_provider_launchdarkly.api.errors import (
     IterationNotFoundError,
     IterationNotStartedError,
@@ -15,7 +15,9 @@ from airflow_provider_launchdarkly.api.errors import (
     PermissionDeniedError,
     ResultsUnavailableError,
 )
-from airflow_provider_launchdarkly.api.lifecycle import CreatedExperiment, StartedIteration
+from airflow_provider_launchdarkly.api.reads import results
+from airflow_provider_launchdarkly.api.writes.create import CreatedExperiment
+from airflow_provider_launchdarkly.api.writes.start import StartedIteration
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 from .conftest import ENV, METRIC, Connect, Driver, answer, design, experiment
@@ -104,8 +106,8 @@ def test_a_groups_results_come_in_the_order_of_its_metrics(driver: Driver, emula
         primarySingleMetricKey=None,
         primaryFunnelKey="signup-funnel",
     )
-    made = driver.run(lifecycle.create_experiment(ENV, experiment(flag, key="signup", iteration=funnel)))
-    driver.run(lifecycle.start_iteration(ENV, "signup", made.iteration.id, turn_flag_on=True))
+    made = driver.run(writes.create_experiment(ENV, experiment(flag, key="signup", iteration=funnel)))
+    driver.run(writes.start_iteration(ENV, "signup", made.iteration.id, turn_flag_on=True))
     emulator.clock.advance("P3D")
     got = driver.run(read(made.iteration.id, "signup-funnel", key="signup", is_group=True))
     steps = [entry.metric.key for entry in got.value.metrics]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly import __version__
-from airflow_provider_launchdarkly.api import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.api.settings import ClientSettings
+from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
+from airflow_provider_launchdarkly.api.http.settings import ClientSettings
 
 from .conftest import TOKEN, Connect
 

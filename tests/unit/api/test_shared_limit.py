@@ -8,9 +8,9 @@ from email.utils import format_datetime
 
 import httpx
 
-from airflow_provider_launchdarkly.api import AsyncLaunchDarklyClient, LaunchDarklyClient, endpoints
-from airflow_provider_launchdarkly.api.client import IN_FLIGHT
-from airflow_provider_launchdarkly.api.rate_limit import RateGate
+from airflow_provider_launchdarkly.api import endpoints
+from airflow_provider_launchdarkly.api.http.client import IN_FLIGHT, AsyncLaunchDarklyClient, LaunchDarklyClient
+from airflow_provider_launchdarkly.api.http.rate_limit import RateGate
 
 from .conftest import DATE_MS, ENV, TOKEN, FakeTime, answer
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_launchdarkly.api import endpoints, lifecycle
+from airflow_provider_launchdarkly.api import endpoints, writes
 from airflow_provider_launchdarkly.api.errors import (
     ApprovalRequiredError,
     ConflictError,
@@ -20,8 +20,9 @@ from airflow_provider_launchdarkly.api.errors import (
     StateError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.lifecycle import CreatedExperiment, StartedIteration
 from airflow_provider_launchdarkly.api.models import ArchiveExperiment, FeatureFlag, OtherFlagInstruction, TurnFlagOn
+from airflow_provider_launchdarkly.api.writes.create import CreatedExperiment
+from airflow_provider_launchdarkly.api.writes.start import StartedIteration
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 from .conftest import ENV, FLAG, Connect, Driver, design, experiment, relay
@@ -32,7 +33,7 @@ def started(emulator: EmulatorServer) -> list[str]:
 
 
 def start(iteration_id: str, **options: Any) -> Any:
-    return lifecycle.start_iteration(ENV, "bold", iteration_id, **{"turn_flag_on": True} | options)
+    return writes.start_iteration(ENV, "bold", iteration_id, **{"turn_flag_on": True} | options)
 
 
 def test_a_waiting_iteration_is_started(driver: Driver, emulator: EmulatorServer, created: CreatedExperiment) -> None:
@@ -87,7 +88,7 @@ def test_a_stopped_iteration_never_starts_again(
     driver: Driver, emulator: EmulatorServer, running: StartedIteration
 ) -> None:
     winner = running.iteration.treatments[1].id
-    driver.run(lifecycle.stop_iteration(ENV, "bold", running.iteration.id, winner=winner, reason="r"))
+    driver.run(writes.stop_iteration(ENV, "bold", running.iteration.id, winner=winner, reason="r"))
     with pytest.raises(IterationStoppedError, match="create a new one") as stopped:
         driver.run(start(running.iteration.id))
     assert stopped.value.winner == winner
@@ -108,7 +109,7 @@ def test_an_unknown_iteration_is_an_error_that_lists_the_known_ones(driver: Driv
 def test_another_running_iteration_is_an_error_that_names_it(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag, running: StartedIteration
 ) -> None:
-    draft = driver.run(lifecycle.create_iteration(ENV, "bold", design(flag, shares=("75", "25"))))
+    draft = driver.run(writes.create_iteration(ENV, "bold", design(flag, shares=("75", "25"))))
     with pytest.raises(IterationReplacedError, match="give a justification") as replaced:
         driver.run(start(draft.iteration.id))
     assert (replaced.value.pinned, replaced.value.found) == (draft.iteration.id, running.iteration.id)
@@ -118,7 +119,7 @@ def test_another_running_iteration_is_an_error_that_names_it(
 def test_a_justification_ends_the_running_iteration_by_the_start(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag, running: StartedIteration
 ) -> None:
-    draft = driver.run(lifecycle.create_iteration(ENV, "bold", design(flag, shares=("75", "25"))))
+    draft = driver.run(writes.create_iteration(ENV, "bold", design(flag, shares=("75", "25"))))
     begun = driver.run(start(draft.iteration.id, justification="ramp to 25 %"))
     assert begun.iteration.id == draft.iteration.id
     assert started(emulator) == [running.iteration.id, draft.iteration.id]
@@ -155,9 +156,9 @@ def test_a_status_of_tomorrow_is_left_alone(
 def test_a_rule_that_another_experiment_runs_on_is_an_error_that_names_it(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag, running: StartedIteration
 ) -> None:
-    other = driver.run(lifecycle.create_experiment(ENV, experiment(flag, key="rival")))
+    other = driver.run(writes.create_experiment(ENV, experiment(flag, key="rival")))
     with pytest.raises(RuleOwnedError, match="belongs to the running experiment 'bold'") as owned:
-        driver.run(lifecycle.start_iteration(ENV, "rival", other.iteration.id, turn_flag_on=True))
+        driver.run(writes.start_iteration(ENV, "rival", other.iteration.id, turn_flag_on=True))
     assert (owned.value.owner, owned.value.flag_key, owned.value.rule_id) == ("bold", FLAG, "fallthrough")
     assert (owned.value.status, owned.value.operation, owned.value.retryable) == (409, "patch_experiment", False)
     assert started(emulator) == [running.iteration.id]
@@ -166,11 +167,11 @@ def test_a_rule_that_another_experiment_runs_on_is_an_error_that_names_it(
 def test_an_experiment_that_once_ran_on_the_rule_does_not_own_it(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag, running: StartedIteration
 ) -> None:
-    driver.run(lifecycle.stop_iteration(ENV, "bold", running.iteration.id, winner="baseline", reason="r"))
-    other = driver.run(lifecycle.create_experiment(ENV, experiment(flag, key="rival")))
+    driver.run(writes.stop_iteration(ENV, "bold", running.iteration.id, winner="baseline", reason="r"))
+    other = driver.run(writes.create_experiment(ENV, experiment(flag, key="rival")))
     emulator.fault("patch_experiment", "status", status=409, times=9)
     with pytest.raises(ConflictError) as conflict:
-        driver.run(lifecycle.start_iteration(ENV, "rival", other.iteration.id, turn_flag_on=True))
+        driver.run(writes.start_iteration(ENV, "rival", other.iteration.id, turn_flag_on=True))
     assert not isinstance(conflict.value, RuleOwnedError)
 
 

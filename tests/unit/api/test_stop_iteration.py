@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.api import endpoints, lifecycle
+from airflow_provider_launchdarkly.api import endpoints, writes
 from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     ConflictError,
@@ -17,8 +17,10 @@ from airflow_provider_launchdarkly.api.errors import (
     StateError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.lifecycle import CreatedExperiment, StartedIteration, StopPlan
 from airflow_provider_launchdarkly.api.models import FeatureFlag, SaveAndStartNewIteration
+from airflow_provider_launchdarkly.api.writes.create import CreatedExperiment
+from airflow_provider_launchdarkly.api.writes.start import StartedIteration
+from airflow_provider_launchdarkly.api.writes.stop import StopEffect
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 from .conftest import ENV, FLAG, Connect, Driver, relay
@@ -38,7 +40,7 @@ def served(driver: Driver) -> str:
 
 
 def stop(iteration_id: str, winner: str = "Treatment", **options: Any) -> Any:
-    return lifecycle.stop_iteration(ENV, "bold", iteration_id, winner=winner, **{"reason": "it sells more"} | options)
+    return writes.stop_iteration(ENV, "bold", iteration_id, winner=winner, **{"reason": "it sells more"} | options)
 
 
 @pytest.mark.parametrize("by", ["id", "name"])
@@ -64,7 +66,7 @@ def test_the_baseline_is_named_when_nobody_won(
 def test_what_everyone_will_be_served_is_announced_before_it_happens(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag, running: StartedIteration
 ) -> None:
-    plans: list[tuple[StopPlan, int]] = []
+    plans: list[tuple[StopEffect, int]] = []
     ended = driver.run(stop(running.iteration.id, announce=lambda plan: plans.append((plan, len(stops(emulator))))))
     ((plan, stopped_before),) = plans
     assert stopped_before == 0
@@ -84,7 +86,7 @@ def test_what_everyone_will_be_served_is_announced_before_it_happens(
 def test_an_announcement_that_raises_stops_nothing(
     driver: Driver, emulator: EmulatorServer, running: StartedIteration
 ) -> None:
-    def refuse(_plan: StopPlan) -> None:
+    def refuse(_plan: StopEffect) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -101,7 +103,7 @@ def test_stopped_already_with_the_same_winner_is_a_success_without_a_write(
     driver: Driver, emulator: EmulatorServer, running: StartedIteration
 ) -> None:
     first = driver.run(stop(running.iteration.id))
-    plans: list[StopPlan] = []
+    plans: list[StopEffect] = []
     again = driver.run(stop(running.iteration.id, announce=plans.append))
     assert (again.already_stopped, again.plan, plans) == (True, first.plan, [])
     assert patches(emulator) == 2
@@ -209,7 +211,7 @@ def test_an_unclear_answer_is_read_back_and_stopped_once(
     driver: Driver, emulator: EmulatorServer, running: StartedIteration, fault: Any
 ) -> None:
     emulator.fault("patch_experiment", fault)
-    plans: list[StopPlan] = []
+    plans: list[StopEffect] = []
     ended = driver.run(stop(running.iteration.id, announce=plans.append))
     assert not ended.already_stopped
     assert len(plans) == 1

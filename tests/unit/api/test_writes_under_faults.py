@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_launchdarkly.api import LaunchDarklyClient, lifecycle
+from airflow_provider_launchdarkly.api import writes
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
-from airflow_provider_launchdarkly.api.lifecycle import StartedIteration
+from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.models import FeatureFlag
+from airflow_provider_launchdarkly.api.writes.start import StartedIteration
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 from .conftest import ENV, TOKEN, Connect, Driver, design, experiment
@@ -38,7 +39,7 @@ class Write:
 
 
 def _draft(driver: Driver, flag: FeatureFlag, _running: StartedIteration) -> str:
-    created = driver.run(lifecycle.create_iteration(ENV, "bold", design(flag, shares=("75", "25"))))
+    created = driver.run(writes.create_iteration(ENV, "bold", design(flag, shares=("75", "25"))))
     return str(created.iteration.id)
 
 
@@ -46,25 +47,25 @@ WRITES = {
     "create experiment": Write(
         "create_experiment",
         lambda driver, flag, running: None,
-        lambda flag, _: lifecycle.create_experiment(ENV, experiment(flag, key="second")),
+        lambda flag, _: writes.create_experiment(ENV, experiment(flag, key="second")),
         "experiment.created",
     ),
     "create iteration": Write(
         "create_iteration",
         lambda driver, flag, running: None,
-        lambda flag, _: lifecycle.create_iteration(ENV, "bold", design(flag, shares=("75", "25"))),
+        lambda flag, _: writes.create_iteration(ENV, "bold", design(flag, shares=("75", "25"))),
         "iteration.created",
     ),
     "start iteration": Write(
         "patch_experiment",
         _draft,
-        lambda flag, draft: lifecycle.start_iteration(ENV, "bold", draft, justification="ramp"),
+        lambda flag, draft: writes.start_iteration(ENV, "bold", draft, justification="ramp"),
         "iteration.started",
     ),
     "stop iteration": Write(
         "patch_experiment",
         lambda driver, flag, running: running.iteration.id,
-        lambda flag, pinned: lifecycle.stop_iteration(ENV, "bold", pinned, winner="Treatment", reason="r"),
+        lambda flag, pinned: writes.stop_iteration(ENV, "bold", pinned, winner="Treatment", reason="r"),
         "iteration.stopped",
     ),
 }

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow_provider_launchdarkly.decision import (
-    Direction,
-    Evidence,
-    Measurement,
-    MetricEvidence,
-    TreatmentEvidence,
-)
+from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
+from airflow_provider_launchdarkly.decision.policy import Direction
 
 CONTROL, BOLD, QUIET = "id-control", "id-bold", "id-quiet"
 NAMES = {CONTROL: "Control", BOLD: "Bold", QUIET: "Quiet"}

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.decision import Direction, EvidenceError, Measurement
 from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
+from airflow_provider_launchdarkly.decision.evidence import EvidenceError, Measurement
+from airflow_provider_launchdarkly.decision.policy import Direction
 
 
 def measured(mean: float, std_dev: float = 1.0, units: int = 100) -> Measurement:

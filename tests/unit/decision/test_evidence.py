@@ -7,14 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_launchdarkly.decision import (
+from airflow_provider_launchdarkly.decision.evidence import (
     Evidence,
     EvidenceError,
     Measurement,
     MetricEvidence,
     TreatmentEvidence,
+    check,
 )
-from airflow_provider_launchdarkly.decision.evidence import check
 
 CONTROL = TreatmentEvidence("a", "Control", baseline=True)
 BOLD = TreatmentEvidence("b", "Bold")

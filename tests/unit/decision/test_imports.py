@@ -43,7 +43,7 @@ def test_deciding_loads_nothing_dear() -> None:
 
 
 def test_the_command_line_loads_nothing_dear_before_it_simulates() -> None:
-    assert loaded("import airflow_provider_launchdarkly.simulation.command").isdisjoint(DEAR)
+    assert loaded("import airflow_provider_launchdarkly.cli.simulate").isdisjoint(DEAR)
 
 
 @pytest.mark.parametrize("name", decision.__all__)

@@ -11,18 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.decision import (
-    Direction,
-    Evidence,
-    EvidenceError,
-    Kind,
-    Measurement,
-    MetricEvidence,
-    Policy,
-    Reason,
-    Verdict,
-    decide,
-)
+from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence
+from airflow_provider_launchdarkly.decision.judge import decide
+from airflow_provider_launchdarkly.decision.policy import Direction, Policy
+from airflow_provider_launchdarkly.decision.verdict import Kind, Reason, Verdict
 from unit.decision.build import BOLD, CONTROL, QUIET, evidence, rates, shifted
 
 

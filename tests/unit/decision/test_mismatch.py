@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.decision.mismatch import log_bayes_factor, split_test
+from airflow_provider_launchdarkly.decision.sample_ratio import log_bayes_factor, split_test
 
 
 def test_no_units_are_no_evidence() -> None:

@@ -10,8 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.decision import Plan, Policy, due_look, look_times, next_look, plan_for
 from airflow_provider_launchdarkly.decision.boundaries import crossing_probabilities, quantile
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.schedule import (
+    LookSchedule,
+    due_look,
+    look_times,
+    next_look,
+    schedule_looks,
+)
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -86,7 +93,7 @@ class TestDueLook:
         assert due_look(Policy(), days(40), previous=days(39)) == 28
 
     def test_takes_a_plan_too(self) -> None:
-        assert due_look(plan_for(Policy()), days(3)) == 3
+        assert due_look(schedule_looks(Policy()), days(3)) == 3
 
     @given(st.lists(st.floats(0.0, 30.0), min_size=1, max_size=60))
     def test_one_process_takes_each_look_before_the_end_at_most_once(self, polls: list[float]) -> None:
@@ -106,20 +113,20 @@ class TestDueLook:
 
 class TestShare:
     def test_by_the_clock_it_is_that_of_the_latest_planned_look(self) -> None:
-        plan = plan_for(Policy())
+        plan = schedule_looks(Policy())
         assert plan.share(days(14), 1) == plan.share(days(14.9), 10**6) == 0.5
 
     def test_by_units_it_is_that_of_the_planned_units(self) -> None:
-        assert plan_for(Policy(planned_units=1000)).share(days(2), 250) == 0.25
+        assert schedule_looks(Policy(planned_units=1000)).share(days(2), 250) == 0.25
 
     def test_enough_units_end_the_plan_but_not_before_the_shortest_duration(self) -> None:
-        plan = plan_for(Policy(planned_units=1000))
+        plan = schedule_looks(Policy(planned_units=1000))
         assert not plan.ended(days(6), 1200)
         assert plan.ended(days(7), 1000)
         assert plan.share(days(7), 1000) == 1.0
 
     def test_at_the_end_of_time_everything_is_spent_whatever_came(self) -> None:
-        assert plan_for(Policy(planned_units=1000)).share(days(28), 300) == 1.0
+        assert schedule_looks(Policy(planned_units=1000)).share(days(28), 300) == 1.0
 
 
 class TestPlannedUnits:
@@ -127,7 +134,7 @@ class TestPlannedUnits:
 
     def test_come_from_the_effect_to_detect_and_the_traffic(self) -> None:
         policy = Policy(primary={"minimum_detectable_effect": 0.05}, traffic=self.EXPECTED)
-        planned = plan_for(policy).planned_units
+        planned = schedule_looks(policy).planned_units
         # The textbook's fixed one-sided 5 % test with 80 % power takes 2 * 2 * (2.486 * 0.3 / 0.005)**2 units.
         fixed = 4 * ((quantile(0.05) + quantile(0.2)) * 0.3 / 0.005) ** 2
         assert planned is not None
@@ -135,23 +142,23 @@ class TestPlannedUnits:
 
     def test_more_treatments_need_more(self) -> None:
         policy = Policy(primary={"minimum_detectable_effect": 0.05}, traffic={**self.EXPECTED, "units_per_day": 20000})
-        two, three = (plan_for(policy, None, count).planned_units for count in (2, 3))
+        two, three = (schedule_looks(policy, None, count).planned_units for count in (2, 3))
         assert two is not None
         assert three is not None
         assert three > 1.5 * two
 
     def test_are_none_when_the_traffic_will_not_bring_them(self) -> None:
         policy = Policy(primary={"minimum_detectable_effect": 0.01}, traffic=self.EXPECTED)
-        assert plan_for(policy).planned_units is None
+        assert schedule_looks(policy).planned_units is None
 
     def test_given_ones_prevail(self) -> None:
         policy = Policy(planned_units=5000, primary={"minimum_detectable_effect": 0.05}, traffic=self.EXPECTED)
-        assert plan_for(policy).planned_units == 5000
+        assert schedule_looks(policy).planned_units == 5000
 
     def test_non_inferiority_plans_for_its_margin(self) -> None:
         policy = Policy(primary={"test": "non_inferiority", "margin": 0.05}, traffic=self.EXPECTED)
         superiority = Policy(primary={"minimum_detectable_effect": 0.05}, traffic=self.EXPECTED)
-        assert plan_for(policy).planned_units == plan_for(superiority).planned_units
+        assert schedule_looks(policy).planned_units == schedule_looks(superiority).planned_units
 
 
 def growing(factor: float) -> list[float]:
@@ -177,7 +184,7 @@ class TestThePromise:
     """Exact error rates by integration, for the boundaries that are used."""
 
     @staticmethod
-    def error(plan: Plan, information: list[float], shares: list[float]) -> float:
+    def error(plan: LookSchedule, information: list[float], shares: list[float]) -> float:
         boundary = plan.ship_boundary(0.05, Policy().ship_spending)
         z = [boundary.at(share) if day >= 7 else math.inf for day, share in enumerate(shares, start=1)]
         return math.fsum(crossing_probabilities(information, z))
@@ -197,30 +204,30 @@ class TestThePromise:
         self, traffic: str, for_even_traffic: float, as_it_is: float
     ) -> None:
         shares = [day / 28 for day in range(1, 29)]
-        even, ours = plan_for(Policy(planned_units=1000)), plan_for(Policy())
+        even, ours = schedule_looks(Policy(planned_units=1000)), schedule_looks(Policy())
         assert self.error(even, TRAFFIC[traffic], shares) == pytest.approx(for_even_traffic, abs=6e-5)
         assert self.error(ours, TRAFFIC[traffic], shares) == pytest.approx(as_it_is, abs=6e-5)
 
     @pytest.mark.parametrize("traffic", TRAFFIC)
     def test_by_units_it_is_exact_however_traffic_comes(self, traffic: str) -> None:
         information = TRAFFIC[traffic]
-        assert self.error(plan_for(Policy(planned_units=1000)), information, information) < 0.0515
+        assert self.error(schedule_looks(Policy(planned_units=1000)), information, information) < 0.0515
 
     def test_fewer_units_than_planned_do_not_raise_it(self) -> None:
         shares = [0.6 * day / 28 for day in range(1, 28)] + [1.0]
-        assert self.error(plan_for(Policy(planned_units=1000)), TRAFFIC["even"], shares) < 0.05
+        assert self.error(schedule_looks(Policy(planned_units=1000)), TRAFFIC["even"], shares) < 0.05
 
     def test_missed_looks_only_lower_it(self) -> None:
-        plan, boundary = plan_for(Policy()), plan_for(Policy()).ship_boundary(0.05, Policy().ship_spending)
+        plan, boundary = schedule_looks(Policy()), schedule_looks(Policy()).ship_boundary(0.05, Policy().ship_spending)
         kept = [9, 10, 17, 21, 28]
         error = math.fsum(crossing_probabilities([day / 28 for day in kept], [boundary.at(day / 28) for day in kept]))
         assert error < self.error(plan, TRAFFIC["even"], [day / 28 for day in range(1, 29)])
 
     def test_harm_holds_too(self) -> None:
-        boundary = plan_for(Policy()).harm_boundary(0.05, Policy().harm_spending)
+        boundary = schedule_looks(Policy()).harm_boundary(0.05, Policy().harm_spending)
         for information in TRAFFIC.values():
             assert math.fsum(crossing_probabilities(information, boundary.z)) < 0.0531
 
     def test_the_bar_for_shipping_falls_from_look_to_look(self) -> None:
-        z = plan_for(Policy()).ship_boundary(0.05, Policy().ship_spending).z
+        z = schedule_looks(Policy()).ship_boundary(0.05, Policy().ship_spending).z
         assert list(z) == sorted(z, reverse=True)

@@ -11,23 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from airflow_provider_launchdarkly.decision import (
+from airflow_provider_launchdarkly.config.durations import format_duration, parse_duration
+from airflow_provider_launchdarkly.decision.policy import (
     Direction,
     Guardrail,
     Looks,
     Policy,
-    PolicyError,
     Primary,
     Rule,
     Signal,
     Test,
-    UndecidableExperimentError,
-    parse_policy,
-    read_policy,
-    require_decidable,
 )
-from airflow_provider_launchdarkly.decision.durations import format_duration, parse_duration
+from airflow_provider_launchdarkly.decision.policy_files import PolicyError, parse_policy, read_policy
 from airflow_provider_launchdarkly.decision.presets import PRESETS
+from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_decidable
 
 
 class TestDurations:

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_launchdarkly.decision import Measurement, MetricEvidence, Policy, decide
+from airflow_provider_launchdarkly.decision.evidence import Measurement, MetricEvidence
+from airflow_provider_launchdarkly.decision.judge import decide
+from airflow_provider_launchdarkly.decision.policy import Policy
 from unit.decision.build import BOLD, CONTROL, evidence, shifted
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.decision import Evidence, Verdict
+    from airflow_provider_launchdarkly.decision.evidence import Evidence
+    from airflow_provider_launchdarkly.decision.verdict import Verdict
 
 PAGE = Path(__file__).parents[3] / "docs" / "truth-table.md"
 POLICY = Policy.model_validate({"guardrails": [{"metric": "guardrail"}]})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.emulator.clock import (
+from airflow_provider_launchdarkly.emulator.state.clock import (
     Clock,
     from_milliseconds,
     parse_duration,

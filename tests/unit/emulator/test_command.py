@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_launchdarkly import cli
+from airflow_provider_launchdarkly.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +118,7 @@ def test_a_busy_port_is_said_in_one_sentence(capsys):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert cli.main(["emulator", "--port", str(port)]) == 1
+        assert main(["emulator", "--port", str(port)]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert f"cannot listen on 127.0.0.1:{port}" in said
@@ -139,7 +139,7 @@ def test_a_busy_port_is_said_in_one_sentence(capsys):
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(capsys, arguments, said):
-    assert cli.main(["emulator", "--port", "0", *arguments]) == 1
+    assert main(["emulator", "--port", "0", *arguments]) == 1
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
@@ -158,13 +158,13 @@ def test_what_is_wrong_is_said_in_one_sentence(capsys, arguments, said):
 )
 def test_wrong_arguments_are_refused_with_usage(capsys, arguments):
     with pytest.raises(SystemExit) as ended:
-        cli.main(arguments)
+        main(arguments)
     assert ended.value.code == 2
     assert "usage: airflow-launchdarkly" in capsys.readouterr().err
 
 
 def test_it_says_its_version(capsys):
     with pytest.raises(SystemExit) as ended:
-        cli.main(["--version"])
+        main(["--version"])
     assert ended.value.code == 0
     assert re.fullmatch(r"airflow-launchdarkly \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)

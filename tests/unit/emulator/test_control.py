@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from airflow_provider_launchdarkly.emulator.control import from_this_machine
-from airflow_provider_launchdarkly.emulator.journal import RequestLog
-from airflow_provider_launchdarkly.emulator.settings import Settings
+from airflow_provider_launchdarkly.emulator.state.settings import Settings
+from airflow_provider_launchdarkly.emulator.transport.control import from_this_machine
+from airflow_provider_launchdarkly.emulator.transport.journal import RequestLog
 
 
 def control(api, name, body=None):

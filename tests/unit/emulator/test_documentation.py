@@ -7,8 +7,8 @@ import re
 import pytest
 
 import emulated_page
-from airflow_provider_launchdarkly import cli
-from airflow_provider_launchdarkly.emulator.faults import FAULTS, LIMITS
+from airflow_provider_launchdarkly.cli.main import main
+from airflow_provider_launchdarkly.emulator.transport.faults import FAULTS, LIMITS
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from surroundings import REPOSITORY
 
@@ -28,7 +28,7 @@ def test_the_example_world_is_a_world():
 @pytest.mark.parametrize("option", ["--world", "--load", "--scenario", "--clock-rate", "--clock-start", "--set"])
 def test_the_how_to_names_the_options_that_there_are(option, capsys):
     with pytest.raises(SystemExit):
-        cli.main(["emulator", "--help"])
+        main(["emulator", "--help"])
     assert option in capsys.readouterr().out
     assert option in HOW_TO
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_launchdarkly.emulator.draws import (
+from airflow_provider_launchdarkly.emulator.population.sampling import (
     Covariate,
     Moments,
     binomial,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from airflow_provider_launchdarkly.emulator.faults import Fault, Faults
+from airflow_provider_launchdarkly.emulator.transport.faults import Fault, Faults
 
 OPERATIONS = frozenset({"get_experiment", "create_experiment"})
 

@@ -7,8 +7,7 @@ from statistics import NormalDist
 
 import pytest
 
-from airflow_provider_launchdarkly.emulator.draws import generator, poisson
-from airflow_provider_launchdarkly.emulator.posteriors import (
+from airflow_provider_launchdarkly.emulator.population.posteriors import (
     Beta,
     Normal,
     credible_interval,
@@ -17,6 +16,7 @@ from airflow_provider_launchdarkly.emulator.posteriors import (
     quantile,
     relative_difference,
 )
+from airflow_provider_launchdarkly.emulator.population.sampling import generator, poisson
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.emulator.facts import (
+from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+from airflow_provider_launchdarkly.emulator.population.metric_results import (
+    GroupMember,
+    metric_group_results,
+    metric_results,
+)
+from airflow_provider_launchdarkly.emulator.population.population_cache import observe
+from airflow_provider_launchdarkly.emulator.population.types import (
     ArmFacts,
     CovariateMoments,
     IterationFacts,
@@ -17,9 +24,6 @@ from airflow_provider_launchdarkly.emulator.facts import (
     Observation,
     TreatmentObservation,
 )
-from airflow_provider_launchdarkly.emulator.observing import observe
-from airflow_provider_launchdarkly.emulator.results import GroupMember, metric_group_results, metric_results
-from airflow_provider_launchdarkly.emulator.truth import Truth
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 SIGNUP = MetricFacts("signup", "custom", is_numeric=False, higher_is_better=True)

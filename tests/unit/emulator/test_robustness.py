@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from airflow_provider_launchdarkly.emulator.operations import OPERATIONS
+from airflow_provider_launchdarkly.emulator.transport.operations import OPERATIONS
 
 SEMANTIC = "application/json; domain-model=launchdarkly.semanticpatch"
 ODD = (None, True, 0, -1, 1.5, 10**30, "", "x", "\ud800", "é/%2F", [], [None], [[]], {}, {"kind": 5}, {"value": {}})

@@ -8,9 +8,9 @@ import sys
 import httpx
 import pytest
 
-from airflow_provider_launchdarkly.emulator.app import CannotCloseError, build_app
-from airflow_provider_launchdarkly.emulator.engine import Emulator
-from airflow_provider_launchdarkly.emulator.faults import Fault
+from airflow_provider_launchdarkly.emulator.transport.app import CannotCloseError, build_app
+from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
+from airflow_provider_launchdarkly.emulator.transport.faults import Fault
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 
@@ -84,7 +84,7 @@ HEAVY = {"airflow", "httpx", "pydantic", "numpy", "scipy", "fastapi", "pytest", 
 
 
 def test_it_imports_neither_airflow_nor_our_client_nor_anything_heavy():
-    loaded = loaded_by("airflow_provider_launchdarkly.emulator.server")
+    loaded = loaded_by("airflow_provider_launchdarkly.emulator.transport.server")
     assert not HEAVY & {name.partition(".")[0] for name in loaded}
     assert not [name for name in loaded if name.startswith("airflow_provider_launchdarkly.api")]
 

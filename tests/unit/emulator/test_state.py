@@ -7,9 +7,9 @@ import json
 import httpx
 import pytest
 
-from airflow_provider_launchdarkly.emulator import files, snapshot
-from airflow_provider_launchdarkly.emulator.clock import parse_time
-from airflow_provider_launchdarkly.emulator.engine import Emulator
+from airflow_provider_launchdarkly.emulator.state import files, snapshot
+from airflow_provider_launchdarkly.emulator.state.clock import parse_time
+from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 WORLD = """

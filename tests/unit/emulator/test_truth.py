@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.emulator.facts import ArmFacts, IterationFacts, MetricFacts, Observation
-from airflow_provider_launchdarkly.emulator.observing import observe
-from airflow_provider_launchdarkly.emulator.truth import Truth
+from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+from airflow_provider_launchdarkly.emulator.population.population_cache import observe
+from airflow_provider_launchdarkly.emulator.population.types import ArmFacts, IterationFacts, MetricFacts, Observation
 
 MONDAY = datetime(2026, 1, 5, 10, 37, tzinfo=UTC)
 SIGNUP = MetricFacts("signup", "custom", is_numeric=False, higher_is_better=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_launchdarkly.emulator.scenarios import SCENARIOS
-from airflow_provider_launchdarkly.emulator.world import build_world, default_world
+from airflow_provider_launchdarkly.emulator.state.scenarios import SCENARIOS
+from airflow_provider_launchdarkly.emulator.state.world import build_world, default_world
 
 
 def world(**project):

@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
-from airflow_provider_launchdarkly.api import LaunchDarklyClient
-from airflow_provider_launchdarkly.api.changes import Serving
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
+from airflow_provider_launchdarkly.api.http.rate_limit import RateGate
 from airflow_provider_launchdarkly.api.models import ExperimentPost
-from airflow_provider_launchdarkly.api.rate_limit import RateGate
+from airflow_provider_launchdarkly.api.writes.flags import Serving
+from airflow_provider_launchdarkly.hooks.connection import read_settings
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.hooks.settings import read_settings
-from airflow_provider_launchdarkly.operators.design import IterationDesign
+from airflow_provider_launchdarkly.operators._design import IterationDesign
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 FLAG = "checkout-button"

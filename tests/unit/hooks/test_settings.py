@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.api.settings import ClientSettings
-from airflow_provider_launchdarkly.hooks.settings import ConnectionSettings, read_settings
+from airflow_provider_launchdarkly.api.http.settings import ClientSettings
+from airflow_provider_launchdarkly.hooks.connection import ConnectionSettings, read_settings
 
 TOKEN = "api-0000-secret"
 

@@ -9,17 +9,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.decision import (
-    Evidence,
-    Measurement,
-    MetricEvidence,
-    Policy,
-    Reason,
-    TreatmentEvidence,
-    Verdict,
-    decide,
-)
-from airflow_provider_launchdarkly.decision.policy import Direction
+from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
+from airflow_provider_launchdarkly.decision.judge import decide
+from airflow_provider_launchdarkly.decision.policy import Direction, Policy
+from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
 from airflow_provider_launchdarkly.notifications.cards import CARDS, interval_picture, markdown_card
 
 KEYS = {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import BaseNotifier
 
-from airflow_provider_launchdarkly.notifications.launchdarkly import LaunchDarklyNotifier
+from airflow_provider_launchdarkly.notifications.notifier import LaunchDarklyNotifier
 from unit.notifications.test_cards import verdict
 
 pytestmark = pytest.mark.usefixtures("connection")

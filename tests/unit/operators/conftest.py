@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.api import LaunchDarklyClient
-from airflow_provider_launchdarkly.api.rate_limit import RateGate
+from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
+from airflow_provider_launchdarkly.api.http.rate_limit import RateGate
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from coverage_table import Scene

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.models import FeatureFlag
-from airflow_provider_launchdarkly.operators.design import IterationDesign, find_variation
+from airflow_provider_launchdarkly.operators._design import IterationDesign, find_variation
 
 DESIGN = IterationDesign(
     flag_key="button",

@@ -10,12 +10,12 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.operators.editing import (
+from airflow_provider_launchdarkly.operators.experiments import (
     LaunchDarklyArchiveExperimentOperator,
     LaunchDarklyRestoreExperimentOperator,
-    LaunchDarklySaveAndStartIterationOperator,
     LaunchDarklyUpdateExperimentOperator,
 )
+from airflow_provider_launchdarkly.operators.iterations import LaunchDarklySaveAndStartIterationOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from coverage_table import Scene
 

@@ -12,8 +12,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, ServerError, TransportError
 from airflow_provider_launchdarkly.operators.experiments import (
     LaunchDarklyCreateExperimentOperator,
+    LaunchDarklyExperimentBaseOperator,
+)
+from airflow_provider_launchdarkly.operators.iterations import (
     LaunchDarklyCreateIterationOperator,
-    LaunchDarklyExperimentOperator,
     LaunchDarklyStartIterationOperator,
     LaunchDarklyStopIterationOperator,
 )
@@ -276,7 +278,7 @@ def test_an_unknown_experiment_is_an_error_that_names_it() -> None:
         start("i-1", experiment_key="no-such-experiment")
 
 
-class Failing(LaunchDarklyExperimentOperator):
+class Failing(LaunchDarklyExperimentBaseOperator):
     """An operator whose work raises what it is given."""
 
     def __init__(self, *, error: Exception, **kwargs: Any) -> None:
@@ -314,7 +316,7 @@ def test_the_link_leads_to_the_experiment_in_launchdarklys_ui(emulator: Emulator
         LaunchDarklyStopIterationOperator,
     ],
 )
-def test_every_template_field_is_an_attribute(operator: type[LaunchDarklyExperimentOperator]) -> None:
+def test_every_template_field_is_an_attribute(operator: type[LaunchDarklyExperimentBaseOperator]) -> None:
     own = (
         {"iteration_id": "i", "winner": "baseline"}
         if "Design" not in str(operator.__mro__)

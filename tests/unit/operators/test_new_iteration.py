@@ -10,10 +10,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.operators.experiments import (
-    LaunchDarklyCreateExperimentOperator,
-    LaunchDarklyCreateIterationOperator,
-)
+from airflow_provider_launchdarkly.operators.experiments import LaunchDarklyCreateExperimentOperator
+from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyCreateIterationOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from coverage_table import TREATMENTS, Scene
 

@@ -9,11 +9,11 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.operators.reading import (
+from airflow_provider_launchdarkly.operators.experiments import (
     LaunchDarklyGetExperimentOperator,
-    LaunchDarklyGetResultsOperator,
     LaunchDarklyListExperimentsOperator,
 )
+from airflow_provider_launchdarkly.operators.results import LaunchDarklyGetResultsOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from coverage_table import Scene
 

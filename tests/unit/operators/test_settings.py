@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.operators.settings import LaunchDarklyUpdateExperimentationSettingsOperator
+from airflow_provider_launchdarkly.operators.projects import LaunchDarklyUpdateExperimentationSettingsOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 UNITS = [{"randomization_unit": "organization", "default": True}]

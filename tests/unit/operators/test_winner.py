@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_launchdarkly.operators.winner import BASELINE, Winner, WinnerError, choose_winner
+from airflow_provider_launchdarkly.operators._winner import BASELINE, Winner, WinnerError, choose_winner
 
 VERDICT = {
     "verdict": "ship",

@@ -11,20 +11,20 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
-from airflow_provider_launchdarkly.operators.editing import (
+from airflow_provider_launchdarkly.operators.experiments import (
     LaunchDarklyArchiveExperimentOperator,
+    LaunchDarklyCreateExperimentOperator,
     LaunchDarklyRestoreExperimentOperator,
-    LaunchDarklySaveAndStartIterationOperator,
     LaunchDarklyUpdateExperimentOperator,
 )
-from airflow_provider_launchdarkly.operators.experiments import (
-    LaunchDarklyCreateExperimentOperator,
+from airflow_provider_launchdarkly.operators.flags import LaunchDarklySetFlagOperator
+from airflow_provider_launchdarkly.operators.iterations import (
     LaunchDarklyCreateIterationOperator,
+    LaunchDarklySaveAndStartIterationOperator,
     LaunchDarklyStartIterationOperator,
     LaunchDarklyStopIterationOperator,
 )
-from airflow_provider_launchdarkly.operators.flags import LaunchDarklySetFlagOperator
-from airflow_provider_launchdarkly.operators.settings import LaunchDarklyUpdateExperimentationSettingsOperator
+from airflow_provider_launchdarkly.operators.projects import LaunchDarklyUpdateExperimentationSettingsOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from coverage_table import TREATMENTS, Scene
 

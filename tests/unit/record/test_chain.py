@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.record import chain
-from airflow_provider_launchdarkly.record.chain import BrokenRecordError
+from airflow_provider_launchdarkly.audit_log import chain
+from airflow_provider_launchdarkly.audit_log.chain import BrokenRecordError
+from airflow_provider_launchdarkly.decision.policy import Policy
 from occasions import STARTED_AT
 from records import END, content, evidence, record
 

@@ -8,16 +8,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.decision import (
-    Direction,
-    Evidence,
-    Measurement,
-    MetricEvidence,
-    Policy,
-    TreatmentEvidence,
-    decide,
-)
-from airflow_provider_launchdarkly.record.evidence_json import evidence_from_json, evidence_to_json
+from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
+from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json, evidence_to_json
+from airflow_provider_launchdarkly.decision.judge import decide
+from airflow_provider_launchdarkly.decision.policy import Direction, Policy
 from records import evidence
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)

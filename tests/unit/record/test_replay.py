@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_launchdarkly.audit_log import chain
+from airflow_provider_launchdarkly.audit_log.replay import replay
 from airflow_provider_launchdarkly.cli import main
-from airflow_provider_launchdarkly.decision import Policy, Reason, Verdict
-from airflow_provider_launchdarkly.record import chain
-from airflow_provider_launchdarkly.record.replay import replay
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
 from records import END, content, evidence, record
 
 

@@ -10,10 +10,11 @@ import fsspec
 import pytest
 from upath import UPath
 
-from airflow_provider_launchdarkly.decision import Policy, Reason, Verdict
-from airflow_provider_launchdarkly.record import chain, store
-from airflow_provider_launchdarkly.record.chain import BrokenRecordError
-from airflow_provider_launchdarkly.record.store import StoragePath, keep, last_waited
+from airflow_provider_launchdarkly.audit_log import chain, store
+from airflow_provider_launchdarkly.audit_log.chain import BrokenRecordError
+from airflow_provider_launchdarkly.audit_log.store import StoragePath, keep, last_waited
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
 from records import TARGET, content, evidence
 
 POLICY = Policy()

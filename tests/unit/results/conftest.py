@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.api import LaunchDarklyClient, lifecycle
-from airflow_provider_launchdarkly.results.look import Target
+from airflow_provider_launchdarkly.api import writes
+from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
+from airflow_provider_launchdarkly.evidence.source import Target
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from unit.results.running import ENV, KEY, Running, experiment
 
@@ -25,9 +26,9 @@ def run() -> Iterator[Callable[..., Running]]:
         servers.append(server)
         client = LaunchDarklyClient(server.url, server.token)
         clients.append(client)
-        created = client.run(lifecycle.create_experiment(ENV, experiment(server, **changes)))
+        created = client.run(writes.create_experiment(ENV, experiment(server, **changes)))
         if start:
-            client.run(lifecycle.start_iteration(ENV, KEY, created.iteration.id, turn_flag_on=True))
+            client.run(writes.start_iteration(ENV, KEY, created.iteration.id, turn_flag_on=True))
         return Running(server, client, Target(ENV, KEY, created.iteration.id))
 
     yield begin

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_launchdarkly.api import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.endpoints import EnvironmentRef
+from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.models import ExperimentPost
-from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.results.look import Look, Target, take_look
+from airflow_provider_launchdarkly.checks.significance import SignificanceResult, check_significance
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.evidence.source import Target
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 ENV = EnvironmentRef("demo", "production")
@@ -26,13 +27,15 @@ class Running:
     client: LaunchDarklyClient
     target: Target
 
-    def look(self, policy: Policy | None = None, previous: timedelta | None = None, poll_minutes: float = 5) -> Look:
-        procedure = take_look(
+    def look(
+        self, policy: Policy | None = None, previous: timedelta | None = None, poll_minutes: float = 5
+    ) -> SignificanceResult:
+        procedure = check_significance(
             self.target, policy or Policy(), previous=previous, poll_interval=timedelta(minutes=poll_minutes)
         )
         return self.client.run(procedure)
 
-    def look_daily(self, policy: Policy | None = None, days: int = 28) -> Look:
+    def look_daily(self, policy: Policy | None = None, days: int = 28) -> SignificanceResult:
         """Look every day until a verdict ends it."""
         look = self.look(policy)
         for _ in range(days):

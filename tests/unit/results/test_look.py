@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_launchdarkly.api import lifecycle
+from airflow_provider_launchdarkly.api import writes
 from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     IterationNotFoundError,
@@ -16,8 +16,9 @@ from airflow_provider_launchdarkly.api.errors import (
     NotFoundError,
     ResultsUnavailableError,
 )
-from airflow_provider_launchdarkly.decision import Guardrail, Kind, Looks, Policy, Primary, Reason
-from airflow_provider_launchdarkly.results.look import Target
+from airflow_provider_launchdarkly.decision.policy import Guardrail, Looks, Policy, Primary
+from airflow_provider_launchdarkly.decision.verdict import Kind, Reason
+from airflow_provider_launchdarkly.evidence.source import Target
 from unit.results.running import ENV, KEY, Running, experiment
 
 Run = Callable[..., Running]
@@ -113,7 +114,7 @@ def test_the_verdict_is_plain_json_and_says_what_it_is_about(run: Run) -> None:
 
 def test_a_stopped_iteration_is_invalid_at_once(run: Run) -> None:
     running = run()
-    stop = lifecycle.stop_iteration(ENV, KEY, running.target.iteration_id, winner="baseline", reason="by hand")
+    stop = writes.stop_iteration(ENV, KEY, running.target.iteration_id, winner="baseline", reason="by hand")
     running.client.run(stop)
     verdict = running.look().verdict
     assert (verdict.kind, verdict.reason) == (Kind.INVALID, Reason.ITERATION_STOPPED)
@@ -123,8 +124,8 @@ def test_a_stopped_iteration_is_invalid_at_once(run: Run) -> None:
 def test_a_replaced_iteration_is_invalid_at_once_and_the_other_is_named(run: Run) -> None:
     running = run()
     design = experiment(running.emulator, hypothesis="Another one.").iteration
-    other = running.client.run(lifecycle.create_iteration(ENV, KEY, design)).iteration.id
-    running.client.run(lifecycle.start_iteration(ENV, KEY, other, justification="somebody wanted another one"))
+    other = running.client.run(writes.create_iteration(ENV, KEY, design)).iteration.id
+    running.client.run(writes.start_iteration(ENV, KEY, other, justification="somebody wanted another one"))
     verdict = running.look().verdict
     assert (verdict.kind, verdict.reason) == (Kind.INVALID, Reason.ITERATION_REPLACED)
     assert other in verdict.summary

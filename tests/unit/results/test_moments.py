@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.results.moments import (
+from airflow_provider_launchdarkly.evidence.moments import (
     ImpossibleMomentsError,
     Moments,
     adjusted,

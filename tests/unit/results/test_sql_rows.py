@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.decision import Direction, Evidence, Guardrail, Kind, Policy, Primary, decide
-from airflow_provider_launchdarkly.results.rows import SqlResultsError, evidence_from_rows, evidence_from_sql
-from airflow_provider_launchdarkly.results.sql import SqlResults
-from occasions import METRIC, STARTED_AT, occasion
+from airflow_provider_launchdarkly.decision.evidence import Evidence
+from airflow_provider_launchdarkly.decision.judge import decide
+from airflow_provider_launchdarkly.decision.policy import Direction, Guardrail, Policy, Primary
+from airflow_provider_launchdarkly.decision.verdict import Kind
+from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
+from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError, evidence_from_rows, evidence_from_sql
+from occasions import METRIC, STARTED_AT, look_context
 
 CLASSIC, BOLD = "id-classic", "id-bold"
 Row = dict[str, Any]
@@ -26,7 +29,7 @@ def evidence(*rows: Row, policy: Policy | None = None, days: float = 10) -> Evid
     names = list(dict.fromkeys(name for row in rows for name in row)) or ["metric", "treatment_id", "units"]
     keys = [policy.primary.metric or METRIC, *(guardrail.metric for guardrail in policy.guardrails)]
     values = [[row.get(name) for name in names] for row in rows]
-    return evidence_from_rows(occasion(days), policy, names, values, dict.fromkeys(keys, Direction.HIGHER))
+    return evidence_from_rows(look_context(days), policy, names, values, dict.fromkeys(keys, Direction.HIGHER))
 
 
 def measured(found: Evidence, treatment: str, metric: str = METRIC) -> tuple[int, float | None, float | None]:
@@ -89,7 +92,7 @@ def test_a_ratio_metric_goes_by_the_delta_method() -> None:
 def test_column_names_are_taken_in_any_case() -> None:
     rows = [[METRIC, CLASSIC, 10, 1], [METRIC, BOLD, 10, 2]]
     columns = ["METRIC", "TREATMENT_ID", "UNITS", "CONVERSIONS"]
-    found = evidence_from_rows(occasion(), Policy(), columns, rows, {METRIC: Direction.HIGHER})
+    found = evidence_from_rows(look_context(), Policy(), columns, rows, {METRIC: Direction.HIGHER})
     assert measured(found, BOLD)[:2] == (10, 0.2)
 
 
@@ -234,14 +237,14 @@ def test_a_covariate_in_one_treatment_alone_is_refused() -> None:
 )
 def test_columns_are_checked_even_when_there_are_no_rows(columns: list[str], message: str) -> None:
     with pytest.raises(SqlResultsError, match=message):
-        evidence_from_rows(occasion(), Policy(), columns, [], {METRIC: Direction.HIGHER})
+        evidence_from_rows(look_context(), Policy(), columns, [], {METRIC: Direction.HIGHER})
 
 
 def test_a_direction_that_the_policy_sets_is_not_asked_for() -> None:
     policy = Policy(primary=Primary(metric="only-in-the-warehouse", direction=Direction.HIGHER))
     rows = [["only-in-the-warehouse", CLASSIC, 10, 1], ["only-in-the-warehouse", BOLD, 10, 2]]
     columns = ["metric", "treatment_id", "units", "conversions"]
-    procedure = evidence_from_sql(occasion(), policy, lambda _: (columns, rows))
+    procedure = evidence_from_sql(look_context(), policy, lambda _: (columns, rows))
     with pytest.raises(StopIteration) as finished:
         next(procedure)
     assert finished.value.value.primary_metric == "only-in-the-warehouse"

@@ -7,13 +7,13 @@ from datetime import timedelta
 import jinja2
 import pytest
 
-from airflow_provider_launchdarkly.results.statement import Statement, write_statement
-from occasions import STARTED_AT, occasion
+from airflow_provider_launchdarkly.evidence.sql_statement import Statement, write_statement
+from occasions import STARTED_AT, look_context
 
 
 def write(text: str, placeholder: str = "%s", **context: object) -> Statement:
     template = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False).from_string(text)
-    return write_statement(template, occasion(10), placeholder, context)
+    return write_statement(template, look_context(10), placeholder, context)
 
 
 def test_a_value_becomes_a_placeholder_and_a_parameter() -> None:

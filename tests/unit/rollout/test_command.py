@@ -11,10 +11,12 @@ from urllib.parse import quote
 
 import pytest
 
-from airflow_provider_launchdarkly.api import EnvironmentRef, LaunchDarklyClient, endpoints, lifecycle
+from airflow_provider_launchdarkly.api import endpoints, writes
+from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
+from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from airflow_provider_launchdarkly.api.models.instructions import ArchiveExperiment, UpdateName
-from airflow_provider_launchdarkly.rollout.content import experiment_post, stage_iteration
 from airflow_provider_launchdarkly.rollout.files import NamedRollout, read_file
+from airflow_provider_launchdarkly.rollout.requests import experiment_post, stage_iteration
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from surroundings import CONNECTION
 from unit.rollout.conftest import Run
@@ -35,14 +37,14 @@ class LaunchDarkly:
         assert isinstance(named, NamedRollout)
         flag = self.client.send(endpoints.get_flag("demo", "checkout-button", environments=("production",))).value
         design = stage_iteration(named.rollout, stage, flag)
-        created = self.client.run(lifecycle.create_experiment(ENV, experiment_post(named.rollout, design)))
+        created = self.client.run(writes.create_experiment(ENV, experiment_post(named.rollout, design)))
         return created.iteration.id
 
     def start(self, iteration_id: str) -> None:
-        self.client.run(lifecycle.start_iteration(ENV, "button", iteration_id, turn_flag_on=True))
+        self.client.run(writes.start_iteration(ENV, "button", iteration_id, turn_flag_on=True))
 
     def stop(self, iteration_id: str) -> None:
-        self.client.run(lifecycle.stop_iteration(ENV, "button", iteration_id, winner="baseline", reason="done"))
+        self.client.run(writes.stop_iteration(ENV, "button", iteration_id, winner="baseline", reason="done"))
 
     def patch(self, *instructions: object) -> None:
         self.client.send(endpoints.patch_experiment(ENV, "button", instructions))
@@ -53,7 +55,7 @@ def launchdarkly(emulator: EmulatorServer) -> LaunchDarkly:
     return LaunchDarkly(emulator)
 
 
-def writes(emulator: EmulatorServer) -> list[str]:
+def requests_that_write(emulator: EmulatorServer) -> list[str]:
     return [request.operation for request in emulator.requests() if request.method != "GET"]
 
 
@@ -65,7 +67,7 @@ def test_plan_says_what_is_to_be_created_and_sends_nothing(
     assert planned.out.startswith("+ create   button")
     assert "stages[0]: Classic 90 % / Bold 10 %" in planned.out
     assert "1 create, 0 change, 0 drifted, 0 equal" in planned.out
-    assert writes(emulator) == []
+    assert requests_that_write(emulator) == []
 
 
 def test_plan_of_an_experiment_as_the_file_says_finds_nothing_to_do(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.rollout.document import DocumentError, read_document
+from airflow_provider_launchdarkly.config.strict_yaml import DocumentError, read_document
 
 
 @pytest.mark.parametrize(

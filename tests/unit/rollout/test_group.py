@@ -10,11 +10,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.rollout.content import stage_design
-from airflow_provider_launchdarkly.rollout.group import ENDINGS, experiment_rollout
 from airflow_provider_launchdarkly.rollout.iterations import LaunchDarklyStageIterationOperator
+from airflow_provider_launchdarkly.rollout.requests import stage_design
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyConfirmStepOperator
+from airflow_provider_launchdarkly.rollout.task_group import ENDINGS, experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from task_runner import TaskRunner
 
@@ -134,7 +134,7 @@ def broken(emulator: EmulatorServer) -> EmulatorServer:
 @pytest.fixture
 def harmful(emulator: EmulatorServer) -> EmulatorServer:
     """An emulator in which Bold costs a fifth of the conversions."""
-    from airflow_provider_launchdarkly.emulator.truth import Truth
+    from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
 
     truth = Truth.from_dict(
         {

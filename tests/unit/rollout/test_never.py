@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.change_windows import ChangeWindow
-from airflow_provider_launchdarkly.emulator.truth import Truth
-from airflow_provider_launchdarkly.rollout.group import ENDINGS, experiment_rollout
+from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
 from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.rollout.task_group import ENDINGS, experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from task_runner import TaskRunner
 

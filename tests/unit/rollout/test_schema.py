@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from airflow_provider_launchdarkly.rollout.document import read_document
+from airflow_provider_launchdarkly.config.strict_yaml import read_document
 from airflow_provider_launchdarkly.rollout.schema import file_schema
 from surroundings import REPOSITORY
 

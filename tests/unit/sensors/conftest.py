@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_provider_launchdarkly.api import lifecycle
+from airflow_provider_launchdarkly.api import writes
+from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from airflow_provider_launchdarkly.api.models import ExperimentPost
-from airflow_provider_launchdarkly.api.request import EnvironmentRef
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import polling
+from airflow_provider_launchdarkly.triggers import _base
 from warehouse import CONNECTION, Warehouse, backends, open_warehouse
 
 ENV = EnvironmentRef("demo", "production")
@@ -73,8 +73,8 @@ def begin(emulator: EmulatorServer, **top: Any) -> Underway:
         }
     )
     hook = LaunchDarklyHook()
-    created = hook.run(lifecycle.create_experiment(ENV, post))
-    started = hook.run(lifecycle.start_iteration(ENV, KEY, created.iteration.id, turn_flag_on=True))
+    created = hook.run(writes.create_experiment(ENV, post))
+    started = hook.run(writes.start_iteration(ENV, KEY, created.iteration.id, turn_flag_on=True))
     treatments = {treatment.name: treatment.id for treatment in started.iteration.treatments}
     return Underway(emulator, hook, created.iteration.id, treatments)
 
@@ -98,7 +98,7 @@ def fire(underway: Underway, monkeypatch: pytest.MonkeyPatch) -> Fire:
     async def turn(_: float) -> None:
         underway.emulator.clock.advance("P1D")
 
-    monkeypatch.setattr(polling.asyncio, "sleep", turn)
+    monkeypatch.setattr(_base.asyncio, "sleep", turn)
 
     async def first(events: AsyncIterator[Any]) -> Any:
         return await anext(events)

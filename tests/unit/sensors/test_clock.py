@@ -12,8 +12,8 @@ import pytest
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.sensors.clock import LaunchDarklyChangeWindowSensor
-from airflow_provider_launchdarkly.triggers import polling
+from airflow_provider_launchdarkly.sensors.change_window import LaunchDarklyChangeWindowSensor
+from airflow_provider_launchdarkly.triggers import _base
 from coverage_table import Scene
 from surroundings import CONNECTION, connection_json
 from unit.sensors.test_waiting import CONTEXT, deferred, dwell
@@ -43,7 +43,7 @@ def fires(trigger: Any, emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatc
         slept.append(seconds)
         emulator.clock.advance(timedelta(seconds=seconds))
 
-    monkeypatch.setattr(polling, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=sleep))
 
     async def first() -> Any:
         return (await anext(trigger.run())).payload

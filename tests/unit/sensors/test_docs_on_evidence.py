@@ -12,11 +12,12 @@ import jinja2
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider_launchdarkly.decision import Direction, Evidence, Policy, Primary
-from airflow_provider_launchdarkly.record import chain
-from airflow_provider_launchdarkly.results.rows import COLUMNS, evidence_from_rows
-from airflow_provider_launchdarkly.results.statement import write_statement
-from occasions import STARTED_AT, occasion
+from airflow_provider_launchdarkly.audit_log import chain
+from airflow_provider_launchdarkly.decision.evidence import Evidence
+from airflow_provider_launchdarkly.decision.policy import Direction, Policy, Primary
+from airflow_provider_launchdarkly.evidence.sql_rows import COLUMNS, evidence_from_rows
+from airflow_provider_launchdarkly.evidence.sql_statement import write_statement
+from occasions import STARTED_AT, look_context
 from surroundings import REPOSITORY
 
 SQL_PAGE = (REPOSITORY / "docs" / "results-from-sql.md").read_text()
@@ -40,7 +41,7 @@ def names_in_table(page: str, heading: str) -> set[str]:
 
 def run_on_sqlite(sql: str, metric: str, table: str, rows: list[tuple[Any, ...]]) -> Evidence:
     template = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False).from_string(sql)
-    statement = write_statement(template, occasion(10), "?", {})
+    statement = write_statement(template, look_context(10), "?", {})
     parameters = [part.isoformat(" ") if isinstance(part, datetime) else part for part in statement.parameters]
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(f"CREATE TABLE {table}")
@@ -49,7 +50,7 @@ def run_on_sqlite(sql: str, metric: str, table: str, rows: list[tuple[Any, ...]]
         cursor = connection.execute(statement.sql, parameters)
         columns = [column[0] for column in cursor.description]
         policy = Policy(primary=Primary(metric=metric))
-        return evidence_from_rows(occasion(10), policy, columns, cursor.fetchall(), {metric: Direction.HIGHER})
+        return evidence_from_rows(look_context(10), policy, columns, cursor.fetchall(), {metric: Direction.HIGHER})
 
 
 @pytest.mark.parametrize("example", [*blocks(SQL_PAGE, "python"), *blocks(RECORD_PAGE, "python")])
@@ -107,6 +108,9 @@ def test_every_field_of_the_record_is_explained() -> None:
 def test_every_name_that_a_query_sees_is_explained() -> None:
     names = names_in_table(SQL_PAGE, "What the query sees")
     statement = write_statement(
-        jinja2.Template("".join(f"{{{{ {name} }}}}" for name in sorted(names - {"treatments"}))), occasion(), "?", {}
+        jinja2.Template("".join(f"{{{{ {name} }}}}" for name in sorted(names - {"treatments"}))),
+        look_context(),
+        "?",
+        {},
     )
     assert len(statement.parameters) == len(names)  # each is one, but treatment_ids are two, and treatments left out

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
+from airflow_provider_launchdarkly.audit_log import chain
+from airflow_provider_launchdarkly.audit_log.chain import BrokenRecordError
 from airflow_provider_launchdarkly.cli import main
-from airflow_provider_launchdarkly.record import chain
-from airflow_provider_launchdarkly.record.chain import BrokenRecordError
 from unit.sensors.conftest import Fire, Underway, wait
 
 

@@ -12,9 +12,9 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.results.rows import SqlResultsError
-from airflow_provider_launchdarkly.results.sql import SqlResults
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
+from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 from unit.sensors.conftest import Fire, Underway, begin, wait

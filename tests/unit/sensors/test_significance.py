@@ -18,14 +18,12 @@ from airflow_provider_launchdarkly.api.errors import (
     ResultsUnavailableError,
     ServerError,
 )
-from airflow_provider_launchdarkly.decision import Policy
-from airflow_provider_launchdarkly.operators.experiments import (
-    LaunchDarklyCreateExperimentOperator,
-    LaunchDarklyStartIterationOperator,
-)
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.operators.experiments import LaunchDarklyCreateExperimentOperator
+from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyStartIterationOperator
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import polling
+from airflow_provider_launchdarkly.triggers import _base
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
 KEY = "bold-checkout-button"
@@ -87,7 +85,7 @@ class Sleeps:
 def sleeps(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Sleeps:
     slept = Sleeps(emulator)
     # Only the trigger's own sleep: the event loop and the client keep theirs.
-    monkeypatch.setattr(polling, "asyncio", SimpleNamespace(sleep=slept))
+    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=slept))
     return slept
 
 
@@ -161,7 +159,7 @@ def test_a_trigger_that_is_restarted_in_mid_interval_adds_no_look(
         if len(sleeps.delays) > 3:
             raise KeyboardInterrupt
 
-    polling.asyncio.sleep = nothing  # type: ignore[attr-defined]
+    _base.asyncio.sleep = nothing  # type: ignore[attr-defined]
     before = len(emulator.requests())
     with pytest.raises(KeyboardInterrupt):
         events(deferred(iteration).trigger)

@@ -21,19 +21,19 @@ from airflow_provider_launchdarkly.api.errors import (
     ResultsUnavailableError,
 )
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.sensors.clock import LaunchDarklyDwellSensor
 from airflow_provider_launchdarkly.sensors.experiments import (
+    LaunchDarklyDwellSensor,
     LaunchDarklyIterationStatusSensor,
     LaunchDarklyTrafficSensor,
 )
 from airflow_provider_launchdarkly.sensors.flags import LaunchDarklyFlagStateSensor
-from airflow_provider_launchdarkly.triggers import polling
+from airflow_provider_launchdarkly.triggers import _base
 from coverage_table import Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_launchdarkly.sensors.base import LaunchDarklySensor
+    from airflow_provider_launchdarkly.sensors._base import LaunchDarklyBaseSensor
     from airflow_provider_launchdarkly.testing import EmulatorServer
 
 CONTEXT: Any = {"ti": SimpleNamespace(dag_id="rollout", task_id="wait", run_id="run-1")}
@@ -67,7 +67,7 @@ def flag(_scene: Scene, **fields: Any) -> LaunchDarklyFlagStateSensor:
 class Waiting:
     """A sensor with something to wait for, and what brings it about."""
 
-    sensor: Callable[..., LaunchDarklySensor]
+    sensor: Callable[..., LaunchDarklyBaseSensor]
     happen: Callable[[Scene], Any]
 
 
@@ -88,7 +88,7 @@ def waiting(request: pytest.FixtureRequest) -> Waiting:
 
 
 def deferred(
-    sensor: LaunchDarklySensor, act: Callable[[Any], Any] = lambda sensor: sensor.execute(CONTEXT)
+    sensor: LaunchDarklyBaseSensor, act: Callable[[Any], Any] = lambda sensor: sensor.execute(CONTEXT)
 ) -> TaskDeferred:
     with pytest.raises(TaskDeferred) as deferral:
         act(sensor)
@@ -107,7 +107,7 @@ def events(
             await asyncio.to_thread(happen)
         assert len(delays) < 50, "the trigger never ended"
 
-    monkeypatch.setattr(polling, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=sleep))
 
     async def collect() -> list[dict[str, Any]]:
         return [event.payload async for event in trigger.run()]
@@ -278,7 +278,7 @@ def test_a_variation_the_flag_does_not_have_is_an_error_at_once(scene: Scene) ->
     ],
 )
 def test_what_cannot_be_waited_for_is_refused_when_the_dag_file_is_parsed(
-    make: Callable[[Any], LaunchDarklySensor],
+    make: Callable[[Any], LaunchDarklyBaseSensor],
 ) -> None:
     with pytest.raises(ConfigurationError):
         make(SimpleNamespace(iteration_id="i"))

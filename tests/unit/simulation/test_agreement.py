@@ -8,24 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from airflow_provider_launchdarkly.decision import (
-    Direction,
-    Evidence,
-    Kind,
-    Measurement,
-    MetricEvidence,
-    Policy,
-    TreatmentEvidence,
-    decide,
-    plan_for,
-)
-from airflow_provider_launchdarkly.simulation.draw import draw
-from airflow_provider_launchdarkly.simulation.judge import KINDS, judge
+from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
+from airflow_provider_launchdarkly.decision.judge import decide
+from airflow_provider_launchdarkly.decision.policy import Direction, Policy
+from airflow_provider_launchdarkly.decision.schedule import schedule_looks
+from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.simulation.report import STARTED_AT
+from airflow_provider_launchdarkly.simulation.sampling import draw
+from airflow_provider_launchdarkly.simulation.vectorized_judge import KINDS, judge
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.simulation.draw import Draws, MetricDraws
+    from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws
 
 EXPERIMENTS = 60
 RATE = MetricTruth(0.1)
@@ -126,7 +120,7 @@ def seen(world: World, draws: Draws, experiment: int, look: int) -> Evidence:
 def test_both_paths_end_at_the_same_look_with_the_same_verdict(situation: str) -> None:
     fields, world = SITUATIONS[situation]
     policy = Policy.from_json(fields)
-    plan = plan_for(policy, STARTED_AT, world.treatments)
+    plan = schedule_looks(policy, STARTED_AT, world.treatments)
     # Looks on time, an early one before the first is due, and one after the end.
     moments = (plan.look_times[0] / 2, *plan.look_times, plan.end + timedelta(hours=5))
     draws = draw(world, moments, plan.end, EXPERIMENTS, np.random.default_rng(7))
@@ -142,7 +136,7 @@ def test_the_situations_reach_every_ending() -> None:
     reached = set()
     for fields, world in SITUATIONS.values():
         policy = Policy.from_json(fields)
-        plan = plan_for(policy, STARTED_AT, world.treatments)
+        plan = schedule_looks(policy, STARTED_AT, world.treatments)
         draws = draw(world, plan.look_times, plan.end, EXPERIMENTS, np.random.default_rng(7))
         reached |= {KINDS[kind] for kind in judge(policy, draws, world.planned_shares, STARTED_AT).kind}
     assert reached == set(Kind) - {Kind.WAIT}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_launchdarkly.simulation.command import add_parser
+from airflow_provider_launchdarkly.cli.simulate import add_parser
 
 
 def simulate(*words: str) -> int:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from airflow_provider_launchdarkly.decision import Policy, Traffic
+from airflow_provider_launchdarkly.decision.policy import Policy, Traffic
 from airflow_provider_launchdarkly.simulation.report import (
     USUAL_EFFECT,
     USUAL_HARM,

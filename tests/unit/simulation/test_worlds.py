@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from airflow_provider_launchdarkly.simulation.draw import draw
+from airflow_provider_launchdarkly.simulation.sampling import draw
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World, expected_units
 
 END = timedelta(days=28)

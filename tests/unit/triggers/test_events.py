@@ -12,10 +12,10 @@ import pytest
 
 from airflow_provider_launchdarkly.api.models import ExperimentPost
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.operators.design import IterationDesign
+from airflow_provider_launchdarkly.operators._design import IterationDesign
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import events
-from airflow_provider_launchdarkly.triggers.events import ExperimentEventTrigger
+from airflow_provider_launchdarkly.triggers import experiment_events
+from airflow_provider_launchdarkly.triggers.experiment_events import ExperimentEventTrigger
 
 try:
     from airflow.sdk.serde import serialize  # Airflow >= 3.2
@@ -97,7 +97,7 @@ def polls(monkeypatch: pytest.MonkeyPatch) -> Any:
                 async for event in happened:
                     fired.append(event.payload)  # noqa: PERF401 - what was fired before the end is wanted
 
-        monkeypatch.setattr(events, "asyncio", type("Asyncio", (), {"sleep": staticmethod(sleep)}))
+        monkeypatch.setattr(experiment_events, "asyncio", type("Asyncio", (), {"sleep": staticmethod(sleep)}))
         with pytest.raises(asyncio.CancelledError):
             asyncio.run(collect())
         trigger.slept = slept
@@ -106,9 +106,9 @@ def polls(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def watch(store: Store | None = None, **changes: Any) -> ExperimentEventTrigger:
+def make_check(store: Store | None = None, **changes: Any) -> ExperimentEventTrigger:
     path, arguments = ExperimentEventTrigger(experiment_key=KEY, poll_interval=60.0, **changes).serialize()
-    assert path.endswith("triggers.events.ExperimentEventTrigger")
+    assert path.endswith("triggers.experiment_events.ExperimentEventTrigger")
     assert serialize(arguments)
     trigger = ExperimentEventTrigger(**json.loads(json.dumps(arguments)))
     trigger.asset_state_store = store
@@ -122,7 +122,7 @@ def names(fired: list[dict[str, Any]]) -> list[str]:
 def test_it_fires_once_when_someone_starts_and_once_when_someone_stops_an_iteration(person: Person, polls: Any) -> None:
     iteration = person.create()
     steps = {1: lambda: person.start(iteration), 3: lambda: person.stop(iteration, "Bold")}
-    started, stopped = polls(watch(), 6, between=lambda poll: steps.get(poll, lambda: None)())
+    started, stopped = polls(make_check(), 6, between=lambda poll: steps.get(poll, lambda: None)())
     assert (started["event"], stopped["event"]) == ("start", "stop")
     assert started["iteration_id"] == stopped["iteration_id"] == iteration
     assert (stopped["winning_treatment"], stopped["winning_reason"]) == ("Bold", "seen enough")
@@ -136,19 +136,19 @@ def test_both_happenings_between_two_polls_fire_in_their_order(person: Person, p
             person.start(iteration)
             person.stop(iteration)
 
-    assert names(polls(watch(), 3, between=start_and_stop)) == ["start", "stop"]
+    assert names(polls(make_check(), 3, between=start_and_stop)) == ["start", "stop"]
 
 
 def test_what_happened_before_the_watcher_began_does_not_fire(person: Person, polls: Any) -> None:
     iteration = person.create()
     person.start(iteration)
     person.stop(iteration)
-    assert polls(watch(), 3) == []
+    assert polls(make_check(), 3) == []
 
 
 def test_an_experiment_that_does_not_exist_yet_is_waited_for(person: Person, polls: Any) -> None:
     steps = {2: lambda: person.start(person.create())}
-    assert names(polls(watch(), 4, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
+    assert names(polls(make_check(), 4, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
 
 
 def test_a_verdict_fires_once_for_an_iteration_and_the_iteration_goes_on(
@@ -162,7 +162,7 @@ def test_a_verdict_fires_once_for_an_iteration_and_the_iteration_goes_on(
         else:
             emulator.clock.advance(timedelta(days=1))
 
-    (ship,) = polls(watch(on=["verdict"]), 30, between=live)
+    (ship,) = polls(make_check(on=["verdict"]), 30, between=live)
     assert ship["event"] == ship["verdict"]["verdict"] == "ship"
     assert ship["iteration_id"] == iteration
     assert "Bold" in ship["verdict"]["summary"]
@@ -178,7 +178,7 @@ def test_a_verdict_that_was_there_before_the_watcher_does_not_fire(
     def next_day(poll: int) -> None:
         emulator.clock.advance(timedelta(days=1))
 
-    assert polls(watch(), 4, between=next_day) == []
+    assert polls(make_check(), 4, between=next_day) == []
 
 
 def test_each_iteration_fires_its_own(person: Person, polls: Any) -> None:
@@ -186,30 +186,30 @@ def test_each_iteration_fires_its_own(person: Person, polls: Any) -> None:
     person.start(first)
     person.stop(first)
     steps = {1: lambda: person.start(person.create_another())}
-    (again,) = polls(watch(), 3, between=lambda poll: steps.get(poll, lambda: None)())
+    (again,) = polls(make_check(), 3, between=lambda poll: steps.get(poll, lambda: None)())
     assert (again["event"], again["iteration_id"] == first) == ("start", False)
 
 
 def test_only_what_is_asked_for_fires(person: Person, polls: Any) -> None:
     iteration = person.create()
     steps = {1: lambda: person.start(iteration), 2: lambda: person.stop(iteration)}
-    assert names(polls(watch(on=["stop"]), 4, between=lambda poll: steps.get(poll, lambda: None)())) == ["stop"]
+    assert names(polls(make_check(on=["stop"]), 4, between=lambda poll: steps.get(poll, lambda: None)())) == ["stop"]
 
 
 def test_after_a_restart_the_store_knows_what_has_fired_and_what_happened_meanwhile(person: Person, polls: Any) -> None:
     store, iteration = Store(), person.create()
     steps = {1: lambda: person.start(iteration)}
-    assert names(polls(watch(store), 3, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
+    assert names(polls(make_check(store), 3, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
     person.stop(iteration)
-    assert names(polls(watch(store), 3)) == ["stop"]
-    assert polls(watch(store), 3) == []
+    assert names(polls(make_check(store), 3)) == ["stop"]
+    assert polls(make_check(store), 3) == []
 
 
 def test_after_a_restart_without_a_store_nothing_fires_twice(person: Person, polls: Any) -> None:
     iteration = person.create()
     steps = {1: lambda: person.start(iteration)}
-    assert names(polls(watch(), 3, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
-    assert polls(watch(), 3) == []
+    assert names(polls(make_check(), 3, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
+    assert polls(make_check(), 3) == []
 
 
 def test_errors_do_not_end_it_and_slow_it_down(person: Person, polls: Any, emulator: EmulatorServer) -> None:
@@ -220,7 +220,7 @@ def test_errors_do_not_end_it_and_slow_it_down(person: Person, polls: Any, emula
         if poll == 4:
             person.start(iteration)
 
-    trigger = watch()
+    trigger = make_check()
     assert names(polls(trigger, 6, between=live)) == ["start"]
     first, *pauses = trigger.slept
     assert first <= 5
@@ -240,7 +240,7 @@ def test_a_policy_that_does_not_fit_still_lets_starts_and_stops_fire(
             person.stop(iteration)
         emulator.clock.advance(timedelta(days=1))
 
-    trigger = watch(policy={"primary": {"metric": "no-such-metric"}})
+    trigger = make_check(policy={"primary": {"metric": "no-such-metric"}})
     assert names(polls(trigger, 4, between=live)) == ["start", "stop"]
 
 

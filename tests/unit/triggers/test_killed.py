@@ -14,7 +14,7 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import iteration as iteration_triggers
+from airflow_provider_launchdarkly.triggers import _iteration as iteration_triggers
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 from coverage_table import Scene
 

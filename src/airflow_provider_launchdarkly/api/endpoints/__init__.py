@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.api.lazy import on_first_use
-from airflow_provider_launchdarkly.api.request import EnvironmentRef as EnvironmentRef
-from airflow_provider_launchdarkly.api.request import Request as Request
+from airflow_provider_launchdarkly._lazy import on_first_use
+from airflow_provider_launchdarkly.api.http.request import EnvironmentRef as EnvironmentRef
+from airflow_provider_launchdarkly.api.http.request import Request as Request
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.endpoints.experiments import *  # noqa: F403

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.http.request import SEMANTIC_PATCH, EnvironmentRef, Request, path_of, query_of
 from airflow_provider_launchdarkly.api.models import FeatureFlag, FlagInstruction, FlagPage, FlagPost
-from airflow_provider_launchdarkly.api.request import SEMANTIC_PATCH, EnvironmentRef, Request, path_of, query_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

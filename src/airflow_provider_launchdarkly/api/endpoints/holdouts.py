@@ -5,6 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.http.request import (
+    BETA,
+    SEMANTIC_PATCH,
+    EnvironmentRef,
+    Request,
+    in_environment,
+    path_of,
+    query_of,
+)
 from airflow_provider_launchdarkly.api.models import (
     Holdout,
     HoldoutInstruction,
@@ -14,15 +23,6 @@ from airflow_provider_launchdarkly.api.models import (
     LayerInstruction,
     LayerPage,
     LayerPost,
-)
-from airflow_provider_launchdarkly.api.request import (
-    BETA,
-    SEMANTIC_PATCH,
-    EnvironmentRef,
-    Request,
-    in_environment,
-    path_of,
-    query_of,
 )
 
 if TYPE_CHECKING:

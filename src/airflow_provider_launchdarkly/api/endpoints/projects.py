@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request, in_environment, path_of, query_of
 from airflow_provider_launchdarkly.api.models import (
     CallerIdentity,
     Environment,
@@ -12,7 +13,6 @@ from airflow_provider_launchdarkly.api.models import (
     ProjectPage,
     Versions,
 )
-from airflow_provider_launchdarkly.api.request import EnvironmentRef, Request, in_environment, path_of, query_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,8 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.http.request import (
+    BETA,
+    EnvironmentRef,
+    Request,
+    in_environment,
+    path_of,
+    query_of,
+)
 from airflow_provider_launchdarkly.api.models import LegacyResults, MetricGroupResults, MetricResults
-from airflow_provider_launchdarkly.api.request import BETA, EnvironmentRef, Request, in_environment, path_of, query_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.api.lazy import on_first_use
+from airflow_provider_launchdarkly._lazy import on_first_use
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models.base import *  # noqa: F403

@@ -1,0 +1,243 @@
+"""One call, or a procedure of calls, as a dialogue without I/O: yields what to transmit and how long to wait.
+
+Both clients drive the same dialogue, so every decision about retries, limits and errors exists once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from urllib.parse import urlencode
+
+from airflow_provider_launchdarkly.api.errors import (
+    LaunchDarklyError,
+    RateLimitedError,
+    Refusal,
+    TransportError,
+    UnclearOutcomeError,
+)
+from airflow_provider_launchdarkly.api.http import retry
+from airflow_provider_launchdarkly.api.http.procedure import Answer, Pause, Procedure
+from airflow_provider_launchdarkly.api.http.rate_limit import RateGate, read_limits
+from airflow_provider_launchdarkly.api.http.responses import (
+    Garbled,
+    Redaction,
+    WireResponse,
+    error_of,
+    read_value,
+    unexpected,
+)
+from airflow_provider_launchdarkly.api.http.retry import Broken, NotSent
+from airflow_provider_launchdarkly.api.models.base import Read
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.http.request import Request
+
+T = TypeVar("T", bound=Read)
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """What to transmit. The driver adds the host and the token.
+
+    Attributes:
+        method: HTTP verb.
+        target: Path and query, encoded.
+        headers: Headers of this request.
+        body: Body, None for none.
+    """
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long to wait, in seconds, before going on."""
+
+    seconds: float
+
+
+Reply: TypeAlias = WireResponse | NotSent | Broken | None
+Dialogue: TypeAlias = Generator[WireRequest | Wait, Reply, R]
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """How far one call has come."""
+
+    number: int = 0
+    first_ended: float | None = None
+
+    def ended(self, now: float) -> float:
+        """Count one more attempt; return the seconds since the first one ended."""
+        self.number += 1
+        if self.first_ended is None:
+            self.first_ended = now
+        return now - self.first_ended
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The rules of one client.
+
+    Attributes:
+        redact: Takes the client's token out of texts.
+        gate: The rate-limit gate that all callers of the token share.
+        budget: Seconds that the retries of one call may take together.
+        experiments_api_version: ``LD-API-Version`` for the Experiments API.
+        monotonic: Seconds of a clock that never goes back.
+        random: Uniform random numbers in [0, 1).
+    """
+
+    redact: Redaction
+    gate: RateGate = field(repr=False)
+    budget: float
+    experiments_api_version: str
+    monotonic: Callable[[], float]
+    random: Callable[[], float]
+
+    def send(self, request: Request[T]) -> Dialogue[Answer[T]]:
+        """Carry out one call.
+
+        Args:
+            request: The call.
+
+        Returns:
+            The answer.
+
+        Raises:
+            LaunchDarklyError: A read failed for good or for longer than the budget; a write was refused
+                (`errors.ApiError`), never sent (`errors.TransportError`), or its outcome is unknown
+                (`errors.UnclearOutcomeError`).
+        """
+        version = self.experiments_api_version if request.version_is_configurable else request.api_version
+        wire = _wire(request, version)
+        attempts = _Attempts()
+        while True:
+            yield from self._pass_gate(request)
+            reply = yield wire
+            now = self.monotonic()
+            elapsed = attempts.ended(now)
+            outcome, result = self._judge(request, reply, version, now)
+            attempt = retry.Attempt(attempts.number, request.is_read, elapsed, self.budget)
+            match retry.next_step(attempt, outcome, self.random()):
+                case retry.Wait(seconds=seconds):
+                    log.info("%s: %s; try %d in %.1f s", request.call, _why(outcome), attempts.number + 1, seconds)
+                    yield Wait(seconds)
+                    continue
+                case retry.ReadBack():
+                    raise _unclear(request, outcome)
+            if isinstance(result, LaunchDarklyError):
+                raise result
+            return result
+
+    def run(self, procedure: Procedure[R]) -> Dialogue[R]:
+        """Carry out a procedure: send what it yields, hand it the answers, throw errors in where it waits for them.
+
+        Args:
+            procedure: The procedure, not started yet.
+
+        Returns:
+            What the procedure returns.
+        """
+        try:
+            step = next(procedure)
+            while True:
+                try:
+                    answer = yield from self._carry_out(step)
+                except LaunchDarklyError as error:
+                    step = procedure.throw(error)
+                else:
+                    step = procedure.send(answer)
+        except StopIteration as done:
+            result: R = done.value
+            return result
+        finally:
+            procedure.close()
+
+    def _carry_out(self, step: Request[Any] | Pause) -> Dialogue[Answer[Any] | None]:
+        if isinstance(step, Pause):
+            log.info("%s; going on in %.1f s", step.why, step.seconds)
+            yield Wait(step.seconds)
+            return None
+        return (yield from self.send(step))
+
+    def _pass_gate(self, request: Request[Any]) -> Dialogue[None]:
+        entered = self.monotonic()
+        wait = self.gate.reserve(request.operation, entered, self.random())
+        while wait > 0:
+            if self.monotonic() - entered + wait > self.budget:
+                raise RateLimitedError(
+                    f"{request.call} was not sent: LaunchDarkly's rate limit for this token is used up for another "
+                    f"{wait:.1f} s, longer than this call may wait",
+                    call=request.call,
+                    refusal=Refusal(429, "rate_limited"),
+                )
+            yield Wait(wait)
+            wait = self.gate.closed_for(request.operation, self.monotonic())
+
+    def _judge(
+        self, request: Request[T], reply: Reply, version: str, now: float
+    ) -> tuple[retry.Outcome, Answer[T] | LaunchDarklyError]:
+        """What an attempt's reply is: for the retry rules, and for the caller if it is final."""
+        if isinstance(reply, WireResponse):
+            return self._judge_answer(request, reply, version, now)
+        if reply is None:
+            raise RuntimeError("the driver answered a request with nothing")
+        return reply, TransportError(f"{request.call} got no answer: {reply.why}", call=request.call)
+
+    def _judge_answer(
+        self, request: Request[T], response: WireResponse, version: str, now: float
+    ) -> tuple[retry.Outcome, Answer[T] | LaunchDarklyError]:
+        server_time = response.server_time()
+        limits = read_limits(response.headers, server_time)
+        refused = max(retry.FLOOR, limits.wait or 0.0) if response.status == 429 else None
+        self.gate.observe(request.operation, limits, now, refused=refused)
+        if response.status >= 300:
+            error = error_of(request, response, version, self.redact)
+            wait = limits.wait if response.status == 429 else limits.retry_after
+            return retry.Answered(response.status, wait), error
+        value = read_value(request, response)
+        if isinstance(value, Garbled):
+            body = retry.Body.STRANGE if value.whole else retry.Body.DAMAGED
+            return retry.Answered(response.status, body=body), unexpected(request, response, value)
+        request_id = response.headers.get("x-request-id")
+        return retry.Answered(response.status), Answer(value, server_time, response.status, request_id)
+
+
+def _wire(request: Request[Any], version: str) -> WireRequest:
+    headers = {"Accept": "application/json", "LD-API-Version": version}
+    body = None
+    if request.body is not None:
+        headers["Content-Type"] = request.content_type
+        body = json.dumps(request.body, allow_nan=False, separators=(",", ":")).encode()
+    target = f"{request.path}?{urlencode(request.query)}" if request.query else request.path
+    return WireRequest(request.method, target, headers, body)
+
+
+def _unclear(request: Request[Any], outcome: retry.Outcome) -> UnclearOutcomeError:
+    status = outcome.status if isinstance(outcome, retry.Answered) else None
+    return UnclearOutcomeError(
+        f"{request.call} was sent, and whether it took effect is unknown: {_why(outcome)}",
+        call=request.call,
+        status=status,
+    )
+
+
+def _why(outcome: retry.Outcome) -> str:
+    match outcome:
+        case retry.Answered(status=status, body=retry.Body.READ):
+            return f"LaunchDarkly answered {status}"
+        case retry.Answered(status=status):
+            return f"LaunchDarkly answered {status} with a body that cannot be read"
+        case NotSent(why=why) | Broken(why=why):
+            return why

@@ -1,0 +1,103 @@
+"""Walking through a collection page by page. Pure: which request comes next, and when to stop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+from airflow_provider_launchdarkly.api.errors import UnexpectedAnswerError
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.http.request import Request
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+DEFAULT_CAP = 1_000
+"""Most items that a walk brings unless it is told otherwise."""
+
+
+class PageOf(Protocol[T_co]):
+    """One page of a collection."""
+
+    @property
+    def items(self) -> tuple[T_co, ...]:
+        """What is on the page."""
+
+    @property
+    def next_href(self) -> str | None:
+        """Where the next page is, relative to the host."""
+
+
+class Pager(Generic[T]):
+    """Knows which page to ask for next.
+
+    Stops at the last page, at an empty page, at a page that was there before, and at the cap.
+    """
+
+    def __init__(self, first: Request[Any], *, most: int = DEFAULT_CAP) -> None:
+        self._next: Request[Any] | None = first if most > 0 else None
+        self._left = most
+        self._seen = {(first.path, tuple(sorted(first.query)))}
+
+    @property
+    def request(self) -> Request[Any] | None:
+        """The page to ask for next; None when the walk is over."""
+        return self._next
+
+    def take(self, page: PageOf[T]) -> tuple[T, ...]:
+        """Take the page that the last request brought.
+
+        Args:
+            page: The page.
+
+        Returns:
+            Its items, as many as the cap still allows.
+
+        Raises:
+            UnexpectedAnswerError: The next page's link is no path of the API. The token is never sent to a host that an
+                answer names.
+        """
+        items = page.items[: self._left]
+        self._left -= len(items)
+        current, self._next = self._next, None
+        if current and page.items and self._left > 0 and page.next_href:
+            following = _follow(current, page.next_href)
+            place = (following.path, tuple(sorted(following.query)))
+            if place not in self._seen:
+                self._seen.add(place)
+                self._next = following
+        return items
+
+
+def collect(first: Request[Any], *, most: int = DEFAULT_CAP) -> Procedure[tuple[Any, ...]]:
+    """Read all items of a collection.
+
+    Args:
+        first: The request for the first page.
+        most: Most items to bring.
+
+    Returns:
+        The items of all pages, at most ``most``.
+    """
+    pager: Pager[Any] = Pager(first, most=most)
+    found: list[Any] = []
+    while pager.request:
+        answer = yield pager.request
+        found += pager.take(answer.value)
+    return tuple(found)
+
+
+def _follow(current: Request[Any], href: str) -> Request[Any]:
+    parts = urlsplit(href)
+    is_path = not parts.scheme and not parts.netloc and parts.path.startswith("/api/v2/")
+    if not is_path or not href.isascii() or not href.isprintable():
+        raise UnexpectedAnswerError(
+            f"{current.call} names {href[:200]!r} as its next page. LaunchDarkly's links are paths of its API; this "
+            "one is not followed, so that the token stays with its own host",
+            call=current.call,
+            status=200,
+        )
+    return replace(current, path=parts.path, query=tuple(parse_qsl(parts.query, keep_blank_values=True)))

@@ -1,0 +1,218 @@
+"""What an HTTP answer means: the value it carries, or the error it is. Pure; knows no HTTP library.
+
+Everything an error says passes through `Redaction`, so that a token that LaunchDarkly, or something between, echoes
+does not reach a log.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from airflow_provider_launchdarkly.api.errors import (
+    ApiError,
+    ApprovalRequiredError,
+    AuthenticationError,
+    ConflictError,
+    InvalidRequestError,
+    LaunchDarklyError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    Refusal,
+    ServerError,
+    UnexpectedAnswerError,
+)
+from airflow_provider_launchdarkly.api.http.request import BETA
+from airflow_provider_launchdarkly.api.models.base import Read, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_launchdarkly.api.http.request import Request
+
+T = TypeVar("T", bound=Read)
+
+_LONGEST_QUOTE = 500
+_NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class WireResponse:
+    """An HTTP answer.
+
+    Attributes:
+        status: HTTP status.
+        headers: Headers, names in lower case.
+        body: The body, decompressed.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def server_time(self) -> datetime:
+        """When LaunchDarkly answered, by its own clock; by the local one if the answer does not say."""
+        try:
+            stated = parsedate_to_datetime(self.headers.get("date", ""))
+        except (ValueError, TypeError):
+            return datetime.now(UTC)
+        return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
+
+
+class ErrorBody(Read):
+    """LaunchDarkly's error body (LaunchDarkly REST docs, Overview, Errors). ``id`` is for support."""
+
+    code: Text = ""
+    message: Text = ""
+    id: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """Takes the token, and what would break a log line, out of a text that somebody else wrote."""
+
+    secret: str = field(repr=False)
+
+    def __call__(self, text: str) -> str:
+        """The text without the secret, on one line, and not longer than a log line should be."""
+        clean = _NOT_PRINTABLE.sub(" ", text.replace(self.secret, "***")).strip()
+        return clean if len(clean) <= _LONGEST_QUOTE else clean[:_LONGEST_QUOTE] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """A successful answer whose body cannot be read.
+
+    Attributes:
+        why: What is wrong with it, for people.
+        whole: Whether the body is complete and simply something else, so that asking again brings the same.
+    """
+
+    why: str
+    whole: bool
+
+
+def read_value(request: Request[T], response: WireResponse) -> T | Garbled:
+    """Read the body of a successful answer.
+
+    Args:
+        request: What was asked.
+        response: A 2xx answer.
+
+    Returns:
+        The value, or what is wrong with the body.
+    """
+    try:
+        return request.answer.model_validate_json(response.body)
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
+    kind = response.headers.get("content-type", "application/json").partition(";")[0]
+    if "json" not in kind:
+        return Garbled(
+            f"it is {kind}, not JSON; check that the host is LaunchDarkly's API, and not a login page or a proxy", True
+        )
+    if first["type"] == "json_invalid":
+        return Garbled(f"{first['msg']}, after {len(response.body)} bytes", False)
+    where = ".".join(str(step) for step in first["loc"]) or "the whole"
+    return Garbled(f"{where}: {first['msg']}; LaunchDarkly changed its shape, or the host is not LaunchDarkly's", True)
+
+
+def unexpected(request: Request[T], response: WireResponse, garbled: Garbled) -> UnexpectedAnswerError:
+    """The error for a successful answer that is not LaunchDarkly's."""
+    return UnexpectedAnswerError(
+        f"{request.call} was answered {response.status} with a body that cannot be read: {garbled.why}",
+        call=request.call,
+        status=response.status,
+    )
+
+
+def error_of(request: Request[T], response: WireResponse, sent_version: str, redact: Redaction) -> LaunchDarklyError:
+    """The error that an answer of status 300 or above is.
+
+    Args:
+        request: What was asked.
+        response: The answer.
+        sent_version: The ``LD-API-Version`` that was sent.
+        redact: Cleans LaunchDarkly's words.
+
+    Returns:
+        The error, its message naming the call, LaunchDarkly's words and the cure.
+    """
+    if response.status < 400:
+        return _redirected(request, response, redact)
+    refusal = _refusal(response, redact)
+    kind, cure = _kind_of(refusal, request, sent_version)
+    said = ": ".join(part for part in (refusal.code, refusal.message) if part) or "no explanation"
+    support = f" [request id {refusal.request_id}]" if refusal.request_id else ""
+    return kind(
+        f"LaunchDarkly answered {refusal.status} to {request.call}: {said}.{cure and ' ' + cure}{support}",
+        call=request.call,
+        refusal=refusal,
+    )
+
+
+def _refusal(response: WireResponse, redact: Redaction) -> Refusal:
+    try:
+        body = ErrorBody.model_validate_json(response.body)
+    except ValidationError:
+        body = ErrorBody()
+    return Refusal(
+        status=response.status,
+        code=redact(body.code),
+        message=redact(body.message),
+        request_id=redact(body.id or response.headers.get("x-request-id", "")) or None,
+    )
+
+
+_KINDS: dict[int, tuple[type[ApiError], str]] = {
+    400: (InvalidRequestError, ""),
+    # LaunchDarkly answers 401 to both (LaunchDarkly REST docs, Overview, Errors).
+    401: (
+        AuthenticationError,
+        (
+            "The token is wrong or expired, or it has no permission for this call: check the connection's token, and "
+            "the role or inline policy that the token has"
+        ),
+    ),
+    404: (NotFoundError, ""),
+    409: (ConflictError, ""),
+    422: (InvalidRequestError, ""),
+    429: (RateLimitedError, "The limit lasts longer than this call may wait: poll less often, or retry later"),
+}
+
+
+def _kind_of(refusal: Refusal, request: Request[T], sent_version: str) -> tuple[type[ApiError], str]:
+    """The class of an error, and the sentence that names the cure."""
+    # Flags answer 405 where approvals are required, segments 403 "approval is required".
+    if refusal.status in {403, 405} and "approval" in refusal.message.lower():
+        return ApprovalRequiredError, "Request and apply the change in LaunchDarkly, then run this again"
+    if refusal.status == 403:
+        return PermissionDeniedError, _forbidden(request, sent_version)
+    return _KINDS.get(refusal.status, (ServerError if refusal.status >= 500 else ApiError, ""))
+
+
+def _forbidden(request: Request[T], sent_version: str) -> str:
+    if request.api_version == BETA and sent_version != BETA:
+        return (
+            f"It was sent with LD-API-Version: {sent_version}; LaunchDarkly documents 'beta' for this resource and "
+            "answers 403 without it: set experiments_api_version to 'beta'"
+        )
+    return "The token's role does not allow it, or the account's plan does not include it"
+
+
+def _redirected(request: Request[T], response: WireResponse, redact: Redaction) -> UnexpectedAnswerError:
+    host = urlsplit(response.headers.get("location", "")).netloc
+    target = f" to host {redact(host)!r}" if host else ""
+    return UnexpectedAnswerError(
+        f"{request.call} was redirected{target} ({response.status}). Redirects are not followed, so that the token "
+        "stays with its host: set the connection's host to LaunchDarkly's API itself",
+        call=request.call,
+        status=response.status,
+    )

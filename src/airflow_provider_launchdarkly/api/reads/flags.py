@@ -1,0 +1,72 @@
+"""Reads a flag, and waits a bounded time until it serves what was meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.api.endpoints.flags import get_flag
+from airflow_provider_launchdarkly.api.errors import (
+    StateError,
+)
+from airflow_provider_launchdarkly.api.http.procedure import Pause
+from airflow_provider_launchdarkly.api.writes.ensure import SETTLING
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+    from airflow_provider_launchdarkly.api.models import FeatureFlag
+
+
+def read_flag(env: EnvironmentRef, flag_key: str) -> Procedure[FeatureFlag]:
+    """Read a flag with its configuration in this environment alone.
+
+    Raises:
+        NotFoundError: There is no such flag.
+        StateError: The flag has no configuration in the environment.
+    """
+    answer = yield get_flag(env.project_key, flag_key, environments=(env.environment_key,))
+    flag: FeatureFlag = answer.value
+    if env.environment_key not in flag.environments:
+        raise StateError(f"flag {flag_key!r} has no configuration in environment {env.environment_key!r}")
+    return flag
+
+
+class FlagServesUnexpectedVariationError(StateError):
+    """The flag does not serve to everyone what was shipped: it is off, or somebody changed it since."""
+
+
+def flag_that_serves(env: EnvironmentRef, flag_key: str, rule_id: str, variation_id: str) -> Procedure[FeatureFlag]:
+    """Read a flag that is to serve a variation to everyone.
+
+    Raises:
+        FlagServesOtherError: It does not, some seconds later either.
+        StateError: The flag has no configuration in the environment.
+        LaunchDarklyError: As the calls raise.
+    """
+    for seconds in (*SETTLING, None):
+        flag = yield from read_flag(env, flag_key)
+        otherwise = _served_otherwise(env, flag, rule_id, variation_id)
+        if otherwise is None:
+            return flag
+        if seconds is None:
+            raise FlagServesUnexpectedVariationError(
+                f"{otherwise}. Find out who changed the flag, or why, before anything else"
+            )
+        yield Pause(seconds, f"flag {flag_key} does not show the change yet")
+    raise RuntimeError("the last read returns or raises")
+
+
+def _served_otherwise(env: EnvironmentRef, flag: FeatureFlag, rule_id: str, variation_id: str) -> str | None:
+    config = flag.environments[env.environment_key]
+    where = f"flag {flag.key!r} in environment {env.environment_key!r}"
+    if not config.on:
+        return f"{where} is off"
+    rule = config.rule(rule_id)
+    if rule is None:
+        return f"{where} has no rule {rule_id!r} any more"
+    served = flag.variation_at(rule.variation)
+    if served is None:
+        return f"rule {rule_id!r} of {where} serves a split, not one variation to everyone"
+    if served.id != variation_id:
+        return f"rule {rule_id!r} of {where} serves {served.name or served.value!r}, not variation {variation_id}"
+    return None

@@ -1,0 +1,213 @@
+"""Flags as experiments need them: read, turned on or off, and serving a variation or a rollout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.api.endpoints.flags import patch_flag
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, Difference, FlagOffError, StateError
+from airflow_provider_launchdarkly.api.models import (
+    FALLTHROUGH,
+    TurnFlagOff,
+    TurnFlagOn,
+    UpdateFallthroughVariationOrRollout,
+    UpdateRuleVariationOrRollout,
+)
+from airflow_provider_launchdarkly.api.models.instructions import WHOLE
+from airflow_provider_launchdarkly.api.reads.flags import read_flag
+from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Ensured, ensure
+from airflow_provider_launchdarkly.api.writes.rule_owner import raise_if_owned
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_launchdarkly.api.errors import ConflictError
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
+    from airflow_provider_launchdarkly.api.models import FeatureFlag, FlagConfig, Serves
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What a rule is to serve: one variation, or a rollout.
+
+    Attributes:
+        variation_id: The variation for everyone.
+        weights: Or a rollout: weights by variation id, in thousandths of a percent, adding up to 100,000.
+        context_kind: By which kind of context a rollout splits; LaunchDarkly's default is ``user``.
+        bucket_by: By which attribute a rollout splits; LaunchDarkly's default is the context's key.
+    """
+
+    variation_id: str | None = None
+    weights: Mapping[str, int] | None = None
+    context_kind: str | None = None
+    bucket_by: str | None = None
+
+
+def weights_of(shares: Mapping[str, Decimal | float | str]) -> dict[str, int]:
+    """Turn percentages into rollout weights, exactly.
+
+    Args:
+        shares: Percent by variation id, 0 to 100, adding up to 100.
+
+    Returns:
+        Thousandths of a percent by variation id, adding up to 100,000.
+
+    Raises:
+        ConfigurationError: A share is no percentage, is finer than a thousandth of a percent, or the sum is not 100.
+    """
+    weights = {}
+    for variation_id, share in shares.items():
+        try:
+            weight = Decimal(str(share)) * 1000
+        except InvalidOperation:
+            raise ConfigurationError(f"share of variation {variation_id!r} is {share!r}: write a percentage") from None
+        if not weight.is_finite() or weight != weight.to_integral_value() or not 0 <= weight <= WHOLE:
+            raise ConfigurationError(
+                f"share of variation {variation_id!r} is {share!r}: 0 to 100 percent are possible, in steps of 0.001"
+            )
+        weights[variation_id] = int(weight)
+    if sum(weights.values()) != WHOLE:
+        raise ConfigurationError(f"shares {dict(shares)!r} add up to {sum(weights.values()) / 1000:g} %, not to 100")
+    return weights
+
+
+def turn_flag(
+    env: EnvironmentRef, flag_key: str, *, on: bool, comment: str | None = None
+) -> Procedure[Ensured[FeatureFlag]]:
+    """Turn a flag on or off in one environment.
+
+    Safe to repeat: a flag that is so already is left alone.
+
+    Args:
+        env: Project and environment.
+        flag_key: The flag.
+        on: The state to reach.
+        comment: What LaunchDarkly's audit log is to say.
+
+    Raises:
+        FlagOffError: The flag is archived.
+        LaunchDarklyError: As the calls raise.
+    """
+
+    def differences(flag: FeatureFlag) -> tuple[Difference, ...]:
+        config = flag.environments[env.environment_key]
+        if flag.archived or config.archived:
+            raise FlagOffError(f"flag {flag_key!r} is archived, so it cannot be turned on or off")
+        return () if config.on == on else (Difference("on", on, config.on),)
+
+    return ensure(
+        DesiredState(
+            what=f"flag {flag_key!r} is {'on' if on else 'off'} in {env}",
+            look=lambda: read_flag(env, flag_key),
+            differences=differences,
+            write=lambda _flag: patch_flag(env, flag_key, [TurnFlagOn() if on else TurnFlagOff()], comment=comment),
+        )
+    )
+
+
+def serve(
+    env: EnvironmentRef,
+    flag_key: str,
+    serving: Serving,
+    *,
+    rule_id: str = FALLTHROUGH,
+    comment: str | None = None,
+) -> Procedure[Ensured[FeatureFlag]]:
+    """Let a flag's rule serve one variation or a rollout.
+
+    Safe to repeat: a rule that serves this already is left alone. LaunchDarkly refuses the change while an experiment
+    or a guarded rollout runs on the rule.
+
+    Args:
+        env: Project and environment.
+        flag_key: The flag.
+        serving: What to serve.
+        rule_id: The rule's id, ``fallthrough`` for the default rule.
+        comment: What LaunchDarkly's audit log is to say.
+
+    Raises:
+        ConfigurationError: Not exactly one of variation and weights is given, or the flag has no such variation.
+        StateError: The flag has no such rule.
+        RuleOwnedError: An experiment runs on the rule; the message names it.
+        LaunchDarklyError: As the calls raise.
+    """
+    instruction = _instruction(serving, rule_id)
+
+    def differences(flag: FeatureFlag) -> tuple[Difference, ...]:
+        return _serving_differences(flag, flag.environments[env.environment_key], serving, rule_id)
+
+    def explain(conflict: ConflictError, _flag: FeatureFlag) -> Procedure[None]:
+        return raise_if_owned(env, flag_key, rule_id, conflict, doing="what the rule serves cannot change")
+
+    def write(_flag: FeatureFlag) -> Request[FeatureFlag]:
+        return patch_flag(env, flag_key, [instruction], comment=comment)
+
+    return ensure(
+        DesiredState(
+            what=f"rule {rule_id!r} of flag {flag_key!r} serves what was asked in {env}",
+            look=lambda: read_flag(env, flag_key),
+            differences=differences,
+            write=write,
+            explain=explain,
+        )
+    )
+
+
+def _instruction(serving: Serving, rule_id: str) -> UpdateFallthroughVariationOrRollout | UpdateRuleVariationOrRollout:
+    fields = {
+        "variation_id": serving.variation_id,
+        "rollout_weights": dict(serving.weights) if serving.weights else None,
+        "rollout_context_kind": serving.context_kind,
+        "rollout_bucket_by": serving.bucket_by,
+    }
+    if rule_id == FALLTHROUGH:
+        return UpdateFallthroughVariationOrRollout.checked(fields)
+    return UpdateRuleVariationOrRollout.checked({"rule_id": rule_id, **fields})
+
+
+def _serving_differences(
+    flag: FeatureFlag, config: FlagConfig, serving: Serving, rule_id: str
+) -> tuple[Difference, ...]:
+    rule = config.rule(rule_id)
+    if rule is None:
+        known = ", ".join((FALLTHROUGH, *(known.id for known in config.rules)))
+        raise StateError(f"flag {flag.key!r} has no rule {rule_id!r}; it has {known}")
+    for variation_id in (serving.variation_id, *(serving.weights or ())):
+        if variation_id and flag.variation(variation_id) is None:
+            known = ", ".join(f"{variation.id} ({variation.name})" for variation in flag.variations)
+            raise ConfigurationError(f"flag {flag.key!r} has no variation {variation_id!r}; it has {known}")
+    found = _served(flag, rule)
+    if serving.variation_id:
+        return () if found == serving.variation_id else (Difference("variationId", serving.variation_id, found),)
+    wanted = {variation_id: weight for variation_id, weight in (serving.weights or {}).items() if weight}
+    if found != wanted:
+        return (Difference("rolloutWeights", wanted, found),)
+    rollout = rule.rollout
+    kind = (rollout and rollout.context_kind) or "user"
+    bucket = (rollout and rollout.bucket_by) or "key"
+    return tuple(
+        Difference(field, asked, shown)
+        for field, asked, shown in (
+            ("rolloutContextKind", serving.context_kind or "user", kind),
+            ("rolloutBucketBy", serving.bucket_by or "key", bucket),
+        )
+        if asked != shown
+    )
+
+
+def _served(flag: FeatureFlag, rule: Serves) -> str | dict[str, int] | None:
+    """What a rule serves, by variation id: LaunchDarkly's reads name variations by index."""
+    if rule.rollout is None or not rule.rollout.variations:
+        variation = flag.variation_at(rule.variation)
+        return variation.id if variation else None
+    if rule.rollout.experiment_allocation is not None:
+        return None
+    weights: dict[str, int] = {}
+    for part in rule.rollout.variations:
+        variation = flag.variation_at(part.variation)
+        if variation and part.weight:
+            weights[variation.id] = weights.get(variation.id, 0) + part.weight
+    return weights

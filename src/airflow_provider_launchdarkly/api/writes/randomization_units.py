@@ -1,0 +1,103 @@
+"""A project's experimentation settings: which context kinds may be randomized.
+
+LaunchDarkly's PUT replaces the whole list (LaunchDarkly REST docs, Update experimentation settings), so what is there
+is read and merged, and nothing that the caller does not name is lost.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.api import endpoints
+from airflow_provider_launchdarkly.api.errors import Difference
+from airflow_provider_launchdarkly.api.models import ExperimentationSettingsPut, RandomizationUnitInput
+from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Ensured, ensure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.models import ExperimentationSettings
+
+
+def merge_randomization_units(
+    project_key: str,
+    units: Sequence[RandomizationUnitInput],
+    *,
+    announce: Callable[[ExperimentationSettings, ExperimentationSettingsPut], None] = lambda _found, _put: None,
+) -> Procedure[Ensured[ExperimentationSettings]]:
+    """Add or change randomization units and keep all others.
+
+    Safe to repeat: units that are so already are left alone, and without a change nothing is written. The list is read
+    just before each write; LaunchDarkly offers no way to exclude that somebody else writes in between.
+
+    Args:
+        project_key: The project.
+        units: Units to add or change. A new default takes the place of the old one.
+        announce: Told what is there and what will be, just before a write.
+
+    Raises:
+        FieldsNotAppliedError: LaunchDarkly accepted the write, and a unit is still not as asked.
+        LaunchDarklyError: As the calls raise.
+    """
+
+    def look() -> Procedure[ExperimentationSettings]:
+        answer = yield endpoints.get_experimentation_settings(project_key)
+        settings: ExperimentationSettings = answer.value
+        return settings
+
+    return ensure(
+        DesiredState(
+            what=f"project {project_key!r} has the randomization units asked for",
+            look=look,
+            differences=lambda found: _differences(units, found),
+            write=lambda found: endpoints.put_experimentation_settings(project_key, merged(found, units)),
+            announce=lambda found: announce(found, merged(found, units)),
+        )
+    )
+
+
+def merged(found: ExperimentationSettings, units: Sequence[RandomizationUnitInput]) -> ExperimentationSettingsPut:
+    """The whole list to write: what is there, changed and completed by what was asked for.
+
+    Args:
+        found: What is there.
+        units: Units to add or change.
+
+    Raises:
+        ConfigurationError: Two of the units are to be the default, or one is named twice.
+    """
+    asked = {
+        unit.randomization_unit: unit
+        for unit in ExperimentationSettingsPut.checked(
+            {"randomization_units": [unit.model_dump() for unit in units]}
+        ).randomization_units
+    }
+    new_default = any(unit.default for unit in asked.values())
+    whole = []
+    for present in found.randomization_units:
+        change = asked.pop(present.randomization_unit, None)
+        default = False if new_default else present.default
+        standard = present.standard_randomization_unit
+        if change:
+            default = default if change.default is None else change.default
+            standard = change.standard_randomization_unit or standard
+        whole.append(
+            RandomizationUnitInput(
+                randomization_unit=present.randomization_unit, default=default, standard_randomization_unit=standard
+            )
+        )
+    return ExperimentationSettingsPut(randomization_units=(*whole, *asked.values()))
+
+
+def _differences(units: Sequence[RandomizationUnitInput], found: ExperimentationSettings) -> tuple[Difference, ...]:
+    present = {unit.randomization_unit: unit for unit in found.randomization_units}
+    differences = []
+    for asked in units:
+        where = f"randomizationUnits[{asked.randomization_unit}]"
+        shown = present.get(asked.randomization_unit)
+        if shown is None:
+            differences.append(Difference(where, asked.to_wire(), None))
+        elif asked.default is not None and asked.default != shown.default:
+            differences.append(Difference(f"{where}.default", asked.default, shown.default))
+    return tuple(differences)

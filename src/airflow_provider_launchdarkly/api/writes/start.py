@@ -1,0 +1,201 @@
+"""Starting the pinned iteration, so that a repeat never starts another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.api.endpoints.experiments import patch_experiment
+from airflow_provider_launchdarkly.api.errors import (
+    ConflictError,
+    ExperimentArchivedError,
+    FlagOffError,
+    InvalidRequestError,
+    IterationReplacedError,
+    IterationStoppedError,
+    StateError,
+    UnclearOutcomeError,
+)
+from airflow_provider_launchdarkly.api.http.procedure import Pause, Procedure
+from airflow_provider_launchdarkly.api.models import StartIteration
+from airflow_provider_launchdarkly.api.reads.experiments import pinned, read_experiment
+from airflow_provider_launchdarkly.api.reads.flags import read_flag
+from airflow_provider_launchdarkly.api.writes.ensure import SETTLING, TRIES, pause_before_retry
+from airflow_provider_launchdarkly.api.writes.flags import turn_flag
+from airflow_provider_launchdarkly.api.writes.rule_owner import raise_if_owned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+    from airflow_provider_launchdarkly.api.models import Experiment, Iteration
+
+
+@dataclass(frozen=True, slots=True)
+class StartedIteration:
+    """The pinned iteration is running.
+
+    Attributes:
+        experiment: The experiment, with its iterations.
+        iteration: The iteration, with its treatments.
+        already_running: Whether it was running before, so that nothing was written.
+        flag_turned_on: Whether this call turned the flag on.
+    """
+
+    experiment: Experiment
+    iteration: Iteration
+    already_running: bool
+    flag_turned_on: bool
+
+
+def start_iteration(
+    env: EnvironmentRef,
+    experiment_key: str,
+    iteration_id: str,
+    *,
+    turn_flag_on: bool = False,
+    justification: str | None = None,
+    comment: str | None = None,
+    announce: Callable[[Iteration], None] = lambda _iteration: None,
+) -> Procedure[StartedIteration]:
+    """Start an iteration. LaunchDarkly tells the experiment's maintainer and followers.
+
+    Safe to repeat: the iteration is pinned by its id and read before each write and after an answer that leaves the
+    outcome open. Running already is success without a write.
+
+    Args:
+        env: Where the experiment lives.
+        experiment_key: Its key.
+        iteration_id: The iteration to start.
+        turn_flag_on: Turn the flag on in this environment first if it is off; LaunchDarkly starts nothing on a flag
+            that is off.
+        justification: Why a running iteration of this experiment may end by this start. Without it, a running one is
+            an error.
+        comment: What LaunchDarkly's audit log is to say.
+        announce: Told just before LaunchDarkly is asked to start it; not called when nothing is written.
+
+    Raises:
+        IterationNotFoundError: The experiment has no such iteration.
+        IterationStoppedError: It is over; a stopped iteration never starts again.
+        IterationReplacedError: Another iteration is running, or would be started in its place.
+        ExperimentArchivedError: The experiment is archived.
+        FlagOffError: The flag is off, and it was not asked to turn it on; or it is archived.
+        RuleOwnedError: Another experiment runs on the flag's rule.
+        LaunchDarklyError: As the calls raise.
+    """
+    turned_on = False
+    wrote = False
+    for number in range(TRIES):
+        experiment = yield from read_experiment(env, experiment_key)
+        iteration = pinned(experiment, iteration_id)
+        if iteration.running:
+            return StartedIteration(experiment, iteration, not wrote, turned_on)
+        _check_startable(experiment, iteration, justification)
+        for flag_key in iteration.flags:
+            turned_on |= yield from _flag_on(env, flag_key, turn_on=turn_flag_on, comment=comment)
+        announce(iteration)
+        try:
+            answer = yield patch_experiment(
+                env, experiment_key, [StartIteration(change_justification=justification)], comment=comment
+            )
+        except ConflictError as conflict:
+            for flag_key, flag in iteration.flags.items():
+                yield from raise_if_owned(
+                    env,
+                    flag_key,
+                    flag.targeting_rule,
+                    conflict,
+                    doing=f"iteration {iteration_id!r} of experiment {experiment_key!r} cannot start",
+                    myself=experiment_key,
+                )
+            if number == TRIES - 1:
+                raise
+            yield pause_before_retry(number)
+        except UnclearOutcomeError:
+            wrote = True
+            if number == TRIES - 1:
+                raise
+            yield Pause(SETTLING[number], f"looking whether iteration {iteration_id} was started")
+        except InvalidRequestError:
+            # Somebody else may have started it between the read and the write, which then found nothing to start.
+            experiment = yield from read_experiment(env, experiment_key)
+            iteration = pinned(experiment, iteration_id)
+            if not iteration.running:
+                raise
+            return StartedIteration(experiment, iteration, not wrote, turned_on)
+        else:
+            return (yield from _seen_running(env, answer.value, iteration, turned_on=turned_on))
+    raise AssertionError("the last try returns or raises")
+
+
+def _check_startable(experiment: Experiment, iteration: Iteration, justification: str | None) -> None:
+    where = f"iteration {iteration.id!r} of experiment {experiment.key!r}"
+    if iteration.stopped:
+        raise IterationStoppedError(
+            f"{where} is stopped (winner: {iteration.winning_treatment_id}); a stopped iteration never starts again, "
+            "create a new one",
+            winner=iteration.winning_treatment_id,
+        )
+    if not iteration.not_started:
+        raise StateError(f"{where} has status {iteration.status!r}, which this version does not know; nothing was sent")
+    if experiment.archived:
+        raise ExperimentArchivedError(f"experiment {experiment.key!r} is archived: restore it before starting {where}")
+    running = experiment.running
+    if running and not justification:
+        raise IterationReplacedError(
+            f"{where} cannot start: iteration {running.id!r} is running. Stop that one first, or give a justification, "
+            "and starting ends it",
+            pinned=iteration.id,
+            found=running.id,
+        )
+    # startIteration names no iteration: it starts the experiment's draft.
+    draft = experiment.draft_iteration
+    if draft and draft.not_started and draft.id != iteration.id:
+        raise IterationReplacedError(
+            f"{where} is not the one that a start would run: the experiment's draft is iteration {draft.id!r}",
+            pinned=iteration.id,
+            found=draft.id,
+        )
+
+
+def _flag_on(env: EnvironmentRef, flag_key: str, *, turn_on: bool, comment: str | None) -> Procedure[bool]:
+    """Make sure that a flag is on; True if this turned it on."""
+    if turn_on:
+        return (yield from turn_flag(env, flag_key, on=True, comment=comment)).changed
+    flag = yield from read_flag(env, flag_key)
+    config = flag.environments[env.environment_key]
+    if flag.archived or config.archived:
+        raise FlagOffError(f"flag {flag_key!r} is archived: no iteration starts on it")
+    if not config.on:
+        raise FlagOffError(
+            f"flag {flag_key!r} is off in environment {env.environment_key!r}, and an iteration starts only on a flag "
+            "that is on: turn it on, or ask for it with turn_flag_on=True"
+        )
+    return False
+
+
+def _seen_running(
+    env: EnvironmentRef, answered: Experiment, before: Iteration, *, turned_on: bool
+) -> Procedure[StartedIteration]:
+    """Make sure that it is the pinned iteration that runs now: the instruction could not name it."""
+    experiment = answered
+    for seconds in (*SETTLING, None):
+        iteration = experiment.iteration(before.id)
+        if iteration and iteration.running:
+            if not iteration.treatments:
+                iteration = iteration.model_copy(update={"treatments": before.treatments})
+            return StartedIteration(experiment, iteration, already_running=False, flag_turned_on=turned_on)
+        other = experiment.running
+        if other:
+            raise IterationReplacedError(
+                f"iteration {before.id!r} of experiment {answered.key!r} was to start, and {other.id!r} runs now",
+                pinned=before.id,
+                found=other.id,
+            )
+        if seconds is not None:
+            yield Pause(seconds, f"iteration {before.id} does not show as running yet")
+            experiment = yield from read_experiment(env, answered.key)
+    raise UnclearOutcomeError(
+        f"LaunchDarkly accepted the start of iteration {before.id!r} of experiment {answered.key!r}, and does not show "
+        f"it as running after {sum(SETTLING):.0f} s"
+    )

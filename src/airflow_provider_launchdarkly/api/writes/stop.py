@@ -1,0 +1,250 @@
+"""Stopping the pinned iteration with a winner, which ships the winner. A repeat never stops another one.
+
+LaunchDarkly sets the flag's rule to the winner's variation, for everyone the rule matches (LaunchDarkly docs, Starting
+and stopping experiment iterations). So nothing here has a default winner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.api.endpoints.experiments import patch_experiment
+from airflow_provider_launchdarkly.api.errors import (
+    ConfigurationError,
+    ConflictError,
+    InvalidRequestError,
+    IterationNotStartedError,
+    IterationReplacedError,
+    IterationStoppedError,
+    StateError,
+    UnclearOutcomeError,
+)
+from airflow_provider_launchdarkly.api.http.procedure import Pause, Procedure
+from airflow_provider_launchdarkly.api.models import StopIterationWithWinner, Variation
+from airflow_provider_launchdarkly.api.reads.experiments import pinned, read_experiment
+from airflow_provider_launchdarkly.api.reads.flags import read_flag
+from airflow_provider_launchdarkly.api.writes.ensure import SETTLING, TRIES, pause_before_retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+    from airflow_provider_launchdarkly.api.models import Experiment, Iteration, Treatment
+
+BASELINE = "baseline"
+"""The winner's name when nobody beat it: an inconclusive or harmful experiment stops on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopEffect:
+    """What stopping does, or did, to the flag.
+
+    Attributes:
+        environment: Project and environment.
+        experiment_key: The experiment.
+        iteration_id: The iteration.
+        winner: The treatment named as the winner.
+        flag_key: The flag whose rule is rewritten.
+        rule_id: The rule, ``fallthrough`` for the default rule.
+        variation: What everyone whom the rule matches is served from then on.
+    """
+
+    environment: EnvironmentRef
+    experiment_key: str
+    iteration_id: str
+    winner: Treatment
+    flag_key: str
+    rule_id: str
+    variation: Variation
+
+    @override
+    def __str__(self) -> str:
+        role = "the baseline" if self.winner.baseline else "the treatment"
+        return (
+            f"stopping iteration {self.iteration_id} of experiment {self.experiment_key} with {role} "
+            f"{self.winner.name!r}: rule {self.rule_id} of flag {self.flag_key} in {self.environment} will serve "
+            f"variation {self.variation.name or self.variation.id!r} ({self.variation.value!r}) to everyone it matches"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedIteration:
+    """The pinned iteration is stopped with the winner asked for.
+
+    Attributes:
+        experiment: The experiment, with its iterations.
+        iteration: The iteration, with its treatments.
+        plan: What it did to the flag.
+        already_stopped: Whether it was stopped so before, so that nothing was written.
+    """
+
+    experiment: Experiment
+    iteration: Iteration
+    plan: StopEffect
+    already_stopped: bool
+
+
+def stop_iteration(
+    env: EnvironmentRef,
+    experiment_key: str,
+    iteration_id: str,
+    *,
+    winner: str,
+    reason: str,
+    comment: str | None = None,
+    announce: Callable[[StopEffect], None] = lambda _plan: None,
+) -> Procedure[StoppedIteration]:
+    """Stop an iteration, which ships its winner to everyone whom the flag's rule matches.
+
+    Safe to repeat: the iteration is pinned by its id and read before each write and after an answer that leaves the
+    outcome open. Stopped already with the same winner is success without a write; with another it is an error.
+
+    Args:
+        env: Where the experiment lives.
+        experiment_key: Its key.
+        iteration_id: The iteration to stop.
+        winner: ``baseline``, or a treatment's id or name.
+        reason: Why this winner, for LaunchDarkly's record.
+        comment: What LaunchDarkly's audit log is to say.
+        announce: Told what will happen just before it does; not called when nothing is written.
+
+    Raises:
+        ConfigurationError: The winner is not one of the iteration's treatments.
+        IterationNotFoundError: The experiment has no such iteration.
+        IterationNotStartedError: It was never started.
+        IterationStoppedError: It was stopped with another winner, or without one.
+        IterationReplacedError: LaunchDarkly stopped another iteration.
+        LaunchDarklyError: As the calls raise.
+    """
+    announced: StopEffect | None = None
+    unclear = False
+    for number in range(TRIES):
+        experiment = yield from read_experiment(env, experiment_key)
+        iteration = pinned(experiment, iteration_id)
+        treatment = _winning(iteration, winner)
+        _check_stoppable(experiment, iteration, treatment)
+        plan = yield from _plan(env, experiment_key, iteration, treatment)
+        if iteration.stopped:
+            return StoppedIteration(experiment, iteration, plan, already_stopped=not unclear)
+        if plan != announced:
+            announce(plan)
+            announced = plan
+        try:
+            answer = yield patch_experiment(
+                env,
+                experiment_key,
+                [StopIterationWithWinner(winning_treatment_id=treatment.id, winning_reason=reason)],
+                comment=comment,
+            )
+        except ConflictError:
+            if number == TRIES - 1:
+                raise
+            yield pause_before_retry(number)
+        except UnclearOutcomeError:
+            unclear = True
+            if number == TRIES - 1:
+                raise
+            yield Pause(SETTLING[number], f"looking whether iteration {iteration_id} was stopped")
+        except InvalidRequestError:
+            # Somebody else may have stopped it between the read and the write, which then found nothing to stop.
+            experiment = yield from read_experiment(env, experiment_key)
+            iteration = pinned(experiment, iteration_id)
+            _check_stoppable(experiment, iteration, treatment)
+            if not iteration.stopped:
+                raise
+            return StoppedIteration(experiment, iteration, plan, already_stopped=not unclear)
+        else:
+            return (yield from _seen_stopped(env, answer.value, iteration, plan))
+    raise AssertionError("the last try returns or raises")
+
+
+def _winning(iteration: Iteration, winner: str) -> Treatment:
+    """The treatment that a caller means. A name that fits two, or `baseline` for another than it, is refused."""
+    fitting = [treatment for treatment in iteration.treatments if treatment.id and treatment.id == winner]
+    if not fitting:
+        fitting = [treatment for treatment in iteration.treatments if treatment.name == winner]
+        if winner == BASELINE:
+            fitting += [
+                treatment for treatment in iteration.treatments if treatment.baseline and treatment not in fitting
+            ]
+    if len(fitting) == 1 and fitting[0].id:
+        return fitting[0]
+    choices = ", ".join(
+        f"{treatment.name!r} (id {treatment.id!r}{', the baseline' if treatment.baseline else ''})"
+        for treatment in iteration.treatments
+    )
+    problem = f"fits {len(fitting)} treatments" if fitting else "is none of the treatments"
+    raise ConfigurationError(
+        f"winner is {winner!r}, which {problem} of iteration {iteration.id!r}: name one of {choices or 'none shown'}, "
+        f"or {BASELINE!r}"
+    )
+
+
+def _check_stoppable(experiment: Experiment, iteration: Iteration, treatment: Treatment) -> None:
+    where = f"iteration {iteration.id!r} of experiment {experiment.key!r}"
+    if iteration.not_started:
+        raise IterationNotStartedError(f"{where} was never started, so there is nothing to stop")
+    if iteration.stopped and iteration.winning_treatment_id != treatment.id:
+        shipped = next((t.name for t in iteration.treatments if t.id == iteration.winning_treatment_id), None)
+        found = f"with winner {shipped!r}" if shipped else f"with winner {iteration.winning_treatment_id!r}"
+        if not iteration.winning_treatment_id:
+            found = "without a winner"
+        successor = f"; iteration {experiment.running.id!r} runs now" if experiment.running else ""
+        raise IterationStoppedError(
+            f"{where} is stopped already {found}, not with {treatment.name!r}{successor}. Nothing was changed: the "
+            "flag serves what that stop, or somebody since, has set",
+            winner=iteration.winning_treatment_id,
+        )
+    if not iteration.running and not iteration.stopped:
+        raise StateError(f"{where} has status {iteration.status!r}, which this version does not know; nothing was sent")
+
+
+def _plan(
+    env: EnvironmentRef, experiment_key: str, iteration: Iteration, treatment: Treatment
+) -> Procedure[StopEffect]:
+    if len(iteration.flags) != 1:
+        raise StateError(
+            f"iteration {iteration.id!r} of experiment {experiment_key!r} shows {len(iteration.flags)} flags "
+            f"({', '.join(iteration.flags) or 'none'}); what stopping ships can be told for exactly one. Stop it in "
+            "LaunchDarkly"
+        )
+    flag_key, rule = next(iter(iteration.flags.items()))
+    variation_id = treatment.variation_of(flag_key)
+    if variation_id is None:
+        raise StateError(f"treatment {treatment.name!r} names no variation of flag {flag_key!r}; nothing was sent")
+    flag = yield from read_flag(env, flag_key)
+    return StopEffect(
+        environment=env,
+        experiment_key=experiment_key,
+        iteration_id=iteration.id,
+        winner=treatment,
+        flag_key=flag_key,
+        rule_id=rule.targeting_rule,
+        variation=flag.variation(variation_id) or Variation(id=variation_id),
+    )
+
+
+def _seen_stopped(
+    env: EnvironmentRef, answered: Experiment, before: Iteration, plan: StopEffect
+) -> Procedure[StoppedIteration]:
+    """Make sure that it is the pinned iteration that was stopped, and with this winner."""
+    experiment = answered
+    for seconds in (*SETTLING, None):
+        iteration = experiment.iteration(before.id)
+        if iteration and iteration.stopped:
+            if not iteration.treatments:
+                iteration = iteration.model_copy(update={"treatments": before.treatments})
+            _check_stoppable(experiment, iteration, plan.winner)
+            return StoppedIteration(experiment, iteration, plan, already_stopped=False)
+        if seconds is not None:
+            yield Pause(seconds, f"iteration {before.id} does not show as stopped yet")
+            experiment = yield from read_experiment(env, answered.key)
+    raise IterationReplacedError(
+        f"LaunchDarkly accepted the stop of iteration {before.id!r} of experiment {answered.key!r}, and it does not "
+        f"show as stopped after {sum(SETTLING):.0f} s: look at the experiment in LaunchDarkly before anything else",
+        pinned=before.id,
+        found=experiment.running.id if experiment.running else None,
+    )

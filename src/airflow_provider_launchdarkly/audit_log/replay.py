@@ -1,0 +1,181 @@
+"""Decides a record again, offline: by the policy it was decided by, or by another one. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json
+from airflow_provider_launchdarkly.decision.judge import decide
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.schedule import due_look
+from airflow_provider_launchdarkly.decision.verdict import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_launchdarkly.decision.evidence import Evidence
+
+# What has to be the same for two verdicts of one policy to agree. The numbers beside them may gain a digit from one
+# version of this package to the next; what is decided must not.
+DECISIVE = ("verdict", "reason", "treatment_id", "harmed")
+
+# What has to be the same for two policies to agree: what is done.
+DONE = ("verdict", "treatment_id")
+
+FROM_STATE = "follows from the experiment's state"
+
+
+class UnreadableEntryError(ValueError):
+    """An entry whose chain is whole, but whose policy or evidence this version cannot judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One look, decided again.
+
+    Attributes:
+        seq: The entry's number.
+        look: The look's number in its own plan; None where the entry rests on no evidence.
+        day: Days since the iteration's start.
+        recorded: The verdict then, as its `to_json` gave it.
+        again: The verdict now; None where there was nothing to decide: no look of the other policy, or after its end.
+        agrees: Whether the same follows now as then; so also where there is nothing to decide.
+        note: What is special about it.
+    """
+
+    seq: int
+    look: int | None
+    day: float
+    recorded: Mapping[str, Any]
+    again: Mapping[str, Any] | None
+    agrees: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A record, decided again.
+
+    Attributes:
+        looks: Each entry.
+        policy: The policy; None: each entry's own.
+    """
+
+    looks: tuple[Replayed, ...]
+    policy: Policy | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every look agrees; with another policy, whether both come to the same end on the same day."""
+        if self.policy is None:
+            return all(look.agrees for look in self.looks)
+        then, now = self.recorded_end, self.end
+        if then is None or now is None:
+            return then is now
+        return then is now and now.agrees
+
+    @property
+    def recorded_end(self) -> Replayed | None:
+        """The look that ended it then."""
+        return next((look for look in self.looks if look.recorded["verdict"] != Kind.WAIT), None)
+
+    @property
+    def end(self) -> Replayed | None:
+        """The look that ends it now."""
+        return next((look for look in self.looks if look.again and look.again["verdict"] != Kind.WAIT), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return {
+            "agrees": self.agrees,
+            "policy": self.policy.to_json() if self.policy else None,
+            "recorded": _ending(self.recorded_end.recorded if self.recorded_end else None),
+            "replayed": _ending(self.end.again if self.end else None),
+            "looks": [
+                {
+                    "seq": look.seq,
+                    "look": look.look,
+                    "day": look.day,
+                    "recorded": _ending(look.recorded),
+                    "replayed": _ending(look.again),
+                    "agrees": look.agrees,
+                    "note": look.note,
+                }
+                for look in self.looks
+            ],
+        }
+
+
+def _ending(verdict: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if verdict is None else {name: verdict.get(name) for name in (*DECISIVE, "treatment", "elapsed_days")}
+
+
+def replay(entries: Sequence[Mapping[str, Any]], policy: Policy | None = None) -> Replay:
+    """Decide every entry again.
+
+    An entry without evidence followed from the experiment's state (stopped, replaced): it stands, whatever the policy.
+    Another policy is judged by its own plan: an entry at which none of its looks was due is passed over, and nothing
+    follows after its first ending. Where its looks are denser than those on record, it can only be judged by these.
+
+    Args:
+        entries: A verified record.
+        policy: Another policy; None decides each entry by its own.
+
+    Raises:
+        UnreadableEntryError: This version cannot judge an entry; the message names it.
+    """
+    if policy is None:
+        return Replay(tuple(_decided_by_its_own(entry) for entry in entries), None)
+    return Replay(tuple(_decided_by(policy, entries)), policy)
+
+
+def _decided_by_its_own(entry: Mapping[str, Any]) -> Replayed:
+    if entry["evidence"] is None:
+        return _replayed(entry, entry["verdict"], DECISIVE, FROM_STATE)
+    return _replayed(entry, _decide(entry, None), DECISIVE)
+
+
+def _decided_by(policy: Policy, entries: Sequence[Mapping[str, Any]]) -> list[Replayed]:
+    found: list[Replayed] = []
+    previous = timedelta()
+    ended = False
+    for entry in entries:
+        if ended:
+            found.append(_replayed(entry, None, DONE, "after the end"))
+        elif entry["evidence"] is None:
+            found.append(_replayed(entry, entry["verdict"], DONE, FROM_STATE))
+        else:
+            evidence = _evidence(entry)
+            if due_look(policy, evidence.elapsed, previous=previous, started_at=evidence.started_at) is None:
+                found.append(_replayed(entry, None, DONE, "no look of this policy"))
+                continue
+            previous = evidence.elapsed
+            found.append(_replayed(entry, _decide(entry, policy), DONE))
+        again = found[-1].again
+        ended = ended or (again is not None and again["verdict"] != Kind.WAIT)
+    return found
+
+
+def _decide(entry: Mapping[str, Any], policy: Policy | None) -> dict[str, Any]:
+    evidence = _evidence(entry)
+    try:
+        return decide(policy or Policy.from_json(entry["policy"]), evidence).to_json()
+    except ValueError as error:
+        raise UnreadableEntryError(f"entry {entry['seq']}: {error}") from None
+
+
+def _evidence(entry: Mapping[str, Any]) -> Evidence:
+    try:
+        return evidence_from_json(entry["evidence"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadableEntryError(f"entry {entry['seq']}: {error}") from None
+
+
+def _replayed(
+    entry: Mapping[str, Any], again: Mapping[str, Any] | None, decisive: tuple[str, ...], note: str = ""
+) -> Replayed:
+    then = entry["verdict"]
+    agrees = again is None or all(again.get(name) == then.get(name) for name in decisive)
+    return Replayed(entry["seq"], then.get("look"), then["elapsed_days"], then, again, agrees, note)

@@ -1,0 +1,1 @@
+"""The checks that sensors and triggers run. Pure procedures: no Airflow, no I/O."""

@@ -1,0 +1,113 @@
+"""Which LaunchDarkly the command line talks to: an Airflow connection in the environment, or an access token.
+
+Reads environment variables as Airflow does, without Airflow: the command is quick, and runs where no Airflow is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+from airflow_provider_launchdarkly.hooks.connection import ConnectionSettings, read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TOKEN_VARIABLE = "LAUNCHDARKLY_ACCESS_TOKEN"  # noqa: S105 - the variable's name
+
+
+@dataclass(slots=True)
+class _Fields:
+    conn_id: Any
+    host: Any = None
+    port: Any = None
+    password: Any = None
+    extra: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the command was told about LaunchDarkly.
+
+    Attributes:
+        variables: The process's environment variables.
+        host: API base URL, for a token without a connection.
+        project: Project, where neither rollout nor connection names one.
+        environment: Environment, likewise.
+    """
+
+    variables: Mapping[str, str]
+    host: str | None = None
+    project: str | None = None
+    environment: str | None = None
+
+    def settings(self, conn_id: str) -> ConnectionSettings:
+        """What is known of a connection.
+
+        Raises:
+            ConfigurationError: There is neither the connection's variable nor a token, or it is wrong.
+        """
+        variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+        if written := self.variables.get(variable, "").strip():
+            return read_settings(_parse(conn_id, variable, written))
+        if token := self.variables.get(TOKEN_VARIABLE, "").strip():
+            return read_settings(_Fields(conn_id, host=self.host, password=token))
+        raise ConfigurationError(f"there is no access to LaunchDarkly: set {variable}, or {TOKEN_VARIABLE} and --host")
+
+    def environment_ref(
+        self, settings: ConnectionSettings, project: str | None, environment: str | None
+    ) -> EnvironmentRef:
+        """The project and environment of a rollout.
+
+        Args:
+            settings: The connection.
+            project: The rollout's own project, if it names one.
+            environment: Its own environment, if it names one.
+
+        Raises:
+            ConfigurationError: Nobody names one.
+        """
+        found_project = project or self.project or settings.project_key
+        found_environment = environment or self.environment or settings.environment_key
+        if not found_project or not found_environment:
+            missing = "environment" if found_project else "project"
+            raise ConfigurationError(f"no {missing} is named: give --{missing}, or name it in the file")
+        return EnvironmentRef(found_project, found_environment)
+
+
+def _parse(conn_id: str, variable: str, written: str) -> _Fields:
+    """A connection as JSON or as a URI, the two forms that Airflow takes."""
+    if not written.startswith("{"):
+        return _from_uri(conn_id, variable, written)
+    try:
+        fields: Any = json.loads(written)
+    except ValueError:
+        raise ConfigurationError(f"{variable} is neither a JSON object nor a URI") from None
+    extra = fields.get("extra")
+    return _Fields(
+        conn_id,
+        host=fields.get("host"),
+        port=fields.get("port"),
+        password=fields.get("password"),
+        extra=extra if isinstance(extra, str) or extra is None else json.dumps(extra),
+    )
+
+
+def _from_uri(conn_id: str, variable: str, written: str) -> _Fields:
+    try:
+        parts = urlsplit(written)
+        port = parts.port
+    except ValueError:
+        raise ConfigurationError(f"{variable} is neither a JSON object nor a URI") from None
+    query = dict(parse_qsl(parts.query))
+    return _Fields(
+        conn_id,
+        host=unquote(parts.hostname or "") or None,
+        port=port,
+        password=unquote(parts.password or "") or None,
+        extra=query.pop("__extra__", None) or json.dumps(query),
+    )

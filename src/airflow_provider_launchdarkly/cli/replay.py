@@ -1,0 +1,134 @@
+"""The command `airflow-launchdarkly replay`: is a decision record whole, and does the same follow from it today?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_launchdarkly.audit_log import chain
+
+if TYPE_CHECKING:
+    import argparse
+
+    from airflow_provider_launchdarkly.audit_log.replay import Replay, Replayed
+    from airflow_provider_launchdarkly.decision.policy import Policy
+
+AGREES, BROKEN, DISAGREES = 0, 1, 2
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `replay` to the command line."""
+    parser = commands.add_parser(
+        "replay",
+        help="decide a decision record again, offline",
+        description=(
+            "Verify a decision record and decide every look on it again: by the policies on record, or by another one. "
+            "Exit code 0: it agrees; 1: the record is broken or cannot be read; 2: it disagrees."
+        ),
+    )
+    parser.add_argument("record", help="the record: a .jsonl file, or the URL of one, such as s3://bucket/…/it.jsonl")
+    parser.add_argument("--policy", metavar="FILE", help="a policy in YAML: what would it have done?")
+    parser.add_argument(
+        "--head", metavar="HASH", help="hash that the last entry must have, from the task's XCom or log"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run, command="replay")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run it.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        entries = chain.read(_text(arguments.record))
+        if arguments.head and (not entries or entries[-1]["hash"] != arguments.head):
+            raise chain.BrokenRecordError(len(entries) or 1, f"the last entry is not {arguments.head}")
+        policy = _policy(arguments.policy)
+        found = _replay(entries, policy)
+    except (ValueError, OSError, ImportError) as error:
+        return _fail(arguments, error)
+    print(json.dumps(_as_json(arguments, entries, found), indent=2) if arguments.json else _as_text(entries, found))
+    return AGREES if found.agrees else DISAGREES
+
+
+def _text(record: str) -> str:
+    if "://" not in record:
+        return Path(record).read_bytes().decode()
+    from upath import UPath  # Airflow's own ObjectStoragePath is one; here, outside Airflow, there are no connections
+
+    return UPath(record).read_bytes().decode()
+
+
+def _policy(path: str | None) -> Policy | None:
+    if path is None:
+        return None
+    from airflow_provider_launchdarkly.decision.policy_files import read_policy
+
+    return read_policy(path)
+
+
+def _replay(entries: tuple[dict[str, Any], ...], policy: Policy | None) -> Replay:
+    from airflow_provider_launchdarkly.audit_log.replay import replay
+
+    return replay(entries, policy)
+
+
+def _fail(arguments: argparse.Namespace, error: Exception) -> int:
+    broken = isinstance(error, chain.BrokenRecordError)
+    problem = f"{arguments.record}: {'broken at ' if broken else ''}{error}"
+    if arguments.json:
+        line = error.line if isinstance(error, chain.BrokenRecordError) else None
+        print(json.dumps({"agrees": None, "broken": broken, "line": line, "error": str(error)}, indent=2))
+    print(f"airflow-launchdarkly replay: {problem}", file=sys.stderr)
+    return BROKEN
+
+
+def _as_json(arguments: argparse.Namespace, entries: tuple[dict[str, Any], ...], found: Replay) -> dict[str, Any]:
+    head = entries[-1]["hash"] if entries else None
+    return {"record": arguments.record, "entries": len(entries), "head": head, **found.to_json()}
+
+
+def _as_text(entries: tuple[dict[str, Any], ...], found: Replay) -> str:
+    if not entries:
+        return "an empty record: nothing was decided"
+    target = entries[0]["target"]
+    where = "/".join(target[name] for name in ("project_key", "environment_key", "experiment_key"))
+    lines = [
+        f"{where}, iteration {target['iteration_id']}",
+        f"{len(entries)} entries, the chain is whole, head {entries[-1]['hash']}",
+        "",
+        *(_line(look) for look in found.looks),
+        "",
+        _conclusion(found),
+    ]
+    return "\n".join(lines)
+
+
+def _line(look: Replayed) -> str:
+    then, again = _words(look.recorded), _words(look.again)
+    mark = " " if look.agrees else "≠"
+    note = f"  ({look.note})" if look.note else ""
+    return f"{look.seq:>4}  day {look.day:6.2f}  {then:<34} {mark} {again}{note}".rstrip()
+
+
+def _words(verdict: Any) -> str:
+    if verdict is None:
+        return ""
+    treatment = f" {verdict['treatment']!r}" if verdict.get("treatment") else ""
+    return f"{verdict['verdict']}{treatment}: {verdict['reason']}"
+
+
+def _conclusion(found: Replay) -> str:
+    if found.policy is None:
+        return "Every verdict follows again." if found.agrees else "Not every verdict follows again."
+    then = _end(found.recorded_end, found.recorded_end.recorded if found.recorded_end else None)
+    now = _end(found.end, found.end.again if found.end else None)
+    return f"On record: {then}. By the other policy: {now}."
+
+
+def _end(look: Replayed | None, verdict: Any) -> str:
+    return "no ending" if look is None else f"{_words(verdict)} on day {look.day:.2f}"

@@ -1,0 +1,179 @@
+"""The sub-command `simulate`: what does this policy cost? Imports numpy only when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.decision.policy import Policy
+    from airflow_provider_launchdarkly.simulation.report import Report, Scenario
+
+_BUDGETS = {
+    "false_ship": "most experiments without effect that may ship",
+    "false_rollback": "most experiments without effect that may be rolled back",
+    "mismatch_false_alarm": "most properly split experiments that may be called invalid",
+    "mean_stop_day": "longest mean run of an experiment with the effect, in days",
+}
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `simulate` to the command.
+
+    Args:
+        subparsers: Those of the main parser. The sub-command sets ``run``, a function of the parsed arguments that
+            returns the exit code.
+    """
+    parser = subparsers.add_parser(
+        "simulate",
+        help="measure what a policy costs: false ships, power, days",
+        description="Run a policy on simulated experiments of known truth. Exits with 1 when a budget is exceeded.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("policy", nargs="?", type=Path, help="policy as a YAML file")
+    parser.add_argument("--preset", metavar="NAME", help="a preset instead of a file: balanced, do_no_harm, ...")
+    parser.add_argument("--baseline", type=float, metavar="MEAN", help="mean or rate of the primary metric [0.1]")
+    parser.add_argument("--std-dev", type=float, metavar="SD", help="its standard deviation, if it is not a rate")
+    parser.add_argument("--units-per-day", type=float, metavar="N", help="units a day over all treatments [2000]")
+    parser.add_argument(
+        "--effect",
+        type=float,
+        metavar="LIFT",
+        help="relative lift, such as 0.05; without it the one that a fixed two-sided 5 %% test finds with 80 %% power",
+    )
+    parser.add_argument("--treatments", type=_treatments, default=2, metavar="N", help="treatments with the baseline")
+    parser.add_argument(
+        "--arrivals",
+        default="even",
+        choices=("even", "weekdays", "growing", "surging", "shrinking", "lost-day"),
+        help="how traffic is spread over the plan",
+    )
+    parser.add_argument("--experiments", type=_count, default=10_000, metavar="N", help="experiments for each truth")
+    parser.add_argument("--seed", type=int, default=1, help="where chance starts")
+    for name, text in _BUDGETS.items():
+        parser.add_argument(f"--max-{name.replace('_', '-')}", type=float, metavar="X", help=f"budget: {text}")
+    parser.add_argument("--min-power", type=float, metavar="X", help="budget: least power")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write a picture, such as simulation.png")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.set_defaults(run=run, command="simulate")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Simulate and print.
+
+    Args:
+        arguments: Those of the parser that :func:`add_parser` adds.
+
+    Returns:
+        0; 1 when a budget is exceeded, or when the policy, an argument or a missing package makes it impossible.
+    """
+    try:
+        return _run(arguments)
+    except ModuleNotFoundError as error:
+        message = f"needs {error.name}: pip install 'airflow-provider-launchdarkly[simulation]'"
+    except (ValueError, OSError) as error:
+        message = str(error)
+    print(f"airflow-launchdarkly simulate: {message}", file=sys.stderr)
+    return 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    policy = _policy(arguments)
+    from airflow_provider_launchdarkly.simulation.report import exceeded, simulate
+
+    scenario = _scenario(arguments, policy)
+    simulation = simulate(policy, scenario)
+    over = exceeded(policy, simulation.report)
+    if arguments.picture is not None:
+        from airflow_provider_launchdarkly.simulation.picture import write_picture
+
+        write_picture(policy, simulation, scenario.treatments - 1, arguments.picture)
+    if arguments.json:
+        print(json.dumps({**simulation.report.to_json(), "exceeded": over}, indent=2))
+    else:
+        print(table(simulation.report))
+        for line in (*(f"concern: {text}" for text in policy.concerns()), *(f"EXCEEDED: {text}" for text in over)):
+            print(line)
+    return 1 if over else 0
+
+
+def table(report: Report) -> str:
+    """The measures for people, with the simulation's own error (two standard errors) beside each share."""
+
+    def share(value: float) -> str:
+        error = 2.0 * (max(value * (1.0 - value), 1.0 / report.experiments) / report.experiments) ** 0.5
+        return f"{100 * value:6.2f} % ± {100 * error:.2f}"
+
+    def day(value: float | None) -> str:
+        return "     -" if value is None else f"{value:6.1f}"
+
+    curse = "     -" if report.winners_curse is None else f"{report.winners_curse:6.2f}"
+    rows = [
+        ("without effect", ""),
+        ("  shipped (false ship)", share(report.false_ship)),
+        ("  rolled back (false rollback)", share(report.false_rollback)),
+        ("  called invalid (mismatch false alarm)", share(report.mismatch_false_alarm)),
+        ("  mean days", day(report.mean_stop_day_no_effect)),
+        (f"with an effect of {100 * report.effect:+.2f} %", ""),
+        ("  shipped (power)", share(report.power)),
+        ("  mean days", day(report.mean_stop_day)),
+        ("  median day of shipping", day(report.median_ship_day)),
+        ("  observed over true lift (winner's curse)", curse),
+        (f"with a harm of {100 * report.harm:+.2f} %", ""),
+        ("  rolled back (harm found)", share(report.harm_found)),
+        ("  median day of rolling back", day(report.median_harm_day)),
+        ("with a split off by one percentage point", ""),
+        ("  called invalid (mismatch found)", share(report.mismatch_found)),
+    ]
+    head = f"{report.experiments} experiments of {report.looks} looks in {report.planned_days:g} days, for each truth"
+    return "\n".join([head, *(f"{name:<44}{value}".rstrip() for name, value in rows)])
+
+
+def _policy(arguments: argparse.Namespace) -> Policy:
+    from airflow_provider_launchdarkly.decision.policy import Budget, Policy
+    from airflow_provider_launchdarkly.decision.policy_files import read_policy
+
+    if (arguments.policy is None) == (arguments.preset is None):
+        raise ValueError("give a policy file or --preset NAME, and not both")
+    policy = read_policy(arguments.policy) if arguments.policy is not None else Policy.preset(arguments.preset)
+    limits: dict[str, Any] = {name: getattr(arguments, f"max_{name}") for name in _BUDGETS}
+    limits["power"] = arguments.min_power
+    given = {name: value for name, value in limits.items() if value is not None}
+    if not given:
+        return policy
+    budget = policy.budget.model_dump() if policy.budget is not None else {}
+    return policy.model_copy(update={"budget": Budget.model_validate({**budget, **given})})
+
+
+def _scenario(arguments: argparse.Namespace, policy: Policy) -> Scenario:
+    from airflow_provider_launchdarkly.decision.policy import Traffic
+    from airflow_provider_launchdarkly.simulation.report import USUAL_TRAFFIC, Scenario
+    from airflow_provider_launchdarkly.simulation.world import Arrivals
+
+    expected = policy.traffic or USUAL_TRAFFIC
+    given = {"units_per_day": arguments.units_per_day, "mean": arguments.baseline, "std_dev": arguments.std_dev}
+    merged = {**expected.model_dump(), **{name: value for name, value in given.items() if value is not None}}
+    return Scenario(
+        traffic=Traffic.model_validate(merged),
+        effect=arguments.effect,
+        treatments=arguments.treatments,
+        arrivals=Arrivals(arguments.arrivals),
+        experiments=arguments.experiments,
+        seed=arguments.seed,
+    )
+
+
+def _treatments(text: str) -> int:
+    number = _count(text)
+    if not 2 <= number <= 10:
+        raise argparse.ArgumentTypeError(f"from 2 to 10 treatments, not {text}")
+    return number
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"a whole number above 0, not {text!r}")
+    return int(text)

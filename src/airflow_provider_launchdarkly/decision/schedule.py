@@ -1,0 +1,225 @@
+"""A policy laid out in time: when the looks are, how much information each is planned to have, what each must reach.
+
+Pure: the same policy and start give the same plan everywhere, so no process needs to remember an earlier look.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_launchdarkly.decision import boundaries
+from airflow_provider_launchdarkly.decision.boundaries import Boundary
+from airflow_provider_launchdarkly.decision.policy import MOST_LOOKS, Policy
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+# Without a planned number of units, boundaries are solved for traffic that grows in a straight line, from the plan's
+# start to its end, by these factors. Growth is the unfavourable case: the looks then carry less information than the
+# clock says and agree less with each other. Solved for it, an alpha of 5 % costs 4.5 % under even traffic and 5.1 %
+# under threefold growth, instead of 5.0 % and 5.7 %; `docs/how-we-decide.md` has the table. A false rollback is the
+# cheaper error and harm must be found early, so harm insures itself against less.
+SHIP_GROWTH = 2.5
+HARM_GROWTH = 2.0
+
+# With guardrails, harm to the primary metric takes this share of alpha_harm and the guardrails share the rest: a
+# harmed primary metric cannot ship anyway.
+PRIMARY_SHARE_OF_HARM = 0.03
+
+
+class LookSchedule(NamedTuple):
+    """When to look, and what to reach then.
+
+    Attributes:
+        look_times: Time of each look after the iteration's start, rising; the last is the plan's end.
+        min_duration: Nothing ships before.
+        planned_units: Units over all treatments at which the plan ends early; None: the clock alone rules.
+    """
+
+    look_times: tuple[timedelta, ...]
+    min_duration: timedelta
+    planned_units: int | None
+
+    @property
+    def end(self) -> timedelta:
+        """The latest end of the plan."""
+        return self.look_times[-1]
+
+    def look_at(self, elapsed: timedelta) -> int:
+        """Number of the latest look that is not in the future, from 1; 0 before the first."""
+        return bisect_right(self.look_times, elapsed)
+
+    def ended(self, elapsed: timedelta, units: int) -> bool:
+        """Whether this is the last look."""
+        full = self.planned_units is not None and units >= self.planned_units and elapsed >= self.min_duration
+        return full or elapsed >= self.end
+
+    def share(self, elapsed: timedelta, units: int) -> float:
+        """The share of the plan that is over.
+
+        With planned units it is the share of them that is in: the information fraction itself, however traffic came.
+        Without, it is the share of the plan's duration at the latest planned look. At the plan's end it is 1: then all
+        error is spent, whatever number of units there is.
+        """
+        if self.ended(elapsed, units):
+            return 1.0
+        if self.planned_units is not None:
+            return min(1.0, units / self.planned_units)
+        look = self.look_at(elapsed)
+        return self.look_times[look - 1] / self.end if look else 0.0
+
+    def ship_boundary(self, alpha: float, gamma: float) -> Boundary:
+        """What success must reach. Error is only spent at looks at which something may ship."""
+        first = next(index for index, time in enumerate(self.look_times) if time >= self.min_duration)
+        return self._solve(first, SHIP_GROWTH, alpha, gamma)
+
+    def harm_boundary(self, alpha: float, gamma: float) -> Boundary:
+        """What harm must reach; it is judged at every look."""
+        return self._solve(0, HARM_GROWTH, alpha, gamma)
+
+    def _solve(self, first: int, growth: float, alpha: float, gamma: float) -> Boundary:
+        """Solve the boundary of the looks from `first` on.
+
+        The looks before spend nothing, and the spending function is stretched over the others: were the first look to
+        spend what the earlier ones might have, the bar would be lower there than at the look after it.
+        """
+        growth = 1.0 if self.planned_units is not None else growth
+        shares = [time / self.end for time in self.look_times]
+        fractions = [information(share, growth) for share in shares]
+        before = boundaries.hwang_shih_decani(1.0, gamma, fractions[first - 1]) if first else 0.0
+        spent = tuple(
+            alpha * (boundaries.hwang_shih_decani(1.0, gamma, fraction) - before) / (1.0 - before)
+            for fraction in fractions[first:]
+        )
+        return Boundary(tuple(shares[first:]), boundaries.solve(tuple(fractions[first:]), spent), spent)
+
+
+def information(share: float, growth: float) -> float:
+    """The information fraction after a share of the time, under traffic that grows in a straight line by a factor.
+
+    The units that have come by then, ``2 t + (growth - 1) t^2``, over all that come.
+    """
+    return (2.0 * share + (growth - 1.0) * share * share) / (growth + 1.0)
+
+
+def schedule_looks(policy: Policy, started_at: datetime | None = None, treatments: int = 2) -> LookSchedule:
+    """Lay a policy out in time.
+
+    Args:
+        policy: The policy.
+        started_at: When the iteration started, aware; only needed for looks at cron times.
+        treatments: How many there are, with the baseline; more need more units.
+
+    Raises:
+        ValueError: Cron looks without a start, or more looks than can be told apart.
+    """
+    times = look_times(policy, started_at)
+    return LookSchedule(times, policy.min_duration, policy.planned_units or _units_for_power(policy, times, treatments))
+
+
+def _units_for_power(policy: Policy, times: tuple[timedelta, ...], treatments: int) -> int | None:
+    """Units over all treatments that find the effect to be detected with the wanted power.
+
+    ``n = 2 (drift * std_dev / effect)**2`` per treatment, where `drift` is the expected z value at the plan's end at
+    which the boundary is crossed with that power (Jennison & Turnbull 2000, section 3.1). None without such a wish, or
+    if the expected traffic would not bring them before the plan's end: then time ends the plan.
+    """
+    relative = policy.primary.margin or policy.primary.minimum_detectable_effect
+    if policy.traffic is None or relative is None or policy.traffic.mean == 0:
+        return None
+    shares = tuple(time / times[-1] for time in times)
+    drift = _drift_for(shares, policy.alpha / (treatments - 1), policy.ship_spending, policy.power)
+    effect = relative * abs(policy.traffic.mean)
+    needed = math.ceil(treatments * 2.0 * (drift * policy.traffic.deviation / effect) ** 2)
+    expected = policy.traffic.units_per_day * (times[-1].total_seconds() / 86400.0)
+    return needed if needed < expected else None
+
+
+@lru_cache(maxsize=64)
+def _drift_for(fractions: tuple[float, ...], alpha: float, gamma: float, power: float) -> float:
+    spent = tuple(boundaries.hwang_shih_decani(alpha, gamma, fraction) for fraction in fractions)
+    z = boundaries.solve(fractions, spent)
+    low, high = 0.0, 12.0
+    while high - low > 1e-4:
+        middle = (low + high) / 2.0
+        found = math.fsum(boundaries.crossing_probabilities(fractions, z, middle))
+        low, high = (middle, high) if found < power else (low, middle)
+    return high
+
+
+def look_times(policy: Policy, started_at: datetime | None = None) -> tuple[timedelta, ...]:
+    """The times of the looks after the iteration's start; the last is `max_duration`.
+
+    Args:
+        policy: The policy.
+        started_at: When the iteration started, aware; only needed for looks at cron times.
+    """
+    looks, end = policy.looks, policy.max_duration
+    times: list[timedelta]
+    if looks.every is not None:
+        times = [looks.every * number for number in range(1, int(end / looks.every) + 1)]
+    elif looks.cron is not None:
+        if started_at is None:
+            raise ValueError(f"looks at cron {looks.cron!r} need the iteration's start, which is not known")
+        if started_at.utcoffset() is None:
+            raise ValueError(f"the iteration's start {started_at} has no time zone")
+        from airflow_provider_launchdarkly.decision.cron import Cron
+
+        fires = Cron.parse(looks.cron, looks.timezone).between(started_at, started_at + end)
+        times = [moment - started_at for moment in fires]
+        if len(times) > MOST_LOOKS:
+            raise ValueError(f"looks.cron {looks.cron!r} makes {len(times)} looks; at most {MOST_LOOKS}")
+    else:
+        times = list(looks.times)
+    return (*(time for time in times if time < end), end)
+
+
+def due_look(
+    policy: Policy | LookSchedule,
+    elapsed: timedelta,
+    *,
+    previous: timedelta | None = None,
+    tolerance: timedelta | None = None,
+    started_at: datetime | None = None,
+) -> int | None:
+    """Which look is due now, if any.
+
+    With `previous`, a look is due when its time has come since then. A fresh process knows no previous moment: for it
+    a look is due only if its time has come within the tolerance, so that a restart in mid-interval adds no look. A look
+    that is missed costs a little power and nothing else. After the plan's end a look is always due.
+
+    Args:
+        policy: The policy, or its plan.
+        elapsed: Time since the iteration's start, by LaunchDarkly's clock.
+        previous: `elapsed` when the same process asked before.
+        tolerance: How long a look stays due for a fresh process; None is a quarter of the time to the look after it.
+            It should not be below the interval between two processes, where each look is a process of its own.
+        started_at: When the iteration started; only needed for looks at cron times.
+
+    Returns:
+        The look's number, from 1; None between looks.
+    """
+    plan = policy if isinstance(policy, LookSchedule) else schedule_looks(policy, started_at)
+    look = plan.look_at(elapsed)
+    if look == 0:
+        return None
+    if elapsed >= plan.end:
+        return look
+    time = plan.look_times[look - 1]
+    if previous is not None:
+        return look if time > previous else None
+    if tolerance is None:
+        tolerance = (plan.look_times[look] - time) / 4
+    return look if elapsed - time <= tolerance else None
+
+
+def next_look(
+    policy: Policy | LookSchedule, elapsed: timedelta, *, started_at: datetime | None = None
+) -> timedelta | None:
+    """Time of the next look after the iteration's start; None at or after the plan's end."""
+    plan = policy if isinstance(policy, LookSchedule) else schedule_looks(policy, started_at)
+    look = plan.look_at(elapsed)
+    return plan.look_times[look] if look < len(plan.look_times) else None

@@ -1,0 +1,129 @@
+"""What an operation is: a verb on a path, how it is asked, what it replies. Values only; no rule, no HTTP server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_launchdarkly.emulator.errors import forbidden, invalid_request, not_found
+from airflow_provider_launchdarkly.emulator.rules.bandits import bring_up_to_date
+from airflow_provider_launchdarkly.emulator.serializers.links import paging_links
+from airflow_provider_launchdarkly.emulator.state.transaction import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow_provider_launchdarkly.emulator.state.models import JSON, Token, World
+    from airflow_provider_launchdarkly.emulator.state.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: status and JSON, and what it changed, for the journal."""
+
+    status: int
+    body: JSON
+    effects: Sequence[dict[str, JSON]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authenticated request for one operation.
+
+    `version` is the `LD-API-Version` header, `semantic` whether the body's content type is that of a semantic patch.
+    """
+
+    world: World
+    settings: Settings
+    now: int
+    token: Token
+    path: str
+    params: Mapping[str, str]
+    query: Sequence[tuple[str, str]]
+    body: Any = None
+    version: str | None = None
+    semantic: bool = False
+    results_as_of: int | None = None
+
+    def first(self, name: str) -> str | None:
+        """The first query parameter of that name."""
+        return next((value for key, value in self.query if key == name), None)
+
+    def every(self, name: str) -> list[str]:
+        """All values of a query parameter, whether repeated or separated by commas."""
+        return [part for key, value in self.query if key == name for part in value.split(",") if part]
+
+    def asks(self, name: str) -> bool:
+        """Whether a query parameter is true; the older official clients write booleans with a capital."""
+        return (self.first(name) or "").lower() in ("true", "1")
+
+    def change(self) -> Change:
+        """The view of the project in the path: 404 if there is none, 403 if the token may not see it."""
+        key = self.params["projectKey"]
+        project = self.world.projects.get(key)
+        if project is None:
+            raise not_found(f"project {key!r} not found")
+        if self.token.projects is not None and key not in self.token.projects:
+            raise forbidden(f"the token has no access to project {key!r}")
+        change = Change(
+            world=self.world,
+            project=project,
+            now=self.now,
+            settings=self.settings,
+            member_id=self.token.member_id,
+            results_as_of=self.results_as_of,
+        )
+        if project.bandits:
+            bring_up_to_date(change)
+        return change
+
+    def page(self, items: Sequence[Any], highest: int | None = None) -> tuple[Sequence[Any], dict[str, Any]]:
+        """The part of a list that `limit` (20) and `offset` ask for, and its paging links."""
+        limit, offset = self._count("limit", 20, lowest=1), self._count("offset", 0, lowest=0)
+        if highest is not None:
+            limit = min(limit, highest)
+        links = paging_links(self.path, self.query, limit=limit, offset=offset, total=len(items))
+        return items[offset : offset + limit], links
+
+    def moment(self, name: str) -> int | None:
+        """A query parameter that is a time in epoch milliseconds."""
+        return self._count(name, 0, lowest=0, digits=15) if self.first(name) is not None else None
+
+    def _count(self, name: str, default: int, lowest: int, digits: int = 9) -> int:
+        text = self.first(name)
+        if text is None:
+            return default
+        if not (text.isascii() and text.isdigit() and len(text) <= digits and int(text) >= lowest):
+            raise invalid_request(f"{name} must be a whole number from {lowest}, not {text!r}")
+        return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A verb on a path.
+
+    Attributes:
+        name: as in LaunchDarkly's published clients.
+        method: the HTTP verb.
+        path: with its parameters in braces.
+        answer: does it.
+        beta: whether `LD-API-Version: beta` is needed: `no`, `always`, or when the switch is `strict`.
+        semantic: whether the semantic-patch content type is needed: `no`, `always`, or when the switch is `strict`.
+        result: whether it is one of the results routes, which a switch can take away.
+        generations: the API generations that have published it.
+    """
+
+    name: str
+    method: str
+    path: str
+    answer: Callable[[Call], Reply]
+    beta: Literal["no", "strict", "always"] = "no"
+    semantic: Literal["no", "strict", "always"] = "no"
+    result: bool = False
+    generations: tuple[str, ...] = ("17.1", "17.2", "25")
+
+    def exists(self, settings: Settings) -> bool:
+        """Whether the LaunchDarkly that the switches describe has this operation."""
+        if self.result and settings.results == "gone":
+            return False
+        return settings.generation == "all" or settings.generation in self.generations

@@ -1,0 +1,356 @@
+"""What is true of an emulated experiment: who comes, what they do, what each variation changes, and what is broken.
+
+A truth is read strictly from plain JSON or YAML data and then only answers questions: how many people an hour, which
+rate or mean on a day. `population` draws people from it, `observing` counts what they did by a time, and `results`
+makes LaunchDarkly's answer of that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from datetime import UTC
+from itertools import product
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_launchdarkly.emulator.fields import Fields, number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from airflow_provider_launchdarkly.emulator.population.types import ArmFacts
+
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_MOST_PEOPLE_A_DAY = 1e9
+"""Growth stops here: beyond it double precision no longer counts people one by one."""
+_MOST_CELLS = 64
+_LONGEST_DELAY_DAYS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a variation changes: the baseline times (1 + ``relative``), plus ``absolute`` in the metric's own unit."""
+
+    relative: float = 0.0
+    absolute: float = 0.0
+
+    def change(self, baseline: float) -> float:
+        """Return what the effect adds to ``baseline``."""
+        return baseline * self.relative + self.absolute
+
+
+NO_EFFECT = Effect()
+
+
+@dataclass(frozen=True, slots=True)
+class MetricTruth:
+    """One metric's truth: ``baseline`` is what people do where no effect is named for their variation.
+
+    Attributes:
+        kind: ``conversion`` (``baseline`` is a rate) or ``numeric`` (``baseline`` is a mean, with ``deviation``).
+        effects: by variation.
+        half_life_days: an effect loses half of what does not last in this time; None: effects do not fade.
+        lasting: the share of the effect that novelty leaves (0 to 1).
+        drift: relative change of the baseline a day, for every variation alike.
+        delays: share of the events that arrive 0, 1, 2, … days after they happened; adds up to 1.
+        lost: by variation, the share of its events that never arrive.
+        event_share: numeric only, the share of people who have a value at all.
+        correlation: numeric only, of a value with the same person's value before the experiment (for CUPED).
+        after: the metric whose event comes first: the rate holds among the people who had that event.
+    """
+
+    kind: Literal["conversion", "numeric"]
+    baseline: float
+    deviation: float = 0.0
+    effects: Mapping[str, Effect] = field(default_factory=dict)
+    half_life_days: float | None = None
+    lasting: float = 0.0
+    drift: float = 0.0
+    delays: tuple[float, ...] = (1.0,)
+    lost: Mapping[str, float] = field(default_factory=dict)
+    event_share: float = 1.0
+    correlation: float = 0.0
+    after: str | None = None
+
+    def level(self, variation: str, day: int, effect: Effect | None = None) -> float:
+        """Return the true rate or mean for people who arrive on ``day`` (0 is the first; taken at its noon).
+
+        Args:
+            variation: whose effect holds.
+            day: whole days since the iteration's start.
+            effect: taken in place of the variation's own (an attribute slice has its own).
+        """
+        age = day + 0.5
+        baseline = self.baseline * max(0.0, 1 + self.drift * age)
+        strength = 1.0
+        if self.half_life_days is not None:
+            strength = self.lasting + (1 - self.lasting) * 2 ** (-age / self.half_life_days)
+        level = baseline + strength * (effect or self.effects.get(variation, NO_EFFECT)).change(baseline)
+        return min(1.0, max(0.0, level)) if self.kind == "conversion" else level
+
+    def arriving(self, variation: str) -> float:
+        """Return the share of the variation's events that arrive at all."""
+        return 1 - self.lost.get(variation, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceTruth:
+    """One value of an attribute: its ``share`` of the people, and effects (by metric, variation) of its own."""
+
+    share: float
+    effects: Mapping[str, Mapping[str, Effect]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """People alike in every attribute: ``labels`` (attribute, value), share of everybody, effects of their own."""
+
+    labels: tuple[tuple[str, str], ...]
+    share: float
+    effects: Mapping[str, Mapping[str, Effect]]
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The ground truth of an experiment; compared by identity, so that the people drawn from it are kept with it.
+
+    Attributes:
+        people_per_day: how many different people meet the experiment on its first day.
+        growth: relative change of that number a day, compounding.
+        weekdays: factors Monday to Sunday (UTC).
+        no_traffic_from_day: days after the start from which nobody comes any more.
+        split: each variation's true share of the people, in place of the shares asked for (a sample ratio mismatch).
+        attributes: by attribute and value.
+        metrics: by metric key.
+        source: the data it was read from.
+        drawn: the people drawn from it, which `observing` keeps here so that they live no longer than their truth.
+    """
+
+    people_per_day: float
+    growth: float = 0.0
+    weekdays: tuple[float, ...] = (1.0,) * 7
+    no_traffic_from_day: float | None = None
+    split: Mapping[str, float] = field(default_factory=dict)
+    attributes: Mapping[str, Mapping[str, SliceTruth]] = field(default_factory=dict)
+    metrics: Mapping[str, MetricTruth] = field(default_factory=dict)
+    source: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    drawn: OrderedDict[tuple[object, ...], Any] = field(default_factory=OrderedDict, repr=False)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], path: str = "truth") -> Truth:
+        """Read a truth from plain JSON or YAML data.
+
+        Args:
+            data: ``people_per_day`` (required), ``growth``, ``weekdays`` {day name: factor}, ``no_traffic_from_day``,
+                ``split`` {variation: share}, ``attributes`` {attribute: {value: {share, effects}}} and ``metrics``
+                {key: {baseline_rate | baseline_mean and standard_deviation, effects, novelty, drift, late_events,
+                lost_events, event_share, covariate_correlation, after}}. Variations are named as the flag names them
+                or by their JSON value as text.
+            path: what messages call it.
+
+        Raises:
+            ValueError: names the field by its path, the value, and what would be right; unknown fields are refused.
+        """
+        return replace(_read_truth(Fields(data, path)), source=data)
+
+    def attribute_values(self, attribute: str) -> tuple[str, ...]:
+        """Return the values by which results can be sliced; none for an attribute that the truth does not know."""
+        return tuple(self.attributes.get(attribute, ()))
+
+    def cells(self) -> list[Cell]:
+        """Return every combination of attribute values; one cell with everybody if there are no attributes."""
+        cells = []
+        for combination in product(*([(name, *item) for item in by.items()] for name, by in self.attributes.items())):
+            effects: dict[str, Mapping[str, Effect]] = {}
+            for _, _, truth in combination:
+                effects.update(truth.effects)
+            share = math.prod(truth.share for _, _, truth in combination)
+            cells.append(Cell(tuple((name, value) for name, value, _ in combination), share, effects))
+        return cells
+
+    def people_by_hour(self, started_at: datetime, day: int) -> list[float]:
+        """Return how many people are expected in each hour of the ``day``-th day of an iteration (0 is the first)."""
+        # In logarithms, since (1 + growth) ** day overflows on a clock turned far ahead.
+        grown = min(day * math.log1p(self.growth), 700.0)
+        a_day = min(self.people_per_day * math.exp(grown), _MOST_PEOPLE_A_DAY)
+        start = started_at.astimezone(UTC)
+        first = start.weekday() + day
+        today, tomorrow = self.weekdays[first % 7], self.weekdays[(first + 1) % 7]
+        midnight = 24 - start.hour
+        hours = [a_day / 24 * (today if hour < midnight else tomorrow) for hour in range(24)]
+        if self.no_traffic_from_day is None:
+            return hours
+        last = self.no_traffic_from_day * 24 - day * 24
+        return [people if hour < last else 0.0 for hour, people in enumerate(hours)]
+
+    def shares(self, arms: tuple[ArmFacts, ...]) -> list[float]:
+        """Return each arm's true share of the people; an arm that ``split`` does not name keeps the share asked for."""
+        asked = sum(arm.share for arm in arms)
+        weights = [self.split.get(arm.variation, arm.share) for arm in arms]
+        total = sum(weights)
+        return [weight / total * min(asked, 1.0) if total else 0.0 for weight in weights]
+
+
+def _read_truth(fields: Fields) -> Truth:
+    growth = fields.number("growth", 0.0, low=-0.5, high=0.5)
+    no_traffic = fields.number("no_traffic_from_day", low=0) if "no_traffic_from_day" in fields else None
+    truth = Truth(
+        people_per_day=fields.number("people_per_day", low=0, high=_MOST_PEOPLE_A_DAY),
+        growth=growth,
+        weekdays=_read_weekdays(fields.child("weekdays")),
+        no_traffic_from_day=no_traffic,
+        split=_read_shares(fields.child("split")),
+        attributes=_read_attributes(fields.child("attributes")),
+        metrics={
+            key: _read_metric(Fields(value, f"{fields.path}.metrics.{key}"))
+            for key, value in fields.child("metrics").entries()
+        },
+    )
+    fields.finish()
+    _check_order(fields.path, truth)
+    _check_slices(fields.path, truth)
+    return truth
+
+
+def _read_weekdays(fields: Fields) -> tuple[float, ...]:
+    factors = tuple(fields.number(day, 1.0, low=0, high=1000) for day in _WEEKDAYS)
+    fields.finish()
+    return factors
+
+
+def _read_shares(fields: Fields) -> dict[str, float]:
+    shares = {name: number(value, f"{fields.path}.{name}", low=0, high=1) for name, value in fields.entries()}
+    _check_whole(fields.path, shares)
+    return shares
+
+
+def _check_whole(path: str, shares: Mapping[str, float]) -> None:
+    if shares and not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-6):
+        msg = f"{path}: {dict(shares)!r} adds up to {sum(shares.values()):g}; write shares that add up to 1"
+        raise ValueError(msg)
+
+
+def _read_effects(fields: Fields) -> dict[str, Effect]:
+    effects = {}
+    for variation, value in fields.entries():
+        inner = Fields(value, f"{fields.path}.{variation}")
+        effects[variation] = Effect(inner.number("relative", 0.0, low=-1), inner.number("absolute", 0.0))
+        inner.finish()
+    return effects
+
+
+def _read_attributes(fields: Fields) -> dict[str, dict[str, SliceTruth]]:
+    attributes: dict[str, dict[str, SliceTruth]] = {}
+    for name, values in fields.entries():
+        attributes[name] = {}
+        for value, data in Fields(values, f"{fields.path}.{name}").entries():
+            inner = Fields(data, f"{fields.path}.{name}.{value}")
+            share = inner.number("share", low=0, high=1)
+            by_metric = inner.child("effects")
+            effects = {key: _read_effects(Fields(each, f"{by_metric.path}.{key}")) for key, each in by_metric.entries()}
+            inner.finish()
+            attributes[name][value] = SliceTruth(share, effects)
+        if not attributes[name]:
+            msg = f"{fields.path}.{name}: has no values; give {{value: {{share: …}}}} or leave the attribute out"
+            raise ValueError(msg)
+        _check_whole(f"{fields.path}.{name}", {value: truth.share for value, truth in attributes[name].items()})
+    return attributes
+
+
+def _read_metric(fields: Fields) -> MetricTruth:
+    if ("baseline_rate" in fields) == ("baseline_mean" in fields):
+        msg = f"{fields.path}: give either baseline_rate (conversion) or baseline_mean and standard_deviation (number)"
+        raise ValueError(msg)
+    numeric = "baseline_mean" in fields
+    novelty = fields.child("novelty")
+    half_life = novelty.number("half_life_days", low=0, above=True) if "half_life_days" in novelty else None
+    lasting = novelty.number("lasting", 0.0, low=0, high=1) if half_life is not None else 0.0
+    novelty.finish()
+    lost = fields.child("lost_events")
+    metric = MetricTruth(
+        kind="numeric" if numeric else "conversion",
+        baseline=fields.number("baseline_mean") if numeric else fields.number("baseline_rate", low=0, high=1),
+        deviation=fields.number("standard_deviation", low=0, above=True) if numeric else 0.0,
+        effects=_read_effects(fields.child("effects")),
+        half_life_days=half_life,
+        lasting=lasting,
+        drift=fields.number("drift", 0.0, low=-1, high=1),
+        delays=_read_delays(fields.child("late_events")),
+        lost={name: number(value, f"{lost.path}.{name}", low=0, high=1) for name, value in lost.entries()},
+        event_share=fields.number("event_share", 1.0, low=0, high=1) if numeric else 1.0,
+        correlation=fields.number("covariate_correlation", 0.0, low=-0.999, high=0.999) if numeric else 0.0,
+        after=None if numeric else fields.text("after"),
+    )
+    fields.finish()
+    _check_level(fields.path, metric)
+    return metric
+
+
+def _check_level(path: str, metric: MetricTruth) -> None:
+    if metric.kind == "numeric":
+        if metric.deviation < 1e-5 * abs(metric.baseline):
+            msg = (
+                f"{path}.standard_deviation: {metric.deviation!r} is below a 100,000th of the mean {metric.baseline!r},"
+                " which sums of squares cannot resolve; give a larger one, or measure from a nearer zero"
+            )
+            raise ValueError(msg)
+        return
+    for variation, effect in metric.effects.items():
+        rate = metric.baseline + effect.change(metric.baseline)
+        if not 0 <= rate <= 1:
+            msg = f"{path}.effects.{variation}: makes the rate {rate:g}; give an effect that keeps it from 0 to 1"
+            raise ValueError(msg)
+
+
+def _read_delays(fields: Fields) -> tuple[float, ...]:
+    by_day: dict[int, float] = {}
+    for name, value in fields.entries():
+        if not name.isdecimal() or not 1 <= int(name) <= _LONGEST_DELAY_DAYS:
+            msg = f"{fields.path}: {name!r} is not a number of days, 1 to {_LONGEST_DELAY_DAYS}; write {{days: share}}"
+            raise ValueError(msg)
+        by_day[int(name)] = number(value, f"{fields.path}.{name}", low=0, high=1)
+    late = math.fsum(by_day.values())
+    if late > 1 + 1e-9:
+        msg = f"{fields.path}: the shares add up to {late:g}; at most 1 of all events can be late"
+        raise ValueError(msg)
+    delays = [0.0] * (max(by_day, default=0) + 1)
+    for days, share in by_day.items():
+        delays[days] = share
+    delays[0] = max(0.0, 1 - late)
+    return tuple(delays)
+
+
+def _check_order(where: str, truth: Truth) -> None:
+    for key, metric in truth.metrics.items():
+        path, before = [key], metric.after
+        while before is not None:
+            earlier = truth.metrics.get(before)
+            if earlier is None or earlier.kind != "conversion" or before in path:
+                what = f"{before!r} is not another conversion metric that comes before it"
+                msg = f"{where}.metrics.{path[-1]}.after: {what}"
+                raise ValueError(msg)
+            path.append(before)
+            before = earlier.after
+
+
+def _check_slices(where: str, truth: Truth) -> None:
+    cells = math.prod(len(values) for values in truth.attributes.values())
+    if cells > _MOST_CELLS:
+        msg = (
+            f"{where}.attributes: {cells} combinations of values; "
+            f"name fewer attributes or values, at most {_MOST_CELLS}"
+        )
+        raise ValueError(msg)
+    changed_by: dict[str, str] = {}
+    for attribute, values in truth.attributes.items():
+        for value, slice_truth in values.items():
+            for key in slice_truth.effects:
+                path = f"{where}.attributes.{attribute}.{value}.effects.{key}"
+                if key not in truth.metrics:
+                    msg = f"{path}: no such metric; metrics known: {', '.join(truth.metrics) or 'none'}"
+                    raise ValueError(msg)
+                if changed_by.setdefault(key, attribute) != attribute:
+                    msg = f"{path}: {changed_by[key]!r} already changes this metric's effects; let one attribute do it"
+                    raise ValueError(msg)

@@ -1,0 +1,391 @@
+"""Draws the people of one iteration, day by day, and says what has been measured of them at any hour.
+
+A day is drawn whole, as sufficient statistics; its hours are thinned out of it only when someone looks within the day.
+Every stream of draws has a generator of its own, keyed by seed, experiment, iteration, arm and metric, and runs through
+the days in order: what is known at t is part of what is known later, whoever asked what before.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from airflow_provider_launchdarkly.emulator.population.sampling import (
+    NOTHING,
+    Covariate,
+    Moments,
+    binomial,
+    conversions,
+    generator,
+    multinomial,
+    normal_values,
+    poisson,
+    split_values,
+    subset,
+    with_covariate,
+)
+from airflow_provider_launchdarkly.emulator.population.types import CovariateMoments, Observation, TreatmentObservation
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_provider_launchdarkly.emulator.population.ground_truth import Effect, MetricTruth, Truth
+    from airflow_provider_launchdarkly.emulator.population.types import IterationFacts, MetricFacts
+
+Hours = TypeVar("Hours")
+
+_HOUR = timedelta(hours=1)
+_KEPT_DAYS_BY_HOUR = 8
+
+
+class _Exposures:
+    """The people of one arm and one cell, by the day they came."""
+
+    def __init__(self, population: Population, arm: int, cell: int) -> None:
+        self._population = population
+        self._arm = arm
+        self._share = population.cells[cell].share
+        self._key = (*population.key, arm, population.arms[arm].variation, cell)
+        self._rng = generator(*self._key, "exposures")
+        self._days: list[int] = []
+        self._before: list[int] = [0]
+        self._hours: dict[int, list[int]] = {}
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return self._key
+
+    def hours_on(self, day: int) -> list[bool] | None:
+        return self._population.on(day)
+
+    def drawn(self, day: int) -> int:
+        """Return who would come on ``day`` if the flag were on throughout."""
+        while len(self._days) <= day:
+            share = self._population.share(self._arm, len(self._days)) * self._share
+            self._days.append(poisson(self._rng, self._population.expected(len(self._days)) * share))
+        return self._days[day]
+
+    def drawn_by_hour(self, day: int) -> list[int]:
+        hours = self._hours.get(day)
+        if hours is None:
+            rng = generator(*self._key, "exposures by hour", day)
+            hours = multinomial(rng, self.drawn(day), self._population.expected_by_hour(day))
+            _keep(self._hours, day, hours)
+        return hours
+
+    def on(self, day: int) -> int:
+        return self.drawn(day) if self._population.on(day) is None else sum(self.by_hour(day))
+
+    def by_hour(self, day: int) -> list[int]:
+        hours, on = self.drawn_by_hour(day), self._population.on(day)
+        return hours if on is None else [people if is_on else 0 for people, is_on in zip(hours, on, strict=True)]
+
+    def through(self, day: int, hour: int) -> int:
+        """Count who came in ``day`` full days and ``hour`` hours."""
+        while len(self._before) <= day:
+            self._before.append(self._before[-1] + self.on(len(self._before) - 1))
+        return self._before[day] + (sum(self.by_hour(day)[:hour]) if hour else 0)
+
+
+class _Group(NamedTuple):
+    """Those of a day's people whose events take ``delay`` days, out of the ``source``-th group of the step before."""
+
+    delay: int
+    source: int
+    moments: Moments
+
+
+class _Responses:
+    """What the people of one arm and one cell do on one metric, by the day they came and the days their events take.
+
+    Who could act at all: everybody exposed, or those who took the funnel's ``earlier`` step.
+    """
+
+    def __init__(
+        self,
+        exposures: _Exposures,
+        earlier: _Responses | None,
+        *,
+        path: str,
+        truth: MetricTruth,
+        variation: str,
+        effect: Effect | None,
+    ) -> None:
+        self._exposures = exposures
+        self._earlier = earlier
+        self._truth = truth
+        self._variation = variation
+        self._effect = effect
+        self._key = (*exposures.key, path)
+        self._rng = generator(*self._key)
+        self._days: list[list[_Group]] = []
+        self._arrived: list[Moments] = [NOTHING]
+        self._hours: dict[int, list[list[Moments]]] = {}
+        self._arrivals: dict[int, list[Moments]] = {}
+        own = [delay for delay, share in enumerate(truth.delays) if share]
+        before = earlier.delays if earlier else [0]
+        self.delays: list[int] = sorted({first + second for first in before for second in own})
+
+    def drawn(self, day: int) -> list[_Group]:
+        """Return the groups of people who would come on ``day`` if the flag were on throughout."""
+        while len(self._days) <= day:
+            self._days.append(self._draw(len(self._days)))
+        return self._days[day]
+
+    def on(self, day: int) -> list[_Group]:
+        """Return the groups of people who came on ``day``."""
+        groups = self.drawn(day)
+        if self._exposures.hours_on(day) is None:
+            return groups
+        hours = self.by_hour(day)
+        return [group._replace(moments=sum(parts, NOTHING)) for group, parts in zip(groups, hours, strict=True)]
+
+    def _sources(self, day: int) -> list[tuple[int, int]]:
+        """Return (delay so far, people) of everybody who could act."""
+        if self._earlier is None:
+            return [(0, self._exposures.drawn(day))]
+        return [(group.delay, group.moments.count) for group in self._earlier.drawn(day)]
+
+    def _draw(self, day: int) -> list[_Group]:
+        level = self._truth.level(self._variation, day, self._effect)
+        acts = level if self._truth.kind == "conversion" else self._truth.event_share
+        chance = acts * self._truth.arriving(self._variation)
+        groups = []
+        for source, (delay, people) in enumerate(self._sources(day)):
+            acting = binomial(self._rng, people, chance)
+            counts = multinomial(self._rng, acting, self._truth.delays) if len(self._truth.delays) > 1 else [acting]
+            for own, count in enumerate(counts):
+                if self._truth.kind == "conversion":
+                    moments = conversions(count)
+                else:
+                    moments = normal_values(self._rng, count, level, self._truth.deviation)
+                if count:
+                    groups.append(_Group(delay + own, source, moments))
+        if self._truth.correlation:
+            hours = self._split(day, groups)
+            groups = [group._replace(moments=sum(parts, NOTHING)) for group, parts in zip(groups, hours, strict=True)]
+        return groups
+
+    def drawn_by_hour(self, day: int) -> list[list[Moments]]:
+        hours = self._hours.get(day)
+        if hours is None:
+            hours = self._split(day, self.drawn(day))
+            _keep(self._hours, day, hours)
+        return hours
+
+    def by_hour(self, day: int) -> list[list[Moments]]:
+        """Return the 24 hours of each of the day's groups, by the hour in which the people came."""
+        groups, on = self.drawn_by_hour(day), self._exposures.hours_on(day)
+        if on is None:
+            return groups
+        return [[part if is_on else NOTHING for part, is_on in zip(hours, on, strict=True)] for hours in groups]
+
+    def _split(self, day: int, groups: list[_Group]) -> list[list[Moments]]:
+        rng = generator(*self._key, "by hour", day)
+        if self._earlier is None:
+            left = [list(self._exposures.drawn_by_hour(day))]
+        else:
+            left = [[part.count for part in hours] for hours in self._earlier.drawn_by_hour(day)]
+        split = []
+        for group in groups:
+            counts = subset(rng, left[group.source], group.moments.count)
+            left[group.source] = [have - taken for have, taken in zip(left[group.source], counts, strict=True)]
+            if self._truth.kind == "conversion":
+                parts = [conversions(count) for count in counts]
+            else:
+                parts = split_values(rng, group.moments, counts)
+            if self._truth.correlation:
+                covariate = Covariate(self._truth.baseline, self._truth.deviation, self._truth.correlation)
+                mean = self._truth.level(self._variation, day, self._effect)
+                parts = [with_covariate(rng, part, mean, covariate) for part in parts]
+            split.append(parts)
+        return split
+
+    def arrivals(self, day: int) -> list[Moments]:
+        """Return the events that arrive in each of the 24 hours of ``day``, whenever their people came."""
+        arrivals = self._arrivals.get(day)
+        if arrivals is None:
+            arrivals = [NOTHING] * 24
+            for delay in self.delays:
+                if delay > day:
+                    break
+                groups = self.on(day - delay)
+                if not any(group.delay == delay for group in groups):
+                    continue
+                for group, hours in zip(groups, self.by_hour(day - delay), strict=True):
+                    if group.delay == delay:
+                        arrivals = [before + part for before, part in zip(arrivals, hours, strict=True)]
+            _keep(self._arrivals, day, arrivals)
+        return arrivals
+
+    def through(self, day: int, hour: int) -> Moments:
+        """Return the events that arrived in ``day`` full days and ``hour`` hours."""
+        while len(self._arrived) <= day:
+            arrived, last = self._arrived[-1], len(self._arrived) - 1
+            for delay in self.delays:
+                if delay > last:
+                    break
+                arrived = sum((group.moments for group in self.on(last - delay) if group.delay == delay), arrived)
+            self._arrived.append(arrived)
+        return sum(self.arrivals(day)[:hour], self._arrived[day]) if hour else self._arrived[day]
+
+    def last_event_hour(self, day: int, hour: int) -> int:
+        """Return how many hours after the start the last event had arrived by then; 0 if there is none."""
+        while True:
+            for last in range(hour, 0, -1):
+                if self.arrivals(day)[last - 1].count:
+                    return day * 24 + last
+            day, hour = self._last_full_day_with_events(day), 24
+            if day < 0:
+                return 0
+
+    def _last_full_day_with_events(self, day: int) -> int:
+        day -= 1
+        while day >= 0 and self.through(day + 1, 0).count == self.through(day, 0).count:
+            day -= 1
+        return day
+
+
+class Population:
+    """The people of one iteration; what was drawn of them is kept, so that a later look draws only what is new."""
+
+    def __init__(self, truth: Truth, seed: int, iteration: IterationFacts) -> None:
+        self._truth = truth
+        self._started_at = iteration.started_at
+        self.arms = iteration.arms
+        self.key: tuple[str | int, ...] = (seed, iteration.experiment_key, iteration.number)
+        self.cells = truth.cells()
+        self.shares = truth.shares(iteration.arms)
+        self._audience = iteration.audience
+        self._off = iteration.off
+        self._bandit = iteration.bandit
+        self._daily_shares: list[list[float]] = []
+        self._expected: list[float] = []
+        self._places = [(arm, cell) for arm in range(len(self.arms)) for cell in range(len(self.cells))]
+        self._exposures = {place: _Exposures(self, *place) for place in self._places}
+        self._responses: dict[tuple[int, int, str], _Responses] = {}
+        self._latest: dict[tuple[MetricFacts, tuple[str, str] | None], tuple[int, Observation]] = {}
+
+    def share(self, arm: int, day: int) -> float:
+        """Return an arm's share of the people of ``day``; a bandit's is what it had learnt when the day began."""
+        if self._bandit is None:
+            return self.shares[arm]
+        while len(self._daily_shares) <= day:
+            self._daily_shares.append(self.divided(len(self._daily_shares) * 24))
+        return self._daily_shares[day][arm]
+
+    def divided(self, hours: int) -> list[float]:
+        """Return the shares in force ``hours`` after the start: those of the last reallocation until then."""
+        if self._bandit is None:
+            return self.shares
+        last = int(hours * _HOUR // self._bandit.every * self._bandit.every // _HOUR)
+        if last <= 0:
+            return self.shares
+        observation = self._observe(self._bandit.metric, last, None)
+        return self._bandit.divide(observation, self._bandit.metric) or self.shares
+
+    def on(self, day: int) -> list[bool] | None:
+        """Say of each of the day's 24 hours whether the flag was on when it began; None if it was on throughout."""
+        if not self._off:
+            return None
+        starts = [self._started_at + timedelta(days=day, hours=hour) for hour in range(24)]
+        on = [not any(since <= at and (until is None or at < until) for since, until in self._off) for at in starts]
+        return None if all(on) else on
+
+    def expected(self, day: int) -> float:
+        """Return how many people are expected on ``day``, all arms together."""
+        while len(self._expected) <= day:
+            self._expected.append(sum(self.expected_by_hour(len(self._expected))))
+        return self._expected[day]
+
+    def expected_by_hour(self, day: int) -> list[float]:
+        """Return how many people are expected in each of the day's 24 hours."""
+        hours = self._truth.people_by_hour(self._started_at, day)
+        return hours if self._audience == 1 else [people * self._audience for people in hours]
+
+    def observe(
+        self, metric: MetricFacts, as_of: datetime, ended_at: datetime | None, attribute: tuple[str, str] | None
+    ) -> Observation:
+        """Return what was measured by ``as_of`` or the iteration's end, in full hours; see `observing.observe`."""
+        until = as_of if ended_at is None else min(as_of, ended_at)
+        hours = max(0, (until - self._started_at) // _HOUR)
+        known = self._latest.get((metric, attribute))
+        if known is not None and known[0] == hours:
+            return known[1]
+        observation = self._observe(metric, hours, attribute)
+        self._latest[metric, attribute] = (hours, observation)
+        return observation
+
+    def _observe(self, metric: MetricFacts, hours: int, attribute: tuple[str, str] | None) -> Observation:
+        steps = self._steps(metric)
+        cells = [index for index, cell in enumerate(self.cells) if attribute is None or attribute in cell.labels]
+        treatments = tuple(self._measure(arm, cells, metric, steps, hours) for arm in range(len(self.arms)))
+        return Observation(self._started_at + hours * _HOUR, treatments)
+
+    def _steps(self, metric: MetricFacts) -> tuple[str, ...]:
+        """Return the metric's key after those of the events that must come first; none if the truth lacks one."""
+        truths = self._truth.metrics
+        steps = [*metric.preceding, metric.key]
+        if any(step not in truths for step in steps):
+            return ()
+        while not metric.preceding and (before := truths[steps[0]].after) is not None:
+            steps.insert(0, before)
+        for step in steps[:-1]:
+            _check_kind(step, truths[step], is_numeric=False)
+        _check_kind(metric.key, truths[metric.key], is_numeric=metric.is_numeric)
+        return tuple(steps)
+
+    def _measure(
+        self, arm: int, cells: list[int], metric: MetricFacts, steps: tuple[str, ...], hours: int
+    ) -> TreatmentObservation:
+        day, hour = divmod(hours, 24)
+        exposed = sum(self._exposures[arm, cell].through(day, hour) for cell in cells)
+        events, last = NOTHING, 0
+        for cell in cells if steps else ():
+            responses = self._response(arm, cell, steps)
+            events += responses.through(day, hour)
+            last = max(last, responses.last_event_hour(day, hour))
+        everybody = bool(steps) and (not metric.is_numeric or metric.missing_counts_as_zero)
+        units = exposed if everybody else events.count
+        covariate = None
+        if steps and self._truth.metrics[metric.key].correlation and units == events.count:
+            covariate = CovariateMoments(events.x_total, events.x_squares, events.xy)
+        return TreatmentObservation(
+            treatment_id=self.arms[arm].treatment_id,
+            exposed=exposed,
+            units=units,
+            sum=events.total,
+            sum_of_squares=events.squares,
+            covariate=covariate,
+            last_event_at=self._started_at + last * _HOUR if last else None,
+        )
+
+    def _response(self, arm: int, cell: int, steps: tuple[str, ...]) -> _Responses:
+        path = " > ".join(steps)
+        responses = self._responses.get((arm, cell, path))
+        if responses is None:
+            variation = self.arms[arm].variation
+            effects = self.cells[cell].effects.get(steps[-1], {})
+            responses = self._responses[arm, cell, path] = _Responses(
+                self._exposures[arm, cell],
+                self._response(arm, cell, steps[:-1]) if len(steps) > 1 else None,
+                path=path,
+                truth=self._truth.metrics[steps[-1]],
+                variation=variation,
+                effect=effects.get(variation),
+            )
+        return responses
+
+
+def _check_kind(key: str, truth: MetricTruth, *, is_numeric: bool) -> None:
+    if (truth.kind == "numeric") != is_numeric:
+        asked = "a number" if is_numeric else "a conversion"
+        msg = f"truth.metrics.{key}: is {truth.kind}, but the metric is {asked}; change the truth or isNumeric"
+        raise ValueError(msg)
+
+
+def _keep(kept: dict[int, Hours], day: int, hours: Hours) -> None:
+    """Remember a day by hour, of the latest few: a clock that only goes forward needs no more."""
+    while len(kept) >= _KEPT_DAYS_BY_HOUR:
+        del kept[next(iter(kept))]
+    kept[day] = hours

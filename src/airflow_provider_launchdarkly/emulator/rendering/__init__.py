@@ -1,1 +1,0 @@
-"""What LaunchDarkly answers: state in, JSON out. Decides nothing and changes nothing."""

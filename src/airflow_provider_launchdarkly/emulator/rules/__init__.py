@@ -1,0 +1,1 @@
+"""LaunchDarkly's rules for experiments, flags, holdouts and layers."""

@@ -1,0 +1,62 @@
+"""What time does to a running bandit: its traffic moves to what is probably best, with nobody asking for it.
+
+LaunchDarkly docs, "Multi-armed bandits": Thompson sampling, that is, each arm's share becomes its probability to be
+best, at the frequency chosen when it was created. Whether that raises the flag's version is not documented; it does
+not here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.emulator.population.population_cache import population_of
+from airflow_provider_launchdarkly.emulator.rules.simulated_iteration import iteration_facts, truth_of
+from airflow_provider_launchdarkly.emulator.rules.targeting import experiment_rollout, with_serving
+from airflow_provider_launchdarkly.emulator.state.models import WHOLE_ROLLOUT, Reallocation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_launchdarkly.emulator.state.models import Experiment, Iteration
+    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+
+_HOUR_MILLIS = 3_600_000
+
+
+def bring_up_to_date(change: Change) -> None:
+    """Apply every reallocation that is due to the world. It is no request's doing, so no journal entry tells of it."""
+    for place in change.project.bandits:
+        experiment = change.project.experiments[place]
+        running = experiment.running
+        if running is not None and running.started_at is not None and running.reallocation_millis:
+            due = (change.now - running.started_at) // running.reallocation_millis * running.reallocation_millis
+            at = running.started_at + due
+            if due > 0 and (running.reallocation is None or running.reallocation.at < at):
+                _reallocate(change, experiment, running, at)
+
+
+def percents(shares: Sequence[float]) -> tuple[str, ...]:
+    """Shares as percentages with at most three decimals, which add up to exactly 100."""
+    whole = sum(shares)
+    exact = [share / whole * WHOLE_ROLLOUT for share in shares]
+    weights = [int(weight) for weight in exact]
+    by_rest = sorted(range(len(exact)), key=lambda index: weights[index] - exact[index])
+    for index in by_rest[: WHOLE_ROLLOUT - sum(weights)]:
+        weights[index] += 1
+    return tuple(f"{(Decimal(weight) / 1000).normalize():f}" for weight in weights)
+
+
+def _reallocate(change: Change, experiment: Experiment, running: Iteration, at: int) -> None:
+    facts = iteration_facts(change, experiment, running)
+    population = population_of(truth_of(change, running), change.world.seed, facts)
+    shares = population.divided((at - (running.started_at or at)) // _HOUR_MILLIS)
+    moved = replace(running, reallocation=Reallocation(at, percents(shares)))
+    iterations = tuple(moved if i.id == running.id else i for i in experiment.iterations)
+    environment_key, project = experiment.environment_key, change.project
+    project.experiments[environment_key, experiment.key] = replace(experiment, iterations=iterations)
+    flag = project.flags[running.flag.flag_key]
+    rollout = experiment_rollout(flag, moved, experiment.key)
+    config = with_serving(flag.configs[environment_key], running.flag.rule_id, rollout)
+    project.flags[flag.key] = replace(flag, configs={**flag.configs, environment_key: config})

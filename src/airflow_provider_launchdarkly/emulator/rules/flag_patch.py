@@ -1,0 +1,223 @@
+"""The semantic patch of a flag: on, off, what its rules serve, rules, and its own fields.
+
+LaunchDarkly REST docs, Patch feature flag: all instructions or none, and a state that is as asked already is a success
+without a change. A rule that a running experiment owns cannot be changed (409).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_request, method_not_allowed
+from airflow_provider_launchdarkly.emulator.rules.lifecycle import note_switch, put_config
+from airflow_provider_launchdarkly.emulator.rules.targeting import with_config, with_serving
+from airflow_provider_launchdarkly.emulator.state.models import (
+    FALLTHROUGH,
+    WHOLE_ROLLOUT,
+    Rollout,
+    Rule,
+    WeightedVariation,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_launchdarkly.emulator.rules.request_body import Body
+    from airflow_provider_launchdarkly.emulator.state.models import Flag, FlagConfig, Serving
+    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+
+
+def apply_patch(change: Change, key: str, body: Body) -> None:
+    """Apply every instruction in order; the flag's version goes up by one if anything changed."""
+    before = change.flag(key)
+    environment_key = body.optional_text("environmentKey")
+    check_approval(change, environment_key)
+    flag = before
+    for instruction in body.objects("instructions"):
+        kind = instruction.text("kind")
+        if kind in _FLAG_WIDE:
+            flag = _FLAG_WIDE[kind](flag, instruction)
+        elif kind in _TARGETING:
+            if environment_key is None:
+                raise invalid_request(f"environmentKey is required for {kind}")
+            config = _TARGETING[kind](change, flag, environment_key, instruction)
+            flag = replace(flag, configs={**flag.configs, environment_key: config})
+        else:
+            raise invalid_request(f"{instruction.path('kind')}: unknown instruction {kind!r}")
+    store(change, before, flag, environment_key)
+
+
+def check_approval(change: Change, environment_key: str | None) -> None:
+    """Refuse a change in an environment that requires approvals: 405."""
+    if environment_key is not None and change.settings.flag_approval(change.environment(environment_key)):
+        raise method_not_allowed("approval is required: create an approval request instead")
+
+
+def store(change: Change, before: Flag, after: Flag, environment_key: str | None) -> None:
+    """Store a flag that a patch changed, if it did: its version, and its environment's, go up by one."""
+    if after == before:
+        return
+    if environment_key is not None and after.configs[environment_key] != before.configs[environment_key]:
+        base = replace(after, configs=before.configs)
+        put_config(
+            change,
+            before,
+            environment_key,
+            with_config(base, environment_key, after.configs[environment_key], change.now),
+        )
+        on = after.configs[environment_key].on
+        if on != before.configs[environment_key].on:
+            note_switch(change, environment_key, after.key, on=on)
+        return
+    change.put_flag(replace(after, version=before.version + 1))
+    change.record("flag.changed", flag=after.key)
+
+
+def _turn_on(_change: Change, flag: Flag, environment_key: str, _: Body) -> FlagConfig:
+    return replace(flag.configs[environment_key], on=True)
+
+
+def _turn_off(_change: Change, flag: Flag, environment_key: str, _: Body) -> FlagConfig:
+    return replace(flag.configs[environment_key], on=False)
+
+
+def _serve_fallthrough(change: Change, flag: Flag, environment_key: str, instruction: Body) -> FlagConfig:
+    return _serve(change, flag, environment_key, FALLTHROUGH, instruction)
+
+
+def _serve_rule(change: Change, flag: Flag, environment_key: str, instruction: Body) -> FlagConfig:
+    return _serve(change, flag, environment_key, instruction.text("ruleId"), instruction)
+
+
+def _serve(change: Change, flag: Flag, environment_key: str, rule_id: str, instruction: Body) -> FlagConfig:
+    config = flag.configs[environment_key]
+    present = config.serving_of(rule_id)
+    if present is None:
+        raise invalid_request(f"{instruction.path('ruleId')}: flag {flag.key!r} has no rule {rule_id!r}")
+    wanted = _serving(flag, instruction)
+    if wanted == present:
+        return config
+    check_free(change, environment_key, flag, rule_id)
+    return with_serving(config, rule_id, wanted)
+
+
+def _update_off_variation(_change: Change, flag: Flag, environment_key: str, instruction: Body) -> FlagConfig:
+    return replace(flag.configs[environment_key], off_variation=_variation(flag, instruction))
+
+
+def _add_rule(change: Change, flag: Flag, environment_key: str, instruction: Body) -> FlagConfig:
+    config = flag.configs[environment_key]
+    clauses = tuple(dict(clause) for clause in _clauses(instruction))
+    rule = Rule(
+        id=change.world.new_uuid("rule"),
+        clauses=clauses,
+        serving=_serving(flag, instruction),
+        description=instruction.optional_text("description"),
+    )
+    before_id = instruction.optional_text("beforeRuleId")
+    place = next((i for i, r in enumerate(config.rules) if r.id == before_id), len(config.rules))
+    return replace(config, rules=(*config.rules[:place], rule, *config.rules[place:]))
+
+
+def _remove_rule(change: Change, flag: Flag, environment_key: str, instruction: Body) -> FlagConfig:
+    rule_id = instruction.text("ruleId")
+    config = flag.configs[environment_key]
+    if rule_id == FALLTHROUGH or config.serving_of(rule_id) is None:
+        return config
+    check_free(change, environment_key, flag, rule_id)
+    return replace(config, rules=tuple(rule for rule in config.rules if rule.id != rule_id))
+
+
+_TARGETING: dict[str, Callable[[Change, Flag, str, Body], FlagConfig]] = {
+    "turnFlagOn": _turn_on,
+    "turnFlagOff": _turn_off,
+    "updateFallthroughVariationOrRollout": _serve_fallthrough,
+    "updateRuleVariationOrRollout": _serve_rule,
+    "updateOffVariation": _update_off_variation,
+    "addRule": _add_rule,
+    "removeRule": _remove_rule,
+}
+
+
+def _update_name(flag: Flag, instruction: Body) -> Flag:
+    return replace(flag, name=instruction.text("value"))
+
+
+def _update_description(flag: Flag, instruction: Body) -> Flag:
+    return replace(flag, description=instruction.optional_text("value") or "")
+
+
+def _add_tags(flag: Flag, instruction: Body) -> Flag:
+    return replace(flag, tags=tuple(dict.fromkeys((*flag.tags, *instruction.texts("values")))))
+
+
+def _remove_tags(flag: Flag, instruction: Body) -> Flag:
+    gone = instruction.texts("values")
+    return replace(flag, tags=tuple(tag for tag in flag.tags if tag not in gone))
+
+
+def _archive(flag: Flag, _: Body) -> Flag:
+    return replace(flag, archived=True)
+
+
+def _restore(flag: Flag, _: Body) -> Flag:
+    return replace(flag, archived=False)
+
+
+_FLAG_WIDE: dict[str, Callable[[Flag, Body], Flag]] = {
+    "updateName": _update_name,
+    "updateDescription": _update_description,
+    "addTags": _add_tags,
+    "removeTags": _remove_tags,
+    "archiveFlag": _archive,
+    "restoreFlag": _restore,
+}
+INSTRUCTIONS = (*_TARGETING, *_FLAG_WIDE)
+
+
+def check_free(change: Change, environment_key: str, flag: Flag, rule_id: str) -> None:
+    """Refuse to change a rule that a running experiment owns: 409."""
+    if change.owner_of(environment_key, flag.key, rule_id) is not None:
+        raise conflict("the targeting rule is used by a running experiment")
+
+
+def _clauses(instruction: Body) -> list[dict[str, object]]:
+    return [
+        {
+            "contextKind": clause.optional_text("contextKind") or "user",
+            "attribute": clause.text("attribute"),
+            "op": clause.text("op"),
+            "negate": clause.flag("negate", default=False),
+            "values": list(clause.raw("values") or []),
+        }
+        for clause in instruction.objects("clauses")
+    ]
+
+
+def _serving(flag: Flag, instruction: Body) -> Serving:
+    """Read a variation id or rollout weights. Writes name variations by id, the flag keeps indexes."""
+    if ("variationId" in instruction) == ("rolloutWeights" in instruction):
+        raise invalid_request("an instruction needs either variationId or rolloutWeights")
+    if "variationId" in instruction:
+        return _variation(flag, instruction)
+    weights = instruction.object("rolloutWeights")
+    given = {name: weights.integer(name) for name in weights.names()}
+    unknown = [name for name in given if flag.index_of(name) is None]
+    if unknown:
+        raise invalid_request(f"rolloutWeights: flag {flag.key!r} has no variation {unknown[0]!r}")
+    if any(weight < 0 for weight in given.values()) or sum(given.values()) != WHOLE_ROLLOUT:
+        raise invalid_request(f"rolloutWeights must add up to {WHOLE_ROLLOUT}, not {sum(given.values())}")
+    return Rollout(
+        variations=tuple(WeightedVariation(i, given.get(v.id, 0)) for i, v in enumerate(flag.variations)),
+        context_kind=instruction.optional_text("rolloutContextKind") or "user",
+        bucket_by=instruction.optional_text("rolloutBucketBy"),
+    )
+
+
+def _variation(flag: Flag, instruction: Body) -> int:
+    variation_id = instruction.text("variationId")
+    index = flag.index_of(variation_id)
+    if index is None:
+        raise invalid_request(f"variationId: flag {flag.key!r} has no variation {variation_id!r}")
+    return index

@@ -1,0 +1,211 @@
+"""Holdouts: people kept out of a set of experiments, to see what all of them together do.
+
+LaunchDarkly REST docs, Holdouts. A holdout stands on a flag of purpose `holdout` and compares the people it keeps out
+with the others by an experiment of its own. Statuses are `created`, `enabled` (it has experiments), `running` (one of
+them runs) and `ended`; which event leads to which is not documented.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.emulator.errors import invalid_request, not_found, patch_failed
+from airflow_provider_launchdarkly.emulator.rules import experiment_inputs
+from airflow_provider_launchdarkly.emulator.rules.lifecycle import check_metrics, check_unit
+from airflow_provider_launchdarkly.emulator.state.models import (
+    FALLTHROUGH,
+    Experiment,
+    Holdout,
+    Iteration,
+    IterationFlag,
+    Parameter,
+    Treatment,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_launchdarkly.emulator.rules.request_body import Body
+    from airflow_provider_launchdarkly.emulator.state.models import Flag, Status
+    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+
+
+def create(change: Change, environment_key: str, body: Body) -> Holdout:
+    """Create a holdout; its request names fields in lower case."""
+    key = experiment_inputs.key(body)
+    if any(holdout.base.key == key for holdout in change.holdouts(environment_key)):
+        raise invalid_request(f"a holdout with the key {key!r} already exists in environment {environment_key!r}")
+    flag = _prerequisite(change, body)
+    if any(h.prerequisite_flag_key == flag.key and not h.ended for h in change.holdouts(environment_key)):
+        raise invalid_request(f"prerequisiteflagkey: flag {flag.key!r} already stands for another holdout")
+    amount = _amount(body)
+    maintainer = body.optional_text("maintainerId") or change.member_id
+    if maintainer not in change.world.members:
+        raise invalid_request(f"maintainerId: there is no member {maintainer!r}")
+    holdout = Holdout(
+        id=change.world.new_id("holdout"),
+        base=Experiment(
+            id=change.world.new_id("experiment"),
+            key=key,
+            name=body.text("name"),
+            environment_key=environment_key,
+            maintainer_id=maintainer,
+            created_at=change.now,
+            iterations=(_iteration(change, environment_key, body, flag, amount),),
+            description=body.optional_text("description") or "",
+            type="holdout",
+        ),
+        amount=amount,
+        updated_at=change.now,
+        prerequisite_flag_key=flag.key,
+    )
+    change.put_holdout(holdout)
+    _record(change, "holdout.created", holdout)
+    return holdout
+
+
+def by_id(change: Change, environment_key: str, holdout_id: str) -> Holdout:
+    """The holdout with that id, or a 404."""
+    for holdout in change.holdouts(environment_key):
+        if holdout.id == holdout_id:
+            return holdout
+    raise not_found(f"holdout {holdout_id!r} not found in environment {environment_key!r}")
+
+
+def members(change: Change, holdout: Holdout) -> list[Experiment]:
+    """The experiments that a holdout keeps people out of."""
+    return [e for e in change.experiments(holdout.base.environment_key) if e.holdout_id == holdout.id]
+
+
+def status(change: Change, holdout: Holdout) -> str:
+    """`created`, `enabled`, `running` or `ended`."""
+    if holdout.ended:
+        return "ended"
+    inside = members(change, holdout)
+    if any(experiment.running for experiment in inside):
+        return "running"
+    return "enabled" if inside else "created"
+
+
+def base_experiment(change: Change, holdout: Holdout) -> Experiment:
+    """The experiment of the holdout itself: it runs for as long as the holdout has experiments and has not ended."""
+    states: dict[str, Status] = {"created": "not_started", "ended": "stopped"}
+    state: Status = states.get(status(change, holdout), "running")
+    started = None if state == "not_started" else holdout.base.created_at
+    ended = holdout.updated_at if state == "stopped" else None
+    iteration = replace(holdout.base.current, status=state, started_at=started, ended_at=ended)
+    return replace(holdout.base, iterations=(iteration,))
+
+
+def apply_patch(change: Change, environment_key: str, key: str, body: Body) -> None:
+    """Apply every instruction in order, all of them or none."""
+    before = change.holdout(environment_key, key)
+    instructions = body.objects("instructions")
+    if not instructions:
+        raise invalid_request("instructions must not be empty")
+    for instruction in instructions:
+        kind = instruction.text("kind")
+        apply = INSTRUCTIONS.get(kind)
+        if apply is None:
+            raise patch_failed(f"{instruction.path('kind')}: unknown instruction {kind!r}")
+        apply(change, change.holdout(environment_key, key), instruction)
+    if change.holdout(environment_key, key) != before:
+        change.put_holdout(replace(change.holdout(environment_key, key), updated_at=change.now))
+
+
+def _end(change: Change, holdout: Holdout, _: Body) -> None:
+    if not holdout.ended:
+        change.put_holdout(replace(holdout, ended=True))
+        _record(change, "holdout.ended", holdout)
+
+
+def _remove_experiment(change: Change, holdout: Holdout, instruction: Body) -> None:
+    key = instruction.text("value")
+    inside = next((e for e in members(change, holdout) if e.key == key), None)
+    if inside is None:
+        raise invalid_request(f"{instruction.path('value')}: experiment {key!r} is not in holdout {holdout.base.key!r}")
+    if inside.running is not None:
+        raise invalid_request(f"{instruction.path('value')}: experiment {key!r} is running; stop it first")
+    change.put_experiment(replace(inside, holdout_id=None))
+    change.record(
+        "experiment.changed", environment=inside.environment_key, experiment=key, left_holdout=holdout.base.key
+    )
+
+
+def _update_name(change: Change, holdout: Holdout, instruction: Body) -> None:
+    _edit(change, holdout, replace(holdout.base, name=instruction.text("value")))
+
+
+def _update_description(change: Change, holdout: Holdout, instruction: Body) -> None:
+    _edit(change, holdout, replace(holdout.base, description=instruction.optional_text("value") or ""))
+
+
+INSTRUCTIONS: dict[str, Callable[[Change, Holdout, Body], None]] = {
+    "endHoldout": _end,
+    "removeExperiment": _remove_experiment,
+    "updateName": _update_name,
+    "updateDescription": _update_description,
+}
+
+
+def _edit(change: Change, holdout: Holdout, base: Experiment) -> None:
+    edited = replace(holdout, base=base)
+    if edited != holdout:
+        change.put_holdout(edited)
+        _record(change, "holdout.changed", edited)
+
+
+def _prerequisite(change: Change, body: Body) -> Flag:
+    key = body.text("prerequisiteflagkey")
+    flag = change.project.flags.get(key)
+    if flag is None:
+        raise invalid_request(f"prerequisiteflagkey: there is no feature flag {key!r}")
+    if flag.purpose != "holdout":
+        raise invalid_request(f"prerequisiteflagkey: flag {key!r} was not created with the purpose 'holdout'")
+    return flag
+
+
+def _amount(body: Body) -> str:
+    text = body.number_text("holdoutamount")
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(0)
+    if not (amount.is_finite() and 0 < amount < 100):
+        raise invalid_request(f"holdoutamount must be a percentage between 0 and 100, not {text!r}")
+    return text
+
+
+def _iteration(change: Change, environment_key: str, body: Body, flag: Flag, amount: str) -> Iteration:
+    unit = body.optional_text("randomizationunit") or "user"
+    check_unit(change, unit)
+    metrics = experiment_inputs.metric_uses(body)
+    primary = experiment_inputs.primary_among(metrics, body.text("primarymetrickey"), is_group=False)
+    if primary is None:
+        raise invalid_request("primarymetrickey must be one of metrics")
+    check_metrics(change, metrics, primary)
+    inside, outside = flag.variations[0].id, flag.variations[1].id
+    rest = f"{(100 - Decimal(amount)).normalize():f}"
+    return Iteration(
+        id=change.world.new_id("iteration"),
+        number=1,
+        hypothesis=f"What all experiments outside holdout {body.text('name')!r} do together",
+        created_at=change.now,
+        flag=IterationFlag(flag.key, FALLTHROUGH, flag.configs[environment_key].version, outside),
+        treatments=(
+            Treatment(change.world.new_uuid("treatment"), "In holdout", True, amount, (Parameter(flag.key, inside),)),
+            Treatment(
+                change.world.new_uuid("treatment"), "Not in holdout", False, rest, (Parameter(flag.key, outside),)
+            ),
+        ),
+        metrics=metrics,
+        primary=primary,
+        randomization_unit=unit,
+        attributes=tuple(dict.fromkeys(body.texts("attributes"))),
+    )
+
+
+def _record(change: Change, kind: str, holdout: Holdout) -> None:
+    change.record(kind, environment=holdout.base.environment_key, holdout=holdout.base.key)

@@ -1,0 +1,237 @@
+"""What LaunchDarkly answers about flags, environments, projects and the caller.
+
+Reads give variations by index where semantic patches want their ids (LaunchDarkly REST docs, Feature flags).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from airflow_provider_launchdarkly.emulator.serializers.links import (
+    flags_path,
+    link,
+    page_link,
+    project_path,
+    resource_links,
+)
+from airflow_provider_launchdarkly.emulator.state.generations import is_17
+from airflow_provider_launchdarkly.emulator.state.models import Rollout
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from airflow_provider_launchdarkly.emulator.state.models import (
+        JSON,
+        Environment,
+        Flag,
+        FlagConfig,
+        Project,
+        Rule,
+        Serving,
+        Token,
+        World,
+    )
+    from airflow_provider_launchdarkly.emulator.state.settings import Settings
+    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+
+
+def flag(project: Project, flag: Flag, environments: Collection[str], *, summary: bool = False) -> dict[str, JSON]:
+    """A feature flag with the environments asked for; a list leaves out what the rules serve."""
+    shown: dict[str, JSON] = {
+        "name": flag.name,
+        "kind": "boolean" if all(isinstance(v.value, bool) for v in flag.variations) else "multivariate",
+        "description": flag.description,
+        "key": flag.key,
+        "_version": flag.version,
+        "creationDate": flag.created_at,
+        "includeInSnippet": False,
+        "clientSideAvailability": {"usingMobileKey": False, "usingEnvironmentId": False},
+        "variations": [
+            {"_id": v.id, "value": v.value}
+            | ({"name": v.name} if v.name is not None else {})
+            | ({"description": v.description} if v.description is not None else {})
+            for v in flag.variations
+        ],
+        "temporary": flag.temporary,
+        "tags": list(flag.tags),
+        "_links": resource_links(flags_path(project.key), flag.key),
+        "experiments": {"baselineIdx": 0, "items": []},
+        "customProperties": {},
+        "archived": flag.archived,
+        "deprecated": False,
+        "defaults": {
+            "onVariation": flag.default_on,
+            "offVariation": flag.default_off % len(flag.variations),
+        },
+    }
+    if flag.maintainer_id is not None:
+        shown["maintainerId"] = flag.maintainer_id
+    if flag.purpose is not None:
+        shown["_purpose"] = flag.purpose
+    if environments:
+        shown["environments"] = {
+            key: _config(project, flag, key, flag.configs[key], summary=summary)
+            for key in project.environments
+            if key in environments
+        }
+    return shown
+
+
+def environment(project: Project, environment: Environment, settings: Settings) -> dict[str, JSON]:
+    """An environment, with the keys that LaunchDarkly puts into it: keep them out of logs."""
+    return {
+        "_links": resource_links(f"{project_path(project.key)}/environments", environment.key),
+        "_id": environment.id,
+        "key": environment.key,
+        "name": environment.name,
+        "apiKey": environment.sdk_key,
+        "mobileKey": environment.mobile_key,
+        "color": environment.color,
+        "defaultTtl": 0,
+        "secureMode": False,
+        "defaultTrackEvents": False,
+        "requireComments": False,
+        "confirmChanges": environment.critical,
+        "tags": list(environment.tags),
+        "critical": environment.critical,
+        "approvalSettings": {
+            "required": settings.flag_approval(environment),
+            "bypassApprovalsForPendingChanges": False,
+            "minNumApprovals": 1,
+            "canReviewOwnRequest": False,
+            "canApplyDeclinedChanges": False,
+            "serviceKind": "launchdarkly",
+            "serviceConfig": {},
+            "requiredApprovalTags": [],
+        },
+    }
+
+
+def project(project: Project) -> dict[str, JSON]:
+    """A project without its environments."""
+    here = project_path(project.key)
+    return {
+        "_links": {
+            "self": link(here),
+            "environments": link(f"{here}/environments"),
+            "flags": link(flags_path(project.key)),
+        },
+        "_id": project.id,
+        "key": project.key,
+        "name": project.name,
+        "includeInSnippetByDefault": False,
+        "defaultClientSideAvailability": {"usingMobileKey": False, "usingEnvironmentId": False},
+        "tags": list(project.tags),
+    }
+
+
+def randomization_settings(change: Change) -> dict[str, JSON]:
+    """The context kinds by which a project's people may be divided; older clients know a standard unit for each."""
+    project = change.project
+    with_standard = is_17(change.settings.generation)
+    return {
+        "_projectId": project.id,
+        "_projectKey": project.key,
+        "randomizationUnits": [
+            {
+                "randomizationUnit": unit.key,
+                "default": unit.default,
+                "_hidden": False,
+                "_displayName": unit.key.replace("-", " ").capitalize(),
+            }
+            | ({"standardRandomizationUnit": unit.standard} if with_standard else {})
+            for unit in change.randomization_units
+        ],
+        "_creationDate": project.created_at,
+        "_links": {"self": link(f"{project_path(project.key)}/experimentation-settings")},
+    }
+
+
+def caller(world: World, token: Token) -> dict[str, JSON]:
+    """Who an access token belongs to."""
+    shown: dict[str, JSON] = {
+        "accountId": world.account_id,
+        "authKind": "token",
+        "tokenKind": "auth",
+        "tokenName": token.name,
+        "tokenId": token.id,
+        "serviceToken": token.member_id is None,
+    }
+    if token.member_id is not None:
+        shown["memberId"] = token.member_id
+    return shown
+
+
+def sdk_caller(world: World, project: Project, environment: Environment, kind: str) -> dict[str, JSON]:
+    """Which environment an SDK key or a mobile key belongs to; this proves no right on the REST API."""
+    return {
+        "accountId": world.account_id,
+        "projectId": project.id,
+        "projectName": project.name,
+        "environmentId": environment.id,
+        "environmentName": environment.name,
+        "authKind": "token",
+        "tokenKind": kind,
+    }
+
+
+def _config(project: Project, flag: Flag, key: str, config: FlagConfig, *, summary: bool) -> dict[str, JSON]:
+    shown: dict[str, JSON] = {
+        "on": config.on,
+        "archived": flag.archived,
+        "salt": config.salt,
+        "sel": config.salt[::-1],
+        "lastModified": config.last_modified,
+        "version": config.version,
+        "_site": page_link(f"/projects/{quote(project.key)}/flags/{quote(flag.key)}/targeting?env={quote(key)}"),
+        "_environmentName": project.environments[key].name,
+        "trackEvents": False,
+        "trackEventsFallthrough": False,
+    }
+    if not summary:
+        shown |= {
+            "targets": [],
+            "contextTargets": [],
+            "rules": [_rule(rule) for rule in config.rules],
+            "fallthrough": _serving(config.fallthrough),
+            "offVariation": config.off_variation,
+            "prerequisites": [],
+        }
+    return shown
+
+
+def _rule(rule: Rule) -> dict[str, JSON]:
+    shown: dict[str, JSON] = {
+        "_id": rule.id,
+        "clauses": [dict(clause) for clause in rule.clauses],
+        "trackEvents": rule.track_events,
+        **_serving(rule.serving),
+    }
+    if rule.description is not None:
+        shown["description"] = rule.description
+    return shown
+
+
+def _serving(serving: Serving) -> dict[str, JSON]:
+    if not isinstance(serving, Rollout):
+        return {"variation": serving}
+    rollout: dict[str, JSON] = {
+        "variations": [
+            {"variation": v.variation, "weight": v.weight} | ({"_untracked": True} if v.untracked else {})
+            for v in serving.variations
+        ],
+        "contextKind": serving.context_kind,
+    }
+    if serving.bucket_by is not None:
+        rollout["bucketBy"] = serving.bucket_by
+    if serving.seed is not None:
+        rollout["seed"] = serving.seed
+    if serving.experiment is not None:
+        # `type` is sent by the service and in no published model.
+        rollout["experimentAllocation"] = {
+            "type": "experiment",
+            "defaultVariation": serving.experiment.default_variation,
+            "canReshuffle": serving.experiment.can_reshuffle,
+        }
+    return {"rollout": rollout}

@@ -1,0 +1,198 @@
+"""Results in the form that experiments had before 2023, by flag variation.
+
+The shape is that of client 17.1.0 (`ExperimentResults`), the last one published with this route; its fields have no
+descriptions. Shown is the latest iteration on the flag that measures the metric. P-values follow the text that the old
+interface had: Pearson's chi-square for conversions, a two-tailed test of two means (the normal approximation of Welch's
+t) for numbers, each variation against the baseline.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_launchdarkly.emulator.errors import not_found
+from airflow_provider_launchdarkly.emulator.population.population_cache import observe
+from airflow_provider_launchdarkly.emulator.rules.simulated_iteration import (
+    iteration_facts,
+    metric_facts,
+    truth_of,
+)
+from airflow_provider_launchdarkly.emulator.serializers.links import link
+from airflow_provider_launchdarkly.emulator.state.clock import from_milliseconds, to_milliseconds
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_provider_launchdarkly.emulator.population.types import TreatmentObservation
+    from airflow_provider_launchdarkly.emulator.state.models import JSON, Experiment, Flag, Iteration, Metric
+    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+
+_DAY = timedelta(days=1)
+_Z95 = 1.959963984540054
+_MOST_DAYS = 366
+_ENOUGH_PEOPLE = 100
+
+
+def results(
+    change: Change,
+    environment_key: str,
+    flag: Flag,
+    metric: Metric,
+    *,
+    since: int | None,
+    until: int | None,
+    path: str,
+) -> dict[str, JSON]:
+    """`ExperimentResults`: totals, one series entry a day from `since` to `until` (epoch milliseconds), statistics."""
+    experiment, iteration = _latest(change, environment_key, flag, metric)
+    looks = _looks(change, iteration, since, until)
+    measured = [_measure(change, experiment, iteration, metric, at) for at in looks]
+    by_arm = [_by_variation(flag, iteration, look) for look in measured]
+    baseline = next(i for i, t in enumerate(_in_order(flag, iteration)) if t.baseline)
+    p_values = [_p_value(metric, arm, by_arm[-1][baseline]) for arm in by_arm[-1]]
+    tested = [p for i, p in enumerate(p_values) if i != baseline]
+    best = max(range(len(by_arm[-1])), key=lambda i: _signed_rate(metric, by_arm[-1][i]))
+    shown: dict[str, JSON] = {
+        "_links": {"self": link(path)},
+        "metadata": [{"key": v.value} for v in flag.variations if v.id in _arms(iteration)],
+        "totals": [
+            _total(arm, by_arm[-1][baseline], p_value) for arm, p_value in zip(by_arm[-1], p_values, strict=True)
+        ],
+        "series": [
+            {"Time": to_milliseconds(at), "VariationData": [_slice(*pair) for pair in zip(before, after, strict=True)]}
+            for at, before, after in zip(looks[1:], by_arm, by_arm[1:], strict=False)
+        ],
+        "stats": {
+            "pValue": min(tested, default=1.0),
+            "chi2": max((_chi_square(arm, by_arm[-1][baseline]) for arm in by_arm[-1]), default=0.0),
+            "winningVariationIdx": best,
+            "minSampleSizeMet": min(arm.exposed for arm in by_arm[-1]) >= _ENOUGH_PEOPLE,
+        },
+        "granularity": "day",
+        "metricSeen": _seen(by_arm[-1]),
+    }
+    return shown
+
+
+def _latest(change: Change, environment_key: str, flag: Flag, metric: Metric) -> tuple[Experiment, Iteration]:
+    found = [
+        (experiment, iteration)
+        for experiment in change.experiments(environment_key)
+        for iteration in experiment.iterations
+        if iteration.flag.flag_key == flag.key
+        and iteration.started_at is not None
+        and any(use.key == metric.key and not use.is_group for use in iteration.metrics)
+    ]
+    if not found:
+        raise not_found(f"flag {flag.key!r} has no experiment with the metric {metric.key!r}")
+    return max(found, key=lambda pair: pair[1].started_at or 0)
+
+
+def _looks(change: Change, iteration: Iteration, since: int | None, until: int | None) -> list[datetime]:
+    """The start, the end of every full day after it, and the last moment, within `since` and `until`."""
+    now = change.now if change.results_as_of is None else change.results_as_of
+    started = iteration.started_at or now
+    ends = [moment for moment in (now, until, iteration.ended_at) if moment is not None]
+    first = from_milliseconds(max(started, since or 0))
+    last = max(first, from_milliseconds(min(ends)))
+    days = [first + day * _DAY for day in range(min(_MOST_DAYS, (last - first) // _DAY) + 1)]
+    return days if days[-1] == last else [*days, last]
+
+
+def _measure(
+    change: Change, experiment: Experiment, iteration: Iteration, metric: Metric, at: datetime
+) -> tuple[TreatmentObservation, ...]:
+    facts = iteration_facts(change, experiment, iteration)
+    return observe(truth_of(change, iteration), change.world.seed, facts, metric_facts(metric), at).treatments
+
+
+def _arms(iteration: Iteration) -> set[str]:
+    return {treatment.parameters[0].variation_id for treatment in iteration.treatments}
+
+
+def _in_order(flag: Flag, iteration: Iteration) -> list[Any]:
+    return sorted(iteration.treatments, key=lambda t: flag.index_of(t.parameters[0].variation_id) or 0)
+
+
+def _by_variation(
+    flag: Flag, iteration: Iteration, measured: tuple[TreatmentObservation, ...]
+) -> list[TreatmentObservation]:
+    by_id = {observation.treatment_id: observation for observation in measured}
+    return [by_id[treatment.id] for treatment in _in_order(flag, iteration)]
+
+
+def _rate(arm: TreatmentObservation) -> float:
+    return arm.sum / arm.units if arm.units else 0.0
+
+
+def _signed_rate(metric: Metric, arm: TreatmentObservation) -> float:
+    return _rate(arm) if metric.higher_is_better else -_rate(arm)
+
+
+def _variance(arm: TreatmentObservation) -> float:
+    if arm.units < 2:
+        return 0.0
+    return max(0.0, arm.sum_of_squares - arm.units * _rate(arm) ** 2) / (arm.units - 1)
+
+
+def _interval(arm: TreatmentObservation) -> dict[str, float]:
+    half = _Z95 * math.sqrt(_variance(arm) / arm.units) if arm.units else 0.0
+    return {"upper": _rate(arm) + half, "lower": _rate(arm) - half}
+
+
+def _total(arm: TreatmentObservation, baseline: TreatmentObservation, p_value: float) -> dict[str, JSON]:
+    improvement = _rate(arm) / _rate(baseline) - 1 if _rate(baseline) else 0.0
+    return {
+        "cumulativeValue": float(arm.sum),
+        "cumulativeCount": arm.units,
+        "cumulativeImpressionCount": arm.exposed,
+        "cumulativeConversionRate": _rate(arm),
+        "cumulativeConfidenceInterval": _interval(arm),
+        "pValue": p_value,
+        "improvement": improvement,
+        "minSampleSize": _ENOUGH_PEOPLE,
+    }
+
+
+def _slice(before: TreatmentObservation, after: TreatmentObservation) -> dict[str, JSON]:
+    count = after.units - before.units
+    rate = (after.sum - before.sum) / count if count else 0.0
+    half = _Z95 * math.sqrt(_variance(after) / count) if count else 0.0
+    return {
+        "value": float(after.sum - before.sum),
+        "count": count,
+        "cumulativeValue": float(after.sum),
+        "cumulativeCount": after.units,
+        "conversionRate": rate,
+        "cumulativeConversionRate": _rate(after),
+        "confidenceInterval": {"upper": rate + half, "lower": rate - half},
+        "cumulativeConfidenceInterval": _interval(after),
+    }
+
+
+def _chi_square(arm: TreatmentObservation, baseline: TreatmentObservation) -> float:
+    """Pearson's statistic of converted and not converted, arm against baseline, one degree of freedom."""
+    total, converted = arm.units + baseline.units, arm.sum + baseline.sum
+    if arm is baseline or not arm.units or not baseline.units or not 0 < converted < total:
+        return 0.0
+    pooled = converted / total
+    spread = pooled * (1 - pooled) * (1 / arm.units + 1 / baseline.units)
+    return float((_rate(arm) - _rate(baseline)) ** 2 / spread)
+
+
+def _p_value(metric: Metric, arm: TreatmentObservation, baseline: TreatmentObservation) -> float:
+    if arm is baseline:
+        return 1.0
+    if not metric.is_numeric:
+        return math.erfc(math.sqrt(_chi_square(arm, baseline) / 2))
+    if min(arm.units, baseline.units) < 2:
+        return 1.0
+    spread = _variance(arm) / arm.units + _variance(baseline) / baseline.units
+    return math.erfc(abs(_rate(arm) - _rate(baseline)) / math.sqrt(2 * spread)) if spread else 1.0
+
+
+def _seen(arms: list[TreatmentObservation]) -> dict[str, JSON]:
+    times = [arm.last_event_at for arm in arms if arm.last_event_at is not None]
+    return {"ever": True, "timestamp": int(max(times).timestamp())} if times else {"ever": False}

@@ -1,0 +1,1 @@
+"""The emulated world: its models, clock, snapshots and settings."""

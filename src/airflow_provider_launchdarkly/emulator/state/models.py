@@ -1,0 +1,474 @@
+"""What the emulator knows: projects, environments, flags, metrics, experiments, iterations, members, tokens.
+
+Values are frozen, their containers are dicts: a change builds new values and stores them at its end, so that a refused
+request leaves nothing behind and a snapshot is a copy of a few dicts. No rule lives here, and no rendering. Times are
+Unix epoch milliseconds, as LaunchDarkly counts them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+
+JSON: TypeAlias = Any
+Status: TypeAlias = Literal["not_started", "running", "stopped"]
+FALLTHROUGH = "fallthrough"
+WHOLE_ROLLOUT = 100_000
+"""Rollout weights are thousandths of a percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """One value a flag can serve."""
+
+    id: str
+    value: JSON
+    name: str | None = None
+    description: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: its name, else its value as text."""
+        return self.name or (self.value if isinstance(self.value, str) else json.dumps(self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedVariation:
+    """A share of a rollout; `variation` is an index into the flag's variations."""
+
+    variation: int
+    weight: int
+    untracked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentAllocation:
+    """The mark that a running experiment leaves on the rollout of the rule it owns."""
+
+    experiment_key: str
+    default_variation: int
+    can_reshuffle: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A percentage rollout."""
+
+    variations: tuple[WeightedVariation, ...]
+    context_kind: str = "user"
+    bucket_by: str | None = None
+    seed: int | None = None
+    experiment: ExperimentAllocation | None = None
+
+
+Serving: TypeAlias = int | Rollout
+"""What a rule serves: the index of a variation, or a rollout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A targeting rule of a flag in one environment."""
+
+    id: str
+    clauses: tuple[Mapping[str, JSON], ...]
+    serving: Serving
+    description: str | None = None
+    track_events: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FlagConfig:
+    """A flag in one environment."""
+
+    version: int
+    last_modified: int
+    fallthrough: Serving
+    off_variation: int
+    salt: str
+    on: bool = False
+    rules: tuple[Rule, ...] = ()
+
+    def serving_of(self, rule_id: str) -> Serving | None:
+        """What the rule serves; None if there is no such rule."""
+        if rule_id == FALLTHROUGH:
+            return self.fallthrough
+        return next((rule.serving for rule in self.rules if rule.id == rule_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A feature flag."""
+
+    key: str
+    name: str
+    created_at: int
+    variations: tuple[Variation, ...]
+    configs: Mapping[str, FlagConfig]
+    version: int = 1
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    maintainer_id: str | None = None
+    temporary: bool = True
+    archived: bool = False
+    purpose: str | None = None
+    default_on: int = 0
+    default_off: int = -1
+
+    def index_of(self, variation_id: str) -> int | None:
+        """The index of a variation, which reads give where writes want its id."""
+        return next((index for index, v in enumerate(self.variations) if v.id == variation_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric. `higher_is_better` is LaunchDarkly's successCriteria."""
+
+    key: str
+    name: str
+    id: str
+    version_id: str
+    created_at: int
+    kind: str = "custom"
+    is_numeric: bool = False
+    higher_is_better: bool = True
+    event_key: str | None = None
+    unit: str | None = None
+    unit_aggregation: str = "average"
+    analysis_type: str = "mean"
+    missing_counts_as_zero: bool = True
+    version: int = 1
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    maintainer_id: str | None = None
+    randomization_units: tuple[str, ...] = ("user",)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInGroup:
+    """A step of a funnel, or a member of a standard group."""
+
+    key: str
+    name_in_group: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetricGroup:
+    """A funnel or a standard group of metrics."""
+
+    key: str
+    name: str
+    id: str
+    version_id: str
+    kind: Literal["funnel", "standard"]
+    metrics: tuple[MetricInGroup, ...]
+    created_at: int
+    maintainer_id: str
+    version: int = 1
+    description: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """The variation that a treatment serves."""
+
+    flag_key: str
+    variation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """One arm. `allocation_percent` stays the text LaunchDarkly takes and gives."""
+
+    id: str
+    name: str
+    baseline: bool
+    allocation_percent: str
+    parameters: tuple[Parameter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IterationFlag:
+    """The flag rule that an iteration runs on."""
+
+    flag_key: str
+    rule_id: str
+    config_version: int
+    not_in_experiment_variation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetricUse:
+    """A metric or metric group measured by an iteration; `analysis_unit` where it is not the randomization unit."""
+
+    key: str
+    is_group: bool
+    analysis_unit: str | None = None
+
+    def names(self, other: MetricUse) -> bool:
+        """Whether both name the same metric or group."""
+        return (self.key, self.is_group) == (other.key, other.is_group)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSnapshot:
+    """What a layer was like when an iteration in it ended: shares of the layer's traffic in percent."""
+
+    key: str
+    name: str
+    reservation_percent: int
+    other_reservation_percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reallocation:
+    """How a bandit last divided its traffic: when, and each treatment's percentage in order."""
+
+    at: int
+    percents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """One run of an experiment, with data of its own.
+
+    `audience` is the share of the rule's people that its layer and holdout leave it. `off` are the times from and to
+    which its flag was off while it ran; the last one may still last.
+    """
+
+    id: str
+    number: int
+    hypothesis: str
+    created_at: int
+    flag: IterationFlag
+    treatments: tuple[Treatment, ...]
+    metrics: tuple[MetricUse, ...]
+    primary: MetricUse
+    status: Status = "not_started"
+    started_at: int | None = None
+    ended_at: int | None = None
+    winning_treatment_id: str | None = None
+    winning_reason: str | None = None
+    change_justification: str | None = None
+    can_reshuffle: bool = True
+    randomization_unit: str = "user"
+    attributes: tuple[str, ...] = ()
+    covariate_id: str | None = None
+    reallocation_millis: int | None = None
+    reallocation: Reallocation | None = None
+    audience: float = 1.0
+    off: tuple[tuple[int, int | None], ...] = ()
+    layer_snapshot: LayerSnapshot | None = None
+    version: int = 1
+
+    @property
+    def percents(self) -> tuple[str, ...]:
+        """The treatments' percentages in force: those asked for, or a bandit's last reallocation."""
+        if self.reallocation is not None:
+            return self.reallocation.percents
+        return tuple(treatment.allocation_percent for treatment in self.treatments)
+
+    def treatment(self, treatment_id: str) -> Treatment | None:
+        """The treatment with that id, if it is one of this iteration's."""
+        return next((t for t in self.treatments if t.id == treatment_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An experiment: settings, and its iterations in the order of their creation."""
+
+    id: str
+    key: str
+    name: str
+    environment_key: str
+    maintainer_id: str
+    created_at: int
+    iterations: tuple[Iteration, ...]
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    methodology: str = "bayesian"
+    data_source: str = "launchdarkly"
+    type: str = "experiment"
+    holdout_id: str | None = None
+    analysis_config: Mapping[str, JSON] = field(default_factory=dict)
+    archived_at: int | None = None
+
+    @property
+    def running(self) -> Iteration | None:
+        """The iteration under way."""
+        return next((i for i in self.iterations if i.status == "running"), None)
+
+    @property
+    def unstarted(self) -> Iteration | None:
+        """The iteration that waits to be started; there is at most one."""
+        return next((i for i in self.iterations if i.status == "not_started"), None)
+
+    @property
+    def current(self) -> Iteration:
+        """The running iteration, else the last that ran, else the first, which has not started yet.
+
+        LaunchDarkly shows a new experiment's only iteration as its current one while it is still not started.
+        """
+        started = [i for i in self.iterations if i.status != "not_started"]
+        return self.running or (started or list(self.iterations))[-1]
+
+    @property
+    def draft(self) -> Iteration | None:
+        """The unstarted iteration beside a current one."""
+        unstarted = self.unstarted
+        return unstarted if unstarted is not None and unstarted.id != self.current.id else None
+
+    @property
+    def previous(self) -> tuple[Iteration, ...]:
+        """What ran before the current iteration, newest first."""
+        shown = self.current.id
+        return tuple(i for i in reversed(self.iterations) if i.status == "stopped" and i.id != shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """An environment. `sdk_key` and `mobile_key` are credentials that the REST API refuses."""
+
+    key: str
+    name: str
+    id: str
+    sdk_key: str
+    mobile_key: str
+    color: str = "417505"
+    critical: bool = False
+    approvals_required: bool = False
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RandomizationUnit:
+    """A context kind by which people may be divided; `standard` is what older clients map it to."""
+
+    key: str
+    default: bool = False
+    standard: str = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """People kept out of experiments. `base` is the experiment that compares them with the others."""
+
+    id: str
+    base: Experiment
+    amount: str
+    updated_at: int
+    prerequisite_flag_key: str
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """An experiment's share of a layer's traffic."""
+
+    experiment_key: str
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Experiments that exclude each other: by environment, who has reserved how much."""
+
+    key: str
+    name: str
+    description: str
+    created_at: int
+    reservations: Mapping[str, tuple[Reservation, ...]] = field(default_factory=dict)
+
+    def share_of(self, environment_key: str, experiment_key: str) -> int | None:
+        """The percentage that an experiment has reserved; None if it is not in the layer."""
+        held = self.reservations.get(environment_key, ())
+        return next((r.percent for r in held if r.experiment_key == experiment_key), None)
+
+
+@dataclass(slots=True)
+class Project:
+    """A project and everything in it.
+
+    `experiments` and `holdouts` are keyed by environment and key; `truths`, by flag, say what people truly do;
+    `bandits` are the places of the experiments that divide their traffic anew as time goes by.
+    """
+
+    key: str
+    name: str
+    id: str
+    environments: dict[str, Environment] = field(default_factory=dict)
+    flags: dict[str, Flag] = field(default_factory=dict)
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    metric_groups: dict[str, MetricGroup] = field(default_factory=dict)
+    experiments: dict[tuple[str, str], Experiment] = field(default_factory=dict)
+    holdouts: dict[tuple[str, str], Holdout] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
+    bandits: tuple[tuple[str, str], ...] = ()
+    truths: dict[str, Truth] = field(default_factory=dict)
+    created_at: int = 0
+    context_kinds: tuple[str, ...] = ("user",)
+    randomization_units: tuple[RandomizationUnit, ...] = (RandomizationUnit("user", default=True),)
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person."""
+
+    id: str
+    email: str
+    first_name: str
+    last_name: str
+    role: str = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token. `member_id` is None for a service token; `projects` None means all of them."""
+
+    value: str = field(repr=False)
+    id: str = ""
+    name: str = ""
+    role: Literal["reader", "writer", "admin"] = "admin"
+    member_id: str | None = None
+    projects: tuple[str, ...] | None = None
+
+
+@dataclass(slots=True)
+class World:
+    """One account: what a snapshot holds and a reset restores."""
+
+    seed: int
+    account_id: str
+    projects: dict[str, Project] = field(default_factory=dict)
+    members: dict[str, Member] = field(default_factory=dict)
+    tokens: dict[str, Token] = field(default_factory=dict, repr=False)
+    created: int = 0
+
+    def new_id(self, kind: str) -> str:
+        """An id for something a request creates: 24 hexadecimal digits, the same for the same seed and history."""
+        self.created += 1
+        return object_id(self.seed, f"{kind}/{self.created}")
+
+    def new_uuid(self, kind: str) -> str:
+        """An id in the form that LaunchDarkly gives to treatments and rules."""
+        self.created += 1
+        return uuid_id(self.seed, f"{kind}/{self.created}")
+
+
+def object_id(seed: int, name: str) -> str:
+    """A deterministic id in the form of LaunchDarkly's object ids."""
+    return hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=12).hexdigest()
+
+
+def uuid_id(seed: int, name: str) -> str:
+    """A deterministic id in the form of LaunchDarkly's variation ids."""
+    return str(uuid.UUID(bytes=hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=16).digest(), version=4))

@@ -1,0 +1,84 @@
+"""A world as plain JSON and back: what `snapshot` writes and `load` reads. Everything in it but the drawn people.
+
+Values of `state` become objects that name their class under `is`; a truth becomes the data it was read from, and its
+people are drawn again from the seed, the same ones. A snapshot holds the world's tokens, which are the emulator's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+from airflow_provider_launchdarkly.emulator.state import models
+from airflow_provider_launchdarkly.emulator.state.clock import parse_time
+from airflow_provider_launchdarkly.emulator.state.settings import Settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+FORMAT = 1
+_CLASSES: dict[str, type[Any]] = {
+    name: value for name, value in vars(models).items() if isinstance(value, type) and is_dataclass(value)
+}
+_CLASS = "is"
+
+
+def to_json(world: models.World, now: datetime, settings: Settings) -> dict[str, Any]:
+    """A snapshot: format, time, switches and world."""
+    return {
+        "launchdarkly-emulator-snapshot": FORMAT,
+        "time": now.isoformat(),
+        "settings": settings.to_json(),
+        "world": _encoded(world),
+    }
+
+
+def from_json(data: Any) -> tuple[models.World, datetime, Settings]:
+    """Read a snapshot.
+
+    Raises:
+        ValueError: it is none, it is of another format, or something in it is broken.
+    """
+    if not isinstance(data, dict) or data.get("launchdarkly-emulator-snapshot") != FORMAT:
+        raise ValueError(f"this is not a snapshot of the emulator in format {FORMAT}")
+    try:
+        world = _decoded(data["world"])
+        moment, settings = parse_time(data["time"]), Settings().changed(data["settings"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the snapshot is broken: {error}") from None
+    if not isinstance(world, models.World):
+        raise ValueError("the snapshot is broken: it holds no world")  # noqa: TRY004 - one kind of error for bad data
+    return world, moment, settings
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, Truth):
+        return {_CLASS: "Truth", "source": value.source}
+    if is_dataclass(value):
+        return {_CLASS: type(value).__name__} | {f.name: _encoded(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        if _CLASS not in value and all(isinstance(name, str) for name in value):
+            return {name: _encoded(inner) for name, inner in value.items()}
+        return {_CLASS: "dict", "items": [[_encoded(name), _encoded(inner)] for name, inner in value.items()]}
+    if isinstance(value, tuple):
+        return {_CLASS: "tuple", "items": [_encoded(item) for item in value]}
+    return [_encoded(item) for item in value] if isinstance(value, list) else value
+
+
+def _decoded(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return [_decoded(item) for item in value] if isinstance(value, list) else value
+    match value.get(_CLASS):
+        case None:
+            return {name: _decoded(inner) for name, inner in value.items()}
+        case "Truth":
+            return Truth.from_dict(value["source"])
+        case "dict":
+            return {_decoded(name): _decoded(inner) for name, inner in value["items"]}
+        case "tuple":
+            return tuple(_decoded(item) for item in value["items"])
+        case name if name in _CLASSES:
+            return _CLASSES[name](**{field: _decoded(inner) for field, inner in value.items() if field != _CLASS})
+        case name:
+            raise ValueError(f"the snapshot is broken: there is no {name!r}")

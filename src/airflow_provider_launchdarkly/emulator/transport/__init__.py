@@ -1,0 +1,1 @@
+"""The transport: routes, the engine, faults and the journal."""

@@ -1,0 +1,96 @@
+"""The table of everything that is answered: verbs on paths, named as in LaunchDarkly's published clients."""
+
+from __future__ import annotations
+
+from airflow_provider_launchdarkly.emulator.handlers import experiments, flags, holdouts_and_layers, metrics, projects
+from airflow_provider_launchdarkly.emulator.handlers.call import Operation
+
+_PROJECT = "/api/v2/projects/{projectKey}"
+_ENVIRONMENT = f"{_PROJECT}/environments/{{environmentKey}}"
+_EXPERIMENTS = f"{_ENVIRONMENT}/experiments"
+_EXPERIMENT = f"{_EXPERIMENTS}/{{experimentKey}}"
+_SETTINGS = f"{_PROJECT}/experimentation-settings"
+_HOLDOUTS = f"{_ENVIRONMENT}/holdouts"
+_HOLDOUT = f"{_HOLDOUTS}/{{holdoutKey}}"
+_LAYERS = f"{_PROJECT}/layers"
+_GROUPS = f"{_PROJECT}/metric-groups"
+_FLAGS = "/api/v2/flags/{projectKey}"
+_FLAG = f"{_FLAGS}/{{featureFlagKey}}"
+_METRICS = "/api/v2/metrics/{projectKey}"
+
+OPERATIONS = (
+    Operation("get_experiment", "GET", _EXPERIMENT, experiments.get_experiment, beta="strict"),
+    Operation("patch_experiment", "PATCH", _EXPERIMENT, experiments.patch_experiment, beta="strict", semantic="strict"),
+    Operation(
+        "get_experiment_results",
+        "GET",
+        f"{_EXPERIMENT}/metrics/{{metricKey}}/results",
+        experiments.get_experiment_results,
+        beta="strict",
+        result=True,
+        generations=("17.1", "17.2"),
+    ),
+    Operation(
+        "get_experiment_results_for_metric_group",
+        "GET",
+        f"{_EXPERIMENT}/metric-groups/{{metricGroupKey}}/results",
+        experiments.get_experiment_results_for_metric_group,
+        beta="strict",
+        result=True,
+        generations=("17.1", "17.2"),
+    ),
+    Operation("get_experiments", "GET", _EXPERIMENTS, experiments.get_experiments, beta="strict"),
+    Operation("create_experiment", "POST", _EXPERIMENTS, experiments.create_experiment, beta="strict"),
+    Operation("create_iteration", "POST", f"{_EXPERIMENT}/iterations", experiments.create_iteration, beta="strict"),
+    Operation(
+        "get_experiments_any_env",
+        "GET",
+        f"{_PROJECT}/experiments",
+        experiments.get_experiments_any_env,
+        beta="strict",
+        generations=("25",),
+    ),
+    Operation("get_feature_flag", "GET", _FLAG, flags.get_feature_flag),
+    Operation("patch_feature_flag", "PATCH", _FLAG, flags.patch_feature_flag),
+    Operation("get_feature_flags", "GET", _FLAGS, flags.get_feature_flags),
+    Operation("post_feature_flag", "POST", _FLAGS, flags.post_feature_flag),
+    Operation("get_metric", "GET", f"{_METRICS}/{{metricKey}}", metrics.get_metric),
+    Operation("get_metrics", "GET", _METRICS, metrics.get_metrics),
+    Operation("post_metric", "POST", _METRICS, metrics.post_metric),
+    Operation("get_metric_group", "GET", f"{_GROUPS}/{{metricGroupKey}}", metrics.get_metric_group, beta="always"),
+    Operation("get_metric_groups", "GET", _GROUPS, metrics.get_metric_groups, beta="always"),
+    Operation("create_metric_group", "POST", _GROUPS, metrics.create_metric_group, beta="always"),
+    Operation("get_environment", "GET", _ENVIRONMENT, projects.get_environment),
+    Operation("get_environments_by_project", "GET", f"{_PROJECT}/environments", projects.get_environments_by_project),
+    Operation("get_project", "GET", _PROJECT, projects.get_project),
+    Operation("get_projects", "GET", "/api/v2/projects", projects.get_projects),
+    Operation("get_experimentation_settings", "GET", _SETTINGS, projects.get_experimentation_settings, beta="strict"),
+    Operation("put_experimentation_settings", "PUT", _SETTINGS, projects.put_experimentation_settings, beta="strict"),
+    Operation(
+        "get_holdout_by_id",
+        "GET",
+        f"{_HOLDOUTS}/id/{{holdoutId}}",
+        holdouts_and_layers.get_holdout_by_id,
+        beta="strict",
+    ),
+    Operation("get_holdout", "GET", _HOLDOUT, holdouts_and_layers.get_holdout, beta="strict"),
+    Operation("patch_holdout", "PATCH", _HOLDOUT, holdouts_and_layers.patch_holdout, beta="strict", semantic="always"),
+    Operation("get_all_holdouts", "GET", _HOLDOUTS, holdouts_and_layers.get_all_holdouts, beta="strict"),
+    Operation("post_holdout", "POST", _HOLDOUTS, holdouts_and_layers.post_holdout, beta="strict"),
+    Operation("get_layers", "GET", _LAYERS, holdouts_and_layers.get_layers),
+    Operation("create_layer", "POST", _LAYERS, holdouts_and_layers.create_layer),
+    Operation("update_layer", "PATCH", f"{_LAYERS}/{{layerKey}}", holdouts_and_layers.update_layer, semantic="always"),
+    Operation(
+        "get_legacy_experiment_results",
+        "GET",
+        f"{_FLAG}/experiments/{{environmentKey}}/{{metricKey}}",
+        experiments.get_legacy_experiment_results,
+        beta="strict",
+        result=True,
+        generations=("17.1",),
+    ),
+    Operation("get_versions", "GET", "/api/v2/versions", projects.get_versions),
+    Operation("get_caller_identity", "GET", "/api/v2/caller-identity", projects.get_caller_identity),
+    Operation("get_root", "GET", "/api/v2", projects.get_root),
+)
+"""Everything that is answered. Two GETs with the same path never differ; the more frequent paths come first."""

@@ -1,0 +1,137 @@
+"""Runs the emulator on uvicorn: its own socket, its own `Date`, connections that can be cut, and a quiet end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.emulator.transport.app import build_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port; 0 takes a free one.
+
+    Raises:
+        OSError: it is in use, or not ours to take.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    taken = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+        taken.listen(2048)
+    except OSError:
+        taken.close()
+        raise
+    return taken
+
+
+def address_of(listening: socket.socket) -> str:
+    """The URL of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class EmulatorProcess(uvicorn.Server):
+    """A uvicorn server with one emulator in it, which starts and ends without uvicorn's pauses.
+
+    A request is answered within one step of the event loop, so that nothing is left unfinished when it ends.
+
+    Args:
+        emulator: what it serves.
+        on_start: called in the server's event loop once it answers.
+    """
+
+    def __init__(self, emulator: Emulator, on_start: Callable[[], None] | None = None):
+        config = uvicorn.Config(
+            build_app(emulator, self.cut),
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            ws="none",
+        )
+        super().__init__(config)
+        self._on_start = on_start
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Event | None = None
+
+    def end(self) -> None:
+        """End, from whatever thread or signal handler. Before the start and after the end it does nothing more."""
+        self.should_exit = True
+        if self._loop is not None and self._ended is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
+                self._loop.call_soon_threadsafe(self._ended.set)
+
+    def cut(self, client: tuple[str, int] | None) -> None:
+        """Close a client's connection at once, whatever was under way on it."""
+        for protocol in list(self.server_state.connections):
+            if getattr(protocol, "client", None) == client:
+                _abort(protocol)
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        await super().startup(sockets)
+        if self._on_start is not None:
+            self._on_start()
+
+    @override
+    async def main_loop(self) -> None:
+        if self._ended is not None and not self.should_exit:
+            await self._ended.wait()
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listening in sockets or ():
+            listening.close()
+        for protocol in list(self.server_state.connections):
+            _abort(protocol)
+
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to whoever runs the server: uvicorn would raise them anew after a clean end."""
+        yield
+
+
+def serve(emulator: Emulator, listening: socket.socket, on_start: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, which end it cleanly. For the main thread.
+
+    Args:
+        emulator: what to serve.
+        listening: the socket to serve it on.
+        on_start: called once it answers, and once signals end it cleanly.
+    """
+    server = EmulatorProcess(emulator, on_start)
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        server.end()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        server.run([listening])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _abort(protocol: object) -> None:
+    transport = getattr(protocol, "transport", None)
+    if transport is not None:
+        transport.abort()

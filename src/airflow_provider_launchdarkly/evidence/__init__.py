@@ -1,0 +1,1 @@
+"""Where evidence comes from: LaunchDarkly's results endpoints or a SQL query."""

@@ -1,0 +1,140 @@
+"""Evidence from LaunchDarkly's results endpoints: which calls to make, and how their answers become evidence.
+
+Pure procedures. A number that LaunchDarkly does not give is derived from what it does give, or named as missing;
+nothing is ever guessed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.api import endpoints
+from airflow_provider_launchdarkly.api.errors import MetricNotMeasuredError, UnexpectedAnswerError
+from airflow_provider_launchdarkly.api.models import MetricResults
+from airflow_provider_launchdarkly.api.reads.results import metric_results
+from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence
+from airflow_provider_launchdarkly.decision.policy import Direction
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+    from airflow_provider_launchdarkly.api.models import Iteration, MetricGroupResults, TreatmentResult
+    from airflow_provider_launchdarkly.decision.policy import Policy
+    from airflow_provider_launchdarkly.evidence.source import LookContext
+
+
+def evidence_from_results(look_context: LookContext, policy: Policy) -> Procedure[Evidence]:
+    """Read what the policy judges, in one iteration.
+
+    Args:
+        look_context: The iteration and the moment.
+        policy: Names the metrics; without a primary one, the iteration's own is taken.
+
+    Returns:
+        The evidence. The direction of each metric comes from its ``successCriteria``, unless the policy sets it. A
+        metric group is measured by its last metric: the end of a funnel.
+
+    Raises:
+        MetricNotMeasuredError: The iteration does not measure a metric of the policy.
+        ResultsUnavailableError: LaunchDarkly does not serve results any more.
+        UnexpectedAnswerError: A number is missing that cannot be derived; the message names it.
+        LaunchDarklyError: As the calls raise.
+    """
+    env, experiment_key, iteration = (
+        look_context.target.environment,
+        look_context.target.experiment_key,
+        look_context.iteration,
+    )
+    primary = look_context.primary_metric(policy)
+    metric, results = yield from _read_metric(env, experiment_key, iteration, primary, traffic=True)
+    metrics = [metric]
+    for key in (*(part.metric for part in policy.guardrails), *(part.metric for part in policy.signals)):
+        metric, _ = yield from _read_metric(env, experiment_key, iteration, key, traffic=False)
+        metrics.append(metric)
+    exposed = {result.treatment_id: _exposed(result) for result in results.total}
+    seen = results.metric_seen.timestamp if results.metric_seen else None
+    return Evidence(
+        elapsed=look_context.elapsed,
+        treatments=look_context.treatments(exposed),
+        metrics=tuple(metrics),
+        primary_metric=primary,
+        started_at=look_context.started_at,
+        probability_of_mismatch=results.probability_of_mismatch,
+        unchanged_for=look_context.unchanged_since(seen),
+    )
+
+
+def _read_metric(
+    env: EnvironmentRef, experiment_key: str, iteration: Iteration, key: str, *, traffic: bool
+) -> Procedure[tuple[MetricEvidence, MetricResults]]:
+    measured = next((metric for metric in iteration.measured if metric.key == key), None)
+    if measured is None:
+        known = ", ".join(metric.key for metric in iteration.measured) or "nothing"
+        raise MetricNotMeasuredError(
+            f"the policy judges metric {key!r}, but iteration {iteration.id!r} of experiment {experiment_key!r} "
+            f"measures {known}"
+        )
+    funnel = iteration.primary_funnel is not None and iteration.primary_funnel.key == key
+    answer = yield from metric_results(
+        env, experiment_key, key, iteration.id, is_group=measured.is_group or funnel, traffic=traffic
+    )
+    metric_key, results = _last_of(key, answer.value)
+    metric = (yield endpoints.get_metric(env.project_key, metric_key)).value
+    evidence = MetricEvidence(
+        key=key,
+        measurements=tuple(_measurement(key, result) for result in results.total),
+        direction=Direction.of_success_criteria(metric.success_criteria),
+    )
+    return evidence, results
+
+
+def _last_of(key: str, results: MetricResults | MetricGroupResults) -> tuple[str, MetricResults]:
+    """A metric's own results, or those of the last metric of a group."""
+    if isinstance(results, MetricResults):
+        return key, results
+    if not results.metrics:
+        raise UnexpectedAnswerError(f"the results of metric group {key!r} hold no metric")
+    return results.metrics[-1].metric.key, results.metrics[-1].results
+
+
+def _exposed(result: TreatmentResult) -> int:
+    """Everyone exposed; where LaunchDarkly does not count them, everyone measured."""
+    return result.traffic if result.traffic is not None else result.units or 0
+
+
+def _measurement(key: str, result: TreatmentResult) -> Measurement:
+    units = result.units or 0
+    if not units:
+        return Measurement(result.treatment_id, 0, None, None, result.p_best)
+    mean, std_dev = result.data_mean, result.data_std_dev
+    if mean is None or std_dev is None:
+        mean, std_dev = _from_distribution(result, units)
+    if mean is None or std_dev is None:
+        raise UnexpectedAnswerError(
+            f"the results of metric {key!r} have {units} units for treatment {result.treatment_name!r}, but neither "
+            "dataMean and dataStdDev nor a distribution of a known kind"
+        )
+    return Measurement(result.treatment_id, units, mean, std_dev, result.p_best)
+
+
+def _from_distribution(result: TreatmentResult, units: int) -> tuple[float | None, float | None]:
+    """Mean and standard deviation per unit, back from the posterior of the mean.
+
+    The posterior's own deviation is that of the mean, so a unit's is larger by the square root of their number. The
+    prior's share is not taken out again: with many units it is nothing, with few it only pulls towards no difference.
+    """
+    if result.distribution is None:
+        return None, None
+    parameters = result.distribution.parameters
+    match result.distribution.kind:
+        case "normal":
+            mu, sigma = parameters.get("mu"), parameters.get("sigma")
+            if mu is not None and sigma is not None and sigma >= 0:
+                return mu, sigma * math.sqrt(units)
+        case "beta":
+            alpha, beta = parameters.get("alpha"), parameters.get("beta")
+            if alpha is not None and beta is not None and alpha > 0 and beta > 0:
+                rate = alpha / (alpha + beta)
+                return rate, math.sqrt(rate * (1.0 - rate))
+    return None, None

@@ -1,0 +1,169 @@
+"""What an Airflow connection says about LaunchDarkly, read strictly and once.
+
+Pure: takes the connection's fields, returns :class:`ConnectionSettings` or a ConfigurationError that names the
+connection, the field and the cure. Knows nothing of Airflow, opens nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.http.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# LaunchDarkly REST docs, "Overview": the three instances and their base URIs.
+REGIONS: Mapping[str, str] = {
+    "us": "https://app.launchdarkly.com",
+    "eu": "https://app.eu.launchdarkly.com",
+    "federal": "https://app.launchdarkly.us",
+}
+KNOWN_EXTRAS = frozenset(
+    {
+        "region",
+        "project_key",
+        "environment_key",
+        "timeout",
+        "retry_budget",
+        "verify",
+        "ca_bundle",
+        "experiments_api_version",
+        "allow_insecure_http",
+    }
+)
+
+
+class ConnectionFields(Protocol):
+    """The part of an Airflow connection that is read here."""
+
+    conn_id: Any
+    host: Any
+    port: Any
+    password: Any
+    extra: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """A connection, checked. Equal settings share one HTTP client.
+
+    Attributes:
+        client: What the client is built from.
+        project_key: The default project, or None.
+        environment_key: The default environment, or None.
+    """
+
+    client: ClientSettings
+    project_key: str | None = None
+    environment_key: str | None = None
+
+
+def read_settings(connection: ConnectionFields) -> ConnectionSettings:
+    """Read a connection's fields.
+
+    Args:
+        connection: An Airflow connection of type ``launchdarkly``: token in the password, base URL in the host (empty
+            for the region's own), the rest in extra. Numbers and booleans may be text, as a connection URI makes them.
+
+    Returns:
+        The checked settings.
+
+    Raises:
+        ConfigurationError: A field is missing, unknown or impossible; the message names it and says what to write.
+    """
+    extra = _Extra.of(connection)
+    token = (connection.password or "").strip()
+    if not token:
+        raise ConfigurationError(
+            f"connection {connection.conn_id!r}: the password is empty; put LaunchDarkly's API access token there "
+            "(Organization settings > Authorization, it starts with 'api-')"
+        )
+    options: dict[str, Any] = {
+        "base_url": _base_url(connection, extra),
+        "timeout": extra.number("timeout"),
+        "retry_budget": extra.number("retry_budget"),
+        "verify": extra.text("ca_bundle") if extra.boolean("verify") is not False else False,
+        "experiments_api_version": extra.text("experiments_api_version"),
+        "allow_insecure_http": extra.boolean("allow_insecure_http"),
+    }
+    try:
+        client = ClientSettings(token=token, **{name: value for name, value in options.items() if value is not None})
+    except ConfigurationError as error:
+        raise ConfigurationError(f"connection {connection.conn_id!r}: {error}") from None
+    return ConnectionSettings(
+        client=client, project_key=extra.text("project_key"), environment_key=extra.text("environment_key")
+    )
+
+
+def _base_url(connection: ConnectionFields, extra: _Extra) -> str:
+    host = (connection.host or "").strip().rstrip("/")
+    region = extra.text("region")
+    if region is not None and region not in REGIONS:
+        raise extra.error("region", region, f"write one of {', '.join(REGIONS)}, or give the base URL as host")
+    if not host:
+        return REGIONS[region or "us"]
+    if region is not None and host != REGIONS[region]:
+        raise extra.error("region", region, f"the host is {host!r} already: give one of the two")
+    parts = urlsplit(host)
+    if connection.port and parts.hostname and parts.port is None:
+        # A connection URI splits "http://127.0.0.1:8700" into host and port.
+        return f"{parts.scheme}://{parts.netloc}:{int(connection.port)}{parts.path}"
+    return host
+
+
+@dataclass(frozen=True, slots=True)
+class _Extra:
+    """The connection's extra field, read key by key with errors that name the key."""
+
+    conn_id: Any
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, connection: ConnectionFields) -> _Extra:
+        # Parsed here and not by Airflow's extra_dejson, which asks the supervisor to mask each value: no key of ours
+        # holds a secret, and on Airflow before 3.3.2 that question blocks the triggerer's loop.
+        text = connection.extra or "{}"
+        try:
+            values = json.loads(text)
+        except ValueError:
+            values = None
+        if not isinstance(values, dict):
+            raise ConfigurationError(f"connection {connection.conn_id!r}: extra is not a JSON object")
+        extra = cls(connection.conn_id, {key: value for key, value in values.items() if value not in (None, "")})
+        if unknown := sorted(extra.values.keys() - KNOWN_EXTRAS):
+            raise ConfigurationError(
+                f"connection {connection.conn_id!r}: extra has unknown keys {', '.join(unknown)}; "
+                f"known are {', '.join(sorted(KNOWN_EXTRAS))}"
+            )
+        return extra
+
+    def error(self, key: str, value: Any, cure: str) -> ConfigurationError:
+        return ConfigurationError(f"connection {self.conn_id!r}: extra.{key} is {value!r}: {cure}")
+
+    def text(self, key: str) -> str | None:
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, str):
+            raise self.error(key, value, "write text")
+        return value
+
+    def number(self, key: str) -> float | None:
+        value = self.values.get(key)
+        if value is None:
+            return None
+        try:
+            return float(value if not isinstance(value, bool) else "")
+        except (TypeError, ValueError):
+            raise self.error(key, value, "write a number of seconds") from None
+
+    def boolean(self, key: str) -> bool | None:
+        value = self.values.get(key)
+        if isinstance(value, str) and value.lower() in {"true", "false", "1", "0"}:
+            return value.lower() in {"true", "1"}
+        if value is not None and not isinstance(value, bool):
+            raise self.error(key, value, "write true or false")
+        return value

@@ -1,0 +1,118 @@
+"""The base of the operators that describe an iteration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, NotFoundError
+from airflow_provider_launchdarkly.operators._base import LaunchDarklyExperimentBaseOperator
+from airflow_provider_launchdarkly.operators._design import IterationDesign
+from airflow_provider_launchdarkly.templates import is_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta
+
+    from airflow_provider_launchdarkly.api.models import IterationInput
+    from airflow_provider_launchdarkly.operators._design import MetricSpec, TreatmentSpec
+
+
+DESIGN_FIELDS = (
+    "flag_key",
+    "hypothesis",
+    "treatments",
+    "primary_metric",
+    "primary_funnel",
+    "metrics",
+    "rule_id",
+    "not_in_experiment_variation",
+    "randomization_unit",
+    "can_reshuffle_traffic",
+    "attributes",
+    "covariate_id",
+    "reallocation_frequency",
+)
+
+
+class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator):
+    """What the operators that describe an iteration share: its design, checked as early as it can be.
+
+    Args:
+        flag_key: Key of the flag whose rule serves the treatments.
+        hypothesis: What is believed, in a sentence. LaunchDarkly requires one.
+        treatments: Two or more of ``{"variation": …, "allocation_percent": …, "baseline": …, "name": …}``. A variation
+            is named by its name, its value or its id. Percentages add up to 100; exactly one is the baseline.
+        primary_metric: Key of the metric that decides; or
+        primary_funnel: key of the funnel metric group that decides. One of the two.
+        metrics: Further metrics: keys, or ``{"key": …, "is_group": True}`` for metric groups.
+        rule_id: Id of the flag's rule; ``fallthrough`` is the default rule.
+        not_in_experiment_variation: What people are served whom the experiment leaves out. Default: the baseline's.
+        randomization_unit: Context kind that is randomized. Default: LaunchDarkly's, ``user``.
+        can_reshuffle_traffic: False keeps people in their treatment when the audience grows.
+        attributes: Context attributes by which results can be sliced.
+        covariate_id: Id of a covariate file for stratified sampling.
+        reallocation_frequency: How often a bandit moves its traffic: a timedelta, or seconds.
+    """
+
+    template_fields: Sequence[str] = (*LaunchDarklyExperimentBaseOperator.template_fields, *DESIGN_FIELDS)
+
+    def __init__(
+        self,
+        *,
+        flag_key: str,
+        hypothesis: str,
+        treatments: Sequence[TreatmentSpec | Mapping[str, Any]],
+        primary_metric: str | None = None,
+        primary_funnel: str | None = None,
+        metrics: Sequence[str | MetricSpec | Mapping[str, Any]] = (),
+        rule_id: str = "fallthrough",
+        not_in_experiment_variation: Any = None,
+        randomization_unit: str | None = None,
+        can_reshuffle_traffic: bool | None = None,
+        attributes: Sequence[str] | None = None,
+        covariate_id: str | None = None,
+        reallocation_frequency: timedelta | float | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.flag_key = flag_key
+        self.hypothesis = hypothesis
+        self.treatments = treatments
+        self.primary_metric = primary_metric
+        self.primary_funnel = primary_funnel
+        self.metrics = metrics
+        self.rule_id = rule_id
+        self.not_in_experiment_variation = not_in_experiment_variation
+        self.randomization_unit = randomization_unit
+        self.can_reshuffle_traffic = can_reshuffle_traffic
+        self.attributes = attributes
+        self.covariate_id = covariate_id
+        self.reallocation_frequency = reallocation_frequency
+        if all(is_literal(getattr(self, field)) for field in DESIGN_FIELDS):
+            self.design().check()
+
+    def design(self) -> IterationDesign:
+        """The iteration as the rendered fields describe it."""
+        return IterationDesign(**{field: getattr(self, field) for field in DESIGN_FIELDS})
+
+    def resolved(self) -> IterationInput:
+        """The design as LaunchDarkly takes it: variations by id, metrics known to exist.
+
+        Raises:
+            ConfigurationError: The project has no such metric or metric group; LaunchDarkly would take a metric group
+                for a metric.
+        """
+        design = self.design()
+        iteration = design.resolve(self.hook.get_flag(self.flag_key))
+        for key, is_group in design.metric_kinds().items():
+            what = "metric group" if is_group else "metric"
+            try:
+                found = self.hook.get_metric_group(key) if is_group else self.hook.get_metric(key)
+            except NotFoundError:
+                raise ConfigurationError(
+                    f"metrics: project {self.hook.project()!r} has no {what} {key!r}; a metric group is written as "
+                    "{'key': …, 'is_group': True}"
+                ) from None
+            if getattr(found, "archived", False):
+                raise ConfigurationError(f"metrics: {what} {key!r} is archived, so nothing would be measured")
+        return iteration

@@ -1,0 +1,85 @@
+"""The operator on a project's experimentation settings. A thin shell around ``api/changes``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.operators._base import LaunchDarklyBaseOperator
+from airflow_provider_launchdarkly.templates import is_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_provider_launchdarkly.api.models import ExperimentationSettings, ExperimentationSettingsPut
+
+
+class SettingsOutput(TypedDict):
+    """A project's randomization units: plain JSON. ``changed`` is False when everything was so already."""
+
+    project_key: str
+    randomization_units: list[str]
+    default: str | None
+    changed: bool
+
+
+class LaunchDarklyUpdateExperimentationSettingsOperator(LaunchDarklyBaseOperator):
+    """Add or change randomization units of a project and keep all others.
+
+    LaunchDarkly's call replaces the whole list, so the list is read and merged first, and what will change is logged
+    before it is written. Safe to repeat: units that are so already are left alone, and without a change nothing is
+    written.
+
+    Args:
+        randomization_units: ``{"randomization_unit": …, "default": …}`` each. The unit is an existing context kind. A
+            new default takes the place of the old one.
+
+    Returns:
+        :class:`SettingsOutput`.
+    """
+
+    template_fields: Sequence[str] = (*LaunchDarklyBaseOperator.template_fields, "randomization_units")
+
+    def __init__(self, *, randomization_units: Sequence[Mapping[str, Any]], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.randomization_units = randomization_units
+        if is_literal(randomization_units):
+            self._check()
+
+    @override
+    def act(self, context: Context) -> SettingsOutput:
+        """Merge the units into the project's list."""
+        self._check()
+        reached = self.hook.merge_randomization_units(self.randomization_units, announce=self._announce)
+        units = reached.value.randomization_units
+        if not reached.changed:
+            self.log.info("The randomization units are as asked already: nothing to do.")
+        return {
+            "project_key": self.hook.project(),
+            "randomization_units": [unit.randomization_unit for unit in units],
+            "default": next((unit.randomization_unit for unit in units if unit.default), None),
+            "changed": reached.changed,
+        }
+
+    def _check(self) -> None:
+        from airflow_provider_launchdarkly.api.models import ExperimentationSettingsPut
+
+        units = self.randomization_units
+        if not isinstance(units, list | tuple) or not units:
+            raise ConfigurationError(f"randomization_units is {units!r}: write a list of units to add or change")
+        ExperimentationSettingsPut.checked({"randomization_units": units})
+
+    def _announce(self, found: ExperimentationSettings, put: ExperimentationSettingsPut) -> None:
+        before = {unit.randomization_unit: unit.default for unit in found.randomization_units}
+        for unit in put.randomization_units:
+            name, default = unit.randomization_unit, bool(unit.default)
+            if name not in before:
+                self.log.info("Adding randomization unit %s%s.", name, ", the new default" if default else "")
+            elif before[name] != default:
+                self.log.info("Randomization unit %s is %s the default.", name, "now" if default else "no longer")
+        kept = [unit.randomization_unit for unit in put.randomization_units if unit.randomization_unit in before]
+        self.log.info("Keeping %s.", ", ".join(kept) or "none")

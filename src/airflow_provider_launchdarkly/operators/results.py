@@ -1,0 +1,118 @@
+"""The operator that reads the results of an iteration. Only reads, so a repeat is safe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.api.errors import (
+    IterationNotStartedError,
+    MetricNotMeasuredError,
+    UnexpectedAnswerError,
+)
+from airflow_provider_launchdarkly.operators._base import LaunchDarklyExperimentBaseOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_provider_launchdarkly.api.models import Experiment, Iteration
+    from airflow_provider_launchdarkly.operators._outputs import ResultsOutput
+
+
+class LaunchDarklyGetResultsOperator(LaunchDarklyExperimentBaseOperator):
+    """Read the results of a metric or a metric group in one iteration, over everyone and by attribute value.
+
+    Safe to repeat: it only reads. For a decision use the sensor: a look at the results outside of its plan is how
+    experiments are stopped too early.
+
+    Args:
+        experiment_key: Key of the experiment.
+        metric_key: Key of a metric or metric group that the iteration measures. Default: the primary one.
+        iteration_id: Id of the iteration. Default: the running one, else the one started last.
+        attribute: Only slices by this context attribute. Default: all slices that LaunchDarkly gives.
+
+    Returns:
+        :class:`ResultsOutput`, with ``read_at`` in LaunchDarkly's
+        time. Whether the key is a group's is read from the iteration.
+
+    Raises:
+        ResultsUnavailableError: LaunchDarkly does not serve results any more; as all errors that another try cannot
+            cure, inside an AirflowFailException.
+    """
+
+    template_fields: Sequence[str] = (
+        *LaunchDarklyExperimentBaseOperator.template_fields,
+        "metric_key",
+        "iteration_id",
+        "attribute",
+    )
+
+    def __init__(
+        self,
+        *,
+        metric_key: str | None = None,
+        iteration_id: str | None = None,
+        attribute: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.metric_key = metric_key
+        self.iteration_id = iteration_id
+        self.attribute = attribute
+
+    @override
+    def act(self, context: Context) -> ResultsOutput:
+        """Find the iteration and whether the key is a group's, and read the results."""
+        from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
+        from airflow_provider_launchdarkly.operators._outputs import metrics_output
+
+        experiment = self.hook.get_experiment(self.experiment_key, expand=ITERATIONS)
+        iteration = self._iteration(experiment)
+        key, is_group = self._metric(experiment, iteration)
+        answer = self.hook.read_results(self.experiment_key, key, iteration.id, is_group=is_group, traffic=not is_group)
+        metrics = metrics_output(key, answer.value, self.attribute)
+        if not metrics:
+            raise UnexpectedAnswerError(f"the results of metric group {key!r} hold no metric")
+        env = self.hook.environment()
+        return {
+            **metrics[-1],
+            "metric_key": key,
+            "project_key": env.project_key,
+            "environment_key": env.environment_key,
+            "experiment_key": experiment.key,
+            "iteration_id": iteration.id,
+            "iteration_status": iteration.status,
+            "is_group": is_group,
+            "read_at": answer.server_time.isoformat(),
+            "metrics": metrics,
+            "url": self.experiment_url,
+        }
+
+    def _iteration(self, experiment: Experiment) -> Iteration:
+        from airflow_provider_launchdarkly.api.reads.experiments import pinned
+
+        if self.iteration_id:
+            return pinned(experiment, self.iteration_id)
+        started = [iteration for iteration in experiment.iterations if iteration.started_at]
+        if experiment.running:
+            return experiment.running
+        if not started:
+            raise IterationNotStartedError(
+                f"no iteration of experiment {experiment.key!r} has been started, so there are no results"
+            )
+        return max(started, key=lambda iteration: iteration.started_at.timestamp() if iteration.started_at else 0.0)
+
+    def _metric(self, experiment: Experiment, iteration: Iteration) -> tuple[str, bool]:
+        wanted = self.metric_key or (iteration.primary.key if iteration.primary else None)
+        for metric in iteration.measured:
+            if metric.key == wanted:
+                funnel = iteration.primary_funnel is not None and iteration.primary_funnel.key == wanted
+                return metric.key, metric.is_group or funnel
+        known = ", ".join(metric.key for metric in iteration.measured) or "nothing"
+        raise MetricNotMeasuredError(
+            f"iteration {iteration.id!r} of experiment {experiment.key!r} does not measure {wanted!r}; it measures "
+            f"{known}"
+        )

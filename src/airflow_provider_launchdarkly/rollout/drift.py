@@ -1,0 +1,138 @@
+"""Rollouts compared with LaunchDarkly: what is to be created or changed, what is equal, what has drifted.
+
+Pure procedures, which only read. What is compared is what a rollout says; what it leaves to LaunchDarkly may be
+anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_launchdarkly.api.endpoints import get_experiment, get_flag
+from airflow_provider_launchdarkly.api.errors import Difference, NotFoundError
+from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
+from airflow_provider_launchdarkly.api.writes.comparison import experiment_differences, iteration_differences
+from airflow_provider_launchdarkly.rollout.requests import experiment_post, stage_iteration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+    from airflow_provider_launchdarkly.api.models import (
+        Experiment,
+        ExperimentPost,
+        FeatureFlag,
+        Iteration,
+        IterationInput,
+    )
+    from airflow_provider_launchdarkly.rollout.spec import Rollout
+
+
+class DriftStatus(StrEnum):
+    """How a rollout compares with LaunchDarkly."""
+
+    CREATE = "create"
+    """There is no such experiment."""
+
+    CHANGE = "change"
+    """It is there, with other content, and nothing that differs is under way."""
+
+    DRIFTED = "drifted"
+    """What is under way is no stage of the rollout, or the experiment is archived: someone edited it by hand, or the
+    file was changed after the start. Only a new iteration brings the two together again."""
+
+    EQUAL = "equal"
+    """Nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A rollout, compared.
+
+    Attributes:
+        standing: What follows.
+        differences: The fields that differ; for ``create``, those that will be sent.
+        stage: The stage that the iteration is of, from 0; None where it is of none.
+        status: The iteration's status, such as ``running``; None without one.
+    """
+
+    standing: DriftStatus
+    differences: tuple[Difference, ...] = ()
+    stage: int | None = None
+    status: str | None = None
+
+
+def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Drift]:
+    """Compare a rollout with its experiment.
+
+    Args:
+        rollout: The rollout.
+        env: Its project and environment.
+
+    Raises:
+        ConfigurationError: A treatment's variation is none of the flag's.
+        NotFoundError: There is no such flag.
+        LaunchDarklyError: As the calls raise.
+    """
+    flag: FeatureFlag = (
+        yield get_flag(env.project_key, rollout.experiment.flag, environments=(env.environment_key,))
+    ).value
+    designs = [stage_iteration(rollout, number, flag) for number in range(len(rollout.stages))]
+    post = experiment_post(rollout, designs[0])
+    try:
+        found: Experiment = (
+            yield get_experiment(env, rollout.experiment.key, expand=(*ITERATIONS, "analysisConfig"))
+        ).value
+    except NotFoundError:
+        return Drift(DriftStatus.CREATE, tuple(_to_send(rollout, designs)))
+    return _compare(post, designs, found)
+
+
+def latest_iteration(experiment: Experiment) -> Iteration | None:
+    """The iteration under way; else a draft; else the one that was started last."""
+    if experiment.running:
+        return experiment.running
+    if experiment.drafts:
+        return experiment.drafts[0]
+    stopped = [iteration for iteration in experiment.iterations if iteration.started_at]
+    return max(stopped, key=_started, default=None)
+
+
+def _started(iteration: Iteration) -> float:
+    return iteration.started_at.timestamp() if iteration.started_at else 0.0
+
+
+def _compare(post: ExperimentPost, designs: Sequence[IterationInput], found: Experiment) -> Drift:
+    own = experiment_differences(post, found)
+    if found.archived:
+        return Drift(DriftStatus.DRIFTED, (Difference("archived", False, True), *own))
+    iteration = latest_iteration(found)
+    if iteration is None:
+        return Drift(DriftStatus.CHANGE, (Difference("iteration", "a first one", None), *own))
+    by_stage = [iteration_differences(design, iteration) for design in designs]
+    nearest = min(range(len(designs)), key=lambda number: len(by_stage[number]))
+    differing = by_stage[nearest]
+    stage = None if differing else nearest
+    if not own and not differing:
+        return Drift(DriftStatus.EQUAL, stage=stage, status=iteration.status)
+    standing = DriftStatus.DRIFTED if differing and iteration.running else DriftStatus.CHANGE
+    return Drift(standing, (*own, *differing), stage, iteration.status)
+
+
+def _to_send(rollout: Rollout, designs: Sequence[IterationInput]) -> list[Difference]:
+    experiment = rollout.experiment
+    stages = [
+        " / ".join(f"{treatment.name} {treatment.allocation_percent} %" for treatment in design.treatments)
+        for design in designs
+    ]
+    fields: dict[str, Any] = {
+        "name": experiment.name or experiment.key,
+        "flag": f"{experiment.flag}, rule {experiment.rule}",
+        "hypothesis": experiment.hypothesis,
+        "metrics": ", ".join(metric.key for metric in designs[0].metrics),
+        **{f"stages[{number}]": shares for number, shares in enumerate(stages)},
+    }
+    return [Difference(name, value, None) for name, value in fields.items()]

@@ -1,0 +1,155 @@
+"""A commented rollout file made from an experiment that exists. Pure: from what was read to text."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_launchdarkly.api.errors import StateError
+from airflow_provider_launchdarkly.rollout.drift import latest_iteration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+    from airflow_provider_launchdarkly.api.models import Experiment, FeatureFlag, Iteration, Treatment
+
+
+def flag_of(experiment: Experiment) -> str:
+    """Key of the flag that an experiment's latest iteration runs on.
+
+    Raises:
+        StateError: It has no iteration, or one on several flags.
+    """
+    iteration = latest_iteration(experiment)
+    flags = list(iteration.flags) if iteration else []
+    if len(flags) != 1:
+        raise StateError(f"experiment {experiment.key!r} runs on {len(flags)} flags; a rollout is about one")
+    return flags[0]
+
+
+def initial_file(env: EnvironmentRef, experiment: Experiment, flag: FeatureFlag) -> str:
+    """Write the file: what the experiment is, its latest iteration as the only stage, and what else one may say.
+
+    Args:
+        env: Where the experiment lives.
+        experiment: Read with its iterations and treatments.
+        flag: Its flag.
+
+    Returns:
+        YAML, which ``plan`` finds equal to the experiment.
+
+    Raises:
+        StateError: The experiment has no iteration with treatments.
+    """
+    iteration = latest_iteration(experiment)
+    if iteration is None or not iteration.treatments:
+        raise StateError(f"experiment {experiment.key!r} has no iteration with treatments")
+    return "\n".join(_lines(env, experiment, iteration, flag)) + "\n"
+
+
+def _lines(env: EnvironmentRef, experiment: Experiment, iteration: Iteration, flag: FeatureFlag) -> Iterator[str]:
+    project, environment = env
+    yield f"# Made from experiment {experiment.key} in {project}/{environment} by `airflow-launchdarkly init`."
+    yield "# Say what is to be decided (policy) and in which steps (stages); `airflow-launchdarkly validate` checks it."
+    yield "rollouts:"
+    yield f"  {_quoted(experiment.key)}:"
+    yield f"    project: {_quoted(project)}"
+    yield f"    environment: {_quoted(environment)}"
+    yield from _experiment(experiment, iteration, flag)
+    yield "    # Each stage is an iteration of its own, whose data begin at zero. Before the last one you may put, say:"
+    yield "    #   - {allocation: 10, dwell: 2d, gate: guardrails}"
+    yield "    # allocation: percent of people who are served something new; or each treatment's own, as here."
+    yield "    stages:"
+    shares = ", ".join(
+        f"{_quoted(_label(treatment, flag))}: {treatment.allocation_percent or 0}" for treatment in iteration.treatments
+    )
+    yield f"      - allocation: {{{shares}}}"
+    yield "        gate: decision  # the last stage is where the policy decides"
+    if iteration.can_reshuffle_traffic is not False:
+        yield "    # Whether a new stage may deal people out anew. This iteration may."
+        yield "    reshuffle: true"
+    yield "    policy:"
+    yield "      preset: balanced  # ships what is better; 5 % one-sided over all looks"
+    yield "      min_duration: 7d  # whole weeks, so that weekdays weigh equally"
+    yield "      max_duration: 28d"
+    yield from _guardrails(iteration)
+    yield "    # endings: {inconclusive: baseline}     # or extend, or ask"
+    yield "    # approval: {before_ship: true}         # a person is asked in Airflow before the winner is shipped"
+    yield "    # change_window: {timezone: Europe/Berlin, hours: 09:00-17:00, weekdays: [mon, tue, wed, thu]}"
+    yield "    # autonomy: act                         # or observe (only logs), or recommend (asks)"
+    yield "    # dag: {schedule: null, owner: growth, retries: 3}"
+
+
+def _experiment(experiment: Experiment, iteration: Iteration, flag: FeatureFlag) -> Iterator[str]:
+    on_flag = iteration.flags.get(flag.key)
+    left_out = on_flag.not_in_experiment_variation_id if on_flag else None
+    fields: dict[str, Any] = {
+        "key": experiment.key,
+        "name": experiment.name,
+        "description": experiment.description,
+        "maintainer_id": experiment.maintainer_id,
+        "methodology": experiment.methodology,
+        "holdout_id": experiment.holdout_id,
+        "tags": list(experiment.tags),
+        "flag": flag.key,
+        "rule": (on_flag.targeting_rule if on_flag else "") or "fallthrough",
+        "hypothesis": iteration.hypothesis,
+        "randomization_unit": iteration.randomization_unit,
+        "attributes": list(iteration.attributes),
+        "not_in_experiment_variation": left_out,
+        "primary_metric": iteration.primary_single_metric.key if iteration.primary_single_metric else None,
+        "primary_funnel": iteration.primary_funnel.key if iteration.primary_funnel else None,
+    }
+    if not fields["primary_metric"] and not fields["primary_funnel"] and iteration.primary:
+        fields["primary_metric"] = iteration.primary.key
+    yield "    experiment:"
+    for name, value in fields.items():
+        if value not in (None, "", []):
+            yield f"      {name}: {_quoted(value)}"
+    primary = iteration.primary.key if iteration.primary else None
+    others = [metric for metric in iteration.measured if metric.key != primary]
+    if others:
+        yield "      metrics:"
+    for metric in others:
+        yield f"        - {_quoted({'key': metric.key, 'is_group': True} if metric.is_group else metric.key)}"
+    yield "      treatments:"
+    for treatment in iteration.treatments:
+        yield f"        - variation: {_quoted(_variation(treatment, flag))}"
+        yield f"          name: {_quoted(_label(treatment, flag))}"
+        if treatment.baseline:
+            yield "          baseline: true"
+
+
+def _guardrails(iteration: Iteration) -> Iterator[str]:
+    primary = iteration.primary.key if iteration.primary else None
+    others = [metric.key for metric in iteration.measured if metric.key != primary and not metric.is_group]
+    yield "      # Metrics that must not get worse; margin is the share that may be lost."
+    if not others:
+        yield "      # guardrails: [{metric: page-load-ms, margin: 0.02}]"
+        return
+    yield "      # guardrails:"
+    for key in others:
+        yield f"      #   - {{metric: {_quoted(key)}, margin: 0.02}}"
+
+
+def _variation(treatment: Treatment, flag: FeatureFlag) -> str:
+    """How the flag's variation is named: by its name where only one has it, else by its id."""
+    variation_id = treatment.variation_of(flag.key)
+    found = next((variation for variation in flag.variations if variation.id == variation_id), None)
+    names = [variation.name for variation in flag.variations]
+    if found is not None and found.name and names.count(found.name) == 1:
+        return found.name
+    return variation_id or ""
+
+
+def _label(treatment: Treatment, flag: FeatureFlag) -> str:
+    return treatment.name or _variation(treatment, flag)
+
+
+def _quoted(value: Any) -> str:
+    """A value in YAML: JSON is YAML, and words that cannot be mistaken need no quotes."""
+    plain = isinstance(value, str) and value[:1].isalpha() and value.replace("-", "").replace("_", "").isalnum()
+    if plain and value.isascii() and value not in {"true", "false", "null"}:
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,249 @@
+"""Judges many simulated experiments at once, in the order and by the boundaries of `decision.judge`.
+
+A second path through the same rules, only because a loop over ten thousand experiments would take minutes; a test holds
+that both give the same verdict at the same look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import gammaln, ndtr  # type: ignore[import-untyped]
+
+from airflow_provider_launchdarkly.decision.assessment import FEWEST_UNITS_FOR_HARM, HarmShares
+from airflow_provider_launchdarkly.decision.boundaries import quantile
+from airflow_provider_launchdarkly.decision.policy import Direction, MismatchAction, MissingAction, Policy, Rule
+from airflow_provider_launchdarkly.decision.sample_ratio import PRIOR_UNITS
+from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
+from airflow_provider_launchdarkly.decision.verdict import Kind
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from airflow_provider_launchdarkly.decision.boundaries import Boundary
+    from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+    Booleans = NDArray[np.bool_]
+
+KINDS = (Kind.WAIT, Kind.SHIP, Kind.ROLLBACK, Kind.INCONCLUSIVE, Kind.INVALID)
+_CODE = {kind: code for code, kind in enumerate(KINDS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """How many experiments ended, one entry each.
+
+    Attributes:
+        kind: Index into `KINDS`; `wait` where no ending was reached.
+        look: Index of the look at which it ended.
+        day: Its time in days.
+        winner: Index of the treatment shipped, 0 where none was.
+        lift: Observed lift of the winner, or of the first treatment where there is none.
+    """
+
+    kind: Integers
+    look: Integers
+    day: Floats
+    winner: Integers
+    lift: Floats
+
+    def share(self, kind: Kind) -> float:
+        """Share of the experiments that ended so."""
+        return float(np.mean(self.kind == _CODE[kind]))
+
+    def are(self, kind: Kind) -> Booleans:
+        """Which experiments ended so."""
+        return np.asarray(self.kind == _CODE[kind])
+
+
+def judge(
+    policy: Policy, draws: Draws, planned_shares: tuple[float, ...], started_at: datetime | None = None
+) -> Outcomes:
+    """Judge experiments until each has ended.
+
+    Args:
+        policy: The policy.
+        draws: What was measured at each look.
+        planned_shares: Shares that the treatments should have, the baseline first.
+        started_at: When the iterations started; only needed for looks at cron times.
+    """
+    return _Judge(policy, draws, planned_shares, started_at).outcomes()
+
+
+class _Judge:
+    """All experiments and looks at once; arrays have the axes experiment, look and, where it applies, challenger."""
+
+    def __init__(
+        self, policy: Policy, draws: Draws, planned_shares: tuple[float, ...], started_at: datetime | None
+    ) -> None:
+        self.policy, self.draws, self.shares = policy, draws, planned_shares
+        self.challengers = len(planned_shares) - 1
+        self.plan: LookSchedule = schedule_looks(policy, started_at, len(planned_shares))
+        moments, total = draws.moments, draws.units.sum(axis=2)
+        self.look = np.array([self.plan.look_at(moment) for moment in moments])
+        self.old_enough = np.array([moment >= policy.min_duration for moment in moments])
+        self.ended = np.broadcast_to(np.array([moment >= self.plan.end for moment in moments]), total.shape)
+        if self.plan.planned_units is not None:
+            self.ended = self.ended | ((total >= self.plan.planned_units) & self.old_enough)
+            self.share = np.where(self.ended, 1.0, np.minimum(1.0, total / self.plan.planned_units))
+        else:
+            clock = [self.plan.share(moment, 0) for moment in moments]
+            self.share = np.broadcast_to(np.array(clock), total.shape)
+
+    def outcomes(self) -> Outcomes:
+        primary, margin = self.draws.primary, self.policy.primary.margin
+        sign = _sign(self.policy.primary.direction)
+        success, winner = self._success(sign, margin)
+        mismatch = self._mismatch()
+        absent = self._absent()
+        held = self._held(winner)
+        kind = np.zeros(self.ended.shape, dtype=np.int64)
+        # From the weakest to the strongest: what is judged first is written last.
+        kind[self.ended] = _CODE[Kind.INCONCLUSIVE]
+        kind[success & ~held] = _CODE[Kind.SHIP]
+        if self.policy.rule is Rule.PROBABILITY_TO_BE_BEST:
+            kind[self.p_best[..., 0] >= self.policy.threshold] = _CODE[Kind.ROLLBACK]
+        small = self.draws.units.min(axis=2) < self.policy.min_units_per_treatment
+        kind[small] = np.where(self.ended[small], _CODE[Kind.INCONCLUSIVE], _CODE[Kind.WAIT])
+        kind[:, ~self.old_enough] = _CODE[Kind.WAIT]
+        kind[absent] = np.where(self.ended[absent], _CODE[Kind.INVALID], _CODE[Kind.WAIT])
+        if self.policy.mismatch.action is MismatchAction.HOLD:
+            kind[mismatch] = np.where(self.ended[mismatch], _CODE[Kind.INVALID], _CODE[Kind.WAIT])
+        kind[:, self.look == 0] = _CODE[Kind.WAIT]
+        kind[self._harmed(sign)] = _CODE[Kind.ROLLBACK]
+        if self.policy.missing.action is MissingAction.INVALID:
+            late = np.array([moment > self.policy.missing.grace for moment in self.draws.moments])
+            kind[absent & (late | self.ended)] = _CODE[Kind.INVALID]
+        if self.policy.mismatch.action is MismatchAction.STOP:
+            kind[mismatch] = _CODE[Kind.INVALID]
+        return self._first(kind, winner, primary)
+
+    def _first(self, kind: Integers, winner: Integers, primary: MetricDraws) -> Outcomes:
+        over = kind != _CODE[Kind.WAIT]
+        look = np.where(over.any(axis=1), over.argmax(axis=1), kind.shape[1] - 1)
+        row = np.arange(len(look))
+        ended = kind[row, look]
+        who = np.where(ended == _CODE[Kind.SHIP], winner[row, look], 0)
+        shown = np.maximum(who, 1)
+        baseline = primary.mean[row, look, 0]
+        lift = np.divide(primary.mean[row, look, shown], baseline, out=np.ones(len(row)), where=baseline != 0) - 1.0
+        days = np.array([moment.total_seconds() / 86400.0 for moment in self.draws.moments])
+        return Outcomes(ended, look, days[look], who, lift)
+
+    def _success(self, sign: int, margin: float) -> tuple[Booleans, Integers]:
+        """Where a treatment passes on the primary metric, and which: the best of those that pass."""
+        if self.policy.rule is Rule.PROBABILITY_TO_BE_BEST:
+            self.p_best = self._probabilities(sign)
+            passed = self.p_best[..., 1:] >= self.policy.threshold
+        else:
+            passed = self._z(self.draws.primary, sign, margin) >= self._ship_boundary()[..., None]
+        merit = np.where(passed, sign * self.draws.primary.mean[..., 1:], -np.inf)
+        merit = np.where(passed & ~self._blocked(), merit, np.where(passed, -1e300, -np.inf))
+        anyone: Booleans = np.any(passed, axis=2)
+        best: Integers = merit.argmax(axis=2) + 1
+        return anyone, best
+
+    def _ship_boundary(self) -> Floats:
+        return self._at(self.plan.ship_boundary(self.policy.alpha / self.challengers, self.policy.ship_spending))
+
+    def _blocked(self) -> Booleans:
+        """Which treatments a guardrail to be proven or a signal holds back."""
+        blocked = np.zeros((*self.ended.shape, self.challengers), dtype=np.bool_)
+        for part, metric in zip(self.policy.guardrails, self.draws.guardrails, strict=True):
+            if part.prove:
+                z = self._z(metric, _sign(part.direction), part.margin)
+                blocked |= ~(z >= self._ship_boundary()[..., None])
+        for signal, metric in zip(self.policy.signals, self.draws.signals, strict=True):
+            blocked |= -self._z(metric, _sign(signal.direction), 0.0) >= quantile(signal.alpha)
+        return blocked
+
+    def _held(self, winner: Integers) -> Booleans:
+        blocked: Booleans = np.take_along_axis(self._blocked(), (winner - 1)[..., None], axis=2)
+        return blocked[..., 0]
+
+    def _harmed(self, sign: int) -> Booleans:
+        shares = HarmShares.of(self.policy, self.challengers)
+        harmed = np.zeros(self.ended.shape, dtype=np.bool_)
+        parts = [
+            (metric, _sign(part.direction), part.margin, shares.guardrail)
+            for part, metric in zip(self.policy.guardrails, self.draws.guardrails, strict=True)
+        ]
+        if self.policy.rule is Rule.GROUP_SEQUENTIAL:
+            parts.append((self.draws.primary, sign, self.policy.primary.margin, shares.primary))
+        enough = np.minimum(self.draws.units[..., 1:], self.draws.units[..., :1]) >= FEWEST_UNITS_FOR_HARM
+        for metric, direction, margin, alpha in parts:
+            boundary = self._at(self.plan.harm_boundary(alpha, self.policy.harm_spending))
+            worse = -self._z(metric, direction, margin) >= boundary[..., None]
+            harmed |= (worse & enough & (self.look > 0)[None, :, None]).any(axis=2)
+        return harmed
+
+    def _absent(self) -> Booleans:
+        error = self._standard_error(self.draws.primary, 1.0)
+        absent: Booleans = (self.draws.units == 0).any(axis=2) | (error == 0).any(axis=2)
+        return absent
+
+    def _mismatch(self) -> Booleans:
+        shares = np.array(self.shares) / sum(self.shares)
+        weights, units = PRIOR_UNITS * shares, self.draws.units
+        evidence = gammaln(PRIOR_UNITS) - gammaln(PRIOR_UNITS + units.sum(axis=2))
+        evidence = evidence + (gammaln(weights + units) - gammaln(weights) - units * np.log(shares)).sum(axis=2)
+        return np.asarray(evidence >= -np.log(self.policy.mismatch.alpha))
+
+    def _at(self, boundary: Boundary) -> Floats:
+        """`Boundary.at` for an array of shares."""
+        first = boundary.shares[0]
+        inside = np.interp(self.share, boundary.shares, boundary.z)
+        before = boundary.z[0] * np.sqrt(first / np.maximum(self.share, 1e-12))
+        reachable = np.where(self.share > first, inside, before)
+        return np.where(self.share > 0, reachable, np.inf)
+
+    def _standard_error(self, metric: MetricDraws, kept: float) -> Floats:
+        variance = metric.variance / np.maximum(self.draws.units, 1)
+        error: Floats = np.sqrt(variance[..., 1:] + kept * kept * variance[..., :1])
+        return error
+
+    def _z(self, metric: MetricDraws, sign: int, margin: float) -> Floats:
+        """`Effect.z` of each challenger; not a number where there is nothing to compare."""
+        kept = 1.0 - sign * margin
+        contrast = sign * (metric.mean[..., 1:] - kept * metric.mean[..., :1])
+        error = self._standard_error(metric, kept)
+        known = (error > 0) & (self.draws.units[..., 1:] > 0) & (self.draws.units[..., :1] > 0)
+        z: Floats = np.divide(contrast, error, out=np.full(contrast.shape, np.nan), where=known)
+        return z
+
+    def _probabilities(self, sign: int) -> Floats:
+        """Each treatment's probability to be the best, with a flat prior."""
+        primary = self.draws.primary
+        error = np.sqrt(primary.variance / np.maximum(self.draws.units, 1))
+        known = np.min(error, axis=2, keepdims=True) > 0
+        centre, width = sign * primary.mean, np.where(error > 0, error, 1.0)
+        if centre.shape[2] == 2:
+            gap = (centre[..., 0] - centre[..., 1]) / np.hypot(width[..., 0], width[..., 1])
+            best = np.stack([ndtr(gap), ndtr(-gap)], axis=2)
+        else:
+            best = _integrated(centre, width)
+        return np.where(known, best, np.nan)
+
+
+def _integrated(centre: Floats, width: Floats) -> Floats:
+    best = np.zeros_like(centre)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(48)
+    for index in range(centre.shape[2]):
+        for node, weight in zip(nodes, weights / np.sqrt(2.0 * np.pi), strict=True):
+            place = centre[..., index] + node * width[..., index]
+            below = np.ones_like(place)
+            for rival in range(centre.shape[2]):
+                if rival != index:
+                    below *= ndtr((place - centre[..., rival]) / width[..., rival])
+            best[..., index] += weight * below
+    return best
+
+
+def _sign(direction: Direction | None) -> int:
+    return direction.sign if direction is not None else 1

@@ -1,0 +1,118 @@
+"""What every trigger shares: sleep, look, decide whether that was all. Reads only, holds no secret.
+
+The one exception, which has to be asked for, is what ``iteration`` does when a person ends the task.
+
+What a look is, is the procedure that the trigger's ``make_check`` returns: the sensor's poke runs the very same one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow_provider_launchdarkly.checks.result import Check
+
+# A trigger that fires within about ten seconds of its deferral can get its task failed by the scheduler, which may
+# see the resumed task before the executor's report that the deferring process has ended
+# (https://github.com/apache/airflow/issues/71580).
+SECONDS_BEFORE_FIRST_POLL = 10.0
+
+# Each failed poll has spent the client's own retry budget already.
+MOST_FAILURES_IN_A_ROW = 10
+
+# A time that is almost there is not asked for over and over.
+SHORTEST_DELAY = 1.0
+
+ERROR = "error"
+
+
+class PollingTrigger(BaseTrigger):
+    """Fire once: with what ended the waiting, or with the error that did.
+
+    Safe to run twice, or to be taken over by another triggerer: it derives everything from its arguments and from
+    LaunchDarkly. The event is ``{"status": outcome, outcome: …}`` or ``{"status": "error", "error": …, "message": …}``.
+
+    Args:
+        launchdarkly_conn_id: The Airflow connection.
+        project_key: The project; None where none is read.
+        environment_key: The environment; None where none is read.
+        poll_interval: Seconds between two polls, at most.
+    """
+
+    outcome: ClassVar[str] = "finding"
+
+    def __init__(
+        self, *, launchdarkly_conn_id: str, project_key: str | None, environment_key: str | None, poll_interval: float
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.launchdarkly_conn_id = launchdarkly_conn_id
+        self.project_key = project_key
+        self.environment_key = environment_key
+        self.poll_interval = poll_interval
+
+    @abstractmethod
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the class beside those that all triggers have, as plain JSON."""
+
+    @abstractmethod
+    def make_check(self, hook: LaunchDarklyHook) -> Check:
+        """A fresh watch: called once for each poll, it looks once."""
+
+    @override
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Name the class and its arguments, as plain JSON."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "launchdarkly_conn_id": self.launchdarkly_conn_id,
+                "project_key": self.project_key,
+                "environment_key": self.environment_key,
+                **self.arguments(),
+                "poll_interval": self.poll_interval,
+            },
+        )
+
+    @override
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll until a look ends the waiting; yield one event and end."""
+        hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
+        look = self.make_check(hook)
+        failures = 0
+        delay = max(self.poll_interval, SECONDS_BEFORE_FIRST_POLL)
+        while True:
+            await asyncio.sleep(delay)
+            # Sensors that start together drift apart, so that they do not poll together for weeks.
+            delay = self.poll_interval * random.uniform(0.9, 1.0)  # noqa: S311
+            try:
+                seen = await hook.arun(look())
+            except LaunchDarklyError as error:
+                failures += 1
+                if not error.retryable or failures >= MOST_FAILURES_IN_A_ROW:
+                    yield _event(status=ERROR, error=type(error).__name__, message=str(error))
+                    return
+                self.log.warning("Poll failed (%s in a row): %s: %s", failures, type(error).__name__, error)
+                continue
+            failures = 0
+            if seen.left is not None:
+                delay = min(delay, max(seen.left.total_seconds(), SHORTEST_DELAY))
+            if seen.is_news:
+                self.log.info("%s", seen.summary)
+            if seen.ends:
+                outcome = seen.outcome or self.outcome
+                yield _event(status=outcome, **{outcome: seen.output})
+                return
+
+
+def _event(**payload: Any) -> TriggerEvent:
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call]
