@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from surroundings import CONNECTION, REPOSITORY, connection_json
+from support.surroundings import CONNECTION, REPOSITORY, connection_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

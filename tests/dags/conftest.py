@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from surroundings import REPOSITORY
+from support.surroundings import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ import pytest
 
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import _base
-from surroundings import CONNECTION, connection_json
+from support.surroundings import CONNECTION, connection_json
 
 # Not the emulator's well-known one, which is in the documentation: this one may be nowhere.
 SECRET = "api-5ec4e700-0c0f-4fee-a11e-0123456789ab"

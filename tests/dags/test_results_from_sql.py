@@ -17,7 +17,7 @@ import pytest
 from airflow_provider_launchdarkly.cli import main
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import _base
-from warehouse import CONNECTION
+from support.warehouse import CONNECTION
 
 DAYS = 28
 PEOPLE_A_DAY = 250

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from surroundings import REPOSITORY
+from support.surroundings import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 # "python from-3.3" is for what Airflow before 3.3 does not have.

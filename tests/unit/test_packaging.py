@@ -7,7 +7,7 @@ import re
 import tomllib
 
 import airflow_provider_launchdarkly
-from surroundings import REPOSITORY
+from support.surroundings import REPOSITORY
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 

@@ -1,4 +1,4 @@
-"""Operators on flags: set what a flag serves, and check what it serves. Thin shells around `api.writes` and `api.reads`."""
+"""Operators on flags: set what a flag serves, and check it. Thin shells around `api.writes` and `api.reads`."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceEr
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Direction, Policy
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason, Verdict
-from unit.decision.build import BOLD, CONTROL, QUIET, evidence, rates, shifted
+from support.evidence import BOLD, CONTROL, QUIET, evidence, rates, shifted
 
 
 class TestShipping:

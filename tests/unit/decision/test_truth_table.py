@@ -17,7 +17,7 @@ import pytest
 from airflow_provider_launchdarkly.decision.evidence import Measurement, MetricEvidence
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
-from unit.decision.build import BOLD, CONTROL, evidence, shifted
+from support.evidence import BOLD, CONTROL, evidence, shifted
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.evidence import Evidence

@@ -6,18 +6,18 @@ import re
 
 import pytest
 
-import emulated_page
 from airflow_provider_launchdarkly.cli.main import main
 from airflow_provider_launchdarkly.emulator.transport.faults import FAULTS, LIMITS
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from surroundings import REPOSITORY
+from support import emulated_page
+from support.surroundings import REPOSITORY
 
 HOW_TO = (REPOSITORY / "docs" / "emulator.md").read_text(encoding="utf-8")
 
 
 def test_the_page_on_what_is_emulated_is_the_one_that_the_code_writes():
     written = emulated_page.PAGE.read_text(encoding="utf-8")
-    assert written == emulated_page.page(), "run: python tests/emulated_page.py"
+    assert written == emulated_page.page(), "run: python tests/support/emulated_page.py"
 
 
 def test_the_example_world_is_a_world():

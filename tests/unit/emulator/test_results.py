@@ -12,8 +12,8 @@ import pytest
 from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
 from airflow_provider_launchdarkly.emulator.population.metric_results import (
     GroupMember,
-    metric_group_results,
-    metric_results,
+    serialize_group_results,
+    serialize_metric_results,
 )
 from airflow_provider_launchdarkly.emulator.population.population_cache import observe
 from airflow_provider_launchdarkly.emulator.population.types import (
@@ -55,14 +55,14 @@ def numbers(*values: tuple[int, float, float]) -> Observation:
 
 
 def treatments(observation: Observation, metric: MetricFacts = SIGNUP, **options: Any) -> list[dict[str, Any]]:
-    return metric_results(observation, ITERATION, metric, **options)["treatmentResults"]
+    return serialize_metric_results(observation, ITERATION, metric, **options)["treatmentResults"]
 
 
 # Shape
 
 
 def test_a_conversions_results_have_every_published_field() -> None:
-    answer = metric_results(converted((1_000, 100), (1_000, 120)), ITERATION, SIGNUP, expand_traffic=True)
+    answer = serialize_metric_results(converted((1_000, 100), (1_000, 120)), ITERATION, SIGNUP, expand_traffic=True)
     assert set(answer) == {"_links", "treatmentResults", "metricSeen", "probabilityOfMismatch", "results"}
     assert set(answer["treatmentResults"][0]) == {
         "treatmentId", "treatmentName", "units", "traffic", "eventValuesSum", "dataMean", "dataStdDev", "mean",
@@ -100,17 +100,17 @@ def test_traffic_is_there_only_when_asked_for() -> None:
 
 def test_the_links_are_those_given() -> None:
     links = {"self": {"href": "/api/v2/…", "type": "application/json"}}
-    assert metric_results(converted((10, 1), (10, 2)), ITERATION, SIGNUP, links=links)["_links"] == links
+    assert serialize_metric_results(converted((10, 1), (10, 2)), ITERATION, SIGNUP, links=links)["_links"] == links
 
 
 def test_without_slices_results_holds_the_total_alone() -> None:
-    answer = metric_results(converted((10, 1), (10, 2)), ITERATION, SIGNUP)
+    answer = serialize_metric_results(converted((10, 1), (10, 2)), ITERATION, SIGNUP)
     assert answer["results"] == [{"treatmentResults": answer["treatmentResults"]}]
 
 
 def test_slices_of_one_attribute_follow_the_total() -> None:
     slices = {("country", "de"): converted((6, 1), (6, 1)), ("country", "fr"): converted((4, 0), (4, 1))}
-    answer = metric_results(converted((10, 1), (10, 2)), ITERATION, SIGNUP, slices=slices)
+    answer = serialize_metric_results(converted((10, 1), (10, 2)), ITERATION, SIGNUP, slices=slices)
     assert [(each.get("attribute"), each.get("attributeValue")) for each in answer["results"]] == [
         (None, None),
         ("country", "de"),
@@ -122,11 +122,13 @@ def test_slices_of_one_attribute_follow_the_total() -> None:
 
 def test_with_slices_of_several_attributes_there_is_no_top_level_list() -> None:
     slices = {("country", "de"): converted((6, 1), (6, 1)), ("plan", "free"): converted((4, 0), (4, 1))}
-    assert "treatmentResults" not in metric_results(converted((10, 1), (10, 2)), ITERATION, SIGNUP, slices=slices)
+    assert "treatmentResults" not in serialize_metric_results(
+        converted((10, 1), (10, 2)), ITERATION, SIGNUP, slices=slices
+    )
 
 
 def test_before_anybody_came_there_are_units_and_nothing_else() -> None:
-    answer = metric_results(converted((0, 0), (0, 0)), ITERATION, SIGNUP)
+    answer = serialize_metric_results(converted((0, 0), (0, 0)), ITERATION, SIGNUP)
     assert answer["metricSeen"] == {"ever": False}
     assert "probabilityOfMismatch" not in answer
     assert answer["treatmentResults"] == [
@@ -138,7 +140,7 @@ def test_before_anybody_came_there_are_units_and_nothing_else() -> None:
 def test_a_treatment_without_people_does_not_keep_the_others_from_being_compared() -> None:
     arms = (*ARMS, ArmFacts("treatment-2", "bold", "variation-2", "bold", 0.0, baseline=False))
     iteration = IterationFacts("checkout", 1, "new-checkout", START, None, arms)
-    answers = metric_results(converted((100, 10), (100, 20), (0, 0)), iteration, SIGNUP)["treatmentResults"]
+    answers = serialize_metric_results(converted((100, 10), (100, 20), (0, 0)), iteration, SIGNUP)["treatmentResults"]
     assert answers[0]["pBest"] + answers[1]["pBest"] == pytest.approx(1)
     assert len(answers[0]["relativeDifferences"]) == 1
     assert "pBest" not in answers[2]
@@ -161,7 +163,7 @@ def test_values_without_any_spread_have_a_mean_and_no_posterior(units: int, devi
 @pytest.mark.parametrize("sold", [(0, 0), (0, 50), (50, 50)])
 def test_nobody_or_everybody_converting_is_answered_in_finite_numbers(sold: tuple[int, int]) -> None:
     observation = converted((50, sold[0]), (50, sold[1]))
-    answer = metric_results(observation, ITERATION, SIGNUP)
+    answer = serialize_metric_results(observation, ITERATION, SIGNUP)
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
     assert sum(each["pBest"] for each in answer["treatmentResults"]) == pytest.approx(1)
 
@@ -180,7 +182,7 @@ def test_a_groups_results_come_metric_by_metric_in_its_order() -> None:
         GroupMember({"key": "cart", "name": "Cart"}, SIGNUP, converted((100, 30), (100, 40))),
         GroupMember({"key": "order", "name": "Order"}, SIGNUP, converted((100, 10), (100, 20))),
     ]
-    answer = metric_group_results(members, ITERATION, links={"parent": {"href": "/p", "type": "application/json"}})
+    answer = serialize_group_results(members, ITERATION, links={"parent": {"href": "/p", "type": "application/json"}})
     assert [each["metric"]["key"] for each in answer["metrics"]] == ["cart", "order"]
     assert answer["metrics"][1]["results"]["treatmentResults"][0]["eventValuesSum"] == 10.0
     assert answer["_links"] == {"parent": {"href": "/p", "type": "application/json"}}
@@ -202,7 +204,7 @@ def test_relative_differences_are_against_each_other_treatment() -> None:
     arms = (*ARMS, ArmFacts("treatment-2", "bold", "variation-2", "bold", 0.0, baseline=False))
     iteration = IterationFacts("checkout", 1, "new-checkout", START, None, arms)
     observation = converted((10_000, 1_000), (10_000, 1_100), (10_000, 1_200))
-    bold = metric_results(observation, iteration, SIGNUP)["treatmentResults"][2]["relativeDifferences"]
+    bold = serialize_metric_results(observation, iteration, SIGNUP)["treatmentResults"][2]["relativeDifferences"]
     assert [each["fromTreatmentId"] for each in bold] == ["treatment-0", "treatment-1"]
     assert bold[0]["lower"] < 0.2 < bold[0]["upper"]
     assert (bold[0]["lower"] + bold[0]["upper"]) / 2 == pytest.approx(0.2, rel=0.01)
@@ -246,7 +248,7 @@ def test_a_split_of_51_to_49_is_seen_as_a_mismatch_and_a_right_one_is_not() -> N
     broken = Truth.from_dict(definition | {"split": {"true": 0.51, "false": 0.49}})
     at = START + timedelta(days=14)
     mismatch, none = (
-        metric_results(observe(truth, 42, ITERATION, SIGNUP, at), ITERATION, SIGNUP)["probabilityOfMismatch"]
+        serialize_metric_results(observe(truth, 42, ITERATION, SIGNUP, at), ITERATION, SIGNUP)["probabilityOfMismatch"]
         for truth in (broken, Truth.from_dict(definition))
     )
     assert mismatch > 0.999

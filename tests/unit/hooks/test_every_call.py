@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from coverage_table import CASES, PAGE, ROWS, Case, Scene, calls_of_the_hook, page, pages
+from support.coverage_table import CASES, PAGE, ROWS, Case, Scene, calls_of_the_hook, page, pages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

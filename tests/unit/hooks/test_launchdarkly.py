@@ -13,7 +13,7 @@ from airflow_provider_launchdarkly import __version__
 from airflow_provider_launchdarkly.api.errors import AuthenticationError, ConfigurationError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from surroundings import CONNECTION, connection_json
+from support.surroundings import CONNECTION, connection_json
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from airflow_provider_launchdarkly.operators.experiments import (
 )
 from airflow_provider_launchdarkly.operators.iterations import LaunchDarklySaveAndStartIterationOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from coverage_table import Scene
+from support.coverage_table import Scene
 
 QUARTER = [
     {"variation": "Classic", "allocation_percent": 75, "baseline": True},

@@ -15,7 +15,7 @@ from airflow_provider_launchdarkly.operators.experiments import (
 )
 from airflow_provider_launchdarkly.operators.results import LaunchDarklyGetResultsOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from coverage_table import Scene
+from support.coverage_table import Scene
 
 
 def read(context: Any, **changes: Any) -> Any:

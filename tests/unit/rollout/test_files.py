@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_files, rollout_files
-from surroundings import REPOSITORY
+from support.surroundings import REPOSITORY
 
 ROLLOUT = """\
   {name}:

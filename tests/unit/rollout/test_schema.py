@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_launchdarkly.config.strict_yaml import read_document
 from airflow_provider_launchdarkly.rollout.schema import file_schema
-from surroundings import REPOSITORY
+from support.surroundings import REPOSITORY
 
 EXAMPLES = sorted((REPOSITORY / "dags_examples" / "rollouts").glob("*.yaml"))
 

@@ -17,7 +17,7 @@ from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import _base
-from warehouse import CONNECTION, Warehouse, backends, open_warehouse
+from support.warehouse import CONNECTION, Warehouse, backends, open_warehouse
 
 ENV = EnvironmentRef("demo", "production")
 KEY = "bold-checkout-button"

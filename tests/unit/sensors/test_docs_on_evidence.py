@@ -17,8 +17,8 @@ from airflow_provider_launchdarkly.decision.evidence import Evidence
 from airflow_provider_launchdarkly.decision.policy import Direction, Policy, Primary
 from airflow_provider_launchdarkly.evidence.sql_rows import COLUMNS, evidence_from_rows
 from airflow_provider_launchdarkly.evidence.sql_statement import write_statement
-from occasions import STARTED_AT, look_context
-from surroundings import REPOSITORY
+from support.look_contexts import STARTED_AT, look_context
+from support.surroundings import REPOSITORY
 
 SQL_PAGE = (REPOSITORY / "docs" / "results-from-sql.md").read_text()
 RECORD_PAGE = (REPOSITORY / "docs" / "decision-record.md").read_text()

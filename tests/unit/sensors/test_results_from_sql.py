@@ -17,8 +17,8 @@ from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
+from support.warehouse import Warehouse
 from unit.sensors.conftest import Fire, Underway, begin, wait
-from warehouse import Warehouse
 
 
 @pytest.fixture

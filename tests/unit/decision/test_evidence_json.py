@@ -12,7 +12,7 @@ from airflow_provider_launchdarkly.decision.evidence import Evidence, Measuremen
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json, evidence_to_json
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Direction, Policy
-from records import evidence
+from support.audit_records import evidence
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 counts = st.integers(0, 10**12)

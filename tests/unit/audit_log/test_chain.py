@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.audit_log.chain import BrokenRecordError
 from airflow_provider_launchdarkly.decision.policy import Policy
-from occasions import STARTED_AT
-from records import END, content, evidence, record
+from support.audit_records import END, content, evidence, record
+from support.look_contexts import STARTED_AT
 
 Entry = dict[str, Any]
 

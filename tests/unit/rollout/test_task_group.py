@@ -16,7 +16,7 @@ from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyConfirmStepOperator
 from airflow_provider_launchdarkly.rollout.task_group import ENDINGS, experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from task_runner import TaskRunner
+from support.task_runner import TaskRunner
 
 pytestmark = pytest.mark.usefixtures("connection")
 

@@ -1,4 +1,4 @@
-"""Writes docs/emulated.md from the emulator's own tables: `python tests/emulated_page.py`. A test holds it to them."""
+"""Writes docs/emulated.md from the emulator's own tables: `python tests/support/emulated_page.py`. A test compares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_launchdarkly.emulator.transport.control import CONTROLS
 from airflow_provider_launchdarkly.emulator.transport.faults import FAULTS, LIMITS
 from airflow_provider_launchdarkly.emulator.transport.operations import OPERATIONS
 
-PAGE = Path(__file__).parents[1] / "docs" / "emulated.md"
+PAGE = Path(__file__).parents[2] / "docs" / "emulated.md"
 
 RULES = (
     ("An experiment is created with its first iteration, shown as `currentIteration`, not started", "observed"),
@@ -97,7 +97,7 @@ MARKS = (
 INTRODUCTION = """\
 # What is emulated, what differs, how we know
 
-<!-- Written by tests/emulated_page.py; a test holds this page equal to what it writes. -->
+<!-- Written by tests/support/emulated_page.py; a test holds this page equal to what it writes. -->
 
 How to run it and use it in tests: [The emulator](emulator.md). LaunchDarkly's published Python clients 17.1.0, 17.2.0
 and 25.0.1 run against it unchanged in `tests/contract`: what they send is taken, and what is answered fits their

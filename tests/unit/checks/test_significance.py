@@ -19,7 +19,7 @@ from airflow_provider_launchdarkly.api.errors import (
 from airflow_provider_launchdarkly.decision.policy import Guardrail, Looks, Policy, Primary
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason
 from airflow_provider_launchdarkly.evidence.source import Target
-from unit.results.running import ENV, KEY, Running, experiment
+from support.running_experiment import ENV, KEY, Running, experiment
 
 Run = Callable[..., Running]
 RESULTS = "get_experiment_results"

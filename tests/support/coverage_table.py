@@ -1,7 +1,7 @@
 """LaunchDarkly's API, row by row: which call of the hook does it, at which endpoint, and what else there is.
 
 The tests run every call of this table both ways; `docs/coverage.md` is this table written out
-(`python tests/coverage_table.py` writes it).
+(`python tests/support/coverage_table.py` writes it).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from airflow_provider_launchdarkly.api.models import (
 from airflow_provider_launchdarkly.api.writes.flags import Serving
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.operators._design import IterationDesign
-from surroundings import REPOSITORY
+from support.surroundings import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from airflow_provider_launchdarkly.api import writes
 from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 from airflow_provider_launchdarkly.evidence.source import Target
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from unit.results.running import ENV, KEY, Running, experiment
+from support.running_experiment import ENV, KEY, Running, experiment
 
 
 @pytest.fixture

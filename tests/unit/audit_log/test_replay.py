@@ -14,7 +14,7 @@ from airflow_provider_launchdarkly.audit_log.replay import replay
 from airflow_provider_launchdarkly.cli import main
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
-from records import END, content, evidence, record
+from support.audit_records import END, content, evidence, record
 
 
 @pytest.fixture

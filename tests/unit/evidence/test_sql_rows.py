@@ -14,7 +14,7 @@ from airflow_provider_launchdarkly.decision.policy import Direction, Guardrail, 
 from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError, evidence_from_rows, evidence_from_sql
-from occasions import METRIC, STARTED_AT, look_context
+from support.look_contexts import METRIC, STARTED_AT, look_context
 
 CLASSIC, BOLD = "id-classic", "id-bold"
 Row = dict[str, Any]

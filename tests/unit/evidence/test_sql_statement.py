@@ -8,7 +8,7 @@ import jinja2
 import pytest
 
 from airflow_provider_launchdarkly.evidence.sql_statement import Statement, write_statement
-from occasions import STARTED_AT, look_context
+from support.look_contexts import STARTED_AT, look_context
 
 
 def write(text: str, placeholder: str = "%s", **context: object) -> Statement:

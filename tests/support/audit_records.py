@@ -12,7 +12,7 @@ from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_jso
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Direction, Policy
 from airflow_provider_launchdarkly.decision.verdict import Verdict
-from occasions import METRIC, STARTED_AT
+from support.look_contexts import METRIC, STARTED_AT
 
 TARGET = {
     "project_key": "demo",

@@ -15,7 +15,7 @@ from airflow_provider_launchdarkly.audit_log.chain import BrokenRecordError
 from airflow_provider_launchdarkly.audit_log.store import StoragePath, keep, last_waited
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
-from records import TARGET, content, evidence
+from support.audit_records import TARGET, content, evidence
 
 POLICY = Policy()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.testing import EmulatorServer
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parent.parent.parent
 CONNECTION = "AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT"
 
 
