@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import uuid
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,7 @@ from airflow.sdk import DAG
 from airflow_provider_launchdarkly.decision import Direction, Evidence, Policy, Primary
 from airflow_provider_launchdarkly.record import chain
 from airflow_provider_launchdarkly.results.rows import COLUMNS, evidence_from_rows
-from airflow_provider_launchdarkly.results.statement import write_statement
+from airflow_provider_launchdarkly.results.statement import BindingError, write_statement
 from occasions import STARTED_AT, occasion
 from surroundings import REPOSITORY
 
@@ -107,6 +108,28 @@ def test_every_field_of_the_record_is_explained() -> None:
 def test_every_name_that_a_query_sees_is_explained() -> None:
     names = names_in_table(SQL_PAGE, "What the query sees")
     statement = write_statement(
-        jinja2.Template("".join(f"{{{{ {name} }}}}" for name in sorted(names - {"treatments"}))), occasion(), "?", {}
+        jinja2.Template(", ".join(f"{{{{ {name} }}}}" for name in sorted(names - {"treatments"}))), occasion(), "?", {}
     )
     assert len(statement.parameters) == len(names)  # each is one, but treatment_ids are two, and treatments left out
+
+
+def test_each_refusal_is_worded_as_in_the_page() -> None:
+    section = SQL_PAGE.split("### What is bound, and what is refused\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line.replace("\\|", "¦").split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    checked = 0
+    for refused, says, _ in rows:
+        for text in re.findall(r"`([^`]*(?:\{\{|%s|\?|:name|%\()[^`]*)`", refused):
+            if text.startswith("{% set"):
+                continue
+            setting = "{% set b %}{{ iteration_id }}{% endset %}{% set treatment = treatments[1] %}"
+            asked = text.replace("¦", "|").replace('"…" %}', '"it-1" %}1{% endif %}')
+            placeholder = "?" if text in ("?", ":name") else "%s"
+            template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(
+                f"{setting}SELECT {{{{ experiment_key }}}}, {asked}"
+            )
+            with pytest.raises(BindingError) as error:
+                write_statement(template, occasion(10), placeholder, {"macros": {"uuid": uuid, "datetime": datetime}})
+            words = says.replace("'%s'", repr(text)).strip("`").split("'…'")
+            assert all(word in str(error.value) for word in words), (text, str(error.value))
+            checked += 1
+    assert checked == 15
