@@ -1,19 +1,21 @@
-"""What a query's template sees of the iteration: values that become the driver's placeholders when they are rendered.
+"""Renders a results query so that the iteration's values travel as the driver's parameters, never in its text. Pure.
 
-So nobody pastes a value into SQL: ``{{ iteration_id }}`` renders as ``%s`` or ``?``, and the id travels beside. Pure.
+Each value renders as a marker. Only when the text is complete do the markers become placeholders, in the order in which
+they stand in it. Jinja may capture, move and repeat a value as it likes: its parameter moves with it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC
+import re
+import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from typing_extensions import override
+from airflow_provider_launchdarkly.evidence.sql_placeholders import check_places
+from airflow_provider_launchdarkly.evidence.sql_values import Bound, Value, plain, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Callable, Mapping
 
     from airflow_provider_launchdarkly.evidence.source import LookContext
 
@@ -24,6 +26,10 @@ class Template(Protocol):
     def render(self, *args: Any, **kwargs: Any) -> str:
         """Render it with these variables."""
         ...
+
+
+class BindingError(ValueError):
+    """A value of the iteration cannot be bound where the query's template puts it. The message names value and cure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,102 +45,91 @@ class Statement:
     parameters: tuple[Any, ...]
 
 
-@dataclass(slots=True)
-class _Parameters:
-    """Collects values in the order in which the template mentions them."""
-
-    placeholder: str
-    values: list[Any] = field(default_factory=list)
-
-    def bind(self, value: Any) -> str:
-        self.values.append(value)
-        return self.placeholder
-
-
-class Bound:
-    """A value that renders as a placeholder."""
-
-    def __init__(self, parameters: _Parameters, value: Any) -> None:
-        self._parameters = parameters
-        self._value = value
-
-    @override
-    def __str__(self) -> str:
-        return self._parameters.bind(self._value)
-
-    @override
-    def __eq__(self, other: object) -> bool:
-        return bool(self._value == (other._value if isinstance(other, Bound) else other))
-
-    @override
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-
-class BoundMoment(Bound):
-    """A moment; ``epoch`` and ``text`` are the same for databases without a type for it."""
-
-    def __init__(self, parameters: _Parameters, value: datetime) -> None:
-        super().__init__(parameters, value)
-        #: Whole seconds since 1970.
-        self.epoch = Bound(parameters, int(value.timestamp()))
-        #: UTC, as ``2026-01-05 09:00:00``.
-        self.text = Bound(parameters, value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"))
-
-
-class BoundList:
-    """Several values: ``IN {{ treatment_ids }}`` renders as ``IN (%s, %s)``, and a loop gets each by itself."""
-
-    def __init__(self, parts: Iterable[Bound]) -> None:
-        self._parts = tuple(parts)
-
-    @override
-    def __str__(self) -> str:
-        return f"({', '.join(str(part) for part in self._parts)})"
-
-    def __iter__(self) -> Iterator[Bound]:
-        return iter(self._parts)
-
-    def __len__(self) -> int:
-        return len(self._parts)
-
-
-@dataclass(frozen=True, slots=True)
-class BoundTreatment:
-    """A treatment in a template: id and name are bound; ``baseline`` is plain, for ``{% if %}``."""
-
-    id: Bound
-    name: Bound
-    baseline: bool
-
-
 def write_statement(
     template: Template, look_context: LookContext, placeholder: str, context: Mapping[str, Any]
 ) -> Statement:
     """Render a query for one look.
+
+    The template is rendered twice: with the values pasted, and with markers. With each marker replaced by its value,
+    the two must be the same text. So whatever the template did with a marker, it would have done with the value.
 
     Args:
         template: The query's template.
         look_context: The iteration and the moment.
         placeholder: What the driver takes for a positional parameter, ``%s`` or ``?``.
         context: What else the template may use: the task's context. The iteration's names win.
+
+    Raises:
+        BindingError: A value is changed on its way into the text, or stands where no driver binds it; or the text
+            holds a placeholder that is not ours.
     """
-    parameters = _Parameters(placeholder)
-    sql = str(template.render({**context, **_names(look_context, parameters)}))
-    return Statement(sql, tuple(parameters.values))
+
+    def render(show: Callable[[str, Any], Any]) -> str:
+        return str(template.render({**context, **values_of(look_context, show)}))
+
+    markers = _Markers()
+    pasted = render(plain)
+    marked = _render_marked(lambda: render(markers.show))
+    if (difference := _difference(pasted, markers.paste(marked))) is not None:
+        if render(plain) != pasted:
+            raise BindingError(
+                "results: the query renders differently each time, so nobody can check where its values end up. It "
+                "uses a clock, a random number or a counter: take looked_at or the run's id instead"
+            )
+        raise BindingError(
+            f"results: the query changes a value of the iteration before it prints it, or counts or compares its "
+            f"text: with the values pasted, it reads {difference!r}, and no bound value can come to that. Print the "
+            f"value as it is, and do in SQL what the filter or the condition does"
+        )
+    places = list(markers.pattern.finditer(marked))
+    if problem := check_places(marked, [(place.span(), markers.value(place).name) for place in places], placeholder):
+        raise BindingError(f"results: {problem}")
+    sql = markers.pattern.sub(lambda _: placeholder, marked)
+    return Statement(sql, tuple(markers.value(place).value for place in places))
 
 
-def _names(look_context: LookContext, parameters: _Parameters) -> dict[str, Any]:
-    def bound(value: Any) -> Bound:
-        return Bound(parameters, value)
+def _render_marked(render: Callable[[], str]) -> str:
+    """Render with markers what was already rendered with the values: what fails now, fails because they are bound."""
+    from jinja2 import TemplateError
 
-    treatments = look_context.iteration.treatments
-    return {
-        **{name: bound(value) for name, value in look_context.target.to_json().items()},
-        "iteration_started_at": BoundMoment(parameters, look_context.started_at),
-        "looked_at": BoundMoment(parameters, look_context.at),
-        "treatment_ids": BoundList(bound(treatment.id) for treatment in treatments),
-        "treatments": tuple(
-            BoundTreatment(bound(treatment.id), bound(treatment.name), treatment.baseline) for treatment in treatments
-        ),
-    }
+    try:
+        return render()
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, TemplateError) as error:
+        raise BindingError(
+            f"results: the query calculates with a value of the iteration, which is bound and can only be printed or "
+            f"compared: {error}. Print the value as it is, and calculate in SQL"
+        ) from error
+
+
+def _difference(pasted: str, bound: str) -> str | None:
+    """Some of the pasted text where the other one first departs from it; None where both are the same."""
+    if pasted == bound:
+        return None
+    both = zip(pasted, bound, strict=False)
+    at = next((at for at, (one, other) in enumerate(both) if one != other), min(len(pasted), len(bound)))
+    return pasted[max(at - 30, 0) : at + 30]
+
+
+class _Markers:
+    """Gives each value a text that nobody else can write: it holds a random number of this rendering.
+
+    Large and small letters alternate at both ends, so that each filter that changes the case breaks the marker.
+    """
+
+    def __init__(self) -> None:
+        self._stem = f"Bd{secrets.token_hex(12)}x"
+        self._values: list[Value] = []
+        self.pattern = re.compile(rf"{self._stem}(\d+)yZ")
+
+    def show(self, name: str, value: Any) -> Bound:
+        """What the template gets for a value."""
+        self._values.append(Value(name, value))
+        return Bound(value, f"{self._stem}{len(self._values) - 1}yZ")
+
+    def value(self, place: re.Match[str]) -> Value:
+        """The value whose marker was found."""
+        return self._values[int(place[1])]
+
+    def paste(self, text: str) -> str:
+        """Replace each marker by its value's text."""
+        return self.pattern.sub(lambda place: str(plain("", self.value(place).value)), text)

@@ -67,6 +67,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
 
     Raises:
         SqlResultsError: The rows of a query cannot be the iteration's results.
+        BindingError: A query's template puts a value of the iteration where it cannot be bound.
         BrokenRecordError: The record was changed by someone else; it is left as it is.
         LaunchDarklyError: LaunchDarkly could not be read; ``ResultsUnavailableError`` where its results endpoints are
             gone, which is never taken for "not significant yet".

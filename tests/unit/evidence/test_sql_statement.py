@@ -21,15 +21,15 @@ def test_a_value_becomes_a_placeholder_and_a_parameter() -> None:
     assert statement == Statement("SELECT * FROM t WHERE iteration = %s", ("it-1",))
 
 
-def test_parameters_stand_in_the_order_of_their_mention() -> None:
-    statement = write("{{ looked_at }} {{ experiment_key }} {{ iteration_started_at }} {{ experiment_key }}", "?")
-    assert statement.sql == "? ? ? ?"
+def test_parameters_stand_in_the_order_of_the_text() -> None:
+    statement = write("{{ looked_at }}, {{ experiment_key }}, {{ iteration_started_at }}, {{ experiment_key }}", "?")
+    assert statement.sql == "?, ?, ?, ?"
     at = STARTED_AT + timedelta(days=10)
     assert statement.parameters == (at, "bold-checkout-button", STARTED_AT, "bold-checkout-button")
 
 
 def test_moments_come_as_text_and_as_epoch_too() -> None:
-    statement = write("{{ iteration_started_at.text }} {{ iteration_started_at.epoch }}")
+    statement = write("{{ iteration_started_at.text }}, {{ iteration_started_at.epoch }}")
     assert statement.parameters == ("2026-01-05 09:00:00", 1767603600)
 
 
@@ -48,10 +48,8 @@ def test_treatments_can_be_looped_over() -> None:
 
 
 def test_the_task_s_context_is_there_but_the_iteration_s_names_win() -> None:
-    statement = write(
-        "SELECT * FROM {{ params.table }} -- {{ experiment_key }}", params={"table": "t"}, experiment_key=1
-    )
-    assert statement == Statement("SELECT * FROM t -- %s", ("bold-checkout-button",))
+    statement = write("SELECT {{ experiment_key }} FROM {{ params.table }}", params={"table": "t"}, experiment_key=1)
+    assert statement == Statement("SELECT %s FROM t", ("bold-checkout-button",))
 
 
 def test_a_value_that_is_only_compared_is_not_bound() -> None:

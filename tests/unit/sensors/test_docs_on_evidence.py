@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import uuid
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,7 @@ from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.decision.evidence import Evidence
 from airflow_provider_launchdarkly.decision.policy import Direction, Policy, Primary
 from airflow_provider_launchdarkly.evidence.sql_rows import COLUMNS, evidence_from_rows
-from airflow_provider_launchdarkly.evidence.sql_statement import write_statement
+from airflow_provider_launchdarkly.evidence.sql_statement import BindingError, write_statement
 from support.look_contexts import STARTED_AT, look_context
 from support.surroundings import REPOSITORY
 
@@ -108,9 +109,33 @@ def test_every_field_of_the_record_is_explained() -> None:
 def test_every_name_that_a_query_sees_is_explained() -> None:
     names = names_in_table(SQL_PAGE, "What the query sees")
     statement = write_statement(
-        jinja2.Template("".join(f"{{{{ {name} }}}}" for name in sorted(names - {"treatments"}))),
+        jinja2.Template(", ".join(f"{{{{ {name} }}}}" for name in sorted(names - {"treatments"}))),
         look_context(),
         "?",
         {},
     )
     assert len(statement.parameters) == len(names)  # each is one, but treatment_ids are two, and treatments left out
+
+
+def test_each_refusal_is_worded_as_in_the_page() -> None:
+    section = SQL_PAGE.split("### What is bound, and what is refused\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line.replace("\\|", "¦").split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    checked = 0
+    for refused, says, _ in rows:
+        for text in re.findall(r"`([^`]*(?:\{\{|%s|\?|:name|%\()[^`]*)`", refused):
+            if text.startswith("{% set"):
+                continue
+            setting = "{% set b %}{{ iteration_id }}{% endset %}{% set treatment = treatments[1] %}"
+            asked = text.replace("¦", "|").replace('"…" %}', '"it-1" %}1{% endif %}')
+            placeholder = "?" if text in ("?", ":name") else "%s"
+            template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(
+                f"{setting}SELECT {{{{ experiment_key }}}}, {asked}"
+            )
+            with pytest.raises(BindingError) as error:
+                write_statement(
+                    template, look_context(10), placeholder, {"macros": {"uuid": uuid, "datetime": datetime}}
+                )
+            words = says.replace("'%s'", repr(text)).strip("`").split("'…'")
+            assert all(word in str(error.value) for word in words), (text, str(error.value))
+            checked += 1
+    assert checked == 15

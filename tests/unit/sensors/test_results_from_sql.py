@@ -10,11 +10,13 @@ from typing import Any
 import jinja2
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError
+from airflow_provider_launchdarkly.evidence.sql_statement import BindingError
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 from support.warehouse import Warehouse
@@ -147,6 +149,44 @@ def test_an_experiment_that_launchdarkly_only_exports_can_be_judged(
     warehouse.fill(underway.iteration_id, emulator.clock.now(), {ids["Classic"]: 0.10, ids["Bold"]: 0.14})
     emulator.clock.advance("P28D")
     assert sensor(underway, warehouse).execute({})["verdict"] == "ship"
+
+
+def test_captured_treatments_are_not_swapped(underway: Underway, warehouse: Warehouse) -> None:
+    """The one that halves conversion is rolled back, and not shipped."""
+    warehouse.fill(underway.iteration_id, underway.emulator.clock.now(), {"control": 0.10, "new": 0.05})
+    mapped = (
+        "CASE exposures.treatment_id WHEN 'control' THEN {{ treatments[0].id }} WHEN 'new' THEN {{ b }} END"
+        " AS treatment_id"
+    )
+    sql = "{% set b %}{{ treatments[1].id }}{% endset %}" + warehouse.query.replace(
+        "exposures.treatment_id,", f"{mapped},", 1
+    ).replace("AND exposures.treatment_id IN {{ treatment_ids }}", "")
+    underway.emulator.clock.advance("P28D")
+    verdict = underway.sensor(results=SqlResults("warehouse", sql)).execute({})
+    assert verdict["verdict"] == "rollback"
+    assert verdict["metrics"][0]["comparisons"][0]["difference"] < 0
+
+
+def test_a_captured_time_window_is_the_window_that_was_written(underway: Underway, filled: Warehouse) -> None:
+    moment = filled.moment
+    start, end = (f"{{{{ {name}{moment} }}}}" for name in ("iteration_started_at", "looked_at"))
+    sql = "{{ until }}".join(filled.query.replace(start, "{{ since }}").rsplit(end, 1))
+    sql = f"{{% set until %}}{end}{{% endset %}}{{% set since %}}{start}{{% endset %}}{sql}"
+    underway.emulator.clock.advance("P28D")
+    verdict = underway.sensor(results=SqlResults("warehouse", sql)).execute({})
+    assert verdict["verdict"] == "ship"
+    assert verdict["metrics"][0]["comparisons"][0]["units"] == 300 * 28
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_value_that_cannot_be_bound_fails_the_task(underway: Underway, filled: Warehouse, native: bool) -> None:
+    sql = filled.query.replace("{{ iteration_id }}", "{{ iteration_id | upper }}")
+    task = underway.sensor(results=SqlResults("warehouse", sql))
+    with DAG("d", schedule=None, render_template_as_native_obj=native) as dag:
+        dag.add_task(task)
+    underway.emulator.clock.advance("P28D")
+    with pytest.raises(BindingError, match="changes a value of the iteration before it prints it"):
+        task.execute({})
 
 
 Task = Callable[..., Any]
