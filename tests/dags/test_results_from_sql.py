@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.cli import main
+from airflow_provider_launchdarkly.cli.main import main
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import _base
 from support.warehouse import CONNECTION

@@ -392,7 +392,7 @@ def test_every_public_name_of_a_lazy_package_is_listed_with_its_home(package: st
     assert public.keys() <= set(module.__all__)
 
 
-@pytest.mark.parametrize("package", ["", ".models", ".endpoints", ".lifecycle", ".changes"])
+@pytest.mark.parametrize("package", [".models", ".endpoints", ".writes"])
 def test_every_name_that_a_package_offers_is_there(package: str) -> None:
     module = import_module(f"airflow_provider_launchdarkly.api{package}")
     for name in module.__all__:

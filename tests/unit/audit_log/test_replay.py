@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.audit_log.replay import replay
-from airflow_provider_launchdarkly.cli import main
+from airflow_provider_launchdarkly.cli.main import main
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
 from support.audit_records import END, content, evidence, record

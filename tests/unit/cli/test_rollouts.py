@@ -219,7 +219,7 @@ def test_schema_is_printed_as_json(run: Command) -> None:
 
 def test_the_commands_load_no_airflow(button: Path) -> None:
     code = (
-        "import sys; from airflow_provider_launchdarkly.cli import main; "
+        "import sys; from airflow_provider_launchdarkly.cli.main import main; "
         f"main(['validate', {str(button)!r}]); main(['plan', {str(button)!r}]); print('airflow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

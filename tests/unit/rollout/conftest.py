@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from airflow_provider_launchdarkly.cli import main
+from airflow_provider_launchdarkly.cli.main import main
 
 BUTTON = """\
 rollouts:

@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.audit_log.chain import BrokenRecordError
-from airflow_provider_launchdarkly.cli import main
+from airflow_provider_launchdarkly.cli.main import main
 from unit.sensors.conftest import Fire, Underway, wait
 
 

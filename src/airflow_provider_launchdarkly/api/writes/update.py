@@ -32,6 +32,7 @@ from airflow_provider_launchdarkly.api.models import (
     UpdateName,
 )
 from airflow_provider_launchdarkly.api.reads.experiments import pinned, read_experiment
+from airflow_provider_launchdarkly.api.writes.changed_fields import check_changes, unapplied, unseen
 from airflow_provider_launchdarkly.api.writes.ensure import (
     SETTLING,
     TRIES,
@@ -40,7 +41,6 @@ from airflow_provider_launchdarkly.api.writes.ensure import (
     ensure,
     pause_before_retry,
 )
-from airflow_provider_launchdarkly.api.writes.field_changes import check_changes, unapplied, unseen
 from airflow_provider_launchdarkly.api.writes.rule_owner import raise_if_owned
 
 if TYPE_CHECKING:
