@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.conditions.seen import Seen, Watch
 from airflow_provider_launchdarkly.results.clock import dwelling, server_time
 from airflow_provider_launchdarkly.results.look import Target
+from airflow_provider_launchdarkly.triggers.arguments import Argument, instant, number
 from airflow_provider_launchdarkly.triggers.iteration import IterationTrigger
 from airflow_provider_launchdarkly.triggers.polling import PollingTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_launchdarkly.api.procedure import Procedure
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
@@ -26,14 +29,8 @@ class ClockTrigger(PollingTrigger):
         kwargs: What all triggers have, see :class:`~airflow_provider_launchdarkly.triggers.polling.PollingTrigger`.
     """
 
-    def __init__(self, *, until: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.until = until
-
-    @override
-    def arguments(self) -> dict[str, Any]:
-        """The time."""
-        return {"until": self.until}
+    accepts: ClassVar[Mapping[str, Argument]] = {**PollingTrigger.accepts, "until": Argument(instant)}
+    until: str
 
     @override
     def watch(self, hook: LaunchDarklyHook) -> Watch:
@@ -57,14 +54,8 @@ class DwellTrigger(IterationTrigger):
         kwargs: See :class:`~airflow_provider_launchdarkly.triggers.iteration.IterationTrigger`.
     """
 
-    def __init__(self, *, dwell_seconds: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.dwell_seconds = dwell_seconds
-
-    @override
-    def arguments(self) -> dict[str, Any]:
-        """Experiment, iteration and time."""
-        return {**super().arguments(), "dwell_seconds": self.dwell_seconds}
+    accepts: ClassVar[Mapping[str, Argument]] = {**IterationTrigger.accepts, "dwell_seconds": Argument(number(0))}
+    dwell_seconds: float
 
     @override
     def watch(self, hook: LaunchDarklyHook) -> Watch:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
+from airflow_provider_launchdarkly.conditions.asking import RUNNING, STOPPED
 from airflow_provider_launchdarkly.conditions.iteration import look_for_status, look_for_traffic
+from airflow_provider_launchdarkly.triggers.arguments import Argument, one_of, optional, text, whole_number
 from airflow_provider_launchdarkly.triggers.iteration import IterationTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_launchdarkly.conditions.seen import Watch
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
@@ -22,14 +26,11 @@ class IterationStatusTrigger(IterationTrigger):
         kwargs: See :class:`~airflow_provider_launchdarkly.triggers.iteration.IterationTrigger`.
     """
 
-    def __init__(self, *, status: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.status = status
-
-    @override
-    def arguments(self) -> dict[str, Any]:
-        """Experiment, iteration and status."""
-        return {**super().arguments(), "status": self.status}
+    accepts: ClassVar[Mapping[str, Argument]] = {
+        **IterationTrigger.accepts,
+        "status": Argument(one_of(RUNNING, STOPPED)),
+    }
+    status: str
 
     @override
     def watch(self, hook: LaunchDarklyHook) -> Watch:
@@ -47,25 +48,13 @@ class TrafficTrigger(IterationTrigger):
         kwargs: See :class:`~airflow_provider_launchdarkly.triggers.iteration.IterationTrigger`.
     """
 
-    def __init__(
-        self,
-        *,
-        units_per_treatment: int,
-        metric_key: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.units_per_treatment = units_per_treatment
-        self.metric_key = metric_key
-
-    @override
-    def arguments(self) -> dict[str, Any]:
-        """Experiment, iteration, units and metric."""
-        return {
-            **super().arguments(),
-            "units_per_treatment": self.units_per_treatment,
-            "metric_key": self.metric_key,
-        }
+    accepts: ClassVar[Mapping[str, Argument]] = {
+        **IterationTrigger.accepts,
+        "units_per_treatment": Argument(whole_number(1)),
+        "metric_key": Argument(optional(text), None),
+    }
+    units_per_treatment: int
+    metric_key: str | None
 
     @override
     def watch(self, hook: LaunchDarklyHook) -> Watch:
