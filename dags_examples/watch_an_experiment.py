@@ -32,7 +32,8 @@ with DAG("watch_an_experiment", schedule=[watched], catchup=False, tags=["launch
         """Say what happened; one run may be started by several events."""
         happened = experiment_events(triggering_asset_events)
         for event in happened:
-            said = event["verdict"]["summary"] if "verdict" in event else event.get("winning_reason") or ""
+            said = event["verdict"]["summary"] if "verdict" in event else event.get("winning_reason")
+            said = said or event.get("message", "")  # an event "error": the watcher's arguments are wrong
             print(f"{event['experiment_key']}, iteration {event['iteration_id']}: {event['event']} {said}")
         return [event["event"] for event in happened]
 

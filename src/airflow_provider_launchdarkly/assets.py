@@ -22,7 +22,7 @@ EVERY_EXPERIMENT = AssetAlias(name="launchdarkly")
 """Whatever happens to any experiment: ``DAG(schedule=[EVERY_EXPERIMENT])``. The tasks that emit events have it as
 their outlet, since which experiment they act on is often known only when they run."""
 
-EventName = Literal["start", "ship", "rollback", "inconclusive", "invalid", "stop"]
+EventName = Literal["start", "ship", "rollback", "inconclusive", "invalid", "stop", "error"]
 _SHAPE = "launchdarkly://PROJECT/ENVIRONMENT/EXPERIMENT"
 
 

@@ -125,12 +125,14 @@ class LaunchDarklyBaseSensor(BaseSensorOperator):
 
     def _make_trigger(self) -> PollingTrigger:
         project_key, environment_key = self._where()
-        return self.trigger(
+        trigger = self.trigger(
             launchdarkly_conn_id=self.launchdarkly_conn_id,
             project_key=project_key,
             environment_key=environment_key,
             poll_interval=self.poke_interval,
         )
+        trigger.check()
+        return trigger
 
     def _where(self) -> tuple[str | None, str | None]:
         """The project and the environment that the trigger reads."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -68,6 +69,6 @@ class LaunchDarklyFlagStateSensor(LaunchDarklyBaseSensor):
         from airflow_provider_launchdarkly.triggers.flags import FlagStateTrigger
 
         validate_state(self.on, self.variation)
-        return FlagStateTrigger(
-            flag_key=self.flag_key, on=self.on, variation=self.variation, rule_id=self.rule_id, **shared
-        )
+        nested = isinstance(self.variation, (list, dict))
+        wanted = {"variation_json": json.dumps(self.variation)} if nested else {"variation": self.variation}
+        return FlagStateTrigger(flag_key=self.flag_key, on=self.on, rule_id=self.rule_id, **wanted, **shared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -104,7 +105,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         # take what others looked at since for new.
         previous = self._previous if on_worker else None
         return SignificanceTrigger(
-            policy=self.policy,
+            policy=json.dumps(self.policy),
             previous_seconds=None if previous is None else previous.total_seconds(),
             look_on_worker=on_worker,
             analysed_by_launchdarkly=self.results is None,

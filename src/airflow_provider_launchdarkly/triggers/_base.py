@@ -12,14 +12,15 @@ import random
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.triggers._arguments import Argument, CheckedTrigger, number, optional, text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from airflow_provider_launchdarkly.checks.result import Check
 
@@ -37,11 +38,19 @@ SHORTEST_DELAY = 1.0
 ERROR = "error"
 
 
-class PollingTrigger(BaseTrigger):
+# Wrong arguments have one cause: a worker's version of the provider that is newer than the triggerer's.
+CURE = (
+    "If the worker runs another version of airflow-provider-launchdarkly than the triggerer, upgrade the triggerer "
+    "first; then clear the task"
+)
+
+
+class PollingTrigger(CheckedTrigger):
     """Fire once: with what ended the waiting, or with the error that did.
 
     Safe to run twice, or to be taken over by another triggerer: it derives everything from its arguments and from
     LaunchDarkly. The event is ``{"status": outcome, outcome: …}`` or ``{"status": "error", "error": …, "message": …}``.
+    Wrong arguments, too, end in such an error.
 
     Args:
         launchdarkly_conn_id: The Airflow connection.
@@ -51,43 +60,32 @@ class PollingTrigger(BaseTrigger):
     """
 
     outcome: ClassVar[str] = "finding"
-
-    def __init__(
-        self, *, launchdarkly_conn_id: str, project_key: str | None, environment_key: str | None, poll_interval: float
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.launchdarkly_conn_id = launchdarkly_conn_id
-        self.project_key = project_key
-        self.environment_key = environment_key
-        self.poll_interval = poll_interval
-
-    @abstractmethod
-    def arguments(self) -> dict[str, Any]:
-        """The arguments of the class beside those that all triggers have, as plain JSON."""
+    accepts: ClassVar[Mapping[str, Argument]] = {
+        "launchdarkly_conn_id": Argument(text),
+        "project_key": Argument(optional(text)),
+        "environment_key": Argument(optional(text)),
+        "poll_interval": Argument(number(0, above=True)),
+    }
+    launchdarkly_conn_id: str
+    project_key: str | None
+    environment_key: str | None
+    poll_interval: float
 
     @abstractmethod
     def make_check(self, hook: LaunchDarklyHook) -> Check:
         """A fresh watch: called once for each poll, it looks once."""
 
     @override
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Name the class and its arguments, as plain JSON."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "launchdarkly_conn_id": self.launchdarkly_conn_id,
-                "project_key": self.project_key,
-                "environment_key": self.environment_key,
-                **self.arguments(),
-                "poll_interval": self.poll_interval,
-            },
-        )
-
-    @override
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until a look ends the waiting; yield one event and end."""
-        hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
-        look = self.make_check(hook)
+        try:
+            self.check()
+            hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
+            look = self.make_check(hook)
+        except ConfigurationError as error:
+            await asyncio.sleep(SECONDS_BEFORE_FIRST_POLL)
+            yield _event(status=ERROR, error=type(error).__name__, message=f"{error}. {CURE}")
+            return
         failures = 0
         delay = max(self.poll_interval, SECONDS_BEFORE_FIRST_POLL)
         while True:

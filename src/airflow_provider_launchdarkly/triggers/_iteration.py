@@ -8,15 +8,19 @@ the task's state says that it was meant.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from asgiref.sync import sync_to_async
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.writes.stop import BASELINE, stop_iteration
+from airflow_provider_launchdarkly.api.writes import BASELINE, stop_iteration
 from airflow_provider_launchdarkly.checks.arguments import LEAVE, ROLLBACK
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.triggers._arguments import Argument, one_of, text
 from airflow_provider_launchdarkly.triggers._base import PollingTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # The event loop itself keeps no work alive.
 _UNDER_WAY: set[asyncio.Task[None]] = set()
@@ -36,20 +40,17 @@ class IterationTrigger(PollingTrigger):
         kwargs: What all triggers have, see :class:`PollingTrigger`.
     """
 
-    def __init__(self, *, experiment_key: str, iteration_id: str, when_killed: str = LEAVE, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.experiment_key = experiment_key
-        self.iteration_id = iteration_id
-        self.when_killed = when_killed
-
-    @override
-    def arguments(self) -> dict[str, Any]:
-        """Experiment, iteration, and what becomes of it."""
-        return {
-            "experiment_key": self.experiment_key,
-            "iteration_id": self.iteration_id,
-            "when_killed": self.when_killed,
-        }
+    accepts: ClassVar[Mapping[str, Argument]] = {
+        **PollingTrigger.accepts,
+        "project_key": Argument(text),
+        "environment_key": Argument(text),
+        "experiment_key": Argument(text),
+        "iteration_id": Argument(text),
+        "when_killed": Argument(one_of(LEAVE, ROLLBACK), LEAVE),
+    }
+    experiment_key: str
+    iteration_id: str
+    when_killed: str
 
     @override
     async def on_kill(self) -> None:
@@ -80,6 +81,7 @@ class IterationTrigger(PollingTrigger):
         if ti is None or state != MARKED_FAILED:
             self.log.info("The task is %s, not marked failed: the experiment goes on.", state)
             return
+        self.check()
         who = f"{ti.dag_id}.{ti.task_id}, run {ti.run_id}"
         hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
         stop = stop_iteration(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.checks.dwell import server_time
 from airflow_provider_launchdarkly.checks.result import Check, CheckResult
+from airflow_provider_launchdarkly.triggers._arguments import Argument, instant
 from airflow_provider_launchdarkly.triggers._base import PollingTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
@@ -24,14 +27,8 @@ class ClockTrigger(PollingTrigger):
         kwargs: What all triggers have, see :class:`PollingTrigger`.
     """
 
-    def __init__(self, *, until: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.until = until
-
-    @override
-    def arguments(self) -> dict[str, Any]:
-        """The time."""
-        return {"until": self.until}
+    accepts: ClassVar[Mapping[str, Argument]] = {**PollingTrigger.accepts, "until": Argument(instant)}
+    until: str
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:

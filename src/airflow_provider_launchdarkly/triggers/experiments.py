@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
+from airflow_provider_launchdarkly.checks.arguments import RUNNING, STOPPED
 from airflow_provider_launchdarkly.checks.dwell import check_dwell
 from airflow_provider_launchdarkly.checks.iteration import check_iteration_status, check_traffic
 from airflow_provider_launchdarkly.checks.result import Check, CheckResult
 from airflow_provider_launchdarkly.evidence.source import Target
+from airflow_provider_launchdarkly.triggers._arguments import (
+    Argument,
+    number,
+    one_of,
+    optional,
+    text,
+    whole_number,
+)
 from airflow_provider_launchdarkly.triggers._iteration import IterationTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.checks.result import Check
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
@@ -27,14 +38,11 @@ class IterationStatusTrigger(IterationTrigger):
         kwargs: See :class:`IterationTrigger`.
     """
 
-    def __init__(self, *, status: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.status = status
-
-    @override
-    def arguments(self) -> dict[str, Any]:
-        """Experiment, iteration and status."""
-        return {**super().arguments(), "status": self.status}
+    accepts: ClassVar[Mapping[str, Argument]] = {
+        **IterationTrigger.accepts,
+        "status": Argument(one_of(RUNNING, STOPPED)),
+    }
+    status: str
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:
@@ -52,25 +60,13 @@ class TrafficTrigger(IterationTrigger):
         kwargs: See :class:`IterationTrigger`.
     """
 
-    def __init__(
-        self,
-        *,
-        units_per_treatment: int,
-        metric_key: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.units_per_treatment = units_per_treatment
-        self.metric_key = metric_key
-
-    @override
-    def arguments(self) -> dict[str, Any]:
-        """Experiment, iteration, units and metric."""
-        return {
-            **super().arguments(),
-            "units_per_treatment": self.units_per_treatment,
-            "metric_key": self.metric_key,
-        }
+    accepts: ClassVar[Mapping[str, Argument]] = {
+        **IterationTrigger.accepts,
+        "units_per_treatment": Argument(whole_number(1)),
+        "metric_key": Argument(optional(text), None),
+    }
+    units_per_treatment: int
+    metric_key: str | None
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:
@@ -89,14 +85,8 @@ class DwellTrigger(IterationTrigger):
         kwargs: See :class:`IterationTrigger`.
     """
 
-    def __init__(self, *, dwell_seconds: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.dwell_seconds = dwell_seconds
-
-    @override
-    def arguments(self) -> dict[str, Any]:
-        """Experiment, iteration and time."""
-        return {**super().arguments(), "dwell_seconds": self.dwell_seconds}
+    accepts: ClassVar[Mapping[str, Argument]] = {**IterationTrigger.accepts, "dwell_seconds": Argument(number(0))}
+    dwell_seconds: float
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:

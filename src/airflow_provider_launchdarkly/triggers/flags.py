@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.checks.flag import check_flag_state
+from airflow_provider_launchdarkly.triggers._arguments import Argument, anything, json_text, optional, text, truth
 from airflow_provider_launchdarkly.triggers._base import PollingTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_launchdarkly.checks.result import Check
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
@@ -21,32 +25,30 @@ class FlagStateTrigger(PollingTrigger):
         flag_key: The flag.
         on: True or False; None if it does not matter.
         variation: The variation's name, value or id; None if it does not matter.
+        variation_json: Instead of ``variation``, a value that is a list or a mapping, as JSON text.
         rule_id: The rule, ``fallthrough`` for the default rule.
         kwargs: What all triggers have, see :class:`PollingTrigger`.
     """
 
-    def __init__(
-        self,
-        *,
-        flag_key: str,
-        on: bool | None = None,
-        variation: Any = None,
-        rule_id: str = "fallthrough",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.flag_key = flag_key
-        self.on = on
-        self.variation = variation
-        self.rule_id = rule_id
-
-    @override
-    def arguments(self) -> dict[str, Any]:
-        """Flag and state."""
-        return {"flag_key": self.flag_key, "on": self.on, "variation": self.variation, "rule_id": self.rule_id}
+    accepts: ClassVar[Mapping[str, Argument]] = {
+        **PollingTrigger.accepts,
+        "project_key": Argument(text),
+        "environment_key": Argument(text),
+        "flag_key": Argument(text),
+        "on": Argument(optional(truth), None),
+        "variation": Argument(anything, None),
+        "variation_json": Argument(optional(json_text), None),
+        "rule_id": Argument(text, "fallthrough"),
+    }
+    flag_key: str
+    on: bool | None
+    variation: Any
+    variation_json: str | None
+    rule_id: str
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:
         """Read the flag."""
         env = hook.environment()
-        return lambda: check_flag_state(env, self.flag_key, self.on, self.variation, self.rule_id)
+        variation = self.variation if self.variation_json is None else json.loads(self.variation_json)
+        return lambda: check_flag_state(env, self.flag_key, self.on, variation, self.rule_id)

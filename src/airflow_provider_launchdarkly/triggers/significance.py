@@ -6,15 +6,22 @@ What one look is, and when one is due, is ``results.look``'s.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.checks.result import Check, CheckResult
 from airflow_provider_launchdarkly.checks.significance import check_significance, find_due_look
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_json
-from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.evidence.source import LookContext, Target
+from airflow_provider_launchdarkly.triggers._arguments import (
+    Argument,
+    number,
+    optional,
+    policy_text,
+    read_policy,
+    truth,
+)
 from airflow_provider_launchdarkly.triggers._iteration import IterationTrigger
 
 if TYPE_CHECKING:
@@ -32,7 +39,7 @@ class SignificanceTrigger(IterationTrigger):
     Where looks belong on a worker, because they query a warehouse or are recorded, it fires as soon as one is due.
 
     Args:
-        policy: A :class:`Policy` as plain JSON.
+        policy: A :class:`Policy` as JSON text.
         previous_seconds: When a worker looked before, in seconds after the iteration's start; None if none did.
         look_on_worker: Fire when a look is due, or the iteration is not under way any more, instead of looking here.
         analysed_by_launchdarkly: Whether the results are to be LaunchDarkly's.
@@ -41,36 +48,22 @@ class SignificanceTrigger(IterationTrigger):
 
     outcome: ClassVar[str] = "verdict"
 
-    def __init__(
-        self,
-        *,
-        policy: Mapping[str, Any],
-        previous_seconds: float | None = None,
-        look_on_worker: bool = False,
-        analysed_by_launchdarkly: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.policy = dict(policy)
-        self.previous_seconds = previous_seconds
-        self.look_on_worker = look_on_worker
-        self.analysed_by_launchdarkly = analysed_by_launchdarkly
-
-    @override
-    def arguments(self) -> dict[str, Any]:
-        """Experiment, iteration, policy, and who looks."""
-        return {
-            **super().arguments(),
-            "policy": self.policy,
-            "previous_seconds": self.previous_seconds,
-            "look_on_worker": self.look_on_worker,
-            "analysed_by_launchdarkly": self.analysed_by_launchdarkly,
-        }
+    accepts: ClassVar[Mapping[str, Argument]] = {
+        **IterationTrigger.accepts,
+        "policy": Argument(policy_text),
+        "previous_seconds": Argument(optional(number(0)), None),
+        "look_on_worker": Argument(truth, False),
+        "analysed_by_launchdarkly": Argument(truth, True),
+    }
+    policy: str
+    previous_seconds: float | None
+    look_on_worker: bool
+    analysed_by_launchdarkly: bool
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:
         """Look at the results when the policy's plan says so, and decide; or say that a look is due."""
-        policy = Policy.from_json(self.policy)
+        policy = read_policy(self.policy)
         target = Target(hook.environment(), self.experiment_key, self.iteration_id)
         interval = timedelta(seconds=self.poll_interval)
         previous = None if self.previous_seconds is None else timedelta(seconds=self.previous_seconds)

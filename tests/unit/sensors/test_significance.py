@@ -276,7 +276,7 @@ def test_a_policy_may_be_a_mapping_with_templates(iteration: str) -> None:
     task.policy = {"alpha": 0.01}
     with pytest.raises(TaskDeferred) as deferral:
         task.execute(CONTEXT)
-    assert deferral.value.trigger.serialize()[1]["policy"] == {"alpha": 0.01}
+    assert deferral.value.trigger.serialize()[1]["policy"] == '{"alpha": 0.01}'
 
 
 def test_soft_fail_does_not_turn_an_error_into_a_skip(emulator: EmulatorServer, iteration: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.models import ExperimentPost
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.operators._design import IterationDesign
@@ -244,7 +245,10 @@ def test_a_policy_that_does_not_fit_still_lets_starts_and_stops_fire(
     assert names(polls(trigger, 4, between=live)) == ["start", "stop"]
 
 
-@pytest.mark.parametrize("wrong", [{"on": []}, {"on": ["finish"]}, {"policy": {"alpha": 2}}])
-def test_wrong_arguments_are_refused_when_the_dag_file_is_parsed(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"on is|alpha"):
-        ExperimentEventTrigger(experiment_key=KEY, **wrong)
+@pytest.mark.parametrize(
+    "wrong", [{"on": []}, {"on": ["finish"]}, {"policy": {"alpha": 2}}, {"polcy": None}, {"poll_interval": 0}]
+)
+def test_wrong_arguments_are_refused_when_the_dag_file_is_serialized(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(ConfigurationError, match=rf"{name} is .*: "):
+        ExperimentEventTrigger(experiment_key=KEY, **wrong).serialize()

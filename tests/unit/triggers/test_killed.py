@@ -52,7 +52,7 @@ def kill(
         poll_interval=60,
         experiment_key=KEY,
         iteration_id=iteration,
-        policy={},
+        policy="{}",
         **arguments,
     )
     # Airflow's own to set: an attribute before 3.3, a property since.

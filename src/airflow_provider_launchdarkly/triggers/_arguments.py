@@ -1,0 +1,234 @@
+"""Checks a trigger's arguments when it runs, and never in its constructor.
+
+Airflow's triggerer calls the constructor on the event loop that all triggers share. An exception there ends the process
+that runs them, so that every waiting task stands still (``TriggerRunner.create_triggers``, Airflow 3.1 to 3.3).
+So a constructor takes whatever it is given, and the trigger reports what is wrong in its event.
+
+Arguments are flat: strings, numbers, booleans, None, or a list of strings. Airflow 3.2 gives an asset watcher's nested
+mappings back encoded, Airflow 3.1 and 3.3 do so with lists of mappings. What is nested travels as JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple
+
+from airflow.triggers.base import BaseTrigger
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.decision.policy import Policy
+
+REQUIRED: Any = object()
+"""The default of an argument that has to be given."""
+
+# How the keys of Airflow's own encoding look after Airflow has stored them.
+ENCODED_KEYS = frozenset({"__var", "__type", "Encoding.VAR", "Encoding.TYPE"})
+
+LONGEST_VALUE_SHOWN = 200
+
+Check = Callable[[Any], None]
+"""Raises ValueError, whose message says what to write instead, if a value is not what the argument takes."""
+
+
+class Argument(NamedTuple):
+    """One argument of a trigger.
+
+    Attributes:
+        check: Tells whether a value is right.
+        default: What it is when it is not given; ``REQUIRED`` if it has to be.
+    """
+
+    check: Check
+    default: Any = REQUIRED
+
+
+class CheckedTrigger(BaseTrigger):
+    """Base of all triggers: takes any arguments, and says what is wrong with them when it is asked.
+
+    Each argument that the class accepts becomes an attribute. A missing one is None there until it is reported.
+
+    Args:
+        given: The arguments as Airflow stored them.
+    """
+
+    accepts: ClassVar[Mapping[str, Argument]] = {}
+
+    # Positional-only, so that even an argument named `self` is reported instead of raising.
+    def __init__(self, /, **given: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._given = given
+        for name, argument in self.accepts.items():
+            default = None if argument.default is REQUIRED else argument.default
+            setattr(self, name, given.get(name, default))
+
+    @override
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Name the class and its arguments: those that it accepts, with defaults, and unchanged what else was given."""
+        accepted = {
+            name: getattr(self, name)
+            for name, argument in self.accepts.items()
+            if name in self._given or argument.default is not REQUIRED
+        }
+        return f"{type(self).__module__}.{type(self).__qualname__}", {**self._given, **accepted}
+
+    def problems(self) -> list[str]:
+        """What is wrong with the arguments; each line names an argument, its value and the cure."""
+        unknown = [
+            f"{name} is unknown to this version of the provider (its value is {_shown(value)}): remove it, or upgrade "
+            "the provider in the triggerer"
+            for name, value in self._given.items()
+            if name not in self.accepts
+        ]
+        missing = [
+            f"{name} is missing: pass it"
+            for name, argument in self.accepts.items()
+            if argument.default is REQUIRED and name not in self._given
+        ]
+        wrong = [
+            f"{name} is {_shown(getattr(self, name))}: {reason}"
+            for name, argument in self.accepts.items()
+            if name in self._given or argument.default is not REQUIRED
+            if (reason := _reason(argument.check, getattr(self, name)))
+        ]
+        return [*missing, *wrong, *unknown]
+
+    def check(self) -> None:
+        """Raise if the arguments are wrong.
+
+        Raises:
+            ConfigurationError: It names each wrong argument, its value and the cure.
+        """
+        if problems := self.problems():
+            raise ConfigurationError(f"{type(self).__name__} cannot run: {'; '.join(problems)}")
+
+
+def _reason(check: Check, value: Any) -> str | None:
+    if is_encoded(value):
+        return "Airflow gave it back in its own encoding, so write it as JSON text"
+    try:
+        check(value)
+    except Exception as error:  # noqa: BLE001 - whatever a check stumbles over, the value is wrong
+        return str(error) or type(error).__name__
+    return None
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= LONGEST_VALUE_SHOWN else f"{shown[:LONGEST_VALUE_SHOWN]}..."
+
+
+def is_encoded(value: Any) -> bool:
+    """Whether a value, or anything in it, is still in Airflow's encoding."""
+    if isinstance(value, Mapping):
+        return bool(ENCODED_KEYS & {str(key) for key in value}) or any(map(is_encoded, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(is_encoded, value))
+
+
+def text(value: Any) -> None:
+    """Check for text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("write text that is not empty")
+
+
+def anything(value: Any) -> None:
+    """Accept every value."""
+
+
+def truth(value: Any) -> None:
+    """Check for True or False."""
+    if not isinstance(value, bool):
+        raise ValueError("write True or False")  # noqa: TRY004 - all checks raise ValueError
+
+
+def number(least: float, *, above: bool = False) -> Check:
+    """Check for a finite number of at least so much, or, with ``above``, of more."""
+
+    def check(value: Any) -> None:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if not is_number or value < least or (above and value == least):
+            raise ValueError(f"write a number {'above' if above else 'from'} {least:g}")
+
+    return check
+
+
+def whole_number(least: int) -> Check:
+    """Check for a whole number of at least so much."""
+
+    def check(value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"write a whole number from {least}")
+
+    return check
+
+
+def one_of(*words: str) -> Check:
+    """Check for one of some words."""
+
+    def check(value: Any) -> None:
+        if not isinstance(value, str) or value not in words:
+            raise ValueError(f"write {' or '.join(words)}")
+
+    return check
+
+
+def some_of(*words: str) -> Check:
+    """Check for a list of some words, at least one."""
+
+    def check(value: Any) -> None:
+        is_words = isinstance(value, list) and all(isinstance(word, str) for word in value)
+        if not is_words or not value or set(value) - set(words):
+            raise ValueError(f"name some of {', '.join(words)}, as a list")
+
+    return check
+
+
+def instant(value: Any) -> None:
+    """Check for a time in ISO 8601, with its offset from UTC."""
+    try:
+        has_offset = datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        has_offset = False
+    if not has_offset:
+        raise ValueError("write a time with its offset, such as 2026-12-04T09:00:00+00:00")
+
+
+def json_text(value: Any) -> None:
+    """Check for JSON text."""
+    try:
+        json.loads(value)
+    except (TypeError, ValueError):
+        raise ValueError("write JSON text") from None
+
+
+def policy_text(value: Any) -> None:
+    """Check for a policy as JSON text, or as a mapping, which earlier versions of the provider stored."""
+    read_policy(value)
+
+
+def optional(check: Check) -> Check:
+    """Check as ``check`` does, and accept None too."""
+    return lambda value: None if value is None else check(value)
+
+
+def read_policy(value: Any) -> Policy:
+    """Read the policy that a trigger was given.
+
+    Args:
+        value: JSON text, or a mapping, which earlier versions of the provider stored.
+
+    Raises:
+        ValueError: It is no policy.
+    """
+    try:
+        content = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        content = None
+    if not isinstance(content, Mapping):
+        raise ValueError("write a policy as JSON text, such as '{\"alpha\": 0.05}'")  # noqa: TRY004
+    if is_encoded(content):
+        raise ValueError("Airflow gave it back in its own encoding, so write it as JSON text")
+    return Policy.from_json(content)

@@ -1,0 +1,262 @@
+"""What a trigger does with arguments that Airflow stored: no constructor raises, and the event says what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.triggers.base import BaseEventTrigger, BaseTrigger
+
+import airflow_provider_launchdarkly.triggers
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyIterationStatusSensor
+from airflow_provider_launchdarkly.sensors.flags import LaunchDarklyFlagStateSensor
+from airflow_provider_launchdarkly.triggers import events, polling
+from airflow_provider_launchdarkly.triggers.change_window import ClockTrigger
+from airflow_provider_launchdarkly.triggers.experiment_events import ExperimentEventTrigger
+from airflow_provider_launchdarkly.triggers.experiments import DwellTrigger, IterationStatusTrigger, TrafficTrigger
+from airflow_provider_launchdarkly.triggers.flags import FlagStateTrigger
+from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
+from support.triggerer import first_event, read_back, stored_by_deferral, stored_by_watcher
+
+SHARED = {
+    "launchdarkly_conn_id": "launchdarkly_default",
+    "project_key": "demo",
+    "environment_key": "production",
+    "poll_interval": 60.0,
+}
+PINNED = {**SHARED, "experiment_key": "bold", "iteration_id": "i1", "when_killed": "leave"}
+POLICY = json.dumps(Policy(looks=timedelta(days=1)).to_json())
+
+# Arguments of each trigger as its sensor, or its constructor in a DAG file, stores them.
+RIGHT: dict[type[BaseTrigger], dict[str, Any]] = {
+    ClockTrigger: {**SHARED, "project_key": None, "until": "2026-12-04T09:00:00+00:00"},
+    DwellTrigger: {**PINNED, "dwell_seconds": 86400.0},
+    IterationStatusTrigger: {**PINNED, "status": "stopped"},
+    TrafficTrigger: {**PINNED, "units_per_treatment": 100, "metric_key": None},
+    FlagStateTrigger: {**SHARED, "flag_key": "f", "on": True, "variation_json": '{"color": "red"}'},
+    SignificanceTrigger: {**PINNED, "policy": POLICY, "previous_seconds": 1.5, "look_on_worker": True},
+    ExperimentEventTrigger: {**SHARED, "experiment_key": "bold", "on": ["start", "stop"], "policy": POLICY},
+}
+TRIGGERS = sorted(RIGHT, key=lambda trigger: trigger.__name__)
+STORAGES = {"deferral": stored_by_deferral, "watcher": stored_by_watcher}
+
+# What Airflow 3.1.8, 3.2.2 and 3.3.2 hand a watcher's trigger back for nested and empty arguments.
+HANDED_BACK: dict[str, Any] = {
+    "3.1 list of mappings": [
+        {
+            "Encoding.VAR": {"__var": {"Encoding.VAR": {"a": 1}, "Encoding.TYPE": "dict"}, "__type": "dict"},
+            "Encoding.TYPE": "dict",
+        }
+    ],
+    "3.2 mapping": {
+        "Encoding.VAR": {"looks": {"Encoding.VAR": {"spacing": "1d"}, "Encoding.TYPE": "dict"}},
+        "Encoding.TYPE": "dict",
+    },
+    "3.2 empty mapping": {"Encoding.VAR": {}, "Encoding.TYPE": "dict"},
+    "3.2 tuple": {"Encoding.VAR": ["a", "b"], "Encoding.TYPE": "tuple"},
+    "3.3 list of mappings": [{"__var": {"a": 1}, "__type": "dict"}],
+}
+
+# Other values that no argument of any trigger takes.
+WRONG: dict[str, Any] = {
+    "list of mappings": [{"a": 1}],
+    "nested mapping": {"a": {"b": [{"c": {}}]}},
+    "infinite": float("inf"),
+    "negative": -1,
+    "empty text": "",
+}
+
+
+def path(trigger: type[BaseTrigger]) -> str:
+    return f"{trigger.__module__}.{trigger.__qualname__}"
+
+
+def arguments_of(trigger: type[BaseTrigger]) -> list[str]:
+    return sorted(RIGHT[trigger])
+
+
+@pytest.fixture(autouse=True)
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long triggers slept; the fifth time they sleep for ever."""
+    seconds_slept: list[float] = []
+    forever, sleep = asyncio.Event, asyncio.sleep
+
+    async def sleeping(seconds: float) -> None:
+        seconds_slept.append(seconds)
+        await (forever().wait() if len(seconds_slept) > 4 else sleep(0))
+
+    for module in (polling, events):
+        monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=sleeping))
+    return seconds_slept
+
+
+def message_of(trigger: type[BaseTrigger], payload: dict[str, Any]) -> str:
+    """What the event says; checks its shape, and that the resumed task raises it."""
+    if issubclass(trigger, BaseEventTrigger):
+        assert set(payload) == {"event", "project_key", "environment_key", "experiment_key", "iteration_id", "message"}
+        assert (payload["event"], payload["iteration_id"]) == ("error", None)
+        assert "Correct the watcher in the DAG file" in payload["message"]
+    else:
+        assert (payload["status"], payload["error"]) == ("error", "ConfigurationError")
+        assert "upgrade the triggerer first; then clear the task" in payload["message"]
+        sensor = LaunchDarklyIterationStatusSensor(task_id="t", experiment_key="e", iteration_id="i", status="running")
+        with pytest.raises(ConfigurationError) as raised:
+            sensor.execute_complete({}, payload)
+        assert str(raised.value) == payload["message"]
+    return str(payload["message"])
+
+
+def test_every_trigger_of_the_provider_is_tried_here() -> None:
+    package = airflow_provider_launchdarkly.triggers
+    found = {
+        kind
+        for module in pkgutil.iter_modules(package.__path__)
+        for _, kind in inspect.getmembers(importlib.import_module(f"{package.__name__}.{module.name}"), inspect.isclass)
+        if issubclass(kind, BaseTrigger) and kind.__module__.startswith(package.__name__)
+    }
+    assert {kind for kind in found if not inspect.isabstract(kind)} == set(RIGHT)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_right_arguments_come_back_as_they_were(trigger: Any, storage: str) -> None:
+    classpath, given = trigger(**RIGHT[trigger]).serialize()
+    assert all(is_flat(value) for value in given.values())
+    handed_back = read_back(STORAGES[storage](classpath, given))
+    assert handed_back == given
+    again = trigger(**handed_back)
+    assert again.serialize() == (classpath, given)
+    again.check()
+
+
+def is_flat(value: Any) -> bool:
+    return isinstance(value, (str, int, float, bool, type(None))) or (
+        isinstance(value, list) and all(isinstance(word, str) for word in value)
+    )
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("wrong", [*WRONG, *HANDED_BACK])
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_no_wrong_value_ends_the_triggerer(trigger: Any, wrong: str, storage: str) -> None:
+    value = {**WRONG, **HANDED_BACK}[wrong]
+    stored = STORAGES[storage](path(trigger), dict.fromkeys(RIGHT[trigger], value))
+    said = message_of(trigger, first_event(path(trigger), stored))
+    assert "poll_interval is " in said
+    assert all(problem in said for problem in trigger(**read_back(stored)).problems())
+
+
+@pytest.mark.parametrize("shape", HANDED_BACK)
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_what_any_minor_hands_back_encoded_is_named_with_value_and_cure(trigger: Any, shape: str) -> None:
+    for name in arguments_of(trigger):
+        built = trigger(**{**RIGHT[trigger], name: HANDED_BACK[shape]})
+        built.trigger_id = 1
+        built.serialize()
+        (problem,) = built.problems()
+        assert problem.startswith(f"{name} is ")
+        assert "Airflow gave it back in its own encoding, so write it as JSON text" in problem
+        assert "Encoding" in problem or "__var" in problem
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_arguments_of_a_newer_version_are_named_and_not_ignored(trigger: Any, storage: str) -> None:
+    given = {**RIGHT[trigger], "confidence": {"level": 0.9}, "self": None}
+    said = message_of(trigger, first_event(path(trigger), STORAGES[storage](path(trigger), given)))
+    assert "confidence is unknown to this version of the provider (its value is {" in said
+    assert "self is unknown" in said
+    assert "upgrade the provider in the triggerer" in said
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_missing_arguments_are_named(trigger: Any, storage: str) -> None:
+    said = message_of(trigger, first_event(path(trigger), STORAGES[storage](path(trigger), {})))
+    required = {"experiment_key"} if trigger is ExperimentEventTrigger else {"launchdarkly_conn_id", "poll_interval"}
+    for name in required:
+        assert f"{name} is missing: pass it" in said
+
+
+@pytest.mark.parametrize("trigger", [SignificanceTrigger, ExperimentEventTrigger])
+def test_a_policy_that_an_earlier_version_stored_as_a_mapping_is_read(trigger: Any) -> None:
+    trigger(**{**RIGHT[trigger], "policy": {"alpha": 0.01}}).check()
+
+
+@pytest.mark.parametrize("bad", ["nonsense", "[]", '{"alpha": 2}', '{"Encoding.VAR": {}, "Encoding.TYPE": "dict"}', 7])
+@pytest.mark.parametrize("trigger", [SignificanceTrigger, ExperimentEventTrigger])
+def test_a_policy_that_is_none_is_named(trigger: Any, bad: Any) -> None:
+    (problem,) = trigger(**{**RIGHT[trigger], "policy": bad}).problems()
+    assert problem.startswith(f"policy is {bad!r}: ")
+
+
+def test_an_error_is_not_fired_within_ten_seconds_of_the_deferral(slept: list[float]) -> None:
+    first_event(path(ClockTrigger), stored_by_deferral(path(ClockTrigger), {}))
+    assert slept == [polling.SECONDS_BEFORE_FIRST_POLL]
+
+
+def test_a_watcher_with_wrong_arguments_fires_once_and_goes_on_without_a_hot_loop(slept: list[float]) -> None:
+    assert first_event(path(ExperimentEventTrigger), stored_by_watcher(path(ExperimentEventTrigger), {}))
+    assert slept[0] == events.SECONDS_BEFORE_ERROR
+    assert set(slept[1:]) == {events.LONGEST_PAUSE}
+
+
+def test_a_watcher_goes_on_after_an_error_that_nobody_foresaw(
+    slept: list[float], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: Any
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise KeyError("nobody foresaw this")
+
+    monkeypatch.setattr(events.LaunchDarklyHook, "load_settings", fail)
+    trigger = ExperimentEventTrigger(**RIGHT[ExperimentEventTrigger])
+
+    async def run() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(aiter(trigger.run())), 0.2)
+
+    asyncio.run(run())
+    assert len(slept) == 5
+    assert all(pause >= 0.9 * 60 for pause in slept[1:])
+    assert "nobody foresaw this" in caplog.text + capsys.readouterr().out
+
+
+def test_a_policy_with_python_s_own_values_is_stored_as_json_text() -> None:
+    trigger = ExperimentEventTrigger(experiment_key="bold", policy={"max_duration": timedelta(days=28)})
+    assert Policy.from_json(json.loads(trigger.serialize()[1]["policy"])).max_duration == timedelta(days=28)
+
+
+def test_a_flag_s_variation_that_is_json_is_handed_over_as_text() -> None:
+    sensor = LaunchDarklyFlagStateSensor(task_id="t", flag_key="f", variation={"color": ["red"]})
+    given = sensor.trigger(**SHARED).serialize()[1]
+    assert (given["variation"], given["variation_json"]) == (None, '{"color": ["red"]}')
+
+
+def test_a_sensor_names_a_wrong_argument_before_it_defers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LaunchDarklyIterationStatusSensor, "_where", lambda _self: ("demo", "production"))
+    sensor = LaunchDarklyIterationStatusSensor(task_id="t", experiment_key="e", iteration_id="", status="running")
+    with pytest.raises(ConfigurationError, match="iteration_id is '': write text that is not empty"):
+        sensor._make_trigger()
+
+
+def test_a_wrong_configuration_is_named_and_breaks_no_import() -> None:
+    script = (
+        "from airflow_provider_launchdarkly.triggers import clock, events, experiments, flags, significance\n"
+        "print(events.ExperimentEventTrigger(experiment_key='e').problems())"
+    )
+    environment = os.environ | {"AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL": "often"}
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "poll_interval is " in ran.stdout
+    assert "often" in ran.stdout
