@@ -22,7 +22,8 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyIterationStatusSensor
 from airflow_provider_launchdarkly.sensors.flags import LaunchDarklyFlagStateSensor
-from airflow_provider_launchdarkly.triggers import events, polling
+from airflow_provider_launchdarkly.triggers import _base as polling
+from airflow_provider_launchdarkly.triggers import experiment_events as events
 from airflow_provider_launchdarkly.triggers.change_window import ClockTrigger
 from airflow_provider_launchdarkly.triggers.experiment_events import ExperimentEventTrigger
 from airflow_provider_launchdarkly.triggers.experiments import DwellTrigger, IterationStatusTrigger, TrafficTrigger
@@ -252,8 +253,9 @@ def test_a_sensor_names_a_wrong_argument_before_it_defers(monkeypatch: pytest.Mo
 
 def test_a_wrong_configuration_is_named_and_breaks_no_import() -> None:
     script = (
-        "from airflow_provider_launchdarkly.triggers import clock, events, experiments, flags, significance\n"
-        "print(events.ExperimentEventTrigger(experiment_key='e').problems())"
+        "from airflow_provider_launchdarkly.triggers import change_window, experiment_events, experiments, flags\n"
+        "from airflow_provider_launchdarkly.triggers import significance\n"
+        "print(experiment_events.ExperimentEventTrigger(experiment_key='e').problems())"
     )
     environment = os.environ | {"AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL": "often"}
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
