@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly._lazy import on_first_use
+from airflow_provider_launchdarkly._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.errors import LaunchDarklyError as LaunchDarklyError
@@ -98,8 +99,6 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.triggers.experiment_events import (
         ExperimentEventTrigger as ExperimentEventTrigger,
     )
-
-__version__ = "0.1.0"
 
 if not TYPE_CHECKING:
     __getattr__, __all__ = on_first_use(

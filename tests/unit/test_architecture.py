@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -18,6 +19,7 @@ NAME = "airflow_provider_launchdarkly"
 # Each room, and the rooms it may import from. What is not listed is forbidden.
 ARROWS = {
     "_lazy": set(),
+    "_version": set(),
     "api": {"_lazy"},
     "config": set(),
     "decision": {"config"},
@@ -97,8 +99,61 @@ def test_every_room_is_on_the_plan() -> None:
 def test_arrows_point_one_way(room: str) -> None:
     for file in rooms().get(room, []):
         known = {name.split(".")[1] for name in imports_of(file) if name.startswith(f"{NAME}.")}
-        known -= {room, "__version__"}
+        known -= {room, "_version"}
         assert known <= ARROWS[room], f"{file.relative_to(ROOT)} may not import {sorted(known - ARROWS[room])}"
+
+
+def module_of(file: Path) -> str:
+    return ".".join((NAME, *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    modules = {module_of(file): file for file in ROOT.rglob("*.py")}
+    arrows = {name: (imports_of(file) & modules.keys()) - {name} for name, file in modules.items()}
+    done: set[str] = set()
+
+    def follow(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path[path.index(name) :], name))
+        if name not in done:
+            for next_one in sorted(arrows[name]):
+                follow(next_one, (*path, name))
+            done.add(name)
+
+    for name in sorted(modules):
+        follow(name, ())
+
+
+def test_no_file_is_longer_than_500_lines() -> None:
+    lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in ROOT.rglob("*.py")}
+    assert {name: lines for name, lines in lengths.items() if lines > 500} == {}
+
+
+def code_lines(file: Path) -> list[tuple[int, str]]:
+    """The lines that say something: no blank one, comment, import or lone bracket."""
+    skipped = {
+        number
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    return [
+        (number, line.strip())
+        for number, line in enumerate(file.read_text().splitlines(), start=1)
+        if number not in skipped and re.search(r"\w", line) and not line.lstrip().startswith("#")
+    ]
+
+
+def test_no_block_of_more_than_ten_lines_stands_twice() -> None:
+    seen: dict[tuple[str, ...], str] = {}
+    twice: list[str] = []
+    for file in sorted(ROOT.rglob("*.py")):
+        lines = code_lines(file)
+        for start in range(len(lines) - 10):
+            block = tuple(text for _, text in lines[start : start + 11])
+            place = f"{file.relative_to(ROOT)}:{lines[start][0]}"
+            if (first := seen.setdefault(block, place)) != place:
+                twice.append(f"{place} ~ {first}")
+    assert twice == []
 
 
 @pytest.mark.parametrize("room", sorted(FREE_OF_AIRFLOW))

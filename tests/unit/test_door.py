@@ -41,7 +41,11 @@ def test_importing_the_package_loads_no_module_of_it() -> None:
         "import sys, airflow_provider_launchdarkly as p; print(*(m for m in sys.modules if m.startswith(p.__name__)))"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert sorted(loaded) == ["airflow_provider_launchdarkly", "airflow_provider_launchdarkly._lazy"]
+    assert sorted(loaded) == [
+        "airflow_provider_launchdarkly",
+        "airflow_provider_launchdarkly._lazy",
+        "airflow_provider_launchdarkly._version",
+    ]
 
 
 def test_mypy_strict_sees_the_classes_in_a_users_file(tmp_path: Path) -> None:

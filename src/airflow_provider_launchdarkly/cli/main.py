@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly import __version__
+from airflow_provider_launchdarkly._version import __version__
 from airflow_provider_launchdarkly.cli import replay, simulate
 from airflow_provider_launchdarkly.cli.rollouts import add_rollout_commands
 

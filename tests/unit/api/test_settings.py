@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly import __version__
+from airflow_provider_launchdarkly._version import __version__
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.http.settings import ClientSettings

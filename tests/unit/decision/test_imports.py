@@ -31,6 +31,7 @@ def test_importing_the_package_loads_nothing_of_it() -> None:
     assert ours == {
         "airflow_provider_launchdarkly",
         "airflow_provider_launchdarkly._lazy",
+        "airflow_provider_launchdarkly._version",
         "airflow_provider_launchdarkly.decision",
     }
 

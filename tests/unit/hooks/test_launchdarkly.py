@@ -9,7 +9,7 @@ import re
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_launchdarkly import __version__
+from airflow_provider_launchdarkly._version import __version__
 from airflow_provider_launchdarkly.api.errors import AuthenticationError, ConfigurationError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.testing import EmulatorServer

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from airflow_provider_launchdarkly import __version__
+from airflow_provider_launchdarkly._version import __version__
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 
 # LaunchDarkly REST docs, Overview, Authentication: SDK keys, mobile keys and client-side ids never work on this API.
