@@ -413,6 +413,16 @@ POLICIES: tuple[dict[str, Any], ...] = (
 
 
 class TestAnyEvidence:
+    @pytest.mark.parametrize("mean", [0.0, 1e-300, 1.0, 1e100])
+    @pytest.mark.parametrize("std_dev", [0.0, 1e-300, 1e-160, 1e100])
+    def test_numbers_at_the_edge_of_what_can_be_computed_give_a_verdict(self, mean: float, std_dev: float) -> None:
+        measured = MetricEvidence(
+            "clicks",
+            (Measurement(CONTROL, 500, mean, std_dev), Measurement(BOLD, 50, mean / 2.0, std_dev)),
+            Direction.HIGHER,
+        )
+        json.dumps(decide(Policy(), evidence(14, measured)).to_json(), allow_nan=False)
+
     @given(anything(), st.sampled_from(POLICIES))
     def test_gives_a_verdict_as_finite_json(self, measured: Evidence, policy: dict[str, Any]) -> None:
         verdict = decide(Policy.from_json(policy), measured)
