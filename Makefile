@@ -62,6 +62,8 @@ calibrate: $(INSTALLED)  ## hold the decision engine to its error rates and powe
 	@echo "== calibration: 10,000 simulated experiments for each measure"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group comparison
 	@$(BIN)/python tests/benchmarks/calibrate.py
+	@echo "== calibration of small treatments: 10,000 simulated experiments for each split and metric"
+	@$(BIN)/python tests/benchmarks/calibrate_small_arms.py
 	@echo "== calibration end to end: 200 experiments through sensor code and emulator"
 	@$(BIN)/python tests/benchmarks/calibrate_end_to_end.py
 

@@ -119,7 +119,9 @@ def solve(fractions: tuple[float, ...], spent: tuple[float, ...]) -> tuple[float
     already = 0.0
     for fraction, cumulative in zip(fractions, spent, strict=True):
         bound = walk.bound_for(fraction, cumulative - already)
-        walk.step(fraction, bound * math.sqrt(fraction))
+        # A look that nobody can cross ends no path, so it is no step of the walk.
+        if bound < FARTHEST:
+            walk.step(fraction, bound * math.sqrt(fraction))
         z.append(bound)
         already = cumulative
     return tuple(z)
@@ -136,7 +138,7 @@ def crossing_probabilities(fractions: Sequence[float], z: Sequence[float], drift
     """
     walk = _Walk(drift)
     return tuple(
-        walk.step(fraction, min(bound, FARTHEST + abs(drift)) * math.sqrt(fraction))
+        walk.step(fraction, bound * math.sqrt(fraction)) if bound < FARTHEST + abs(drift) else 0.0
         for fraction, bound in zip(fractions, z, strict=True)
     )
 

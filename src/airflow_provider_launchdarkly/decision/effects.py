@@ -6,9 +6,11 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_launchdarkly.decision.boundaries import tail
+from airflow_provider_launchdarkly.decision.counts import table_of
 from airflow_provider_launchdarkly.decision.evidence import EvidenceError
 
 if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.decision.counts import Table
     from airflow_provider_launchdarkly.decision.evidence import Measurement
     from airflow_provider_launchdarkly.decision.policy import Direction
 
@@ -33,8 +35,8 @@ class Effect(NamedTuple):
 
     @property
     def standard_error(self) -> float:
-        """Of the difference, with unpooled variances."""
-        return math.sqrt(self._variance(self.treatment) + self._variance(self.baseline))
+        """Of the difference: the larger of the own and the pooled one, see :meth:`_variances`."""
+        return math.sqrt(max(self._variances(1.0)))
 
     @property
     def lift(self) -> float | None:
@@ -46,25 +48,34 @@ class Effect(NamedTuple):
         """Standardised evidence that the treatment is better than the baseline with a margin's loss.
 
         The contrast ``sign * (treatment - baseline) + margin * |baseline|`` over its standard error: positive when the
-        treatment is better than what may be lost. With margin 0 it is the z statistic of the difference.
+        treatment is better than what may be lost. With margin 0 it is the z statistic of the difference. For 0/1
+        metrics with few or skewed counts it is the exact test of :class:`~.counts.Table` instead, as a z value.
 
         Args:
             margin: Share of the baseline's mean that may be lost.
 
         Returns:
-            None while the metric has not varied in either treatment.
+            None while the metric has the same value for every unit of both treatments.
         """
         kept = 1.0 - self.sign * margin * math.copysign(1.0, self._mean(self.baseline))
+        table = self._table()
+        if table is not None and kept > 0:
+            exact = table.z(kept)
+            return None if exact is None else self.sign * exact
+        if self._constant():
+            return None
+        error = math.sqrt(max(self._variances(kept)))
         contrast = self.sign * (self._mean(self.treatment) - kept * self._mean(self.baseline))
-        variance = self._variance(self.treatment) + kept * kept * self._variance(self.baseline)
-        return contrast / math.sqrt(variance) if variance > 0 else None
+        return contrast / error if error > 0 else None
 
     def lift_interval(self, z: float) -> tuple[float, float] | None:
         """The lifts that this much evidence does not exclude.
 
-        Fieller (1954), "Some problems in interval estimation", JRSS B 16: the ratios r of the means with
-        ``(t - r b)^2 <= z^2 (var(t) + r^2 var(b))``. So it excludes "no lift" exactly when the z statistic of the
-        difference is beyond `z`, and a margin exactly when that margin's z statistic is.
+        It excludes "no lift" exactly when :meth:`z` is beyond the boundary, and a margin exactly when that margin's z
+        is: it holds the ratios r of the means with ``(t - r b)^2 <= z^2 variance(r)``, by Fieller (1954), "Some
+        problems in interval estimation", JRSS B 16, once with the own and once with the pooled variance, and reaches
+        from the lower to the upper end of both. Where the exact test decides, it holds the ratios that the test does
+        not exclude.
 
         Args:
             z: The boundary; with that of a look it is the repeated confidence interval of Jennison & Turnbull (1989),
@@ -73,18 +84,61 @@ class Effect(NamedTuple):
         Returns:
             Lower and upper lift; None where the baseline's mean itself is not distinguishable from 0.
         """
-        top, bottom = self._mean(self.treatment), self._mean(self.baseline)
-        top_variance, bottom_variance = self._variance(self.treatment), self._variance(self.baseline)
         if not math.isfinite(z):
             return None
-        square = z * z
-        leading = bottom * bottom - square * bottom_variance
-        if leading <= 0:
+        table = self._table()
+        found = self._fieller(z * z) if table is None else table.ratios(abs(z))
+        if found is None or not all(math.isfinite(end) for end in found):
             return None
-        constant = top * top - square * top_variance
-        root = math.sqrt(max((top * bottom) ** 2 - leading * constant, 0.0))
-        lower, upper = (top * bottom - root) / leading - 1.0, (top * bottom + root) / leading - 1.0
-        return (lower, upper) if bottom > 0 else (-upper, -lower)
+        lower, upper = found[0] - 1.0, found[1] - 1.0
+        return (lower, upper) if self._mean(self.baseline) > 0 else (-upper, -lower)
+
+    def _fieller(self, square: float) -> tuple[float, float] | None:
+        """The ratios of the means within ``sqrt(square)`` standard errors, everything as a share of the baseline."""
+        bottom, units = abs(self._mean(self.baseline)), self.treatment.units + self.baseline.units
+        if bottom == 0 or square >= units:
+            return None
+        ratio = self._mean(self.treatment) / self._mean(self.baseline)
+        top_spread, bottom_spread = self._deviation(self.treatment) / bottom, self._deviation(self.baseline) / bottom
+        ends = []
+        # The pooled variance has the contrast on both sides of the inequality: solved for it, z^2 becomes larger.
+        for over, under, scale in (
+            (self.treatment.units, self.baseline.units, square),
+            (self.baseline.units, self.treatment.units, square / (1.0 - square / units)),
+        ):
+            top, base = scale * top_spread * top_spread / over, scale * bottom_spread * bottom_spread / under
+            leading = 1.0 - base
+            if leading <= 0:
+                return None
+            root = math.sqrt(max(ratio * ratio - leading * (ratio * ratio - top), 0.0))
+            ends += [(ratio - root) / leading, (ratio + root) / leading]
+        return min(ends), max(ends)
+
+    def _variances(self, kept: float) -> tuple[float, float]:
+        """Variance of ``treatment - kept * baseline``: each treatment with its own variance, and both pooled.
+
+        Pooled means: the treatment's values and `kept` times the baseline's come from one distribution, which is the
+        null hypothesis. Its variance is that of all these values around their common mean. So it holds for whatever
+        estimate has a deviation per unit (plain, adjusted by a covariate, ratios); a mean and a deviation for each
+        treatment are enough. Written out it is the own variance with the units exchanged, and the square of the
+        contrast over all units.
+        """
+        top, base = self._deviation(self.treatment), kept * self._deviation(self.baseline)
+        contrast = self._mean(self.treatment) - kept * self._mean(self.baseline)
+        units, baseline_units = self.treatment.units, self.baseline.units
+        own = top * top / units + base * base / baseline_units
+        pooled = top * top / baseline_units + base * base / units + contrast * contrast / (units + baseline_units)
+        return own, pooled
+
+    def _table(self) -> Table | None:
+        """The counts, if the metric is 0/1 and they are too few or too skewed to be compared as means."""
+        table = table_of(self.treatment, self.baseline)
+        return table if table is not None and table.needs_exact_test else None
+
+    def _constant(self) -> bool:
+        """Whether every unit has the same value: then there is nothing to learn, whatever the margin."""
+        varied = self._deviation(self.treatment) > 0 or self._deviation(self.baseline) > 0
+        return not varied and self._mean(self.treatment) == self._mean(self.baseline)
 
     @staticmethod
     def _mean(measured: Measurement) -> float:
@@ -93,10 +147,10 @@ class Effect(NamedTuple):
         return measured.mean
 
     @staticmethod
-    def _variance(measured: Measurement) -> float:
+    def _deviation(measured: Measurement) -> float:
         if measured.std_dev is None or measured.units <= 0:
             raise EvidenceError(f"treatment {measured.treatment_id} has no standard deviation")
-        return measured.std_dev**2 / measured.units
+        return measured.std_dev
 
 
 def effect(treatment: Measurement, baseline: Measurement, direction: Direction) -> Effect:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.policy import Direction
 
 
+# Beyond this a number cannot be squared and compared.
+LARGEST = 1e100
+
+
 class EvidenceError(ValueError):
     """Evidence that cannot be true or does not fit the policy. The message names the metric and the treatment."""
 
@@ -143,6 +147,13 @@ def check(evidence: Evidence) -> None:
             raise EvidenceError(f"treatment {treatment.name}: share is {treatment.share}, which is no share")
         if treatment.exposed is not None and treatment.exposed < 0:
             raise EvidenceError(f"treatment {treatment.name}: {treatment.exposed} exposed units")
+    shares = [treatment.share for treatment in evidence.treatments]
+    if all(share == 0 for share in shares):
+        names = ", ".join(treatment.name for treatment in evidence.treatments)
+        raise EvidenceError(
+            f"the shares of {names} are all 0, so the split cannot be tested; give each its share of the units, "
+            "or None where it is not known"
+        )
     for metric in evidence.metrics:
         for measured in metric.measurements:
             _check_measurement(f"metric {metric.key}, treatment {measured.treatment_id}", measured)
@@ -155,5 +166,7 @@ def _check_measurement(where: str, measured: Measurement) -> None:
         value = getattr(measured, name)
         if value is not None and not math.isfinite(value):
             raise EvidenceError(f"{where}: {name} is {value}")
+        if value is not None and abs(value) > LARGEST:
+            raise EvidenceError(f"{where}: {name} is {value}, beyond {LARGEST:g}; give the metric in a larger unit")
     if measured.std_dev is not None and measured.std_dev < 0:
         raise EvidenceError(f"{where}: std_dev is {measured.std_dev}")

@@ -91,11 +91,12 @@ class TreatmentEffect(NamedTuple):
         baseline_mean: The baseline's mean.
         baseline_std_dev: The baseline's standard deviation per unit.
         difference: Difference of the means.
-        standard_error: Its standard error.
+        standard_error: Its standard error: the larger of the own and the pooled one.
         lift: Difference as a share of the baseline's mean.
         lift_lower: Lower end of the lift's interval at this look's boundary, which holds over all looks.
         lift_upper: Upper end.
-        z: The difference over its standard error, positive when the treatment is better, whatever the direction.
+        z: The difference over its standard error, positive when the treatment is better, whatever the direction. For a
+            0/1 metric with few or skewed counts, the z value of the exact test.
         p_value: Nominal one-sided p value of being better, uncorrected for looks.
         success: For the primary metric and guardrails to be proven: the bar for shipping.
         harm: For the primary metric and guardrails: the bar for rolling back.

@@ -13,7 +13,8 @@ from airflow_provider_launchdarkly.decision.boundaries import quantile
 from airflow_provider_launchdarkly.decision.policy import Direction, Policy, Test, Traffic
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
-from airflow_provider_launchdarkly.simulation.sampling import Draws, draw
+from airflow_provider_launchdarkly.simulation.effects import z_values
+from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws, draw
 from airflow_provider_launchdarkly.simulation.vectorized_judge import Outcomes, judge
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
 
@@ -257,8 +258,5 @@ def _median(days: NDArray[np.float64]) -> float | None:
 
 
 def _paths(draws: Draws, sign: int, count: int = 40) -> NDArray[np.float64]:
-    mean, variance = draws.primary.mean[:count], draws.primary.variance[:count]
-    error = np.sqrt((variance / np.maximum(draws.units[:count], 1))[..., [0, -1]].sum(axis=2))
-    difference = sign * (mean[..., -1] - mean[..., 0])
-    z: NDArray[np.float64] = np.divide(difference, error, out=np.zeros_like(difference), where=error > 0)
-    return z
+    primary = MetricDraws(draws.primary.mean[:count, :, [0, -1]], draws.primary.variance[:count, :, [0, -1]])
+    return np.nan_to_num(z_values(primary, draws.units[:count, :, [0, -1]], sign)[..., 0], nan=0.0)

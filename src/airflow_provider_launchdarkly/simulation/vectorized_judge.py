@@ -18,6 +18,7 @@ from airflow_provider_launchdarkly.decision.policy import Direction, MismatchAct
 from airflow_provider_launchdarkly.decision.sample_ratio import PRIOR_UNITS
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
+from airflow_provider_launchdarkly.simulation.effects import z_values
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -84,6 +85,7 @@ class _Judge:
     ) -> None:
         self.policy, self.draws, self.shares = policy, draws, planned_shares
         self.challengers = len(planned_shares) - 1
+        self.known: dict[tuple[int, float], Floats] = {}
         self.plan: LookSchedule = schedule_looks(policy, started_at, len(planned_shares))
         moments, total = draws.moments, draws.units.sum(axis=2)
         self.look = np.array([self.plan.look_at(moment) for moment in moments])
@@ -184,8 +186,8 @@ class _Judge:
         return harmed
 
     def _absent(self) -> Booleans:
-        error = self._standard_error(self.draws.primary, 1.0)
-        absent: Booleans = (self.draws.units == 0).any(axis=2) | (error == 0).any(axis=2)
+        z = self._z(self.draws.primary, 1, 0.0)
+        absent: Booleans = (self.draws.units == 0).any(axis=2) | np.isnan(z).any(axis=2)
         return absent
 
     def _mismatch(self) -> Booleans:
@@ -203,19 +205,12 @@ class _Judge:
         reachable = np.where(self.share > first, inside, before)
         return np.where(self.share > 0, reachable, np.inf)
 
-    def _standard_error(self, metric: MetricDraws, kept: float) -> Floats:
-        variance = metric.variance / np.maximum(self.draws.units, 1)
-        error: Floats = np.sqrt(variance[..., 1:] + kept * kept * variance[..., :1])
-        return error
-
     def _z(self, metric: MetricDraws, sign: int, margin: float) -> Floats:
-        """`Effect.z` of each challenger; not a number where there is nothing to compare."""
-        kept = 1.0 - sign * margin
-        contrast = sign * (metric.mean[..., 1:] - kept * metric.mean[..., :1])
-        error = self._standard_error(metric, kept)
-        known = (error > 0) & (self.draws.units[..., 1:] > 0) & (self.draws.units[..., :1] > 0)
-        z: Floats = np.divide(contrast, error, out=np.full(contrast.shape, np.nan), where=known)
-        return z
+        """`Effect.z` of each challenger; not a number where there is nothing to compare. Computed once for each."""
+        key = (id(metric), margin * sign)
+        if key not in self.known:
+            self.known[key] = z_values(metric, self.draws.units, sign, margin) * sign
+        return sign * self.known[key]
 
     def _probabilities(self, sign: int) -> Floats:
         """Each treatment's probability to be the best, with a flat prior."""

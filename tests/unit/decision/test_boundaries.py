@@ -136,6 +136,20 @@ def test_a_boundary_after_its_end_stays_as_it_was() -> None:
     assert boundary.at(1.3) == 2.0
 
 
+@pytest.mark.parametrize("drift", [0.0, 2.8, -2.8])
+@pytest.mark.parametrize("late", [0.5, 0.9, 0.99, 0.999])
+def test_looks_at_which_nothing_can_be_crossed_change_nothing(late: float, drift: float) -> None:
+    *before, found = crossing_probabilities((0.3, late, 1.0), (math.inf, math.inf, 1.645), drift)
+    assert before == pytest.approx([0.0, 0.0], abs=1e-15)
+    assert found == pytest.approx(tail(1.645 - drift), rel=1e-6)
+
+
+@pytest.mark.parametrize("late", [0.5, 0.9, 0.99])
+def test_all_error_may_be_spent_at_a_late_last_look(late: float) -> None:
+    *_, z = solve((0.3, late, 1.0), (0.0, 0.0, 0.05))
+    assert z == pytest.approx(quantile(0.05), abs=1e-6)
+
+
 def test_a_look_that_may_spend_nothing_cannot_be_crossed() -> None:
     first, second = solve((0.01, 1.0), (0.0, 0.05))
     assert first > 8.0

@@ -27,6 +27,8 @@ METRIC = MetricEvidence("clicks", (Measurement("a", 10, 0.1, 0.3), Measurement("
         (Measurement("b", -1, 0.1, 0.3), "metric clicks, treatment b: -1 units"),
         (Measurement("b", 10, math.nan, 0.3), "metric clicks, treatment b: mean is nan"),
         (Measurement("b", 10, 0.1, math.inf), "metric clicks, treatment b: std_dev is inf"),
+        (Measurement("b", 10, 0.1, 1e200), r"metric clicks, treatment b: std_dev is 1e\+200, beyond 1e\+100; give"),
+        (Measurement("b", 10, -1e200, 0.3), r"metric clicks, treatment b: mean is -1e\+200, beyond 1e\+100; give"),
         (Measurement("b", 10, 0.1, -0.3), "metric clicks, treatment b: std_dev is -0.3"),
         (Measurement("b", 10, 0.1, 0.3, p_best=math.nan), "metric clicks, treatment b: p_best is nan"),
     ],
@@ -40,6 +42,18 @@ def test_impossible_measurements(measurement: Measurement, message: str) -> None
 def test_impossible_shares(share: float) -> None:
     with pytest.raises(EvidenceError, match="treatment Bold: share"):
         check(Evidence(timedelta(days=1), (CONTROL, BOLD._replace(share=share)), (METRIC,)))
+
+
+def test_shares_that_are_all_0_are_no_allocation() -> None:
+    treatments = (CONTROL._replace(share=0.0), BOLD._replace(share=0.0))
+    with pytest.raises(
+        EvidenceError, match="the shares of Control, Bold are all 0, so the split cannot be tested; give"
+    ):
+        check(Evidence(timedelta(days=1), treatments, (METRIC,)))
+
+
+def test_a_treatment_that_gets_no_units_may_have_share_0() -> None:
+    check(Evidence(timedelta(days=1), (CONTROL._replace(share=1.0), BOLD._replace(share=0.0)), (METRIC,)))
 
 
 def test_impossible_exposures() -> None:

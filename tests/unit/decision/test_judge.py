@@ -118,6 +118,46 @@ class TestHarm:
         measured = evidence(14, shifted("clicks", 9.0), shifted("latency", 5.0))
         assert decide(self.GUARDED, measured).kind is Kind.ROLLBACK
 
+    @pytest.mark.parametrize("units", [50, (50, 5000), (5000, 50), 10**7])
+    def test_from_no_errors_to_nothing_but_errors_rolls_back(self, units: int | tuple[int, int]) -> None:
+        policy = Policy.from_json({"guardrails": [{"metric": "errors", "direction": "lower"}]})
+        measured = evidence(14, shifted("clicks", 9.0), rates("errors", units, 0.0, 1.0))
+        verdict = decide(policy, measured)
+        assert (verdict.kind, verdict.reason) == (Kind.ROLLBACK, Reason.GUARDRAIL_HARMED)
+        assert verdict.harmed == ("errors: Bold",)
+
+    @pytest.mark.parametrize("units", [50, (50, 5000), (5000, 50), 10**7])
+    @pytest.mark.parametrize(("before", "after"), [(1.0, 0.0), (0.0, 1.0)])
+    def test_from_all_to_none_on_the_primary_metric_is_decided(
+        self, units: int | tuple[int, int], before: float, after: float
+    ) -> None:
+        policy = Policy(min_units_per_treatment=50)
+        verdict = decide(policy, evidence(14, rates("clicks", units, before, after)))
+        assert verdict.kind is (Kind.SHIP if after > before else Kind.ROLLBACK)
+
+    def test_a_constant_that_moves_is_decided_too(self) -> None:
+        worse = MetricEvidence(
+            "latency", (Measurement(CONTROL, 500, 120.0, 0.0), Measurement(BOLD, 500, 240.0, 0.0)), Direction.LOWER
+        )
+        verdict = decide(self.GUARDED, evidence(14, shifted("clicks", 9.0), worse))
+        assert verdict.reason is Reason.GUARDRAIL_HARMED
+
+    def test_a_guardrail_that_never_varied_does_not_hold_a_winner_back(self) -> None:
+        measured = evidence(14, shifted("clicks", 9.0), rates("latency", 500, 0.0, 0.0))
+        assert decide(self.GUARDED, measured).kind is Kind.SHIP
+
+    @pytest.mark.parametrize("day", [1, 3, 14, 28])
+    def test_no_conversion_among_60_of_a_small_treatment_is_none(self, day: int) -> None:
+        verdict = decide(Policy(), evidence(day, rates("clicks", (3000, 60), 0.01, 0.0)))
+        assert verdict.kind is not Kind.ROLLBACK
+        assert verdict.metrics[0].comparisons[0].z == pytest.approx(-0.597, abs=5e-4)
+
+    def test_no_buyer_among_60_of_a_small_treatment_is_none(self) -> None:
+        revenue = MetricEvidence(
+            "revenue", (Measurement(CONTROL, 3000, 0.4, 6.0), Measurement(BOLD, 60, 0.0, 0.0)), Direction.HIGHER
+        )
+        assert decide(Policy(), evidence(3, revenue)).kind is Kind.WAIT
+
     def test_is_not_read_from_a_handful_of_units(self) -> None:
         verdict = decide(Policy(), evidence(2, shifted("clicks", -9.0, 49)))
         assert verdict.kind is Kind.WAIT
@@ -186,7 +226,8 @@ class TestWaiting:
         (compared,) = decide(Policy(), evidence(14, shifted("clicks", 2.0))).metrics[0].comparisons
         assert compared.success is not None
         assert compared.success.boundary is not None
-        assert compared.success.distance == pytest.approx(compared.success.boundary - 2.0)
+        assert compared.success.z == pytest.approx(2.0, abs=1e-3)
+        assert compared.success.distance == pytest.approx(compared.success.boundary - (compared.z or 0.0))
 
     def test_names_the_smallest_treatment(self) -> None:
         verdict = decide(Policy(), evidence(14, rates("clicks", (500, 60), 0.1, 0.1)))
@@ -364,6 +405,16 @@ POLICIES: tuple[dict[str, Any], ...] = (
 
 
 class TestAnyEvidence:
+    @pytest.mark.parametrize("mean", [0.0, 1e-300, 1.0, 1e100])
+    @pytest.mark.parametrize("std_dev", [0.0, 1e-300, 1e-160, 1e100])
+    def test_numbers_at_the_edge_of_what_can_be_computed_give_a_verdict(self, mean: float, std_dev: float) -> None:
+        measured = MetricEvidence(
+            "clicks",
+            (Measurement(CONTROL, 500, mean, std_dev), Measurement(BOLD, 50, mean / 2.0, std_dev)),
+            Direction.HIGHER,
+        )
+        json.dumps(decide(Policy(), evidence(14, measured)).to_json(), allow_nan=False)
+
     @given(anything(), st.sampled_from(POLICIES))
     def test_gives_a_verdict_as_finite_json(self, measured: Evidence, policy: dict[str, Any]) -> None:
         verdict = decide(Policy.from_json(policy), measured)
@@ -401,7 +452,7 @@ class TestVerdict:
 
     def test_a_baseline_of_zero_is_shown_by_its_difference(self) -> None:
         verdict = decide(Policy(), evidence(14, rates("clicks", 5000, 0.0, 0.01)))
-        assert "Bold +0.01 on clicks, z 7.11" in verdict.summary
+        assert "Bold +0.01 on clicks, z 8.06" in verdict.summary
 
     def test_an_iteration_that_is_not_ours_is_invalid_without_numbers(self) -> None:
         verdict = Verdict.invalid(Reason.ITERATION_REPLACED, "replaced by another", timedelta(days=3))

@@ -7,23 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from airflow_provider_launchdarkly.decision.effects import effect
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Direction, Policy
 from airflow_provider_launchdarkly.decision.schedule import schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
+from airflow_provider_launchdarkly.simulation.effects import z_values
 from airflow_provider_launchdarkly.simulation.report import STARTED_AT
-from airflow_provider_launchdarkly.simulation.sampling import draw
+from airflow_provider_launchdarkly.simulation.sampling import MetricDraws, draw
 from airflow_provider_launchdarkly.simulation.vectorized_judge import KINDS, judge
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws
+    from airflow_provider_launchdarkly.simulation.sampling import Draws
 
 EXPERIMENTS = 60
 RATE = MetricTruth(0.1)
 MONEY = MetricTruth(40.0, 60.0)
+RARE = MetricTruth(0.003)
 
 
 def lifted(truth: MetricTruth, *lifts: float) -> MetricTruth:
@@ -72,6 +77,26 @@ SITUATIONS: dict[str, tuple[dict[str, Any], World]] = {
         {"preset": "launchdarkly"},
         World(lifted(RATE, 0.1, -0.1), 600, planned_shares=(1.0, 1.0, 1.0)),
     ),
+    "a small treatment": ({}, World(lifted(RATE, 0.5), 400, planned_shares=(0.95, 0.05))),
+    "a small baseline": ({}, World(lifted(RATE, -0.5), 400, planned_shares=(0.05, 0.95))),
+    "a small treatment with rare conversions": (
+        {"guardrails": [{"metric": "g0", "direction": "lower"}]},
+        World(lifted(MetricTruth(0.005), 3.0), 2000, guardrails=(lifted(RARE, 4.0),), planned_shares=(0.95, 0.05)),
+    ),
+    "a small treatment with rare errors to be proven": (
+        {"guardrails": [{"metric": "g0", "margin": 0.5, "direction": "lower", "prove": True}]},
+        World(lifted(RATE, 0.3), 2000, guardrails=(RARE,), planned_shares=(0.8, 0.2)),
+    ),
+    "a small treatment that is not worse": (
+        {"preset": "do_no_harm", "primary": {"margin": 0.2}},
+        World(MetricTruth(0.97), 400, planned_shares=(0.9, 0.1)),
+    ),
+    "from no conversions to all": (
+        {"primary": {"direction": "lower"}},
+        World(MetricTruth(1.0, None, (-1.0,)), 30),
+    ),
+    "from all conversions to none": ({}, World(MetricTruth(1.0, None, (-1.0,)), 30)),
+    "nobody ever converts": ({}, World(MetricTruth(0.0), 400)),
     "looks at cron times": (
         {"looks": {"cron": "0 9 * * mon-fri", "timezone": "America/New_York"}},
         World(lifted(RATE, 0.2), 400, arrivals=Arrivals.WEEKDAYS),
@@ -119,17 +144,85 @@ def seen(world: World, draws: Draws, experiment: int, look: int) -> Evidence:
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_both_paths_end_at_the_same_look_with_the_same_verdict(situation: str) -> None:
     fields, world = SITUATIONS[situation]
-    policy = Policy.from_json(fields)
+    agree(Policy.from_json(fields), world, EXPERIMENTS, 7)
+
+
+def agree(policy: Policy, world: World, experiments: int, seed: int) -> None:
     plan = schedule_looks(policy, STARTED_AT, world.treatments)
     # Looks on time, an early one before the first is due, and one after the end.
     moments = (plan.look_times[0] / 2, *plan.look_times, plan.end + timedelta(hours=5))
-    draws = draw(world, moments, plan.end, EXPERIMENTS, np.random.default_rng(7))
+    draws = draw(world, moments, plan.end, experiments, np.random.default_rng(seed))
     outcomes = judge(policy, draws, world.planned_shares, STARTED_AT)
-    for experiment in range(EXPERIMENTS):
+    for experiment in range(experiments):
         verdicts = (decide(policy, seen(world, draws, experiment, look)) for look in range(len(moments)))
         look, verdict = next((look, verdict) for look, verdict in enumerate(verdicts) if verdict.ends)
         quick = (KINDS[outcomes.kind[experiment]], outcomes.look[experiment], outcomes.winner[experiment])
         assert quick == (verdict.kind, look, int(verdict.treatment_id or 0)), verdict.summary
+
+
+RATES = st.sampled_from((0.0, 0.0005, 0.002, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0))
+LIFTS = st.sampled_from((-1.0, -0.5, -0.1, 0.0))
+SHARES = st.sampled_from(((0.5, 0.5), (0.9, 0.1), (0.98, 0.02), (0.02, 0.98), (0.6, 0.3, 0.1)))
+PARTS = st.fixed_dictionaries(
+    {"direction": st.sampled_from(("higher", "lower")), "margin": st.sampled_from((0.0, 0.02, 0.3))}
+)
+
+
+@st.composite
+def truths(draw: st.DrawFn, challengers: int) -> MetricTruth:
+    """A 0/1 metric, often rare, or a numeric one; no treatment is above a rate of 1."""
+    lifts = tuple(draw(LIFTS) for _ in range(challengers))
+    if draw(st.integers(0, 3)):
+        return MetricTruth(draw(RATES), None, lifts)
+    return MetricTruth(40.0, draw(st.sampled_from((0.0, 1.0, 60.0))), lifts)
+
+
+@st.composite
+def designs(draw: st.DrawFn) -> tuple[Policy, World]:
+    """A policy and a world: small treatments, rare metrics, either direction, margins, proofs."""
+    shares, part = draw(SHARES), draw(PARTS)
+    guardrail = {"metric": "g0", **part, "prove": part["margin"] > 0 and draw(st.booleans())}
+    primary: dict[str, Any] = {"direction": draw(st.sampled_from(("higher", "lower")))}
+    if draw(st.booleans()):
+        primary |= {"test": "non_inferiority", "margin": 0.1}
+    fields = {"looks": "4d", "guardrails": [guardrail], "primary": primary, "min_units_per_treatment": 2}
+    of = truths(len(shares) - 1)
+    world = World(draw(of), draw(st.sampled_from((10.0, 300.0, 5000.0))), (draw(of),), planned_shares=shares)
+    return Policy.from_json(fields), world
+
+
+@settings(deadline=None, max_examples=60)
+@given(designs(), st.integers(0, 2**32))
+def test_both_paths_agree_on_any_design(design: tuple[Policy, World], seed: int) -> None:
+    agree(*design, experiments=4, seed=seed)
+
+
+@st.composite
+def measurements(draw: st.DrawFn) -> tuple[int, float, float]:
+    """Units, mean and variance of a 0/1 metric or of any other."""
+    units = draw(st.integers(0, 300) | st.integers(0, 10**7))
+    if draw(st.booleans()):
+        ones = draw(st.integers(0, min(units, 50)) | st.integers(max(0, units - 50), units) | st.integers(0, units))
+        rate = ones / max(units, 1)
+        return units, rate, rate * (1.0 - rate)
+    return units, draw(st.floats(0.0, 100.0)), draw(st.just(0.0) | st.floats(1e-6, 1e4))
+
+
+@given(measurements(), measurements(), st.sampled_from(Direction), st.sampled_from((0.0, 0.01, 0.3)))
+def test_both_paths_have_the_same_z(
+    baseline: tuple[int, float, float], treatment: tuple[int, float, float], direction: Direction, margin: float
+) -> None:
+    units, means, variances = (np.array([[pair]]) for pair in zip(baseline, treatment, strict=True))
+    (quick,) = z_values(MetricDraws(means, variances), units, direction.sign, margin).ravel()
+    if units.min() == 0:
+        assert np.isnan(quick)
+        return
+    left, right = (
+        Measurement(name, count, mean, variance**0.5)
+        for name, (count, mean, variance) in {"treatment": treatment, "baseline": baseline}.items()
+    )
+    z = effect(left, right, direction).z(margin)
+    assert quick == pytest.approx(np.nan if z is None else z, rel=1e-6, abs=1e-6, nan_ok=True)
 
 
 def test_the_situations_reach_every_ending() -> None:

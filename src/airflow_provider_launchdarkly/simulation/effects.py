@@ -1,0 +1,147 @@
+"""z values of many comparisons at once: `Effect.z` and the exact test of `Table`, in arrays.
+
+A second path through the same rules, as `judge` is; a property test holds that both give the same z.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtri  # type: ignore[import-untyped]
+
+from airflow_provider_launchdarkly.decision.counts import (
+    ALIKE,
+    ENOUGH_VARIANCE,
+    LARGEST_SCALE,
+    LITTLE_SKEWNESS,
+    NEGLIGIBLE,
+    OVERWHELMING,
+    SMALLEST_TAIL,
+    WHOLE,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from airflow_provider_launchdarkly.simulation.sampling import MetricDraws
+
+    Floats = NDArray[np.float64]
+    Booleans = NDArray[np.bool_]
+    Columns = tuple[Floats, Floats, Floats, Floats]
+
+
+def z_values(metric: MetricDraws, units: NDArray[np.int64], sign: int = 1, margin: float = 0.0) -> Floats:
+    """Evidence that each treatment is better than the baseline with a margin's loss.
+
+    Args:
+        metric: Means and variances, with the baseline first on the last axis.
+        units: Units, in the same shape.
+        sign: 1 if higher is better, else -1.
+        margin: Share of the baseline's mean that may be lost. The baseline's mean must not be negative.
+
+    Returns:
+        One value for each treatment but the baseline; not a number where there is nothing to compare.
+    """
+    kept = 1.0 - sign * margin
+    count = units.astype(np.float64)
+    some, many = np.maximum(count[..., :1], 1.0), np.maximum(count[..., 1:], 1.0)
+    base, top = kept * kept * metric.variance[..., :1], metric.variance[..., 1:]
+    contrast = metric.mean[..., 1:] - kept * metric.mean[..., :1]
+    variance = np.maximum(top / many + base / some, top / some + base / many + contrast**2 / (many + some))
+    constant = (top == 0) & (metric.variance[..., :1] == 0) & (metric.mean[..., 1:] == metric.mean[..., :1])
+    known = (count[..., 1:] > 0) & (count[..., :1] > 0)
+    z: Floats = np.full(contrast.shape, np.nan)
+    np.divide(contrast, np.sqrt(variance), out=z, where=known & ~constant & (variance > 0))
+    if kept > 0:
+        ones, binary = _ones(metric, count)
+        columns = (ones[..., 1:], count[..., 1:], ones[..., :1], count[..., :1])
+        chosen = known & binary[..., 1:] & binary[..., :1] & _needs_exact_test(columns)
+        z[chosen] = _exact(_chosen(columns, chosen), kept)
+    return sign * z
+
+
+def _ones(metric: MetricDraws, units: Floats) -> tuple[Floats, Booleans]:
+    """`counts.ones_of`: how many units are 1, and whether it is a 0/1 metric."""
+    some = np.maximum(units, 1.0)
+    found = metric.mean * units
+    ones = np.round(found)
+    expected = ones / some * (1.0 - ones / some)
+    corrected = expected * some / np.maximum(units - 1.0, 1.0)
+    alike = np.abs(metric.variance - expected) <= ALIKE * expected
+    alike |= np.abs(metric.variance - corrected) <= ALIKE * corrected
+    return ones, alike & (np.abs(found - ones) <= WHOLE) & (metric.mean >= 0.0) & (metric.mean <= 1.0)
+
+
+def _needs_exact_test(columns: Columns) -> Booleans:
+    """`Table.needs_exact_test`."""
+    ones, units, baseline_ones, baseline_units = columns
+    total = np.maximum(units + baseline_units, 1.0)
+    rate, share = (ones + baseline_ones) / total, units / total
+    variance = total * rate * (1.0 - rate) * share * (1.0 - share)
+    lopsided = (1.0 - 2.0 * rate) * (1.0 - 2.0 * share)
+    return np.asarray((variance < ENOUGH_VARIANCE) | (lopsided * lopsided > LITTLE_SKEWNESS**2 * variance))
+
+
+def _chosen(columns: Columns, chosen: Booleans) -> Columns:
+    first, second, third, fourth = (np.broadcast_to(column, chosen.shape)[chosen] for column in columns)
+    return first, second, third, fourth
+
+
+def _exact(columns: Columns, ratio: float) -> Floats:
+    """`Table.z`."""
+    ones, units, baseline_ones, baseline_units = columns
+    both = ones + baseline_ones
+    nothing = (both == 0) | ((both == units + baseline_units) & (ratio == 1.0))
+    if ratio != 1.0:
+        columns = _scaled(columns, ratio)
+    above, below = _beyond(*columns), _beyond(*_mirrored(columns))
+    total = above + 1.0 + below
+    tail = np.maximum((np.minimum(above, below) + 0.5) / total, SMALLEST_TAIL)
+    z: Floats = np.where(above <= below, -1.0, 1.0) * ndtri(tail)
+    return np.where(nothing, np.nan, z)
+
+
+def _scaled(columns: Columns, ratio: float) -> Columns:
+    """`Table.scaled`."""
+    ones, units, baseline_ones, baseline_units = columns
+    a, c = ratio * (units + baseline_units), ones + baseline_ones
+    b = ratio * (units + baseline_ones) + ones + baseline_units
+    rate = np.minimum(2.0 * c / (b + np.sqrt(np.maximum(b * b - 4.0 * a * c, 0.0))), min(1.0, 1.0 / ratio))
+    if ratio <= 1.0:
+        scale = np.minimum((1.0 - ratio * rate) / np.maximum(1.0 - rate, 1e-300), LARGEST_SCALE)
+        return ones, units, baseline_ones * scale, baseline_units * scale / ratio
+    scale = np.minimum((1.0 - rate) / np.maximum(1.0 - ratio * rate, 1e-300), LARGEST_SCALE)
+    return ones * scale, units * scale * ratio, baseline_ones, baseline_units
+
+
+def _mirrored(columns: Columns) -> Columns:
+    ones, units, baseline_ones, baseline_units = columns
+    return units - ones, units, baseline_units - baseline_ones, baseline_units
+
+
+def _beyond(ones: Floats, units: Floats, baseline_ones: Floats, baseline_units: Floats) -> Floats:
+    """`counts._beyond`, for all tables in step; those that are done are taken out from time to time."""
+    found = np.zeros_like(ones)
+    place = np.arange(len(ones))
+    ones, zeros, baseline_zeros = ones.copy(), units - ones, baseline_units - baseline_ones
+    baseline_ones, term, total = baseline_ones.copy(), np.ones_like(ones), np.zeros_like(ones)
+    going = np.ones(len(ones), dtype=np.bool_)
+    step = 0
+    while len(place):
+        going &= (zeros > 0.0) & (baseline_ones > 0.0)
+        ones += 1.0
+        baseline_zeros += 1.0
+        following = np.where(going, term * (zeros * baseline_ones) / (ones * baseline_zeros), 0.0)
+        total += following
+        going &= ~((total > OVERWHELMING) | ((following < term) & (following < NEGLIGIBLE * total)))
+        term = following
+        zeros -= 1.0
+        baseline_ones -= 1.0
+        step += 1
+        if step % 8 == 0 or not going.any():
+            found[place[~going]] = total[~going]
+            place, ones, zeros, term, total = place[going], ones[going], zeros[going], term[going], total[going]
+            baseline_ones, baseline_zeros = baseline_ones[going], baseline_zeros[going]
+            going = going[going]
+    return found
