@@ -253,8 +253,15 @@ class AirflowStack:
 AIRFLOW = (sys.executable, "-m", "airflow")
 
 
+# Below the ports that the system gives to outgoing connections: one of those may take a port before it is listened on.
+PORTS = range(15_000, 32_000)
+
+
 def free_port() -> int:
-    """A port that is free on loopback now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is free on loopback now. Random, since several stacks look for ports at the same time."""
+    for _ in range(100):
+        port = secrets.choice(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise StackError(f"no free port between {PORTS.start} and {PORTS.stop}")

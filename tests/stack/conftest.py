@@ -1,4 +1,4 @@
-"""One real Airflow, with the examples and the DAGs in `dags`, and one emulator for all tests of this tier."""
+"""A real Airflow, with the examples and the DAGs in `dags`, and an emulator: one of each for each pytest process."""
 
 from __future__ import annotations
 
@@ -45,8 +45,12 @@ def stack(emulator: Emulator) -> Iterator[AirflowStack]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_goes_on(stack: AirflowStack) -> Iterator[None]:
+def nothing_goes_on(request: pytest.FixtureRequest) -> Iterator[None]:
     """No run outlives its test: it would read the emulator, and hold its DAG, while the next one runs."""
+    if "stack" not in request.fixturenames:  # a test that starts an Airflow of its own
+        yield
+        return
+    stack: AirflowStack = request.getfixturevalue("stack")
     yield
     for state in ("running", "queued"):
         for run in stack.call("GET", "/dags/~/dagRuns", state=state)["dag_runs"]:

@@ -26,6 +26,7 @@ def test_each_scenario_ends_in_its_verdict(
     stopped = [change for change in emulator.changes() if "iteration.stopped" in kinds(change)]
     assert len(stopped) == (0 if scenario == "broken-split" else 1)
     assert "look 1 of 28, day 1.0" in capsys.readouterr().out
+    assert_the_token_is_in_no_log(stack)
 
 
 def test_a_triggerer_that_dies_while_waiting_changes_nothing(stack: AirflowStack, emulator: Emulator) -> None:
@@ -47,6 +48,7 @@ def test_a_triggerer_that_dies_while_waiting_changes_nothing(stack: AirflowStack
     counts = [kind for change in emulator.changes() for kind in kinds(change)]
     for kind in ("experiment.created", "iteration.created", "iteration.started", "iteration.stopped"):
         assert counts.count(kind) == 1
+    assert_the_token_is_in_no_log(stack)
 
 
 def test_the_link_to_launchdarkly_is_there_while_the_sensor_waits(stack: AirflowStack, emulator: Emulator) -> None:
@@ -60,7 +62,7 @@ def test_the_link_to_launchdarkly_is_there_while_the_sensor_waits(stack: Airflow
     stack.call("PATCH", f"/dags/{DAG_ID}/dagRuns/{run_id}", {"state": "failed"})
 
 
-def test_the_token_is_in_no_log(stack: AirflowStack) -> None:
+def assert_the_token_is_in_no_log(stack: AirflowStack) -> None:
     logs = [*stack.home.rglob("*.log")]
     assert logs
     token = b"api-emulator"
