@@ -164,7 +164,7 @@ class Looks(Part):
 
     Attributes:
         every: Spacing, from the iteration's start.
-        cron: Five-field cron expression.
+        cron: Cron expression, with the meaning that it has as ``schedule`` of an Airflow DAG.
         timezone: IANA name of the time zone of `cron`.
         times: Durations after the iteration's start.
         only_at_end: One look, at the maximum duration.
