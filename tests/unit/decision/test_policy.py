@@ -221,23 +221,28 @@ class TestYaml:
 
 class TestSuitability:
     @pytest.mark.parametrize(
-        ("kind", "methodology", "message"),
+        ("kind", "methodology", "warehouse", "message"),
         [
-            ("mab", "bayesian", "multi-armed bandit"),
-            ("holdout", None, "holdout"),
-            ("experiment", "export_only", "read them from your warehouse"),
+            ("mab", "bayesian", False, r"bandit \(type mab\).* create it with type experiment"),
+            ("mab", "export_only", True, "multi-armed bandit"),
+            ("holdout", None, False, r"holdout \(type holdout\).* end it with end_holdout"),
+            ("holdout", "export_only", True, "holdout"),
+            ("experiment", "export_only", False, r"export_only.* results=SqlResults"),
         ],
     )
-    def test_what_cannot_be_decided_is_refused_with_the_reason(
-        self, kind: str, methodology: str | None, message: str
+    def test_what_cannot_be_decided_is_refused_with_reason_and_cure(
+        self, kind: str, methodology: str | None, warehouse: bool, message: str
     ) -> None:
         with pytest.raises(UndecidableExperimentError, match=message):
-            require_decidable(kind, methodology)
+            require_decidable(kind, methodology, launchdarkly_results=not warehouse)
 
     @pytest.mark.parametrize("methodology", ["bayesian", "frequentist", None, "something_new"])
     def test_other_experiments_are_fine(self, methodology: str | None) -> None:
-        require_decidable("experiment", methodology)
-        require_decidable(None, methodology)
+        require_decidable("experiment", methodology, launchdarkly_results=True)
+        require_decidable(None, methodology, launchdarkly_results=True)
+
+    def test_an_exported_experiment_is_fine_with_results_from_a_warehouse(self) -> None:
+        require_decidable("experiment", "export_only", launchdarkly_results=False)
 
 
 @pytest.mark.parametrize(
