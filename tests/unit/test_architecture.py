@@ -24,7 +24,7 @@ ARROWS = {
     "change_windows": set(),
     "evidence": {"api", "decision"},
     "checks": {"api", "decision", "evidence"},
-    "audit_log": {"decision"},
+    "audit_log": {"decision", "config"},
     "hooks": {"api"},
     "links": set(),
     "templates": set(),

@@ -22,7 +22,7 @@ from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.policy_files import PolicyError, parse_policy
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
 from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_file
-from support.audit_records import content
+from support.audit_records import decision
 from support.policies import policies
 
 ROLLOUT = """\
@@ -125,7 +125,7 @@ def test_a_text_is_the_same_policy_everywhere_or_refused_everywhere(
     pasted, alone = in_rollout(text, tmp_path), in_file(text)
     file, log = tmp_path / "policy.yaml", tmp_path / "record.jsonl"
     file.write_text(text)
-    log.write_text(chain.write(chain.append((), content(Policy(), None, STOPPED))))
+    log.write_text(chain.write(chain.append((), decision(Policy(), None, STOPPED))))
     replayed = run_command("replay", str(log), "--policy", str(file), "--json")
     printed = json.loads(capsys.readouterr().out)
     if isinstance(alone, Policy):
