@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_launchdarkly.audit_log import chain
-from airflow_provider_launchdarkly.audit_log.chain import Content
+from airflow_provider_launchdarkly.audit_log.chain import Decision
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_json
 from airflow_provider_launchdarkly.decision.judge import decide
@@ -46,12 +46,12 @@ def evidence(day: float, lift: float = 0.1, units_per_day: int = 1000) -> Eviden
     )
 
 
-def content(policy: Policy, seen: Evidence | None, verdict: Verdict | None = None) -> Content:
+def decision(policy: Policy, seen: Evidence | None, verdict: Verdict | None = None) -> Decision:
     """A look at this evidence, decided."""
     if verdict is None:
         assert seen is not None
         verdict = decide(policy, seen)
-    return Content(
+    return Decision(
         at=(STARTED_AT + verdict.elapsed).isoformat(),
         target=TARGET,
         source="launchdarkly",
@@ -66,7 +66,7 @@ def record(policy: Policy | None = None, lift: float = 0.1, units_per_day: int =
     policy = policy or Policy()
     entries: tuple[dict[str, Any], ...] = ()
     for day in range(1, 29):
-        entries = chain.append(entries, content(policy, evidence(day, lift, units_per_day)))
+        entries = chain.append(entries, decision(policy, evidence(day, lift, units_per_day)))
         if entries[-1]["verdict"]["verdict"] != "wait":
             break
     return entries

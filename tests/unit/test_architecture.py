@@ -26,7 +26,7 @@ ARROWS = {
     "change_windows": set(),
     "evidence": {"api", "decision"},
     "checks": {"api", "decision", "evidence"},
-    "audit_log": {"decision"},
+    "audit_log": {"decision", "config"},
     "hooks": {"api"},
     "links": set(),
     "templates": set(),
@@ -169,6 +169,17 @@ def test_only_the_api_client_imports_httpx() -> None:
     assert users == {"api/http/client.py"}
 
 
+def test_only_the_cron_times_import_croniter() -> None:
+    # Airflow parses `schedule=` with it. It loads in 10 ms, so nothing may load it that has no cron expression to read.
+    users = {
+        file.relative_to(ROOT).as_posix()
+        for files in rooms().values()
+        for file in files
+        if any(name.split(".")[0] == "croniter" for name in imports_of(file))
+    }
+    assert users == {"decision/cron.py"}
+
+
 def test_the_decision_engine_and_what_tasks_import_are_free_of_numpy() -> None:
     for room in set(ARROWS) - {"simulation"}:
         for file in rooms().get(room, []):
@@ -180,6 +191,7 @@ def test_the_decision_engine_and_what_tasks_import_are_free_of_numpy() -> None:
     [
         (f"{NAME}.api", {"airflow"}),
         (f"{NAME}.decision", {"airflow", "httpx", "numpy"}),
+        (f"{NAME}.decision.judge", {"airflow", "httpx", "numpy", "croniter", "yaml"}),
         (f"{NAME}.emulator.transport.app", {"airflow", "httpx", "numpy", f"{NAME}.api"}),
         (f"{NAME}.operators.experiments", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),
         (f"{NAME}.sensors.significance", {"fastapi", "starlette", "numpy", "launchdarkly_api", "requests"}),

@@ -1,7 +1,7 @@
-"""The record itself: one line of JSON for each look, each with the hash of the line before. Pure.
+"""The lines of a decision record: one JSON object for each decision, each with the hash of the line before.
 
-A line is its entry's canonical JSON, byte for byte. Whoever changes, drops or moves a line breaks the chain at a line
-that can be named; who cuts lines off the end is found out by the head hash, which the task's XCom and log hold.
+A line is its entry's canonical JSON, byte for byte. A changed, dropped or moved line breaks the chain, and the error
+names the line. Lines cut off the end are found with the head hash, which the task's XCom and log hold.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SCHEMA = "launchdarkly-decision/1"
+"""Name of the entries' schema.
 
+Within a schema, fields are only added. A reader ignores unknown fields of an entry, its evidence or its verdict, and
+takes the default for those that an older entry lacks; so a new field of `Evidence` or `Policy` needs a default with
+which old entries are judged as before. A policy with an unknown field is not judged: it may demand what this version
+cannot do. To remove a field, change a meaning, rename a `Reason` or hash otherwise takes a new schema.
+"""
+
+# The fields of an entry of this schema, each of which is required.
 FIELDS = (
     "schema",
     "seq",
@@ -32,7 +40,7 @@ FIELDS = (
 
 
 class BrokenRecordError(ValueError):
-    """The record is not what was written.
+    """The record differs from what was written.
 
     Attributes:
         line: Number of the first line that does not fit, from 1.
@@ -44,16 +52,16 @@ class BrokenRecordError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """What an entry says, all of it plain JSON.
+class Decision:
+    """A decision that goes on record, as plain JSON.
 
     Attributes:
-        at: When, by LaunchDarkly's clock, ISO 8601.
+        at: Time of the decision by LaunchDarkly's clock, ISO 8601.
         target: Project, environment, experiment and iteration.
         source: ``launchdarkly`` or ``sql``.
         policy: The whole policy.
-        evidence: What was measured; None where the verdict follows from the experiment's state alone.
-        verdict: What was decided.
+        evidence: The measured numbers; None where the verdict follows from the experiment's state alone.
+        verdict: The verdict.
     """
 
     at: str
@@ -64,8 +72,8 @@ class Content:
     verdict: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """As it will be read back: through JSON once, so that equal content is equal, tuple or list."""
-        content = {
+        """Return the decision as it will be read back: passed through JSON once, so that tuples are lists."""
+        fields = {
             "at": self.at,
             "target": self.target,
             "source": self.source,
@@ -73,21 +81,21 @@ class Content:
             "evidence": self.evidence,
             "verdict": self.verdict,
         }
-        plain: dict[str, Any] = json.loads(canonical(content))
+        plain: dict[str, Any] = json.loads(canonical(fields))
         return plain
 
-    def same_look(self, entry: Mapping[str, Any]) -> bool:
-        """Whether an entry is about the same look of the same plan."""
+    def is_of_same_look(self, entry: Mapping[str, Any]) -> bool:
+        """Return whether an entry is about the same look of the same policy."""
         look = self.verdict.get("look")
         return look is not None and entry["verdict"].get("look") == look and entry["policy"] == self.policy
 
-    def same(self, entry: Mapping[str, Any]) -> bool:
-        """Whether an entry says just this."""
+    def is_recorded_in(self, entry: Mapping[str, Any]) -> bool:
+        """Return whether an entry records this decision, whenever it was made."""
         return all(entry[name] == value for name, value in self.to_json().items() if name != "at")
 
 
 def canonical(value: Any) -> str:
-    """JSON in its one form: sorted keys, no spaces, text as it is, finite numbers only.
+    """Write canonical JSON: sorted keys, no spaces, UTF-8 unescaped, finite numbers only.
 
     Raises:
         ValueError: A number is not finite.
@@ -95,28 +103,27 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def append(entries: Sequence[Mapping[str, Any]], content: Content) -> tuple[dict[str, Any], ...]:
-    """The record with one more look.
+def append(entries: Sequence[Mapping[str, Any]], decision: Decision) -> tuple[dict[str, Any], ...]:
+    """Add a decision to a record.
 
-    Safe to repeat: content that is on record already changes nothing. The same look with other content (decided again
-    later, on data that came in meanwhile) is a new entry whose ``repeats`` names the earlier one's number.
+    Safe to repeat: a decision that is on record already changes nothing. The same look decided again on newer data is a
+    new entry whose ``repeats`` holds the earlier one's number.
 
     Args:
         entries: The record so far, verified.
-        content: What to add.
+        decision: The decision to add.
 
     Returns:
-        The record after it.
+        The new record.
     """
     known = [dict(entry) for entry in entries]
-    if any(content.same(entry) for entry in known):
+    if any(decision.is_recorded_in(entry) for entry in known):
         return tuple(known)
-    plain = content.to_json()
-    repeats = next((entry["seq"] for entry in known if content.same_look(entry)), None)
+    repeats = next((entry["seq"] for entry in known if decision.is_of_same_look(entry)), None)
     entry = {
         "schema": SCHEMA,
         "seq": len(known) + 1,
-        **plain,
+        **decision.to_json(),
         "repeats": repeats,
         "previous": known[-1]["hash"] if known else None,
     }
@@ -124,13 +131,13 @@ def append(entries: Sequence[Mapping[str, Any]], content: Content) -> tuple[dict
 
 
 def hash_of(entry: Mapping[str, Any]) -> str:
-    """SHA-256 over the canonical JSON of everything but the hash itself, in hexadecimal."""
+    """Return the SHA-256 of an entry's canonical JSON without its ``hash``, in hexadecimal."""
     content = {name: value for name, value in entry.items() if name != "hash"}
     return hashlib.sha256(canonical(content).encode()).hexdigest()
 
 
 def write(entries: Sequence[Mapping[str, Any]]) -> str:
-    """The record as text."""
+    """Return the record as text."""
     return "".join(f"{canonical(entry)}\n" for entry in entries)
 
 
@@ -138,7 +145,7 @@ def read(text: str) -> tuple[dict[str, Any], ...]:
     """Read a record and verify it.
 
     Raises:
-        BrokenRecordError: A line is not the one that was written; the message names the first such line.
+        BrokenRecordError: A line differs from what was written; the message names the first such line.
     """
     if text and not text.endswith("\n"):
         raise BrokenRecordError(text.count("\n") + 1, "it is cut off")
@@ -154,7 +161,7 @@ def _entry(number: int, line: str, before: Mapping[str, Any] | None) -> dict[str
         entry = json.loads(line)
     except json.JSONDecodeError as error:
         raise BrokenRecordError(number, f"it is no JSON ({error.msg})") from None
-    if not isinstance(entry, dict) or set(entry) != set(FIELDS):
+    if not isinstance(entry, dict) or not set(FIELDS) <= set(entry):
         raise BrokenRecordError(number, "it is no entry of a decision record")
     if entry["schema"] != SCHEMA:
         raise BrokenRecordError(number, f"its schema is {entry['schema']!r}; this version reads {SCHEMA!r}")

@@ -1,4 +1,4 @@
-"""Decides a record again, offline: by the policy it was decided by, or by another one. Pure."""
+"""Decides a record again, offline: by the policies on record, or by another one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from airflow_provider_launchdarkly.config.problems import field_name, flatten_errors
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
@@ -17,32 +20,33 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.decision.evidence import Evidence
 
-# What has to be the same for two verdicts of one policy to agree. The numbers beside them may gain a digit from one
-# version of this package to the next; what is decided must not.
+# Two verdicts of one policy agree if these fields are equal. Numbers may gain a digit from one version of this package
+# to the next. A verdict or a reason keeps its name as long as the schema does (`chain.SCHEMA`): renamed, each record
+# that has the old name would disagree.
 DECISIVE = ("verdict", "reason", "treatment_id", "harmed")
 
-# What has to be the same for two policies to agree: what is done.
+# Two policies agree if they lead to the same action.
 DONE = ("verdict", "treatment_id")
 
 FROM_STATE = "follows from the experiment's state"
 
 
 class UnreadableEntryError(ValueError):
-    """An entry whose chain is whole, but whose policy or evidence this version cannot judge."""
+    """An entry whose policy or evidence this version cannot judge, though the chain is whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One look, decided again.
+    """An entry, decided again.
 
     Attributes:
         seq: The entry's number.
-        look: The look's number in its own plan; None where the entry rests on no evidence.
+        look: Number of the look in the recorded policy; None where the entry rests on no evidence.
         day: Days since the iteration's start.
-        recorded: The verdict then, as its `to_json` gave it.
-        again: The verdict now; None where there was nothing to decide: no look of the other policy, or after its end.
-        agrees: Whether the same follows now as then; so also where there is nothing to decide.
-        note: What is special about it.
+        recorded: The verdict on record.
+        again: The verdict now; None where nothing is decided: no look of the other policy is due, or it has ended.
+        agrees: Whether the verdicts agree; true where nothing is decided.
+        note: Why the entry is not decided by its evidence; empty otherwise.
     """
 
     seq: int
@@ -59,8 +63,8 @@ class Replay:
     """A record, decided again.
 
     Attributes:
-        looks: Each entry.
-        policy: The policy; None: each entry's own.
+        looks: The entries.
+        policy: The other policy; None for the policies on record.
     """
 
     looks: tuple[Replayed, ...]
@@ -68,7 +72,7 @@ class Replay:
 
     @property
     def agrees(self) -> bool:
-        """Whether every look agrees; with another policy, whether both come to the same end on the same day."""
+        """Whether every entry agrees; with another policy, whether both end alike at the same entry."""
         if self.policy is None:
             return all(look.agrees for look in self.looks)
         then, now = self.recorded_end, self.end
@@ -78,16 +82,16 @@ class Replay:
 
     @property
     def recorded_end(self) -> Replayed | None:
-        """The look that ended it then."""
+        """The entry with the ending on record."""
         return next((look for look in self.looks if look.recorded["verdict"] != Kind.WAIT), None)
 
     @property
     def end(self) -> Replayed | None:
-        """The look that ends it now."""
+        """The entry that ends it now."""
         return next((look for look in self.looks if look.again and look.again["verdict"] != Kind.WAIT), None)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return the replay as plain JSON."""
         return {
             "agrees": self.agrees,
             "policy": self.policy.to_json() if self.policy else None,
@@ -115,29 +119,29 @@ def _ending(verdict: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def replay(entries: Sequence[Mapping[str, Any]], policy: Policy | None = None) -> Replay:
     """Decide every entry again.
 
-    An entry without evidence followed from the experiment's state (stopped, replaced): it stands, whatever the policy.
-    Another policy is judged by its own plan: an entry at which none of its looks was due is passed over, and nothing
-    follows after its first ending. Where its looks are denser than those on record, it can only be judged by these.
+    The verdict of an entry without evidence follows from the experiment's state (stopped, replaced) and stays, whatever
+    the policy. Another policy is judged at its own looks: an entry at which none is due is skipped, and nothing follows
+    after its first ending. Looks that are not on record cannot be judged.
 
     Args:
         entries: A verified record.
-        policy: Another policy; None decides each entry by its own.
+        policy: Another policy; None decides each entry by the policy on record.
 
     Raises:
         UnreadableEntryError: This version cannot judge an entry; the message names it.
     """
     if policy is None:
-        return Replay(tuple(_decided_by_its_own(entry) for entry in entries), None)
-    return Replay(tuple(_decided_by(policy, entries)), policy)
+        return Replay(tuple(_decide_by_recorded_policy(entry) for entry in entries), None)
+    return Replay(tuple(_decide_by(policy, entries)), policy)
 
 
-def _decided_by_its_own(entry: Mapping[str, Any]) -> Replayed:
+def _decide_by_recorded_policy(entry: Mapping[str, Any]) -> Replayed:
     if entry["evidence"] is None:
         return _replayed(entry, entry["verdict"], DECISIVE, FROM_STATE)
     return _replayed(entry, _decide(entry, None), DECISIVE)
 
 
-def _decided_by(policy: Policy, entries: Sequence[Mapping[str, Any]]) -> list[Replayed]:
+def _decide_by(policy: Policy, entries: Sequence[Mapping[str, Any]]) -> list[Replayed]:
     found: list[Replayed] = []
     previous = timedelta()
     ended = False
@@ -162,6 +166,9 @@ def _decide(entry: Mapping[str, Any], policy: Policy | None) -> dict[str, Any]:
     evidence = _evidence(entry)
     try:
         return decide(policy or Policy.from_json(entry["policy"]), evidence).to_json()
+    except ValidationError as error:
+        problems = "; ".join(f"{field_name(path)}: {message}" for path, message in flatten_errors(error, ("policy",)))
+        raise UnreadableEntryError(f"entry {entry['seq']}: {problems}") from None
     except ValueError as error:
         raise UnreadableEntryError(f"entry {entry['seq']}: {error}") from None
 
@@ -169,7 +176,7 @@ def _decide(entry: Mapping[str, Any], policy: Policy | None) -> dict[str, Any]:
 def _evidence(entry: Mapping[str, Any]) -> Evidence:
     try:
         return evidence_from_json(entry["evidence"])
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise UnreadableEntryError(f"entry {entry['seq']}: {error}") from None
 
 

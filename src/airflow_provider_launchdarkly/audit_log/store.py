@@ -1,7 +1,7 @@
-"""Where a record is kept: one file of JSON lines for an iteration, on a local disk or in an object store.
+"""The files of decision records: JSON lines, one file for each iteration, on a local disk or in an object store.
 
-Object stores cannot append, so each look writes the file anew, in one piece: a reader sees the old record or the new
-one, never half of one. No Airflow here: a path is anything that behaves like ``pathlib``'s, as ``ObjectStoragePath``.
+Object stores cannot append, so each decision rewrites the file in one piece: a reader sees the old record or the new
+one, never a part. A path is anything with ``pathlib``'s interface, such as Airflow's ``ObjectStoragePath``.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from airflow_provider_launchdarkly.decision.verdict import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_launchdarkly.audit_log.chain import Content
+    from airflow_provider_launchdarkly.audit_log.chain import Decision
 
 
-# How often a look is added at most: each time after the first, another process has written in between.
+# Each further try follows a write of another process in between.
 TRIES = 5
 
 
 class StoragePath(Protocol):
-    """What is needed of a path."""
+    """A path, as far as this module uses it."""
 
     def __truediv__(self, name: str) -> Self: ...
     def read_text(self, encoding: str) -> str:
@@ -41,14 +41,14 @@ class StoragePath(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What is in a record after a look.
+class StoredDecision:
+    """A decision on record.
 
     Attributes:
-        path: Where it is; None where no path is configured: then the entry is in the log alone.
-        entries: How many looks it holds.
-        head: Hash of its last entry: who has it can tell when entries were cut off.
-        entry: The look's entry.
+        path: Path of the record; None where none is configured: then only the task's log has the entry.
+        entries: Number of entries of the record.
+        head: Hash of the last entry; with it, entries that were cut off are found.
+        entry: The decision's entry.
     """
 
     path: str | None
@@ -57,52 +57,55 @@ class Kept:
     entry: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """The summary for XCom."""
+        """Return the summary for XCom."""
         return {"path": self.path, "entries": self.entries, "head": self.head}
 
 
-def keep(content: Content, folder: str | None, open_path: Callable[[str], StoragePath]) -> Kept:
-    """Add a look to its iteration's record. Safe to repeat.
+def store_decision(decision: Decision, folder: str | None, open_path: Callable[[str], StoragePath]) -> StoredDecision:
+    """Add a decision to its iteration's record.
 
-    What was written is read back: where another process wrote at the same moment, the look is added to its record.
+    Safe to repeat: a decision that is on record already changes nothing. The file is read back after the write: if
+    another process wrote at the same moment, the decision is added to its record.
 
     Args:
-        content: The look.
-        folder: Where records are kept, a path or URL; None keeps nothing and only computes the entry.
-        open_path: Makes a path of the folder's name, such as ``ObjectStoragePath``.
+        decision: The decision.
+        folder: Folder of the records, a path or URL; with None nothing is written and only the entry is computed.
+        open_path: Opens the folder, for instance ``ObjectStoragePath``.
 
     Raises:
-        BrokenRecordError: The record there is not what was written; it is left as it is.
-        OSError: It cannot be read or written.
+        BrokenRecordError: The record differs from what was written; it is left as it is.
+        OSError: The record cannot be read or written.
     """
     if folder is None:
-        (entry,) = chain.append((), content)
-        return Kept(None, 1, entry["hash"], entry)
-    path = _place(open_path(folder), content.target)
+        (entry,) = chain.append((), decision)
+        return StoredDecision(None, 1, entry["hash"], entry)
+    path = _file(open_path(folder), decision.target)
     for _ in range(TRIES):
         before = _read(path)
-        entries = chain.append(before, content)
+        entries = chain.append(before, decision)
         if len(entries) > len(before):
             _write(path, chain.write(entries))
             entries = _read(path)
-        kept = next((entry for entry in entries if content.same(entry)), None)
-        if kept is not None:
-            return Kept(str(path), len(entries), entries[-1]["hash"], kept)
-    raise OSError(f"{path}: other processes write this record again and again")
+        stored = next((entry for entry in entries if decision.is_recorded_in(entry)), None)
+        if stored is not None:
+            return StoredDecision(str(path), len(entries), entries[-1]["hash"], stored)
+    raise OSError(f"{path}: other processes rewrote this record {TRIES} times; give each run a record_path of its own")
 
 
-def last_waited(
+def latest_wait(
     target: Mapping[str, str], policy: Mapping[str, Any], folder: str, open_path: Callable[[str], StoragePath]
 ) -> timedelta | None:
-    """Time after the start of the latest look on record, where it was a wait by this policy.
+    """Return when the latest look on record took place, if it was a wait by this policy.
 
-    So a process that remembers nothing need not look again between two looks. An ending is never passed over: whoever
-    asks after it was recorded must get to it again.
+    So a fresh process need not repeat a look. After an ending it gets None: it has to arrive at the ending again.
+
+    Returns:
+        Time after the iteration's start; None without such a wait.
 
     Raises:
-        BrokenRecordError, OSError: As :func:`keep`.
+        BrokenRecordError, OSError: As :func:`store_decision`.
     """
-    entries = _read(_place(open_path(folder), target))
+    entries = _read(_file(open_path(folder), target))
     if not entries or entries[-1]["policy"] != policy or entries[-1]["verdict"]["verdict"] != Kind.WAIT:
         return None
     return timedelta(days=entries[-1]["verdict"]["elapsed_days"])
@@ -115,10 +118,10 @@ def _read(path: StoragePath) -> tuple[dict[str, Any], ...]:
         return ()
 
 
-def _place(folder: StoragePath, target: Mapping[str, str]) -> StoragePath:
-    """``<folder>/<project>/<environment>/<experiment>/<iteration>.jsonl``."""
+def _file(folder: StoragePath, target: Mapping[str, str]) -> StoragePath:
+    """Return ``<folder>/<project>/<environment>/<experiment>/<iteration>.jsonl``."""
     names = [target[name] for name in ("project_key", "environment_key", "experiment_key", "iteration_id")]
-    # Keys are LaunchDarkly's and harmless, but what decides where a file goes is quoted all the same.
+    # LaunchDarkly's keys are harmless, but no part of a path is taken unquoted.
     project, environment, experiment, iteration = (quote(name, safe="").replace(".", "%2E") for name in names)
     return folder / project / environment / experiment / f"{iteration}.jsonl"
 
@@ -126,7 +129,7 @@ def _place(folder: StoragePath, target: Mapping[str, str]) -> StoragePath:
 def _write(path: StoragePath, text: str) -> None:
     local = _local(path)
     if local is None:
-        # A PUT to an object store shows the whole object or the one before. It needs no folder.
+        # After a PUT, an object store serves the old object or the new one. It needs no folder.
         path.write_text(text, encoding="utf-8")
         return
     local.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +142,7 @@ def _write(path: StoragePath, text: str) -> None:
 
 
 def _local(path: StoragePath) -> Path | None:
-    """The path on this machine's disk, if that is where it is. Not by type: older remote paths are `Path`s too."""
+    """Return the path on this machine's disk; None for a remote one. Older remote paths are `Path`s too."""
     if getattr(path, "protocol", "") not in ("", "file", "local"):
         return None
     return Path(str(getattr(path, "path", path)))

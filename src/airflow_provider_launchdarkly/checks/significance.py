@@ -16,6 +16,7 @@ from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS, pinn
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.schedule import due_look, next_look, schedule_looks
+from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_decidable
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
 from airflow_provider_launchdarkly.evidence.launchdarkly_results import evidence_from_results
 from airflow_provider_launchdarkly.evidence.source import LookContext, Source, Target
@@ -82,7 +83,8 @@ def check_significance(
         The look. ``invalid`` if the iteration was stopped or replaced, ``wait`` between looks, without reading results.
 
     Raises:
-        ConfigurationError: The policy does not fit the experiment.
+        ConfigurationError: The policy does not fit the experiment, or the experiment is a bandit, a holdout or, with
+            LaunchDarkly's results, ``export_only``.
         IterationNotFoundError: The experiment has no such iteration.
         ResultsUnavailableError: LaunchDarkly does not serve results any more.
         LaunchDarklyError: As the calls raise.
@@ -121,13 +123,14 @@ def find_due_look(
         The occasion to look now; or a look that needs no results: ``wait`` between looks, or an ``invalid`` iteration.
 
     Raises:
-        ConfigurationError: The policy does not fit the experiment.
+        ConfigurationError: The policy does not fit the experiment, or the experiment is a bandit, a holdout or, with
+            LaunchDarkly's results, ``export_only``.
         IterationNotFoundError: The experiment has no such iteration.
         LaunchDarklyError: As the call raises.
     """
     answer = yield get_experiment(target.environment, target.experiment_key, expand=ITERATIONS)
     experiment: Experiment = answer.value
-    _refuse_what_has_no_verdict(experiment, analysed_by_launchdarkly=analysed_by_launchdarkly)
+    _require_decidable(experiment, launchdarkly_results=analysed_by_launchdarkly)
     iteration = pinned(experiment, target.iteration_id)
     if iteration.started_at is None:
         return SignificanceResult(target, answer.server_time, _not_started(iteration))
@@ -152,18 +155,11 @@ def _is_due(plan: LookSchedule, elapsed: timedelta, previous: timedelta | None, 
     return previous is None and due_look(plan, elapsed, tolerance=1.5 * poll_interval) is not None
 
 
-def _refuse_what_has_no_verdict(experiment: Experiment, *, analysed_by_launchdarkly: bool) -> None:
-    """A bandit moves its own allocation, and LaunchDarkly does not analyse what it only exports."""
-    if experiment.type == "mab":
-        raise ConfigurationError(
-            f"experiment {experiment.key!r} is a multi-armed bandit: it moves traffic by itself, and no boundary holds "
-            "for it; let it run, or make it an experiment"
-        )
-    if experiment.methodology == "export_only" and analysed_by_launchdarkly:
-        raise ConfigurationError(
-            f"experiment {experiment.key!r} has methodology export_only: LaunchDarkly computes no results for it; read "
-            "them from your warehouse with results=SqlResults(...)"
-        )
+def _require_decidable(experiment: Experiment, *, launchdarkly_results: bool) -> None:
+    try:
+        require_decidable(experiment.type, experiment.methodology, launchdarkly_results=launchdarkly_results)
+    except UndecidableExperimentError as error:
+        raise ConfigurationError(f"experiment {experiment.key!r} {error}") from None
 
 
 def _not_started(iteration: Iteration) -> Verdict:

@@ -1,118 +1,124 @@
-"""The times at which a cron expression fires in a time zone: five fields, standard library only."""
+"""The times of a cron expression in a time zone, as Airflow's ``CronTriggerTimetable`` computes them.
+
+The parser is croniter, because Airflow parses ``schedule=`` with it: an expression must not mean one thing on a DAG and
+another in its policy. Airflow installs croniter itself. It takes 10 ms to import, so only an expression loads it.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_MACROS = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@weekly": "0 0 * * 0", "@monthly": "0 0 1 * *"}
+# Airflow's own name for an expression (airflow/utils/dates.py); croniter knows all the others.
+_QUARTERLY = {"@quarterly": "0 0 1 */3 *"}
+
+# croniter draws `R` at random each time, so every process would compute other looks.
+_RANDOM = re.compile(r"(^|[\s,])r([\s,(/]|$)", re.IGNORECASE)
+
+# croniter takes years from 1970 to 2099.
+_FIRST = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall-clock time
+_YEARS = 130
 
 
 class Cron(NamedTuple):
-    """A parsed expression.
+    """A checked expression.
 
     Attributes:
-        minutes: Minutes of the hour at which it fires.
-        hours: Hours of the day.
-        days: Days of the month.
-        months: Months, 1 to 12.
-        weekdays: Days of the week, 0 is Sunday.
-        either_day: Whether one of the two kinds of day is enough, as cron has it when both are restricted.
-        zone: Whose wall clock it follows.
+        expression: What croniter reads.
+        zone: The time zone of the wall clock that it follows.
     """
 
-    minutes: frozenset[int]
-    hours: frozenset[int]
-    days: frozenset[int]
-    months: frozenset[int]
-    weekdays: frozenset[int]
-    either_day: bool
+    expression: str
     zone: ZoneInfo
 
     @classmethod
     def parse(cls, expression: str, zone: str = "UTC") -> Cron:
-        """Read an expression.
+        """Check an expression.
 
         Args:
-            expression: Minute, hour, day of month, month, day of week; or ``@hourly``, ``@daily``, ``@weekly``,
-                ``@monthly``.
+            expression: Minute, hour, day of month, month, day of week, and whatever else Airflow takes as ``schedule``,
+                such as ``@yearly``, ``0 0 L * *`` or ``0 9 * * mon#1``.
             zone: IANA name of the time zone.
 
         Raises:
-            ValueError: A field is wrong; the message names it.
+            ValueError: croniter cannot read the expression, it never fires, or it is random; or the zone is unknown.
         """
-        fields = _MACROS.get(expression.strip().lower(), expression).split()
-        if len(fields) != 5:
-            raise ValueError(f"cron {expression!r} has {len(fields)} fields, not 5 (minute hour day month weekday)")
-        minute, hour, day, month, weekday = fields
         try:
             where = ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"{zone!r} is no time zone known here; write for instance Europe/Berlin") from None
-        return cls(
-            minutes=_values(minute, "minute", 0, 59),
-            hours=_values(hour, "hour", 0, 23),
-            days=_values(day, "day", 1, 31),
-            months=_values(month, "month", 1, 12, _MONTHS),
-            weekdays=frozenset(value % 7 for value in _values(weekday, "weekday", 0, 7, _DAYS)),
-            either_day=not day.startswith("*") and not weekday.startswith("*"),
-            zone=where,
-        )
+        if _RANDOM.search(expression):
+            raise ValueError(f"cron {expression!r} draws a field at random with R; write a number in its place")
+        cron = cls(_QUARTERLY.get(expression, expression), where)
+        from croniter import CroniterBadDateError, CroniterError  # type: ignore[import-untyped]
+
+        try:
+            _croniter(cron.expression, _FIRST).get_next(datetime)
+        except CroniterBadDateError:
+            raise ValueError(f"cron {expression!r} never fires; correct its day, month or year") from None
+        except CroniterError as error:
+            raise ValueError(
+                f"cron {expression!r}: {error}; write minute, hour, day of month, month and day of week, "
+                "for instance 0 9 * * mon"
+            ) from None
+        return cron
+
+    def after(self, moment: datetime) -> datetime | None:
+        """Return the first time after a moment, in UTC; None if there is no more.
+
+        Wall-clock times that a change of clocks skips fire as much later as the clocks moved; those that come twice
+        fire the second time. An expression that fires every hour goes on every hour.
+
+        Args:
+            moment: An aware time.
+        """
+        return self._neighbour(moment, "get_next")
+
+    def at_or_after(self, moment: datetime) -> datetime | None:
+        """Return a moment if the expression fires then, else the first time after it, in UTC.
+
+        Args:
+            moment: An aware time.
+        """
+        start = _plain(moment)
+        following = self.after(start)
+        return start if following is not None and self._neighbour(following, "get_prev") == start else following
 
     def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        """Yield the times after ``start``, up to and including ``end``, in order, in UTC.
+        """Yield the times after ``start``, up to and including ``end``, in order, in UTC."""
+        moment = self.after(start)
+        while moment is not None and moment <= end:
+            yield moment
+            moment = self.after(moment)
 
-        A wall-clock time that a change of clocks skips fires at the moment that it would have been; one that comes
-        twice fires once, the first time.
-        """
-        last = None
-        day = start.astimezone(self.zone).date()
-        while day <= end.astimezone(self.zone).date():
-            if self._fires_on(day):
-                for hour in sorted(self.hours):
-                    for minute in sorted(self.minutes):
-                        moment = datetime.combine(day, time(hour, minute), self.zone).astimezone(UTC)
-                        if start < moment <= end and (last is None or moment > last):
-                            last = moment
-                            yield moment
-            day += timedelta(days=1)
+    def _neighbour(self, moment: datetime, method: str) -> datetime | None:
+        """Do what ``_get_next`` and ``_get_prev`` of ``airflow/timetables/_cron.py`` do."""
+        from croniter import CroniterBadDateError
 
-    def _fires_on(self, day: date) -> bool:
-        of_month, of_week = day.day in self.days, day.isoweekday() % 7 in self.weekdays
-        matches = of_month or of_week if self.either_day else of_month and of_week
-        return matches and day.month in self.months
-
-
-def _values(field: str, name: str, lowest: int, highest: int, words: tuple[str, ...] = ()) -> frozenset[int]:
-    found: set[int] = set()
-    for part in field.lower().split(","):
-        span, _, step_text = part.partition("/")
-        step = int(step_text) if _is_number(step_text) else 0 if step_text else 1
-        if span == "*":
-            low, high = lowest, highest
-        else:
-            low_text, dash, high_text = span.partition("-")
-            low = _number(low_text, field, name, lowest, words)
-            high = _number(high_text, field, name, lowest, words) if dash else (highest if step_text else low)
-        if step < 1 or not lowest <= low <= high <= highest:
-            raise ValueError(f"cron field {name}: {field!r} is not within {lowest} to {highest}")
-        found.update(range(low, high + 1, step))
-    return frozenset(found)
+        utc = _plain(moment)
+        wall = utc.astimezone(self.zone).replace(tzinfo=None)
+        cron = _croniter(self.expression, wall)
+        try:
+            found: datetime = getattr(cron, method)(datetime)
+        except CroniterBadDateError:
+            return None
+        if cron.expanded[1] == ["*"]:  # every hour: through the hour that comes twice without a pause
+            return utc + (found - wall)
+        # The later one of a skipped time's two readings is after the gap, that of a repeated time its second coming.
+        return max(found.replace(tzinfo=self.zone, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
-def _number(text: str, field: str, name: str, lowest: int, words: tuple[str, ...]) -> int:
-    if text in words:
-        return words.index(text) + lowest
-    if _is_number(text):
-        return int(text)
-    raise ValueError(f"cron field {name}: cannot read {text!r} in {field!r}")
+def _plain(moment: datetime) -> datetime:
+    """Return a moment in UTC, free of the arithmetic of pendulum's class, which Airflow hands over."""
+    return datetime.fromtimestamp(moment.timestamp(), UTC)
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+def _croniter(expression: str, start: datetime) -> Any:
+    from croniter import croniter
+
+    return croniter(expression, start_time=start, max_years_between_matches=_YEARS)

@@ -1,19 +1,21 @@
-"""Evidence as plain JSON and back, without loss: what is decided again later must be what was decided then. Pure."""
+"""Evidence as plain JSON and back, without loss: a replay must decide by the same numbers."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
 from airflow_provider_launchdarkly.decision.policy import Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
 
 
 def evidence_to_json(evidence: Evidence) -> dict[str, Any]:
-    """Everything a verdict rests on; durations in seconds, moments in ISO 8601."""
+    """Return evidence as plain JSON: durations in seconds, times in ISO 8601."""
     return {
         "elapsed_seconds": evidence.elapsed.total_seconds(),
         "started_at": evidence.started_at.isoformat() if evidence.started_at else None,
@@ -51,26 +53,39 @@ def evidence_to_json(evidence: Evidence) -> dict[str, Any]:
 
 
 def evidence_from_json(value: Mapping[str, Any]) -> Evidence:
-    """Read back what :func:`evidence_to_json` wrote.
+    """Read back what :func:`evidence_to_json` wrote, in this version or in another one.
+
+    Unknown fields are ignored and absent ones take their defaults, as the schema of the decision record has it.
 
     Raises:
-        EvidenceError: It is no evidence.
-        KeyError, TypeError, ValueError: The same, where a field is missing or of another kind.
+        ValueError: A field is missing, or is no evidence. The message names it.
     """
-    started_at, unchanged = value["started_at"], value["unchanged_for_seconds"]
-    return Evidence(
-        elapsed=timedelta(seconds=value["elapsed_seconds"]),
-        treatments=tuple(TreatmentEvidence(**treatment) for treatment in value["treatments"]),
-        metrics=tuple(
-            MetricEvidence(
-                key=metric["key"],
-                measurements=tuple(Measurement(**measured) for measured in metric["measurements"]),
-                direction=Direction(metric["direction"]) if metric["direction"] else None,
-            )
-            for metric in value["metrics"]
-        ),
-        primary_metric=value["primary_metric"],
-        started_at=datetime.fromisoformat(started_at) if started_at else None,
-        probability_of_mismatch=value["probability_of_mismatch"],
-        unchanged_for=None if unchanged is None else timedelta(seconds=unchanged),
-    )
+    try:
+        started_at, unchanged = value.get("started_at"), value.get("unchanged_for_seconds")
+        return _known(
+            Evidence,
+            {
+                **value,
+                "elapsed": timedelta(seconds=value["elapsed_seconds"]),
+                "treatments": tuple(_known(TreatmentEvidence, treatment) for treatment in value["treatments"]),
+                "metrics": tuple(_metric(metric) for metric in value["metrics"]),
+                "started_at": datetime.fromisoformat(started_at) if started_at else None,
+                "unchanged_for": None if unchanged is None else timedelta(seconds=unchanged),
+            },
+        )
+    except KeyError as error:
+        raise ValueError(f"the evidence has no field {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"this is no evidence: {error}") from None
+
+
+def _metric(value: Mapping[str, Any]) -> MetricEvidence:
+    measurements = tuple(_known(Measurement, measured) for measured in value["measurements"])
+    direction = Direction(value["direction"]) if value.get("direction") else None
+    return _known(MetricEvidence, {**value, "measurements": measurements, "direction": direction})
+
+
+def _known(kind: Callable[..., T], value: Mapping[str, Any]) -> T:
+    """Build a named tuple from those fields of a mapping that it has."""
+    fields: tuple[str, ...] = getattr(kind, "_fields")  # noqa: B009 - mypy takes a class for a plain callable
+    return kind(**{name: value[name] for name in fields if name in value})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_launchdarkly.config.defaults import lay_over
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,12 +31,12 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "frequentist_fixed": {"alpha": 0.025, "alpha_harm": 0.025, "looks": {"only_at_end": True}},
 }
 
-# A part given in a policy changes the preset's part, field by field; `looks` says everything at once.
+# `looks` says everything at once: it replaces the preset's as a whole.
 _WHOLE = ("looks",)
 
 
 def with_preset(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay a policy's own words over the preset that it names under ``preset``.
+    """Lay the fields of a policy over the preset that it names under ``preset``.
 
     Args:
         value: A policy as plain JSON, with or without ``preset``.
@@ -47,13 +49,6 @@ def with_preset(value: Mapping[str, Any]) -> dict[str, Any]:
     """
     own = dict(value)
     name = own.pop("preset", BALANCED)
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ValueError(f"preset {name!r} is none of {', '.join(PRESETS)}")
-    merged = dict(PRESETS[name])
-    for key, part in own.items():
-        base = merged.get(key)
-        if isinstance(base, dict) and isinstance(part, dict) and key not in _WHOLE:
-            merged[key] = {**base, **part}
-        else:
-            merged[key] = part
-    return merged
+    return lay_over(PRESETS[name], own, whole=_WHOLE)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.decision import boundaries
 from airflow_provider_launchdarkly.decision.boundaries import Boundary
 from airflow_provider_launchdarkly.decision.policy import MOST_LOOKS, Policy
@@ -169,9 +171,12 @@ def look_times(policy: Policy, started_at: datetime | None = None) -> tuple[time
         from airflow_provider_launchdarkly.decision.cron import Cron
 
         fires = Cron.parse(looks.cron, looks.timezone).between(started_at, started_at + end)
-        times = [moment - started_at for moment in fires]
+        times = [moment - started_at for moment in islice(fires, MOST_LOOKS + 1)]
         if len(times) > MOST_LOOKS:
-            raise ValueError(f"looks.cron {looks.cron!r} makes {len(times)} looks; at most {MOST_LOOKS}")
+            raise ValueError(
+                f"looks.cron {looks.cron!r} makes more than {MOST_LOOKS} looks before max_duration "
+                f"{format_duration(end)}; take one that fires less often"
+            )
     else:
         times = list(looks.times)
     return (*(time for time in times if time < end), end)

@@ -19,7 +19,12 @@ class Kind(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why, a closed set."""
+    """The reasons of a verdict, a closed set.
+
+    Decision records hold these values, and `replay` compares them: a renamed or divided reason makes each record that
+    has the old one disagree. So a value is never renamed or reused within a schema of the record; see
+    `audit_log.chain.SCHEMA`.
+    """
 
     # ship
     BETTER = "better"
@@ -35,7 +40,6 @@ class Reason(StrEnum):
     NO_TRAFFIC = "no_traffic"
     ITERATION_REPLACED = "iteration_replaced"
     ITERATION_STOPPED = "iteration_stopped"
-    ITERATION_CHANGED = "iteration_changed"
     # wait
     MIN_DURATION = "min_duration"
     MIN_SAMPLE = "min_sample"
@@ -209,7 +213,11 @@ class Verdict(NamedTuple):
 
     @classmethod
     def invalid(cls, reason: Reason, summary: str, elapsed: timedelta) -> Self:
-        """The iteration is not what was asked about: replaced, stopped or changed by someone else."""
+        """Return the verdict on an iteration that someone else stopped or replaced.
+
+        An iteration keeps its design under its id: LaunchDarkly lets no one edit the treatments, the allocation or the
+        methodology of a running iteration (docs, "Editing and archiving experiments"); a change starts a new one.
+        """
         return cls(Kind.INVALID, reason, summary, elapsed)
 
     @classmethod

@@ -1,7 +1,7 @@
-"""Evidence from the user's warehouse: what a query must return, and how its rows become evidence.
+"""Evidence from the rows of a SQL query on the user's warehouse.
 
-Pure: who runs the query hands in a function. Nothing is guessed: a number that cannot be true is an error that names
-the metric, the treatment and the column.
+The caller hands in a function that runs the query. A number that cannot be true is an error that names the metric, the
+treatment and the column.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import Enum, StrEnum
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence
@@ -19,10 +20,10 @@ from airflow_provider_launchdarkly.decision.policy import Direction
 from airflow_provider_launchdarkly.evidence.moments import (
     ImpossibleMomentsError,
     Moments,
-    adjusted,
-    centred,
-    paired,
-    ratio,
+    add_second_variable,
+    adjust_by_covariate,
+    centre,
+    ratio_of_means,
 )
 
 if TYPE_CHECKING:
@@ -34,22 +35,39 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.evidence.source import LookContext
 
 REQUIRED = ("metric", "treatment_id", "units")
-FORMS = (("conversions",), ("mean", "variance"), ("sum", "sum_squares"))
-SECOND_VARIABLE_COLUMNS = {
-    prefix: tuple(f"{prefix}_{name}" for name in ("sum", "sum_squares", "product"))
-    for prefix in ("covariate", "denominator")
-}
 OPTIONAL = ("exposed", "latest_event_at")
+
+
+class NumberForm(Enum):
+    """The forms in which a row may give a metric's numbers, each with its columns."""
+
+    CONVERSIONS = ("conversions",)
+    MEAN = ("mean", "variance")
+    SUMS = ("sum", "sum_squares")
+
+
+class SecondVariableKind(StrEnum):
+    """The kinds of second variable of a row, named as the prefix of their columns."""
+
+    COVARIATE = "covariate"
+    DENOMINATOR = "denominator"
+
+    @property
+    def columns(self) -> tuple[str, str, str]:
+        """The columns for the sum, the sum of squares, and the sum of products with the metric's own values."""
+        return f"{self}_sum", f"{self}_sum_squares", f"{self}_product"
+
+
 COLUMNS = (
     *REQUIRED,
-    *(name for form in FORMS for name in form),
-    *(name for names in SECOND_VARIABLE_COLUMNS.values() for name in names),
+    *(name for form in NumberForm for name in form.value),
+    *(name for kind in SecondVariableKind for name in kind.columns),
     *OPTIONAL,
 )
 
 
 class SqlResultsError(ValueError):
-    """The query's rows cannot be the results of the iteration. The message names metric, treatment and column."""
+    """Rows that cannot be the iteration's results. The message names metric, treatment and column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +77,7 @@ class _Row:
     units: int
     exposed: int
     moments: Moments | None
-    second: str | None
+    second: SecondVariableKind | None
     latest: datetime | None
 
 
@@ -73,7 +91,7 @@ def evidence_from_sql(
     Args:
         look_context: The iteration and the moment.
         policy: Names the metrics; without a primary one, the iteration's own is taken.
-        query: Runs the query for an occasion; returns column names and rows. It may block: this runs on a worker.
+        query: Runs the query for a look; returns column names and rows. It may block: this runs on a worker.
 
     Returns:
         The evidence. The direction of a metric that the iteration measures too comes from LaunchDarkly's
@@ -94,7 +112,7 @@ def evidence_from_sql(
 
 
 def _direction(look_context: LookContext, key: str) -> Procedure[Direction | None]:
-    """What LaunchDarkly says of a metric; None for a metric that only the warehouse knows."""
+    """Return a metric's direction in LaunchDarkly; None for a metric that the iteration does not measure."""
     measured = next((metric for metric in look_context.iteration.measured if metric.key == key), None)
     if measured is None:
         return None
@@ -110,14 +128,15 @@ def evidence_from_rows(
     rows: Iterable[Sequence[Any]],
     directions: Mapping[str, Direction | None],
 ) -> Evidence:
-    """Bring rows into the normal form.
+    """Turn rows into evidence.
 
     Args:
         look_context: The iteration and the moment.
         policy: Names the metrics.
         columns: Names of the columns, in any case.
         rows: The values, in the same order.
-        directions: Which way each metric of the policy should move, where LaunchDarkly says so.
+        directions: LaunchDarkly's direction of each metric of the policy; None where the policy sets it, or where
+            LaunchDarkly does not measure the metric.
 
     Raises:
         SqlResultsError: The rows cannot be the iteration's results.
@@ -170,16 +189,21 @@ def _distinct(rows: Iterable[_Row]) -> list[_Row]:
 
 def _measurements(look_context: LookContext, rows: Sequence[_Row]) -> tuple[Measurement, ...]:
     filled = [row for row in rows if row.moments is not None]
-    seconds = {row.second for row in filled}
-    if len(seconds) > 1:
+    kinds = {row.second for row in filled}
+    if len(kinds) > 1:
         raise SqlResultsError(
             f"metric {rows[0].metric!r}: some treatments have a covariate or a denominator, and others have not"
         )
     moments = [row.moments for row in filled if row.moments is not None]
-    if seconds == {"covariate"}:
-        moments = list(adjusted(moments))
-    elif seconds == {"denominator"}:
-        moments = [_ratio(row) for row in filled]
+    match next(iter(kinds), None):
+        case SecondVariableKind.COVARIATE:
+            moments = list(adjust_by_covariate(moments))
+        case SecondVariableKind.DENOMINATOR:
+            moments = [_ratio(row) for row in filled]
+        case None:
+            pass
+        case unreachable:
+            assert_never(unreachable)
     numbers = {row.treatment_id: moment for row, moment in zip(filled, moments, strict=True)}
     return tuple(
         Measurement(treatment.id, found.units, found.mean, found.std_dev)
@@ -192,17 +216,17 @@ def _measurements(look_context: LookContext, rows: Sequence[_Row]) -> tuple[Meas
 def _ratio(row: _Row) -> Moments:
     assert row.moments is not None  # noqa: S101 - narrows the type: only filled rows come here
     try:
-        return ratio(row.moments)
+        return ratio_of_means(row.moments)
     except ImpossibleMomentsError as error:
-        where = f"metric {row.metric!r}, treatment {row.treatment_id!r}, column 'denominator_sum'"
-        raise SqlResultsError(f"{where}: {error}") from None
+        column = SecondVariableKind.DENOMINATOR.columns[0]
+        raise _row_error(row.metric, row.treatment_id, column, str(error)) from None
 
 
 class _Reader:
-    """Reads one row, and knows how to say where something is wrong."""
+    """Reads one row; its errors name metric, treatment and column."""
 
     def __init__(self, look_context: LookContext, cells: Mapping[str, Any]) -> None:
-        self._occasion = look_context
+        self._look_context = look_context
         self._cells = cells
 
     def row(self) -> _Row:
@@ -213,41 +237,53 @@ class _Reader:
         moments, second = self._moments(units) if units else (None, None)
         return _Row(self._key("metric"), self._treatment(), units, exposed, moments, second, self._latest())
 
-    def _moments(self, units: int) -> tuple[Moments, str | None]:
+    def _moments(self, units: int) -> tuple[Moments, SecondVariableKind | None]:
         first = self._first(units)
-        given = [
-            name for name, columns in SECOND_VARIABLE_COLUMNS.items() if any(self._given(column) for column in columns)
-        ]
+        given = [kind for kind in SecondVariableKind if any(self._given(column) for column in kind.columns)]
         if len(given) > 1:
             raise self._error("denominator_sum", "a ratio metric takes no covariate; leave one of the two NULL")
         if not given:
             return first, None
-        total, squares, product = SECOND_VARIABLE_COLUMNS[given[0]]
+        total, squares, product = given[0].columns
         try:
-            both = paired(first, self._number(total), self._number(squares), self._number(product))
+            both = add_second_variable(first, self._number(total), self._number(squares), self._number(product))
         except ImpossibleMomentsError as error:
             raise self._error(product, str(error)) from None
         return both, given[0]
 
     def _first(self, units: int) -> Moments:
-        given = [form for form in FORMS if any(self._given(column) for column in form)]
+        given = [form for form in NumberForm if any(self._given(column) for column in form.value)]
         if len(given) != 1:
-            forms = "; or ".join(" and ".join(form) for form in FORMS)
+            forms = "; or ".join(" and ".join(form.value) for form in NumberForm)
             problem = "has no numbers" if not given else "has numbers in more than one form"
-            raise self._error(given[1][0] if given else FORMS[0][0], f"the row {problem}; it takes {forms}")
-        if given[0] == FORMS[0]:
-            conversions = self._count("conversions")
-            if conversions > units:
-                raise self._error("conversions", f"{conversions} of {units} units")
-            return Moments(units, conversions / units, conversions * (1.0 - conversions / units))
-        if given[0] == FORMS[1]:
-            variance = self._number("variance") if units > 1 or self._given("variance") else 0.0
-            if variance < 0:
-                raise self._error("variance", f"{variance:g} is negative")
-            return Moments(units, self._number("mean"), variance * (units - 1))
+            column = given[1].value[0] if given else NumberForm.CONVERSIONS.value[0]
+            raise self._error(column, f"the row {problem}; it takes {forms}")
+        match given[0]:
+            case NumberForm.CONVERSIONS:
+                return self._from_conversions(units)
+            case NumberForm.MEAN:
+                return self._from_mean(units)
+            case NumberForm.SUMS:
+                return self._from_sums(units)
+            case unreachable:
+                assert_never(unreachable)
+
+    def _from_conversions(self, units: int) -> Moments:
+        conversions = self._count("conversions")
+        if conversions > units:
+            raise self._error("conversions", f"{conversions} of {units} units")
+        return Moments(units, conversions / units, conversions * (1.0 - conversions / units))
+
+    def _from_mean(self, units: int) -> Moments:
+        variance = self._number("variance") if units > 1 or self._given("variance") else 0.0
+        if variance < 0:
+            raise self._error("variance", f"{variance:g} is negative")
+        return Moments(units, self._number("mean"), variance * (units - 1))
+
+    def _from_sums(self, units: int) -> Moments:
         total, squares = self._number("sum"), self._number("sum_squares")
         try:
-            return Moments(units, *centred(units, total, squares))
+            return Moments(units, *centre(units, total, squares))
         except ImpossibleMomentsError as error:
             raise self._error("sum_squares", f"{squares:g}: {error}") from None
 
@@ -262,11 +298,11 @@ class _Reader:
 
     def _treatment(self) -> str:
         found = self._cells.get("treatment_id")
-        known = self._occasion.iteration.treatments
+        known = self._look_context.iteration.treatments
         if found not in {treatment.id for treatment in known}:
             names = ", ".join(f"{treatment.id} ({treatment.name})" for treatment in known)
             raise self._error(
-                "treatment_id", f"iteration {self._occasion.iteration.id} has no such treatment; it has {names}"
+                "treatment_id", f"iteration {self._look_context.iteration.id} has no such treatment; it has {names}"
             )
         return str(found)
 
@@ -304,5 +340,8 @@ class _Reader:
         return value if value.tzinfo else value.replace(tzinfo=UTC)
 
     def _error(self, column: str, problem: str) -> SqlResultsError:
-        metric, treatment = self._cells.get("metric"), self._cells.get("treatment_id")
-        return SqlResultsError(f"metric {metric!r}, treatment {treatment!r}, column {column!r}: {problem}")
+        return _row_error(self._cells.get("metric"), self._cells.get("treatment_id"), column, problem)
+
+
+def _row_error(metric: Any, treatment: Any, column: str, problem: str) -> SqlResultsError:
+    return SqlResultsError(f"metric {metric!r}, treatment {treatment!r}, column {column!r}: {problem}")

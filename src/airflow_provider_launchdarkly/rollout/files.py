@@ -11,8 +11,9 @@ from datetime import date  # noqa: TC003 - pydantic reads annotations
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from typing_extensions import override
 
+from airflow_provider_launchdarkly.config.defaults import lay_over
+from airflow_provider_launchdarkly.config.problems import Problem, field_name, flatten_errors
 from airflow_provider_launchdarkly.config.strict_yaml import Document, DocumentError, read_document
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 
@@ -53,28 +54,6 @@ class DagSettings(BaseModel):
     tags: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
     owner: Annotated[str, Field(min_length=1)] | None = None
     retries: Annotated[int, Field(ge=0, le=100, strict=True)] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong in a file.
-
-    Attributes:
-        file: The file.
-        line: From 1; None where it cannot be said.
-        field: The field within its rollout, such as ``stages[0].dwell``; empty for the rollout or the file itself.
-        message: What is wrong, and what to write.
-    """
-
-    file: FilePath
-    line: int | None
-    field: str
-    message: str
-
-    @override
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else f"{self.file}"
-        return f"{place}: {self.field}: {self.message}" if self.field else f"{place}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +173,7 @@ def _rollout(
         return Broken(file.stem, file, (Problem(file, line, "", message),))
     if not isinstance(own, dict):
         return Broken(name, file, (Problem(file, line, "", "a rollout is a mapping: experiment, stages, ..."),))
-    value = lay_over({"experiment": {"key": name}}, lay_over(defaults, own))
+    value = lay_over({"experiment": {"key": name}}, lay_over(defaults, own, whole=_WHOLE))
     _find_calendar(value.get("change_window"), file)
     settings = value.pop("dag", None) or {}
     wrong: list[tuple[Path, str]] = []
@@ -210,7 +189,7 @@ def _checked(model: type[Model], value: Any, place: Path, wrong: list[tuple[Path
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        wrong.extend(_errors(error, place))
+        wrong.extend(flatten_errors(error, place))
         return None
 
 
@@ -220,51 +199,9 @@ def _find_calendar(window: Any, file: FilePath) -> None:
         window["calendar"] = str(file.parent / window["calendar"])
 
 
-def lay_over(under: Mapping[str, Any], over: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Lay a mapping over another: field by field within mappings, whole for lists and plain values.
-
-    Args:
-        under: The defaults.
-        over: What counts.
-        path: Where the two stand.
-    """
-    laid = dict(under)
-    for key, value in over.items():
-        below = laid.get(key)
-        whole = key in _WHOLE or ".".join((*path, key)) in _WHOLE
-        if isinstance(below, dict) and isinstance(value, dict) and not whole:
-            laid[key] = lay_over(below, value, (*path, key))
-        else:
-            laid[key] = value
-    return laid
-
-
-def _errors(wrong: ValidationError, prefix: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Every error with its place; a policy's come wrapped in one of the rollout's."""
-    for error in wrong.errors(include_url=False):
-        place: Path = (*prefix, *error["loc"])
-        inner = error.get("ctx", {}).get("error")
-        if isinstance(inner, ValidationError):
-            yield from _errors(inner, place)
-        else:
-            yield place, _message(error)
-
-
-def _message(error: Any) -> str:
-    if error["type"] == "missing":
-        return "is required"
-    if error["type"] == "extra_forbidden":
-        return "is not known"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    given = error["input"]
-    # The whole of a mapping would bury the message, which names the value where it matters.
-    return message if isinstance(given, dict | list | tuple) else f"{message} (given {given!r})"
-
-
 def _problem(file: FilePath, document: Document, name: str, error: tuple[Path, str]) -> Problem:
     place, message = error
     # What pydantic adds for the branches of a union is in no file.
     own: Path = ("rollouts", name, *place)
     line = document.lines.get(own) or document.lines.get(("defaults", *place)) or document.line(own)
-    field = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
-    return Problem(file, line, field, message)
+    return Problem(file, line, field_name(place), message)

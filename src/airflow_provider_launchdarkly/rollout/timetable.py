@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
     from airflow.timetables.base import TimeRestriction
 
-# Long enough for a cron expression that comes once in a leap year.
-HORIZON = timedelta(days=366 * 5)
-SPAN = timedelta(days=32)
-
 
 class ChangeWindowTimetable(Timetable):
     """Run at the times of a cron expression, but only while a change window is open.
@@ -29,7 +25,7 @@ class ChangeWindowTimetable(Timetable):
     one run. Times are those of the window's time zone, through changes of the clock.
 
     Args:
-        cron: Five fields, such as ``0 9 * * mon``.
+        cron: A cron expression such as ``0 9 * * mon``, with the meaning that it has as ``schedule``.
         window: The change window. Its calendar is read when the DAG file is parsed.
     """
 
@@ -82,16 +78,9 @@ class ChangeWindowTimetable(Timetable):
         return DagRunInfo.exact(pendulum.instance(found))
 
     def next_run(self, at: datetime, *, inclusive: bool) -> datetime | None:
-        """The first run after a time, or at it if `inclusive`; None if there is none for five years.
+        """Return the first run after a time, or at it if `inclusive`; None if there is none.
 
         A time of the cron expression that is put off is put off past no later one, so only those after `at` count.
         """
-        # Airflow's moments are pendulum's, whose arithmetic is its own.
-        at = datetime.fromtimestamp(at.timestamp(), UTC)
-        # Cron times are whole minutes after the beginning given; one at it counts if asked for.
-        begin = at - timedelta(microseconds=1) if inclusive else at
-        while begin < at + HORIZON:
-            for moment in self._cron.between(begin, begin + SPAN):
-                return self.window.next_opening(moment)
-            begin += SPAN
-        return None
+        moment = self._cron.at_or_after(at) if inclusive else self._cron.after(at)
+        return None if moment is None else self.window.next_opening(moment)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.audit_log.chain import Content, canonical
-from airflow_provider_launchdarkly.audit_log.store import StoragePath, keep, last_waited
+from airflow_provider_launchdarkly.audit_log.chain import Decision, canonical
+from airflow_provider_launchdarkly.audit_log.store import StoragePath, latest_wait, store_decision
 from airflow_provider_launchdarkly.checks.significance import SignificanceResult, check_significance
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_json
 from airflow_provider_launchdarkly.decision.policy import Policy
@@ -55,7 +55,7 @@ class SignificanceCheck:
             The look, and what the task returns if it is the end.
         """
         if previous is None and self._folder is not None:
-            previous = last_waited(self._target.to_json(), self._policy.to_json(), self._folder, _storage)
+            previous = latest_wait(self._target.to_json(), self._policy.to_json(), self._folder, _storage)
         interval = timedelta(seconds=self._sensor.poke_interval)
         procedure = check_significance(
             self._target, self._policy, previous=previous, poll_interval=interval, source=self._source(context)
@@ -79,7 +79,7 @@ class SignificanceCheck:
             The verdict, which says where it is on record.
         """
         target = self._target.to_json()
-        content = Content(
+        decision = Decision(
             at=looked_at,
             target=target,
             source="launchdarkly" if self._sensor.results is None else "sql",
@@ -87,12 +87,12 @@ class SignificanceCheck:
             evidence=evidence,
             verdict={name: value for name, value in verdict.items() if name not in target},
         )
-        kept = keep(content, self._folder, _storage)
-        if kept.path is None:
-            self._sensor.log.info("No record_path is set. This look's entry: %s", canonical(kept.entry))
+        stored = store_decision(decision, self._folder, _storage)
+        if stored.path is None:
+            self._sensor.log.info("No record_path is set. This look's entry: %s", canonical(stored.entry))
         else:
-            self._sensor.log.info("Recorded in %s: entry %s, head %s", kept.path, kept.entries, kept.head)
-        return {**verdict, "record": kept.to_json()}
+            self._sensor.log.info("Recorded in %s: entry %s, head %s", stored.path, stored.entries, stored.head)
+        return {**verdict, "record": stored.to_json()}
 
     def _source(self, context: Context) -> Source:
         if self._sensor.results is None:

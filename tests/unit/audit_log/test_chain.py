@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.audit_log.chain import BrokenRecordError
 from airflow_provider_launchdarkly.decision.policy import Policy
-from support.audit_records import END, content, evidence, record
+from support.audit_records import END, decision, evidence, record
 from support.look_contexts import STARTED_AT
 
 Entry = dict[str, Any]
@@ -50,25 +50,25 @@ def test_an_entry_says_when_what_by_which_policy_and_why() -> None:
 
 def test_the_same_look_again_changes_nothing() -> None:
     entries = record()
-    again = chain.append(entries, content(Policy(), evidence(END)))
+    again = chain.append(entries, decision(Policy(), evidence(END)))
     assert again == entries
 
 
 def test_the_same_look_a_minute_later_changes_nothing_if_it_finds_the_same() -> None:
     entries = record()
-    assert chain.append(entries, replace(content(Policy(), evidence(END)), at="2026-02-20T09:01:00+00:00")) == entries
+    assert chain.append(entries, replace(decision(Policy(), evidence(END)), at="2026-02-20T09:01:00+00:00")) == entries
 
 
 def test_the_same_look_with_other_data_is_recorded_as_a_repeat() -> None:
-    entries = chain.append((), content(Policy(), evidence(1)))
-    both = chain.append(entries, content(Policy(), evidence(1.1)))
+    entries = chain.append((), decision(Policy(), evidence(1)))
+    both = chain.append(entries, decision(Policy(), evidence(1.1)))
     assert [entry["repeats"] for entry in both] == [None, 1]
     assert chain.read(chain.write(both)) == both
 
 
 def test_the_same_look_by_another_policy_is_no_repeat() -> None:
-    entries = chain.append((), content(Policy(), evidence(1)))
-    both = chain.append(entries, content(Policy(alpha=0.01), evidence(1)))
+    entries = chain.append((), decision(Policy(), evidence(1)))
+    both = chain.append(entries, decision(Policy(alpha=0.01), evidence(1)))
     assert [entry["repeats"] for entry in both] == [None, None]
 
 
@@ -144,4 +144,4 @@ RECORDED = record()[:2]
 
 def test_a_number_that_is_not_finite_is_never_written() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        chain.append((), replace(content(Policy(), evidence(1)), verdict={"look": 1, "z": float("nan")}))
+        chain.append((), replace(decision(Policy(), evidence(1)), verdict={"look": 1, "z": float("nan")}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.audit_log import chain
-from airflow_provider_launchdarkly.audit_log.replay import replay
+from airflow_provider_launchdarkly.audit_log.replay import UnreadableEntryError, replay
 from airflow_provider_launchdarkly.cli.main import main
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
-from support.audit_records import END, content, evidence, record
+from support.audit_records import END, decision, evidence, record
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_a_verdict_that_does_not_follow_is_a_disagreement(tmp_path: Path, capsys
 
 def decided_otherwise(verdict: str) -> tuple[dict[str, Any], ...]:
     """A whole chain whose first verdict somebody made up before it was written."""
-    looked = content(Policy(), evidence(1))
+    looked = decision(Policy(), evidence(1))
     made_up: dict[str, Any] = {**looked.verdict, "verdict": verdict, "treatment_id": "id-bold"}
     return chain.append(
         (), type(looked)(looked.at, looked.target, looked.source, looked.policy, looked.evidence, made_up)
@@ -110,9 +111,64 @@ def test_another_policy_looks_only_when_its_own_looks_are_due() -> None:
     assert judged == [7, 14][: END // 7]
 
 
+def rewritten(change: Callable[[dict[str, Any]], None]) -> tuple[dict[str, Any], ...]:
+    """The record as another version of this package would have written it: changed, and chained anew."""
+    entries: list[dict[str, Any]] = []
+    for entry in json.loads(json.dumps(record())):
+        change(entry)
+        entry["previous"] = entries[-1]["hash"] if entries else None
+        entries.append({**entry, "hash": chain.hash_of(entry)})
+    return chain.read(chain.write(entries))
+
+
+def test_entries_with_fields_of_a_newer_version_are_read_and_judged() -> None:
+    def add(entry: dict[str, Any]) -> None:
+        evidence = entry["evidence"]
+        metric = evidence["metrics"][0]
+        for part in (entry, entry["verdict"], evidence, evidence["treatments"][0], metric, metric["measurements"][0]):
+            part["added_later"] = {"anything": 1}
+
+    entries = rewritten(add)
+    assert len(entries) == END
+    assert replay(entries).agrees
+    appended = chain.append(entries, decision(Policy(), evidence(28)))
+    assert chain.read(chain.write(appended))[0]["added_later"] == {"anything": 1}
+
+
+def test_entries_without_the_optional_fields_of_this_version_are_read_and_judged() -> None:
+    def remove(entry: dict[str, Any]) -> None:
+        for field in ("probability_of_mismatch", "unchanged_for_seconds", "started_at"):
+            del entry["evidence"][field]
+        for treatment in entry["evidence"]["treatments"]:
+            del treatment["exposed"]
+        for metric in entry["evidence"]["metrics"]:
+            for measured in metric["measurements"]:
+                del measured["p_best"]
+        for field in ("missing", "traffic", "budget"):
+            del entry["policy"][field]
+
+    assert replay(rewritten(remove)).agrees
+
+
+def test_a_policy_with_a_field_of_a_newer_version_is_not_judged() -> None:
+    def demand(entry: dict[str, Any]) -> None:
+        entry["policy"]["added_later"] = True
+
+    with pytest.raises(UnreadableEntryError, match=r"entry 1: policy\.added_later: is not known"):
+        replay(rewritten(demand))
+
+
+def test_evidence_without_a_required_field_is_named() -> None:
+    def remove(entry: dict[str, Any]) -> None:
+        del entry["evidence"]["elapsed_seconds"]
+
+    with pytest.raises(UnreadableEntryError, match="entry 1: the evidence has no field 'elapsed_seconds'"):
+        replay(rewritten(remove))
+
+
 def test_an_iteration_that_someone_stopped_stays_so_whatever_the_policy() -> None:
     stopped = Verdict.invalid(Reason.ITERATION_STOPPED, "stopped", timedelta(days=3))
-    entries = chain.append(record()[:2], content(Policy(), None, stopped))
+    entries = chain.append(record()[:2], decision(Policy(), None, stopped))
     assert replay(entries).agrees
     assert replay(entries, Policy(alpha=0.2)).agrees
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,7 @@ from airflow_provider_launchdarkly.api.errors import (
 )
 from airflow_provider_launchdarkly.decision.policy import Guardrail, Looks, Policy, Primary
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason
+from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
 from airflow_provider_launchdarkly.evidence.source import Target
 from support.running_experiment import ENV, KEY, Running, experiment
 
@@ -200,6 +202,18 @@ def test_the_policy_may_name_another_primary_metric(run: Run) -> None:
 def test_a_bandit_is_refused_with_the_reason(run: Run) -> None:
     running = run(type="mab")
     with pytest.raises(ConfigurationError, match="multi-armed bandit"):
+        running.look()
+
+
+def test_a_holdout_is_refused_with_the_reason(run: Run) -> None:
+    running = run()
+
+    def make_holdout(emulated: Emulator) -> None:
+        experiments = emulated.world.projects["demo"].experiments
+        experiments[ENV.environment_key, KEY] = replace(experiments[ENV.environment_key, KEY], type="holdout")
+
+    running.emulator.call(make_holdout)
+    with pytest.raises(ConfigurationError, match=f"experiment '{KEY}' is a holdout"):
         running.look()
 
 

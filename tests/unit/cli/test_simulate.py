@@ -111,7 +111,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 def test_a_wrong_policy_is_explained(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     policy.write_text("alpha: 5\n")
     assert simulate(str(policy)) == 1
-    assert "policy.yaml: alpha: Input should be less than 0.5 (given: 5)" in capsys.readouterr().err
+    assert "policy.yaml:1: alpha: Input should be less than 0.5 (given 5)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--treatments", "1"], ["--treatments", "x"], ["--arrivals", "never"]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-DEAR = {"airflow", "numpy", "scipy", "httpx", "yaml", "matplotlib"}
+DEAR = {"airflow", "numpy", "scipy", "httpx", "yaml", "matplotlib", "croniter"}
 DECIDE = """
 from datetime import timedelta
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence

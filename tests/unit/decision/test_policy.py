@@ -181,31 +181,30 @@ class TestYaml:
         assert policy.alpha == 0.025
         assert policy.guardrails == (Guardrail(metric="latency", direction=Direction.LOWER),)
 
-    def test_an_empty_text_is_the_default_policy(self) -> None:
-        assert parse_policy("") == Policy()
-
     def test_every_mistake_has_its_line(self) -> None:
         text = "alpha: 5\nguardrails:\n- {metric: a, margin: 1.5}\n- {metric: b, marign: 0.1}\nmin_durations: 7d\n"
         with pytest.raises(PolicyError) as caught:
             parse_policy(text, "rollout.yaml")
         assert str(caught.value).splitlines() == [
-            "rollout.yaml: guardrails.0.margin: Input should be less than 1 (given: 1.5)",
-            "rollout.yaml: guardrails.1.marign: no such field",
-            "rollout.yaml: alpha: Input should be less than 0.5 (given: 5)",
-            "rollout.yaml: min_durations: no such field",
+            "rollout.yaml:3: guardrails[0].margin: Input should be less than 1 (given 1.5)",
+            "rollout.yaml:4: guardrails[1].marign: is not known",
+            "rollout.yaml:1: alpha: Input should be less than 0.5 (given 5)",
+            "rollout.yaml:5: min_durations: is not known",
         ]
 
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("alpha: 0.05\nalpha: 0.1\n", "policy: 'alpha' is given twice"),
-            ("primary:\n  metric: a\n  metric: b\n", "'metric' is given twice, from line 2"),
-            ("- alpha\n", "a policy is a mapping of fields, not list"),
-            ("alpha: [", "policy: while parsing"),
-            ("preset: bold\n", "policy: preset 'bold' is none of"),
-            ("preset: 3\n", "policy: preset 3 is none of"),
-            ("min_duration: 35d\n", "policy: min_duration 35d is longer than max_duration 28d"),
-            ("alpha: !!python/object:os.system {}\n", "policy: could not determine a constructor"),
+            ("", "policy:1: a policy is a mapping of fields such as `preset: balanced`, not nothing"),
+            ("alpha: 0.05\nalpha: 0.1\n", "policy:2: alpha is there twice"),
+            ("primary:\n  metric: a\n  metric: b\n", "policy:3: metric is there twice"),
+            ("- alpha\n", "policy:1: a policy is a mapping of fields such as `preset: balanced`, not ['alpha']"),
+            ("alpha: [", "policy:2: this is no YAML"),
+            ("alpha: 0.1\npreset: bold\n", "policy:2: preset: preset 'bold' is none of"),
+            ("preset: 3\n", "policy:1: preset: preset 3 is none of"),
+            ("preset: [balanced]\n", "policy:1: preset: preset ['balanced'] is none of"),
+            ("min_duration: 35d\n", "policy:1: min_duration 35d is longer than max_duration 28d"),
+            ("alpha: !!python/object:os.system {}\n", "policy:1: tags such as"),
         ],
     )
     def test_what_is_no_policy(self, text: str, message: str) -> None:
@@ -213,26 +212,37 @@ class TestYaml:
             parse_policy(text)
         assert message in str(caught.value)
 
+    def test_a_file_that_is_no_text(self, tmp_path: Path) -> None:
+        path = tmp_path / "policy.yaml"
+        path.write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(PolicyError, match="this is no UTF-8"):
+            read_policy(path)
+
 
 class TestSuitability:
     @pytest.mark.parametrize(
-        ("kind", "methodology", "message"),
+        ("kind", "methodology", "warehouse", "message"),
         [
-            ("mab", "bayesian", "multi-armed bandit"),
-            ("holdout", None, "holdout"),
-            ("experiment", "export_only", "read them from your warehouse"),
+            ("mab", "bayesian", False, r"bandit \(type mab\).* create it with type experiment"),
+            ("mab", "export_only", True, "multi-armed bandit"),
+            ("holdout", None, False, r"holdout \(type holdout\).* end it with end_holdout"),
+            ("holdout", "export_only", True, "holdout"),
+            ("experiment", "export_only", False, r"export_only.* results=SqlResults"),
         ],
     )
-    def test_what_cannot_be_decided_is_refused_with_the_reason(
-        self, kind: str, methodology: str | None, message: str
+    def test_what_cannot_be_decided_is_refused_with_reason_and_cure(
+        self, kind: str, methodology: str | None, warehouse: bool, message: str
     ) -> None:
         with pytest.raises(UndecidableExperimentError, match=message):
-            require_decidable(kind, methodology)
+            require_decidable(kind, methodology, launchdarkly_results=not warehouse)
 
     @pytest.mark.parametrize("methodology", ["bayesian", "frequentist", None, "something_new"])
     def test_other_experiments_are_fine(self, methodology: str | None) -> None:
-        require_decidable("experiment", methodology)
-        require_decidable(None, methodology)
+        require_decidable("experiment", methodology, launchdarkly_results=True)
+        require_decidable(None, methodology, launchdarkly_results=True)
+
+    def test_an_exported_experiment_is_fine_with_results_from_a_warehouse(self) -> None:
+        require_decidable("experiment", "export_only", launchdarkly_results=False)
 
 
 @pytest.mark.parametrize(

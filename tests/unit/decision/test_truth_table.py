@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_launchdarkly.api.http.procedure import Answer
+from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+from airflow_provider_launchdarkly.api.models import Experiment
+from airflow_provider_launchdarkly.checks.significance import find_due_look
 from airflow_provider_launchdarkly.decision.evidence import Measurement, MetricEvidence
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
-from support.evidence import BOLD, CONTROL, evidence, shifted
+from airflow_provider_launchdarkly.decision.verdict import Reason
+from airflow_provider_launchdarkly.evidence.source import Target
+from support.evidence import BOLD, CONTROL, MONDAY, evidence, shifted
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.evidence import Evidence
@@ -227,6 +233,47 @@ CASES = (
 )
 
 
+@dataclass(frozen=True)
+class StateCase:
+    """An iteration's state, as LaunchDarkly shows it, and the verdict that follows without results."""
+
+    situation: str
+    status: str
+    hours: float
+    others: tuple[str, ...]
+    verdict: tuple[str, str]
+
+
+STATES = (
+    StateCase("not started yet", "not_started", 0, (), ("wait", "no_data")),
+    StateCase("running, no look is due", "running", 36, (), ("wait", "between_looks")),
+    StateCase("stopped by someone else", "stopped", 36, ("not_started",), ("invalid", "iteration_stopped")),
+    StateCase("stopped, and another one runs", "stopped", 36, ("running",), ("invalid", "iteration_replaced")),
+)
+
+
+@pytest.mark.parametrize("case", STATES, ids=lambda case: case.situation)
+def test_each_state_of_the_iteration_gives_its_verdict(case: StateCase) -> None:
+    def iteration(name: str, status: str) -> dict[str, Any]:
+        started = None if status == "not_started" else int(MONDAY.timestamp() * 1000)
+        return {"_id": name, "status": status, "startedAt": started}
+
+    others = [iteration(f"it-{number}", status) for number, status in enumerate(case.others, start=2)]
+    shown = {"key": "button", "currentIteration": iteration("it-1", case.status), "previousIterations": others}
+    target = Target(EnvironmentRef("demo", "production"), "button", "it-1")
+    check = find_due_look(target, Policy(), poll_interval=timedelta(minutes=5))
+    next(check)  # the request for the experiment
+    with pytest.raises(StopIteration) as ended:
+        check.send(Answer(Experiment.model_validate(shown), MONDAY + timedelta(hours=case.hours), 200))
+    verdict = ended.value.value.verdict
+    assert (verdict.kind, verdict.reason) == case.verdict
+
+
+def test_every_reason_stands_in_a_row() -> None:
+    rows = {reason for _, (_, reason) in RULES} | {case.verdict[1] for case in (*CASES, *STATES)}
+    assert rows == set(Reason)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.setting}, {case.situation}")
 def test_each_setting_gives_its_verdict(case: Case) -> None:
     verdict: Verdict = decide(Policy.from_json(case.policy), case.evidence)
@@ -243,6 +290,7 @@ def page() -> str:
     rules = [row(*(cell if cell != ANY else "" for cell in rule), f"**{kind}**", why) for rule, (kind, why) in RULES]
     every = [row(*given, f"**{expected(given)[0]}**", expected(given)[1]) for given in POSSIBLE]
     cases = [row(case.setting, case.situation, f"**{case.verdict[0]}**", case.verdict[1]) for case in CASES]
+    states = [row(case.situation, f"**{case.verdict[0]}**", case.verdict[1]) for case in STATES]
     return "\n".join(
         [
             "# Truth table",
@@ -265,6 +313,15 @@ def page() -> str:
             row("setting", "situation", "verdict", "reason"),
             row(*("---",) * 4),
             *cases,
+            "",
+            "## What follows without results",
+            "",
+            "An iteration is judged under its id. LaunchDarkly lets no one edit the treatments, the allocation or the",
+            "methodology of a running iteration: to change them is to start a new one, and the old one is replaced.",
+            "",
+            row("iteration", "verdict", "reason"),
+            row(*("---",) * 3),
+            *states,
             "",
             "## Every combination",
             "",

@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from airflow_provider_launchdarkly.evidence.moments import (
     ImpossibleMomentsError,
     Moments,
-    adjusted,
-    centred,
-    paired,
-    ratio,
+    add_second_variable,
+    adjust_by_covariate,
+    centre,
+    ratio_of_means,
 )
 
 values = st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=2, max_size=50)
 
 
 def moments(ys: list[float], xs: list[float] | None = None) -> Moments:
-    first = Moments(len(ys), *centred(len(ys), math.fsum(ys), math.fsum(y * y for y in ys)))
+    first = Moments(len(ys), *centre(len(ys), math.fsum(ys), math.fsum(y * y for y in ys)))
     if xs is None:
         return first
     products = math.fsum(x * y for x, y in zip(xs, ys, strict=True))
-    return paired(first, math.fsum(xs), math.fsum(x * x for x in xs), products)
+    return add_second_variable(first, math.fsum(xs), math.fsum(x * x for x in xs), products)
 
 
 @given(values)
@@ -39,41 +39,43 @@ def test_sums_give_the_mean_and_the_sample_deviation(ys: list[float]) -> None:
 
 
 def test_one_unit_has_no_deviation() -> None:
-    assert Moments(1, *centred(1, 3.0, 9.0)).std_dev is None
+    assert Moments(1, *centre(1, 3.0, 9.0)).std_dev is None
 
 
 def test_squares_below_those_of_the_mean_are_impossible() -> None:
     with pytest.raises(ImpossibleMomentsError, match="40 at least"):
-        centred(10, 20.0, 39.0)
+        centre(10, 20.0, 39.0)
 
 
 def test_a_rounding_error_below_zero_is_a_zero() -> None:
-    assert centred(3, 0.3, 0.03 - 1e-15) == (pytest.approx(0.1), 0.0)
+    assert centre(3, 0.3, 0.03 - 1e-15) == (pytest.approx(0.1), 0.0)
 
 
 def test_a_product_beyond_what_both_spreads_allow_is_impossible() -> None:
     with pytest.raises(ImpossibleMomentsError, match="correlation"):
-        paired(Moments(4, 1.0, 4.0), 4.0, 8.0, 9.0)
+        add_second_variable(Moments(4, 1.0, 4.0), 4.0, 8.0, 9.0)
 
 
 @given(st.lists(st.integers(-1000, 1000), min_size=2, max_size=50), st.integers(-5, 5), st.integers(-100, 100))
 def test_a_covariate_that_explains_everything_leaves_no_spread(past: list[int], slope: int, level: int) -> None:
     ys = [float(slope * x + level) for x in past]
     plain = moments(ys)
-    (found,) = adjusted([moments(ys, [float(x) for x in past])])
-    assert found.spread == pytest.approx(0.0, abs=1e-6 * max(1.0, plain.spread + plain.units * plain.mean**2))
+    (found,) = adjust_by_covariate([moments(ys, [float(x) for x in past])])
+    assert found.sum_of_squares == pytest.approx(
+        0.0, abs=1e-6 * max(1.0, plain.sum_of_squares + plain.units * plain.mean**2)
+    )
 
 
 def test_a_covariate_that_does_not_vary_changes_nothing() -> None:
     plain = moments([1.0, 2.0, 4.0])
-    (found,) = adjusted([moments([1.0, 2.0, 4.0], [5.0, 5.0, 5.0])])
-    assert (found.mean, found.spread) == (plain.mean, plain.spread)
+    (found,) = adjust_by_covariate([moments([1.0, 2.0, 4.0], [5.0, 5.0, 5.0])])
+    assert (found.mean, found.sum_of_squares) == (plain.mean, plain.sum_of_squares)
 
 
 def test_the_adjustment_takes_the_covariate_s_imbalance_out_of_the_difference() -> None:
     left = moments([10.0, 20.0, 30.0], [1.0, 2.0, 3.0])
     right = moments([20.0, 30.0, 40.0], [2.0, 3.0, 4.0])  # higher only because its units were higher before
-    first, second = adjusted([left, right])
+    first, second = adjust_by_covariate([left, right])
     assert second.mean - first.mean == pytest.approx(0.0)
 
 
@@ -81,8 +83,8 @@ def test_the_adjustment_reduces_the_variance_by_the_squared_correlation() -> Non
     chance = random.Random(7)
     xs = [chance.gauss(50, 10) for _ in range(20_000)]
     ys = [0.8 * x + chance.gauss(0, 6) for x in xs]  # correlation 0.8
-    plain, (found,) = moments(ys), adjusted([moments(ys, xs)])
-    assert found.spread / plain.spread == pytest.approx(1 - 0.8**2, rel=0.03)
+    plain, (found,) = moments(ys), adjust_by_covariate([moments(ys, xs)])
+    assert found.sum_of_squares / plain.sum_of_squares == pytest.approx(1 - 0.8**2, rel=0.03)
 
 
 def test_the_adjusted_difference_has_the_error_that_it_claims() -> None:
@@ -93,7 +95,7 @@ def test_the_adjusted_difference_has_the_error_that_it_claims() -> None:
         for _ in range(2):
             xs = [chance.gauss(5, 2) for _ in range(100)]
             arms.append(moments([x + chance.gauss(0, 1) for x in xs], xs))
-        first, second = adjusted(arms)
+        first, second = adjust_by_covariate(arms)
         assert first.std_dev is not None
         assert second.std_dev is not None
         error = math.sqrt(first.std_dev**2 / first.units + second.std_dev**2 / second.units)
@@ -103,11 +105,11 @@ def test_the_adjusted_difference_has_the_error_that_it_claims() -> None:
 
 
 def test_a_ratio_is_that_of_the_sums() -> None:
-    assert ratio(moments([1.0, 2.0, 6.0], [10.0, 20.0, 15.0])).mean == pytest.approx(9.0 / 45.0)
+    assert ratio_of_means(moments([1.0, 2.0, 6.0], [10.0, 20.0, 15.0])).mean == pytest.approx(9.0 / 45.0)
 
 
 def test_a_ratio_to_a_constant_is_a_plain_mean() -> None:
-    plain, found = moments([1.0, 2.0, 6.0]), ratio(moments([1.0, 2.0, 6.0], [1.0, 1.0, 1.0]))
+    plain, found = moments([1.0, 2.0, 6.0]), ratio_of_means(moments([1.0, 2.0, 6.0], [1.0, 1.0, 1.0]))
     assert (found.mean, found.std_dev) == (pytest.approx(plain.mean), pytest.approx(plain.std_dev))
 
 
@@ -117,7 +119,7 @@ def test_a_ratio_has_the_error_that_it_claims() -> None:
     for _ in range(400):
         views = [1 + chance.randrange(20) for _ in range(200)]
         clicks = [float(sum(chance.random() < 0.3 for _ in range(count))) for count in views]
-        found = ratio(moments(clicks, [float(count) for count in views]))
+        found = ratio_of_means(moments(clicks, [float(count) for count in views]))
         assert found.std_dev is not None
         scores.append((found.mean - 0.3) / (found.std_dev / math.sqrt(found.units)))
     assert statistics.fmean(scores) == pytest.approx(0.0, abs=0.15)
@@ -126,4 +128,4 @@ def test_a_ratio_has_the_error_that_it_claims() -> None:
 
 def test_a_ratio_to_nothing_is_impossible() -> None:
     with pytest.raises(ImpossibleMomentsError, match="denominator"):
-        ratio(moments([1.0, 2.0], [0.0, 0.0]))
+        ratio_of_means(moments([1.0, 2.0], [0.0, 0.0]))

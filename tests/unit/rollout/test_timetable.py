@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime
 
 import pendulum
@@ -11,23 +12,16 @@ from airflow.timetables.base import DataInterval, TimeRestriction
 from airflow_provider_launchdarkly.change_windows import ChangeWindow
 from airflow_provider_launchdarkly.plugins.provider import LaunchDarklyPlugin
 from airflow_provider_launchdarkly.rollout.timetable import ChangeWindowTimetable
+from support.cron_expressions import CLOCK_CHANGES, WEEKDAYS, airflow_times, draw_expression, draw_start, timetable_runs
 
 BERLIN = ChangeWindow(
     timezone="Europe/Berlin", hours=("09:00-12:00",), blackout=({"first": "2026-04-06", "last": "2026-04-06"},)
-)  # type: ignore[arg-type]
+)
 MONDAYS = ChangeWindowTimetable("0 9 * * mon", BERLIN)
 
 
 def runs(timetable: ChangeWindowTimetable, start: datetime, count: int) -> list[str]:
-    restriction = TimeRestriction(earliest=pendulum.instance(start), latest=None, catchup=True)
-    last: DataInterval | None = None
-    found = []
-    for _ in range(count):
-        info = timetable.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
-        assert info is not None
-        last = info.data_interval
-        found.append(info.run_after.isoformat())
-    return found
+    return [moment.isoformat() for moment in timetable_runs(timetable, start, count)]
 
 
 def test_monday_nine_in_berlin_moves_with_the_clocks_and_past_a_blackout() -> None:
@@ -47,6 +41,21 @@ def test_times_that_are_put_off_until_the_same_opening_are_one_run() -> None:
         "2026-01-12T10:00:00+00:00",
         "2026-01-13T09:00:00+00:00",
     ]
+
+
+def test_in_a_window_that_is_always_open_it_runs_when_airflow_does() -> None:
+    chance = random.Random("timetable")
+    for _ in range(150):
+        expression, zone = draw_expression(chance), chance.choice(tuple(CLOCK_CHANGES))
+        start = draw_start(chance, zone)
+        always = {"timezone": zone, "weekdays": list(WEEKDAYS), "hours": ["00:00-24:00"]}
+        try:
+            ours = ChangeWindowTimetable(expression, always)
+        except ValueError as error:
+            assert "never fires" in str(error)  # noqa: PT017 - most expressions raise nothing
+            continue
+        expected = airflow_times(expression, zone, start, 4)
+        assert timetable_runs(ours, start, 4) == expected, (expression, zone, start)
 
 
 def test_without_catch_up_nothing_of_the_past_runs() -> None:
