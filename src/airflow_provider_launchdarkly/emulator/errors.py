@@ -7,7 +7,7 @@ written, since it belongs to the request.
 from __future__ import annotations
 
 
-class RefusalError(Exception):
+class ApiError(Exception):
     """A request is answered with an error.
 
     Attributes:
@@ -25,36 +25,36 @@ class RefusalError(Exception):
         self.headers = headers
 
 
-def invalid_request(message: str) -> RefusalError:
+def invalid_request(message: str) -> ApiError:
     """400: the request says something that cannot be done."""
-    return RefusalError(400, "invalid_request", message)
+    return ApiError(400, "invalid_request", message)
 
 
-def unauthorized(message: str = "Invalid account ID header or access token") -> RefusalError:
+def unauthorized(message: str = "Invalid account ID header or access token") -> ApiError:
     """401: no token, an unknown one, or an SDK key, which the REST API never takes."""
-    return RefusalError(401, "unauthorized", message)
+    return ApiError(401, "unauthorized", message)
 
 
-def forbidden(message: str) -> RefusalError:
+def forbidden(message: str) -> ApiError:
     """403: the token may not do this, or a beta resource was called without the beta header."""
-    return RefusalError(403, "forbidden", message)
+    return ApiError(403, "forbidden", message)
 
 
-def not_found(message: str) -> RefusalError:
+def not_found(message: str) -> ApiError:
     """404."""
-    return RefusalError(404, "not_found", message)
+    return ApiError(404, "not_found", message)
 
 
-def method_not_allowed(message: str, allow: tuple[str, ...] = ()) -> RefusalError:
+def method_not_allowed(message: str, allow: tuple[str, ...] = ()) -> ApiError:
     """405: wrong verb, or a flag change that needs an approval."""
-    return RefusalError(405, "method_not_allowed", message, (("allow", ", ".join(allow)),) if allow else ())
+    return ApiError(405, "method_not_allowed", message, (("allow", ", ".join(allow)),) if allow else ())
 
 
-def conflict(message: str) -> RefusalError:
+def conflict(message: str) -> ApiError:
     """409. LaunchDarkly gives races and lasting conflicts the same code."""
-    return RefusalError(409, "optimistic_locking_error", message)
+    return ApiError(409, "optimistic_locking_error", message)
 
 
-def patch_failed(message: str) -> RefusalError:
+def patch_failed(message: str) -> ApiError:
     """422: the patch is not understood in its format."""
-    return RefusalError(422, "patch_failed", message)
+    return ApiError(422, "patch_failed", message)

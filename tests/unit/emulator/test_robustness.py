@@ -5,10 +5,15 @@ from __future__ import annotations
 import copy
 import json
 import random
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_launchdarkly.emulator.transport.operations import OPERATIONS
+from support.emulator_caller import error_of
+
+if TYPE_CHECKING:
+    from support.emulator_caller import Caller
 
 SEMANTIC = "application/json; domain-model=launchdarkly.semanticpatch"
 ODD = (None, True, 0, -1, 1.5, 10**30, "", "x", "\ud800", "é/%2F", [], [None], [[]], {}, {"kind": 5}, {"value": {}})
@@ -24,7 +29,7 @@ def places(data, path=()):
         yield from places(value, (*path, name))
 
 
-def spoilt(data, chance):
+def spoilt(data: Any, chance: random.Random) -> Any:
     """The data with one place replaced by something odd."""
     changed = copy.deepcopy(data)
     *before, last = (None, *chance.choice(list(places(changed))))
@@ -38,7 +43,7 @@ def spoilt(data, chance):
 
 
 @pytest.fixture
-def bodies(api):
+def bodies(api: Caller) -> Any:
     """A good body for every write, and where it goes."""
     api.post("/api/v2/flags/demo", {"key": "h", "name": "H", "purpose": "holdout"})
     api.running()
@@ -154,7 +159,7 @@ def bodies(api):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_no_body_breaks_it(api, bodies, seed, refused):
+def test_no_body_breaks_it(api: Caller, bodies: dict[str, Any], seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(400):
         method, path, body = chance.choice(bodies)
@@ -164,7 +169,7 @@ def test_no_body_breaks_it(api, bodies, seed, refused):
         answer = api.http.request(method.split()[0], path, content=content, headers={"Content-Type": content_type})
         assert answer.status_code < 500, (method, path, sent)
         if answer.status_code >= 400:
-            refused(answer)
+            error_of(answer)
     for operation in OPERATIONS:
         if operation.method == "GET":
             everything = "treatments,draftIteration,previousIterations,secondaryMetrics,analysisConfig,experiments"
@@ -185,5 +190,5 @@ def test_no_body_breaks_it(api, bodies, seed, refused):
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=-1", "limit=x", "offset=-1", "limit=99999999999", "filter=x", "lifecycleState=dead"]
 )
-def test_no_query_breaks_it(api, query, refused):
-    assert refused(api.get(f"{PRODUCTION}/experiments?{query}"))[0] == 400
+def test_no_query_breaks_it(api: Caller, query: str) -> None:
+    assert error_of(api.get(f"{PRODUCTION}/experiments?{query}"))[0] == 400

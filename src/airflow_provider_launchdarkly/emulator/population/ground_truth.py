@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from airflow_provider_launchdarkly.emulator.population.types import ArmFacts
+    from airflow_provider_launchdarkly.emulator.population.types import SimulatedArm
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MOST_PEOPLE_A_DAY = 1e9
@@ -113,7 +113,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class GroundTruth:
     """The ground truth of an experiment; compared by identity, so that the people drawn from it are kept with it.
 
     Attributes:
@@ -139,7 +139,7 @@ class Truth:
     drawn: OrderedDict[tuple[object, ...], Any] = field(default_factory=OrderedDict, repr=False)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], path: str = "truth") -> Truth:
+    def from_dict(cls, data: Mapping[str, Any], path: str = "truth") -> GroundTruth:
         """Read a truth from plain JSON or YAML data.
 
         Args:
@@ -185,7 +185,7 @@ class Truth:
         last = self.no_traffic_from_day * 24 - day * 24
         return [people if hour < last else 0.0 for hour, people in enumerate(hours)]
 
-    def shares(self, arms: tuple[ArmFacts, ...]) -> list[float]:
+    def shares(self, arms: tuple[SimulatedArm, ...]) -> list[float]:
         """Return each arm's true share of the people; an arm that ``split`` does not name keeps the share asked for."""
         asked = sum(arm.share for arm in arms)
         weights = [self.split.get(arm.variation, arm.share) for arm in arms]
@@ -193,10 +193,10 @@ class Truth:
         return [weight / total * min(asked, 1.0) if total else 0.0 for weight in weights]
 
 
-def _read_truth(fields: Fields) -> Truth:
+def _read_truth(fields: Fields) -> GroundTruth:
     growth = fields.number("growth", 0.0, low=-0.5, high=0.5)
     no_traffic = fields.number("no_traffic_from_day", low=0) if "no_traffic_from_day" in fields else None
-    truth = Truth(
+    truth = GroundTruth(
         people_per_day=fields.number("people_per_day", low=0, high=_MOST_PEOPLE_A_DAY),
         growth=growth,
         weekdays=_read_weekdays(fields.child("weekdays")),
@@ -322,7 +322,7 @@ def _read_delays(fields: Fields) -> tuple[float, ...]:
     return tuple(delays)
 
 
-def _check_order(where: str, truth: Truth) -> None:
+def _check_order(where: str, truth: GroundTruth) -> None:
     for key, metric in truth.metrics.items():
         path, before = [key], metric.after
         while before is not None:
@@ -335,7 +335,7 @@ def _check_order(where: str, truth: Truth) -> None:
             before = earlier.after
 
 
-def _check_slices(where: str, truth: Truth) -> None:
+def _check_slices(where: str, truth: GroundTruth) -> None:
     cells = math.prod(len(values) for values in truth.attributes.values())
     if cells > _MOST_CELLS:
         msg = (

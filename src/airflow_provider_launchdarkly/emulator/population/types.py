@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ArmFacts:
+class SimulatedArm:
     """One treatment of an iteration.
 
     Attributes:
@@ -38,13 +38,13 @@ class Bandit:
     ``divide`` gives each arm's share, or None as long as the data does not say.
     """
 
-    metric: MetricFacts
+    metric: SimulatedMetric
     every: timedelta
-    divide: Callable[[Observation, MetricFacts], list[float] | None]
+    divide: Callable[[MetricStatistics, SimulatedMetric], list[float] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class IterationFacts:
+class SimulatedIteration:
     """One iteration that was started.
 
     Attributes:
@@ -64,14 +64,14 @@ class IterationFacts:
     flag_key: str
     started_at: datetime
     ended_at: datetime | None
-    arms: tuple[ArmFacts, ...]
+    arms: tuple[SimulatedArm, ...]
     audience: float = 1.0
     off: tuple[tuple[datetime, datetime | None], ...] = ()
     bandit: Bandit | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class MetricFacts:
+class SimulatedMetric:
     """What counts of a metric.
 
     Attributes:
@@ -100,13 +100,13 @@ class CovariateMoments(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class TreatmentObservation:
+class TreatmentStatistics:
     """What was measured of one treatment.
 
     Attributes:
         treatment_id: whose.
         exposed: people who met the treatment.
-        units: those who count for the metric (see `MetricFacts.missing_counts_as_zero`).
+        units: those who count for the metric (see `SimulatedMetric.missing_counts_as_zero`).
         sum: of their values; conversions count 1.
         sum_of_squares: of their values.
         covariate: of the same units, where the truth gives one.
@@ -123,8 +123,8 @@ class TreatmentObservation:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class MetricStatistics:
     """What was measured of one metric up to the full hour ``through``, by treatment in the order of the arms."""
 
     through: datetime
-    treatments: tuple[TreatmentObservation, ...]
+    treatments: tuple[TreatmentStatistics, ...]

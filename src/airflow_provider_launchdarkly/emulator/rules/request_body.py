@@ -1,6 +1,6 @@
 """Reads request bodies: the right type or a 400 that names the field.
 
-Body nobody asks for are ignored without a word, as LaunchDarkly ignores them.
+RequestBody nobody asks for are ignored without a word, as LaunchDarkly ignores them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Body:
+class RequestBody:
     """A JSON object of a request, and where in the request it stands."""
 
     def __init__(self, data: Any, where: str = ""):
@@ -81,14 +81,14 @@ class Body:
             return f"{value:g}" if isinstance(value, float) else str(value)
         raise invalid_request(f"{self.path(name)} must be a string that holds a number")
 
-    def object(self, name: str) -> Body:
+    def object(self, name: str) -> RequestBody:
         """A required object."""
-        return Body(self._required(name, dict, "a JSON object"), self.path(name))
+        return RequestBody(self._required(name, dict, "a JSON object"), self.path(name))
 
-    def objects(self, name: str) -> list[Body]:
+    def objects(self, name: str) -> list[RequestBody]:
         """A required list of objects."""
         items = self._required(name, list, "a list")
-        return [Body(item, f"{self.path(name)}[{index}]") for index, item in enumerate(items)]
+        return [RequestBody(item, f"{self.path(name)}[{index}]") for index, item in enumerate(items)]
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of strings, empty if it is missing or null."""

@@ -36,7 +36,7 @@ def experiment_rollout(flag: Flag, iteration: Iteration, experiment_key: str) ->
     """The rollout that a running iteration puts on its rule: each treatment's variation with its share."""
     weights = dict.fromkeys(range(len(flag.variations)), 0)
     heaviest = 0
-    for treatment, percent in zip(iteration.treatments, iteration.percents, strict=True):
+    for treatment, percent in zip(iteration.treatments, iteration.percentages, strict=True):
         index = index_of(flag, treatment.parameters[0].variation_id)
         exact = Decimal(percent) * (WHOLE_ROLLOUT // 100)
         weights[index] += int(exact.to_integral_value(ROUND_DOWN))

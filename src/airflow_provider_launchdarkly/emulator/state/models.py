@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+    from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 
 JSON: TypeAlias = Any
 Status: TypeAlias = Literal["not_started", "running", "stopped"]
@@ -233,7 +233,7 @@ class Reallocation:
     """How a bandit last divided its traffic: when, and each treatment's percentage in order."""
 
     at: int
-    percents: tuple[str, ...]
+    percentages: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,10 +270,10 @@ class Iteration:
     version: int = 1
 
     @property
-    def percents(self) -> tuple[str, ...]:
+    def percentages(self) -> tuple[str, ...]:
         """The treatments' percentages in force: those asked for, or a bandit's last reallocation."""
         if self.reallocation is not None:
-            return self.reallocation.percents
+            return self.reallocation.percentages
         return tuple(treatment.allocation_percent for treatment in self.treatments)
 
     def treatment(self, treatment_id: str) -> Treatment | None:
@@ -412,7 +412,7 @@ class Project:
     holdouts: dict[tuple[str, str], Holdout] = field(default_factory=dict)
     layers: dict[str, Layer] = field(default_factory=dict)
     bandits: tuple[tuple[str, str], ...] = ()
-    truths: dict[str, Truth] = field(default_factory=dict)
+    truths: dict[str, GroundTruth] = field(default_factory=dict)
     created_at: int = 0
     context_kinds: tuple[str, ...] = ("user",)
     randomization_units: tuple[RandomizationUnit, ...] = (RandomizationUnit("user", default=True),)

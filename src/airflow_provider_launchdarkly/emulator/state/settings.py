@@ -6,12 +6,15 @@ switch says which. They can be changed while the emulator runs.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, assert_never, get_args, get_type_hints
+
+from airflow_provider_launchdarkly.emulator.state.generations import GENERATIONS, GenerationName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_launchdarkly.emulator.state.generations import Generation
     from airflow_provider_launchdarkly.emulator.state.models import Environment
 
 
@@ -54,7 +57,12 @@ class Settings:
     flag_approvals: Literal["by_environment", "everywhere"] = "by_environment"
     experiment_approvals: Literal["never", "by_environment", "everywhere"] = "never"
     rate_limit_headers: Literal["none", "plenty", "low"] = "none"
-    generation: Literal["all", "17.1", "17.2", "25"] = "all"
+    generation: GenerationName = "all"
+
+    @property
+    def api(self) -> Generation:
+        """The generation of LaunchDarkly's API that the emulator serves."""
+        return GENERATIONS[self.generation]
 
     def flag_approval(self, environment: Environment) -> bool:
         """Whether a change of a flag in that environment needs an approval."""
@@ -62,9 +70,15 @@ class Settings:
 
     def experiment_approval(self, environment: Environment) -> bool:
         """Whether a change of an experiment in that environment needs an approval."""
-        if self.experiment_approvals == "by_environment":
-            return environment.approvals_required
-        return self.experiment_approvals == "everywhere"
+        match self.experiment_approvals:
+            case "never":
+                return False
+            case "by_environment":
+                return environment.approvals_required
+            case "everywhere":
+                return True
+            case _:
+                assert_never(self.experiment_approvals)
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
         """The same settings with some switched.
@@ -88,6 +102,3 @@ class Settings:
 def positions() -> dict[str, tuple[str, ...]]:
     """Every switch and the positions it has."""
     return {name: get_args(hint) for name, hint in get_type_hints(Settings).items()}
-
-
-SWITCHES = tuple(item.name for item in fields(Settings))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.emulator.state import models
 from airflow_provider_launchdarkly.emulator.state.clock import parse_time
 from airflow_provider_launchdarkly.emulator.state.settings import Settings
@@ -53,8 +53,8 @@ def from_json(data: Any) -> tuple[models.World, datetime, Settings]:
 
 
 def _encoded(value: Any) -> Any:
-    if isinstance(value, Truth):
-        return {_CLASS: "Truth", "source": value.source}
+    if isinstance(value, GroundTruth):
+        return {_CLASS: "GroundTruth", "source": value.source}
     if is_dataclass(value):
         return {_CLASS: type(value).__name__} | {f.name: _encoded(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):
@@ -72,8 +72,8 @@ def _decoded(value: Any) -> Any:
     match value.get(_CLASS):
         case None:
             return {name: _decoded(inner) for name, inner in value.items()}
-        case "Truth":
-            return Truth.from_dict(value["source"])
+        case "GroundTruth":
+            return GroundTruth.from_dict(value["source"])
         case "dict":
             return {_decoded(name): _decoded(inner) for name, inner in value["items"]}
         case "tuple":

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Change:
+class Transaction:
     """What one request reads and writes.
 
     Attributes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow_provider_launchdarkly.emulator.fields import Fields
-from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.emulator.state.models import (
     Environment,
     Flag,
@@ -49,11 +49,11 @@ def default_world(*, seed: int, scenario: str, token: str, now: int, data: Mappi
         ValueError: there is no such scenario, or something is wrong with the data.
     """
     world = build_world(scenario_data(scenario) if data is None else data, seed=seed, now=now)
-    admit_administrator(world, token)
+    add_administrator_token(world, token)
     return world
 
 
-def admit_administrator(world: World, token: str) -> None:
+def add_administrator_token(world: World, token: str) -> None:
     """Let a token be that of the world's first member, with every right."""
     owner = next(iter(world.members))
     world.tokens[token] = Token(token, object_id(world.seed, "token/admin"), "emulator", "admin", owner)
@@ -115,7 +115,7 @@ class _ProjectBuilder:
         for key, value in fields.child("truths").entries():
             path = f"{fields.path}.truths.{key}"
             _check_known(f"{fields.path}.truths", key, project.flags)
-            project.truths[key] = Truth.from_dict(value, path)
+            project.truths[key] = GroundTruth.from_dict(value, path)
             _check_truth(path, project, project.flags[key], project.truths[key])
         fields.finish()
         return project
@@ -127,8 +127,8 @@ class _ProjectBuilder:
             id=self._object_id("environment", key),
             sdk_key=fields.text("sdk_key") or f"sdk-{self._uuid('sdk', key)}",
             mobile_key=fields.text("mobile_key") or f"mob-{self._uuid('mobile', key)}",
-            critical=_yes(fields, "critical", default=False),
-            approvals_required=_yes(fields, "approvals_required", default=False),
+            critical=_boolean(fields, "critical", default=False),
+            approvals_required=_boolean(fields, "approvals_required", default=False),
             tags=_texts(fields, "tags"),
         )
         fields.finish()
@@ -156,7 +156,7 @@ class _ProjectBuilder:
             configs={name: replace(config, on=name in on_in) for name in project.environments},
             tags=_texts(fields, "tags"),
             maintainer_id=self.owner,
-            temporary=_yes(fields, "temporary", default=True),
+            temporary=_boolean(fields, "temporary", default=True),
             purpose=fields.text("purpose"),
         )
         fields.finish()
@@ -196,12 +196,12 @@ class _ProjectBuilder:
             version_id=self._uuid("metric-version", key),
             created_at=self.now,
             kind=_choice(fields, "kind", ("custom", "pageview", "click", "trace")),
-            is_numeric=_yes(fields, "numeric", default=False),
+            is_numeric=_boolean(fields, "numeric", default=False),
             higher_is_better=_choice(fields, "better", ("higher", "lower")) == "higher",
             event_key=fields.text("event_key") or key,
             unit=fields.text("unit"),
             unit_aggregation=_choice(fields, "unit_aggregation", ("average", "sum", "count_distinct")),
-            missing_counts_as_zero=_yes(fields, "missing_counts_as_zero", default=True),
+            missing_counts_as_zero=_boolean(fields, "missing_counts_as_zero", default=True),
             description=fields.text("description") or "",
             tags=_texts(fields, "tags"),
             maintainer_id=self.owner,
@@ -237,7 +237,7 @@ class _ProjectBuilder:
         return uuid_id(self.seed, f"{kind}/{self.project_key}/{key}")
 
 
-def _check_truth(path: str, project: Project, flag: Flag, truth: Truth) -> None:
+def _check_truth(path: str, project: Project, flag: Flag, truth: GroundTruth) -> None:
     """A truth is about metrics of the project, of the kind they are there, and about variations of its flag."""
     labels = [variation.label for variation in flag.variations]
     for name in truth.split:
@@ -278,7 +278,7 @@ def _token(seed: int, value: str, fields: Fields, owner: str) -> Token:
         id=object_id(seed, f"token/{value}"),
         name=fields.text("name") or "token",
         role=_choice(fields, "role", ("admin", "writer", "reader")),
-        member_id=None if _yes(fields, "service", default=False) else owner,
+        member_id=None if _boolean(fields, "service", default=False) else owner,
         projects=projects,
     )
     fields.finish()
@@ -299,7 +299,7 @@ def _texts(fields: Fields, name: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _yes(fields: Fields, name: str, *, default: bool) -> bool:
+def _boolean(fields: Fields, name: str, *, default: bool) -> bool:
     value = fields.take(name)
     if value is not None and not isinstance(value, bool):
         raise ValueError(f"{fields.path}.{name}: {value!r} is not true or false")

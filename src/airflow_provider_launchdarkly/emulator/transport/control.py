@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from airflow_provider_launchdarkly.emulator.errors import RefusalError, invalid_request
+from airflow_provider_launchdarkly.emulator.errors import ApiError, invalid_request
 from airflow_provider_launchdarkly.emulator.state.clock import parse_duration, parse_time
 from airflow_provider_launchdarkly.emulator.transport.faults import Fault
 from airflow_provider_launchdarkly.emulator.transport.operations import OPERATIONS
@@ -88,7 +88,7 @@ def get_requests(emulator: Emulator, query: str, _body: bytes) -> dict[str, Any]
 
 def get_faults(emulator: Emulator, _query: str, _body: bytes) -> dict[str, Any]:
     """The faults that can still strike."""
-    return {"faults": [asdict(fault) | {"headers": dict(fault.headers)} for fault in emulator.faults.in_force()]}
+    return {"faults": [asdict(fault) | {"headers": dict(fault.headers)} for fault in emulator.faults.active()]}
 
 
 def post_fault(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
@@ -132,7 +132,7 @@ CONTROLS: Mapping[str, Mapping[str, Callable[[Emulator, str, bytes], dict[str, A
 }
 
 
-def from_this_machine(host: str | None) -> bool:
+def is_loopback(host: str | None) -> bool:
     """Whether a client's address is loopback. An in-process client has none."""
     return host is None or host == "::1" or host.startswith(("127.", "::ffff:127."))
 
@@ -141,10 +141,10 @@ def check_caller(host: str | None) -> None:
     """Refuse controls to other machines.
 
     Raises:
-        RefusalError: the caller is not on this machine.
+        ApiError: the caller is not on this machine.
     """
-    if not from_this_machine(host):
-        raise RefusalError(403, "forbidden", "the emulator's controls answer only to the machine it runs on")
+    if not is_loopback(host):
+        raise ApiError(403, "forbidden", "the emulator's controls answer only to the machine it runs on")
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -6,13 +6,13 @@ import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, assert_never, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 FaultKind = Literal["status", "status_after", "close_before", "close_after", "truncated", "slow", "stale", "hidden"]
-FAULTS: dict[str, str] = {
+FAULTS: dict[FaultKind, str] = {
     "status": "answers with an error and does nothing",
     "status_after": "does what was asked, then answers with the error",
     "close_before": "closes the connection without an answer and does nothing",
@@ -23,8 +23,9 @@ FAULTS: dict[str, str] = {
     "hidden": "answers 404 to reads of what was created after the fault was set: the first `times` reads of each, "
     "or for `seconds` on the emulator's clock",
 }
-"""What each kind of fault does."""
-LIMITS: dict[str, str] = {
+"""What each kind of fault does, for the generated page."""
+RateLimitFamily = Literal["retry-after", "retry-after-date", "global", "route", "token"]
+LIMITS: dict[RateLimitFamily, str] = {
     "retry-after": "`Retry-After` in seconds, as for an IP address",
     "retry-after-date": "`Retry-After` as an HTTP date",
     "global": "`X-Ratelimit-Global-Remaining` and `X-Ratelimit-Reset`",
@@ -80,7 +81,7 @@ class Fault:
     status: int = 500
     headers: tuple[tuple[str, str], ...] = ()
     message: str = "injected by the emulator"
-    limit: str | None = None
+    limit: RateLimitFamily | None = None
     wait: float | None = None
     delay: float = 0.0
     hours: float = 0.0
@@ -141,51 +142,62 @@ class Fault:
             return self.headers
         return (*rate_limit_headers(self.limit, now, remaining=0, wait=self.wait), *self.headers)
 
-    def concerns(self, operation: str, method: str) -> bool:
+    def applies_to(self, operation: str, method: str) -> bool:
         """Whether a call falls under this rule."""
         return self.operation in ("*", operation, "read" if method in ("GET", "HEAD") else "write")
 
 
 def rate_limit_headers(
-    family: str, now: datetime, *, remaining: int, wait: float | None
+    family: RateLimitFamily, now: datetime, *, remaining: int, wait: float | None
 ) -> tuple[tuple[str, str], ...]:
-    """The headers of one family; without `wait` the reset is missing."""
+    """Return the headers of one family of rate limits.
+
+    Args:
+        family: one of `LIMITS`.
+        now: the time of the response.
+        remaining: the calls left, for the families that report it.
+        wait: seconds from `now` to the reset, negative for one in the past; None leaves out the reset header.
+    """
     reset = None if wait is None else now + timedelta(seconds=wait)
-    if family.startswith("retry-after"):
-        if reset is None or wait is None:
-            return ()
-        in_words = format_datetime(reset.replace(microsecond=0), usegmt=True)
-        return (("retry-after", in_words if family == "retry-after-date" else f"{wait:g}"),)
-    name = {"global": "global", "route": "route", "token": "auth-token"}[family]
-    headers = ((f"x-ratelimit-{name}-remaining", str(remaining)),)
-    if reset is None:
-        return headers
-    at = "x-ratelimit-auth-token-reset" if family == "token" else "x-ratelimit-reset"
-    return (*headers, (at, str(int(reset.timestamp() * 1000))))
+    match family:
+        case "retry-after":
+            return () if wait is None else (("retry-after", f"{wait:g}"),)
+        case "retry-after-date":
+            return (
+                () if reset is None else (("retry-after", format_datetime(reset.replace(microsecond=0), usegmt=True)),)
+            )
+        case "global" | "route":
+            name, reset_name = f"x-ratelimit-{family}-remaining", "x-ratelimit-reset"
+        case "token":
+            name, reset_name = "x-ratelimit-auth-token-remaining", "x-ratelimit-auth-token-reset"
+        case _:
+            assert_never(family)
+    headers = ((name, str(remaining)),)
+    return headers if reset is None else (*headers, (reset_name, str(int(reset.timestamp() * 1000))))
 
 
 @dataclass(slots=True)
-class _Armed:
+class _ActiveFault:
     fault: Fault
-    since: datetime
-    seen: int = 0
+    active_since: datetime
+    calls: int = 0
 
-    def strikes(self, chance: random.Random) -> bool:
-        self.seen += 1
+    def triggers(self, rng: random.Random) -> bool:
+        self.calls += 1
         if self.fault.probability is not None:
-            return chance.random() < self.fault.probability
+            return rng.random() < self.fault.probability
         if self.fault.nth is not None:
-            return self.seen == self.fault.nth
+            return self.calls == self.fault.nth
         if self.fault.fault == "hidden":
             return True
-        return self.seen <= (self.fault.times or 1)
+        return self.calls <= (self.fault.times or 1)
 
     @property
-    def spent(self) -> bool:
+    def exhausted(self) -> bool:
         if self.fault.fault == "hidden":
             return False
         last = self.fault.nth or self.fault.times or 1
-        return self.fault.probability is None and self.seen >= last
+        return self.fault.probability is None and self.calls >= last
 
 
 @dataclass(slots=True)
@@ -195,11 +207,11 @@ class _Created:
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
+class TriggeredFault:
     """A rule that strikes a call, and since when the rule has been in force."""
 
     fault: Fault
-    since: datetime
+    active_since: datetime
 
 
 @dataclass(slots=True)
@@ -207,37 +219,37 @@ class Faults:
     """The rules in force, in the order they were set; of several that apply the first strikes."""
 
     seed: int
-    _armed: list[_Armed] = field(default_factory=list)
+    _active: list[_ActiveFault] = field(default_factory=list)
     _created: dict[str, _Created] = field(default_factory=dict)
-    _chance: random.Random = field(init=False)
+    _rng: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self._chance = random.Random(f"{self.seed}/faults")  # noqa: S311 - repeatable on purpose
+        self._rng = random.Random(f"{self.seed}/faults")  # noqa: S311 - repeatable on purpose
 
     def add(self, fault: Fault, now: datetime) -> None:
         """Put a rule in force; stale results and hidden things count from `now`."""
-        self._armed.append(_Armed(fault, now))
+        self._active.append(_ActiveFault(fault, now))
 
-    def strike(self, operation: str, method: str, path: str, now: datetime) -> Struck | None:
+    def trigger(self, operation: str, method: str, path: str, now: datetime) -> TriggeredFault | None:
         """Count a call against the rules, and say how it fails, if it does."""
-        if not self._armed:
+        if not self._active:
             return None
-        struck = None
-        for armed in self._armed:
-            fault = armed.fault
-            if not fault.concerns(operation, method):
+        triggered = None
+        for active in self._active:
+            fault = active.fault
+            if not fault.applies_to(operation, method):
                 continue
             if fault.fault == "hidden" and (method != "GET" or not self._is_hidden(fault, path, now)):
                 continue
-            if armed.strikes(self._chance):
-                struck = Struck(fault, armed.since)
+            if active.triggers(self._rng):
+                triggered = TriggeredFault(fault, active.active_since)
                 break
-        self._armed = [armed for armed in self._armed if not armed.spent]
-        return struck
+        self._active = [active for active in self._active if not active.exhausted]
+        return triggered
 
-    def note_created(self, path: str, now: datetime) -> None:
+    def record_creation(self, path: str, now: datetime) -> None:
         """Remember that something was created which can be read at a path, if a rule might hide it."""
-        if any(armed.fault.fault == "hidden" for armed in self._armed):
+        if any(active.fault.fault == "hidden" for active in self._active):
             self._created[path] = _Created(now)
 
     def _is_hidden(self, fault: Fault, path: str, now: datetime) -> bool:
@@ -251,12 +263,12 @@ class Faults:
 
     def clear(self) -> None:
         """Take every rule back."""
-        self._armed.clear()
+        self._active.clear()
         self._created.clear()
 
-    def in_force(self) -> list[Fault]:
+    def active(self) -> list[Fault]:
         """The rules that can still strike."""
-        return [armed.fault for armed in self._armed]
+        return [active.fault for active in self._active]
 
 
 def _positive(data: Mapping[str, Any], name: str) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_launchdarkly.emulator.handlers import experiments, flags, holdouts_and_layers, metrics, projects
-from airflow_provider_launchdarkly.emulator.handlers.call import Operation
+from airflow_provider_launchdarkly.emulator.handlers.operation import Operation
 
 _PROJECT = "/api/v2/projects/{projectKey}"
 _ENVIRONMENT = f"{_PROJECT}/environments/{{environmentKey}}"
@@ -28,7 +28,7 @@ OPERATIONS = (
         experiments.get_experiment_results,
         beta="strict",
         result=True,
-        generations=("17.1", "17.2"),
+        until="17.2",
     ),
     Operation(
         "get_experiment_results_for_metric_group",
@@ -37,7 +37,7 @@ OPERATIONS = (
         experiments.get_experiment_results_for_metric_group,
         beta="strict",
         result=True,
-        generations=("17.1", "17.2"),
+        until="17.2",
     ),
     Operation("get_experiments", "GET", _EXPERIMENTS, experiments.get_experiments, beta="strict"),
     Operation("create_experiment", "POST", _EXPERIMENTS, experiments.create_experiment, beta="strict"),
@@ -48,7 +48,7 @@ OPERATIONS = (
         f"{_PROJECT}/experiments",
         experiments.get_experiments_any_env,
         beta="strict",
-        generations=("25",),
+        since="25",
     ),
     Operation("get_feature_flag", "GET", _FLAG, flags.get_feature_flag),
     Operation("patch_feature_flag", "PATCH", _FLAG, flags.patch_feature_flag),
@@ -87,7 +87,7 @@ OPERATIONS = (
         experiments.get_legacy_experiment_results,
         beta="strict",
         result=True,
-        generations=("17.1",),
+        until="17.1",
     ),
     Operation("get_versions", "GET", "/api/v2/versions", projects.get_versions),
     Operation("get_caller_identity", "GET", "/api/v2/caller-identity", projects.get_caller_identity),

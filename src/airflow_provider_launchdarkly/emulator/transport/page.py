@@ -59,7 +59,7 @@ def _row(project: Project, iteration: Iteration) -> str:
     flag = project.flags[iteration.flag.flag_key]
     arms = ", ".join(
         f"{escape(t.name)} {escape(percent)} %{' (baseline)' if t.baseline else ''}"
-        for t, percent in zip(iteration.treatments, iteration.percents, strict=True)
+        for t, percent in zip(iteration.treatments, iteration.percentages, strict=True)
     )
     winner = iteration.treatment(iteration.winning_treatment_id or "")
     name = escape(winner.name) if winner else ""

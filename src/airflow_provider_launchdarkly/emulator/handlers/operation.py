@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_launchdarkly.emulator.errors import forbidden, invalid_request, not_found
-from airflow_provider_launchdarkly.emulator.rules.bandits import bring_up_to_date
+from airflow_provider_launchdarkly.emulator.rules.bandits import reallocate_due_bandits
 from airflow_provider_launchdarkly.emulator.serializers.links import paging_links
-from airflow_provider_launchdarkly.emulator.state.transaction import Change
+from airflow_provider_launchdarkly.emulator.state.generations import published_generations
+from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.state.models import JSON, Token, World
     from airflow_provider_launchdarkly.emulator.state.settings import Settings
 
+Requirement = Literal["no", "strict", "always"]
+"""Whether a request needs a header: never, when a switch is `strict`, or always."""
+
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """An answer: status and JSON, and what it changed, for the journal."""
 
     status: int
@@ -27,7 +31,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Request:
     """One authenticated request for one operation.
 
     `version` is the `LD-API-Version` header, `semantic` whether the body's content type is that of a semantic patch.
@@ -45,19 +49,19 @@ class Call:
     semantic: bool = False
     results_as_of: int | None = None
 
-    def first(self, name: str) -> str | None:
+    def query_value(self, name: str) -> str | None:
         """The first query parameter of that name."""
         return next((value for key, value in self.query if key == name), None)
 
-    def every(self, name: str) -> list[str]:
+    def query_values(self, name: str) -> list[str]:
         """All values of a query parameter, whether repeated or separated by commas."""
         return [part for key, value in self.query if key == name for part in value.split(",") if part]
 
-    def asks(self, name: str) -> bool:
+    def query_flag(self, name: str) -> bool:
         """Whether a query parameter is true; the older official clients write booleans with a capital."""
-        return (self.first(name) or "").lower() in ("true", "1")
+        return (self.query_value(name) or "").lower() in ("true", "1")
 
-    def change(self) -> Change:
+    def transaction(self) -> Transaction:
         """The view of the project in the path: 404 if there is none, 403 if the token may not see it."""
         key = self.params["projectKey"]
         project = self.world.projects.get(key)
@@ -65,7 +69,7 @@ class Call:
             raise not_found(f"project {key!r} not found")
         if self.token.projects is not None and key not in self.token.projects:
             raise forbidden(f"the token has no access to project {key!r}")
-        change = Change(
+        transaction = Transaction(
             world=self.world,
             project=project,
             now=self.now,
@@ -74,8 +78,8 @@ class Call:
             results_as_of=self.results_as_of,
         )
         if project.bandits:
-            bring_up_to_date(change)
-        return change
+            reallocate_due_bandits(transaction)
+        return transaction
 
     def page(self, items: Sequence[Any], highest: int | None = None) -> tuple[Sequence[Any], dict[str, Any]]:
         """The part of a list that `limit` (20) and `offset` ask for, and its paging links."""
@@ -85,12 +89,12 @@ class Call:
         links = paging_links(self.path, self.query, limit=limit, offset=offset, total=len(items))
         return items[offset : offset + limit], links
 
-    def moment(self, name: str) -> int | None:
+    def query_time(self, name: str) -> int | None:
         """A query parameter that is a time in epoch milliseconds."""
-        return self._count(name, 0, lowest=0, digits=15) if self.first(name) is not None else None
+        return self._count(name, 0, lowest=0, digits=15) if self.query_value(name) is not None else None
 
     def _count(self, name: str, default: int, lowest: int, digits: int = 9) -> int:
-        text = self.first(name)
+        text = self.query_value(name)
         if text is None:
             return default
         if not (text.isascii() and text.isdigit() and len(text) <= digits and int(text) >= lowest):
@@ -100,30 +104,37 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A verb on a path.
+    """A verb on a path, and the function that handles it.
 
     Attributes:
-        name: as in LaunchDarkly's published clients.
+        name: the name in LaunchDarkly's published clients.
         method: the HTTP verb.
-        path: with its parameters in braces.
-        answer: does it.
-        beta: whether `LD-API-Version: beta` is needed: `no`, `always`, or when the switch is `strict`.
-        semantic: whether the semantic-patch content type is needed: `no`, `always`, or when the switch is `strict`.
-        result: whether it is one of the results routes, which a switch can take away.
-        generations: the API generations that have published it.
+        path: the path, with its parameters in braces.
+        handle: returns the response to a request.
+        beta: whether `LD-API-Version: beta` is needed; `strict` means by the switch `beta_header`.
+        semantic: whether the semantic-patch content type is needed; `strict` means by the switch `content_type`.
+        result: whether this is one of the results routes, which the switch `results` can remove.
+        since: the first generation that has published it; None for the oldest.
+        until: the last generation that has published it; None for the newest.
     """
 
     name: str
     method: str
     path: str
-    answer: Callable[[Call], Reply]
-    beta: Literal["no", "strict", "always"] = "no"
-    semantic: Literal["no", "strict", "always"] = "no"
+    handle: Callable[[Request], Response]
+    beta: Requirement = "no"
+    semantic: Requirement = "no"
     result: bool = False
-    generations: tuple[str, ...] = ("17.1", "17.2", "25")
+    since: str | None = None
+    until: str | None = None
+
+    @property
+    def generations(self) -> tuple[str, ...]:
+        """The API generations that have published the operation, oldest first."""
+        return published_generations(self.since, self.until)
 
     def exists(self, settings: Settings) -> bool:
-        """Whether the LaunchDarkly that the switches describe has this operation."""
+        """Return whether the LaunchDarkly that the switches describe has this operation."""
         if self.result and settings.results == "gone":
             return False
         return settings.generation == "all" or settings.generation in self.generations
