@@ -106,7 +106,7 @@ def test_reset_can_change_the_scenario(api: Caller) -> None:
 
 
 def test_the_same_seed_and_history_give_the_same_ids(emulator_with: StartEmulator) -> None:
-    def ids(seed: int) -> list[str]:
+    def ids(seed: int) -> tuple[str, str]:
         created = emulator_with(seed=seed).create()
         return created["_id"], created["currentIteration"]["treatments"][0]["_id"]
 

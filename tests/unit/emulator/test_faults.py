@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import httpx
 import pytest
 
-from airflow_provider_launchdarkly.emulator.transport.faults import Fault, Faults
+from airflow_provider_launchdarkly.emulator.transport.engine import Emulator, HttpRequest, HttpResponse
+from airflow_provider_launchdarkly.emulator.transport.faults import (
+    FAULTS,
+    LIMITS,
+    Fault,
+    FaultKind,
+    Faults,
+    RateLimitFamily,
+    rate_limit_headers,
+)
+from airflow_provider_launchdarkly.emulator.transport.operations import OPERATIONS as OPERATION_TABLE
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from support.emulator_caller import Caller, StartEmulator
 
-OPERATIONS = frozenset({"get_experiment", "create_experiment"})
+OPERATION_NAMES = frozenset({"get_experiment", "create_experiment"})
 
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -28,7 +40,7 @@ def active_faults(*rules: Fault, seed: int = 1) -> Faults:
 
 
 def rule(**fields: Any) -> Fault:
-    return Fault.from_json({"operation": "*", "fault": "status", **fields}, OPERATIONS)
+    return Fault.from_json({"operation": "*", "fault": "status", **fields}, OPERATION_NAMES)
 
 
 def triggers(faults: Faults, calls: int, operation: str = "get_experiment", method: str = "GET") -> list[bool]:
@@ -78,7 +90,7 @@ def test_read_and_write_stand_for_groups_of_operations() -> None:
 def test_of_two_the_first_strikes_first() -> None:
     faults = active_faults(rule(status=500), rule(status=503))
     triggered = [faults.trigger("get_experiment", "GET", "/", NOW) for _ in range(2)]
-    assert [one.fault.status for one in triggered] == [500, 503]
+    assert [one.fault.status for one in triggered if one is not None] == [500, 503]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +116,42 @@ def test_a_rule_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
         rule(**fields)
 
 
-WRITES = {
+def response_under(fault: Fault) -> HttpResponse:
+    """Return the emulator's response to a request for the API root under a fault."""
+    emulator = Emulator(start=NOW, rate=0)
+    emulator.faults.add(fault, NOW)
+    [root] = [operation for operation in OPERATION_TABLE if operation.name == "get_root"]
+    headers = [(b"authorization", b"api-emulator")]
+    return emulator.handle(root, HttpRequest("GET", "/api/v2", {}, "", headers, b""))
+
+
+def test_every_kind_of_fault_is_described_and_handled() -> None:
+    assert set(FAULTS) == set(get_args(FaultKind))
+    statuses = {kind: response_under(Fault("*", kind)).status for kind in FAULTS}
+    assert statuses == {
+        "status": 500,
+        "status_after": 500,
+        "close_before": None,
+        "close_after": None,
+        "truncated": 200,
+        "slow": 200,
+        "stale": 200,
+        "hidden": 200,  # the API root is not created by a request
+    }
+
+
+def test_a_kind_of_fault_that_is_not_implemented_raises_an_error() -> None:
+    kind = cast("FaultKind", "reordered")
+    with pytest.raises(AssertionError, match="reordered"):
+        response_under(Fault("*", kind))
+
+
+def test_every_family_of_rate_limits_is_described_and_has_headers() -> None:
+    assert set(LIMITS) == set(get_args(RateLimitFamily))
+    assert all(rate_limit_headers(family, NOW, remaining=0, wait=1.0) for family in LIMITS)
+
+
+WRITES: dict[str, Callable[[Caller], httpx.Response]] = {
     "create_experiment": lambda api: api.post(api.experiments, api.experiment()),
     "create_iteration": lambda api: api.post(f"{api.experiments}/bold/iterations", api.iteration()),
     "patch_experiment": lambda api: api.start(),

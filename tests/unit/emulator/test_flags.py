@@ -139,7 +139,7 @@ def test_without_the_semantic_content_type_a_flag_is_not_patched(api: Caller) ->
 
 
 FALLTHROUGH = "updateFallthroughVariationOrRollout"
-WRONG = {
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown kind": ({"kind": "explode"}, "unknown instruction 'explode'"),
     "neither variation nor rollout": ({"kind": FALLTHROUGH}, "either variationId or rolloutWeights"),
     "an unknown variation": ({"kind": FALLTHROUGH, "variationId": "v"}, "no variation 'v'"),
@@ -151,7 +151,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_is_wrong_is_refused_and_named(api: Caller, wrong: dict[str, Any]) -> None:
+def test_what_is_wrong_is_refused_and_named(api: Caller, wrong: str) -> None:
     instruction, message = WRONG[wrong]
     status, code, said = error_of(api.patch_flag(instruction))
     assert (status, code) == (400, "invalid_request")

@@ -10,6 +10,8 @@ import pytest
 from support.emulator_caller import error_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
     from support.emulator_caller import Caller
 
@@ -115,7 +117,10 @@ def test_restarting_a_running_experiment_needs_a_justification_and_ends_the_old_
 
 
 def test_restarting_on_another_rule_gives_the_first_one_back(api: Caller) -> None:
-    metrics = {"metrics": [{"key": "signup-form-opened"}], "primarySingleMetricKey": "signup-form-opened"}
+    metrics: dict[str, Any] = {
+        "metrics": [{"key": "signup-form-opened"}],
+        "primarySingleMetricKey": "signup-form-opened",
+    }
     rule = api.production("pricing-page")["rules"][0]["_id"]
     api.turn_on("pricing-page")
     api.create(iteration=api.iteration("pricing-page", rule, **metrics))
@@ -326,7 +331,7 @@ def test_save_and_start_needs_something_that_runs(api: Caller) -> None:
     assert "no running iteration" in error_of(api.patch({"kind": "saveAndStartNewIteration"}))[2]
 
 
-EDITS = {
+EDITS: dict[str, tuple[dict[str, Any], Callable[[Any, Any], bool]]] = {
     "name": ({"operation": "update", "value": "New"}, lambda e, _: e["name"] == "New"),
     "description": ({"operation": "remove"}, lambda e, _: e["description"] == ""),
     "methodology": ({"operation": "update", "value": "frequentist"}, lambda e, _: e["methodology"] == "frequentist"),

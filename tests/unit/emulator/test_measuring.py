@@ -10,16 +10,20 @@ import pytest
 from support.emulator_caller import error_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    import httpx
+
     from support.emulator_caller import Caller, StartEmulator
 
 CONVERSION = "metrics/checkout-conversion/results"
 
 
-def results(api: Caller, path: str = CONVERSION, **query: str) -> Any:
+def results(api: Caller, path: str = CONVERSION, **query: str) -> httpx.Response:
     return api.get(f"{api.experiments}/bold/{path}", params=query)
 
 
-def arms(answer: dict[str, Any]) -> list[dict[str, Any]]:
+def arms(answer: httpx.Response) -> Any:
     return answer.json()["results"][0]["treatmentResults"]
 
 
@@ -96,7 +100,7 @@ def test_results_can_be_asked_for_in_a_group_step_by_step(api: Caller) -> None:
         (CONVERSION, {"iterationId": "nothing"}),
     ],
 )
-def test_what_is_not_measured_is_not_found(api: Caller, path: str, query: str) -> None:
+def test_what_is_not_measured_is_not_found(api: Caller, path: str, query: dict[str, str]) -> None:
     api.running()
     assert error_of(results(api, path, **query))[:2] == (404, "not_found")
 
@@ -110,8 +114,8 @@ def test_a_route_that_is_gone_answers_as_any_unknown_path_does(api: Caller) -> N
     assert api.get(f"{api.experiments}/bold").status_code == 200
 
 
-def looks(api: Caller, key: str = "rollout") -> Any:
-    """Daily looks over 28 days: (day, z of the difference, mismatch)."""
+def looks(api: Caller, key: str = "rollout") -> list[tuple[int, float, float]]:
+    """Return (day, z of the difference, probability of mismatch) at each of 28 daily looks."""
     api.running(key)
     found = []
     for day in range(1, 29):
@@ -124,10 +128,10 @@ def looks(api: Caller, key: str = "rollout") -> Any:
 
 
 FINAL_BOUNDARY = 1.85
-"""Of 28 equally spaced looks at one-sided alpha 0.05 with O'Brien-Fleming's shape."""
+"""The final bound of 28 equally spaced looks at one-sided alpha 0.05 with O'Brien and Fleming's shape."""
 
 
-def crossings(found: Any) -> Any:
+def crossings(found: list[tuple[int, float, float]]) -> list[int]:
     return [day for day, z, _ in found if z > FINAL_BOUNDARY / (day / 28) ** 0.5]
 
 
@@ -156,7 +160,7 @@ def test_in_the_scenario_without_traffic_nobody_comes(emulator_with: StartEmulat
 def test_the_numbers_do_not_depend_on_when_the_experiment_is_run(emulator_with: StartEmulator) -> None:
     from datetime import UTC, datetime
 
-    def numbers(start: Any) -> Any:
+    def numbers(start: datetime) -> list[tuple[int, float]]:
         api = emulator_with(start=start)
         api.running()
         api.server.clock.advance("P10D")

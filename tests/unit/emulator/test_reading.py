@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -94,7 +94,10 @@ def test_a_page_that_makes_no_sense_is_refused(api: Caller, query: str) -> None:
 def test_the_filter_takes_flag_metric_and_status(api: Caller) -> None:
     api.running("one")
     api.create("two")
-    search = {"metrics": [{"key": "search-click-through"}], "primarySingleMetricKey": "search-click-through"}
+    search: dict[str, Any] = {
+        "metrics": [{"key": "search-click-through"}],
+        "primarySingleMetricKey": "search-click-through",
+    }
     api.create("three", iteration=api.iteration("search-ranking", **search))
 
     def keys(text: str) -> list[str]:

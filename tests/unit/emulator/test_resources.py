@@ -21,7 +21,7 @@ def put(api: Caller, *units: Any) -> httpx.Response:
     return api.http.put(SETTINGS, json={"randomizationUnits": list(units)})
 
 
-def units_of(answer: httpx.Response) -> list[dict[str, Any]]:
+def units_of(answer: httpx.Response) -> list[tuple[str, bool]]:
     return [(unit["randomizationUnit"], unit["default"]) for unit in answer.json()["randomizationUnits"]]
 
 

@@ -55,7 +55,10 @@ def numbers(*values: tuple[int, float, float]) -> MetricStatistics:
 
 
 def treatments(statistics: MetricStatistics, metric: SimulatedMetric = SIGNUP, **options: Any) -> list[dict[str, Any]]:
-    return serialize_metric_results(statistics, ITERATION, metric, **options)["treatmentResults"]
+    results: list[dict[str, Any]] = serialize_metric_results(statistics, ITERATION, metric, **options)[
+        "treatmentResults"
+    ]
+    return results
 
 
 # Shape

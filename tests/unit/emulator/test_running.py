@@ -10,16 +10,18 @@ import pytest
 from support.emulator_caller import error_of
 
 if TYPE_CHECKING:
+    import httpx
+
     from support.emulator_caller import Caller, StartEmulator
 
 
-def bandit(api: Caller, every: int = 86_400_000, **changes: Any) -> dict[str, Any]:
+def bandit(api: Caller, every: int = 86_400_000, **changes: Any) -> None:
     api.turn_on()
     api.create(type="mab", iteration=api.iteration(reallocationFrequencyMillis=every), **changes)
     assert api.start().status_code == 200
 
 
-def shares(api: Caller) -> list[str]:
+def shares(api: Caller) -> list[Decimal]:
     return [Decimal(arm["allocationPercent"]) for arm in api.treatments()]
 
 
@@ -129,7 +131,7 @@ def test_turning_a_flag_off_in_another_environment_changes_nothing(api: Caller) 
     assert sum(traffic(api)) > 3_000
 
 
-def update(api: Caller, **changes: Any) -> dict[str, Any]:
+def update(api: Caller, **changes: Any) -> httpx.Response:
     value = {name: {"operation": how, "value": what} for name, (how, what) in changes.items()}
     return api.patch({"kind": "updateExperimentFields", "value": value})
 

@@ -137,7 +137,7 @@ def patch_layer(api: Caller, *instructions: Any, layer: str = "checkout", **body
     return api.http.patch(f"{LAYERS}/{layer}", json=body, headers=SEMANTIC)
 
 
-def reserve(api: Caller, percent: int, key: str = "bold", **options: Any) -> httpx.Response:
+def reserve(api: Caller, percent: Any, key: str = "bold", **options: Any) -> httpx.Response:
     instruction = {"kind": "updateExperimentReservation", "experimentKey": key, "reservationPercent": percent}
     return patch_layer(api, instruction, **options)
 
