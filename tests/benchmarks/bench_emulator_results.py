@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 START = datetime(2026, 1, 5, 10, 37, tzinfo=UTC)
 DAY_28 = START + timedelta(days=28)
 METRICS = (
-    SimulatedMetric("signup", "custom", is_numeric=False, higher_is_better=True),
-    SimulatedMetric("latency", "custom", is_numeric=True, higher_is_better=False),
+    SimulatedMetric("signup", is_numeric=False, higher_is_better=True),
+    SimulatedMetric("latency", is_numeric=True, higher_is_better=False),
 )
 SIZES = (1_000, 1_000_000)
 REPEATS = 60
@@ -43,11 +43,8 @@ def truth(people_per_day: int) -> GroundTruth:
 
 def iteration(number: int, arms: int) -> SimulatedIteration:
     names = ("control", "new", "bold")[:arms]
-    facts = (
-        SimulatedArm(f"treatment-{name}", name, f"variation-{name}", name, 1 / arms, baseline=name == "control")
-        for name in names
-    )
-    return SimulatedIteration("checkout", number, "new-checkout", START, None, tuple(facts))
+    facts = (SimulatedArm(f"treatment-{name}", name, name, 1 / arms) for name in names)
+    return SimulatedIteration("checkout", number, START, None, tuple(facts))
 
 
 def milliseconds(work: Callable[[], object]) -> float:

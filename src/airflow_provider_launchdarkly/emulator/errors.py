@@ -1,20 +1,20 @@
-"""How LaunchDarkly says no: one exception, made by one function per kind of refusal.
+"""LaunchDarkly's error responses: one exception, and one function for each status.
 
-LaunchDarkly REST docs, Overview, "Errors": the body is `{"code", "message", "id"}`; the id is added where the answer is
-written, since it belongs to the request.
+LaunchDarkly REST docs, Overview, "Errors": the body is `{"code", "message", "id"}`. The engine adds the id, which
+belongs to the request.
 """
 
 from __future__ import annotations
 
 
 class ApiError(Exception):
-    """A request is answered with an error.
+    """The response to a request is an error.
 
     Attributes:
         status: the HTTP status.
         code: LaunchDarkly's error code.
-        message: for people.
-        headers: header lines beyond the usual ones.
+        message: the explanation for people.
+        headers: headers in addition to the usual ones.
     """
 
     def __init__(self, status: int, code: str, message: str, headers: tuple[tuple[str, str], ...] = ()):
@@ -26,35 +26,35 @@ class ApiError(Exception):
 
 
 def invalid_request(message: str) -> ApiError:
-    """400: the request says something that cannot be done."""
+    """Return a 400: the request asks for something impossible."""
     return ApiError(400, "invalid_request", message)
 
 
 def unauthorized(message: str = "Invalid account ID header or access token") -> ApiError:
-    """401: no token, an unknown one, or an SDK key, which the REST API never takes."""
+    """Return a 401: the token is missing or unknown, or is an SDK key, which the REST API rejects."""
     return ApiError(401, "unauthorized", message)
 
 
 def forbidden(message: str) -> ApiError:
-    """403: the token may not do this, or a beta resource was called without the beta header."""
+    """Return a 403: the token has no right to do this, or the request lacks the header of a beta resource."""
     return ApiError(403, "forbidden", message)
 
 
 def not_found(message: str) -> ApiError:
-    """404."""
+    """Return a 404: the resource or path does not exist."""
     return ApiError(404, "not_found", message)
 
 
 def method_not_allowed(message: str, allow: tuple[str, ...] = ()) -> ApiError:
-    """405: wrong verb, or a flag change that needs an approval."""
+    """Return a 405: the path lacks the verb, or the change of a flag needs an approval."""
     return ApiError(405, "method_not_allowed", message, (("allow", ", ".join(allow)),) if allow else ())
 
 
 def conflict(message: str) -> ApiError:
-    """409. LaunchDarkly gives races and lasting conflicts the same code."""
+    """Return a 409, with the one code that LaunchDarkly has for races and for lasting conflicts."""
     return ApiError(409, "optimistic_locking_error", message)
 
 
 def patch_failed(message: str) -> ApiError:
-    """422: the patch is not understood in its format."""
+    """Return a 422: the patch has a format or an instruction that LaunchDarkly does not have."""
     return ApiError(422, "patch_failed", message)

@@ -22,12 +22,12 @@ from airflow_provider_launchdarkly.emulator.population.types import (
 )
 
 MONDAY = datetime(2026, 1, 5, 10, 37, tzinfo=UTC)
-SIGNUP = SimulatedMetric("signup", "custom", is_numeric=False, higher_is_better=True)
-LATENCY = SimulatedMetric("latency", "custom", is_numeric=True, higher_is_better=False)
+SIGNUP = SimulatedMetric("signup", is_numeric=False, higher_is_better=True)
+LATENCY = SimulatedMetric("latency", is_numeric=True, higher_is_better=False)
 DAY = timedelta(days=1)
 ARMS = (
-    SimulatedArm("treatment-0", "control", "variation-0", "false", 0.5, baseline=True),
-    SimulatedArm("treatment-1", "new", "variation-1", "true", 0.5, baseline=False),
+    SimulatedArm("treatment-0", "control", "false", 0.5),
+    SimulatedArm("treatment-1", "new", "true", 0.5),
 )
 
 
@@ -38,7 +38,7 @@ def iteration(
     ended_at: datetime | None = None,
     arms: tuple[SimulatedArm, ...] = ARMS,
 ) -> SimulatedIteration:
-    return SimulatedIteration(key, number, "new-checkout", started_at, ended_at, arms)
+    return SimulatedIteration(key, number, started_at, ended_at, arms)
 
 
 def truth(**changes: Any) -> GroundTruth:
@@ -370,7 +370,7 @@ def test_lost_events_are_missing_for_that_variation_only() -> None:
 def test_people_without_a_value_are_left_out_or_count_as_zero() -> None:
     metrics = {"latency": {"baseline_mean": 300, "standard_deviation": 80, "event_share": 0.25}}
     world = truth(people_per_day=20_000, metrics=metrics)
-    zero = SimulatedMetric("latency", "custom", is_numeric=True, higher_is_better=False, missing_counts_as_zero=True)
+    zero = SimulatedMetric("latency", is_numeric=True, higher_is_better=False, missing_counts_as_zero=True)
     at = MONDAY + 5 * DAY
     without, counted = (
         metric_statistics(world, 42, iteration(), metric, at).treatments[0] for metric in (LATENCY, zero)
@@ -395,13 +395,13 @@ def test_the_last_event_is_in_the_hour_in_which_it_arrived() -> None:
 
 
 def test_a_metric_that_the_truth_does_not_know_never_has_an_event() -> None:
-    unknown = SimulatedMetric("refund", "custom", is_numeric=False, higher_is_better=False)
+    unknown = SimulatedMetric("refund", is_numeric=False, higher_is_better=False)
     statistics = metric_statistics(truth(), 42, iteration(), unknown, MONDAY + 5 * DAY)
     assert all(t.exposed > 0 and t.units == 0 and t.last_event_at is None for t in statistics.treatments)
 
 
 def test_a_number_read_as_a_conversion_is_refused() -> None:
-    wrong = SimulatedMetric("latency", "custom", is_numeric=False, higher_is_better=True)
+    wrong = SimulatedMetric("latency", is_numeric=False, higher_is_better=True)
     with pytest.raises(ValueError, match=r"truth\.metrics\.latency: is numeric, but the metric is a conversion"):
         metric_statistics(truth(), 42, iteration(), wrong, MONDAY + DAY)
 
@@ -417,7 +417,7 @@ FUNNEL = {
 
 
 def step(key: str, *preceding: str) -> SimulatedMetric:
-    return SimulatedMetric(key, "custom", is_numeric=False, higher_is_better=True, preceding=preceding)
+    return SimulatedMetric(key, is_numeric=False, higher_is_better=True, preceding=preceding)
 
 
 STEPS = (step("visit"), step("cart", "visit"), step("order", "visit", "cart"))

@@ -26,13 +26,13 @@ from airflow_provider_launchdarkly.emulator.population.types import (
 )
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
-SIGNUP = SimulatedMetric("signup", "custom", is_numeric=False, higher_is_better=True)
-LATENCY = SimulatedMetric("latency", "custom", is_numeric=True, higher_is_better=False)
+SIGNUP = SimulatedMetric("signup", is_numeric=False, higher_is_better=True)
+LATENCY = SimulatedMetric("latency", is_numeric=True, higher_is_better=False)
 ARMS = (
-    SimulatedArm("treatment-0", "control", "variation-0", "false", 0.5, baseline=True),
-    SimulatedArm("treatment-1", "new", "variation-1", "true", 0.5, baseline=False),
+    SimulatedArm("treatment-0", "control", "false", 0.5),
+    SimulatedArm("treatment-1", "new", "true", 0.5),
 )
-ITERATION = SimulatedIteration("checkout", 1, "new-checkout", START, None, ARMS)
+ITERATION = SimulatedIteration("checkout", 1, START, None, ARMS)
 
 
 def arm(number: int, exposed: int, units: int, total: float, squares: float, **others: Any) -> TreatmentStatistics:
@@ -141,8 +141,8 @@ def test_before_anybody_came_there_are_units_and_nothing_else() -> None:
 
 
 def test_a_treatment_without_people_does_not_keep_the_others_from_being_compared() -> None:
-    arms = (*ARMS, SimulatedArm("treatment-2", "bold", "variation-2", "bold", 0.0, baseline=False))
-    iteration = SimulatedIteration("checkout", 1, "new-checkout", START, None, arms)
+    arms = (*ARMS, SimulatedArm("treatment-2", "bold", "bold", 0.0))
+    iteration = SimulatedIteration("checkout", 1, START, None, arms)
     answers = serialize_metric_results(converted((100, 10), (100, 20), (0, 0)), iteration, SIGNUP)["treatmentResults"]
     assert answers[0]["pBest"] + answers[1]["pBest"] == pytest.approx(1)
     assert len(answers[0]["relativeDifferences"]) == 1
@@ -197,15 +197,15 @@ def test_a_groups_results_come_metric_by_metric_in_its_order() -> None:
 def test_the_probability_to_be_best_follows_the_metrics_direction() -> None:
     statistics = numbers((1_000, 300.0, 80.0), (1_000, 290.0, 80.0))
     lower = treatments(statistics, LATENCY)
-    higher = treatments(statistics, SimulatedMetric("revenue", "custom", is_numeric=True, higher_is_better=True))
+    higher = treatments(statistics, SimulatedMetric("revenue", is_numeric=True, higher_is_better=True))
     assert lower[1]["pBest"] > 0.99
     assert higher[1]["pBest"] == pytest.approx(lower[0]["pBest"])
     assert lower[0]["pBest"] + lower[1]["pBest"] == pytest.approx(1)
 
 
 def test_relative_differences_are_against_each_other_treatment() -> None:
-    arms = (*ARMS, SimulatedArm("treatment-2", "bold", "variation-2", "bold", 0.0, baseline=False))
-    iteration = SimulatedIteration("checkout", 1, "new-checkout", START, None, arms)
+    arms = (*ARMS, SimulatedArm("treatment-2", "bold", "bold", 0.0))
+    iteration = SimulatedIteration("checkout", 1, START, None, arms)
     statistics = converted((10_000, 1_000), (10_000, 1_100), (10_000, 1_200))
     bold = serialize_metric_results(statistics, iteration, SIGNUP)["treatmentResults"][2]["relativeDifferences"]
     assert [each["fromTreatmentId"] for each in bold] == ["treatment-0", "treatment-1"]

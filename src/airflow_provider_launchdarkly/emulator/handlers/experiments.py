@@ -1,4 +1,4 @@
-"""Experiments, their iterations and their results. LaunchDarkly REST docs, Experiments."""
+"""Handle experiments, their iterations and their results (LaunchDarkly REST docs, Experiments)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def create_experiment(request: Request) -> Response:
-    """POST an experiment: 201 with the experiment and its first iteration."""
+    """POST an experiment. The response is a 201 with the experiment and its first iteration."""
     transaction = request.transaction()
     lifecycle.check_approval(transaction, request.params["environmentKey"])
     body = RequestBody(request.settings.api.read_experiment(request.body))
@@ -46,13 +46,13 @@ def get_experiments(request: Request) -> Response:
 
 
 def get_experiments_any_env(request: Request) -> Response:
-    """GET a project's experiments, whatever their environment."""
+    """GET a project's experiments in all environments."""
     transaction = request.transaction()
     return _experiment_page(request, transaction, transaction.experiments())
 
 
 def patch_experiment(request: Request) -> Response:
-    """PATCH an experiment by semantic patch."""
+    """PATCH an experiment with a semantic patch."""
     transaction = request.transaction()
     environment_key, key = request.params["environmentKey"], request.params["experimentKey"]
     lifecycle.check_approval(transaction, environment_key)
@@ -63,7 +63,7 @@ def patch_experiment(request: Request) -> Response:
 
 
 def create_iteration(request: Request) -> Response:
-    """POST an iteration: 200, not 201, with the iteration."""
+    """POST an iteration. The response is a 200, not a 201, with the iteration."""
     transaction = request.transaction()
     environment_key, key = request.params["environmentKey"], request.params["experimentKey"]
     transaction.experiment(environment_key, key)
@@ -78,7 +78,7 @@ def create_iteration(request: Request) -> Response:
 
 
 def get_experiment_results(request: Request) -> Response:
-    """GET a metric's results for the current iteration, or for the one asked for."""
+    """GET a metric's results for the current iteration or for `iterationId`."""
     transaction = request.transaction()
     experiment = transaction.experiment(request.params["environmentKey"], request.params["experimentKey"])
     representation = experiment_results.metric_results(
@@ -92,7 +92,7 @@ def get_experiment_results(request: Request) -> Response:
 
 
 def get_experiment_results_for_metric_group(request: Request) -> Response:
-    """GET a metric group's results for the current iteration, or for the one asked for."""
+    """GET a metric group's results for the current iteration or for `iterationId`."""
     transaction = request.transaction()
     experiment = transaction.experiment(request.params["environmentKey"], request.params["experimentKey"])
     representation = experiment_results.metric_group_results(
@@ -102,7 +102,7 @@ def get_experiment_results_for_metric_group(request: Request) -> Response:
 
 
 def get_legacy_experiment_results(request: Request) -> Response:
-    """GET a metric's results on a flag in the form that experiments had before 2023, by variation."""
+    """GET a metric's results by flag variation, in the form of experiments before 2023."""
     transaction = request.transaction()
     environment_key = request.params["environmentKey"]
     transaction.environment(environment_key)
@@ -128,7 +128,7 @@ def _experiment_page(request: Request, transaction: Transaction, experiments: Se
 
 
 def _filtered(request: Request, experiments: Sequence[Experiment]) -> list[Experiment]:
-    """Apply `filter` and `lifecycleState`. `status` matches any iteration, a past one too (LaunchDarkly REST docs)."""
+    """Apply `filter` and `lifecycleState`. `status` matches past iterations too (LaunchDarkly REST docs)."""
     states = request.query_values("lifecycleState") or ["active"]
     for state in states:
         if state not in ("active", "archived"):

@@ -1,8 +1,8 @@
-"""JSON patch and merge patch of a flag: what a person sees is edited, and the difference becomes the change.
+"""Apply a JSON patch or merge patch to a flag: patch its JSON, and turn the difference into a change of the flag.
 
 LaunchDarkly REST docs, Overview, "Updates": RFC 6902 (`[…]` or `{"comment", "patch"}`), with `test` as a precondition,
-and RFC 7396 (`{"comment", "merge"}`). Name,
-description, tags, temporary, archived, and in an environment on, off variation and fallthrough can be changed.
+and RFC 7396 (`{"comment", "merge"}`). The fields that can change are name, description, tags, temporary and archived,
+and in one environment on, off variation and fallthrough. The oldest official clients patch flags only this way.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 
 def apply_patch(transaction: Transaction, key: str, body: Any) -> None:
-    """Apply a JSON patch or a merge patch, all of it or nothing."""
+    """Apply a JSON patch or a merge patch to a flag, all of it or nothing.
+
+    Raises:
+        ApiError: 400 for a patch that is malformed or changes a fixed field, 405 where a change needs an approval,
+            409 for a failed `test` or a rule that a running experiment owns.
+    """
     before = transaction.flag(key)
     present = serialize.flag(transaction.project, before, list(transaction.project.environments))
     wanted = _patched(present, body)

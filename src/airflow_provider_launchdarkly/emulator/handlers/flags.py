@@ -1,4 +1,4 @@
-"""Feature flags. LaunchDarkly REST docs, Feature flags."""
+"""Handle feature flags (LaunchDarkly REST docs, Feature flags)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_launchdarkly.emulator.serializers import flags as serializ
 
 
 def get_feature_flag(request: Request) -> Response:
-    """GET one flag with all its environments, or those named by `env`."""
+    """GET one flag with all its environments or those named by `env`."""
     transaction = request.transaction()
     environments = request.query_values("env") or list(transaction.project.environments)
     return Response(
@@ -19,7 +19,7 @@ def get_feature_flag(request: Request) -> Response:
 
 
 def get_feature_flags(request: Request) -> Response:
-    """GET a project's flags. Environments come only when named, what their rules serve only with `summary=0`."""
+    """GET a project's flags. `env` adds environments, and `summary=0` adds what their rules serve."""
     transaction = request.transaction()
     environments = request.query_values("env")
     for key in environments:
@@ -34,7 +34,7 @@ def get_feature_flags(request: Request) -> Response:
 
 
 def post_feature_flag(request: Request) -> Response:
-    """POST a flag: 201 with the flag, off everywhere unless `isFlagOn`."""
+    """POST a flag. The response is a 201; the flag is off in every environment unless `isFlagOn`."""
     transaction = request.transaction()
     flag = factories.flag(transaction, RequestBody(request.body))
     representation = serialize.flag(transaction.project, flag, list(transaction.project.environments))
@@ -43,7 +43,7 @@ def post_feature_flag(request: Request) -> Response:
 
 
 def patch_feature_flag(request: Request) -> Response:
-    """PATCH a flag by semantic patch, JSON patch or merge patch; with `dryRun` it only says what would come of it."""
+    """PATCH a flag with a semantic patch, JSON patch or merge patch. `dryRun` returns the result without storing it."""
     transaction = request.transaction()
     key = request.params["featureFlagKey"]
     transaction.flag(key)

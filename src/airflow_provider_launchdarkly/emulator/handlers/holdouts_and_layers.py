@@ -1,4 +1,4 @@
-"""Holdouts and layers: how experiments share people. LaunchDarkly REST docs, Holdouts and Layers."""
+"""Handle holdouts and layers, by which experiments share people (LaunchDarkly REST docs, Holdouts and Layers)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def get_holdout_by_id(request: Request) -> Response:
 
 
 def post_holdout(request: Request) -> Response:
-    """POST a holdout: 201."""
+    """POST a holdout. The response is a 201 with the holdout."""
     transaction = request.transaction()
     environment_key = request.params["environmentKey"]
     transaction.environment(environment_key)
@@ -46,7 +46,7 @@ def post_holdout(request: Request) -> Response:
 
 
 def patch_holdout(request: Request) -> Response:
-    """PATCH a holdout by semantic patch."""
+    """PATCH a holdout with a semantic patch."""
     transaction = request.transaction()
     environment_key, key = _environment_and(request, "holdoutKey")
     holdouts.apply_patch(transaction, environment_key, key, RequestBody(request.body))
@@ -56,7 +56,7 @@ def patch_holdout(request: Request) -> Response:
 
 
 def get_layers(request: Request) -> Response:
-    """GET a project's layers, all of them: there is no paging."""
+    """GET all layers of a project, without paging."""
     transaction = request.transaction()
     found = layers.filtered(transaction, request.query_value("filter"))
     items = [serialize.layer(transaction, layer) for layer in found]
@@ -64,7 +64,7 @@ def get_layers(request: Request) -> Response:
 
 
 def create_layer(request: Request) -> Response:
-    """POST a layer: 201."""
+    """POST a layer. The response is a 201 with the layer."""
     transaction = request.transaction()
     representation = serialize.layer(transaction, layers.create(transaction, RequestBody(request.body)))
     transaction.commit()
@@ -72,7 +72,7 @@ def create_layer(request: Request) -> Response:
 
 
 def update_layer(request: Request) -> Response:
-    """PATCH a layer by semantic patch."""
+    """PATCH a layer with a semantic patch."""
     transaction = request.transaction()
     key, body = request.params["layerKey"], RequestBody(request.body)
     layers.apply_patch(transaction, key, body)

@@ -1,4 +1,4 @@
-"""Metrics and metric groups. LaunchDarkly REST docs, Metrics and Metrics (beta)."""
+"""Handle metrics and metric groups (LaunchDarkly REST docs, Metrics and Metrics (beta))."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def get_metrics(request: Request) -> Response:
 
 
 def post_metric(request: Request) -> Response:
-    """POST a metric: 201 with the metric."""
+    """POST a metric. The response is a 201 with the metric."""
     transaction = request.transaction()
     representation = serialize.metric(transaction, factories.metric(transaction, RequestBody(request.body)))
     transaction.commit()
@@ -34,7 +34,7 @@ def post_metric(request: Request) -> Response:
 
 
 def create_metric_group(request: Request) -> Response:
-    """POST a metric group: 201 with the group."""
+    """POST a metric group. The response is a 201 with the group."""
     transaction = request.transaction()
     representation = serialize.metric_group(transaction, factories.metric_group(transaction, RequestBody(request.body)))
     transaction.commit()

@@ -1,4 +1,4 @@
-"""What an operation is: a verb on a path, how it is asked, what it replies. Values only; no rule, no HTTP server."""
+"""An operation of LaunchDarkly's API, its authenticated request and its response. Values only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Requirement = Literal["no", "strict", "always"]
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer: status and JSON, and what it changed, for the journal."""
+    """The status and JSON of a response, and the effects of the request for the journal."""
 
     status: int
     body: JSON
@@ -32,9 +32,20 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One authenticated request for one operation.
+    """An authenticated request for an operation.
 
-    `version` is the `LD-API-Version` header, `semantic` whether the body's content type is that of a semantic patch.
+    Attributes:
+        world: the account.
+        settings: the switches.
+        now: the time of the request, epoch milliseconds.
+        token: the access token.
+        path: the path as sent.
+        params: the parameters of the path.
+        query: the parameters of the query.
+        body: the JSON body; None for a GET.
+        version: the header `LD-API-Version`.
+        semantic: whether the content type is that of a semantic patch.
+        results_as_of: the time that results show, epoch milliseconds; None for now.
     """
 
     world: World
@@ -50,19 +61,23 @@ class Request:
     results_as_of: int | None = None
 
     def query_value(self, name: str) -> str | None:
-        """The first query parameter of that name."""
+        """Return the first value of a query parameter, or None."""
         return next((value for key, value in self.query if key == name), None)
 
     def query_values(self, name: str) -> list[str]:
-        """All values of a query parameter, whether repeated or separated by commas."""
+        """Return all values of a query parameter, which may be repeated or separated by commas."""
         return [part for key, value in self.query if key == name for part in value.split(",") if part]
 
     def query_flag(self, name: str) -> bool:
-        """Whether a query parameter is true; the older official clients write booleans with a capital."""
+        """Return whether a query parameter is true. The older official clients write `True`."""
         return (self.query_value(name) or "").lower() in ("true", "1")
 
     def transaction(self) -> Transaction:
-        """The view of the project in the path: 404 if there is none, 403 if the token may not see it."""
+        """Return a transaction on the project in the path.
+
+        Raises:
+            ApiError: 404 if the project does not exist, 403 if the token has no access to it.
+        """
         key = self.params["projectKey"]
         project = self.world.projects.get(key)
         if project is None:
@@ -82,7 +97,7 @@ class Request:
         return transaction
 
     def page(self, items: Sequence[Any], highest: int | None = None) -> tuple[Sequence[Any], dict[str, Any]]:
-        """The part of a list that `limit` (20) and `offset` ask for, and its paging links."""
+        """Return the page of a list by `limit` (20 by default) and `offset`, and its paging links."""
         limit, offset = self._count("limit", 20, lowest=1), self._count("offset", 0, lowest=0)
         if highest is not None:
             limit = min(limit, highest)
@@ -90,7 +105,7 @@ class Request:
         return items[offset : offset + limit], links
 
     def query_time(self, name: str) -> int | None:
-        """A query parameter that is a time in epoch milliseconds."""
+        """Return the value of a query parameter in epoch milliseconds, or None."""
         return self._count(name, 0, lowest=0, digits=15) if self.query_value(name) is not None else None
 
     def _count(self, name: str, default: int, lowest: int, digits: int = 9) -> int:

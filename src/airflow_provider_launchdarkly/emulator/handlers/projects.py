@@ -1,4 +1,4 @@
-"""Projects, environments, experimentation settings, who is asking, and what there is."""
+"""Handle projects, environments, experimentation settings, the caller's identity, versions and the API root."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def get_environments_by_project(request: Request) -> Response:
 
 
 def get_experimentation_settings(request: Request) -> Response:
-    """GET the context kinds by which a project's people may be divided."""
+    """GET a project's randomization units."""
     return Response(200, serialize.randomization_settings(request.transaction()))
 
 
 def put_experimentation_settings(request: Request) -> Response:
-    """PUT the whole list of them."""
+    """PUT a project's randomization units, which replaces the whole list."""
     transaction = request.transaction()
     randomization_units.put(transaction, RequestBody(request.body))
     representation = serialize.randomization_settings(transaction)
@@ -68,12 +68,12 @@ def get_versions(request: Request) -> Response:
 
 
 def get_caller_identity(request: Request) -> Response:
-    """GET who the token belongs to."""
+    """GET the identity of the token's owner."""
     return Response(200, serialize.caller(request.world, request.token))
 
 
 def get_root(_request: Request) -> Response:
-    """GET what there is."""
+    """GET the API root: its links."""
     names = ("projects", "flags", "metrics", "caller-identity", "versions")
     return Response(200, {"links": {"self": link("/api/v2"), **{name: link(f"/api/v2/{name}") for name in names}}})
 

@@ -384,8 +384,9 @@ class Population:
 def _check_kind(key: str, truth: MetricTruth, *, is_numeric: bool) -> None:
     if (truth.kind == "numeric") != is_numeric:
         asked = "a number" if is_numeric else "a conversion"
-        msg = f"truth.metrics.{key}: is {truth.kind}, but the metric is {asked}; change the truth or isNumeric"
-        raise ValueError(msg)
+        raise ValueError(
+            f"truth.metrics.{key}: is {truth.kind}, but the metric is {asked}; change the truth or isNumeric"
+        )
 
 
 def _keep(kept: dict[int, Hours], day: int, hours: Hours) -> None:

@@ -47,8 +47,9 @@ def metric_statistics(
     """
     if attribute is not None and attribute[1] not in truth.attribute_values(attribute[0]):
         known = ", ".join(truth.attribute_values(attribute[0])) or "none"
-        msg = f"attribute {attribute[0]!r} has no value {attribute[1]!r} in the truth; values known: {known}"
-        raise ValueError(msg)
+        raise ValueError(
+            f"attribute {attribute[0]!r} has no value {attribute[1]!r} in the truth; values known: {known}"
+        )
     return population_of(truth, seed, iteration).statistics(metric, as_of, iteration.ended_at, attribute)
 
 

@@ -17,18 +17,14 @@ class SimulatedArm:
     Attributes:
         treatment_id: LaunchDarkly's id of it.
         name: the treatment's name.
-        variation_id: the id of the flag variation it serves.
         variation: that variation's name, or its JSON value as text; truths refer to this.
         share: of the iteration's people, 0 to 1.
-        baseline: is it the one the others are compared with?
     """
 
     treatment_id: str
     name: str
-    variation_id: str
     variation: str
     share: float
-    baseline: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,6 @@ class SimulatedIteration:
     Attributes:
         experiment_key: unique in the world.
         number: within the experiment, 1, 2, …
-        flag_key: the flag it runs on.
         started_at: aware.
         ended_at: aware, None while it runs.
         arms: in order.
@@ -61,7 +56,6 @@ class SimulatedIteration:
 
     experiment_key: str
     number: int
-    flag_key: str
     started_at: datetime
     ended_at: datetime | None
     arms: tuple[SimulatedArm, ...]
@@ -76,7 +70,6 @@ class SimulatedMetric:
 
     Attributes:
         key: the metric's key; the truth refers to it.
-        kind: LaunchDarkly's kind (``custom``, ``pageview``, ``click``, …).
         is_numeric: a value per person (True) or whether they converted (False).
         higher_is_better: from ``successCriteria``.
         missing_counts_as_zero: numeric only: people without an event count as 0 (``eventDefault``).
@@ -84,7 +77,6 @@ class SimulatedMetric:
     """
 
     key: str
-    kind: str
     is_numeric: bool
     higher_is_better: bool
     missing_counts_as_zero: bool = False

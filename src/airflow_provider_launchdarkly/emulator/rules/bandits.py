@@ -38,7 +38,7 @@ def reallocate_due_bandits(transaction: Transaction) -> None:
 
 
 def exact_percentages(shares: Sequence[float]) -> tuple[str, ...]:
-    """Shares as percentages with at most three decimals, which add up to exactly 100."""
+    """Return shares as percentages with at most three decimals, which add up to exactly 100."""
     whole = sum(shares)
     exact = [share / whole * WHOLE_ROLLOUT for share in shares]
     weights = [int(weight) for weight in exact]

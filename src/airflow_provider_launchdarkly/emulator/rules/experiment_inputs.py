@@ -118,7 +118,7 @@ def _frequency(body: RequestBody) -> int | None:
 
 
 def key(body: RequestBody) -> str:
-    """A key that LaunchDarkly takes: letters, digits, `.`, `_` and `-`, the first a letter or digit."""
+    """Return a key that LaunchDarkly takes: letters, digits, `.`, `_` and `-`, the first a letter or digit."""
     value = body.text("key")
     if not _KEY.fullmatch(value):
         raise invalid_request(
@@ -128,7 +128,7 @@ def key(body: RequestBody) -> str:
 
 
 def metric_uses(body: RequestBody, name: str = "metrics") -> tuple[MetricUse, ...]:
-    """The metrics and groups to measure, each once."""
+    """Return the metrics and groups to measure, each once."""
     uses = tuple(
         MetricUse(item.text("key"), item.flag("isGroup", default=False), item.optional_text("analysisUnit"))
         for item in body.objects(name)
@@ -141,7 +141,7 @@ def metric_uses(body: RequestBody, name: str = "metrics") -> tuple[MetricUse, ..
 
 
 def treatment_inputs(body: RequestBody, name: str = "treatments") -> tuple[TreatmentInput, ...]:
-    """The arms: exactly one baseline, and shares that add up to 100 %."""
+    """Return the arms: exactly one baseline, and shares that add up to 100 %."""
     arms = tuple(_treatment_input(item) for item in body.objects(name))
     baselines = sum(arm.baseline for arm in arms)
     if baselines != 1:
@@ -194,7 +194,7 @@ def _primary(body: RequestBody, metrics: tuple[MetricUse, ...]) -> MetricUse:
 
 
 def primary_among(metrics: tuple[MetricUse, ...], key: str, *, is_group: bool) -> MetricUse | None:
-    """The use of that metric or group among those measured."""
+    """Return the use of that metric or group among those measured."""
     return next((use for use in metrics if use.names(MetricUse(key, is_group))), None)
 
 

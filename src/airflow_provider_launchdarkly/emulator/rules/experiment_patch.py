@@ -108,7 +108,7 @@ def _update_fields(transaction: Transaction, environment_key: str, key: str, ins
 def _edited_iteration(
     transaction: Transaction, environment_key: str, current: Iteration, updates: Mapping[str, tuple[str, Any]]
 ) -> Iteration:
-    """The iteration with some fields changed, under its own id, one version later if anything is different."""
+    """Return the iteration with some fields changed, under its own id, one version later if anything is different."""
     wanted = _with_fields(as_input(current, transaction, environment_key), updates)
     renewed = lifecycle.new_iteration(transaction, environment_key, wanted, current.number)
     ids = {t.parameters: t.id for t in current.treatments}
@@ -156,7 +156,7 @@ _EDITABLE = ("name", "description", "maintainer_id", "tags", "methodology", "ana
 
 
 def as_input(iteration: Iteration, transaction: Transaction, environment_key: str) -> experiment_inputs.IterationInput:
-    """An iteration as the request that would create it again on the flag as it is now."""
+    """Return an iteration as the request that would create it again on the flag as it is now."""
     flag = transaction.flag(iteration.flag.flag_key)
     return experiment_inputs.IterationInput(
         hypothesis=iteration.hypothesis,

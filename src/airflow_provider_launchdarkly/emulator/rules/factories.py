@@ -81,7 +81,7 @@ def _variations(transaction: Transaction, body: RequestBody) -> tuple[Variation,
 
 
 def _defaults(body: RequestBody, variations: int) -> tuple[int, int]:
-    """The indexes served when the flag is on and off."""
+    """Return the indexes served when the flag is on and off."""
     if "defaults" not in body:
         return 0, variations - 1
     defaults = body.object("defaults")

@@ -67,7 +67,7 @@ def create(transaction: Transaction, environment_key: str, body: RequestBody) ->
 
 
 def by_id(transaction: Transaction, environment_key: str, holdout_id: str) -> Holdout:
-    """The holdout with that id, or a 404."""
+    """Return the holdout with that id, or a 404."""
     for holdout in transaction.holdouts(environment_key):
         if holdout.id == holdout_id:
             return holdout
@@ -75,7 +75,7 @@ def by_id(transaction: Transaction, environment_key: str, holdout_id: str) -> Ho
 
 
 def members(transaction: Transaction, holdout: Holdout) -> list[Experiment]:
-    """The experiments that a holdout keeps people out of."""
+    """Return the experiments that a holdout keeps people out of."""
     return [e for e in transaction.experiments(holdout.base.environment_key) if e.holdout_id == holdout.id]
 
 
@@ -90,7 +90,7 @@ def status(transaction: Transaction, holdout: Holdout) -> str:
 
 
 def base_experiment(transaction: Transaction, holdout: Holdout) -> Experiment:
-    """The experiment of the holdout itself: it runs for as long as the holdout has experiments and has not ended."""
+    """Return the experiment of the holdout itself: it runs for as long as the holdout has experiments and has not ended."""
     states: dict[str, Status] = {"created": "not_started", "ended": "stopped"}
     state: Status = states.get(status(transaction, holdout), "running")
     started = None if state == "not_started" else holdout.base.created_at

@@ -32,7 +32,7 @@ def create(transaction: Transaction, body: RequestBody) -> Layer:
 
 
 def filtered(transaction: Transaction, expression: str | None) -> list[Layer]:
-    """The layers that match `reservations.experimentKey contains KEY`, the one filter there is."""
+    """Return the layers that match `reservations.experimentKey contains KEY`, the one filter there is."""
     layers = list(transaction.project.layers.values())
     if not expression:
         return layers

@@ -192,7 +192,7 @@ def save_and_start(
 
 
 def new_iteration(transaction: Transaction, environment_key: str, wanted: IterationInput, number: int) -> Iteration:
-    """An iteration as asked for, checked against the flag, the metrics and the project's settings."""
+    """Return an iteration as asked for, checked against the flag, the metrics and the project's settings."""
     flag = _flag_for_iteration(transaction, environment_key, wanted)
     check_unit(transaction, wanted.randomization_unit)
     check_metrics(transaction, wanted.metrics, wanted.primary)
@@ -327,7 +327,7 @@ def _check_joinable(transaction: Transaction, environment_key: str, holdout_id: 
 
 
 def _audience(transaction: Transaction, experiment: Experiment) -> float:
-    """The share of the rule's people that the experiment's layer and holdout leave it."""
+    """Return the share of the rule's people that the experiment's layer and holdout leave it."""
     layer = transaction.layer_of(experiment.environment_key, experiment.key)
     share = 1.0 if layer is None else (layer.share_of(experiment.environment_key, experiment.key) or 0) / 100
     for holdout in transaction.holdouts(experiment.environment_key):
@@ -337,7 +337,7 @@ def _audience(transaction: Transaction, experiment: Experiment) -> float:
 
 
 def _ended(transaction: Transaction, experiment: Experiment, running: Iteration) -> Iteration:
-    """A running iteration as it is once it ends now; it remembers its layer."""
+    """Return a running iteration as it is once it ends now; it remembers its layer."""
     environment_key, key = experiment.environment_key, experiment.key
     layer, snapshot = transaction.layer_of(environment_key, key), None
     if layer is not None:
@@ -348,7 +348,7 @@ def _ended(transaction: Transaction, experiment: Experiment, running: Iteration)
 
 
 def _outside(flag: Flag, iteration: Iteration) -> int:
-    """The index of the variation for people who are not in the experiment."""
+    """Return the index of the variation for people who are not in the experiment."""
     return index_of(flag, iteration.flag.not_in_experiment_variation_id)
 
 

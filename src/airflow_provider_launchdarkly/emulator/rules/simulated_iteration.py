@@ -29,7 +29,6 @@ def simulated_iteration(transaction: Transaction, experiment: Experiment, iterat
     return SimulatedIteration(
         experiment_key=f"{experiment.environment_key}/{experiment.key}",
         number=iteration.number,
-        flag_key=flag.key,
         started_at=from_milliseconds(transaction.now if iteration.started_at is None else iteration.started_at),
         ended_at=None if iteration.ended_at is None else from_milliseconds(iteration.ended_at),
         arms=tuple(_arm(flag, treatment) for treatment in iteration.treatments),
@@ -48,7 +47,7 @@ def ground_truth_of(transaction: Transaction, iteration: Iteration) -> GroundTru
 
 
 def _bandit(transaction: Transaction, experiment: Experiment, iteration: Iteration) -> Bandit | None:
-    """How a bandit divides its people: by its primary metric, a funnel's last step."""
+    """Return how a bandit divides its people: by its primary metric, a funnel's last step."""
     if experiment.type != "mab" or not iteration.reallocation_millis:
         return None
     if iteration.primary.is_group:
@@ -64,7 +63,6 @@ def simulated_metric(metric: Metric, preceding: tuple[str, ...] = ()) -> Simulat
     """What counts of a metric; `preceding` are the funnel steps before it."""
     return SimulatedMetric(
         key=metric.key,
-        kind=metric.kind,
         is_numeric=metric.is_numeric,
         higher_is_better=metric.higher_is_better,
         missing_counts_as_zero=metric.missing_counts_as_zero,
@@ -77,8 +75,6 @@ def _arm(flag: Flag, treatment: Treatment) -> SimulatedArm:
     return SimulatedArm(
         treatment_id=treatment.id,
         name=treatment.name,
-        variation_id=variation_id,
         variation=next(v.label for v in flag.variations if v.id == variation_id),
         share=float(treatment.allocation_percent) / 100,
-        baseline=treatment.baseline,
     )

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def metric_results(
     transaction: Transaction, experiment: Experiment, metric_key: str, *, iteration_id: str | None, traffic: bool
 ) -> dict[str, JSON]:
-    """One metric's results: 404 if the experiment does not measure it."""
+    """Return one metric's results: 404 if the experiment does not measure it."""
     iteration = _iteration(experiment, iteration_id)
     if all(use.is_group or use.key != metric_key for use in iteration.metrics):
         raise not_found(f"experiment {experiment.key!r} does not measure the metric {metric_key!r}")
@@ -61,7 +61,7 @@ def metric_results(
 def metric_group_results(
     transaction: Transaction, experiment: Experiment, group_key: str, *, iteration_id: str | None
 ) -> dict[str, JSON]:
-    """A metric group's results, metric by metric in its order: 404 if the experiment does not measure it."""
+    """Return a metric group's results, metric by metric in its order: 404 if the experiment does not measure it."""
     iteration = _iteration(experiment, iteration_id)
     if all(use.key != group_key or not use.is_group for use in iteration.metrics):
         raise not_found(f"experiment {experiment.key!r} does not measure the metric group {group_key!r}")

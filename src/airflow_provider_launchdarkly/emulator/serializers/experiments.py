@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def experiment(experiment: Experiment, transaction: Transaction, expand: Collection[str] = ()) -> dict[str, JSON]:
-    """An experiment as LaunchDarkly shows it."""
+    """Return an experiment as LaunchDarkly shows it."""
     representation: dict[str, JSON] = {
         "_id": experiment.id,
         "key": experiment.key,
@@ -60,7 +60,7 @@ def experiment(experiment: Experiment, transaction: Transaction, expand: Collect
 def iteration(
     iteration: Iteration, experiment: Experiment, transaction: Transaction, expand: Collection[str] = ()
 ) -> dict[str, JSON]:
-    """An iteration as LaunchDarkly shows it."""
+    """Return an iteration as LaunchDarkly shows it."""
     representation: dict[str, JSON] = {
         "_id": iteration.id,
         "hypothesis": iteration.hypothesis,

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def flag(project: Project, flag: Flag, environments: Collection[str], *, summary: bool = False) -> dict[str, JSON]:
-    """A feature flag with the environments asked for; a list leaves out what the rules serve."""
+    """Return a feature flag with the environments asked for; a list leaves out what the rules serve."""
     representation: dict[str, JSON] = {
         "name": flag.name,
         "kind": "boolean" if all(isinstance(v.value, bool) for v in flag.variations) else "multivariate",
@@ -78,7 +78,7 @@ def flag(project: Project, flag: Flag, environments: Collection[str], *, summary
 
 
 def environment(project: Project, environment: Environment, settings: Settings) -> dict[str, JSON]:
-    """An environment, with the keys that LaunchDarkly puts into it: keep them out of logs."""
+    """Return an environment, with the keys that LaunchDarkly puts into it: keep them out of logs."""
     return {
         "_links": resource_links(f"{project_path(project.key)}/environments", environment.key),
         "_id": environment.id,
@@ -108,7 +108,7 @@ def environment(project: Project, environment: Environment, settings: Settings) 
 
 
 def project(project: Project) -> dict[str, JSON]:
-    """A project without its environments."""
+    """Return a project without its environments."""
     here = project_path(project.key)
     return {
         "_links": {
@@ -126,7 +126,7 @@ def project(project: Project) -> dict[str, JSON]:
 
 
 def randomization_settings(transaction: Transaction) -> dict[str, JSON]:
-    """The context kinds by which a project's people may be divided; older clients know a standard unit for each."""
+    """Return the context kinds by which a project's people may be divided; older clients know a standard unit for each."""
     project = transaction.project
     with_standard = transaction.settings.api.has_standard_units
     return {
@@ -163,7 +163,7 @@ def caller(world: World, token: Token) -> dict[str, JSON]:
 
 
 def sdk_caller(world: World, project: Project, environment: Environment, kind: str) -> dict[str, JSON]:
-    """Which environment an SDK key or a mobile key belongs to; this proves no right on the REST API."""
+    """Return which environment an SDK key or a mobile key belongs to; this proves no right on the REST API."""
     return {
         "accountId": world.account_id,
         "projectId": project.id,

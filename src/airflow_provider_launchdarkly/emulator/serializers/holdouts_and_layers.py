@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def holdout(transaction: Transaction, holdout: Holdout, expand: Collection[str] = ()) -> dict[str, JSON]:
-    """A holdout as creating, patching and reading by id show it (`HoldoutRep`)."""
+    """Return a holdout as creating, patching and reading by id show it (`HoldoutRep`)."""
     return _holdout(transaction, holdout, expand) | {"experiments": _related(transaction, holdout)}
 
 
 def holdout_detail(transaction: Transaction, holdout: Holdout, expand: Collection[str]) -> dict[str, JSON]:
-    """A holdout as reading it by key shows it (`HoldoutDetailRep`); `rel-` before an expansion is for its members."""
+    """Return a holdout as reading it by key shows it (`HoldoutDetailRep`); `rel-` before an expansion is for its members."""
     representation = _holdout(transaction, holdout, expand)
     members = holdouts.members(transaction, holdout)
     base_runs = holdouts.base_experiment(transaction, holdout).running is not None
@@ -32,7 +32,7 @@ def holdout_detail(transaction: Transaction, holdout: Holdout, expand: Collectio
 
 
 def listed_holdout(transaction: Transaction, holdout: Holdout) -> dict[str, JSON]:
-    """A holdout in a list (`SimpleHoldoutRep`)."""
+    """Return a holdout in a list (`SimpleHoldoutRep`)."""
     return {
         "_id": holdout.id,
         "key": holdout.base.key,
@@ -64,7 +64,7 @@ def _related(transaction: Transaction, holdout: Holdout) -> list[dict[str, JSON]
 
 
 def layer(transaction: Transaction, layer: Layer, environments: Collection[str] | None = None) -> dict[str, JSON]:
-    """A layer with the reservations of the environments asked for, or of all that have any."""
+    """Return a layer with the reservations of the environments asked for, or of all that have any."""
     representation: dict[str, JSON] = {
         "key": layer.key,
         "name": layer.name,

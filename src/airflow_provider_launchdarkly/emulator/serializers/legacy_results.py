@@ -93,7 +93,7 @@ def _latest(transaction: Transaction, environment_key: str, flag: Flag, metric: 
 def _measurement_times(
     transaction: Transaction, iteration: Iteration, since: int | None, until: int | None
 ) -> list[datetime]:
-    """The start, the end of every full day after it, and the last moment, within `since` and `until`."""
+    """Return the start, the end of every full day after it, and the last moment, within `since` and `until`."""
     now = transaction.now if transaction.results_as_of is None else transaction.results_as_of
     started = iteration.started_at or now
     ends = [moment for moment in (now, until, iteration.ended_at) if moment is not None]

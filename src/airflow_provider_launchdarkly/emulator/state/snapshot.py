@@ -1,7 +1,7 @@
-"""A world as plain JSON and back: what `snapshot` writes and `load` reads. Everything in it but the drawn people.
+"""Convert a world to plain JSON and back, for snapshots.
 
-Values of `state` become objects that name their class under `is`; a truth becomes the data it was read from, and its
-people are drawn again from the seed, the same ones. A snapshot holds the world's tokens, which are the emulator's own.
+A value of the data model becomes an object with its class under `is`. A ground truth becomes the data it was read from,
+and the seed draws the same people again. A snapshot holds the emulator's tokens.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CLASS = "is"
 
 
 def to_json(world: models.World, now: datetime, settings: Settings) -> dict[str, Any]:
-    """A snapshot: format, time, switches and world."""
+    """Return a snapshot: format, time, switches and world."""
     return {
         "launchdarkly-emulator-snapshot": FORMAT,
         "time": now.isoformat(),
@@ -38,10 +38,12 @@ def from_json(data: Any) -> tuple[models.World, datetime, Settings]:
     """Read a snapshot.
 
     Raises:
-        ValueError: it is none, it is of another format, or something in it is broken.
+        ValueError: The data is not a snapshot, has another format, or is broken.
     """
     if not isinstance(data, dict) or data.get("launchdarkly-emulator-snapshot") != FORMAT:
-        raise ValueError(f"this is not a snapshot of the emulator in format {FORMAT}")
+        raise ValueError(
+            f"this is not a snapshot of the emulator in format {FORMAT}; use what `GET /__emulator__/snapshot` returns"
+        )
     try:
         world = _decoded(data["world"])
         moment, settings = parse_time(data["time"]), Settings().changed(data["settings"])

@@ -1,6 +1,6 @@
-"""Builds a world out of plain data, read strictly: projects, environments, flags, metrics, people, tokens, truths.
+"""Build a world from plain data, which is read strictly.
 
-Ids depend on the seed and the keys alone, so that the same data gives the same world on every machine.
+The ids depend on the seed and the keys alone, so the same data gives the same world on every machine.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ Option = TypeVar("Option", bound=str)
 
 
 def default_world(*, seed: int, scenario: str, token: str, now: int, data: Mapping[str, Any] | None = None) -> World:
-    """The world that the emulator begins with, and the administrator's token in it.
+    """Return the emulator's first world, with the administrator's token.
 
     Args:
-        seed: of all ids and people.
+        seed: determines all ids and people.
         scenario: a name in `scenarios.SCENARIOS`.
         token: the administrator's access token.
-        now: when everything was created, epoch milliseconds.
-        data: a world of one's own in place of the scenario's, as for `build_world`.
+        now: the creation time of everything, epoch milliseconds.
+        data: the data of a world that replaces the scenario's, as for `build_world`.
 
     Raises:
-        ValueError: there is no such scenario, or something is wrong with the data.
+        ValueError: The scenario is unknown, or the data is wrong.
     """
     world = build_world(scenario_data(scenario) if data is None else data, seed=seed, now=now)
     add_administrator_token(world, token)
@@ -54,7 +54,7 @@ def default_world(*, seed: int, scenario: str, token: str, now: int, data: Mappi
 
 
 def add_administrator_token(world: World, token: str) -> None:
-    """Let a token be that of the world's first member, with every right."""
+    """Add an administrator's token that belongs to the world's first member."""
     owner = next(iter(world.members))
     world.tokens[token] = Token(token, object_id(world.seed, "token/admin"), "emulator", "admin", owner)
 
@@ -66,16 +66,16 @@ def build_world(data: Mapping[str, Any], *, seed: int, now: int) -> World:
         data: ``members`` {email: {first_name, last_name, role}}, ``tokens`` {token: {name, role, service, projects}},
             and ``projects`` {key: {name, environments, flags, metrics, metric_groups, randomization_units,
             context_kinds, truths}}; the first randomization unit is the default one.
-        seed: of all ids and people.
-        now: when everything was created, epoch milliseconds.
+        seed: determines all ids and people.
+        now: the creation time of everything, epoch milliseconds.
 
     Raises:
-        ValueError: names the field by its path, the value, and what would be right; unknown fields are refused.
+        ValueError: A field is unknown, missing or wrong. The message names its path, the value and the cure.
     """
     fields = Fields(data, "world")
     members = {m.id: m for m in (_member(seed, *entry) for entry in _children(fields, "members"))}
     if not members:
-        raise ValueError("world.members: give at least one member, who owns what has no other owner")
+        raise ValueError("world.members: there is no member; give at least one, who owns all that names no other owner")
     owner = next(iter(members))
     world = World(seed=seed, account_id=object_id(seed, "account"), members=members)
     for value, inner in _children(fields, "tokens"):
@@ -88,7 +88,7 @@ def build_world(data: Mapping[str, Any], *, seed: int, now: int) -> World:
 
 @dataclass(frozen=True, slots=True)
 class _ProjectBuilder:
-    """Builds one project, and each thing in it in an order in which what it refers to is there already."""
+    """Builds a project, in an order in which each part exists before other parts refer to it."""
 
     seed: int
     now: int
@@ -238,7 +238,7 @@ class _ProjectBuilder:
 
 
 def _check_truth(path: str, project: Project, flag: Flag, truth: GroundTruth) -> None:
-    """A truth is about metrics of the project, of the kind they are there, and about variations of its flag."""
+    """Reject a ground truth with metrics, kinds of metrics or variations that its flag's project does not have."""
     labels = [variation.label for variation in flag.variations]
     for name in truth.split:
         _check_known(f"{path}.split", name, labels)
@@ -295,19 +295,19 @@ def _texts(fields: Fields, name: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError(f"{fields.path}.{name}: {value!r} is not a list of texts")
+        raise ValueError(f"{fields.path}.{name}: {value!r} is not a list of texts; write [a, b]")
     return tuple(value)
 
 
 def _boolean(fields: Fields, name: str, *, default: bool) -> bool:
     value = fields.take(name)
     if value is not None and not isinstance(value, bool):
-        raise ValueError(f"{fields.path}.{name}: {value!r} is not true or false")
+        raise ValueError(f"{fields.path}.{name}: {value!r} is not true or false; write one of them without quotes")
     return default if value is None else value
 
 
 def _choice(fields: Fields, name: str, options: tuple[Option, ...]) -> Option:
-    """One of the options; the first, if the field is missing."""
+    """Return the option that the field names, or the first if the field is missing."""
     value = fields.text(name)
     if value is None:
         return options[0]
@@ -316,7 +316,7 @@ def _choice(fields: Fields, name: str, options: tuple[Option, ...]) -> Option:
 
 
 def _index(fields: Fields, name: str, variations: tuple[Variation, ...]) -> int:
-    """The index of a variation named by its label; the first, if the field is missing."""
+    """Return the index of the variation that the field names, or 0 if the field is missing."""
     label = fields.text(name)
     labels = [variation.label for variation in variations]
     if label is None:

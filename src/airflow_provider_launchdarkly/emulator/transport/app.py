@@ -1,4 +1,4 @@
-"""The emulator as an ASGI app: routes on Starlette's router, bytes in and out. Every decision is the engine's."""
+"""The emulator as an ASGI app: Starlette's router in front of the engine, which makes every decision."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ _METHODS_WITH_BODY = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 
 
 class CannotCloseError(RuntimeError):
-    """A fault asks for a closed connection, but the app is not behind the emulator's own server."""
+    """A fault has to close a connection, but the app runs outside the emulator's own server."""
 
 
 def build_app(emulator: Emulator, close: Callable[[tuple[str, int] | None], None] | None = None) -> Router:
-    """Make the app.
+    """Build the ASGI app.
 
     Args:
-        emulator: what it serves.
-        close: closes the connection of the client with that address, for faults. Without it those faults raise.
+        emulator: the emulator to serve.
+        close: closes the connection of the client with the given address. Without it, a fault that closes connections
+            raises `CannotCloseError`.
     """
     paths: dict[str, dict[str, Operation]] = defaultdict(dict)
     for operation in OPERATIONS:
@@ -54,7 +55,7 @@ def build_app(emulator: Emulator, close: Callable[[tuple[str, int] | None], None
 
 
 class _HttpAdapter:
-    """Reads requests, sends outcomes."""
+    """Reads requests from ASGI and sends responses to it."""
 
     def __init__(self, emulator: Emulator, close: Callable[[tuple[str, int] | None], None] | None):
         self.emulator = emulator
@@ -95,14 +96,16 @@ class _HttpAdapter:
 
     async def _close_connection(self, scope: Scope, receive: Receive) -> None:
         if self._close is None:
-            raise CannotCloseError("faults that close the connection need the emulator's own server")
+            raise CannotCloseError(
+                "a fault that closes the connection needs the emulator's own server: use EmulatorServer"
+            )
         self._close(scope.get("client"))
         while (await receive())["type"] != "http.disconnect":
             pass
 
 
 def _effective_method(scope: Scope) -> str:
-    """The verb: that of `X-HTTP-Method-Override`, if it comes with a POST (LaunchDarkly REST docs, Overview)."""
+    """Return the verb, which `X-HTTP-Method-Override` replaces in a POST (LaunchDarkly REST docs, Overview)."""
     method: str = scope["method"]
     if method == "POST":
         for name, value in scope["headers"]:
@@ -112,7 +115,7 @@ def _effective_method(scope: Scope) -> str:
 
 
 class _ApiRoute:
-    """One path of LaunchDarkly's API with all its verbs."""
+    """A path of LaunchDarkly's API with all its verbs."""
 
     def __init__(self, adapter: _HttpAdapter, operations: Mapping[str, Operation]):
         self._http = adapter
@@ -122,8 +125,8 @@ class _ApiRoute:
         request = await self._http.read(scope, receive)
         operation = self._operations.get(request.method)
         settings = self._http.emulator.settings
-        if operation is None and any(there.exists(settings) for there in self._operations.values()):
-            allowed = tuple(name for name, there in self._operations.items() if there.exists(settings))
+        if operation is None and any(other.exists(settings) for other in self._operations.values()):
+            allowed = tuple(verb for verb, other in self._operations.items() if other.exists(settings))
             response = self._http.emulator.reject(request, method_not_allowed("method not allowed", allowed))
         elif operation is None:
             response = self._http.emulator.reject(request, unknown_path(request.path))
@@ -133,7 +136,7 @@ class _ApiRoute:
 
 
 class _ControlRoute:
-    """One control route."""
+    """A control route with all its verbs."""
 
     def __init__(self, adapter: _HttpAdapter, handlers: Mapping[str, Callable[[Emulator, str, bytes], object]]):
         self._http = adapter
@@ -156,7 +159,7 @@ class _ControlRoute:
 
 
 class _ExperimentPage:
-    """The page of one experiment, at the path that LaunchDarkly's own interface uses."""
+    """The HTML page of an experiment, at the path that LaunchDarkly's interface uses."""
 
     def __init__(self, adapter: _HttpAdapter):
         self._http = adapter
@@ -176,7 +179,7 @@ class _ExperimentPage:
 
 
 class _IndexPage:
-    """The list of experiments."""
+    """The HTML page that lists the experiments."""
 
     def __init__(self, adapter: _HttpAdapter):
         self._http = adapter
@@ -187,7 +190,7 @@ class _IndexPage:
 
 
 class _UnknownPath:
-    """Every other path: 404 in LaunchDarkly's form."""
+    """Every other path, which gets a 404 in LaunchDarkly's form."""
 
     def __init__(self, adapter: _HttpAdapter):
         self._http = adapter

@@ -1,6 +1,6 @@
-"""The emulator without its server: who may ask, what is refused, what is done, what is written down.
+"""The emulator without its server: authentication, faults, handlers and journal, one request in and one response out.
 
-One request in, one outcome out, with no I/O: the server in front of it only reads and writes bytes.
+It does no I/O: the app in front of it reads and writes the bytes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SEMANTIC_PATCH = "launchdarkly.semanticpatch"
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request as it came in. `headers` has lower-case names and may repeat them."""
+    """An HTTP request. The names of its headers are lower case and may be repeated."""
 
     method: str
     path: str
@@ -45,13 +45,13 @@ class HttpRequest:
     body: bytes
 
     def header(self, name: bytes) -> list[str]:
-        """All values of a header."""
+        """Return all values of a header, by its lower-case name."""
         return [value.decode("latin-1") for key, value in self.headers if key == name]
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What the server has to send, after `delay` real seconds; without a status it closes the connection instead."""
+    """An HTTP response, to be sent after `delay` real seconds. Without a status the server closes the connection."""
 
     status: int | None
     body: bytes = b""
@@ -60,19 +60,19 @@ class HttpResponse:
 
 
 class Emulator:
-    """LaunchDarkly on loopback: a world, a clock, switches, faults, and a record of what happened.
+    """The emulated LaunchDarkly: a world, a clock, switches, faults, a journal and a request log.
 
     Args:
-        seed: of every id and every simulated person.
-        scenario: which small world to begin with, see `world.SCENARIOS`.
+        seed: determines every id and every simulated person.
+        scenario: the name of the first world, one of `state.scenarios.SCENARIOS`.
         token: the access token of the account's administrator.
-        settings: the switches.
-        start: the time on the clock at the start; now, if None.
-        rate: emulated seconds per real second; 0 stands still.
-        world: a world of one's own in place of the scenario's, as `world.build_world` takes it.
+        settings: the switches; None for their defaults.
+        start: the clock's first time, aware; None for now.
+        rate: emulated seconds per real second; 0 stops the clock.
+        world: the data of a world that replaces the scenario's, as for `state.world.build_world`.
 
     Raises:
-        ValueError: there is no such scenario, or something is wrong with the world.
+        ValueError: The scenario is unknown, or the world's data is wrong.
     """
 
     def __init__(
@@ -99,13 +99,13 @@ class Emulator:
         self.world = self._build_world(scenario, world)
 
     def reset(self, scenario: str | None = None) -> None:
-        """Begin anew: world as at the start, no faults, empty journal. The clock never goes back, so it goes on.
+        """Restore the first world, and clear faults, journal and request log. The clock goes on: it never goes back.
 
         Args:
-            scenario: begin with that one, even where there was a world of one's own before.
+            scenario: the scenario to start from instead; it also replaces a world given as data.
 
         Raises:
-            ValueError: there is no such scenario.
+            ValueError: The scenario is unknown.
         """
         data = self._world_data if scenario is None else None
         begun = self._build_world(scenario or self.scenario, data)
@@ -113,17 +113,17 @@ class Emulator:
         self._replace_world(begun)
 
     def snapshot(self) -> dict[str, Any]:
-        """World, time and switches as plain JSON, to `load` later or elsewhere. Journal and faults are not in it."""
+        """Return world, time and switches as plain JSON for `load`. Journal and faults are not part of it."""
         return snapshot.to_json(self.world, self.clock.now(), self.settings)
 
     def load(self, data: Any) -> None:
-        """Go on from a snapshot: its world and switches, no faults, empty journal.
+        """Load a snapshot's world and switches, and clear faults, journal and request log.
 
-        The clock goes to the snapshot's time, unless it is past that already: it never goes back, and what runs in the
-        snapshot has simply run on.
+        The clock goes forward to the snapshot's time. If it is already later it stays, since it never goes back: then
+        the experiments that run in the snapshot have run on.
 
         Raises:
-            ValueError: it is no snapshot.
+            ValueError: The data is not a snapshot.
         """
         world, moment, settings = snapshot.from_json(data)
         add_administrator_token(world, self._token)
@@ -187,7 +187,7 @@ class Emulator:
         return HttpResponse(result.status, _to_json(result.body), self._rate_limits())
 
     def _rate_limits(self) -> tuple[tuple[str, str], ...]:
-        """The rate-limit headers of an ordinary answer, all three families, by the switch `rate_limit_headers`."""
+        """Return the rate-limit headers of a response without a fault, by the switch `rate_limit_headers`."""
         if self.settings.rate_limit_headers == "none":
             return ()
         remaining, now = (1 if self.settings.rate_limit_headers == "low" else 1_000), self.clock.now()
@@ -195,7 +195,7 @@ class Emulator:
         return tuple(dict(header for family in families for header in family).items())
 
     def reject(self, request: HttpRequest, error: ApiError) -> HttpResponse:
-        """Answer a request that is for no operation."""
+        """Return the error response to a request that matches no operation."""
         return self._log("unknown", request, self._error_response(error), None)
 
     def _result_of(self, operation: Operation, request: HttpRequest, results_as_of: int | None) -> Response:
@@ -230,7 +230,7 @@ class Emulator:
         return response
 
     def _identify_sdk_key(self, operation: Operation, credential: str) -> Response:
-        """An SDK key can say who it is, and nothing else."""
+        """Return the environment of an SDK key, which may do nothing else."""
         if operation.name == "get_caller_identity":
             for project in self.world.projects.values():
                 for environment in project.environments.values():
@@ -296,7 +296,7 @@ class Emulator:
 
 
 def unknown_path(path: str) -> ApiError:
-    """The answer to a path that does not exist."""
+    """Return the error for a path that does not exist."""
     return not_found(f"unknown path {path}")
 
 

@@ -1,4 +1,4 @@
-"""The table of everything that is answered: verbs on paths, named as in LaunchDarkly's published clients."""
+"""The table of all operations, named as in LaunchDarkly's published clients."""
 
 from __future__ import annotations
 
@@ -93,4 +93,4 @@ OPERATIONS = (
     Operation("get_caller_identity", "GET", "/api/v2/caller-identity", projects.get_caller_identity),
     Operation("get_root", "GET", "/api/v2", projects.get_root),
 )
-"""Everything that is answered. Two GETs with the same path never differ; the more frequent paths come first."""
+"""Every operation. The router tries them in this order, so the more frequent paths come first."""
