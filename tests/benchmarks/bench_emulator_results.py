@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
-from airflow_provider_launchdarkly.emulator.population.metric_results import metric_results
-from airflow_provider_launchdarkly.emulator.population.population_cache import observe
-from airflow_provider_launchdarkly.emulator.population.types import ArmFacts, IterationFacts, MetricFacts
+from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+from airflow_provider_launchdarkly.emulator.population.metric_results import serialize_metric_results
+from airflow_provider_launchdarkly.emulator.population.population_cache import metric_statistics
+from airflow_provider_launchdarkly.emulator.population.types import SimulatedArm, SimulatedIteration, SimulatedMetric
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 START = datetime(2026, 1, 5, 10, 37, tzinfo=UTC)
 DAY_28 = START + timedelta(days=28)
 METRICS = (
-    MetricFacts("signup", "custom", is_numeric=False, higher_is_better=True),
-    MetricFacts("latency", "custom", is_numeric=True, higher_is_better=False),
+    SimulatedMetric("signup", is_numeric=False, higher_is_better=True),
+    SimulatedMetric("latency", is_numeric=True, higher_is_better=False),
 )
 SIZES = (1_000, 1_000_000)
 REPEATS = 60
 
 
-def truth(people_per_day: int) -> Truth:
-    return Truth.from_dict(
+def truth(people_per_day: int) -> GroundTruth:
+    return GroundTruth.from_dict(
         {
             "people_per_day": people_per_day,
             "weekdays": {"saturday": 0.6, "sunday": 0.5},
@@ -41,13 +41,10 @@ def truth(people_per_day: int) -> Truth:
     )
 
 
-def iteration(number: int, arms: int) -> IterationFacts:
+def iteration(number: int, arms: int) -> SimulatedIteration:
     names = ("control", "new", "bold")[:arms]
-    facts = (
-        ArmFacts(f"treatment-{name}", name, f"variation-{name}", name, 1 / arms, baseline=name == "control")
-        for name in names
-    )
-    return IterationFacts("checkout", number, "new-checkout", START, None, tuple(facts))
+    facts = (SimulatedArm(f"treatment-{name}", name, name, 1 / arms) for name in names)
+    return SimulatedIteration("checkout", number, START, None, tuple(facts))
 
 
 def milliseconds(work: Callable[[], object]) -> float:
@@ -56,19 +53,23 @@ def milliseconds(work: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1_000
 
 
-def measure(people_per_day: int, arms: int, metric: MetricFacts) -> dict[str, float]:
+def measure(people_per_day: int, arms: int, metric: SimulatedMetric) -> dict[str, float]:
     world = truth(people_per_day)
     first, next_day, answer, again = [], [], [], []
     for number in range(1, REPEATS + 1):
         facts = iteration(number, arms)
-        first.append(milliseconds(lambda facts=facts: observe(world, 42, facts, metric, DAY_28)))
+        first.append(milliseconds(lambda facts=facts: metric_statistics(world, 42, facts, metric, DAY_28)))
         later = DAY_28 + timedelta(days=1)
-        next_day.append(milliseconds(lambda facts=facts, later=later: observe(world, 42, facts, metric, later)))
-        observation = observe(world, 42, facts, metric, later)
-        answer.append(milliseconds(lambda facts=facts, seen=observation: metric_results(seen, facts, metric)))
+        next_day.append(
+            milliseconds(lambda facts=facts, later=later: metric_statistics(world, 42, facts, metric, later))
+        )
+        statistics = metric_statistics(world, 42, facts, metric, later)
+        answer.append(milliseconds(lambda facts=facts, seen=statistics: serialize_metric_results(seen, facts, metric)))
         again.append(
             milliseconds(
-                lambda facts=facts, later=later: metric_results(observe(world, 42, facts, metric, later), facts, metric)
+                lambda facts=facts, later=later: serialize_metric_results(
+                    metric_statistics(world, 42, facts, metric, later), facts, metric
+                )
             )
         )
     return {

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import _base
 
@@ -71,7 +71,7 @@ def make_world(emulator: EmulatorServer, world: str) -> None:
         emulator.reset(world)
         return
     effect = 0.3 if world == "good" else -0.3
-    truth = Truth.from_dict(
+    truth = GroundTruth.from_dict(
         {
             "people_per_day": 4_000,
             "metrics": {

@@ -161,7 +161,7 @@ def _operations() -> list[tuple[str, ...]]:
             f"{operation.method} `{operation.path}`",
             operation.beta,
             ", ".join(operation.generations),
-            _sentence(inspect.getdoc(operation.answer) or ""),
+            _sentence(inspect.getdoc(operation.handle) or ""),
         )
         for operation in OPERATIONS
     ]

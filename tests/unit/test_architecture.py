@@ -50,7 +50,7 @@ ARROWS = {
     "cli": {"emulator", "audit_log", "simulation", "rollout", "hooks", "decision", "api"},
 }
 
-# The same within the emulator, whose rooms are named as in moto: what answers, what is shown, what holds, what is.
+# The same within the emulator: each of its rooms, and those of its rooms that it may import from.
 EMULATOR_ARROWS = {
     "errors": set(),
     "fields": set(),
@@ -154,6 +154,36 @@ def test_no_block_of_more_than_ten_lines_stands_twice() -> None:
             if (first := seen.setdefault(block, place)) != place:
                 twice.append(f"{place} ~ {first}")
     assert twice == []
+
+
+def emulator_rooms() -> dict[str, list[Path]]:
+    files: dict[str, list[Path]] = {}
+    for file in (ROOT / "emulator").rglob("*.py"):
+        room = file.relative_to(ROOT / "emulator").parts[0].removesuffix(".py")
+        if room not in ("__init__", "__main__"):
+            files.setdefault(room, []).append(file)
+    return files
+
+
+def test_every_room_of_the_emulator_is_on_the_plan() -> None:
+    assert set(emulator_rooms()) == set(EMULATOR_ARROWS)
+
+
+@pytest.mark.parametrize("room", sorted(EMULATOR_ARROWS))
+def test_arrows_in_the_emulator_point_one_way(room: str) -> None:
+    prefix = f"{NAME}.emulator."
+    for file in emulator_rooms()[room]:
+        imported = {name.removeprefix(prefix).split(".")[0] for name in imports_of(file) if name.startswith(prefix)}
+        wrong = imported - {room} - EMULATOR_ARROWS[room]
+        assert not wrong, f"{file.relative_to(ROOT)} may not import {sorted(wrong)}"
+
+
+def test_the_arrows_in_the_emulator_form_no_circle() -> None:
+    left = {room: set(known) for room, known in EMULATOR_ARROWS.items()}
+    while left:
+        lowest = {room for room, known in left.items() if not known & left.keys()}
+        assert lowest, f"a circle: {left}"
+        left = {room: known for room, known in left.items() if room not in lowest}
 
 
 @pytest.mark.parametrize("room", sorted(FREE_OF_AIRFLOW))

@@ -1,20 +1,20 @@
-"""How LaunchDarkly says no: one exception, made by one function per kind of refusal.
+"""LaunchDarkly's error responses: one exception, and one function for each status.
 
-LaunchDarkly REST docs, Overview, "Errors": the body is `{"code", "message", "id"}`; the id is added where the answer is
-written, since it belongs to the request.
+LaunchDarkly REST docs, Overview, "Errors": the body is `{"code", "message", "id"}`. The engine adds the id, which
+belongs to the request.
 """
 
 from __future__ import annotations
 
 
-class RefusalError(Exception):
-    """A request is answered with an error.
+class ApiError(Exception):
+    """The response to a request is an error.
 
     Attributes:
         status: the HTTP status.
         code: LaunchDarkly's error code.
-        message: for people.
-        headers: header lines beyond the usual ones.
+        message: the explanation for people.
+        headers: headers in addition to the usual ones.
     """
 
     def __init__(self, status: int, code: str, message: str, headers: tuple[tuple[str, str], ...] = ()):
@@ -25,36 +25,36 @@ class RefusalError(Exception):
         self.headers = headers
 
 
-def invalid_request(message: str) -> RefusalError:
-    """400: the request says something that cannot be done."""
-    return RefusalError(400, "invalid_request", message)
+def invalid_request(message: str) -> ApiError:
+    """Return a 400: the request asks for something impossible."""
+    return ApiError(400, "invalid_request", message)
 
 
-def unauthorized(message: str = "Invalid account ID header or access token") -> RefusalError:
-    """401: no token, an unknown one, or an SDK key, which the REST API never takes."""
-    return RefusalError(401, "unauthorized", message)
+def unauthorized(message: str = "Invalid account ID header or access token") -> ApiError:
+    """Return a 401: the token is missing or unknown, or is an SDK key, which the REST API rejects."""
+    return ApiError(401, "unauthorized", message)
 
 
-def forbidden(message: str) -> RefusalError:
-    """403: the token may not do this, or a beta resource was called without the beta header."""
-    return RefusalError(403, "forbidden", message)
+def forbidden(message: str) -> ApiError:
+    """Return a 403: the token has no right to do this, or the request lacks the header of a beta resource."""
+    return ApiError(403, "forbidden", message)
 
 
-def not_found(message: str) -> RefusalError:
-    """404."""
-    return RefusalError(404, "not_found", message)
+def not_found(message: str) -> ApiError:
+    """Return a 404: the resource or path does not exist."""
+    return ApiError(404, "not_found", message)
 
 
-def method_not_allowed(message: str, allow: tuple[str, ...] = ()) -> RefusalError:
-    """405: wrong verb, or a flag change that needs an approval."""
-    return RefusalError(405, "method_not_allowed", message, (("allow", ", ".join(allow)),) if allow else ())
+def method_not_allowed(message: str, allow: tuple[str, ...] = ()) -> ApiError:
+    """Return a 405: the path lacks the verb, or the change of a flag needs an approval."""
+    return ApiError(405, "method_not_allowed", message, (("allow", ", ".join(allow)),) if allow else ())
 
 
-def conflict(message: str) -> RefusalError:
-    """409. LaunchDarkly gives races and lasting conflicts the same code."""
-    return RefusalError(409, "optimistic_locking_error", message)
+def conflict(message: str) -> ApiError:
+    """Return a 409, with the one code that LaunchDarkly has for races and for lasting conflicts."""
+    return ApiError(409, "optimistic_locking_error", message)
 
 
-def patch_failed(message: str) -> RefusalError:
-    """422: the patch is not understood in its format."""
-    return RefusalError(422, "patch_failed", message)
+def patch_failed(message: str) -> ApiError:
+    """Return a 422: the patch has a format or an instruction that LaunchDarkly does not have."""
+    return ApiError(422, "patch_failed", message)

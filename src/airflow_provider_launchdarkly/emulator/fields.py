@@ -1,6 +1,6 @@
-"""Reads one level of plain JSON or YAML data strictly: fields are asked for by name, and what is left over is refused.
+"""Read plain JSON or YAML data strictly, one mapping at a time: an unknown field is an error.
 
-Every error is a ValueError that names the field by its path, the value, and what would be right.
+Every error is a ValueError that names the field by its path, the value and the cure.
 """
 
 from __future__ import annotations
@@ -13,18 +13,25 @@ from typing import Any
 
 
 class Fields:
-    """The fields of one mapping, taken one by one; ``finish`` refuses what nobody took."""
+    """The fields of one mapping, read by name; ``finish`` rejects the fields that were not read.
+
+    Args:
+        data: the mapping.
+        path: its place in the whole data, for error messages.
+
+    Raises:
+        ValueError: The data is not a mapping.
+    """
 
     def __init__(self, data: object, path: str) -> None:
         if not isinstance(data, Mapping):
-            msg = f"{path}: {data!r} is not a mapping of names to values; write it as {{name: value, …}}"
-            raise ValueError(msg)  # noqa: TRY004 - one kind of error for bad data
+            raise ValueError(f"{path}: {data!r} is not a mapping of names to values; write it as {{name: value, …}}")  # noqa: TRY004 - one kind of error for bad data
         self.path = path
         self._left: dict[Any, Any] = dict(data)
         self._known: list[str] = []
 
     def __contains__(self, name: str) -> bool:
-        """Say whether the field is given and not null."""
+        """Return whether the field is given and not null."""
         self._known.append(name)
         return self._left.get(name) is not None
 
@@ -39,7 +46,7 @@ class Fields:
         return Fields({} if value is None else value, f"{self.path}.{name}")
 
     def entries(self) -> list[tuple[str, Any]]:
-        """Return every field not taken yet as (name, value); names that YAML read as true or 1 become text again."""
+        """Return every unread field as (name, value). Names that YAML parsed as true or 1 become text again."""
         entries = [(key if isinstance(key, str) else json.dumps(key), value) for key, value in self._left.items()]
         self._left.clear()
         return entries
@@ -49,8 +56,7 @@ class Fields:
         value = self.take(name)
         if value is None or (isinstance(value, str) and value):
             return value
-        msg = f"{self.path}.{name}: {value!r} is not a text; write a name in quotes"
-        raise ValueError(msg)
+        raise ValueError(f"{self.path}.{name}: {value!r} is not a text; write a name in quotes")
 
     def number(
         self,
@@ -65,28 +71,37 @@ class Fields:
         value = self.take(name)
         if value is None:
             if default is None:
-                msg = f"{self.path}.{name}: missing; give {_range_in_words(low, high, above=above)}"
-                raise ValueError(msg)
+                raise ValueError(f"{self.path}.{name}: missing; give {_range_in_words(low, high, above=above)}")
             return default
         return number(value, f"{self.path}.{name}", low=low, high=high, above=above)
 
     def finish(self) -> None:
-        """Refuse the fields that were never asked for.
+        """Reject the fields that were not read.
 
         Raises:
-            ValueError: names the unknown field, its path, and the nearest known name.
+            ValueError: A field is unknown; the message names its path and the nearest known name.
         """
         for name in self._left:
             if name in self._known and self._left[name] is None:
                 continue
             near = difflib.get_close_matches(str(name), self._known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(dict.fromkeys(self._known))}"
-            msg = f"{self.path}.{name}: unknown field; {hint}"
-            raise ValueError(msg)
+            raise ValueError(f"{self.path}.{name}: unknown field; {hint}")
 
 
 def number(value: object, path: str, *, low: float = -math.inf, high: float = math.inf, above: bool = False) -> float:
-    """Return ``value`` as a finite number within its range, or raise a ValueError that names ``path``."""
+    """Return ``value`` as a finite number.
+
+    Args:
+        value: the value to check.
+        path: the field's name for the error message.
+        low: the lowest value allowed.
+        high: the highest value allowed.
+        above: whether ``low`` itself is excluded.
+
+    Raises:
+        ValueError: The value is not a number of that range.
+    """
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
@@ -94,8 +109,7 @@ def number(value: object, path: str, *, low: float = -math.inf, high: float = ma
         or not low <= value <= high
         or (above and value == low)
     ):
-        msg = f"{path}: {value!r} is not {_range_in_words(low, high, above=above)}"
-        raise ValueError(msg)
+        raise ValueError(f"{path}: {value!r} is not {_range_in_words(low, high, above=above)}")
     return float(value)
 
 

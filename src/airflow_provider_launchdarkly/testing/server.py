@@ -36,7 +36,7 @@ class EmulatorClock:
         self._server = server
 
     def now(self) -> datetime:
-        """The time, in UTC."""
+        """Return the time, in UTC."""
         return self._server.call(lambda emulator: emulator.clock.now())
 
     def set(self, to: datetime | str) -> None:
@@ -153,7 +153,7 @@ class EmulatorServer:
         self._started.clear()
 
     def connection(self, *, project_key: str | None = None, environment_key: str | None = None) -> dict[str, Any]:
-        """An Airflow connection to it, in the form that `AIRFLOW_CONN_…` takes as JSON.
+        """Return an Airflow connection to it, in the form that `AIRFLOW_CONN_…` takes as JSON.
 
         Args:
             project_key: the connection's default project; the world's first one, if None.
@@ -251,7 +251,7 @@ class EmulatorServer:
         self.call(lambda emulator: emulator.load(data))
 
     def journal(self) -> list[Entry]:
-        """Every change with its request, oldest first."""
+        """Return every change with its request, oldest first."""
         return self.call(lambda emulator: list(emulator.journal.entries))
 
     def effects(self, kind: str | None = None) -> list[dict[str, Any]]:
@@ -259,7 +259,7 @@ class EmulatorServer:
         return self.call(lambda emulator: emulator.journal.effects(kind))
 
     def requests(self, after: int = 0) -> list[RequestLine]:
-        """The requests so far, answered or not, oldest first."""
+        """Return the requests so far, answered or not, oldest first."""
         return self.call(lambda emulator: emulator.requests.after(after))
 
     def call(self, do: Callable[[Emulator], T]) -> T:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
+
+from airflow_provider_launchdarkly.testing import EmulatorServer
+from support.emulator_caller import error_of
+
+if TYPE_CHECKING:
+    from support.emulator_caller import Caller
 
 GROUPS = "/api/v2/projects/demo/metric-groups"
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "Bearer api-emulator", "sdk-emulator-production"])
-def test_without_an_access_token_nothing_is_read(api, refused, token):
+def test_without_an_access_token_nothing_is_read(api: Caller, token: str) -> None:
     answer = api.get("/api/v2/projects/demo", headers={"Authorization": token})
-    assert refused(answer)[:2] == (401, "unauthorized")
+    assert error_of(answer)[:2] == (401, "unauthorized")
 
 
-def test_no_authorization_header_is_unauthorized(server, refused):
+def test_no_authorization_header_is_unauthorized(server: EmulatorServer) -> None:
     import httpx
 
-    assert refused(httpx.get(f"{server.url}/api/v2/projects"))[:2] == (401, "unauthorized")
+    assert error_of(httpx.get(f"{server.url}/api/v2/projects"))[:2] == (401, "unauthorized")
 
 
-def test_a_caller_is_told_who_it_is(api):
+def test_a_caller_is_told_who_it_is(api: Caller) -> None:
     identity = api.get("/api/v2/caller-identity").json()
     assert (identity["authKind"], identity["tokenKind"], identity["serviceToken"]) == ("token", "auth", False)
     service = api.get("/api/v2/caller-identity", headers={"Authorization": "api-service"}).json()
@@ -28,72 +36,72 @@ def test_a_caller_is_told_who_it_is(api):
 
 
 @pytest.mark.parametrize(("key", "kind"), [("sdk-emulator-production", "sdk"), ("mob-emulator-test", "mobile")])
-def test_an_sdk_key_is_told_who_it_is_too_and_proves_nothing(api, refused, key, kind):
+def test_an_sdk_key_is_told_who_it_is_too_and_proves_nothing(api: Caller, key: str, kind: str) -> None:
     headers = {"Authorization": key}
     identity = api.get("/api/v2/caller-identity", headers=headers).json()
     assert identity["tokenKind"] == kind
     assert identity["environmentName"] in ("Production", "Test")
-    assert refused(api.get("/api/v2/projects", headers=headers))[0] == 401
+    assert error_of(api.get("/api/v2/projects", headers=headers))[0] == 401
 
 
-def test_a_reader_reads_and_cannot_write(api, refused):
+def test_a_reader_reads_and_cannot_write(api: Caller) -> None:
     headers = {"Authorization": "api-reader"}
     assert api.get("/api/v2/projects/demo", headers=headers).status_code == 200
-    assert refused(api.post(api.experiments, api.experiment(), headers=headers))[:2] == (403, "forbidden")
+    assert error_of(api.post(api.experiments, api.experiment(), headers=headers))[:2] == (403, "forbidden")
 
 
-def test_a_token_without_access_to_the_project_is_forbidden_there(api, refused):
+def test_a_token_without_access_to_the_project_is_forbidden_there(api: Caller) -> None:
     headers = {"Authorization": "api-outsider"}
-    assert refused(api.get("/api/v2/projects/demo", headers=headers))[:2] == (403, "forbidden")
+    assert error_of(api.get("/api/v2/projects/demo", headers=headers))[:2] == (403, "forbidden")
     assert api.get("/api/v2/projects", headers=headers).json()["items"] == []
 
 
-def test_metric_groups_need_the_beta_header(api, refused):
+def test_metric_groups_need_the_beta_header(api: Caller) -> None:
     for version in ("20240415", ""):
-        assert refused(api.get(GROUPS, headers={"LD-API-Version": version}))[:2] == (403, "forbidden")
+        assert error_of(api.get(GROUPS, headers={"LD-API-Version": version}))[:2] == (403, "forbidden")
     assert api.get(GROUPS).status_code == 200
 
 
-def test_experiments_need_the_beta_header_only_when_switched_to_strict(api, refused):
+def test_experiments_need_the_beta_header_only_when_switched_to_strict(api: Caller) -> None:
     dated = {"LD-API-Version": "20240415"}
     assert api.get(api.experiments, headers=dated).status_code == 200
     api.server.switch(beta_header="strict")
-    assert "LD-API-Version: beta" in refused(api.get(api.experiments, headers=dated))[2]
+    assert "LD-API-Version: beta" in error_of(api.get(api.experiments, headers=dated))[2]
     assert api.get(api.experiments).status_code == 200
     assert api.get("/api/v2/flags/demo", headers=dated).status_code == 200
 
 
-def test_the_version_header_is_sent_once(server, refused):
+def test_the_version_header_is_sent_once(server: EmulatorServer) -> None:
     import httpx
 
     headers = [("Authorization", server.token), ("LD-API-Version", "beta"), ("LD-API-Version", "beta")]
-    status, _, message = refused(httpx.get(f"{server.url}/api/v2/projects", headers=headers))
+    status, _, message = error_of(httpx.get(f"{server.url}/api/v2/projects", headers=headers))
     assert status == 400
     assert "Too many values" in message
 
 
-def test_an_experiment_is_patched_by_plain_json_unless_switched_to_strict(api, refused):
+def test_an_experiment_is_patched_by_plain_json_unless_switched_to_strict(api: Caller) -> None:
     api.create()
     assert api.patch({"kind": "updateName", "value": "One"}).status_code == 200
     api.server.switch(content_type="strict")
-    assert "semanticpatch" in refused(api.patch({"kind": "updateName", "value": "Two"}))[2]
+    assert "semanticpatch" in error_of(api.patch({"kind": "updateName", "value": "Two"}))[2]
     semantic = {"Content-Type": "application/json; domain-model=launchdarkly.semanticpatch"}
     assert api.patch({"kind": "updateName", "value": "Two"}, headers=semantic).json()["name"] == "Two"
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
-def test_a_body_that_is_not_json_by_its_type_is_refused(api, refused, content_type):
+def test_a_body_that_is_not_json_by_its_type_is_refused(api: Caller, content_type: str) -> None:
     answer = api.http.post(api.experiments, content=b"{}", headers={"Content-Type": content_type})
-    assert refused(answer)[:2] == (400, "invalid_request")
+    assert error_of(answer)[:2] == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b'{"name": NaN}', b"null", b'"\\ud800"'])
-def test_a_body_that_is_not_a_json_object_is_refused(api, refused, content):
+def test_a_body_that_is_not_a_json_object_is_refused(api: Caller, content: bytes) -> None:
     answer = api.http.post(api.experiments, content=content, headers={"Content-Type": "application/json"})
-    assert refused(answer)[:2] == (400, "invalid_request")
+    assert error_of(answer)[:2] == (400, "invalid_request")
 
 
-def test_text_that_is_half_a_character_is_kept_as_it_came(api):
+def test_text_that_is_half_a_character_is_kept_as_it_came(api: Caller) -> None:
     content = b'{"instructions": [{"kind": "updateName", "value": "\\ud800 \\u00e9"}]}'
     api.create()
     headers = {"Content-Type": "application/json"}
@@ -102,23 +110,23 @@ def test_text_that_is_half_a_character_is_kept_as_it_came(api):
     assert api.get("/projects/demo/experiments/bold").status_code == 200
 
 
-def test_a_wrong_verb_says_which_there_are(api, refused):
+def test_a_wrong_verb_says_which_there_are(api: Caller) -> None:
     answer = api.http.put("/api/v2/projects/demo")
-    assert refused(answer)[:2] == (405, "method_not_allowed")
+    assert error_of(answer)[:2] == (405, "method_not_allowed")
     assert answer.headers["Allow"] == "GET"
 
 
-def test_each_error_has_an_id_of_its_own(api):
+def test_each_error_has_an_id_of_its_own(api: Caller) -> None:
     first, second = (api.get("/api/v2/nothing").json()["id"] for _ in range(2))
     assert first != second
 
 
-def test_the_date_header_is_the_emulators_clock(api):
+def test_the_date_header_is_the_emulators_clock(api: Caller) -> None:
     answer = api.get("/api/v2")
     assert answer.headers.get_list("Date") == ["Mon, 05 Jan 2026 09:00:00 GMT"]
     api.server.clock.advance("P10DT1H")
     assert api.get("/api/v2/nothing").headers["Date"] == "Thu, 15 Jan 2026 10:00:00 GMT"
 
 
-def test_keys_in_paths_are_decoded(api, refused):
-    assert refused(api.get("/api/v2/metrics/demo/caf%C3%A9%20au"))[2].startswith("metric 'café au'")
+def test_keys_in_paths_are_decoded(api: Caller) -> None:
+    assert error_of(api.get("/api/v2/metrics/demo/caf%C3%A9%20au"))[2].startswith("metric 'café au'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,12 @@ from airflow_provider_launchdarkly.emulator.state.clock import (
     parse_time,
     to_milliseconds,
 )
+from airflow_provider_launchdarkly.testing import EmulatorServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.emulator_caller import Caller
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
@@ -29,21 +36,21 @@ class RealTime:
         return self.seconds
 
 
-def test_it_runs_at_its_rate():
+def test_it_runs_at_its_rate() -> None:
     real = RealTime()
     clock = Clock(START, rate=86_400, monotonic=real)
     real.seconds += 2.5
     assert clock.now() == START + timedelta(days=2.5)
 
 
-def test_it_can_stand_still():
+def test_it_can_stand_still() -> None:
     real = RealTime()
     clock = Clock(START, rate=0, monotonic=real)
     real.seconds += 1000
     assert clock.now() == START
 
 
-def test_changing_the_rate_keeps_the_time():
+def test_changing_the_rate_keeps_the_time() -> None:
     real = RealTime()
     clock = Clock(START, rate=60, monotonic=real)
     real.seconds += 1
@@ -55,7 +62,7 @@ def test_changing_the_rate_keeps_the_time():
     assert clock.now() == START + timedelta(seconds=61)
 
 
-def test_it_goes_on_running_after_it_was_set():
+def test_it_goes_on_running_after_it_was_set() -> None:
     real = RealTime()
     clock = Clock(START, rate=1, monotonic=real)
     clock.set(START + timedelta(days=1))
@@ -63,7 +70,7 @@ def test_it_goes_on_running_after_it_was_set():
     assert clock.now() == START + timedelta(days=1, seconds=3)
 
 
-def test_it_is_always_utc():
+def test_it_is_always_utc() -> None:
     clock = Clock(START.astimezone(timezone(timedelta(hours=5))), rate=0)
     assert clock.now().utcoffset() == timedelta(0)
     clock.set((START + timedelta(hours=1)).astimezone(timezone(timedelta(hours=-3))))
@@ -79,7 +86,7 @@ def test_it_is_always_utc():
         lambda clock: clock.advance(timedelta(days=3_000_000)),
     ],
 )
-def test_it_never_goes_back_nor_anywhere_without_a_zone_nor_off_the_calendar(turn):
+def test_it_never_goes_back_nor_anywhere_without_a_zone_nor_off_the_calendar(turn: Callable[[Clock], None]) -> None:
     clock = Clock(START, rate=0)
     with pytest.raises(ValueError, match=r"never goes back|offset from UTC|end of the calendar"):
         turn(clock)
@@ -87,13 +94,13 @@ def test_it_never_goes_back_nor_anywhere_without_a_zone_nor_off_the_calendar(tur
 
 
 @pytest.mark.parametrize("rate", [-1, float("nan"), float("inf"), 1e7])
-def test_a_rate_out_of_range_is_refused(rate):
+def test_a_rate_out_of_range_is_refused(rate: float) -> None:
     with pytest.raises(ValueError, match="rate must be between"):
         Clock(START, rate=rate)
 
 
 @given(st.lists(st.integers(0, 10_000_000), max_size=20))
-def test_it_is_monotonic_whatever_is_done_to_it(steps):
+def test_it_is_monotonic_whatever_is_done_to_it(steps: list[float]) -> None:
     real = RealTime()
     clock = Clock(START, rate=10, monotonic=real)
     last = clock.now()
@@ -119,28 +126,28 @@ def test_it_is_monotonic_whatever_is_done_to_it(steps):
         ("PT0S", timedelta(0)),
     ],
 )
-def test_durations_are_read(text, duration):
+def test_durations_are_read(text: str, duration: timedelta) -> None:
     assert parse_duration(text) == duration
 
 
 @pytest.mark.parametrize("text", ["", "P", "PT", "P1DT", "10D", "P1M", "P1Y", "-P1D", "P1.5D", "p1d", "P99999999999D"])
-def test_what_is_no_duration_is_refused(text):
+def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):
         parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["", "tomorrow", "2026-01-05T09:00:00", "2026-13-01T00:00:00Z"])
-def test_what_is_no_time_is_refused(text):
+def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"time"):
         parse_time(text)
 
 
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
-def test_milliseconds_keep_the_time_to_a_millisecond(moment):
+def test_milliseconds_keep_the_time_to_a_millisecond(moment: datetime) -> None:
     assert abs(from_milliseconds(to_milliseconds(moment)) - moment) <= timedelta(milliseconds=1)
 
 
-def test_it_is_read_and_turned_over_http_without_a_token(server):
+def test_it_is_read_and_turned_over_http_without_a_token(server: EmulatorServer) -> None:
     import httpx
 
     url = f"{server.url}/__emulator__/clock"
@@ -168,7 +175,7 @@ def test_it_is_read_and_turned_over_http_without_a_token(server):
         [],
     ],
 )
-def test_a_turn_that_makes_no_sense_is_refused_and_does_nothing(server, body):
+def test_a_turn_that_makes_no_sense_is_refused_and_does_nothing(server: EmulatorServer, body: object) -> None:
     import httpx
 
     answer = httpx.post(f"{server.url}/__emulator__/clock", json=body)
@@ -177,12 +184,12 @@ def test_a_turn_that_makes_no_sense_is_refused_and_does_nothing(server, body):
     assert server.clock.now() == datetime(2026, 1, 5, 9, tzinfo=UTC)
 
 
-def test_timestamps_follow_it(api):
+def test_timestamps_follow_it(api: Caller) -> None:
     api.server.clock.set("2026-03-01T00:00:00Z")
     assert api.create()["_creationDate"] == to_milliseconds(datetime(2026, 3, 1, tzinfo=UTC))
 
 
-def test_a_running_clock_ages_the_experiment_by_itself(api):
+def test_a_running_clock_ages_the_experiment_by_itself(api: Caller) -> None:
     api.running()
     api.server.clock.run(864_000)
     started = api.server.clock.now()

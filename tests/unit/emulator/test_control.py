@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import httpx
 import pytest
 
 from airflow_provider_launchdarkly.emulator.state.settings import Settings
-from airflow_provider_launchdarkly.emulator.transport.control import from_this_machine
+from airflow_provider_launchdarkly.emulator.transport.control import is_loopback
 from airflow_provider_launchdarkly.emulator.transport.journal import RequestLog
+from airflow_provider_launchdarkly.testing import EmulatorServer
+
+if TYPE_CHECKING:
+    from support.emulator_caller import Caller, StartEmulator
 
 
-def control(api, name, body=None):
+def control(api: Caller, name: str, body: object = None) -> httpx.Response:
     url = f"{api.server.url}/__emulator__/{name}"
     return httpx.get(url) if body is None else httpx.post(url, json=body)
 
 
-def test_the_journal_tells_the_life_of_an_experiment(api):
+def test_the_journal_tells_the_life_of_an_experiment(api: Caller) -> None:
     api.running()
     iteration = api.read()["currentIteration"]["_id"]
     winner = api.treatments()[1]["_id"]
@@ -43,7 +49,7 @@ def test_the_journal_tells_the_life_of_an_experiment(api):
     assert api.server.journal()[-1].server_time == "2026-01-19T09:00:00+00:00"
 
 
-def test_the_journal_keeps_the_request_and_never_the_token(api):
+def test_the_journal_keeps_the_request_and_never_the_token(api: Caller) -> None:
     body = api.experiment()
     api.post(api.experiments, body)
     answer = control(api, "journal")
@@ -54,7 +60,7 @@ def test_the_journal_keeps_the_request_and_never_the_token(api):
     assert api.server.token not in answer.text
 
 
-def test_the_request_log_keeps_every_request_in_order_with_its_status(api):
+def test_the_request_log_keeps_every_request_in_order_with_its_status(api: Caller) -> None:
     api.get(f"{api.experiments}/nothing?expand=treatments")
     api.get("/api/v2/nothing")
     api.get("/api/v2")
@@ -69,7 +75,7 @@ def test_the_request_log_keeps_every_request_in_order_with_its_status(api):
     assert control(api, "requests?after=x").status_code == 400
 
 
-def test_the_request_log_is_a_ring():
+def test_the_request_log_is_a_ring() -> None:
     log = RequestLog(size=2)
     for index in range(5):
         log.add(server_time="", operation=str(index), method="GET", path="/", query="", status=200)
@@ -78,7 +84,7 @@ def test_the_request_log_is_a_ring():
     assert log.after(5) == log.after(99) == []
 
 
-def test_reset_begins_anew_and_leaves_the_clock(api):
+def test_reset_begins_anew_and_leaves_the_clock(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P3D")
     api.server.fault("*", "status", times=50)
@@ -92,22 +98,22 @@ def test_reset_begins_anew_and_leaves_the_clock(api):
     assert again == first
 
 
-def test_reset_can_change_the_scenario(api):
+def test_reset_can_change_the_scenario(api: Caller) -> None:
     assert control(api, "reset", {"scenario": "no-traffic"}).json()["scenario"] == "no-traffic"
     assert httpx.post(f"{api.server.url}/__emulator__/reset").json()["scenario"] == "no-traffic"
     assert control(api, "reset", {"scenario": "nothing"}).status_code == 400
     assert control(api, "reset", {"seed": 1}).status_code == 400
 
 
-def test_the_same_seed_and_history_give_the_same_ids(emulator_with):
-    def ids(seed):
+def test_the_same_seed_and_history_give_the_same_ids(emulator_with: StartEmulator) -> None:
+    def ids(seed: int) -> tuple[str, str]:
         created = emulator_with(seed=seed).create()
         return created["_id"], created["currentIteration"]["treatments"][0]["_id"]
 
     assert ids(1) == ids(1) != ids(2)
 
 
-def test_switches_are_read_and_set_over_http(api):
+def test_switches_are_read_and_set_over_http(api: Caller) -> None:
     assert control(api, "settings").json() == Settings().to_json()
     assert control(api, "settings", {"results": "gone"}).json()["results"] == "gone"
     assert "can be present or gone" in control(api, "settings", {"results": "maybe"}).json()["message"]
@@ -116,14 +122,14 @@ def test_switches_are_read_and_set_over_http(api):
 
 
 @pytest.mark.parametrize(("method", "allowed"), [("DELETE", "GET, POST"), ("PATCH", "GET, POST")])
-def test_a_control_has_its_verbs(server, method, allowed):
+def test_a_control_has_its_verbs(server: EmulatorServer, method: str, allowed: str) -> None:
     answer = httpx.request(method, f"{server.url}/__emulator__/clock")
     assert answer.status_code == 405
     assert answer.headers["Allow"] == allowed
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]"])
-def test_a_control_takes_a_json_object(server, content):
+def test_a_control_takes_a_json_object(server: EmulatorServer, content: bytes) -> None:
     assert httpx.post(f"{server.url}/__emulator__/settings", content=content).status_code == 400
 
 
@@ -140,5 +146,5 @@ def test_a_control_takes_a_json_object(server, content):
         ("fe80::1", False),
     ],
 )
-def test_controls_answer_to_this_machine_only(host, local):
-    assert from_this_machine(host) is local
+def test_controls_answer_to_this_machine_only(host: str | None, local: bool) -> None:
+    assert is_loopback(host) is local

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
+from support.emulator_caller import error_of
 
-def test_a_new_experiment_shows_its_first_iteration_as_current_and_not_started(api):
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.emulator_caller import Caller
+
+
+def test_a_new_experiment_shows_its_first_iteration_as_current_and_not_started(api: Caller) -> None:
     created = api.create()
     assert created["key"] == "bold"
     assert created["environmentKey"] == "production"
@@ -14,59 +23,59 @@ def test_a_new_experiment_shows_its_first_iteration_as_current_and_not_started(a
     assert "draftIteration" not in api.read()
 
 
-def test_creating_an_experiment_answers_201_and_creating_an_iteration_200(api):
+def test_creating_an_experiment_answers_201_and_creating_an_iteration_200(api: Caller) -> None:
     assert api.post(api.experiments, api.experiment()).status_code == 201
     assert api.post(f"{api.experiments}/bold/iterations", api.iteration()).status_code == 200
 
 
-def test_an_experiment_belongs_to_the_member_of_the_token(api):
+def test_an_experiment_belongs_to_the_member_of_the_token(api: Caller) -> None:
     member = api.get("/api/v2/caller-identity").json()["memberId"]
     assert api.create()["_maintainerId"] == member
 
 
-def test_a_service_token_has_to_name_the_maintainer(api, refused):
+def test_a_service_token_has_to_name_the_maintainer(api: Caller) -> None:
     member = api.create("first")["_maintainerId"]
     as_service = {"Authorization": "api-service"}
     answer = api.post(api.experiments, api.experiment("second"), headers=as_service)
-    assert refused(answer)[:2] == (400, "invalid_request")
+    assert error_of(answer)[:2] == (400, "invalid_request")
     answer = api.post(api.experiments, api.experiment("second", maintainerId=member), headers=as_service)
     assert answer.json()["_maintainerId"] == member
 
 
-def test_a_key_can_be_used_once_in_an_environment_and_again_in_another(api, refused):
+def test_a_key_can_be_used_once_in_an_environment_and_again_in_another(api: Caller) -> None:
     api.create()
-    assert refused(api.post(api.experiments, api.experiment()))[:2] == (409, "optimistic_locking_error")
+    assert error_of(api.post(api.experiments, api.experiment()))[:2] == (409, "optimistic_locking_error")
     elsewhere = "/api/v2/projects/demo/environments/test/experiments"
     assert api.post(elsewhere, api.experiment()).status_code == 201
 
 
-def test_unknown_fields_are_ignored_without_a_word(api):
+def test_unknown_fields_are_ignored_without_a_word(api: Caller) -> None:
     created = api.create(nmae="typo", iteration=api.iteration(hypotesis="typo"))
     assert "nmae" not in created
 
 
-def test_numbers_are_taken_as_allocations_and_given_back_as_text(api):
+def test_numbers_are_taken_as_allocations_and_given_back_as_text(api: Caller) -> None:
     iteration = api.iteration()
     iteration["treatments"][0]["allocationPercent"] = 33.5
     iteration["treatments"][1]["allocationPercent"] = 66.5
     assert [t["allocationPercent"] for t in _treatments(api.create(iteration=iteration))] == ["33.5", "66.5"]
 
 
-def test_the_variation_outside_the_experiment_is_the_baselines_unless_named(api):
+def test_the_variation_outside_the_experiment_is_the_baselines_unless_named(api: Caller) -> None:
     flag = api.flag()
     created = api.create()
     use = created["currentIteration"]["flags"]["checkout-button"]
     assert use["notInExperimentVariationId"] == flag["variations"][0]["_id"]
 
 
-def test_treatments_have_ids_of_their_own_unless_switched(api):
+def test_treatments_have_ids_of_their_own_unless_switched(api: Caller) -> None:
     variations = {variation["_id"] for variation in api.flag()["variations"]}
     assert not variations & {t["_id"] for t in _treatments(api.create("own"))}
     api.server.switch(treatment_ids="variation")
     assert variations == {t["_id"] for t in _treatments(api.create("shared"))}
 
 
-def test_a_funnel_can_be_the_primary_metric(api):
+def test_a_funnel_can_be_the_primary_metric(api: Caller) -> None:
     iteration = api.iteration(metrics=[{"key": "signup-funnel", "isGroup": True}], primaryFunnelKey="signup-funnel")
     del iteration["primarySingleMetricKey"]
     current = api.create(iteration=iteration)["currentIteration"]
@@ -77,12 +86,12 @@ def test_a_funnel_can_be_the_primary_metric(api):
     ]
 
 
-def _treatments(created):
+def _treatments(created: dict[str, Any]) -> Any:
     return created["currentIteration"]["treatments"]
 
 
-def _remove(*path):
-    def change(body):
+def _remove(*path: str | int) -> Callable[[Any], None]:
+    def change(body: Any) -> None:
         for name in path[:-1]:
             body = body[name]
         del body[path[-1]]
@@ -90,8 +99,8 @@ def _remove(*path):
     return change
 
 
-def _put(value, *path):
-    def change(body):
+def _put(value: Any, *path: str | int) -> Callable[[Any], None]:
+    def change(body: Any) -> None:
         for name in path[:-1]:
             body = body[name]
         body[path[-1]] = value
@@ -151,51 +160,53 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_is_wrong_is_refused_with_400_and_named(api, refused, wrong):
+def test_what_is_wrong_is_refused_with_400_and_named(api: Caller, wrong: Any) -> None:
     body = api.experiment()
     change, message = WRONG[wrong]
     change(body)
-    status, code, said = refused(api.post(api.experiments, body))
+    status, code, said = error_of(api.post(api.experiments, body))
     assert (status, code) == (400, "invalid_request")
     assert message in said
     assert api.get(api.experiments).json()["items"] == []
     assert api.server.journal() == []
 
 
-def test_two_treatments_cannot_serve_the_same_variation(api, refused):
+def test_two_treatments_cannot_serve_the_same_variation(api: Caller) -> None:
     iteration = api.iteration()
     iteration["treatments"][1]["parameters"] = iteration["treatments"][0]["parameters"]
-    assert "same variation" in refused(api.post(api.experiments, api.experiment(iteration=iteration)))[2]
+    assert "same variation" in error_of(api.post(api.experiments, api.experiment(iteration=iteration)))[2]
 
 
-def test_an_unknown_flag_is_refused(api, refused):
+def test_an_unknown_flag_is_refused(api: Caller) -> None:
     iteration = api.iteration()
     iteration["flags"] = {"nothing": iteration["flags"]["checkout-button"]}
-    assert "no feature flag 'nothing'" in refused(api.post(api.experiments, api.experiment(iteration=iteration)))[2]
+    assert "no feature flag 'nothing'" in error_of(api.post(api.experiments, api.experiment(iteration=iteration)))[2]
 
 
 @pytest.mark.parametrize(("position", "status"), [("at_create", 409), ("always", 409), ("never", 201)])
-def test_a_flag_version_that_has_passed_is_a_conflict_unless_switched_off(api, position, status):
+def test_a_flag_version_that_has_passed_is_a_conflict_unless_switched_off(
+    api: Caller, position: str, status: int
+) -> None:
     api.server.switch(flag_version=position)
     iteration = api.iteration()
     api.turn_on()
     assert api.post(api.experiments, api.experiment(iteration=iteration)).status_code == status
 
 
-def test_by_default_turning_the_flag_on_after_creating_does_not_hinder_the_start(api):
+def test_by_default_turning_the_flag_on_after_creating_does_not_hinder_the_start(api: Caller) -> None:
     api.create()
     api.turn_on()
     assert api.start().status_code == 200
 
 
-def test_switched_to_always_the_flag_version_is_checked_at_the_start_too(api, refused):
+def test_switched_to_always_the_flag_version_is_checked_at_the_start_too(api: Caller) -> None:
     api.server.switch(flag_version="always")
     api.create()
     api.turn_on()
-    assert refused(api.start())[:2] == (409, "optimistic_locking_error")
+    assert error_of(api.start())[:2] == (409, "optimistic_locking_error")
 
 
-def test_an_iteration_created_over_a_waiting_one_takes_its_place(api):
+def test_an_iteration_created_over_a_waiting_one_takes_its_place(api: Caller) -> None:
     first = api.create()["currentIteration"]["_id"]
     second = api.post(f"{api.experiments}/bold/iterations", api.iteration(hypothesis="Another")).json()
     shown = api.read()
@@ -205,15 +216,15 @@ def test_an_iteration_created_over_a_waiting_one_takes_its_place(api):
     assert [e["iteration"] for e in api.server.effects("iteration.discarded")] == [first]
 
 
-def test_switched_to_refuse_a_waiting_iteration_stays(api, refused):
+def test_switched_to_refuse_a_waiting_iteration_stays(api: Caller) -> None:
     api.server.switch(draft_over_draft="refuse")
     first = api.create()["currentIteration"]["_id"]
     answer = api.post(f"{api.experiments}/bold/iterations", api.iteration())
-    assert refused(answer)[:2] == (400, "invalid_request")
+    assert error_of(answer)[:2] == (400, "invalid_request")
     assert api.read()["currentIteration"]["_id"] == first
 
 
-def test_an_iteration_created_while_one_runs_is_a_draft(api):
+def test_an_iteration_created_while_one_runs_is_a_draft(api: Caller) -> None:
     running = api.running()["currentIteration"]["_id"]
     draft = api.post(f"{api.experiments}/bold/iterations", api.iteration()).json()["_id"]
     shown = api.read()
@@ -222,17 +233,17 @@ def test_an_iteration_created_while_one_runs_is_a_draft(api):
     assert "draftIteration" not in api.read(expand="treatments")
 
 
-def test_the_flag_of_an_experiment_cannot_be_changed(api, refused):
+def test_the_flag_of_an_experiment_cannot_be_changed(api: Caller) -> None:
     api.create()
     answer = api.post(f"{api.experiments}/bold/iterations", api.iteration("search-ranking"))
-    assert "cannot change its flag" in refused(answer)[2]
+    assert "cannot change its flag" in error_of(answer)[2]
 
 
-def test_an_iteration_for_an_unknown_experiment_is_not_found(api, refused):
-    assert refused(api.post(f"{api.experiments}/nothing/iterations", api.iteration()))[:2] == (404, "not_found")
+def test_an_iteration_for_an_unknown_experiment_is_not_found(api: Caller) -> None:
+    assert error_of(api.post(f"{api.experiments}/nothing/iterations", api.iteration()))[:2] == (404, "not_found")
 
 
-def test_a_bandit_is_bayesian(api, refused):
+def test_a_bandit_is_bayesian(api: Caller) -> None:
     answer = api.post(api.experiments, api.experiment(type="mab", methodology="frequentist"))
-    assert "multi-armed bandit" in refused(answer)[2]
+    assert "multi-armed bandit" in error_of(answer)[2]
     assert api.create("bandit", type="mab")["type"] == "mab"

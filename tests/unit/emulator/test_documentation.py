@@ -15,31 +15,31 @@ from support.surroundings import REPOSITORY
 HOW_TO = (REPOSITORY / "docs" / "emulator.md").read_text(encoding="utf-8")
 
 
-def test_the_page_on_what_is_emulated_is_the_one_that_the_code_writes():
+def test_the_page_on_what_is_emulated_is_the_one_that_the_code_writes() -> None:
     written = emulated_page.PAGE.read_text(encoding="utf-8")
     assert written == emulated_page.page(), "run: python tests/support/emulated_page.py"
 
 
-def test_the_example_world_is_a_world():
+def test_the_example_world_is_a_world() -> None:
     with EmulatorServer(world=REPOSITORY / "docs" / "examples" / "world.yaml") as server:
         assert server.connection()["extra"] == {"project_key": "shop", "environment_key": "production"}
 
 
 @pytest.mark.parametrize("option", ["--world", "--load", "--scenario", "--clock-rate", "--clock-start", "--set"])
-def test_the_how_to_names_the_options_that_there_are(option, capsys):
+def test_the_how_to_names_the_options_that_there_are(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["emulator", "--help"])
     assert option in capsys.readouterr().out
     assert option in HOW_TO
 
 
-def test_the_how_to_names_every_fault_and_limit():
+def test_the_how_to_names_every_fault_and_limit() -> None:
     named = set(re.findall(r"`([a-z_-]+)`", HOW_TO))
     assert named >= FAULTS.keys() | LIMITS.keys()
 
 
 @pytest.mark.parametrize("page", ["emulator.md", "emulated.md"])
-def test_links_lead_somewhere(page):
+def test_links_lead_somewhere(page: str) -> None:
     text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)#:]+)[)#]", text)
     assert targets

@@ -3,77 +3,94 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import httpx
 import pytest
 
-from airflow_provider_launchdarkly.emulator.transport.faults import Fault, Faults
+from airflow_provider_launchdarkly.emulator.transport.engine import Emulator, HttpRequest, HttpResponse
+from airflow_provider_launchdarkly.emulator.transport.faults import (
+    FAULTS,
+    LIMITS,
+    Fault,
+    FaultKind,
+    Faults,
+    RateLimitFamily,
+    rate_limit_headers,
+)
+from airflow_provider_launchdarkly.emulator.transport.operations import OPERATIONS as OPERATION_TABLE
+from airflow_provider_launchdarkly.testing import EmulatorServer
 
-OPERATIONS = frozenset({"get_experiment", "create_experiment"})
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.emulator_caller import Caller, StartEmulator
+
+OPERATION_NAMES = frozenset({"get_experiment", "create_experiment"})
 
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
 
-def in_force(*rules, seed=1):
+def active_faults(*rules: Fault, seed: int = 1) -> Faults:
     faults = Faults(seed)
     for one in rules:
         faults.add(one, NOW)
     return faults
 
 
-def rule(**fields):
-    return Fault.from_json({"operation": "*", "fault": "status", **fields}, OPERATIONS)
+def rule(**fields: Any) -> Fault:
+    return Fault.from_json({"operation": "*", "fault": "status", **fields}, OPERATION_NAMES)
 
 
-def strikes(faults, calls, operation="get_experiment", method="GET"):
-    return [faults.strike(operation, method, "/", NOW) is not None for _ in range(calls)]
+def triggers(faults: Faults, calls: int, operation: str = "get_experiment", method: str = "GET") -> list[bool]:
+    return [faults.trigger(operation, method, "/", NOW) is not None for _ in range(calls)]
 
 
-def test_a_fault_strikes_once_unless_told_otherwise():
-    faults = in_force(rule())
-    assert strikes(faults, 3) == [True, False, False]
-    assert faults.in_force() == []
+def test_a_fault_strikes_once_unless_told_otherwise() -> None:
+    faults = active_faults(rule())
+    assert triggers(faults, 3) == [True, False, False]
+    assert faults.active() == []
 
 
-def test_it_can_strike_several_times():
-    faults = in_force(rule(times=2))
-    assert strikes(faults, 3) == [True, True, False]
+def test_it_can_strike_several_times() -> None:
+    faults = active_faults(rule(times=2))
+    assert triggers(faults, 3) == [True, True, False]
 
 
-def test_it_can_strike_the_nth_call_only():
-    faults = in_force(rule(nth=3))
-    assert strikes(faults, 4) == [False, False, True, False]
+def test_it_can_strike_the_nth_call_only() -> None:
+    faults = active_faults(rule(nth=3))
+    assert triggers(faults, 4) == [False, False, True, False]
 
 
-def test_chance_is_drawn_from_the_seed():
-    def draw(seed):
-        return strikes(in_force(rule(probability=0.3), seed=seed), 200)
+def test_chance_is_drawn_from_the_seed() -> None:
+    def draw(seed: int) -> list[bool]:
+        return triggers(active_faults(rule(probability=0.3), seed=seed), 200)
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)
     assert 30 < sum(draw(1)) < 90
 
 
-def test_it_strikes_its_operation_only():
-    faults = in_force(rule(operation="create_experiment"))
-    assert strikes(faults, 1) == [False]
-    assert strikes(faults, 1, "create_experiment", "POST") == [True]
+def test_it_strikes_its_operation_only() -> None:
+    faults = active_faults(rule(operation="create_experiment"))
+    assert triggers(faults, 1) == [False]
+    assert triggers(faults, 1, "create_experiment", "POST") == [True]
 
 
-def test_read_and_write_stand_for_groups_of_operations():
-    faults = in_force(rule(operation="write"))
-    assert strikes(faults, 1) == [False]
-    assert strikes(faults, 1, "create_experiment", "POST") == [True]
+def test_read_and_write_stand_for_groups_of_operations() -> None:
+    faults = active_faults(rule(operation="write"))
+    assert triggers(faults, 1) == [False]
+    assert triggers(faults, 1, "create_experiment", "POST") == [True]
     faults.add(rule(operation="read"), NOW)
-    assert strikes(faults, 1, "create_experiment", "POST") == [False]
-    assert strikes(faults, 1) == [True]
+    assert triggers(faults, 1, "create_experiment", "POST") == [False]
+    assert triggers(faults, 1) == [True]
 
 
-def test_of_two_the_first_strikes_first():
-    faults = in_force(rule(status=500), rule(status=503))
-    struck = [faults.strike("get_experiment", "GET", "/", NOW) for _ in range(2)]
-    assert [one.fault.status for one in struck] == [500, 503]
+def test_of_two_the_first_strikes_first() -> None:
+    faults = active_faults(rule(status=500), rule(status=503))
+    triggered = [faults.trigger("get_experiment", "GET", "/", NOW) for _ in range(2)]
+    assert [one.fault.status for one in triggered if one is not None] == [500, 503]
 
 
 @pytest.mark.parametrize(
@@ -94,12 +111,47 @@ def test_of_two_the_first_strikes_first():
         {"stauts": 500},
     ],
 )
-def test_a_rule_that_makes_no_sense_is_refused(fields):
+def test_a_rule_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         rule(**fields)
 
 
-WRITES = {
+def response_under(fault: Fault) -> HttpResponse:
+    """Return the emulator's response to a request for the API root under a fault."""
+    emulator = Emulator(start=NOW, rate=0)
+    emulator.faults.add(fault, NOW)
+    [root] = [operation for operation in OPERATION_TABLE if operation.name == "get_root"]
+    headers = [(b"authorization", b"api-emulator")]
+    return emulator.handle(root, HttpRequest("GET", "/api/v2", {}, "", headers, b""))
+
+
+def test_every_kind_of_fault_is_described_and_handled() -> None:
+    assert set(FAULTS) == set(get_args(FaultKind))
+    statuses = {kind: response_under(Fault("*", kind)).status for kind in FAULTS}
+    assert statuses == {
+        "status": 500,
+        "status_after": 500,
+        "close_before": None,
+        "close_after": None,
+        "truncated": 200,
+        "slow": 200,
+        "stale": 200,
+        "hidden": 200,  # the API root is not created by a request
+    }
+
+
+def test_a_kind_of_fault_that_is_not_implemented_raises_an_error() -> None:
+    kind = cast("FaultKind", "reordered")
+    with pytest.raises(AssertionError, match="reordered"):
+        response_under(Fault("*", kind))
+
+
+def test_every_family_of_rate_limits_is_described_and_has_headers() -> None:
+    assert set(LIMITS) == set(get_args(RateLimitFamily))
+    assert all(rate_limit_headers(family, NOW, remaining=0, wait=1.0) for family in LIMITS)
+
+
+WRITES: dict[str, Callable[[Caller], httpx.Response]] = {
     "create_experiment": lambda api: api.post(api.experiments, api.experiment()),
     "create_iteration": lambda api: api.post(f"{api.experiments}/bold/iterations", api.iteration()),
     "patch_experiment": lambda api: api.start(),
@@ -116,12 +168,12 @@ WRITES = {
 }
 
 
-def _bold(api):
+def _bold(api: Caller) -> dict[str, str]:
     return {"variationId": api.flag()["variations"][1]["_id"]}
 
 
 @pytest.fixture
-def prepared(api, request):
+def prepared(api: Caller, request: pytest.FixtureRequest) -> Caller:
     api.turn_on()
     if request.node.callspec.params["operation"] != "create_experiment":
         api.create()
@@ -130,7 +182,9 @@ def prepared(api, request):
 
 @pytest.mark.parametrize("operation", WRITES)
 @pytest.mark.parametrize(("fault", "done"), [("status", 0), ("status_after", 1)])
-def test_an_answer_of_500_says_nothing_about_whether_it_was_done(prepared, operation, fault, done):
+def test_an_answer_of_500_says_nothing_about_whether_it_was_done(
+    prepared: Caller, operation: str, fault: str, done: int
+) -> None:
     before = len(prepared.server.journal())
     prepared.server.fault(operation, fault, status=500)
     answer = WRITES[operation](prepared)
@@ -141,7 +195,9 @@ def test_an_answer_of_500_says_nothing_about_whether_it_was_done(prepared, opera
 
 @pytest.mark.parametrize("operation", WRITES)
 @pytest.mark.parametrize(("fault", "done"), [("close_before", 0), ("close_after", 1)])
-def test_a_closed_connection_says_nothing_about_whether_it_was_done(prepared, operation, fault, done):
+def test_a_closed_connection_says_nothing_about_whether_it_was_done(
+    prepared: Caller, operation: str, fault: str, done: int
+) -> None:
     before = len(prepared.server.journal())
     prepared.server.fault(operation, fault)
     with pytest.raises(httpx.RemoteProtocolError):
@@ -151,7 +207,7 @@ def test_a_closed_connection_says_nothing_about_whether_it_was_done(prepared, op
     assert prepared.get("/api/v2").status_code == 200
 
 
-def test_closing_one_connection_leaves_the_others_open(api):
+def test_closing_one_connection_leaves_the_others_open(api: Caller) -> None:
     with httpx.Client(base_url=api.server.url, headers={"Authorization": api.server.token}) as other:
         assert other.get("/api/v2").status_code == 200
         api.server.fault("get_projects", "close_before")
@@ -160,7 +216,7 @@ def test_closing_one_connection_leaves_the_others_open(api):
         assert other.get("/api/v2").status_code == 200
 
 
-def test_a_429_carries_the_headers_it_is_given(api):
+def test_a_429_carries_the_headers_it_is_given(api: Caller) -> None:
     headers = {"Retry-After": "3", "X-Ratelimit-Route-Remaining": "0", "X-Ratelimit-Reset": "1767603605000"}
     api.server.fault("get_projects", "status", status=429, headers=headers)
     answer = api.get("/api/v2/projects")
@@ -169,13 +225,13 @@ def test_a_429_carries_the_headers_it_is_given(api):
     assert answer.headers["Date"] == "Mon, 05 Jan 2026 09:00:00 GMT"
 
 
-def test_a_refused_request_stays_refused_under_a_later_fault(api):
+def test_a_refused_request_stays_refused_under_a_later_fault(api: Caller) -> None:
     api.server.fault("create_experiment", "status_after", status=502)
     assert api.post(api.experiments, {}).status_code == 502
     assert api.server.journal() == []
 
 
-def test_faults_are_set_listed_and_cleared_over_http(server):
+def test_faults_are_set_listed_and_cleared_over_http(server: EmulatorServer) -> None:
     url = f"{server.url}/__emulator__/faults"
     rule = {"operation": "get_root", "fault": "status", "status": 503, "times": 2, "headers": {"Retry-After": "1"}}
     listed = httpx.post(url, json=rule).json()["faults"]
@@ -187,7 +243,7 @@ def test_faults_are_set_listed_and_cleared_over_http(server):
     assert "no such operation" in httpx.post(url, json=rule | {"operation": "x"}).json()["message"]
 
 
-def test_a_test_can_take_its_faults_back(api):
+def test_a_test_can_take_its_faults_back(api: Caller) -> None:
     api.server.fault("*", "status", times=100)
     api.server.clear_faults()
     assert api.get("/api/v2").status_code == 200
@@ -205,7 +261,9 @@ def test_a_test_can_take_its_faults_back(api):
         ("retry-after", None, {}),
     ],
 )
-def test_a_rate_limit_has_the_headers_of_its_family(api, limit, wait, headers):
+def test_a_rate_limit_has_the_headers_of_its_family(
+    api: Caller, limit: str, wait: float | None, headers: dict[str, str]
+) -> None:
     api.server.fault("get_projects", "status", limit=limit, wait=wait)
     answer = api.get("/api/v2/projects")
     assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
@@ -213,8 +271,8 @@ def test_a_rate_limit_has_the_headers_of_its_family(api, limit, wait, headers):
     assert found == headers
 
 
-def test_ordinary_answers_tell_of_rate_limits_when_switched_on(api):
-    def remaining():
+def test_ordinary_answers_tell_of_rate_limits_when_switched_on(api: Caller) -> None:
+    def remaining() -> tuple[dict[str, str], httpx.Headers]:
         answer = api.get("/api/v2/projects")
         return {n: v for n, v in answer.headers.items() if n.endswith("remaining")}, answer.headers
 
@@ -228,7 +286,7 @@ def test_ordinary_answers_tell_of_rate_limits_when_switched_on(api):
     assert set(remaining()[0].values()) == {"1000"}
 
 
-def test_a_truncated_answer_is_no_json_and_was_done(api):
+def test_a_truncated_answer_is_no_json_and_was_done(api: Caller) -> None:
     api.turn_on()
     api.create()
     api.server.fault("patch_experiment", "truncated")
@@ -239,7 +297,7 @@ def test_a_truncated_answer_is_no_json_and_was_done(api):
     assert api.read()["currentIteration"]["status"] == "running"
 
 
-def test_a_slow_answer_comes_late_and_others_do_not_wait_for_it(api):
+def test_a_slow_answer_comes_late_and_others_do_not_wait_for_it(api: Caller) -> None:
     api.server.fault("get_projects", "slow", delay=0.3)
     with pytest.raises(httpx.ReadTimeout):
         api.get("/api/v2/projects", timeout=0.05)
@@ -248,7 +306,7 @@ def test_a_slow_answer_comes_late_and_others_do_not_wait_for_it(api):
     assert api.get("/api/v2/projects").elapsed.total_seconds() >= 0.02
 
 
-def test_stale_results_are_frozen_until_the_fault_is_taken_back(api):
+def test_stale_results_are_frozen_until_the_fault_is_taken_back(api: Caller) -> None:
     results = f"{api.experiments}/bold/metrics/checkout-conversion/results"
     api.running()
     api.server.clock.advance("P2D")
@@ -262,7 +320,7 @@ def test_stale_results_are_frozen_until_the_fault_is_taken_back(api):
     assert api.get(results).json() != frozen
 
 
-def test_what_was_just_created_is_hidden_for_some_reads(api):
+def test_what_was_just_created_is_hidden_for_some_reads(api: Caller) -> None:
     api.server.fault("get_experiment", "hidden", times=2)
     api.create("old")
     api.create("new")
@@ -270,7 +328,7 @@ def test_what_was_just_created_is_hidden_for_some_reads(api):
     assert statuses == [404, 404, 200, 404, 404, 200]
 
 
-def test_what_was_just_created_is_hidden_for_some_time(api):
+def test_what_was_just_created_is_hidden_for_some_time(api: Caller) -> None:
     api.server.fault("get_experiment", "hidden", seconds=5)
     api.create()
     assert api.get(f"{api.experiments}/bold").status_code == 404
@@ -278,7 +336,7 @@ def test_what_was_just_created_is_hidden_for_some_time(api):
     assert api.get(f"{api.experiments}/bold").status_code == 200
 
 
-def test_what_was_there_before_is_not_hidden(api):
+def test_what_was_there_before_is_not_hidden(api: Caller) -> None:
     api.create()
     api.server.fault("*", "hidden", times=9)
     assert api.get(f"{api.experiments}/bold").status_code == 200
@@ -296,14 +354,14 @@ def test_what_was_there_before_is_not_hidden(api):
         {"wait": "x"},
     ],
 )
-def test_a_newer_rule_that_makes_no_sense_is_refused(fields):
+def test_a_newer_rule_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         rule(**fields)
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_by_probability_the_same_seed_strikes_the_same_calls(emulator_with, status):
-    def statuses():
+def test_by_probability_the_same_seed_strikes_the_same_calls(emulator_with: StartEmulator, status: int) -> None:
+    def statuses() -> list[int]:
         api = emulator_with(seed=3)
         api.server.fault("read", "status", probability=0.4, status=status)
         return [api.get("/api/v2").status_code for _ in range(30)]

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.emulator_caller import error_of
 
-def test_starting_needs_the_flag_on(api, refused):
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
+    from support.emulator_caller import Caller
+
+
+def test_starting_needs_the_flag_on(api: Caller) -> None:
     api.create()
-    status, code, message = refused(api.start())
+    status, code, message = error_of(api.start())
     assert (status, code) == (400, "invalid_request")
     assert "must be on" in message
     assert api.read()["currentIteration"]["status"] == "not_started"
 
 
-def test_starting_puts_the_experiments_rollout_on_the_rule_and_raises_the_flags_version(api):
+def test_starting_puts_the_experiments_rollout_on_the_rule_and_raises_the_flags_version(api: Caller) -> None:
     api.turn_on()
     api.create()
     before = api.production()["version"]
@@ -29,7 +38,7 @@ def test_starting_puts_the_experiments_rollout_on_the_rule_and_raises_the_flags_
     assert rollout["experimentAllocation"] == {"type": "experiment", "defaultVariation": 0, "canReshuffle": True}
 
 
-def test_weights_add_up_even_where_shares_do_not_divide(api):
+def test_weights_add_up_even_where_shares_do_not_divide(api: Caller) -> None:
     iteration = api.iteration("search-ranking")
     third = {
         "name": "Arm 2",
@@ -48,7 +57,7 @@ def test_weights_add_up_even_where_shares_do_not_divide(api):
     assert max(weights) - min(weights) <= 1
 
 
-def test_an_experiment_on_a_rule_leaves_the_fallthrough_alone(api):
+def test_an_experiment_on_a_rule_leaves_the_fallthrough_alone(api: Caller) -> None:
     rule = api.production("pricing-page")["rules"][0]["_id"]
     api.turn_on("pricing-page")
     metrics = {"metrics": [{"key": "signup-form-opened"}], "primarySingleMetricKey": "signup-form-opened"}
@@ -64,27 +73,27 @@ def test_an_experiment_on_a_rule_leaves_the_fallthrough_alone(api):
     assert api.production("pricing-page")["rules"][0]["variation"] == 1
 
 
-def test_an_archived_flag_cannot_start(api, refused):
+def test_an_archived_flag_cannot_start(api: Caller) -> None:
     api.turn_on()
     api.create()
     api.patch_flag({"kind": "archiveFlag"})
-    assert "archived" in refused(api.start())[2]
+    assert "archived" in error_of(api.start())[2]
 
 
-def test_a_second_start_is_refused_since_nothing_waits(api, refused):
+def test_a_second_start_is_refused_since_nothing_waits(api: Caller) -> None:
     api.running()
-    assert refused(api.start(changeJustification="again"))[:2] == (400, "invalid_request")
+    assert error_of(api.start(changeJustification="again"))[:2] == (400, "invalid_request")
 
 
-def test_a_rule_takes_one_running_experiment(api, refused):
+def test_a_rule_takes_one_running_experiment(api: Caller) -> None:
     api.running("first")
     api.create("second")
-    status, code, message = refused(api.start("second"))
+    status, code, message = error_of(api.start("second"))
     assert (status, code) == (409, "optimistic_locking_error")
     assert "first" not in message
 
 
-def test_a_rule_is_free_again_after_the_stop(api):
+def test_a_rule_is_free_again_after_the_stop(api: Caller) -> None:
     api.running("first")
     api.stop(api.treatments("first")[0]["_id"], "first")
     api.create("second")
@@ -92,11 +101,11 @@ def test_a_rule_is_free_again_after_the_stop(api):
 
 
 def test_restarting_a_running_experiment_needs_a_justification_and_ends_the_old_iteration_without_a_winner(
-    api, refused
-):
+    api: Caller,
+) -> None:
     old = api.running()["currentIteration"]["_id"]
     new = api.post(f"{api.experiments}/bold/iterations", api.iteration()).json()["_id"]
-    assert "changeJustification" in refused(api.start())[2]
+    assert "changeJustification" in error_of(api.start())[2]
     api.server.clock.advance("P1D")
     assert api.start(changeJustification="a larger share").status_code == 200
     shown = api.read()
@@ -107,8 +116,11 @@ def test_restarting_a_running_experiment_needs_a_justification_and_ends_the_old_
     assert "rollout" in api.production()["fallthrough"]
 
 
-def test_restarting_on_another_rule_gives_the_first_one_back(api):
-    metrics = {"metrics": [{"key": "signup-form-opened"}], "primarySingleMetricKey": "signup-form-opened"}
+def test_restarting_on_another_rule_gives_the_first_one_back(api: Caller) -> None:
+    metrics: dict[str, Any] = {
+        "metrics": [{"key": "signup-form-opened"}],
+        "primarySingleMetricKey": "signup-form-opened",
+    }
     rule = api.production("pricing-page")["rules"][0]["_id"]
     api.turn_on("pricing-page")
     api.create(iteration=api.iteration("pricing-page", rule, **metrics))
@@ -121,7 +133,7 @@ def test_restarting_on_another_rule_gives_the_first_one_back(api):
 
 
 @pytest.mark.parametrize("arm", [0, 1])
-def test_stopping_serves_the_winner_to_everyone(api, arm):
+def test_stopping_serves_the_winner_to_everyone(api: Caller, arm: int) -> None:
     api.running()
     winner = api.treatments()[arm]["_id"]
     before = api.production()["version"]
@@ -137,38 +149,38 @@ def test_stopping_serves_the_winner_to_everyone(api, arm):
     assert after["on"]
 
 
-def test_stopping_leaves_other_environments_alone(api):
+def test_stopping_leaves_other_environments_alone(api: Caller) -> None:
     before = api.flag()["environments"]["test"]
     api.running()
     api.stop(api.treatments()[1]["_id"])
     assert api.flag()["environments"]["test"] == before
 
 
-def test_stopping_needs_a_winner(api, refused):
+def test_stopping_needs_a_winner(api: Caller) -> None:
     api.running()
-    assert refused(api.stop(None))[:2] == (400, "invalid_request")
+    assert error_of(api.stop(None))[:2] == (400, "invalid_request")
     assert api.read()["currentIteration"]["status"] == "running"
 
 
-def test_switched_to_optional_a_stop_without_a_winner_serves_what_was_served_outside(api):
+def test_switched_to_optional_a_stop_without_a_winner_serves_what_was_served_outside(api: Caller) -> None:
     api.server.switch(winner="optional")
     api.running()
     assert "winningTreatmentId" not in api.stop(None).json()["currentIteration"]
     assert api.production()["fallthrough"] == {"variation": 0}
 
 
-def test_the_winner_must_be_one_of_the_treatments(api, refused):
+def test_the_winner_must_be_one_of_the_treatments(api: Caller) -> None:
     api.running()
     variation = api.flag()["variations"][1]["_id"]
-    assert "has no treatment" in refused(api.stop(variation))[2]
+    assert "has no treatment" in error_of(api.stop(variation))[2]
 
 
-def test_what_does_not_run_cannot_be_stopped(api, refused):
+def test_what_does_not_run_cannot_be_stopped(api: Caller) -> None:
     api.create()
-    assert "no running iteration" in refused(api.stop(api.treatments()[0]["_id"]))[2]
+    assert "no running iteration" in error_of(api.stop(api.treatments()[0]["_id"]))[2]
 
 
-def test_a_stopped_experiment_goes_on_with_a_new_iteration(api):
+def test_a_stopped_experiment_goes_on_with_a_new_iteration(api: Caller) -> None:
     api.running()
     api.stop(api.treatments()[0]["_id"])
     new = api.post(f"{api.experiments}/bold/iterations", api.iteration()).json()["_id"]
@@ -176,7 +188,7 @@ def test_a_stopped_experiment_goes_on_with_a_new_iteration(api):
     assert api.start().json()["currentIteration"]["_id"] == new
 
 
-def test_several_instructions_are_one_step(api):
+def test_several_instructions_are_one_step(api: Caller) -> None:
     api.turn_on()
     api.create()
     answer = api.patch({"kind": "updateName", "value": "New"}, {"kind": "startIteration"})
@@ -185,7 +197,7 @@ def test_several_instructions_are_one_step(api):
     assert len([e for e in api.server.journal() if e.operation == "patch_experiment"]) == 1
 
 
-def test_a_patch_of_which_one_instruction_fails_does_nothing(api):
+def test_a_patch_of_which_one_instruction_fails_does_nothing(api: Caller) -> None:
     api.create()
     changes = len(api.server.journal())
     answer = api.patch({"kind": "updateName", "value": "New"}, {"kind": "startIteration"})
@@ -194,59 +206,59 @@ def test_a_patch_of_which_one_instruction_fails_does_nothing(api):
     assert len(api.server.journal()) == changes
 
 
-def test_an_unknown_instruction_is_not_understood(api, refused):
+def test_an_unknown_instruction_is_not_understood(api: Caller) -> None:
     api.create()
-    assert refused(api.patch({"kind": "pauseIteration"}))[:2] == (422, "patch_failed")
+    assert error_of(api.patch({"kind": "pauseIteration"}))[:2] == (422, "patch_failed")
 
 
 @pytest.mark.parametrize(
     "body", [{}, {"instructions": []}, {"instructions": {}}, {"instructions": ["start"]}, {"instructions": [{}]}, []]
 )
-def test_a_patch_without_proper_instructions_is_invalid(api, refused, body):
+def test_a_patch_without_proper_instructions_is_invalid(api: Caller, body: object) -> None:
     api.create()
-    assert refused(api.http.patch(f"{api.experiments}/bold", json=body))[:2] == (400, "invalid_request")
+    assert error_of(api.http.patch(f"{api.experiments}/bold", json=body))[:2] == (400, "invalid_request")
 
 
-def test_name_and_description_can_be_changed_at_any_time(api):
+def test_name_and_description_can_be_changed_at_any_time(api: Caller) -> None:
     api.running()
     changed = api.patch({"kind": "updateName", "value": "New"}, {"kind": "updateDescription", "value": "Longer"}).json()
     assert (changed["name"], changed["description"]) == ("New", "Longer")
 
 
-def test_what_is_as_asked_already_is_a_success_without_a_change(api):
+def test_what_is_as_asked_already_is_a_success_without_a_change(api: Caller) -> None:
     api.create()
     changes = len(api.server.journal())
     assert api.patch({"kind": "updateName", "value": "Bold button"}).status_code == 200
     assert len(api.server.journal()) == changes
 
 
-def test_an_archived_experiment_is_hidden_and_cannot_start_until_restored(api, refused):
+def test_an_archived_experiment_is_hidden_and_cannot_start_until_restored(api: Caller) -> None:
     api.turn_on()
     api.create()
     assert "archivedDate" in api.patch({"kind": "archiveExperiment"}).json()
     assert api.get(api.experiments).json()["total_count"] == 0
-    assert "archived" in refused(api.start())[2]
+    assert "archived" in error_of(api.start())[2]
     assert "archivedDate" not in api.patch({"kind": "restoreExperiment"}).json()
     assert api.start().status_code == 200
 
 
-def test_a_running_experiment_cannot_be_archived(api, refused):
+def test_a_running_experiment_cannot_be_archived(api: Caller) -> None:
     api.running()
-    assert "stop it before" in refused(api.patch({"kind": "archiveExperiment"}))[2]
+    assert "stop it before" in error_of(api.patch({"kind": "archiveExperiment"}))[2]
 
 
-def test_there_is_no_delete(api, refused):
+def test_there_is_no_delete(api: Caller) -> None:
     api.create()
     answer = api.http.delete(f"{api.experiments}/bold")
-    assert refused(answer)[:2] == (405, "method_not_allowed")
+    assert error_of(answer)[:2] == (405, "method_not_allowed")
     assert "PATCH" in answer.headers["Allow"]
 
 
-def _update(**fields):
+def _update(**fields: Any) -> dict[str, Any]:
     return {"kind": "updateExperimentFields", "value": fields}
 
 
-def test_before_the_start_everything_about_an_iteration_can_be_edited(api):
+def test_before_the_start_everything_about_an_iteration_can_be_edited(api: Caller) -> None:
     iteration = api.create()["currentIteration"]
     arms = [
         {key: arm[key] for key in ("name", "baseline", "parameters")} | {"allocationPercent": share}
@@ -269,16 +281,16 @@ def test_before_the_start_everything_about_an_iteration_can_be_edited(api):
     assert now["_id"] == iteration["_id"]
 
 
-def test_while_running_metrics_can_be_added_and_the_hypothesis_is_locked(api, refused):
+def test_while_running_metrics_can_be_added_and_the_hypothesis_is_locked(api: Caller) -> None:
     api.running()
     added = _update(metrics={"operation": "add", "value": [{"key": "checkout-errors"}]})
     keys = [metric["key"] for metric in api.patch(added).json()["currentIteration"]["metrics"]]
     assert keys == ["checkout-conversion", "page-load-ms", "checkout-errors"]
     answer = api.patch(_update(hypothesis={"operation": "update", "value": "Other"}))
-    assert "value.hypothesis: cannot update while the iteration is running" in refused(answer)[2]
+    assert "value.hypothesis: cannot update while the iteration is running" in error_of(answer)[2]
 
 
-def test_the_fields_that_can_be_edited_can_be_asked_for(api):
+def test_the_fields_that_can_be_edited_can_be_asked_for(api: Caller) -> None:
     api.create()
     shown = api.read(expand="mutableFieldsByStatus")["mutableFieldsByStatus"]
     assert shown.keys() == {"not_started", "running", "stopped"}
@@ -295,12 +307,12 @@ def test_the_fields_that_can_be_edited_can_be_asked_for(api):
         ({"metrics": {"operation": "remove", "value": [{"key": "checkout-conversion"}]}}, "primary metric"),
     ],
 )
-def test_an_edit_that_makes_no_sense_is_refused(api, refused, fields, message):
+def test_an_edit_that_makes_no_sense_is_refused(api: Caller, fields: dict[str, Any], message: str) -> None:
     api.create()
-    assert message in refused(api.patch(_update(**fields)))[2]
+    assert message in error_of(api.patch(_update(**fields)))[2]
 
 
-def test_save_and_start_ends_the_running_iteration_and_starts_an_edited_copy(api):
+def test_save_and_start_ends_the_running_iteration_and_starts_an_edited_copy(api: Caller) -> None:
     old = api.running()["currentIteration"]
     api.server.clock.advance("P7D")
     hypothesis = {"hypothesis": {"operation": "update", "value": "Other"}}
@@ -314,12 +326,12 @@ def test_save_and_start_ends_the_running_iteration_and_starts_an_edited_copy(api
     assert "rollout" in api.production()["fallthrough"]
 
 
-def test_save_and_start_needs_something_that_runs(api, refused):
+def test_save_and_start_needs_something_that_runs(api: Caller) -> None:
     api.create()
-    assert "no running iteration" in refused(api.patch({"kind": "saveAndStartNewIteration"}))[2]
+    assert "no running iteration" in error_of(api.patch({"kind": "saveAndStartNewIteration"}))[2]
 
 
-EDITS = {
+EDITS: dict[str, tuple[dict[str, Any], Callable[[Any, Any], bool]]] = {
     "name": ({"operation": "update", "value": "New"}, lambda e, _: e["name"] == "New"),
     "description": ({"operation": "remove"}, lambda e, _: e["description"] == ""),
     "methodology": ({"operation": "update", "value": "frequentist"}, lambda e, _: e["methodology"] == "frequentist"),
@@ -350,7 +362,7 @@ EDITS = {
 
 
 @pytest.mark.parametrize("field", EDITS)
-def test_each_field_can_be_edited_before_the_start(api, field):
+def test_each_field_can_be_edited_before_the_start(api: Caller, field: str) -> None:
     metrics = [{"key": "checkout-conversion"}, {"key": "page-load-ms"}, {"key": "signup-funnel", "isGroup": True}]
     api.create(tags=["a", "b"], description="Long", iteration=api.iteration(metrics=metrics))
     edit, took_effect = EDITS[field]
@@ -359,36 +371,36 @@ def test_each_field_can_be_edited_before_the_start(api, field):
     assert took_effect(shown, shown["currentIteration"])
 
 
-def test_the_maintainer_can_be_changed_to_another_member(api, refused):
+def test_the_maintainer_can_be_changed_to_another_member(api: Caller) -> None:
     api.create()
     grace = api.server.call(lambda emulator: list(emulator.world.members)[1])
     changed = api.patch(_update(maintainerId={"operation": "update", "value": grace}))
     assert changed.json()["_maintainerId"] == grace
     answer = api.patch(_update(maintainerId={"operation": "update", "value": "nobody"}))
-    assert "no member 'nobody'" in refused(answer)[2]
+    assert "no member 'nobody'" in error_of(answer)[2]
 
 
-def test_a_treatment_list_left_as_it_is_makes_no_new_version(api):
+def test_a_treatment_list_left_as_it_is_makes_no_new_version(api: Caller) -> None:
     before = api.create()["currentIteration"]
     api.patch(_update(hypothesis={"operation": "update", "value": before["hypothesis"]}))
     assert api.read()["currentIteration"] == before
 
 
-def test_an_iteration_whose_rule_was_removed_cannot_start(api, refused):
+def test_an_iteration_whose_rule_was_removed_cannot_start(api: Caller) -> None:
     rule = api.production("pricing-page")["rules"][0]["_id"]
     metrics = {"metrics": [{"key": "signup-form-opened"}], "primarySingleMetricKey": "signup-form-opened"}
     api.turn_on("pricing-page")
     api.create(iteration=api.iteration("pricing-page", rule, **metrics))
     api.patch_flag({"kind": "removeRule", "ruleId": rule}, key="pricing-page")
-    assert "any more" in refused(api.start())[2]
+    assert "any more" in error_of(api.start())[2]
 
 
-def test_a_migration_flag_cannot_start(api, refused):
-    def make_migration(emulator):
+def test_a_migration_flag_cannot_start(api: Caller) -> None:
+    def make_migration(emulator: Emulator) -> None:
         flags = emulator.world.projects["demo"].flags
         flags["search-ranking"] = replace(flags["search-ranking"], purpose="migration")
 
     api.server.call(make_migration)
     api.create(iteration=api.iteration("search-ranking"))
-    assert "migration flag" in refused(api.start())[2]
+    assert "migration flag" in error_of(api.start())[2]
     assert api.flag("search-ranking")["_purpose"] == "migration"

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import statistics
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from support.emulator_caller import error_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import httpx
+
+    from support.emulator_caller import Caller, StartEmulator
 
 CONVERSION = "metrics/checkout-conversion/results"
 
 
-def results(api, path=CONVERSION, **query):
+def results(api: Caller, path: str = CONVERSION, **query: str) -> httpx.Response:
     return api.get(f"{api.experiments}/bold/{path}", params=query)
 
 
-def arms(answer):
+def arms(answer: httpx.Response) -> Any:
     return answer.json()["results"][0]["treatmentResults"]
 
 
-def test_results_grow_with_the_clock_and_name_the_treatments(api):
+def test_results_grow_with_the_clock_and_name_the_treatments(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P1D")
     first = arms(results(api))
@@ -29,13 +39,13 @@ def test_results_grow_with_the_clock_and_name_the_treatments(api):
         assert 800 < earlier["units"] < later["units"] < 2_400
 
 
-def test_asking_twice_at_the_same_time_gives_the_same_answer(api):
+def test_asking_twice_at_the_same_time_gives_the_same_answer(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P9DT5H")
     assert results(api).json() == results(api).json()
 
 
-def test_before_the_start_there_is_no_data_and_no_error(api):
+def test_before_the_start_there_is_no_data_and_no_error(api: Caller) -> None:
     api.create()
     api.server.clock.advance("P5D")
     answer = results(api)
@@ -44,7 +54,7 @@ def test_before_the_start_there_is_no_data_and_no_error(api):
     assert answer.json()["metricSeen"] == {"ever": False}
 
 
-def test_after_the_stop_the_data_stand_still(api):
+def test_after_the_stop_the_data_stand_still(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P3D")
     api.stop(api.treatments()[1]["_id"])
@@ -53,7 +63,7 @@ def test_after_the_stop_the_data_stand_still(api):
     assert arms(results(api)) == stopped
 
 
-def test_an_iteration_has_data_of_its_own_and_can_be_asked_for(api):
+def test_an_iteration_has_data_of_its_own_and_can_be_asked_for(api: Caller) -> None:
     first = api.running()["currentIteration"]["_id"]
     api.server.clock.advance("P3D")
     api.patch({"kind": "saveAndStartNewIteration"})
@@ -61,14 +71,14 @@ def test_an_iteration_has_data_of_its_own_and_can_be_asked_for(api):
     assert arms(results(api, iterationId=first))[0]["units"] > 2_500
 
 
-def test_traffic_comes_only_when_asked_for(api):
+def test_traffic_comes_only_when_asked_for(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P1D")
     assert "traffic" not in arms(results(api))[0]
     assert arms(results(api, expand="traffic"))[0]["traffic"] >= arms(results(api))[0]["units"]
 
 
-def test_results_can_be_asked_for_in_a_group_step_by_step(api):
+def test_results_can_be_asked_for_in_a_group_step_by_step(api: Caller) -> None:
     api.turn_on()
     iteration = api.iteration(metrics=[{"key": "signup-funnel", "isGroup": True}], primaryFunnelKey="signup-funnel")
     del iteration["primarySingleMetricKey"]
@@ -90,22 +100,22 @@ def test_results_can_be_asked_for_in_a_group_step_by_step(api):
         (CONVERSION, {"iterationId": "nothing"}),
     ],
 )
-def test_what_is_not_measured_is_not_found(api, refused, path, query):
+def test_what_is_not_measured_is_not_found(api: Caller, path: str, query: dict[str, str]) -> None:
     api.running()
-    assert refused(results(api, path, **query))[:2] == (404, "not_found")
+    assert error_of(results(api, path, **query))[:2] == (404, "not_found")
 
 
-def test_a_route_that_is_gone_answers_as_any_unknown_path_does(api, refused):
+def test_a_route_that_is_gone_answers_as_any_unknown_path_does(api: Caller) -> None:
     api.running()
     api.server.switch(results="gone")
-    status, code, message = refused(results(api))
+    status, code, message = error_of(results(api))
     assert (status, code) == (404, "not_found")
     assert message.startswith("unknown path")
     assert api.get(f"{api.experiments}/bold").status_code == 200
 
 
-def looks(api, key="rollout"):
-    """Daily looks over 28 days: (day, z of the difference, mismatch)."""
+def looks(api: Caller, key: str = "rollout") -> list[tuple[int, float, float]]:
+    """Return (day, z of the difference, probability of mismatch) at each of 28 daily looks."""
     api.running(key)
     found = []
     for day in range(1, 29):
@@ -118,39 +128,39 @@ def looks(api, key="rollout"):
 
 
 FINAL_BOUNDARY = 1.85
-"""Of 28 equally spaced looks at one-sided alpha 0.05 with O'Brien-Fleming's shape."""
+"""The final bound of 28 equally spaced looks at one-sided alpha 0.05 with O'Brien and Fleming's shape."""
 
 
-def crossings(found):
+def crossings(found: list[tuple[int, float, float]]) -> list[int]:
     return [day for day, z, _ in found if z > FINAL_BOUNDARY / (day / 28) ** 0.5]
 
 
-def test_in_the_scenario_with_an_effect_bold_typically_wins_about_half_way(emulator_with):
+def test_in_the_scenario_with_an_effect_bold_typically_wins_about_half_way(emulator_with: StartEmulator) -> None:
     days = [crossings(looks(emulator_with(seed=seed)))[0] for seed in range(42, 53)]
     assert 10 <= statistics.median(days) <= 18
 
 
-def test_in_the_scenario_without_an_effect_nobody_wins(emulator_with):
+def test_in_the_scenario_without_an_effect_nobody_wins(emulator_with: StartEmulator) -> None:
     assert crossings(looks(emulator_with(scenario="no-effect"))) == []
 
 
-def test_in_the_scenario_with_a_broken_split_the_mismatch_is_soon_certain(emulator_with):
+def test_in_the_scenario_with_a_broken_split_the_mismatch_is_soon_certain(emulator_with: StartEmulator) -> None:
     found = looks(emulator_with(scenario="broken-split"))
     assert found[13][2] > 0.999
     assert max(mismatch for _, _, mismatch in looks(emulator_with(scenario="effect"))) < 0.99
 
 
-def test_in_the_scenario_without_traffic_nobody_comes(emulator_with):
+def test_in_the_scenario_without_traffic_nobody_comes(emulator_with: StartEmulator) -> None:
     api = emulator_with(scenario="no-traffic")
     api.running()
     api.server.clock.advance("P28D")
     assert [arm["units"] for arm in arms(results(api))] == [0, 0]
 
 
-def test_the_numbers_do_not_depend_on_when_the_experiment_is_run(emulator_with):
+def test_the_numbers_do_not_depend_on_when_the_experiment_is_run(emulator_with: StartEmulator) -> None:
     from datetime import UTC, datetime
 
-    def numbers(start):
+    def numbers(start: datetime) -> list[tuple[int, float]]:
         api = emulator_with(start=start)
         api.running()
         api.server.clock.advance("P10D")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import httpx
 
+if TYPE_CHECKING:
+    from support.emulator_caller import Caller
 
-def page(api, path):
+
+def page(api: Caller, path: str) -> httpx.Response:
     return httpx.get(f"{api.server.url}{path}")
 
 
-def test_the_page_of_an_experiment_shows_its_iterations_and_what_the_flag_serves(api):
+def test_the_page_of_an_experiment_shows_its_iterations_and_what_the_flag_serves(api: Caller) -> None:
     api.running()
     running = page(api, "/projects/demo/experiments/bold?env=production")
     assert running.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -21,7 +26,7 @@ def test_the_page_of_an_experiment_shows_its_iterations_and_what_the_flag_serves
     assert "more sales" in stopped
 
 
-def test_it_shows_rules_and_a_flag_that_is_off(api):
+def test_it_shows_rules_and_a_flag_that_is_off(api: Caller) -> None:
     rule = api.production("pricing-page")["rules"][0]["_id"]
     metrics = {"metrics": [{"key": "signup-form-opened"}], "primarySingleMetricKey": "signup-form-opened"}
     api.create(iteration=api.iteration("pricing-page", rule, **metrics))
@@ -30,7 +35,7 @@ def test_it_shows_rules_and_a_flag_that_is_off(api):
     assert "is off: Present to everyone" in text
 
 
-def test_everything_is_escaped(api):
+def test_everything_is_escaped(api: Caller) -> None:
     attack = "<script>alert(1)</script>"
     api.turn_on()
     iteration = api.iteration()
@@ -44,13 +49,13 @@ def test_everything_is_escaped(api):
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_the_first_page_lists_what_there_is(api):
+def test_the_first_page_lists_what_there_is(api: Caller) -> None:
     assert "No experiment has been created yet" in page(api, "/").text
     api.create()
     assert 'href="/projects/demo/experiments/bold?env=production"' in page(api, "/").text
 
 
-def test_a_page_of_nothing_is_not_found_and_lists_what_there_is(api):
+def test_a_page_of_nothing_is_not_found_and_lists_what_there_is(api: Caller) -> None:
     api.create()
     for path in ("/projects/demo/experiments/x", "/projects/x/experiments/bold"):
         assert page(api, path).status_code == 404

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
+from support.emulator_caller import error_of
 
-def test_treatments_and_history_come_only_when_asked_for(api):
+if TYPE_CHECKING:
+    from support.emulator_caller import Caller
+
+
+def test_treatments_and_history_come_only_when_asked_for(api: Caller) -> None:
     api.create()
     plain = api.get(f"{api.experiments}/bold").json()
     assert "treatments" not in plain["currentIteration"]
     assert not plain.keys() & {"previousIterations", "draftIteration", "analysisConfig", "mutableFieldsByStatus"}
 
 
-def test_what_is_empty_is_left_out_even_when_asked_for(api):
+def test_what_is_empty_is_left_out_even_when_asked_for(api: Caller) -> None:
     api.create()
     shown = api.read(expand="previousIterations,draftIteration,analysisConfig,secondaryMetrics")
     assert not shown.keys() & {"previousIterations", "draftIteration", "analysisConfig"}
 
 
-def test_unknown_expand_fields_do_no_harm(api):
+def test_unknown_expand_fields_do_no_harm(api: Caller) -> None:
     api.create()
     assert "treatments" in api.read(expand="metrics,treatments,nothing")["currentIteration"]
 
 
-def test_analysis_settings_are_kept_and_shown_when_asked_for(api):
+def test_analysis_settings_are_kept_and_shown_when_asked_for(api: Caller) -> None:
     api.create(methodology="frequentist", analysisConfig={"significanceThreshold": "5", "testDirection": "two-sided"})
     shown = api.read(expand="analysisConfig")
     assert shown["methodology"] == "frequentist"
     assert shown["analysisConfig"]["significanceThreshold"] == "5"
 
 
-def test_an_iteration_shows_its_metrics_with_their_versions(api):
+def test_an_iteration_shows_its_metrics_with_their_versions(api: Caller) -> None:
     iteration = api.iteration(metrics=[{"key": "checkout-conversion"}, {"key": "signup-funnel", "isGroup": True}])
     current = api.create(iteration=iteration)["currentIteration"]
     single, group = current["metrics"]
@@ -40,20 +47,20 @@ def test_an_iteration_shows_its_metrics_with_their_versions(api):
     assert current["primarySingleMetric"]["key"] == "checkout-conversion"
 
 
-def test_secondary_metrics_leave_out_the_primary_one_and_groups(api):
+def test_secondary_metrics_leave_out_the_primary_one_and_groups(api: Caller) -> None:
     api.create()
     shown = api.read(expand="secondaryMetrics")["currentIteration"]
     assert [metric["key"] for metric in shown["secondaryMetrics"]] == ["page-load-ms"]
 
 
 @pytest.fixture
-def many(api):
+def many(api: Caller) -> Caller:
     for index in range(5):
         api.create(f"e{index}")
     return api
 
 
-def test_a_list_is_counted_in_snake_case_and_pages_with_links_on_the_same_host(many):
+def test_a_list_is_counted_in_snake_case_and_pages_with_links_on_the_same_host(many: Caller) -> None:
     seen, path = [], f"{many.experiments}?limit=2&expand=treatments"
     while path:
         page = many.get(path).json()
@@ -65,7 +72,7 @@ def test_a_list_is_counted_in_snake_case_and_pages_with_links_on_the_same_host(m
     assert seen == ["e0", "e1", "e2", "e3", "e4"]
 
 
-def test_only_pages_that_exist_are_linked(many):
+def test_only_pages_that_exist_are_linked(many: Caller) -> None:
     first = many.get(many.experiments, params={"limit": 2}).json()["_links"]
     middle = many.get(many.experiments, params={"limit": 2, "offset": 2}).json()["_links"]
     last = many.get(many.experiments, params={"limit": 2, "offset": 4}).json()["_links"]
@@ -75,22 +82,25 @@ def test_only_pages_that_exist_are_linked(many):
     assert many.get(first["last"]["href"]).json()["items"][0]["key"] == "e4"
 
 
-def test_an_offset_past_the_end_is_an_empty_page(many):
+def test_an_offset_past_the_end_is_an_empty_page(many: Caller) -> None:
     assert many.get(many.experiments, params={"offset": 50}).json()["items"] == []
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=-1", "offset=-1", "offset=1.5", "limit=99999999999"])
-def test_a_page_that_makes_no_sense_is_refused(api, refused, query):
-    assert refused(api.get(f"{api.experiments}?{query}"))[:2] == (400, "invalid_request")
+def test_a_page_that_makes_no_sense_is_refused(api: Caller, query: str) -> None:
+    assert error_of(api.get(f"{api.experiments}?{query}"))[:2] == (400, "invalid_request")
 
 
-def test_the_filter_takes_flag_metric_and_status(api):
+def test_the_filter_takes_flag_metric_and_status(api: Caller) -> None:
     api.running("one")
     api.create("two")
-    search = {"metrics": [{"key": "search-click-through"}], "primarySingleMetricKey": "search-click-through"}
+    search: dict[str, Any] = {
+        "metrics": [{"key": "search-click-through"}],
+        "primarySingleMetricKey": "search-click-through",
+    }
     api.create("three", iteration=api.iteration("search-ranking", **search))
 
-    def keys(text):
+    def keys(text: str) -> list[str]:
         return [item["key"] for item in api.get(api.experiments, params={"filter": text}).json()["items"]]
 
     assert keys("flagKey:checkout-button") == ["one", "two"]
@@ -98,7 +108,7 @@ def test_the_filter_takes_flag_metric_and_status(api):
     assert keys("flagKey:checkout-button,status:running") == ["one"]
 
 
-def test_the_status_filter_matches_past_iterations_too(api):
+def test_the_status_filter_matches_past_iterations_too(api: Caller) -> None:
     api.running()
     api.stop(api.treatments()[0]["_id"])
     api.post(f"{api.experiments}/bold/iterations", api.iteration())
@@ -108,25 +118,25 @@ def test_the_status_filter_matches_past_iterations_too(api):
 
 
 @pytest.mark.parametrize("text", ["flag:x", "status", "key:bold"])
-def test_an_unknown_filter_is_refused(api, refused, text):
-    assert refused(api.get(api.experiments, params={"filter": text}))[0] == 400
+def test_an_unknown_filter_is_refused(api: Caller, text: str) -> None:
+    assert error_of(api.get(api.experiments, params={"filter": text}))[0] == 400
 
 
-def test_the_lifecycle_state_says_whether_archived_experiments_are_listed(api, refused):
+def test_the_lifecycle_state_says_whether_archived_experiments_are_listed(api: Caller) -> None:
     api.create("kept")
     api.create("gone")
     api.patch({"kind": "archiveExperiment"}, key="gone")
 
-    def keys(states):
+    def keys(states: str) -> list[str]:
         return [e["key"] for e in api.get(api.experiments, params={"lifecycleState": states}).json()["items"]]
 
     assert keys("active") == ["kept"]
     assert keys("archived") == ["gone"]
     assert keys("archived,active") == ["kept", "gone"]
-    assert refused(api.get(api.experiments, params={"lifecycleState": "lost"}))[0] == 400
+    assert error_of(api.get(api.experiments, params={"lifecycleState": "lost"}))[0] == 400
 
 
-def test_experiments_of_every_environment_can_be_listed_at_once(api):
+def test_experiments_of_every_environment_can_be_listed_at_once(api: Caller) -> None:
     api.create()
     api.post("/api/v2/projects/demo/environments/test/experiments", api.experiment("other"))
     items = api.get("/api/v2/projects/demo/experiments").json()["items"]
@@ -148,11 +158,11 @@ def test_experiments_of_every_environment_can_be_listed_at_once(api):
         "/nothing",
     ],
 )
-def test_what_does_not_exist_is_not_found(api, refused, path):
-    assert refused(api.get(path))[:2] == (404, "not_found")
+def test_what_does_not_exist_is_not_found(api: Caller, path: str) -> None:
+    assert error_of(api.get(path))[:2] == (404, "not_found")
 
 
-def test_a_flag_shows_variation_ids_and_serves_by_index(api):
+def test_a_flag_shows_variation_ids_and_serves_by_index(api: Caller) -> None:
     flag = api.flag()
     assert flag["kind"] == "multivariate"
     assert [(v["name"], v["value"]) for v in flag["variations"]] == [("Classic", "classic"), ("Bold", "bold")]
@@ -161,12 +171,12 @@ def test_a_flag_shows_variation_ids_and_serves_by_index(api):
     assert api.flag("pricing-page")["kind"] == "boolean"
 
 
-def test_a_flag_can_be_read_for_one_environment(api):
+def test_a_flag_can_be_read_for_one_environment(api: Caller) -> None:
     flag = api.get("/api/v2/flags/demo/checkout-button", params={"env": "test"}).json()
     assert flag["environments"].keys() == {"test"}
 
 
-def test_the_list_of_flags_leaves_out_environments_unless_named_and_rules_unless_asked_for(api):
+def test_the_list_of_flags_leaves_out_environments_unless_named_and_rules_unless_asked_for(api: Caller) -> None:
     page = api.get("/api/v2/flags/demo").json()
     assert page["totalCount"] == 3
     assert all("environments" not in item for item in page["items"])
@@ -176,20 +186,20 @@ def test_the_list_of_flags_leaves_out_environments_unless_named_and_rules_unless
     assert "fallthrough" in full["environments"]["production"]
 
 
-def test_archived_flags_are_listed_apart(api):
+def test_archived_flags_are_listed_apart(api: Caller) -> None:
     api.patch_flag({"kind": "archiveFlag"})
     assert api.get("/api/v2/flags/demo").json()["totalCount"] == 2
     archived = api.get("/api/v2/flags/demo", params={"archived": "true"}).json()["items"]
     assert [flag["key"] for flag in archived] == ["checkout-button"]
 
 
-def test_a_metric_says_which_direction_is_better(api):
+def test_a_metric_says_which_direction_is_better(api: Caller) -> None:
     assert api.get("/api/v2/metrics/demo/checkout-conversion").json()["successCriteria"] == "HigherThanBaseline"
     load = api.get("/api/v2/metrics/demo/page-load-ms").json()
     assert (load["successCriteria"], load["isNumeric"], load["unit"]) == ("LowerThanBaseline", True, "ms")
 
 
-def test_a_metric_counts_the_experiments_that_use_it(api):
+def test_a_metric_counts_the_experiments_that_use_it(api: Caller) -> None:
     api.running("one")
     api.create("two")
     metric = api.get("/api/v2/metrics/demo/checkout-conversion?expand=experimentCount,experiments").json()
@@ -199,14 +209,14 @@ def test_a_metric_counts_the_experiments_that_use_it(api):
     assert (len(listed["items"]), listed["totalCount"]) == (3, 8)
 
 
-def test_metric_groups_keep_their_order(api):
+def test_metric_groups_keep_their_order(api: Caller) -> None:
     group = api.get("/api/v2/projects/demo/metric-groups/signup-funnel").json()
     assert [m["nameInGroup"] for m in group["metrics"]] == ["Form opened", "Form sent", "Confirmed"]
     assert group["maintainer"]["_member"]["email"] == "ada@example.com"
     assert api.get("/api/v2/projects/demo/metric-groups").json()["totalCount"] == 2
 
 
-def test_a_project_brings_its_environments_only_when_asked(api):
+def test_a_project_brings_its_environments_only_when_asked(api: Caller) -> None:
     assert "environments" not in api.get("/api/v2/projects/demo").json()
     expanded = api.get("/api/v2/projects/demo", params={"expand": "environments"}).json()
     assert [e["key"] for e in expanded["environments"]["items"]] == ["production", "test"]
@@ -214,11 +224,11 @@ def test_a_project_brings_its_environments_only_when_asked(api):
     assert api.get("/api/v2/projects").json()["items"][0]["key"] == "demo"
 
 
-def test_an_environment_holds_its_sdk_key(api):
+def test_an_environment_holds_its_sdk_key(api: Caller) -> None:
     environment = api.get("/api/v2/projects/demo/environments/production").json()
     assert environment["apiKey"] == "sdk-emulator-production"
     assert environment["approvalSettings"]["required"] is False
 
 
-def test_the_root_answers(api):
+def test_the_root_answers(api: Caller) -> None:
     assert api.get("/api/v2").json()["links"]["projects"]["href"] == "/api/v2/projects"

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
+
+from support.emulator_caller import error_of
+
+if TYPE_CHECKING:
+    import httpx
+
+    from support.emulator_caller import Caller
 
 SETTINGS = "/api/v2/projects/demo/experimentation-settings"
 FLAG = "/api/v2/flags/demo/checkout-button"
 
 
-def put(api, *units):
+def put(api: Caller, *units: Any) -> httpx.Response:
     return api.http.put(SETTINGS, json={"randomizationUnits": list(units)})
 
 
-def units_of(answer):
+def units_of(answer: httpx.Response) -> list[tuple[str, bool]]:
     return [(unit["randomizationUnit"], unit["default"]) for unit in answer.json()["randomizationUnits"]]
 
 
-def test_settings_list_the_units_with_their_default(api):
+def test_settings_list_the_units_with_their_default(api: Caller) -> None:
     answer = api.get(SETTINGS)
     assert units_of(answer) == [("user", True), ("organization", False)]
     assert answer.json()["_projectKey"] == "demo"
     assert "standardRandomizationUnit" not in answer.json()["randomizationUnits"][0]
 
 
-def test_putting_settings_replaces_the_whole_list(api, refused):
+def test_putting_settings_replaces_the_whole_list(api: Caller) -> None:
     answer = put(api, {"randomizationUnit": "device", "default": True})
     assert units_of(answer) == units_of(api.get(SETTINGS)) == [("device", True)]
     assert api.server.effects("experimentation_settings.changed")[0]["randomization_units"] == ["device"]
-    message = refused(api.post(api.experiments, api.experiment()))[2]
+    message = error_of(api.post(api.experiments, api.experiment()))[2]
     assert message == 'Randomization unit "user" not found in project settings [device]'
 
 
-def test_putting_what_is_there_changes_nothing(api):
+def test_putting_what_is_there_changes_nothing(api: Caller) -> None:
     put(api, {"randomizationUnit": "user", "default": True}, {"randomizationUnit": "organization"})
     assert api.server.journal() == []
 
@@ -49,13 +58,13 @@ def test_putting_what_is_there_changes_nothing(api):
         ([{"randomizationUnit": "user", "standardRandomizationUnit": "x"}], "must be one of guest"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(api, refused, units, said):
-    status, code, message = refused(put(api, *units))
+def test_settings_that_make_no_sense_are_refused(api: Caller, units: list[dict[str, Any]], said: str) -> None:
+    status, code, message = error_of(put(api, *units))
     assert (status, code) == (400, "invalid_request")
     assert said in message
 
 
-def test_the_versions_are_known(api):
+def test_the_versions_are_known(api: Caller) -> None:
     assert api.get("/api/v2/versions").json() == {
         "validVersions": [20240415],
         "latestVersion": 20240415,
@@ -65,7 +74,7 @@ def test_the_versions_are_known(api):
     assert "beta" not in api.get("/api/v2/versions", headers={"LD-API-Version": "20240415"}).json()
 
 
-def test_a_flag_is_created_off_with_two_booleans(api):
+def test_a_flag_is_created_off_with_two_booleans(api: Caller) -> None:
     answer = api.post("/api/v2/flags/demo", {"key": "new", "name": "New"})
     flag = answer.json()
     assert answer.status_code == 201
@@ -76,7 +85,7 @@ def test_a_flag_is_created_off_with_two_booleans(api):
     assert api.server.effects() == [{"kind": "flag.created", "project": "demo", "flag": "new"}]
 
 
-def test_a_flag_is_created_on_with_variations_of_its_own(api):
+def test_a_flag_is_created_on_with_variations_of_its_own(api: Caller) -> None:
     body = {
         "key": "new",
         "name": "New",
@@ -88,7 +97,7 @@ def test_a_flag_is_created_on_with_variations_of_its_own(api):
     assert (config["on"], config["fallthrough"], config["offVariation"]) == (True, {"variation": 2}, 1)
 
 
-def test_an_experiment_runs_on_a_flag_that_was_just_created(api):
+def test_an_experiment_runs_on_a_flag_that_was_just_created(api: Caller) -> None:
     api.post("/api/v2/flags/demo", {"key": "new", "name": "New", "isFlagOn": True})
     api.create(iteration=api.iteration("new"))
     assert api.start().status_code == 200
@@ -107,13 +116,13 @@ def test_an_experiment_runs_on_a_flag_that_was_just_created(api):
         ({"name": None}, 400, "name is required"),
     ],
 )
-def test_a_flag_that_makes_no_sense_is_refused(api, refused, change, status, said):
-    answer = refused(api.post("/api/v2/flags/demo", {"key": "new", "name": "New"} | change))
+def test_a_flag_that_makes_no_sense_is_refused(api: Caller, change: dict[str, Any], status: int, said: str) -> None:
+    answer = error_of(api.post("/api/v2/flags/demo", {"key": "new", "name": "New"} | change))
     assert answer[0] == status
     assert said in answer[2]
 
 
-def test_a_metric_is_created(api):
+def test_a_metric_is_created(api: Caller) -> None:
     body = {
         "key": "size",
         "kind": "custom",
@@ -140,21 +149,21 @@ def test_a_metric_is_created(api):
         ({"kind": "click"}, 400, "urls is required"),
     ],
 )
-def test_a_metric_that_makes_no_sense_is_refused(api, refused, change, status, said):
+def test_a_metric_that_makes_no_sense_is_refused(api: Caller, change: dict[str, Any], status: int, said: str) -> None:
     body = {"key": "size", "kind": "custom", "isNumeric": False, "eventKey": "e"} | change
-    answer = refused(api.post("/api/v2/metrics/demo", body))
+    answer = error_of(api.post("/api/v2/metrics/demo", body))
     assert answer[0] == status
     assert said in answer[2]
 
 
-def group(api, **change):
+def group(api: Caller, **change: Any) -> httpx.Response:
     member = api.get("/api/v2/caller-identity").json()["memberId"]
     metrics = [{"key": "signup-form-sent", "nameInGroup": "Sent"}, {"key": "signup-confirmed"}]
     body = {"key": "g", "name": "G", "kind": "funnel", "maintainerId": member, "tags": [], "metrics": metrics}
     return api.post("/api/v2/projects/demo/metric-groups", body | change)
 
 
-def test_a_metric_group_is_created(api):
+def test_a_metric_group_is_created(api: Caller) -> None:
     assert group(api).status_code == 201
     shown = api.get("/api/v2/projects/demo/metric-groups/g").json()
     assert [step["nameInGroup"] for step in shown["metrics"]] == ["Sent", "Sign-up confirmed"]
@@ -170,13 +179,13 @@ def test_a_metric_group_is_created(api):
         ({"maintainerId": "nobody"}, "no member"),
     ],
 )
-def test_a_metric_group_that_makes_no_sense_is_refused(api, refused, change, said):
-    status, _, message = refused(group(api, **change))
+def test_a_metric_group_that_makes_no_sense_is_refused(api: Caller, change: dict[str, Any], said: str) -> None:
+    status, _, message = error_of(group(api, **change))
     assert status == 400
     assert said in message
 
 
-def test_metric_lists_count_experiments_only_when_asked(api):
+def test_metric_lists_count_experiments_only_when_asked(api: Caller) -> None:
     api.create()
     plain = api.get("/api/v2/metrics/demo").json()["items"][0]
     assert not {"experimentCount", "metricGroupCount", "isActive"} & plain.keys()
@@ -184,21 +193,21 @@ def test_metric_lists_count_experiments_only_when_asked(api):
     assert counted["experimentCount"] == 1
 
 
-def json_patch(api, *operations):
+def json_patch(api: Caller, *operations: Any) -> httpx.Response:
     return api.http.patch(FLAG, json=list(operations))
 
 
-def replace(path, value):
+def replace(path: str, value: Any) -> dict[str, Any]:
     return {"op": "replace", "path": path, "value": value}
 
 
-def test_a_json_patch_turns_a_flag_on(api):
+def test_a_json_patch_turns_a_flag_on(api: Caller) -> None:
     changed = json_patch(api, replace("/environments/production/on", True)).json()["environments"]["production"]
     assert (changed["on"], changed["version"]) == (True, 2)
     assert api.flag()["environments"]["test"]["version"] == 1
 
 
-def test_a_json_patch_sets_fallthrough_and_rollout(api):
+def test_a_json_patch_sets_fallthrough_and_rollout(api: Caller) -> None:
     json_patch(api, replace("/environments/production/fallthrough/variation", 1))
     assert api.production()["fallthrough"] == {"variation": 1}
     rollout = {"rollout": {"variations": [{"variation": 0, "weight": 40000}, {"variation": 1, "weight": 60000}]}}
@@ -206,25 +215,25 @@ def test_a_json_patch_sets_fallthrough_and_rollout(api):
     assert [v["weight"] for v in api.production()["fallthrough"]["rollout"]["variations"]] == [40000, 60000]
 
 
-def test_a_json_patch_edits_name_and_tags(api):
+def test_a_json_patch_edits_name_and_tags(api: Caller) -> None:
     changed = json_patch(api, replace("/name", "Button"), {"op": "add", "path": "/tags/-", "value": "a"}).json()
     assert (changed["name"], changed["tags"]) == ("Button", ["a"])
 
 
-def test_a_precondition_that_does_not_hold_is_a_conflict_and_nothing_is_done(api, refused):
+def test_a_precondition_that_does_not_hold_is_a_conflict_and_nothing_is_done(api: Caller) -> None:
     precondition = {"op": "test", "path": "/_version", "value": 9}
-    assert refused(json_patch(api, precondition, replace("/name", "Button")))[0] == 409
+    assert error_of(json_patch(api, precondition, replace("/name", "Button")))[0] == 409
     assert api.server.journal() == []
 
 
-def test_a_merge_patch_changes_what_it_names(api):
+def test_a_merge_patch_changes_what_it_names(api: Caller) -> None:
     changed = api.http.patch(FLAG, json={"merge": {"description": "d", "environments": {"test": {"on": True}}}}).json()
     assert (changed["description"], changed["environments"]["test"]["on"]) == ("d", True)
 
 
-def test_a_json_patch_cannot_change_the_rule_of_a_running_experiment(api, refused):
+def test_a_json_patch_cannot_change_the_rule_of_a_running_experiment(api: Caller) -> None:
     api.running()
-    assert refused(json_patch(api, replace("/environments/production/fallthrough", {"variation": 1})))[0] == 409
+    assert error_of(json_patch(api, replace("/environments/production/fallthrough", {"variation": 1})))[0] == 409
 
 
 @pytest.mark.parametrize(
@@ -244,18 +253,18 @@ def test_a_json_patch_cannot_change_the_rule_of_a_running_experiment(api, refuse
         [replace("/environments/production/on", True), replace("/environments/test/on", True)],
     ],
 )
-def test_a_json_patch_that_cannot_be_done_is_refused(api, refused, operations):
-    assert refused(json_patch(api, *operations))[:2] == (400, "invalid_request")
+def test_a_json_patch_that_cannot_be_done_is_refused(api: Caller, operations: list[Any]) -> None:
+    assert error_of(json_patch(api, *operations))[:2] == (400, "invalid_request")
     assert api.server.journal() == []
 
 
-def test_a_json_patch_needs_an_approval_where_one_is_required(api, refused):
+def test_a_json_patch_needs_an_approval_where_one_is_required(api: Caller) -> None:
     api.server.switch(flag_approvals="everywhere")
-    assert refused(json_patch(api, replace("/environments/production/on", True)))[0] == 405
+    assert error_of(json_patch(api, replace("/environments/production/on", True)))[0] == 405
     assert json_patch(api, replace("/name", "Button")).status_code == 200
 
 
-def test_a_verb_can_be_tunnelled_through_post(api):
+def test_a_verb_can_be_tunnelled_through_post(api: Caller) -> None:
     headers = {"X-HTTP-Method-Override": "PATCH"}
     assert api.http.post(FLAG, json=[replace("/name", "Button")], headers=headers).json()["name"] == "Button"
     headers = {"X-HTTP-Method-Override": "PUT"}
@@ -264,16 +273,16 @@ def test_a_verb_can_be_tunnelled_through_post(api):
     assert [entry.method for entry in api.server.journal()] == ["PATCH", "PUT"]
 
 
-def test_a_verb_is_tunnelled_through_post_alone(api):
+def test_a_verb_is_tunnelled_through_post_alone(api: Caller) -> None:
     assert api.get(FLAG, headers={"X-HTTP-Method-Override": "DELETE"}).status_code == 200
 
 
-def test_projects_show_their_environments_when_asked(api):
+def test_projects_show_their_environments_when_asked(api: Caller) -> None:
     [project] = api.get("/api/v2/projects?expand=environments").json()["items"]
     assert [e["key"] for e in project["environments"]["items"]] == ["production", "test"]
 
 
-def test_archived_flags_are_listed_when_asked_for_in_whatever_case(api):
+def test_archived_flags_are_listed_when_asked_for_in_whatever_case(api: Caller) -> None:
     api.patch_flag({"kind": "archiveFlag"})
     for asked in ("true", "True", "1"):
         listed = api.get("/api/v2/flags/demo", params={"archived": asked}).json()

@@ -9,53 +9,56 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.emulator.population.metric_results import (
     GroupMember,
     serialize_group_results,
     serialize_metric_results,
 )
-from airflow_provider_launchdarkly.emulator.population.population_cache import observe
+from airflow_provider_launchdarkly.emulator.population.population_cache import metric_statistics
 from airflow_provider_launchdarkly.emulator.population.types import (
-    ArmFacts,
     CovariateMoments,
-    IterationFacts,
-    MetricFacts,
-    Observation,
-    TreatmentObservation,
+    MetricStatistics,
+    SimulatedArm,
+    SimulatedIteration,
+    SimulatedMetric,
+    TreatmentStatistics,
 )
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
-SIGNUP = MetricFacts("signup", "custom", is_numeric=False, higher_is_better=True)
-LATENCY = MetricFacts("latency", "custom", is_numeric=True, higher_is_better=False)
+SIGNUP = SimulatedMetric("signup", is_numeric=False, higher_is_better=True)
+LATENCY = SimulatedMetric("latency", is_numeric=True, higher_is_better=False)
 ARMS = (
-    ArmFacts("treatment-0", "control", "variation-0", "false", 0.5, baseline=True),
-    ArmFacts("treatment-1", "new", "variation-1", "true", 0.5, baseline=False),
+    SimulatedArm("treatment-0", "control", "false", 0.5),
+    SimulatedArm("treatment-1", "new", "true", 0.5),
 )
-ITERATION = IterationFacts("checkout", 1, "new-checkout", START, None, ARMS)
+ITERATION = SimulatedIteration("checkout", 1, START, None, ARMS)
 
 
-def arm(number: int, exposed: int, units: int, total: float, squares: float, **others: Any) -> TreatmentObservation:
+def arm(number: int, exposed: int, units: int, total: float, squares: float, **others: Any) -> TreatmentStatistics:
     given = {"covariate": None, "last_event_at": START + timedelta(hours=23) if total else None} | others
-    return TreatmentObservation(f"treatment-{number}", exposed, units, total, squares, **given)
+    return TreatmentStatistics(f"treatment-{number}", exposed, units, total, squares, **given)
 
 
-def converted(*counts: tuple[int, int]) -> Observation:
+def converted(*counts: tuple[int, int]) -> MetricStatistics:
     treatments = (arm(number, people, people, float(sold), float(sold)) for number, (people, sold) in enumerate(counts))
-    return Observation(START + timedelta(days=1), tuple(treatments))
+    return MetricStatistics(START + timedelta(days=1), tuple(treatments))
 
 
-def numbers(*values: tuple[int, float, float]) -> Observation:
+def numbers(*values: tuple[int, float, float]) -> MetricStatistics:
     """Observe numeric values by (units, mean, standard deviation)."""
     treatments = (
         arm(number, n, n, n * mean, (n - 1) * deviation**2 + n * mean**2)
         for number, (n, mean, deviation) in enumerate(values)
     )
-    return Observation(START + timedelta(days=1), tuple(treatments))
+    return MetricStatistics(START + timedelta(days=1), tuple(treatments))
 
 
-def treatments(observation: Observation, metric: MetricFacts = SIGNUP, **options: Any) -> list[dict[str, Any]]:
-    return serialize_metric_results(observation, ITERATION, metric, **options)["treatmentResults"]
+def treatments(statistics: MetricStatistics, metric: SimulatedMetric = SIGNUP, **options: Any) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = serialize_metric_results(statistics, ITERATION, metric, **options)[
+        "treatmentResults"
+    ]
+    return results
 
 
 # Shape
@@ -138,8 +141,8 @@ def test_before_anybody_came_there_are_units_and_nothing_else() -> None:
 
 
 def test_a_treatment_without_people_does_not_keep_the_others_from_being_compared() -> None:
-    arms = (*ARMS, ArmFacts("treatment-2", "bold", "variation-2", "bold", 0.0, baseline=False))
-    iteration = IterationFacts("checkout", 1, "new-checkout", START, None, arms)
+    arms = (*ARMS, SimulatedArm("treatment-2", "bold", "bold", 0.0))
+    iteration = SimulatedIteration("checkout", 1, START, None, arms)
     answers = serialize_metric_results(converted((100, 10), (100, 20), (0, 0)), iteration, SIGNUP)["treatmentResults"]
     assert answers[0]["pBest"] + answers[1]["pBest"] == pytest.approx(1)
     assert len(answers[0]["relativeDifferences"]) == 1
@@ -162,19 +165,19 @@ def test_values_without_any_spread_have_a_mean_and_no_posterior(units: int, devi
 
 @pytest.mark.parametrize("sold", [(0, 0), (0, 50), (50, 50)])
 def test_nobody_or_everybody_converting_is_answered_in_finite_numbers(sold: tuple[int, int]) -> None:
-    observation = converted((50, sold[0]), (50, sold[1]))
-    answer = serialize_metric_results(observation, ITERATION, SIGNUP)
+    statistics = converted((50, sold[0]), (50, sold[1]))
+    answer = serialize_metric_results(statistics, ITERATION, SIGNUP)
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
     assert sum(each["pBest"] for each in answer["treatmentResults"]) == pytest.approx(1)
 
 
 def test_an_answer_can_be_changed_without_changing_the_next() -> None:
-    observation = converted((100, 10), (100, 20))
-    first = treatments(observation)
+    statistics = converted((100, 10), (100, 20))
+    first = treatments(statistics)
     first[0]["distribution"]["parameters"]["alpha"] = -1
     first[0]["relativeDifferences"].clear()
-    assert treatments(observation)[0]["distribution"]["parameters"]["alpha"] == 11.0
-    assert treatments(observation)[0]["relativeDifferences"]
+    assert treatments(statistics)[0]["distribution"]["parameters"]["alpha"] == 11.0
+    assert treatments(statistics)[0]["relativeDifferences"]
 
 
 def test_a_groups_results_come_metric_by_metric_in_its_order() -> None:
@@ -192,19 +195,19 @@ def test_a_groups_results_come_metric_by_metric_in_its_order() -> None:
 
 
 def test_the_probability_to_be_best_follows_the_metrics_direction() -> None:
-    observation = numbers((1_000, 300.0, 80.0), (1_000, 290.0, 80.0))
-    lower = treatments(observation, LATENCY)
-    higher = treatments(observation, MetricFacts("revenue", "custom", is_numeric=True, higher_is_better=True))
+    statistics = numbers((1_000, 300.0, 80.0), (1_000, 290.0, 80.0))
+    lower = treatments(statistics, LATENCY)
+    higher = treatments(statistics, SimulatedMetric("revenue", is_numeric=True, higher_is_better=True))
     assert lower[1]["pBest"] > 0.99
     assert higher[1]["pBest"] == pytest.approx(lower[0]["pBest"])
     assert lower[0]["pBest"] + lower[1]["pBest"] == pytest.approx(1)
 
 
 def test_relative_differences_are_against_each_other_treatment() -> None:
-    arms = (*ARMS, ArmFacts("treatment-2", "bold", "variation-2", "bold", 0.0, baseline=False))
-    iteration = IterationFacts("checkout", 1, "new-checkout", START, None, arms)
-    observation = converted((10_000, 1_000), (10_000, 1_100), (10_000, 1_200))
-    bold = serialize_metric_results(observation, iteration, SIGNUP)["treatmentResults"][2]["relativeDifferences"]
+    arms = (*ARMS, SimulatedArm("treatment-2", "bold", "bold", 0.0))
+    iteration = SimulatedIteration("checkout", 1, START, None, arms)
+    statistics = converted((10_000, 1_000), (10_000, 1_100), (10_000, 1_200))
+    bold = serialize_metric_results(statistics, iteration, SIGNUP)["treatmentResults"][2]["relativeDifferences"]
     assert [each["fromTreatmentId"] for each in bold] == ["treatment-0", "treatment-1"]
     assert bold[0]["lower"] < 0.2 < bold[0]["upper"]
     assert (bold[0]["lower"] + bold[0]["upper"]) / 2 == pytest.approx(0.2, rel=0.01)
@@ -212,11 +215,11 @@ def test_relative_differences_are_against_each_other_treatment() -> None:
 
 
 def test_an_a_a_experiment_calls_a_winner_as_often_as_chance_does() -> None:
-    truth = Truth.from_dict({"people_per_day": 1_000, "metrics": {"signup": {"baseline_rate": 0.1}}})
+    truth = GroundTruth.from_dict({"people_per_day": 1_000, "metrics": {"signup": {"baseline_rate": 0.1}}})
     called = 0
     covered = 0
     for seed in range(1_000):
-        control, new = treatments(observe(truth, seed, ITERATION, SIGNUP, START + timedelta(days=14)))
+        control, new = treatments(metric_statistics(truth, seed, ITERATION, SIGNUP, START + timedelta(days=14)))
         called += new["pBest"] > 0.95
         covered += control["credibleInterval"]["lower"] < 0.1 < control["credibleInterval"]["upper"]
     assert called / 1_000 == pytest.approx(0.05, abs=3.5 * math.sqrt(0.0475 / 1_000))
@@ -225,9 +228,10 @@ def test_an_a_a_experiment_calls_a_winner_as_often_as_chance_does() -> None:
 
 def test_an_a_a_experiment_on_a_number_calls_a_winner_as_often_as_chance_does() -> None:
     metrics = {"latency": {"baseline_mean": 300, "standard_deviation": 80}}
-    truth = Truth.from_dict({"people_per_day": 200, "metrics": metrics})
+    truth = GroundTruth.from_dict({"people_per_day": 200, "metrics": metrics})
     called = sum(
-        treatments(observe(truth, seed, ITERATION, LATENCY, START + timedelta(days=7)), LATENCY)[1]["pBest"] > 0.95
+        treatments(metric_statistics(truth, seed, ITERATION, LATENCY, START + timedelta(days=7)), LATENCY)[1]["pBest"]
+        > 0.95
         for seed in range(600)
     )
     assert called / 600 == pytest.approx(0.05, abs=3.5 * math.sqrt(0.0475 / 600))
@@ -235,8 +239,8 @@ def test_an_a_a_experiment_on_a_number_calls_a_winner_as_often_as_chance_does() 
 
 def test_a_true_effect_is_found_and_its_size_recovered() -> None:
     metrics = {"signup": {"baseline_rate": 0.1, "effects": {"true": {"relative": 0.1}}}}
-    truth = Truth.from_dict({"people_per_day": 20_000, "metrics": metrics})
-    new = treatments(observe(truth, 42, ITERATION, SIGNUP, START + timedelta(days=28)))[1]
+    truth = GroundTruth.from_dict({"people_per_day": 20_000, "metrics": metrics})
+    new = treatments(metric_statistics(truth, 42, ITERATION, SIGNUP, START + timedelta(days=28)))[1]
     difference = new["relativeDifferences"][0]
     assert new["pBest"] > 0.999
     assert difference["lower"] < 0.1 < difference["upper"]
@@ -245,11 +249,13 @@ def test_a_true_effect_is_found_and_its_size_recovered() -> None:
 
 def test_a_split_of_51_to_49_is_seen_as_a_mismatch_and_a_right_one_is_not() -> None:
     definition: dict[str, Any] = {"people_per_day": 20_000, "metrics": {"signup": {"baseline_rate": 0.1}}}
-    broken = Truth.from_dict(definition | {"split": {"true": 0.51, "false": 0.49}})
+    broken = GroundTruth.from_dict(definition | {"split": {"true": 0.51, "false": 0.49}})
     at = START + timedelta(days=14)
     mismatch, none = (
-        serialize_metric_results(observe(truth, 42, ITERATION, SIGNUP, at), ITERATION, SIGNUP)["probabilityOfMismatch"]
-        for truth in (broken, Truth.from_dict(definition))
+        serialize_metric_results(metric_statistics(truth, 42, ITERATION, SIGNUP, at), ITERATION, SIGNUP)[
+            "probabilityOfMismatch"
+        ]
+        for truth in (broken, GroundTruth.from_dict(definition))
     )
     assert mismatch > 0.999
     assert none < 0.5
@@ -258,17 +264,17 @@ def test_a_split_of_51_to_49_is_seen_as_a_mismatch_and_a_right_one_is_not() -> N
 # A covariate
 
 
-def with_covariate(correlation: float) -> tuple[Observation, Observation]:
+def with_covariate(correlation: float) -> tuple[MetricStatistics, MetricStatistics]:
     """Observe the same people with and without their covariate."""
     metrics = {"latency": {"baseline_mean": 300, "standard_deviation": 80, "covariate_correlation": correlation}}
-    truth = Truth.from_dict({"people_per_day": 5_000, "metrics": metrics})
-    observation = observe(truth, 42, ITERATION, LATENCY, START + timedelta(days=7))
-    plain = tuple(arm(n, t.exposed, t.units, t.sum, t.sum_of_squares) for n, t in enumerate(observation.treatments))
-    return observation, Observation(observation.through, plain)
+    truth = GroundTruth.from_dict({"people_per_day": 5_000, "metrics": metrics})
+    statistics = metric_statistics(truth, 42, ITERATION, LATENCY, START + timedelta(days=7))
+    plain = tuple(arm(n, t.exposed, t.units, t.sum, t.sum_of_squares) for n, t in enumerate(statistics.treatments))
+    return statistics, MetricStatistics(statistics.through, plain)
 
 
 def test_a_covariate_cuts_the_variance_by_the_square_of_its_correlation() -> None:
-    adjusted, plain = (treatments(observation, LATENCY)[1] for observation in with_covariate(0.8))
+    adjusted, plain = (treatments(statistics, LATENCY)[1] for statistics in with_covariate(0.8))
     assert adjusted["correlation"] == pytest.approx(0.8, abs=0.01)
     assert adjusted["standardDeviationRatio"] == pytest.approx(1.0, abs=0.02)
     assert adjusted["varianceReduction"] == pytest.approx(0.64, abs=0.02)
@@ -286,9 +292,9 @@ def test_the_imbalances_of_the_covariate_cancel_out_over_the_treatments() -> Non
 
 def test_a_covariate_of_two_people_is_not_used() -> None:
     two = [arm(n, 2, 2, 7.0, 25.0, covariate=CovariateMoments(7.0, 25.0, 25.0)) for n in (0, 1)]
-    assert "correlation" not in treatments(Observation(START, tuple(two)), LATENCY)[0]
+    assert "correlation" not in treatments(MetricStatistics(START, tuple(two)), LATENCY)[0]
 
 
 def test_a_covariate_that_does_not_vary_is_not_used() -> None:
     same = [arm(n, 4, 4, 10.0, 30.0, covariate=CovariateMoments(8.0, 16.0, 20.0)) for n in (0, 1)]
-    assert "correlation" not in treatments(Observation(START, tuple(same)), LATENCY)[0]
+    assert "correlation" not in treatments(MetricStatistics(START, tuple(same)), LATENCY)[0]

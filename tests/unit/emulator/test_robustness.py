@@ -5,41 +5,65 @@ from __future__ import annotations
 import copy
 import json
 import random
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_launchdarkly.emulator.transport.operations import OPERATIONS
+from support.emulator_caller import error_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.emulator_caller import Caller
 
 SEMANTIC = "application/json; domain-model=launchdarkly.semanticpatch"
-ODD = (None, True, 0, -1, 1.5, 10**30, "", "x", "\ud800", "é/%2F", [], [None], [[]], {}, {"kind": 5}, {"value": {}})
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    10**30,
+    "",
+    "x",
+    "\ud800",
+    "é/%2F",
+    [],
+    [None],
+    [[]],
+    {},
+    {"kind": 5},
+    {"value": {}},
+)
 PROJECT = "/api/v2/projects/demo"
 PRODUCTION = f"{PROJECT}/environments/production"
 
 
-def places(data, path=()):
-    """Every place in plain JSON."""
+def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value in plain JSON."""
     yield path
     items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
     for name, value in items:
         yield from places(value, (*path, name))
 
 
-def spoilt(data, chance):
-    """The data with one place replaced by something odd."""
+def with_one_odd_value(data: Any, chance: random.Random) -> Any:
+    """Return the data with one value replaced by an odd one."""
     changed = copy.deepcopy(data)
-    *before, last = (None, *chance.choice(list(places(changed))))
-    if last is None:
+    path = chance.choice(list(places(changed)))
+    if not path:
         return chance.choice(ODD)
-    parent = changed
-    for name in before[1:]:
+    parent, last = changed, path[-1]
+    for name in path[:-1]:
         parent = parent[name]
     parent[last] = copy.deepcopy(chance.choice(ODD))
     return changed
 
 
 @pytest.fixture
-def bodies(api):
-    """A good body for every write, and where it goes."""
+def bodies(api: Caller) -> list[tuple[str, str, Any]]:
+    """Return for every write its verb, its path and a valid body."""
     api.post("/api/v2/flags/demo", {"key": "h", "name": "H", "purpose": "holdout"})
     api.running()
     api.post(f"{PROJECT}/layers", {"key": "l", "name": "L", "description": ""})
@@ -154,17 +178,17 @@ def bodies(api):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_no_body_breaks_it(api, bodies, seed, refused):
+def test_no_body_breaks_it(api: Caller, bodies: list[tuple[str, str, Any]], seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(400):
         method, path, body = chance.choice(bodies)
         content_type = SEMANTIC if method == "PATCH" else "application/json"
-        sent = spoilt(body, chance)
+        sent = with_one_odd_value(body, chance)
         content = json.dumps(sent).encode()
         answer = api.http.request(method.split()[0], path, content=content, headers={"Content-Type": content_type})
         assert answer.status_code < 500, (method, path, sent)
         if answer.status_code >= 400:
-            refused(answer)
+            error_of(answer)
     for operation in OPERATIONS:
         if operation.method == "GET":
             everything = "treatments,draftIteration,previousIterations,secondaryMetrics,analysisConfig,experiments"
@@ -185,5 +209,5 @@ def test_no_body_breaks_it(api, bodies, seed, refused):
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=-1", "limit=x", "offset=-1", "limit=99999999999", "filter=x", "lifecycleState=dead"]
 )
-def test_no_query_breaks_it(api, query, refused):
-    assert refused(api.get(f"{PRODUCTION}/experiments?{query}"))[0] == 400
+def test_no_query_breaks_it(api: Caller, query: str) -> None:
+    assert error_of(api.get(f"{PRODUCTION}/experiments?{query}"))[0] == 400

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.emulator_caller import error_of
 
-def bandit(api, every=86_400_000, **changes):
+if TYPE_CHECKING:
+    import httpx
+
+    from support.emulator_caller import Caller, StartEmulator
+
+
+def bandit(api: Caller, every: int = 86_400_000, **changes: Any) -> None:
     api.turn_on()
     api.create(type="mab", iteration=api.iteration(reallocationFrequencyMillis=every), **changes)
     assert api.start().status_code == 200
 
 
-def shares(api):
+def shares(api: Caller) -> list[Decimal]:
     return [Decimal(arm["allocationPercent"]) for arm in api.treatments()]
 
 
-def traffic(api, metric="checkout-conversion"):
+def traffic(api: Caller, metric: str = "checkout-conversion") -> Any:
     path = f"{api.experiments}/bold/metrics/{metric}/results?expand=traffic"
     return [arm["traffic"] for arm in api.get(path).json()["results"][0]["treatmentResults"]]
 
 
-def test_a_bandit_moves_its_traffic_to_the_better_arm(api):
+def test_a_bandit_moves_its_traffic_to_the_better_arm(api: Caller) -> None:
     bandit(api)
     assert shares(api) == [50, 50]
     api.server.clock.advance("P21D")
@@ -32,7 +40,7 @@ def test_a_bandit_moves_its_traffic_to_the_better_arm(api):
     assert bold > 2 * classic
 
 
-def test_a_bandit_divides_its_traffic_at_its_frequency_only(api):
+def test_a_bandit_divides_its_traffic_at_its_frequency_only(api: Caller) -> None:
     bandit(api)
     api.server.clock.advance("PT23H59M")
     assert shares(api) == [50, 50]
@@ -43,7 +51,7 @@ def test_a_bandit_divides_its_traffic_at_its_frequency_only(api):
     assert shares(api) == after_a_day
 
 
-def test_a_bandit_does_not_depend_on_who_looked_when(api, emulator_with):
+def test_a_bandit_does_not_depend_on_who_looked_when(api: Caller, emulator_with: StartEmulator) -> None:
     bandit(api)
     for _ in range(9):
         api.server.clock.advance("P1D")
@@ -54,7 +62,7 @@ def test_a_bandit_does_not_depend_on_who_looked_when(api, emulator_with):
     assert (shares(api), traffic(api)) == (shares(other), traffic(other))
 
 
-def test_a_bandits_rollout_is_on_its_flag(api):
+def test_a_bandits_rollout_is_on_its_flag(api: Caller) -> None:
     bandit(api)
     version = api.production()["version"]
     api.server.clock.advance("P21D")
@@ -63,14 +71,14 @@ def test_a_bandits_rollout_is_on_its_flag(api):
     assert api.production()["version"] == version
 
 
-def test_a_bandit_has_no_sample_ratio_to_mismatch(api):
+def test_a_bandit_has_no_sample_ratio_to_mismatch(api: Caller) -> None:
     bandit(api)
     api.server.clock.advance("P7D")
     answer = api.get(f"{api.experiments}/bold/metrics/checkout-conversion/results").json()
     assert "probabilityOfMismatch" not in answer
 
 
-def test_a_stopped_bandit_keeps_its_last_shares(api):
+def test_a_stopped_bandit_keeps_its_last_shares(api: Caller) -> None:
     bandit(api)
     api.server.clock.advance("P21D")
     last = shares(api)
@@ -80,21 +88,21 @@ def test_a_stopped_bandit_keeps_its_last_shares(api):
     assert api.production()["fallthrough"] == {"variation": 1}
 
 
-def test_a_bandits_next_iteration_starts_as_it_was_asked_for(api):
+def test_a_bandits_next_iteration_starts_as_it_was_asked_for(api: Caller) -> None:
     bandit(api)
     api.server.clock.advance("P21D")
     api.patch({"kind": "saveAndStartNewIteration"})
     assert shares(api) == [50, 50]
 
 
-def test_a_bandit_without_data_stays_as_it_is(emulator_with):
+def test_a_bandit_without_data_stays_as_it_is(emulator_with: StartEmulator) -> None:
     api = emulator_with(scenario="no-traffic")
     bandit(api)
     api.server.clock.advance("P5D")
     assert shares(api) == [50, 50]
 
 
-def test_a_flag_turned_off_stops_traffic(api):
+def test_a_flag_turned_off_stops_traffic(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P3D")
     before = traffic(api)
@@ -106,7 +114,7 @@ def test_a_flag_turned_off_stops_traffic(api):
     assert sum(traffic(api)) == pytest.approx(2 * sum(before), rel=0.05)
 
 
-def test_what_was_measured_before_a_flag_was_turned_off_stays(api):
+def test_what_was_measured_before_a_flag_was_turned_off_stays(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P2DT7H")
     path = f"{api.experiments}/bold/metrics/checkout-conversion/results?expand=traffic"
@@ -115,7 +123,7 @@ def test_what_was_measured_before_a_flag_was_turned_off_stays(api):
     assert api.get(path).json() == before
 
 
-def test_turning_a_flag_off_in_another_environment_changes_nothing(api):
+def test_turning_a_flag_off_in_another_environment_changes_nothing(api: Caller) -> None:
     api.running()
     for kind in ("turnFlagOn", "turnFlagOff"):
         api.patch_flag({"kind": kind}, environmentKey="test")
@@ -123,12 +131,12 @@ def test_turning_a_flag_off_in_another_environment_changes_nothing(api):
     assert sum(traffic(api)) > 3_000
 
 
-def update(api, **changes):
+def update(api: Caller, **changes: Any) -> httpx.Response:
     value = {name: {"operation": how, "value": what} for name, (how, what) in changes.items()}
     return api.patch({"kind": "updateExperimentFields", "value": value})
 
 
-def test_before_the_start_everything_of_the_draft_may_change(api):
+def test_before_the_start_everything_of_the_draft_may_change(api: Caller) -> None:
     api.create()
     arms = api.iteration()["treatments"]
     arms[0]["allocationPercent"], arms[1]["allocationPercent"] = "80", "20"
@@ -148,7 +156,7 @@ def test_before_the_start_everything_of_the_draft_may_change(api):
     assert iteration["version"] == 2
 
 
-def test_a_draft_beside_a_stopped_iteration_is_what_is_edited(api):
+def test_a_draft_beside_a_stopped_iteration_is_what_is_edited(api: Caller) -> None:
     api.running()
     api.stop(api.treatments()[0]["_id"])
     api.post(f"{api.experiments}/bold/iterations", api.iteration())
@@ -157,7 +165,7 @@ def test_a_draft_beside_a_stopped_iteration_is_what_is_edited(api):
     assert api.read()["currentIteration"]["hypothesis"] == "Bold sells more"
 
 
-def test_the_metadata_of_a_stopped_experiment_may_change_whatever_became_of_its_flag(api):
+def test_the_metadata_of_a_stopped_experiment_may_change_whatever_became_of_its_flag(api: Caller) -> None:
     api.turn_on()
     variation = api.flag()["variations"][1]["_id"]
     api.patch_flag({"kind": "addRule", "clauses": [], "variationId": variation})
@@ -168,7 +176,7 @@ def test_the_metadata_of_a_stopped_experiment_may_change_whatever_became_of_its_
     assert update(api, name=("update", "n")).json()["name"] == "n"
 
 
-def test_the_analysis_unit_of_a_metric_is_kept_and_shown(api):
+def test_the_analysis_unit_of_a_metric_is_kept_and_shown(api: Caller) -> None:
     metrics = [{"key": "checkout-conversion", "analysisUnit": "organization"}, {"key": "page-load-ms"}]
     api.create(iteration=api.iteration(metrics=metrics))
     shown = api.read()["currentIteration"]["metrics"]
@@ -178,7 +186,7 @@ def test_the_analysis_unit_of_a_metric_is_kept_and_shown(api):
     assert [use["key"] for use in api.read()["currentIteration"]["metrics"]] == ["checkout-conversion"]
 
 
-def test_where_experiments_need_approvals_nothing_of_them_is_changed(api, refused):
+def test_where_experiments_need_approvals_nothing_of_them_is_changed(api: Caller) -> None:
     api.running()
     api.server.switch(experiment_approvals="everywhere")
     writes = [
@@ -187,11 +195,11 @@ def test_where_experiments_need_approvals_nothing_of_them_is_changed(api, refuse
         api.post(f"{api.experiments}/bold/iterations", api.iteration()),
     ]
     for answer in writes:
-        assert refused(answer) == (403, "forbidden", "approval is required")
+        assert error_of(answer) == (403, "forbidden", "approval is required")
     assert api.read()["currentIteration"]["status"] == "running"
 
 
-def test_approvals_can_be_a_matter_of_the_environment(emulator_with, refused):
+def test_approvals_can_be_a_matter_of_the_environment(emulator_with: StartEmulator) -> None:
     data = {
         "members": {"ada@example.com": {}},
         "projects": {
@@ -204,15 +212,15 @@ def test_approvals_can_be_a_matter_of_the_environment(emulator_with, refused):
     }
     api = emulator_with(world=data)
     assert api.post(api.experiments, api.experiment()).status_code == 201
-    assert refused(api.patch_flag({"kind": "turnFlagOn"}))[0] == 405
+    assert error_of(api.patch_flag({"kind": "turnFlagOn"}))[0] == 405
     api.server.switch(experiment_approvals="by_environment")
-    assert refused(api.start())[0] == 403
+    assert error_of(api.start())[0] == 403
 
 
 LEGACY = "/api/v2/flags/demo/checkout-button/experiments/production"
 
 
-def test_legacy_results_are_by_variation_and_day(api):
+def test_legacy_results_are_by_variation_and_day(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P7DT5H")
     results = api.get(f"{LEGACY}/checkout-conversion").json()
@@ -224,7 +232,7 @@ def test_legacy_results_are_by_variation_and_day(api):
     assert 0 <= results["stats"]["pValue"] <= 1
 
 
-def test_legacy_results_of_a_number_have_p_values_too(api):
+def test_legacy_results_of_a_number_have_p_values_too(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P7D")
     totals = api.get(f"{LEGACY}/page-load-ms").json()["totals"]
@@ -232,7 +240,7 @@ def test_legacy_results_of_a_number_have_p_values_too(api):
     assert 0 < totals[1]["pValue"] < 1
 
 
-def test_legacy_results_before_any_data_are_empty_numbers(api):
+def test_legacy_results_before_any_data_are_empty_numbers(api: Caller) -> None:
     api.running()
     results = api.get(f"{LEGACY}/checkout-conversion").json()
     assert results["series"] == []
@@ -240,49 +248,49 @@ def test_legacy_results_before_any_data_are_empty_numbers(api):
     assert results["totals"][1]["improvement"] == 0
 
 
-def test_legacy_results_are_cut_in_time_and_refused_where_there_are_none(api, refused):
-    assert refused(api.get(f"{LEGACY}/checkout-conversion"))[0] == 404
+def test_legacy_results_are_cut_in_time_and_refused_where_there_are_none(api: Caller) -> None:
+    assert error_of(api.get(f"{LEGACY}/checkout-conversion"))[0] == 404
     api.running()
     began = 1767603600000
     api.server.clock.advance("P7D")
     two_days = api.get(f"{LEGACY}/checkout-conversion", params={"from": began, "to": began + 2 * 86_400_000}).json()
     assert [part["Time"] for part in two_days["series"]] == [began + 86_400_000, began + 2 * 86_400_000]
-    assert refused(api.get(f"{LEGACY}/checkout-conversion?from=yesterday"))[0] == 400
+    assert error_of(api.get(f"{LEGACY}/checkout-conversion?from=yesterday"))[0] == 400
 
 
-def test_an_older_generation_has_no_newer_operations_fields_or_instructions(api, refused):
+def test_an_older_generation_has_no_newer_operations_fields_or_instructions(api: Caller) -> None:
     api.create(tags=["a"])
     api.server.switch(generation="17.2")
-    assert refused(api.get("/api/v2/projects/demo/experiments"))[0] == 404
-    assert refused(api.get(f"{LEGACY}/checkout-conversion"))[2].startswith("unknown path")
+    assert error_of(api.get("/api/v2/projects/demo/experiments"))[0] == 404
+    assert error_of(api.get(f"{LEGACY}/checkout-conversion"))[2].startswith("unknown path")
     shown = api.read(expand="analysisConfig,mutableFieldsByStatus")
     assert not {"tags", "methodology", "type", "dataSource", "mutableFieldsByStatus"} & shown.keys()
     assert "version" not in shown["currentIteration"]
-    assert refused(api.patch({"kind": "saveAndStartNewIteration"}))[0] == 422
+    assert error_of(api.patch({"kind": "saveAndStartNewIteration"}))[0] == 422
     assert api.post(api.experiments, api.experiment("two", methodology="frequentist")).status_code == 201
     api.server.switch(generation="all")
     assert api.read("two")["methodology"] == "bayesian"
 
 
-def test_the_newest_generation_has_no_results(api, refused):
+def test_the_newest_generation_has_no_results(api: Caller) -> None:
     api.create()
     api.server.switch(generation="25")
     results = f"{api.experiments}/bold/metrics/checkout-conversion/results"
-    assert refused(api.get(results)) == (404, "not_found", f"unknown path {results}")
-    assert refused(api.http.put(results))[0] == 404
+    assert error_of(api.get(results)) == (404, "not_found", f"unknown path {results}")
+    assert error_of(api.http.put(results))[0] == 404
     assert api.get("/api/v2/projects/demo/experiments").status_code == 200
 
 
-def test_the_newest_generation_is_frequentist_by_default_and_its_bandits_are_not(api):
+def test_the_newest_generation_is_frequentist_by_default_and_its_bandits_are_not(api: Caller) -> None:
     assert api.create("one")["methodology"] == "bayesian"
     api.server.switch(generation="25")
     assert api.create("two")["methodology"] == "frequentist"
     assert api.create("three", type="mab")["methodology"] == "bayesian"
 
 
-def test_the_oldest_generation_needs_a_standard_unit(api, refused):
+def test_the_oldest_generation_needs_a_standard_unit(api: Caller) -> None:
     api.server.switch(generation="17.1")
     path = "/api/v2/projects/demo/experimentation-settings"
     assert api.get(path).json()["randomizationUnits"][0]["standardRandomizationUnit"] == "user"
     answer = api.http.put(path, json={"randomizationUnits": [{"randomizationUnit": "user"}]})
-    assert "standardRandomizationUnit is required" in refused(answer)[2]
+    assert "standardRandomizationUnit is required" in error_of(answer)[2]

@@ -47,7 +47,8 @@ def chi_square_z(drawn: Iterable[int], pmf: Callable[[int], float]) -> float:
             expected_pool, seen_pool = 0.0, 0
     statistic += (seen_left - expected_left) ** 2 / expected_left
     freedom = cells
-    return ((statistic / freedom) ** (1 / 3) - (1 - 2 / (9 * freedom))) / math.sqrt(2 / (9 * freedom))
+    cube_root: float = (statistic / freedom) ** (1 / 3)
+    return (cube_root - (1 - 2 / (9 * freedom))) / math.sqrt(2 / (9 * freedom))
 
 
 def log_choose(n: int, k: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -13,15 +14,18 @@ from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
 from airflow_provider_launchdarkly.emulator.transport.faults import Fault
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
+if TYPE_CHECKING:
+    from support.emulator_caller import Caller, StartEmulator
 
-def test_two_run_side_by_side_with_worlds_of_their_own(emulator_with):
+
+def test_two_run_side_by_side_with_worlds_of_their_own(emulator_with: StartEmulator) -> None:
     one, two = emulator_with(), emulator_with()
     one.create()
     assert one.server.url != two.server.url
     assert two.get(two.experiments).json()["items"] == []
 
 
-def test_stopped_it_refuses_connections_and_started_again_it_knows_everything(api):
+def test_stopped_it_refuses_connections_and_started_again_it_knows_everything(api: Caller) -> None:
     api.create()
     api.server.stop()
     with pytest.raises(httpx.ConnectError):
@@ -31,14 +35,14 @@ def test_stopped_it_refuses_connections_and_started_again_it_knows_everything(ap
     assert httpx.get(f"{api.server.url}/projects/demo/experiments/bold").status_code == 200
 
 
-def test_stopping_twice_does_no_harm():
+def test_stopping_twice_does_no_harm() -> None:
     server = EmulatorServer()
     with server:
         pass
     server.stop()
 
 
-def test_its_connection_is_what_airflow_takes(server):
+def test_its_connection_is_what_airflow_takes(server: EmulatorServer) -> None:
     assert server.connection(environment_key="test") == {
         "conn_type": "launchdarkly",
         "host": server.url,
@@ -47,7 +51,7 @@ def test_its_connection_is_what_airflow_takes(server):
     }
 
 
-def test_errors_of_a_control_reach_the_test(server):
+def test_errors_of_a_control_reach_the_test(server: EmulatorServer) -> None:
     with pytest.raises(ValueError, match="never goes back"):
         server.clock.set("2020-01-01T00:00:00Z")
     with pytest.raises(ValueError, match="no such operation"):
@@ -59,7 +63,7 @@ def test_errors_of_a_control_reach_the_test(server):
     assert server.clock.now() == EmulatorServer().clock.now()
 
 
-def test_without_its_own_server_it_says_that_it_cannot_close_connections():
+def test_without_its_own_server_it_says_that_it_cannot_close_connections() -> None:
     import asyncio
 
     emulator = Emulator()
@@ -83,12 +87,12 @@ def loaded_by(modules: str) -> set[str]:
 HEAVY = {"airflow", "httpx", "pydantic", "numpy", "scipy", "fastapi", "pytest", "pendulum"}
 
 
-def test_it_imports_neither_airflow_nor_our_client_nor_anything_heavy():
+def test_it_imports_neither_airflow_nor_our_client_nor_anything_heavy() -> None:
     loaded = loaded_by("airflow_provider_launchdarkly.emulator.transport.server")
     assert not HEAVY & {name.partition(".")[0] for name in loaded}
     assert not [name for name in loaded if name.startswith("airflow_provider_launchdarkly.api")]
 
 
-def test_the_command_line_imports_nothing_heavy():
+def test_the_command_line_imports_nothing_heavy() -> None:
     loaded = loaded_by("airflow_provider_launchdarkly.cli")
     assert not HEAVY & {name.partition(".")[0] for name in loaded}

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
+
+from support.emulator_caller import error_of
+
+if TYPE_CHECKING:
+    import httpx
+
+    from support.emulator_caller import Caller, StartEmulator
 
 HOLDOUTS = "/api/v2/projects/demo/environments/production/holdouts"
 LAYERS = "/api/v2/projects/demo/layers"
 SEMANTIC = {"Content-Type": "application/json; domain-model=launchdarkly.semanticpatch"}
 
 
-def post_holdout(api, **change):
+def post_holdout(api: Caller, **change: Any) -> httpx.Response:
     if api.get("/api/v2/flags/demo/holdout-q1").status_code == 404:
         api.post("/api/v2/flags/demo", {"key": "holdout-q1", "name": "Q1", "purpose": "holdout"})
     body = {
@@ -24,11 +33,11 @@ def post_holdout(api, **change):
     return api.post(HOLDOUTS, body | change)
 
 
-def patch_holdout(api, **instruction):
+def patch_holdout(api: Caller, **instruction: Any) -> httpx.Response:
     return api.http.patch(f"{HOLDOUTS}/q1", json={"instructions": [instruction]}, headers=SEMANTIC)
 
 
-def test_a_holdout_stands_on_its_flag_and_compares_by_an_experiment(api):
+def test_a_holdout_stands_on_its_flag_and_compares_by_an_experiment(api: Caller) -> None:
     answer = post_holdout(api)
     holdout = answer.json()
     assert (answer.status_code, holdout["status"], holdout["holdoutAmount"]) == (201, "created", "10")
@@ -38,7 +47,7 @@ def test_a_holdout_stands_on_its_flag_and_compares_by_an_experiment(api):
     assert list(base["currentIteration"]["flags"]) == ["holdout-q1"]
 
 
-def test_a_holdouts_status_follows_its_experiments(api):
+def test_a_holdouts_status_follows_its_experiments(api: Caller) -> None:
     api.turn_on()
     api.create(holdoutId=post_holdout(api).json()["_id"])
     statuses = [api.get(f"{HOLDOUTS}/q1").json()["status"]]
@@ -52,13 +61,13 @@ def test_a_holdouts_status_follows_its_experiments(api):
     assert api.get(f"{HOLDOUTS}/q1").json()["baseExperiment"]["currentIteration"]["status"] == "stopped"
 
 
-def test_people_in_the_holdout_do_not_meet_the_experiment(api, emulator_with):
+def test_people_in_the_holdout_do_not_meet_the_experiment(api: Caller, emulator_with: StartEmulator) -> None:
     holdout = post_holdout(api, holdoutamount="50").json()["_id"]
     api.running(holdoutId=holdout)
     other = emulator_with()
     other.running()
 
-    def traffic(caller):
+    def traffic(caller: Caller) -> int:
         caller.server.clock.advance("P7D")
         path = f"{caller.experiments}/bold/metrics/checkout-conversion/results?expand=traffic"
         return sum(arm["traffic"] for arm in caller.get(path).json()["treatmentResults"])
@@ -80,60 +89,60 @@ def test_people_in_the_holdout_do_not_meet_the_experiment(api, emulator_with):
         ({"key": None}, "key is required"),
     ],
 )
-def test_a_holdout_that_makes_no_sense_is_refused(api, refused, change, said):
-    status, code, message = refused(post_holdout(api, **change))
+def test_a_holdout_that_makes_no_sense_is_refused(api: Caller, change: dict[str, Any], said: str) -> None:
+    status, code, message = error_of(post_holdout(api, **change))
     assert (status, code) == (400, "invalid_request")
     assert said in message
 
 
-def test_key_and_flag_of_a_holdout_are_its_own(api, refused):
+def test_key_and_flag_of_a_holdout_are_its_own(api: Caller) -> None:
     post_holdout(api)
-    assert "already exists" in refused(post_holdout(api))[2]
-    assert "another holdout" in refused(post_holdout(api, key="q2"))[2]
+    assert "already exists" in error_of(post_holdout(api))[2]
+    assert "another holdout" in error_of(post_holdout(api, key="q2"))[2]
 
 
-def test_an_ended_holdout_takes_no_experiment(api, refused):
+def test_an_ended_holdout_takes_no_experiment(api: Caller) -> None:
     holdout = post_holdout(api).json()["_id"]
     patch_holdout(api, kind="endHoldout")
-    assert "has ended" in refused(api.post(api.experiments, api.experiment(holdoutId=holdout)))[2]
+    assert "has ended" in error_of(api.post(api.experiments, api.experiment(holdoutId=holdout)))[2]
 
 
-def test_a_running_experiment_does_not_leave_its_holdout(api, refused):
+def test_a_running_experiment_does_not_leave_its_holdout(api: Caller) -> None:
     api.running(holdoutId=post_holdout(api).json()["_id"])
-    assert "running" in refused(patch_holdout(api, kind="removeExperiment", value="bold"))[2]
-    assert "not in holdout" in refused(patch_holdout(api, kind="removeExperiment", value="other"))[2]
+    assert "running" in error_of(patch_holdout(api, kind="removeExperiment", value="bold"))[2]
+    assert "not in holdout" in error_of(patch_holdout(api, kind="removeExperiment", value="other"))[2]
 
 
-def test_a_holdout_is_patched_by_semantic_patch_alone(api, refused):
+def test_a_holdout_is_patched_by_semantic_patch_alone(api: Caller) -> None:
     post_holdout(api)
     body = {"instructions": [{"kind": "endHoldout"}]}
-    assert refused(api.http.patch(f"{HOLDOUTS}/q1", json=body))[0] == 400
-    assert refused(patch_holdout(api, kind="explode"))[:2] == (422, "patch_failed")
+    assert error_of(api.http.patch(f"{HOLDOUTS}/q1", json=body))[0] == 400
+    assert error_of(patch_holdout(api, kind="explode"))[:2] == (422, "patch_failed")
 
 
-def test_holdouts_are_per_environment(api, refused):
+def test_holdouts_are_per_environment(api: Caller) -> None:
     post_holdout(api)
     elsewhere = HOLDOUTS.replace("production", "test")
     assert api.get(elsewhere).json()["total_count"] == 0
-    assert refused(api.get(f"{elsewhere}/q1"))[0] == 404
-    assert refused(api.get(f"{elsewhere}/id/1"))[0] == 404
+    assert error_of(api.get(f"{elsewhere}/q1"))[0] == 404
+    assert error_of(api.get(f"{elsewhere}/id/1"))[0] == 404
 
 
-def create_layer(api, key="checkout"):
+def create_layer(api: Caller, key: str = "checkout") -> httpx.Response:
     return api.post(LAYERS, {"key": key, "name": "Checkout", "description": ""})
 
 
-def patch_layer(api, *instructions, layer="checkout", **body):
+def patch_layer(api: Caller, *instructions: Any, layer: str = "checkout", **body: Any) -> httpx.Response:
     body = {"environmentKey": "production", "instructions": list(instructions)} | body
     return api.http.patch(f"{LAYERS}/{layer}", json=body, headers=SEMANTIC)
 
 
-def reserve(api, percent, key="bold", **options):
+def reserve(api: Caller, percent: Any, key: str = "bold", **options: Any) -> httpx.Response:
     instruction = {"kind": "updateExperimentReservation", "experimentKey": key, "reservationPercent": percent}
     return patch_layer(api, instruction, **options)
 
 
-def test_a_layer_shows_who_reserved_what(api):
+def test_a_layer_shows_who_reserved_what(api: Caller) -> None:
     api.create()
     assert create_layer(api).status_code == 201
     reserve(api, 40)
@@ -143,7 +152,7 @@ def test_a_layer_shows_who_reserved_what(api):
     ]
 
 
-def test_a_share_of_a_layer_is_a_share_of_the_people(api, emulator_with):
+def test_a_share_of_a_layer_is_a_share_of_the_people(api: Caller, emulator_with: StartEmulator) -> None:
     api.turn_on()
     api.create()
     create_layer(api)
@@ -152,7 +161,7 @@ def test_a_share_of_a_layer_is_a_share_of_the_people(api, emulator_with):
     other = emulator_with()
     other.running()
 
-    def traffic(caller):
+    def traffic(caller: Caller) -> int:
         caller.server.clock.advance("P7D")
         path = f"{caller.experiments}/bold/metrics/checkout-conversion/results?expand=traffic"
         return sum(arm["traffic"] for arm in caller.get(path).json()["treatmentResults"])
@@ -160,7 +169,7 @@ def test_a_share_of_a_layer_is_a_share_of_the_people(api, emulator_with):
     assert traffic(api) == pytest.approx(traffic(other) / 4, rel=0.08)
 
 
-def test_what_a_layer_cannot_do_is_refused(api, refused):
+def test_what_a_layer_cannot_do_is_refused(api: Caller) -> None:
     api.running()
     api.create("two")
     create_layer(api)
@@ -180,14 +189,14 @@ def test_what_a_layer_cannot_do_is_refused(api, refused):
         "must not be empty": patch_layer(api),
     }
     for said, answer in wrong.items():
-        status, _, message = refused(answer)
+        status, _, message = error_of(answer)
         assert (status, said in message) == (400, True), message
-    assert refused(patch_layer(api, {"kind": "explode"}))[0] == 422
-    assert refused(patch_layer(api, {"kind": "updateName", "name": "x"}, layer="none"))[0] == 404
-    assert refused(api.get(f"{LAYERS}?filter=name contains x"))[0] == 400
+    assert error_of(patch_layer(api, {"kind": "explode"}))[0] == 422
+    assert error_of(patch_layer(api, {"kind": "updateName", "name": "x"}, layer="none"))[0] == 404
+    assert error_of(api.get(f"{LAYERS}?filter=name contains x"))[0] == 400
 
 
-def test_a_stopped_iteration_remembers_what_others_had_reserved(api):
+def test_a_stopped_iteration_remembers_what_others_had_reserved(api: Caller) -> None:
     api.create("two")
     api.running()
     create_layer(api)
@@ -198,7 +207,7 @@ def test_a_stopped_iteration_remembers_what_others_had_reserved(api):
     assert (snapshot["reservationPercent"], snapshot["otherReservationPercent"]) == (60, 15)
 
 
-def test_layers_need_no_beta_header(api):
+def test_layers_need_no_beta_header(api: Caller) -> None:
     api.server.switch(beta_header="strict")
     dated = {"LD-API-Version": "20240415"}
     assert api.get(LAYERS, headers=dated).status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -11,6 +12,12 @@ from airflow_provider_launchdarkly.emulator.state import files, snapshot
 from airflow_provider_launchdarkly.emulator.state.clock import parse_time
 from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
 from airflow_provider_launchdarkly.testing import EmulatorServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.emulator_caller import Caller, StartEmulator
 
 WORLD = """
 members:
@@ -34,8 +41,8 @@ projects:
 
 
 @pytest.fixture
-def world_file(tmp_path):
-    def write(text=WORLD):
+def world_file(tmp_path: Path) -> Callable[..., Path]:
+    def write(text: str = WORLD) -> Path:
         path = tmp_path / "world.yaml"
         path.write_text(text)
         return path
@@ -43,7 +50,7 @@ def world_file(tmp_path):
     return write
 
 
-def test_a_snapshot_brings_everything_back(api):
+def test_a_snapshot_brings_everything_back(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P3D")
     before = api.read(), api.flag()
@@ -54,7 +61,9 @@ def test_a_snapshot_brings_everything_back(api):
     assert api.server.journal() == []
 
 
-def test_a_snapshot_is_plain_json_that_another_emulator_goes_on_from(api, emulator_with, tmp_path):
+def test_a_snapshot_is_plain_json_that_another_emulator_goes_on_from(
+    api: Caller, emulator_with: StartEmulator, tmp_path: Path
+) -> None:
     api.running()
     api.server.clock.advance("P3D")
     path = tmp_path / "snapshot.json"
@@ -69,12 +78,12 @@ def test_a_snapshot_is_plain_json_that_another_emulator_goes_on_from(api, emulat
     assert other.get(results).json() == api.get(results).json()
 
 
-def test_ids_go_on_where_the_snapshot_was_taken(api, emulator_with):
+def test_ids_go_on_where_the_snapshot_was_taken(api: Caller, emulator_with: StartEmulator) -> None:
     taken = api.server.snapshot()
     assert emulator_with(snapshot=taken).create()["_id"] == api.create()["_id"]
 
 
-def test_snapshots_go_over_http(api):
+def test_snapshots_go_over_http(api: Caller) -> None:
     url = f"{api.server.url}/__emulator__"
     api.turn_on()
     taken = httpx.get(f"{url}/snapshot").json()
@@ -83,7 +92,7 @@ def test_snapshots_go_over_http(api):
     assert api.production()["on"] is True
 
 
-def test_the_clock_does_not_go_back_to_a_snapshots_time(api):
+def test_the_clock_does_not_go_back_to_a_snapshots_time(api: Caller) -> None:
     taken = api.server.snapshot()
     api.server.clock.advance("P1D")
     api.server.load(taken)
@@ -102,7 +111,9 @@ def test_the_clock_does_not_go_back_to_a_snapshots_time(api):
         lambda taken: taken.update(time="yesterday"),
     ],
 )
-def test_what_is_no_snapshot_is_refused_and_changes_nothing(api, spoil):
+def test_what_is_no_snapshot_is_refused_and_changes_nothing(
+    api: Caller, spoil: Callable[[dict[str, Any]], object]
+) -> None:
     api.turn_on()
     taken = api.server.snapshot()
     spoil(taken)
@@ -111,7 +122,7 @@ def test_what_is_no_snapshot_is_refused_and_changes_nothing(api, spoil):
     assert api.production()["on"] is True
 
 
-def test_everything_a_world_can_hold_survives_a_snapshot():
+def test_everything_a_world_can_hold_survives_a_snapshot() -> None:
     emulator = Emulator(start=parse_time("2026-01-05T09:00:00Z"), rate=0)
     flag = emulator.world.projects["demo"].flags["checkout-button"]
     assert flag.variations
@@ -121,7 +132,7 @@ def test_everything_a_world_can_hold_survives_a_snapshot():
     assert json.dumps(snapshot.to_json(world, moment, settings)) == text
 
 
-def test_a_world_comes_from_a_yaml_file(emulator_with, world_file):
+def test_a_world_comes_from_a_yaml_file(emulator_with: StartEmulator, world_file: Callable[..., Path]) -> None:
     caller = emulator_with(world=world_file())
     assert [p["key"] for p in caller.get("/api/v2/projects").json()["items"]] == ["shop"]
     flag = caller.get("/api/v2/flags/shop/banner").json()
@@ -129,7 +140,9 @@ def test_a_world_comes_from_a_yaml_file(emulator_with, world_file):
     assert caller.get("/api/v2/projects/shop/environments/live").json()["approvalSettings"]["required"] is True
 
 
-def test_a_reset_brings_the_files_world_back_and_a_scenario_replaces_it(emulator_with, world_file):
+def test_a_reset_brings_the_files_world_back_and_a_scenario_replaces_it(
+    emulator_with: StartEmulator, world_file: Callable[..., Path]
+) -> None:
     caller = emulator_with(world=world_file())
     caller.server.reset()
     assert caller.get("/api/v2/projects/shop").status_code == 200
@@ -161,7 +174,9 @@ def test_a_reset_brings_the_files_world_back_and_a_scenario_replaces_it(emulator
         ("on_in:", "onn_in:", r"world\.projects\.shop\.flags\.banner\.onn_in: unknown field; did you mean 'on_in'"),
     ],
 )
-def test_what_is_wrong_in_a_world_is_named_by_its_path(world_file, old, new, said):
+def test_what_is_wrong_in_a_world_is_named_by_its_path(
+    world_file: Callable[..., Path], old: str, new: str, said: str
+) -> None:
     assert old in WORLD
     with pytest.raises(ValueError, match=said):
         EmulatorServer(world=world_file(WORLD.replace(old, new)))
@@ -176,12 +191,12 @@ def test_what_is_wrong_in_a_world_is_named_by_its_path(world_file, old, new, sai
         ("a: !!python/object/apply:os.getcwd []", "is not YAML"),
     ],
 )
-def test_a_file_that_is_no_world_is_refused(world_file, text, said):
+def test_a_file_that_is_no_world_is_refused(world_file: Callable[..., Path], text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         files.read_world(world_file(text))
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot read .*none\.yaml"):
         files.read_world(tmp_path / "none.yaml")
     with pytest.raises(ValueError, match=r"cannot read .*none\.json"):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from airflow_provider_launchdarkly.emulator.state.scenarios import SCENARIOS
 from airflow_provider_launchdarkly.emulator.state.world import build_world, default_world
 
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.emulator.state.models import World
 
-def world(**project):
+
+def world(**project: Any) -> World:
     data = {
         "members": {"ada@example.com": {}},
         "projects": {"p": {"environments": {"e": {}}, "flags": {"f": {}}, "metrics": {"m": {}}} | project},
@@ -16,7 +21,7 @@ def world(**project):
     return build_world(data, seed=1, now=0)
 
 
-def test_little_has_to_be_said():
+def test_little_has_to_be_said() -> None:
     project = world().projects["p"]
     assert [v.value for v in project.flags["f"].variations] == [True, False]
     assert project.flags["f"].configs["e"].on is False
@@ -24,14 +29,14 @@ def test_little_has_to_be_said():
     assert project.environments["e"].sdk_key.startswith("sdk-")
 
 
-def test_ids_depend_on_seed_and_keys_alone():
+def test_ids_depend_on_seed_and_keys_alone() -> None:
     assert world(metrics={"m": {}, "n": {}}).projects["p"].metrics["m"] == world().projects["p"].metrics["m"]
-    data = {"members": {"ada@example.com": {}}, "projects": {"p": {}}}
+    data: dict[str, Any] = {"members": {"ada@example.com": {}}, "projects": {"p": {}}}
     assert build_world(data, seed=1, now=0) == build_world(data, seed=1, now=0)
     assert build_world(data, seed=1, now=0).account_id != build_world(data, seed=2, now=0).account_id
 
 
-def test_values_that_are_no_text_have_labels_as_json():
+def test_values_that_are_no_text_have_labels_as_json() -> None:
     variations = [None, 7, {"a": 1}, {"value": {"b": 2}, "name": "Two"}]
     flag = world(flags={"f": {"variations": variations}}).projects["p"].flags["f"]
     assert [v.label for v in flag.variations] == ["null", "7", '{"a": 1}', "Two"]
@@ -54,18 +59,18 @@ def test_values_that_are_no_text_have_labels_as_json():
         ({"environments": {"e": 5}}, "environments.e"),
     ],
 )
-def test_what_is_wrong_is_named(project, named):
+def test_what_is_wrong_is_named(project: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named.replace(".", r"\.")):
         world(**project)
 
 
-def test_a_world_needs_a_member():
+def test_a_world_needs_a_member() -> None:
     with pytest.raises(ValueError, match=r"world\.members"):
         build_world({"projects": {}}, seed=1, now=0)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_every_scenario_is_the_same_world_with_another_truth(scenario):
+def test_every_scenario_is_the_same_world_with_another_truth(scenario: str) -> None:
     made = default_world(seed=1, scenario=scenario, token="t", now=0)
     plain = default_world(seed=1, scenario="effect", token="t", now=0)
     assert made.projects["demo"].flags == plain.projects["demo"].flags
@@ -73,12 +78,12 @@ def test_every_scenario_is_the_same_world_with_another_truth(scenario):
     assert made.tokens == plain.tokens
 
 
-def test_an_unknown_scenario_is_refused_and_the_known_ones_named():
+def test_an_unknown_scenario_is_refused_and_the_known_ones_named() -> None:
     with pytest.raises(ValueError, match=r"effect, no-effect, broken-split, no-traffic"):
         default_world(seed=1, scenario="nothing", token="t", now=0)
 
 
-def test_no_credential_is_in_a_representation():
+def test_no_credential_is_in_a_representation() -> None:
     made = default_world(seed=1, scenario="effect", token="secret-token", now=0)
     assert "secret-token" not in repr(made)
     assert "secret-token" not in repr(made.tokens["secret-token"])

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.change_windows import ChangeWindow
-from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.task_group import ENDINGS, experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
@@ -67,12 +67,12 @@ ROLLOUTS = st.builds(
 )
 
 
-def truth(effect: float, broken: bool) -> Truth:
+def truth(effect: float, broken: bool) -> GroundTruth:
     conversion: dict[str, Any] = {"baseline_rate": 0.10}
     if effect:
         conversion["effects"] = {"Bold": {"relative": effect}}
     split = {"split": {"Classic": 0.4, "Bold": 0.6}} if broken else {}
-    return Truth.from_dict({"people_per_day": 5_000, "metrics": {"checkout-conversion": conversion}, **split})
+    return GroundTruth.from_dict({"people_per_day": 5_000, "metrics": {"checkout-conversion": conversion}, **split})
 
 
 @pytest.mark.usefixtures("connection")

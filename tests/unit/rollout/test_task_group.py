@@ -134,9 +134,9 @@ def broken(emulator: EmulatorServer) -> EmulatorServer:
 @pytest.fixture
 def harmful(emulator: EmulatorServer) -> EmulatorServer:
     """An emulator in which Bold costs a fifth of the conversions."""
-    from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+    from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 
-    truth = Truth.from_dict(
+    truth = GroundTruth.from_dict(
         {
             "people_per_day": 4_000,
             "metrics": {

@@ -1,4 +1,4 @@
-"""The pytest plugin as another project meets it: installed, costing nothing, there when it is asked for."""
+"""The pytest plugin in another project: it costs nothing until a test uses one of its fixtures."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    RunInProject: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
 
 REPOSITORY = Path(__file__).parents[3]
 ENTRY_POINTS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["entry-points"]["pytest11"]
 
 
 @pytest.fixture
-def installed(tmp_path):
-    """Run Python code or pytest in an empty project, in which the provider is installed as its metadata says."""
+def run_in_project(tmp_path: Path) -> RunInProject:
+    """Run Python code in an empty project that has the provider installed as its metadata says."""
     info = tmp_path / "site" / "plugin_under_test-0.dist-info"
     info.mkdir(parents=True)
     lines = [f"{name} = {module}" for name, module in ENTRY_POINTS.items()]
@@ -38,7 +44,7 @@ def installed(tmp_path):
     return run
 
 
-def test_starting_pytest_loads_neither_server_nor_emulator_nor_airflow(installed):
+def test_starting_pytest_loads_neither_server_nor_emulator_nor_airflow(run_in_project: RunInProject) -> None:
     code = """
 import sys, pytest
 assert pytest.main(["-q", "-p", "no:cacheprovider", "--co"]) == 0
@@ -51,14 +57,14 @@ print("loaded:", sorted(heavy & set(sys.modules)))
         'assert "airflow_provider_launchdarkly.testing.plugin" in sys.modules', ""
     )
     some_test = ("test_some.py", "def test_something(): pass")
-    done, without = installed(code, some_test), installed(plain, some_test)
+    done, without = run_in_project(code, some_test), run_in_project(plain, some_test)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == without.stdout.splitlines()[-1]
     assert "starlette" not in done.stdout.splitlines()[-1]
     assert "uvicorn" not in done.stdout.splitlines()[-1]
 
 
-def test_the_fixtures_are_there_under_strict_markers(installed):
+def test_the_fixtures_are_there_under_strict_markers(run_in_project: RunInProject) -> None:
     tests = """
 import json, os, urllib.request
 import pytest
@@ -82,20 +88,20 @@ def test_clock(launchdarkly_clock):
     assert (launchdarkly_clock.now() - before).days == 28
 """
     code = 'import sys, pytest; sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "--strict-markers"]))'
-    done = installed(code, ("test_fixtures.py", tests))
+    done = run_in_project(code, ("test_fixtures.py", tests))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout
 
 
-def test_the_example_in_the_documentation_runs(installed):
+def test_the_example_in_the_documentation_runs(run_in_project: RunInProject) -> None:
     example = REPOSITORY / "docs" / "examples"
     code = f'import sys, pytest; sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", {str(example)!r}]))'
-    done = installed(code)
+    done = run_in_project(code)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout
 
 
-def test_what_the_package_offers_is_loaded_when_it_is_used():
+def test_the_package_loads_its_names_on_first_use() -> None:
     from airflow_provider_launchdarkly import testing
 
     assert testing.EmulatorServer.__name__ == "EmulatorServer"

@@ -1,134 +1,140 @@
-"""Experiments, their iterations and their results. LaunchDarkly REST docs, Experiments."""
+"""Handle experiments, their iterations and their results (LaunchDarkly REST docs, Experiments)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.emulator.errors import invalid_request
-from airflow_provider_launchdarkly.emulator.handlers.call import Call, Reply
+from airflow_provider_launchdarkly.emulator.handlers.operation import Request, Response
 from airflow_provider_launchdarkly.emulator.rules import experiment_inputs, experiment_patch, lifecycle
-from airflow_provider_launchdarkly.emulator.rules.request_body import Body
+from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 from airflow_provider_launchdarkly.emulator.serializers import experiment_results, legacy_results
-from airflow_provider_launchdarkly.emulator.serializers import experiments as show
-from airflow_provider_launchdarkly.emulator.state import generations
+from airflow_provider_launchdarkly.emulator.serializers import experiments as serialize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from airflow_provider_launchdarkly.emulator.state.models import Experiment
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 
-def create_experiment(call: Call) -> Reply:
-    """POST an experiment: 201 with the experiment and its first iteration."""
-    change = call.change()
-    lifecycle.check_approval(change, call.params["environmentKey"])
-    generation = call.settings.generation
-    body = Body(generations.experiment_post(call.body, generation))
-    post = experiment_inputs.experiment_post(body, default_methodology=generations.default_methodology(generation))
-    experiment = lifecycle.create_experiment(change, call.params["environmentKey"], post)
-    shown = show.experiment(experiment, change, ("treatments",))
-    change.commit()
-    return Reply(201, shown, change.effects)
+def create_experiment(request: Request) -> Response:
+    """POST an experiment. The response is a 201 with the experiment and its first iteration."""
+    transaction = request.transaction()
+    lifecycle.check_approval(transaction, request.params["environmentKey"])
+    body = RequestBody(request.settings.api.read_experiment(request.body))
+    post = experiment_inputs.experiment_post(body, default_methodology=request.settings.api.default_methodology)
+    experiment = lifecycle.create_experiment(transaction, request.params["environmentKey"], post)
+    representation = serialize.experiment(experiment, transaction, ("treatments",))
+    transaction.commit()
+    return Response(201, representation, transaction.effects)
 
 
-def get_experiment(call: Call) -> Reply:
+def get_experiment(request: Request) -> Response:
     """GET one experiment."""
-    change = call.change()
-    experiment = change.experiment(call.params["environmentKey"], call.params["experimentKey"])
-    return Reply(200, show.experiment(experiment, change, call.every("expand")))
+    transaction = request.transaction()
+    experiment = transaction.experiment(request.params["environmentKey"], request.params["experimentKey"])
+    return Response(200, serialize.experiment(experiment, transaction, request.query_values("expand")))
 
 
-def get_experiments(call: Call) -> Reply:
+def get_experiments(request: Request) -> Response:
     """GET an environment's experiments."""
-    change = call.change()
-    environment_key = call.params["environmentKey"]
-    change.environment(environment_key)
-    return _experiment_page(call, change, change.experiments(environment_key))
+    transaction = request.transaction()
+    environment_key = request.params["environmentKey"]
+    transaction.environment(environment_key)
+    return _experiment_page(request, transaction, transaction.experiments(environment_key))
 
 
-def get_experiments_any_env(call: Call) -> Reply:
-    """GET a project's experiments, whatever their environment."""
-    change = call.change()
-    return _experiment_page(call, change, change.experiments())
+def get_experiments_any_env(request: Request) -> Response:
+    """GET a project's experiments in all environments."""
+    transaction = request.transaction()
+    return _experiment_page(request, transaction, transaction.experiments())
 
 
-def patch_experiment(call: Call) -> Reply:
-    """PATCH an experiment by semantic patch."""
-    change = call.change()
-    environment_key, key = call.params["environmentKey"], call.params["experimentKey"]
-    lifecycle.check_approval(change, environment_key)
-    experiment_patch.apply_patch(change, environment_key, key, Body(call.body))
-    shown = show.experiment(change.experiment(environment_key, key), change, ("treatments",))
-    change.commit()
-    return Reply(200, shown, change.effects)
+def patch_experiment(request: Request) -> Response:
+    """PATCH an experiment with a semantic patch."""
+    transaction = request.transaction()
+    environment_key, key = request.params["environmentKey"], request.params["experimentKey"]
+    lifecycle.check_approval(transaction, environment_key)
+    experiment_patch.apply_patch(transaction, environment_key, key, RequestBody(request.body))
+    representation = serialize.experiment(transaction.experiment(environment_key, key), transaction, ("treatments",))
+    transaction.commit()
+    return Response(200, representation, transaction.effects)
 
 
-def create_iteration(call: Call) -> Reply:
-    """POST an iteration: 200, not 201, with the iteration."""
-    change = call.change()
-    environment_key, key = call.params["environmentKey"], call.params["experimentKey"]
-    change.experiment(environment_key, key)
-    lifecycle.check_approval(change, environment_key)
-    body = Body(generations.iteration_input(call.body, call.settings.generation))
-    iteration = lifecycle.create_iteration(change, environment_key, key, experiment_inputs.iteration_input(body))
-    shown = show.iteration(iteration, change.experiment(environment_key, key), change, ("treatments",))
-    change.commit()
-    return Reply(200, shown, change.effects)
+def create_iteration(request: Request) -> Response:
+    """POST an iteration. The response is a 200, not a 201, with the iteration."""
+    transaction = request.transaction()
+    environment_key, key = request.params["environmentKey"], request.params["experimentKey"]
+    transaction.experiment(environment_key, key)
+    lifecycle.check_approval(transaction, environment_key)
+    body = RequestBody(request.settings.api.read_iteration(request.body))
+    iteration = lifecycle.create_iteration(transaction, environment_key, key, experiment_inputs.iteration_input(body))
+    representation = serialize.iteration(
+        iteration, transaction.experiment(environment_key, key), transaction, ("treatments",)
+    )
+    transaction.commit()
+    return Response(200, representation, transaction.effects)
 
 
-def get_experiment_results(call: Call) -> Reply:
-    """GET a metric's results for the current iteration, or for the one asked for."""
-    change = call.change()
-    experiment = change.experiment(call.params["environmentKey"], call.params["experimentKey"])
-    shown = experiment_results.metric_results(
-        change,
+def get_experiment_results(request: Request) -> Response:
+    """GET a metric's results for the current iteration or for `iterationId`."""
+    transaction = request.transaction()
+    experiment = transaction.experiment(request.params["environmentKey"], request.params["experimentKey"])
+    representation = experiment_results.metric_results(
+        transaction,
         experiment,
-        call.params["metricKey"],
-        iteration_id=call.first("iterationId"),
-        traffic="traffic" in call.every("expand"),
+        request.params["metricKey"],
+        iteration_id=request.query_value("iterationId"),
+        traffic="traffic" in request.query_values("expand"),
     )
-    return Reply(200, shown)
+    return Response(200, representation)
 
 
-def get_experiment_results_for_metric_group(call: Call) -> Reply:
-    """GET a metric group's results for the current iteration, or for the one asked for."""
-    change = call.change()
-    experiment = change.experiment(call.params["environmentKey"], call.params["experimentKey"])
-    shown = experiment_results.metric_group_results(
-        change, experiment, call.params["metricGroupKey"], iteration_id=call.first("iterationId")
+def get_experiment_results_for_metric_group(request: Request) -> Response:
+    """GET a metric group's results for the current iteration or for `iterationId`."""
+    transaction = request.transaction()
+    experiment = transaction.experiment(request.params["environmentKey"], request.params["experimentKey"])
+    representation = experiment_results.metric_group_results(
+        transaction, experiment, request.params["metricGroupKey"], iteration_id=request.query_value("iterationId")
     )
-    return Reply(200, shown)
+    return Response(200, representation)
 
 
-def get_legacy_experiment_results(call: Call) -> Reply:
-    """GET a metric's results on a flag in the form that experiments had before 2023, by variation."""
-    change = call.change()
-    environment_key = call.params["environmentKey"]
-    change.environment(environment_key)
-    flag, metric = change.flag(call.params["featureFlagKey"]), change.metric(call.params["metricKey"])
-    shown = legacy_results.results(
-        change, environment_key, flag, metric, since=call.moment("from"), until=call.moment("to"), path=call.path
+def get_legacy_experiment_results(request: Request) -> Response:
+    """GET a metric's results by flag variation, in the form of experiments before 2023."""
+    transaction = request.transaction()
+    environment_key = request.params["environmentKey"]
+    transaction.environment(environment_key)
+    flag, metric = transaction.flag(request.params["featureFlagKey"]), transaction.metric(request.params["metricKey"])
+    representation = legacy_results.results(
+        transaction,
+        environment_key,
+        flag,
+        metric,
+        since=request.query_time("from"),
+        until=request.query_time("to"),
+        path=request.path,
     )
-    return Reply(200, shown)
+    return Response(200, representation)
 
 
-def _experiment_page(call: Call, change: Change, experiments: Sequence[Experiment]) -> Reply:
-    wanted = _filtered(call, experiments)
-    page, paging = call.page(wanted)
-    expand = call.every("expand")
-    items = [show.experiment(experiment, change, expand) for experiment in page]
-    return Reply(200, {"items": items, "total_count": len(wanted), "_links": paging})
+def _experiment_page(request: Request, transaction: Transaction, experiments: Sequence[Experiment]) -> Response:
+    wanted = _filtered(request, experiments)
+    page, paging = request.page(wanted)
+    expand = request.query_values("expand")
+    items = [serialize.experiment(experiment, transaction, expand) for experiment in page]
+    return Response(200, {"items": items, "total_count": len(wanted), "_links": paging})
 
 
-def _filtered(call: Call, experiments: Sequence[Experiment]) -> list[Experiment]:
-    """Apply `filter` and `lifecycleState`. `status` matches any iteration, a past one too (LaunchDarkly REST docs)."""
-    states = call.every("lifecycleState") or ["active"]
+def _filtered(request: Request, experiments: Sequence[Experiment]) -> list[Experiment]:
+    """Apply `filter` and `lifecycleState`. `status` matches past iterations too (LaunchDarkly REST docs)."""
+    states = request.query_values("lifecycleState") or ["active"]
     for state in states:
         if state not in ("active", "archived"):
             raise invalid_request(f"lifecycleState must be active, archived or both, not {state!r}")
     wanted = [e for e in experiments if ("active" if e.archived_at is None else "archived") in states]
-    for term in call.every("filter"):
+    for term in request.query_values("filter"):
         field, colon, value = term.partition(":")
         matches = _FILTERS.get(field)
         if matches is None or not colon:

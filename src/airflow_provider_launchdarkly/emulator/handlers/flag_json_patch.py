@@ -1,8 +1,8 @@
-"""JSON patch and merge patch of a flag: what a person sees is edited, and the difference becomes the change.
+"""Apply a JSON patch or merge patch to a flag: patch its JSON, and turn the difference into a change of the flag.
 
 LaunchDarkly REST docs, Overview, "Updates": RFC 6902 (`[…]` or `{"comment", "patch"}`), with `test` as a precondition,
-and RFC 7396 (`{"comment", "merge"}`). Name,
-description, tags, temporary, archived, and in an environment on, off variation and fallthrough can be changed.
+and RFC 7396 (`{"comment", "merge"}`). The fields that can change are name, description, tags, temporary and archived,
+and in one environment on, off variation and fallthrough. The oldest official clients patch flags only this way.
 """
 
 from __future__ import annotations
@@ -13,41 +13,46 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_request
 from airflow_provider_launchdarkly.emulator.rules import flag_patch, json_patch
-from airflow_provider_launchdarkly.emulator.rules.request_body import Body
-from airflow_provider_launchdarkly.emulator.serializers import flags as show
+from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
+from airflow_provider_launchdarkly.emulator.serializers import flags as serialize
 from airflow_provider_launchdarkly.emulator.state.models import FALLTHROUGH, WHOLE_ROLLOUT, Rollout, WeightedVariation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_launchdarkly.emulator.state.models import Flag, FlagConfig, Serving
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 
-def apply_patch(change: Change, key: str, body: Any) -> None:
-    """Apply a JSON patch or a merge patch, all of it or nothing."""
-    before = change.flag(key)
-    present = show.flag(change.project, before, list(change.project.environments))
+def apply_patch(transaction: Transaction, key: str, body: Any) -> None:
+    """Apply a JSON patch or a merge patch to a flag, all of it or nothing.
+
+    Raises:
+        ApiError: 400 for a patch that is malformed or changes a fixed field, 405 where a change needs an approval,
+            409 for a failed `test` or a rule that a running experiment owns.
+    """
+    before = transaction.flag(key)
+    present = serialize.flag(transaction.project, before, list(transaction.project.environments))
     wanted = _patched(present, body)
     after = before
     for name in present.keys() | wanted.keys():
         if name != "environments" and wanted.get(name) != present.get(name):
             if name not in _FLAG_FIELDS:
                 raise invalid_request(f"/{name} cannot be changed by a JSON patch")
-            after = _FLAG_FIELDS[name](after, Body(wanted))
-    environments = Body(wanted).object("environments")
+            after = _FLAG_FIELDS[name](after, RequestBody(wanted))
+    environments = RequestBody(wanted).object("environments")
     changed = [name for name in environments.names() if environments.raw(name) != present["environments"].get(name)]
     if len(changed) > 1:
         raise invalid_request("a patch can change one environment at a time")
     if set(environments.names()) != set(present["environments"]):
         raise invalid_request("/environments: a flag has the environments of its project")
     environment_key = changed[0] if changed else None
-    flag_patch.check_approval(change, environment_key)
+    flag_patch.check_approval(transaction, environment_key)
     if environment_key is not None:
-        shown = environments.object(environment_key)
-        config = _config(change, after, environment_key, shown, present["environments"][environment_key])
+        representation = environments.object(environment_key)
+        config = _config(transaction, after, environment_key, representation, present["environments"][environment_key])
         after = replace(after, configs={**after.configs, environment_key: config})
-    flag_patch.store(change, before, after, environment_key)
+    flag_patch.store(transaction, before, after, environment_key)
 
 
 def _patched(present: dict[str, Any], body: Any) -> dict[str, Any]:
@@ -71,7 +76,9 @@ def _patched(present: dict[str, Any], body: Any) -> dict[str, Any]:
     return patched
 
 
-def _config(change: Change, flag: Flag, environment_key: str, wanted: Body, present: dict[str, Any]) -> FlagConfig:
+def _config(
+    transaction: Transaction, flag: Flag, environment_key: str, wanted: RequestBody, present: dict[str, Any]
+) -> FlagConfig:
     config = flag.configs[environment_key]
     for name in wanted.names() | present.keys():
         if wanted.raw(name) == present.get(name):
@@ -81,14 +88,14 @@ def _config(change: Change, flag: Flag, environment_key: str, wanted: Body, pres
         elif name == "offVariation":
             config = replace(config, off_variation=_index(flag, wanted, "offVariation"))
         elif name == "fallthrough":
-            flag_patch.check_free(change, environment_key, flag, FALLTHROUGH)
+            flag_patch.check_rule_is_free(transaction, environment_key, flag, FALLTHROUGH)
             config = replace(config, fallthrough=_serving(flag, wanted.object("fallthrough")))
         else:
             raise invalid_request(f"/environments/{environment_key}/{name} cannot be changed by a JSON patch")
     return config
 
 
-def _serving(flag: Flag, wanted: Body) -> Serving:
+def _serving(flag: Flag, wanted: RequestBody) -> Serving:
     if "rollout" not in wanted:
         return _index(flag, wanted, "variation")
     if "variation" in wanted:
@@ -104,14 +111,14 @@ def _serving(flag: Flag, wanted: Body) -> Serving:
     )
 
 
-def _index(flag: Flag, item: Body, name: str) -> int:
+def _index(flag: Flag, item: RequestBody, name: str) -> int:
     index = item.integer(name)
     if not 0 <= index < len(flag.variations):
         raise invalid_request(f"{item.path(name)}: flag {flag.key!r} has no variation {index}")
     return index
 
 
-_FLAG_FIELDS: dict[str, Callable[[Flag, Body], Flag]] = {
+_FLAG_FIELDS: dict[str, Callable[[Flag, RequestBody], Flag]] = {
     "name": lambda flag, wanted: replace(flag, name=wanted.text("name")),
     "description": lambda flag, wanted: replace(flag, description=wanted.optional_text("description") or ""),
     "tags": lambda flag, wanted: replace(flag, tags=tuple(dict.fromkeys(wanted.texts("tags")))),

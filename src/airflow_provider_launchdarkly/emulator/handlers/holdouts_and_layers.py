@@ -1,82 +1,88 @@
-"""Holdouts and layers: how experiments share people. LaunchDarkly REST docs, Holdouts and Layers."""
+"""Handle holdouts and layers, by which experiments share people (LaunchDarkly REST docs, Holdouts and Layers)."""
 
 from __future__ import annotations
 
-from airflow_provider_launchdarkly.emulator.handlers.call import Call, Reply
+from airflow_provider_launchdarkly.emulator.handlers.operation import Request, Response
 from airflow_provider_launchdarkly.emulator.rules import holdouts, layers
-from airflow_provider_launchdarkly.emulator.rules.request_body import Body
-from airflow_provider_launchdarkly.emulator.serializers import holdouts_and_layers as show
+from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
+from airflow_provider_launchdarkly.emulator.serializers import holdouts_and_layers as serialize
 from airflow_provider_launchdarkly.emulator.serializers.links import link
 
 
-def get_all_holdouts(call: Call) -> Reply:
+def get_all_holdouts(request: Request) -> Response:
     """GET an environment's holdouts."""
-    change = call.change()
-    found = change.holdouts(call.params["environmentKey"])
-    page, paging = call.page(found)
-    items = [show.listed_holdout(change, holdout) for holdout in page]
-    return Reply(200, {"items": items, "total_count": len(found), "_links": paging})
+    transaction = request.transaction()
+    found = transaction.holdouts(request.params["environmentKey"])
+    page, paging = request.page(found)
+    items = [serialize.listed_holdout(transaction, holdout) for holdout in page]
+    return Response(200, {"items": items, "total_count": len(found), "_links": paging})
 
 
-def get_holdout(call: Call) -> Reply:
+def get_holdout(request: Request) -> Response:
     """GET one holdout by its key."""
-    change = call.change()
-    holdout = change.holdout(call.params["environmentKey"], call.params["holdoutKey"])
-    return Reply(200, show.holdout_detail(change, holdout, call.every("expand")))
+    transaction = request.transaction()
+    holdout = transaction.holdout(request.params["environmentKey"], request.params["holdoutKey"])
+    return Response(200, serialize.holdout_detail(transaction, holdout, request.query_values("expand")))
 
 
-def get_holdout_by_id(call: Call) -> Reply:
+def get_holdout_by_id(request: Request) -> Response:
     """GET one holdout by its id."""
-    change = call.change()
-    return Reply(200, show.holdout(change, holdouts.by_id(change, *_environment_and(call, "holdoutId"))))
+    transaction = request.transaction()
+    return Response(
+        200, serialize.holdout(transaction, holdouts.by_id(transaction, *_environment_and(request, "holdoutId")))
+    )
 
 
-def post_holdout(call: Call) -> Reply:
-    """POST a holdout: 201."""
-    change = call.change()
-    environment_key = call.params["environmentKey"]
-    change.environment(environment_key)
-    shown = show.holdout(change, holdouts.create(change, environment_key, Body(call.body)))
-    change.commit()
-    return Reply(201, shown, change.effects)
+def post_holdout(request: Request) -> Response:
+    """POST a holdout. The response is a 201 with the holdout."""
+    transaction = request.transaction()
+    environment_key = request.params["environmentKey"]
+    transaction.environment(environment_key)
+    representation = serialize.holdout(
+        transaction, holdouts.create(transaction, environment_key, RequestBody(request.body))
+    )
+    transaction.commit()
+    return Response(201, representation, transaction.effects)
 
 
-def patch_holdout(call: Call) -> Reply:
-    """PATCH a holdout by semantic patch."""
-    change = call.change()
-    environment_key, key = _environment_and(call, "holdoutKey")
-    holdouts.apply_patch(change, environment_key, key, Body(call.body))
-    shown = show.holdout(change, change.holdout(environment_key, key))
-    change.commit()
-    return Reply(200, shown, change.effects)
+def patch_holdout(request: Request) -> Response:
+    """PATCH a holdout with a semantic patch."""
+    transaction = request.transaction()
+    environment_key, key = _environment_and(request, "holdoutKey")
+    holdouts.apply_patch(transaction, environment_key, key, RequestBody(request.body))
+    representation = serialize.holdout(transaction, transaction.holdout(environment_key, key))
+    transaction.commit()
+    return Response(200, representation, transaction.effects)
 
 
-def get_layers(call: Call) -> Reply:
-    """GET a project's layers, all of them: there is no paging."""
-    change = call.change()
-    found = layers.filtered(change, call.first("filter"))
-    items = [show.layer(change, layer) for layer in found]
-    return Reply(200, {"items": items, "totalCount": len(found), "_links": {"self": link(call.path)}})
+def get_layers(request: Request) -> Response:
+    """GET all layers of a project, without paging."""
+    transaction = request.transaction()
+    found = layers.filtered(transaction, request.query_value("filter"))
+    items = [serialize.layer(transaction, layer) for layer in found]
+    return Response(200, {"items": items, "totalCount": len(found), "_links": {"self": link(request.path)}})
 
 
-def create_layer(call: Call) -> Reply:
-    """POST a layer: 201."""
-    change = call.change()
-    shown = show.layer(change, layers.create(change, Body(call.body)))
-    change.commit()
-    return Reply(201, shown, change.effects)
+def create_layer(request: Request) -> Response:
+    """POST a layer. The response is a 201 with the layer."""
+    transaction = request.transaction()
+    representation = serialize.layer(transaction, layers.create(transaction, RequestBody(request.body)))
+    transaction.commit()
+    return Response(201, representation, transaction.effects)
 
 
-def update_layer(call: Call) -> Reply:
-    """PATCH a layer by semantic patch."""
-    change = call.change()
-    key, body = call.params["layerKey"], Body(call.body)
-    layers.apply_patch(change, key, body)
+def update_layer(request: Request) -> Response:
+    """PATCH a layer with a semantic patch."""
+    transaction = request.transaction()
+    key, body = request.params["layerKey"], RequestBody(request.body)
+    layers.apply_patch(transaction, key, body)
     environment_key = body.optional_text("environmentKey")
-    shown = show.layer(change, change.layer(key), None if environment_key is None else [environment_key])
-    change.commit()
-    return Reply(200, shown, change.effects)
+    representation = serialize.layer(
+        transaction, transaction.layer(key), None if environment_key is None else [environment_key]
+    )
+    transaction.commit()
+    return Response(200, representation, transaction.effects)
 
 
-def _environment_and(call: Call, name: str) -> tuple[str, str]:
-    return call.params["environmentKey"], call.params[name]
+def _environment_and(request: Request, name: str) -> tuple[str, str]:
+    return request.params["environmentKey"], request.params[name]

@@ -1,53 +1,56 @@
-"""Metrics and metric groups. LaunchDarkly REST docs, Metrics and Metrics (beta)."""
+"""Handle metrics and metric groups (LaunchDarkly REST docs, Metrics and Metrics (beta))."""
 
 from __future__ import annotations
 
-from airflow_provider_launchdarkly.emulator.handlers.call import Call, Reply
+from airflow_provider_launchdarkly.emulator.handlers.operation import Request, Response
 from airflow_provider_launchdarkly.emulator.rules import factories
-from airflow_provider_launchdarkly.emulator.rules.request_body import Body
-from airflow_provider_launchdarkly.emulator.serializers import metrics as show
+from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
+from airflow_provider_launchdarkly.emulator.serializers import metrics as serialize
 
 
-def get_metric(call: Call) -> Reply:
+def get_metric(request: Request) -> Response:
     """GET one metric."""
-    change = call.change()
-    return Reply(200, show.metric(change, change.metric(call.params["metricKey"]), call.every("expand")))
+    transaction = request.transaction()
+    return Response(
+        200,
+        serialize.metric(transaction, transaction.metric(request.params["metricKey"]), request.query_values("expand")),
+    )
 
 
-def get_metrics(call: Call) -> Reply:
+def get_metrics(request: Request) -> Response:
     """GET a project's metrics."""
-    change = call.change()
-    page, paging = call.page(list(change.project.metrics.values()), highest=50)
-    items = [show.listed_metric(change, metric, call.every("expand")) for metric in page]
-    return Reply(200, {"items": items, "totalCount": len(change.project.metrics), "_links": paging})
+    transaction = request.transaction()
+    page, paging = request.page(list(transaction.project.metrics.values()), highest=50)
+    items = [serialize.listed_metric(transaction, metric, request.query_values("expand")) for metric in page]
+    return Response(200, {"items": items, "totalCount": len(transaction.project.metrics), "_links": paging})
 
 
-def post_metric(call: Call) -> Reply:
-    """POST a metric: 201 with the metric."""
-    change = call.change()
-    shown = show.metric(change, factories.metric(change, Body(call.body)))
-    change.commit()
-    return Reply(201, shown, change.effects)
+def post_metric(request: Request) -> Response:
+    """POST a metric. The response is a 201 with the metric."""
+    transaction = request.transaction()
+    representation = serialize.metric(transaction, factories.metric(transaction, RequestBody(request.body)))
+    transaction.commit()
+    return Response(201, representation, transaction.effects)
 
 
-def create_metric_group(call: Call) -> Reply:
-    """POST a metric group: 201 with the group."""
-    change = call.change()
-    shown = show.metric_group(change, factories.metric_group(change, Body(call.body)))
-    change.commit()
-    return Reply(201, shown, change.effects)
+def create_metric_group(request: Request) -> Response:
+    """POST a metric group. The response is a 201 with the group."""
+    transaction = request.transaction()
+    representation = serialize.metric_group(transaction, factories.metric_group(transaction, RequestBody(request.body)))
+    transaction.commit()
+    return Response(201, representation, transaction.effects)
 
 
-def get_metric_group(call: Call) -> Reply:
+def get_metric_group(request: Request) -> Response:
     """GET one metric group."""
-    change = call.change()
-    group = change.metric_group(call.params["metricGroupKey"])
-    return Reply(200, show.metric_group(change, group, call.every("expand")))
+    transaction = request.transaction()
+    group = transaction.metric_group(request.params["metricGroupKey"])
+    return Response(200, serialize.metric_group(transaction, group, request.query_values("expand")))
 
 
-def get_metric_groups(call: Call) -> Reply:
+def get_metric_groups(request: Request) -> Response:
     """GET a project's metric groups."""
-    change = call.change()
-    page, paging = call.page(list(change.project.metric_groups.values()), highest=50)
-    items = [show.metric_group(change, group) for group in page]
-    return Reply(200, {"items": items, "totalCount": len(change.project.metric_groups), "_links": paging})
+    transaction = request.transaction()
+    page, paging = request.page(list(transaction.project.metric_groups.values()), highest=50)
+    items = [serialize.metric_group(transaction, group) for group in page]
+    return Response(200, {"items": items, "totalCount": len(transaction.project.metric_groups), "_links": paging})

@@ -1,13 +1,13 @@
-"""Projects, environments, experimentation settings, who is asking, and what there is."""
+"""Handle projects, environments, experimentation settings, the caller's identity, versions and the API root."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.emulator.handlers.call import Call, Reply
+from airflow_provider_launchdarkly.emulator.handlers.operation import Request, Response
 from airflow_provider_launchdarkly.emulator.rules import randomization_units
-from airflow_provider_launchdarkly.emulator.rules.request_body import Body
-from airflow_provider_launchdarkly.emulator.serializers import flags as show
+from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
+from airflow_provider_launchdarkly.emulator.serializers import flags as serialize
 from airflow_provider_launchdarkly.emulator.serializers.links import link, project_path
 
 if TYPE_CHECKING:
@@ -17,71 +17,75 @@ API_VERSIONS = (20240415,)
 """The dated versions that have not reached their end of life (LaunchDarkly REST docs, Overview, "Versioning")."""
 
 
-def get_project(call: Call) -> Reply:
+def get_project(request: Request) -> Response:
     """GET one project."""
-    return Reply(200, _project(call, call.change().project))
+    return Response(200, _project(request, request.transaction().project))
 
 
-def get_projects(call: Call) -> Reply:
+def get_projects(request: Request) -> Response:
     """GET the projects that the token may see."""
-    allowed = call.token.projects
-    visible = [p for p in call.world.projects.values() if allowed is None or p.key in allowed]
-    page, paging = call.page(visible)
-    return Reply(200, {"items": [_project(call, p) for p in page], "totalCount": len(visible), "_links": paging})
+    allowed = request.token.projects
+    visible = [p for p in request.world.projects.values() if allowed is None or p.key in allowed]
+    page, paging = request.page(visible)
+    return Response(200, {"items": [_project(request, p) for p in page], "totalCount": len(visible), "_links": paging})
 
 
-def get_environment(call: Call) -> Reply:
+def get_environment(request: Request) -> Response:
     """GET one environment."""
-    change = call.change()
-    environment = change.environment(call.params["environmentKey"])
-    return Reply(200, show.environment(change.project, environment, call.settings))
+    transaction = request.transaction()
+    environment = transaction.environment(request.params["environmentKey"])
+    return Response(200, serialize.environment(transaction.project, environment, request.settings))
 
 
-def get_environments_by_project(call: Call) -> Reply:
+def get_environments_by_project(request: Request) -> Response:
     """GET a project's environments."""
-    project = call.change().project
-    page, paging = call.page(list(project.environments.values()))
-    items = [show.environment(project, environment, call.settings) for environment in page]
-    return Reply(200, {"items": items, "totalCount": len(project.environments), "_links": paging})
+    project = request.transaction().project
+    page, paging = request.page(list(project.environments.values()))
+    items = [serialize.environment(project, environment, request.settings) for environment in page]
+    return Response(200, {"items": items, "totalCount": len(project.environments), "_links": paging})
 
 
-def get_experimentation_settings(call: Call) -> Reply:
-    """GET the context kinds by which a project's people may be divided."""
-    return Reply(200, show.randomization_settings(call.change()))
+def get_experimentation_settings(request: Request) -> Response:
+    """GET a project's randomization units."""
+    return Response(200, serialize.randomization_settings(request.transaction()))
 
 
-def put_experimentation_settings(call: Call) -> Reply:
-    """PUT the whole list of them."""
-    change = call.change()
-    randomization_units.put(change, Body(call.body))
-    shown = show.randomization_settings(change)
-    change.commit()
-    return Reply(200, shown, change.effects)
+def put_experimentation_settings(request: Request) -> Response:
+    """PUT a project's randomization units, which replaces the whole list."""
+    transaction = request.transaction()
+    randomization_units.put(transaction, RequestBody(request.body))
+    representation = serialize.randomization_settings(transaction)
+    transaction.commit()
+    return Response(200, representation, transaction.effects)
 
 
-def get_versions(call: Call) -> Reply:
+def get_versions(request: Request) -> Response:
     """GET the API's versions."""
     latest = API_VERSIONS[-1]
-    asked = next((version for version in API_VERSIONS if str(version) == call.version), latest)
-    shown = {"validVersions": list(API_VERSIONS), "latestVersion": latest, "currentVersion": asked}
-    return Reply(200, shown | ({"beta": True} if call.version == "beta" else {}))
+    asked = next((version for version in API_VERSIONS if str(version) == request.version), latest)
+    representation = {"validVersions": list(API_VERSIONS), "latestVersion": latest, "currentVersion": asked}
+    return Response(200, representation | ({"beta": True} if request.version == "beta" else {}))
 
 
-def get_caller_identity(call: Call) -> Reply:
-    """GET who the token belongs to."""
-    return Reply(200, show.caller(call.world, call.token))
+def get_caller_identity(request: Request) -> Response:
+    """GET the identity of the token's owner."""
+    return Response(200, serialize.caller(request.world, request.token))
 
 
-def get_root(_call: Call) -> Reply:
-    """GET what there is."""
+def get_root(_request: Request) -> Response:
+    """GET the API root: its links."""
     names = ("projects", "flags", "metrics", "caller-identity", "versions")
-    return Reply(200, {"links": {"self": link("/api/v2"), **{name: link(f"/api/v2/{name}") for name in names}}})
+    return Response(200, {"links": {"self": link("/api/v2"), **{name: link(f"/api/v2/{name}") for name in names}}})
 
 
-def _project(call: Call, project: Project) -> dict[str, JSON]:
-    shown = show.project(project)
-    if "environments" in call.every("expand"):
-        environments = [show.environment(project, e, call.settings) for e in project.environments.values()]
+def _project(request: Request, project: Project) -> dict[str, JSON]:
+    representation = serialize.project(project)
+    if "environments" in request.query_values("expand"):
+        environments = [serialize.environment(project, e, request.settings) for e in project.environments.values()]
         here = link(f"{project_path(project.key)}/environments")
-        shown["environments"] = {"items": environments, "totalCount": len(environments), "_links": {"self": here}}
-    return shown
+        representation["environments"] = {
+            "items": environments,
+            "totalCount": len(environments),
+            "_links": {"self": here},
+        }
+    return representation

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from airflow_provider_launchdarkly.emulator.population.types import ArmFacts
+    from airflow_provider_launchdarkly.emulator.population.types import SimulatedArm
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MOST_PEOPLE_A_DAY = 1e9
@@ -113,7 +113,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class GroundTruth:
     """The ground truth of an experiment; compared by identity, so that the people drawn from it are kept with it.
 
     Attributes:
@@ -139,7 +139,7 @@ class Truth:
     drawn: OrderedDict[tuple[object, ...], Any] = field(default_factory=OrderedDict, repr=False)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], path: str = "truth") -> Truth:
+    def from_dict(cls, data: Mapping[str, Any], path: str = "truth") -> GroundTruth:
         """Read a truth from plain JSON or YAML data.
 
         Args:
@@ -185,7 +185,7 @@ class Truth:
         last = self.no_traffic_from_day * 24 - day * 24
         return [people if hour < last else 0.0 for hour, people in enumerate(hours)]
 
-    def shares(self, arms: tuple[ArmFacts, ...]) -> list[float]:
+    def shares(self, arms: tuple[SimulatedArm, ...]) -> list[float]:
         """Return each arm's true share of the people; an arm that ``split`` does not name keeps the share asked for."""
         asked = sum(arm.share for arm in arms)
         weights = [self.split.get(arm.variation, arm.share) for arm in arms]
@@ -193,10 +193,10 @@ class Truth:
         return [weight / total * min(asked, 1.0) if total else 0.0 for weight in weights]
 
 
-def _read_truth(fields: Fields) -> Truth:
+def _read_truth(fields: Fields) -> GroundTruth:
     growth = fields.number("growth", 0.0, low=-0.5, high=0.5)
     no_traffic = fields.number("no_traffic_from_day", low=0) if "no_traffic_from_day" in fields else None
-    truth = Truth(
+    truth = GroundTruth(
         people_per_day=fields.number("people_per_day", low=0, high=_MOST_PEOPLE_A_DAY),
         growth=growth,
         weekdays=_read_weekdays(fields.child("weekdays")),
@@ -228,8 +228,7 @@ def _read_shares(fields: Fields) -> dict[str, float]:
 
 def _check_whole(path: str, shares: Mapping[str, float]) -> None:
     if shares and not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-6):
-        msg = f"{path}: {dict(shares)!r} adds up to {sum(shares.values()):g}; write shares that add up to 1"
-        raise ValueError(msg)
+        raise ValueError(f"{path}: {dict(shares)!r} adds up to {sum(shares.values()):g}; write shares that add up to 1")
 
 
 def _read_effects(fields: Fields) -> dict[str, Effect]:
@@ -253,16 +252,18 @@ def _read_attributes(fields: Fields) -> dict[str, dict[str, SliceTruth]]:
             inner.finish()
             attributes[name][value] = SliceTruth(share, effects)
         if not attributes[name]:
-            msg = f"{fields.path}.{name}: has no values; give {{value: {{share: …}}}} or leave the attribute out"
-            raise ValueError(msg)
+            raise ValueError(
+                f"{fields.path}.{name}: has no values; give {{value: {{share: …}}}} or leave the attribute out"
+            )
         _check_whole(f"{fields.path}.{name}", {value: truth.share for value, truth in attributes[name].items()})
     return attributes
 
 
 def _read_metric(fields: Fields) -> MetricTruth:
     if ("baseline_rate" in fields) == ("baseline_mean" in fields):
-        msg = f"{fields.path}: give either baseline_rate (conversion) or baseline_mean and standard_deviation (number)"
-        raise ValueError(msg)
+        raise ValueError(
+            f"{fields.path}: give either baseline_rate (conversion) or baseline_mean and standard_deviation (number)"
+        )
     numeric = "baseline_mean" in fields
     novelty = fields.child("novelty")
     half_life = novelty.number("half_life_days", low=0, above=True) if "half_life_days" in novelty else None
@@ -291,30 +292,30 @@ def _read_metric(fields: Fields) -> MetricTruth:
 def _check_level(path: str, metric: MetricTruth) -> None:
     if metric.kind == "numeric":
         if metric.deviation < 1e-5 * abs(metric.baseline):
-            msg = (
+            raise ValueError(
                 f"{path}.standard_deviation: {metric.deviation!r} is below a 100,000th of the mean {metric.baseline!r},"
                 " which sums of squares cannot resolve; give a larger one, or measure from a nearer zero"
             )
-            raise ValueError(msg)
         return
     for variation, effect in metric.effects.items():
         rate = metric.baseline + effect.change(metric.baseline)
         if not 0 <= rate <= 1:
-            msg = f"{path}.effects.{variation}: makes the rate {rate:g}; give an effect that keeps it from 0 to 1"
-            raise ValueError(msg)
+            raise ValueError(
+                f"{path}.effects.{variation}: makes the rate {rate:g}; give an effect that keeps it from 0 to 1"
+            )
 
 
 def _read_delays(fields: Fields) -> tuple[float, ...]:
     by_day: dict[int, float] = {}
     for name, value in fields.entries():
         if not name.isdecimal() or not 1 <= int(name) <= _LONGEST_DELAY_DAYS:
-            msg = f"{fields.path}: {name!r} is not a number of days, 1 to {_LONGEST_DELAY_DAYS}; write {{days: share}}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"{fields.path}: {name!r} is not a number of days, 1 to {_LONGEST_DELAY_DAYS}; write {{days: share}}"
+            )
         by_day[int(name)] = number(value, f"{fields.path}.{name}", low=0, high=1)
     late = math.fsum(by_day.values())
     if late > 1 + 1e-9:
-        msg = f"{fields.path}: the shares add up to {late:g}; at most 1 of all events can be late"
-        raise ValueError(msg)
+        raise ValueError(f"{fields.path}: the shares add up to {late:g}; at most 1 of all events can be late")
     delays = [0.0] * (max(by_day, default=0) + 1)
     for days, share in by_day.items():
         delays[days] = share
@@ -322,35 +323,33 @@ def _read_delays(fields: Fields) -> tuple[float, ...]:
     return tuple(delays)
 
 
-def _check_order(where: str, truth: Truth) -> None:
+def _check_order(where: str, truth: GroundTruth) -> None:
     for key, metric in truth.metrics.items():
         path, before = [key], metric.after
         while before is not None:
             earlier = truth.metrics.get(before)
             if earlier is None or earlier.kind != "conversion" or before in path:
                 what = f"{before!r} is not another conversion metric that comes before it"
-                msg = f"{where}.metrics.{path[-1]}.after: {what}"
-                raise ValueError(msg)
+                raise ValueError(f"{where}.metrics.{path[-1]}.after: {what}")
             path.append(before)
             before = earlier.after
 
 
-def _check_slices(where: str, truth: Truth) -> None:
+def _check_slices(where: str, truth: GroundTruth) -> None:
     cells = math.prod(len(values) for values in truth.attributes.values())
     if cells > _MOST_CELLS:
-        msg = (
+        raise ValueError(
             f"{where}.attributes: {cells} combinations of values; "
             f"name fewer attributes or values, at most {_MOST_CELLS}"
         )
-        raise ValueError(msg)
     changed_by: dict[str, str] = {}
     for attribute, values in truth.attributes.items():
         for value, slice_truth in values.items():
             for key in slice_truth.effects:
                 path = f"{where}.attributes.{attribute}.{value}.effects.{key}"
                 if key not in truth.metrics:
-                    msg = f"{path}: no such metric; metrics known: {', '.join(truth.metrics) or 'none'}"
-                    raise ValueError(msg)
+                    raise ValueError(f"{path}: no such metric; metrics known: {', '.join(truth.metrics) or 'none'}")
                 if changed_by.setdefault(key, attribute) != attribute:
-                    msg = f"{path}: {changed_by[key]!r} already changes this metric's effects; let one attribute do it"
-                    raise ValueError(msg)
+                    raise ValueError(
+                        f"{path}: {changed_by[key]!r} already changes this metric's effects; let one attribute do it"
+                    )

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from airflow_provider_launchdarkly.emulator.population.types import (
-        IterationFacts,
-        MetricFacts,
-        Observation,
-        TreatmentObservation,
+        MetricStatistics,
+        SimulatedIteration,
+        SimulatedMetric,
+        TreatmentStatistics,
     )
 
 JSON = dict[str, Any]
@@ -45,8 +45,8 @@ class GroupMember(NamedTuple):
     """One metric of a group: LaunchDarkly's representation of it (`MetricInGroupRep`) and what was measured of it."""
 
     representation: Mapping[str, Any]
-    metric: MetricFacts
-    observation: Observation
+    metric: SimulatedMetric
+    statistics: MetricStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +71,18 @@ class _Sample:
 
 
 def serialize_metric_results(
-    observation: Observation,
-    iteration: IterationFacts,
-    metric: MetricFacts,
+    statistics: MetricStatistics,
+    iteration: SimulatedIteration,
+    metric: SimulatedMetric,
     *,
-    slices: Mapping[tuple[str, str], Observation] | None = None,
+    slices: Mapping[tuple[str, str], MetricStatistics] | None = None,
     expand_traffic: bool = False,
     links: Mapping[str, Any] | None = None,
 ) -> JSON:
     """Return `ExperimentBayesianResultsRep` for one metric.
 
     Args:
-        observation: of all people.
+        statistics: of all people.
         iteration: whose arms, in the observation's order; their shares are what was asked for.
         metric: what counts and which direction is better.
         slices: observations of the people with one (attribute, value) each.
@@ -94,7 +94,7 @@ def serialize_metric_results(
         ``treatmentResults`` repeats the total unless there are slices by several attributes ("Only populated when
         response does not contain results sliced by multiple attributes", REST docs, Get experiment results).
     """
-    total = _treatment_results(observation, iteration, metric, expand_traffic=expand_traffic)
+    total = _treatment_results(statistics, iteration, metric, expand_traffic=expand_traffic)
     results: list[JSON] = [{"treatmentResults": total}]
     for (attribute, value), sliced in (slices or {}).items():
         of_slice = _treatment_results(sliced, iteration, metric, expand_traffic=expand_traffic)
@@ -102,8 +102,8 @@ def serialize_metric_results(
     answer: JSON = {"_links": dict(links or {})}
     if len({attribute for attribute, _ in slices or ()}) <= 1:
         answer["treatmentResults"] = total
-    answer["metricSeen"] = _metric_seen(observation)
-    mismatch = _mismatch(observation, iteration)
+    answer["metricSeen"] = _metric_seen(statistics)
+    mismatch = _mismatch(statistics, iteration)
     if mismatch is not None:
         answer["probabilityOfMismatch"] = mismatch
     answer["results"] = results
@@ -112,14 +112,14 @@ def serialize_metric_results(
 
 def serialize_group_results(
     members: Iterable[GroupMember],
-    iteration: IterationFacts,
+    iteration: SimulatedIteration,
     *,
     expand_traffic: bool = False,
     links: Mapping[str, Any] | None = None,
 ) -> JSON:
     """Return `MetricGroupResultsRep`: the results of each metric of the group, in the group's order.
 
-    In a funnel every step's rate is out of all people exposed; `MetricFacts.preceding` says which steps come first.
+    In a funnel every step's rate is out of all people exposed; `SimulatedMetric.preceding` says which steps come first.
 
     Args:
         members: the group's metrics in order.
@@ -133,7 +133,7 @@ def serialize_group_results(
             {
                 "metric": dict(member.representation),
                 "results": serialize_metric_results(
-                    member.observation, iteration, member.metric, expand_traffic=expand_traffic, links=links
+                    member.statistics, iteration, member.metric, expand_traffic=expand_traffic, links=links
                 ),
             }
             for member in members
@@ -141,34 +141,34 @@ def serialize_group_results(
     }
 
 
-def shares_by_probability(observation: Observation, metric: MetricFacts) -> list[float] | None:
+def shares_by_probability(statistics: MetricStatistics, metric: SimulatedMetric) -> list[float] | None:
     """Return each treatment's probability to be best, which is its share of a bandit's traffic; None without data."""
-    computed = _compute(observation, metric.is_numeric, metric.higher_is_better)
+    computed = _compute(statistics, metric.is_numeric, metric.higher_is_better)
     probabilities = [answer.get("pBest") for answer in computed]
     return None if None in probabilities else [float(p) for p in probabilities if p is not None]
 
 
-def _mismatch(observation: Observation, iteration: IterationFacts) -> float | None:
+def _mismatch(statistics: MetricStatistics, iteration: SimulatedIteration) -> float | None:
     """Return the probability of a sample ratio mismatch. A bandit has no ratio to hold, since it moves its shares."""
     if iteration.bandit is not None:
         return None
     return probability_of_mismatch(
-        [treatment.exposed for treatment in observation.treatments], [arm.share for arm in iteration.arms]
+        [treatment.exposed for treatment in statistics.treatments], [arm.share for arm in iteration.arms]
     )
 
 
-def _metric_seen(observation: Observation) -> JSON:
+def _metric_seen(statistics: MetricStatistics) -> JSON:
     """Return when an event last arrived; in seconds, as in the published example."""
-    seen = [treatment.last_event_at for treatment in observation.treatments if treatment.last_event_at is not None]
+    seen = [treatment.last_event_at for treatment in statistics.treatments if treatment.last_event_at is not None]
     return {"ever": True, "timestamp": int(max(seen).timestamp())} if seen else {"ever": False}
 
 
 def _treatment_results(
-    observation: Observation, iteration: IterationFacts, metric: MetricFacts, *, expand_traffic: bool
+    statistics: MetricStatistics, iteration: SimulatedIteration, metric: SimulatedMetric, *, expand_traffic: bool
 ) -> list[JSON]:
-    computed = _compute(observation, metric.is_numeric, metric.higher_is_better)
+    computed = _compute(statistics, metric.is_numeric, metric.higher_is_better)
     answers = []
-    for arm, treatment, inferred in zip(iteration.arms, observation.treatments, computed, strict=True):
+    for arm, treatment, inferred in zip(iteration.arms, statistics.treatments, computed, strict=True):
         answer: JSON = {"treatmentId": arm.treatment_id, "treatmentName": arm.name, "units": treatment.units}
         if expand_traffic:
             answer["traffic"] = treatment.exposed
@@ -186,15 +186,15 @@ def _copied(value: Any) -> Any:
 
 
 @lru_cache(maxsize=512)
-def _compute(observation: Observation, is_numeric: bool, higher_is_better: bool) -> tuple[JSON, ...]:
+def _compute(statistics: MetricStatistics, is_numeric: bool, higher_is_better: bool) -> tuple[JSON, ...]:
     """Return what is inferred of each treatment: the costly part, kept since many readers ask within the same hour."""
-    samples = _samples(observation.treatments, is_numeric=is_numeric)
-    units = [treatment.units for treatment in observation.treatments]
+    samples = _samples(statistics.treatments, is_numeric=is_numeric)
+    units = [treatment.units for treatment in statistics.treatments]
     known = [(count, sample) for count, sample in zip(units, samples, strict=True) if sample is not None]
     prior = sum(n * s.best_mean for n, s in known) / sum(n for n, _ in known) if known else 0.0
     posteriors = [
         _posterior(treatment, sample, prior, is_numeric=is_numeric)
-        for treatment, sample in zip(observation.treatments, samples, strict=True)
+        for treatment, sample in zip(statistics.treatments, samples, strict=True)
     ]
     inferred = [
         _describe(sample, posterior, count, prior)
@@ -207,20 +207,20 @@ def _compute(observation: Observation, is_numeric: bool, higher_is_better: bool)
         for (answer, _), probability in zip(compared, best, strict=True):
             answer["pBest"] = probability
     for index, answer in enumerate(inferred):
-        differences = _relative_differences(index, observation, samples, posteriors)
+        differences = _relative_differences(index, statistics, samples, posteriors)
         if differences:
             answer["relativeDifferences"] = differences
     return tuple(inferred)
 
 
-def _samples(treatments: tuple[TreatmentObservation, ...], *, is_numeric: bool) -> list[_Sample | None]:
+def _samples(treatments: tuple[TreatmentStatistics, ...], *, is_numeric: bool) -> list[_Sample | None]:
     samples = [_plain_sample(treatment, is_numeric=is_numeric) for treatment in treatments]
     if not is_numeric or any(treatment.covariate is None for treatment in treatments):
         return samples
     return _adjusted(treatments, samples)
 
 
-def _plain_sample(treatment: TreatmentObservation, *, is_numeric: bool) -> _Sample | None:
+def _plain_sample(treatment: TreatmentStatistics, *, is_numeric: bool) -> _Sample | None:
     n = treatment.units
     if not n:
         return None
@@ -231,7 +231,7 @@ def _plain_sample(treatment: TreatmentObservation, *, is_numeric: bool) -> _Samp
     return _Sample(mean, math.sqrt(spread / (n - 1)) if n > 1 else 0.0)
 
 
-def _adjusted(treatments: tuple[TreatmentObservation, ...], samples: list[_Sample | None]) -> list[_Sample | None]:
+def _adjusted(treatments: tuple[TreatmentStatistics, ...], samples: list[_Sample | None]) -> list[_Sample | None]:
     """Adjust means and variances for the covariate.
 
     CUPED (Deng, Xu, Kohavi & Walker, "Improving the Sensitivity of Online Controlled Experiments by Utilizing
@@ -267,7 +267,7 @@ def _adjusted(treatments: tuple[TreatmentObservation, ...], samples: list[_Sampl
 
 
 def _posterior(
-    treatment: TreatmentObservation, sample: _Sample | None, prior_mean: float, *, is_numeric: bool
+    treatment: TreatmentStatistics, sample: _Sample | None, prior_mean: float, *, is_numeric: bool
 ) -> Posterior | None:
     """Return the posterior of the treatment's mean; None where the data cannot say how uncertain it is."""
     if sample is None:
@@ -316,7 +316,7 @@ def _describe(sample: _Sample | None, posterior: Posterior | None, units: int, p
 
 
 def _relative_differences(
-    index: int, observation: Observation, samples: list[_Sample | None], posteriors: list[Posterior | None]
+    index: int, statistics: MetricStatistics, samples: list[_Sample | None], posteriors: list[Posterior | None]
 ) -> list[JSON]:
     own = posteriors[index]
     differences = []
@@ -327,7 +327,7 @@ def _relative_differences(
         if estimate is None:
             continue
         difference: JSON = {
-            "fromTreatmentId": observation.treatments[other].treatment_id,
+            "fromTreatmentId": statistics.treatments[other].treatment_id,
             "lower": estimate.lower,
             "upper": estimate.upper,
             "variance": estimate.variance,

@@ -24,13 +24,17 @@ from airflow_provider_launchdarkly.emulator.population.sampling import (
     subset,
     with_covariate,
 )
-from airflow_provider_launchdarkly.emulator.population.types import CovariateMoments, Observation, TreatmentObservation
+from airflow_provider_launchdarkly.emulator.population.types import (
+    CovariateMoments,
+    MetricStatistics,
+    TreatmentStatistics,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from airflow_provider_launchdarkly.emulator.population.ground_truth import Effect, MetricTruth, Truth
-    from airflow_provider_launchdarkly.emulator.population.types import IterationFacts, MetricFacts
+    from airflow_provider_launchdarkly.emulator.population.ground_truth import Effect, GroundTruth, MetricTruth
+    from airflow_provider_launchdarkly.emulator.population.types import SimulatedIteration, SimulatedMetric
 
 Hours = TypeVar("Hours")
 
@@ -249,7 +253,7 @@ class _Responses:
 class Population:
     """The people of one iteration; what was drawn of them is kept, so that a later look draws only what is new."""
 
-    def __init__(self, truth: Truth, seed: int, iteration: IterationFacts) -> None:
+    def __init__(self, truth: GroundTruth, seed: int, iteration: SimulatedIteration) -> None:
         self._truth = truth
         self._started_at = iteration.started_at
         self.arms = iteration.arms
@@ -264,7 +268,7 @@ class Population:
         self._places = [(arm, cell) for arm in range(len(self.arms)) for cell in range(len(self.cells))]
         self._exposures = {place: _Exposures(self, *place) for place in self._places}
         self._responses: dict[tuple[int, int, str], _Responses] = {}
-        self._latest: dict[tuple[MetricFacts, tuple[str, str] | None], tuple[int, Observation]] = {}
+        self._latest: dict[tuple[SimulatedMetric, tuple[str, str] | None], tuple[int, MetricStatistics]] = {}
 
     def share(self, arm: int, day: int) -> float:
         """Return an arm's share of the people of ``day``; a bandit's is what it had learnt when the day began."""
@@ -281,8 +285,8 @@ class Population:
         last = int(hours * _HOUR // self._bandit.every * self._bandit.every // _HOUR)
         if last <= 0:
             return self.shares
-        observation = self._observe(self._bandit.metric, last, None)
-        return self._bandit.divide(observation, self._bandit.metric) or self.shares
+        statistics = self._statistics(self._bandit.metric, last, None)
+        return self._bandit.divide(statistics, self._bandit.metric) or self.shares
 
     def on(self, day: int) -> list[bool] | None:
         """Say of each of the day's 24 hours whether the flag was on when it began; None if it was on throughout."""
@@ -303,26 +307,26 @@ class Population:
         hours = self._truth.people_by_hour(self._started_at, day)
         return hours if self._audience == 1 else [people * self._audience for people in hours]
 
-    def observe(
-        self, metric: MetricFacts, as_of: datetime, ended_at: datetime | None, attribute: tuple[str, str] | None
-    ) -> Observation:
+    def statistics(
+        self, metric: SimulatedMetric, as_of: datetime, ended_at: datetime | None, attribute: tuple[str, str] | None
+    ) -> MetricStatistics:
         """Return what was measured by ``as_of`` or the iteration's end, in full hours; see `observing.observe`."""
         until = as_of if ended_at is None else min(as_of, ended_at)
         hours = max(0, (until - self._started_at) // _HOUR)
         known = self._latest.get((metric, attribute))
         if known is not None and known[0] == hours:
             return known[1]
-        observation = self._observe(metric, hours, attribute)
-        self._latest[metric, attribute] = (hours, observation)
-        return observation
+        statistics = self._statistics(metric, hours, attribute)
+        self._latest[metric, attribute] = (hours, statistics)
+        return statistics
 
-    def _observe(self, metric: MetricFacts, hours: int, attribute: tuple[str, str] | None) -> Observation:
+    def _statistics(self, metric: SimulatedMetric, hours: int, attribute: tuple[str, str] | None) -> MetricStatistics:
         steps = self._steps(metric)
         cells = [index for index, cell in enumerate(self.cells) if attribute is None or attribute in cell.labels]
         treatments = tuple(self._measure(arm, cells, metric, steps, hours) for arm in range(len(self.arms)))
-        return Observation(self._started_at + hours * _HOUR, treatments)
+        return MetricStatistics(self._started_at + hours * _HOUR, treatments)
 
-    def _steps(self, metric: MetricFacts) -> tuple[str, ...]:
+    def _steps(self, metric: SimulatedMetric) -> tuple[str, ...]:
         """Return the metric's key after those of the events that must come first; none if the truth lacks one."""
         truths = self._truth.metrics
         steps = [*metric.preceding, metric.key]
@@ -336,8 +340,8 @@ class Population:
         return tuple(steps)
 
     def _measure(
-        self, arm: int, cells: list[int], metric: MetricFacts, steps: tuple[str, ...], hours: int
-    ) -> TreatmentObservation:
+        self, arm: int, cells: list[int], metric: SimulatedMetric, steps: tuple[str, ...], hours: int
+    ) -> TreatmentStatistics:
         day, hour = divmod(hours, 24)
         exposed = sum(self._exposures[arm, cell].through(day, hour) for cell in cells)
         events, last = NOTHING, 0
@@ -350,7 +354,7 @@ class Population:
         covariate = None
         if steps and self._truth.metrics[metric.key].correlation and units == events.count:
             covariate = CovariateMoments(events.x_total, events.x_squares, events.xy)
-        return TreatmentObservation(
+        return TreatmentStatistics(
             treatment_id=self.arms[arm].treatment_id,
             exposed=exposed,
             units=units,
@@ -380,8 +384,9 @@ class Population:
 def _check_kind(key: str, truth: MetricTruth, *, is_numeric: bool) -> None:
     if (truth.kind == "numeric") != is_numeric:
         asked = "a number" if is_numeric else "a conversion"
-        msg = f"truth.metrics.{key}: is {truth.kind}, but the metric is {asked}; change the truth or isNumeric"
-        raise ValueError(msg)
+        raise ValueError(
+            f"truth.metrics.{key}: is {truth.kind}, but the metric is {asked}; change the truth or isNumeric"
+        )
 
 
 def _keep(kept: dict[int, Hours], day: int, hours: Hours) -> None:

@@ -9,21 +9,25 @@ from airflow_provider_launchdarkly.emulator.population.people import Population
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
-    from airflow_provider_launchdarkly.emulator.population.types import IterationFacts, MetricFacts, Observation
+    from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+    from airflow_provider_launchdarkly.emulator.population.types import (
+        MetricStatistics,
+        SimulatedIteration,
+        SimulatedMetric,
+    )
 
 _KEPT_POPULATIONS = 512
 
 
-def observe(
-    truth: Truth,
+def metric_statistics(
+    truth: GroundTruth,
     seed: int,
-    iteration: IterationFacts,
-    metric: MetricFacts,
+    iteration: SimulatedIteration,
+    metric: SimulatedMetric,
     as_of: datetime,
     *,
     attribute: tuple[str, str] | None = None,
-) -> Observation:
+) -> MetricStatistics:
     """Return what has been measured of ``metric`` by ``as_of``, in whole hours since the iteration's start.
 
     A pure function of its arguments: the same seed gives the same people, and a later ``as_of`` the same people and
@@ -43,12 +47,13 @@ def observe(
     """
     if attribute is not None and attribute[1] not in truth.attribute_values(attribute[0]):
         known = ", ".join(truth.attribute_values(attribute[0])) or "none"
-        msg = f"attribute {attribute[0]!r} has no value {attribute[1]!r} in the truth; values known: {known}"
-        raise ValueError(msg)
-    return population_of(truth, seed, iteration).observe(metric, as_of, iteration.ended_at, attribute)
+        raise ValueError(
+            f"attribute {attribute[0]!r} has no value {attribute[1]!r} in the truth; values known: {known}"
+        )
+    return population_of(truth, seed, iteration).statistics(metric, as_of, iteration.ended_at, attribute)
 
 
-def population_of(truth: Truth, seed: int, iteration: IterationFacts) -> Population:
+def population_of(truth: GroundTruth, seed: int, iteration: SimulatedIteration) -> Population:
     """Return the people of an iteration, the same object for as long as it is asked for now and then."""
     key = (
         seed,

@@ -11,24 +11,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ArmFacts:
+class SimulatedArm:
     """One treatment of an iteration.
 
     Attributes:
         treatment_id: LaunchDarkly's id of it.
         name: the treatment's name.
-        variation_id: the id of the flag variation it serves.
         variation: that variation's name, or its JSON value as text; truths refer to this.
         share: of the iteration's people, 0 to 1.
-        baseline: is it the one the others are compared with?
     """
 
     treatment_id: str
     name: str
-    variation_id: str
     variation: str
     share: float
-    baseline: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +34,18 @@ class Bandit:
     ``divide`` gives each arm's share, or None as long as the data does not say.
     """
 
-    metric: MetricFacts
+    metric: SimulatedMetric
     every: timedelta
-    divide: Callable[[Observation, MetricFacts], list[float] | None]
+    divide: Callable[[MetricStatistics, SimulatedMetric], list[float] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class IterationFacts:
+class SimulatedIteration:
     """One iteration that was started.
 
     Attributes:
         experiment_key: unique in the world.
         number: within the experiment, 1, 2, …
-        flag_key: the flag it runs on.
         started_at: aware.
         ended_at: aware, None while it runs.
         arms: in order.
@@ -61,22 +56,20 @@ class IterationFacts:
 
     experiment_key: str
     number: int
-    flag_key: str
     started_at: datetime
     ended_at: datetime | None
-    arms: tuple[ArmFacts, ...]
+    arms: tuple[SimulatedArm, ...]
     audience: float = 1.0
     off: tuple[tuple[datetime, datetime | None], ...] = ()
     bandit: Bandit | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class MetricFacts:
+class SimulatedMetric:
     """What counts of a metric.
 
     Attributes:
         key: the metric's key; the truth refers to it.
-        kind: LaunchDarkly's kind (``custom``, ``pageview``, ``click``, …).
         is_numeric: a value per person (True) or whether they converted (False).
         higher_is_better: from ``successCriteria``.
         missing_counts_as_zero: numeric only: people without an event count as 0 (``eventDefault``).
@@ -84,7 +77,6 @@ class MetricFacts:
     """
 
     key: str
-    kind: str
     is_numeric: bool
     higher_is_better: bool
     missing_counts_as_zero: bool = False
@@ -100,13 +92,13 @@ class CovariateMoments(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class TreatmentObservation:
+class TreatmentStatistics:
     """What was measured of one treatment.
 
     Attributes:
         treatment_id: whose.
         exposed: people who met the treatment.
-        units: those who count for the metric (see `MetricFacts.missing_counts_as_zero`).
+        units: those who count for the metric (see `SimulatedMetric.missing_counts_as_zero`).
         sum: of their values; conversions count 1.
         sum_of_squares: of their values.
         covariate: of the same units, where the truth gives one.
@@ -123,8 +115,8 @@ class TreatmentObservation:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class MetricStatistics:
     """What was measured of one metric up to the full hour ``through``, by treatment in the order of the arms."""
 
     through: datetime
-    treatments: tuple[TreatmentObservation, ...]
+    treatments: tuple[TreatmentStatistics, ...]

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.emulator.population.population_cache import population_of
-from airflow_provider_launchdarkly.emulator.rules.simulated_iteration import iteration_facts, truth_of
+from airflow_provider_launchdarkly.emulator.rules.simulated_iteration import ground_truth_of, simulated_iteration
 from airflow_provider_launchdarkly.emulator.rules.targeting import experiment_rollout, with_serving
 from airflow_provider_launchdarkly.emulator.state.models import WHOLE_ROLLOUT, Reallocation
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_launchdarkly.emulator.state.models import Experiment, Iteration
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 _HOUR_MILLIS = 3_600_000
 
 
-def bring_up_to_date(change: Change) -> None:
+def reallocate_due_bandits(transaction: Transaction) -> None:
     """Apply every reallocation that is due to the world. It is no request's doing, so no journal entry tells of it."""
-    for place in change.project.bandits:
-        experiment = change.project.experiments[place]
+    for place in transaction.project.bandits:
+        experiment = transaction.project.experiments[place]
         running = experiment.running
         if running is not None and running.started_at is not None and running.reallocation_millis:
-            due = (change.now - running.started_at) // running.reallocation_millis * running.reallocation_millis
+            due = (transaction.now - running.started_at) // running.reallocation_millis * running.reallocation_millis
             at = running.started_at + due
             if due > 0 and (running.reallocation is None or running.reallocation.at < at):
-                _reallocate(change, experiment, running, at)
+                _reallocate(transaction, experiment, running, at)
 
 
-def percents(shares: Sequence[float]) -> tuple[str, ...]:
-    """Shares as percentages with at most three decimals, which add up to exactly 100."""
+def exact_percentages(shares: Sequence[float]) -> tuple[str, ...]:
+    """Return shares as percentages with at most three decimals, which add up to exactly 100."""
     whole = sum(shares)
     exact = [share / whole * WHOLE_ROLLOUT for share in shares]
     weights = [int(weight) for weight in exact]
@@ -48,13 +48,13 @@ def percents(shares: Sequence[float]) -> tuple[str, ...]:
     return tuple(f"{(Decimal(weight) / 1000).normalize():f}" for weight in weights)
 
 
-def _reallocate(change: Change, experiment: Experiment, running: Iteration, at: int) -> None:
-    facts = iteration_facts(change, experiment, running)
-    population = population_of(truth_of(change, running), change.world.seed, facts)
+def _reallocate(transaction: Transaction, experiment: Experiment, running: Iteration, at: int) -> None:
+    simulated = simulated_iteration(transaction, experiment, running)
+    population = population_of(ground_truth_of(transaction, running), transaction.world.seed, simulated)
     shares = population.divided((at - (running.started_at or at)) // _HOUR_MILLIS)
-    moved = replace(running, reallocation=Reallocation(at, percents(shares)))
+    moved = replace(running, reallocation=Reallocation(at, exact_percentages(shares)))
     iterations = tuple(moved if i.id == running.id else i for i in experiment.iterations)
-    environment_key, project = experiment.environment_key, change.project
+    environment_key, project = experiment.environment_key, transaction.project
     project.experiments[environment_key, experiment.key] = replace(experiment, iterations=iterations)
     flag = project.flags[running.flag.flag_key]
     rollout = experiment_rollout(flag, moved, experiment.key)

@@ -13,7 +13,7 @@ from airflow_provider_launchdarkly.emulator.state.models import JSON, MetricUse,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_launchdarkly.emulator.rules.request_body import Body
+    from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,255}")
 
@@ -71,7 +71,7 @@ class ExperimentPost:
     analysis_config: Mapping[str, JSON]
 
 
-def experiment_post(body: Body, *, default_methodology: str = "bayesian") -> ExperimentPost:
+def experiment_post(body: RequestBody, *, default_methodology: str = "bayesian") -> ExperimentPost:
     """Read the body that creates an experiment. A bandit is Bayesian unless it says otherwise."""
     kind = body.choice("type", ("experiment", "mab", "holdout"), "experiment")
     default = "bayesian" if kind == "mab" else default_methodology
@@ -92,7 +92,7 @@ def experiment_post(body: Body, *, default_methodology: str = "bayesian") -> Exp
     )
 
 
-def iteration_input(body: Body) -> IterationInput:
+def iteration_input(body: RequestBody) -> IterationInput:
     """Read the body that creates an iteration."""
     hypothesis = body.text("hypothesis")
     metrics = metric_uses(body)
@@ -110,15 +110,15 @@ def iteration_input(body: Body) -> IterationInput:
     )
 
 
-def _frequency(body: Body) -> int | None:
+def _frequency(body: RequestBody) -> int | None:
     millis = body.optional_integer("reallocationFrequencyMillis")
     if millis is not None and millis < 1:
         raise invalid_request(f"{body.path('reallocationFrequencyMillis')} must be above 0, not {millis}")
     return millis
 
 
-def key(body: Body) -> str:
-    """A key that LaunchDarkly takes: letters, digits, `.`, `_` and `-`, the first a letter or digit."""
+def key(body: RequestBody) -> str:
+    """Return a key that LaunchDarkly takes: letters, digits, `.`, `_` and `-`, the first a letter or digit."""
     value = body.text("key")
     if not _KEY.fullmatch(value):
         raise invalid_request(
@@ -127,8 +127,8 @@ def key(body: Body) -> str:
     return value
 
 
-def metric_uses(body: Body, name: str = "metrics") -> tuple[MetricUse, ...]:
-    """The metrics and groups to measure, each once."""
+def metric_uses(body: RequestBody, name: str = "metrics") -> tuple[MetricUse, ...]:
+    """Return the metrics and groups to measure, each once."""
     uses = tuple(
         MetricUse(item.text("key"), item.flag("isGroup", default=False), item.optional_text("analysisUnit"))
         for item in body.objects(name)
@@ -140,8 +140,8 @@ def metric_uses(body: Body, name: str = "metrics") -> tuple[MetricUse, ...]:
     return uses
 
 
-def treatment_inputs(body: Body, name: str = "treatments") -> tuple[TreatmentInput, ...]:
-    """The arms: exactly one baseline, and shares that add up to 100 %."""
+def treatment_inputs(body: RequestBody, name: str = "treatments") -> tuple[TreatmentInput, ...]:
+    """Return the arms: exactly one baseline, and shares that add up to 100 %."""
     arms = tuple(_treatment_input(item) for item in body.objects(name))
     baselines = sum(arm.baseline for arm in arms)
     if baselines != 1:
@@ -152,7 +152,7 @@ def treatment_inputs(body: Body, name: str = "treatments") -> tuple[TreatmentInp
     return arms
 
 
-def _treatment_input(item: Body) -> TreatmentInput:
+def _treatment_input(item: RequestBody) -> TreatmentInput:
     percent = item.number_text("allocationPercent")
     try:
         share = Decimal(percent)
@@ -166,7 +166,7 @@ def _treatment_input(item: Body) -> TreatmentInput:
     return TreatmentInput(item.text("name"), item.flag("baseline"), percent, parameters)
 
 
-def _flag_input(body: Body) -> FlagInput:
+def _flag_input(body: RequestBody) -> FlagInput:
     flags = body.object("flags")
     names = list(flags.names())
     if len(names) != 1:
@@ -180,7 +180,7 @@ def _flag_input(body: Body) -> FlagInput:
     )
 
 
-def _primary(body: Body, metrics: tuple[MetricUse, ...]) -> MetricUse:
+def _primary(body: RequestBody, metrics: tuple[MetricUse, ...]) -> MetricUse:
     single, funnel = body.optional_text("primarySingleMetricKey"), body.optional_text("primaryFunnelKey")
     if (single is None) == (funnel is None):
         raise invalid_request(
@@ -194,9 +194,9 @@ def _primary(body: Body, metrics: tuple[MetricUse, ...]) -> MetricUse:
 
 
 def primary_among(metrics: tuple[MetricUse, ...], key: str, *, is_group: bool) -> MetricUse | None:
-    """The use of that metric or group among those measured."""
+    """Return the use of that metric or group among those measured."""
     return next((use for use in metrics if use.names(MetricUse(key, is_group))), None)
 
 
-def _is_object(body: Body, name: str) -> bool:
+def _is_object(body: RequestBody, name: str) -> bool:
     return name in body and bool(body.object(name))

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.emulator.errors import invalid_request, patch_failed
 from airflow_provider_launchdarkly.emulator.rules import experiment_inputs, lifecycle
-from airflow_provider_launchdarkly.emulator.rules.request_body import Body
-from airflow_provider_launchdarkly.emulator.state.generations import INSTRUCTIONS_SINCE_25, is_17
+from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 from airflow_provider_launchdarkly.emulator.state.models import MetricUse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_provider_launchdarkly.emulator.state.models import Experiment, Iteration, Status
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 _METADATA: dict[str, tuple[str, ...]] = {
     "name": ("update",),
@@ -52,66 +51,66 @@ metrics and attributes, while treatments, methodology and hypothesis are locked.
 """
 
 
-def apply_patch(change: Change, environment_key: str, key: str, body: Body) -> None:
+def apply_patch(transaction: Transaction, environment_key: str, key: str, body: RequestBody) -> None:
     """Apply every instruction in order to one view of the world; the caller commits it or drops it."""
-    change.experiment(environment_key, key)
+    transaction.experiment(environment_key, key)
     instructions = body.objects("instructions")
     if not instructions:
         raise invalid_request("instructions must not be empty")
     for instruction in instructions:
         kind = instruction.text("kind")
         apply = INSTRUCTIONS.get(kind)
-        if kind in INSTRUCTIONS_SINCE_25 and is_17(change.settings.generation):
-            apply = None
-        if apply is None:
+        if apply is None or kind in transaction.settings.api.missing_instructions:
             raise patch_failed(f"{instruction.path('kind')}: unknown instruction {kind!r}")
-        apply(change, environment_key, key, instruction)
+        apply(transaction, environment_key, key, instruction)
 
 
-def _update_name(change: Change, environment_key: str, key: str, instruction: Body) -> None:
-    _edit(change, change.experiment(environment_key, key), name=instruction.text("value"))
+def _update_name(transaction: Transaction, environment_key: str, key: str, instruction: RequestBody) -> None:
+    _edit(transaction, transaction.experiment(environment_key, key), name=instruction.text("value"))
 
 
-def _update_description(change: Change, environment_key: str, key: str, instruction: Body) -> None:
-    _edit(change, change.experiment(environment_key, key), description=instruction.optional_text("value") or "")
+def _update_description(transaction: Transaction, environment_key: str, key: str, instruction: RequestBody) -> None:
+    _edit(
+        transaction, transaction.experiment(environment_key, key), description=instruction.optional_text("value") or ""
+    )
 
 
-def _start(change: Change, environment_key: str, key: str, instruction: Body) -> None:
-    lifecycle.start_iteration(change, environment_key, key, instruction.optional_text("changeJustification"))
+def _start(transaction: Transaction, environment_key: str, key: str, instruction: RequestBody) -> None:
+    lifecycle.start_iteration(transaction, environment_key, key, instruction.optional_text("changeJustification"))
 
 
-def _stop(change: Change, environment_key: str, key: str, instruction: Body) -> None:
+def _stop(transaction: Transaction, environment_key: str, key: str, instruction: RequestBody) -> None:
     winner, reason = instruction.optional_text("winningTreatmentId"), instruction.optional_text("winningReason")
-    lifecycle.stop_iteration(change, environment_key, key, winner, reason)
+    lifecycle.stop_iteration(transaction, environment_key, key, winner, reason)
 
 
-def _archive(change: Change, environment_key: str, key: str, _instruction: Body) -> None:
-    lifecycle.archive(change, environment_key, key)
+def _archive(transaction: Transaction, environment_key: str, key: str, _instruction: RequestBody) -> None:
+    lifecycle.archive(transaction, environment_key, key)
 
 
-def _restore(change: Change, environment_key: str, key: str, _instruction: Body) -> None:
-    lifecycle.restore(change, environment_key, key)
+def _restore(transaction: Transaction, environment_key: str, key: str, _instruction: RequestBody) -> None:
+    lifecycle.restore(transaction, environment_key, key)
 
 
-def _update_fields(change: Change, environment_key: str, key: str, instruction: Body) -> None:
-    experiment = change.experiment(environment_key, key)
+def _update_fields(transaction: Transaction, environment_key: str, key: str, instruction: RequestBody) -> None:
+    experiment = transaction.experiment(environment_key, key)
     # What runs is edited before what waits beside it; the metadata belong to the experiment in any state.
     current = experiment.running or experiment.unstarted or experiment.current
     updates = _field_updates(instruction.object("value"), current.status)
-    edited = _with_metadata(change, experiment, updates)
+    edited = _with_metadata(transaction, experiment, updates)
     iterations = experiment.iterations
     if updates.keys() - _METADATA.keys():
-        merged = _edited_iteration(change, environment_key, current, updates)
+        merged = _edited_iteration(transaction, environment_key, current, updates)
         iterations = tuple(merged if i.id == current.id else i for i in iterations)
-    _edit(change, experiment, **{name: getattr(edited, name) for name in _EDITABLE}, iterations=iterations)
+    _edit(transaction, experiment, **{name: getattr(edited, name) for name in _EDITABLE}, iterations=iterations)
 
 
 def _edited_iteration(
-    change: Change, environment_key: str, current: Iteration, updates: Mapping[str, tuple[str, Any]]
+    transaction: Transaction, environment_key: str, current: Iteration, updates: Mapping[str, tuple[str, Any]]
 ) -> Iteration:
-    """The iteration with some fields changed, under its own id, one version later if anything is different."""
-    wanted = _with_fields(as_input(current, change, environment_key), updates)
-    renewed = lifecycle.new_iteration(change, environment_key, wanted, current.number)
+    """Return the iteration with some fields changed, under its own id, one version later if anything is different."""
+    wanted = _with_fields(as_input(current, transaction, environment_key), updates)
+    renewed = lifecycle.new_iteration(transaction, environment_key, wanted, current.number)
     ids = {t.parameters: t.id for t in current.treatments}
     merged = replace(
         current,
@@ -128,21 +127,21 @@ def _edited_iteration(
     return current if merged == current else replace(merged, version=current.version + 1)
 
 
-def _save_and_start(change: Change, environment_key: str, key: str, instruction: Body) -> None:
-    experiment = change.experiment(environment_key, key)
+def _save_and_start(transaction: Transaction, environment_key: str, key: str, instruction: RequestBody) -> None:
+    experiment = transaction.experiment(environment_key, key)
     running = experiment.running
     if running is None:
         raise invalid_request(f"experiment {key!r} has no running iteration")
     # The updates land on the new, unstarted iteration, so they are held against what such an iteration lets change.
     updates = _field_updates(instruction.object("value"), "not_started") if "value" in instruction else {}
-    edited = _with_metadata(change, experiment, updates)
-    _edit(change, experiment, **{name: getattr(edited, name) for name in _EDITABLE})
-    wanted = _with_fields(as_input(running, change, environment_key), updates)
+    edited = _with_metadata(transaction, experiment, updates)
+    _edit(transaction, experiment, **{name: getattr(edited, name) for name in _EDITABLE})
+    wanted = _with_fields(as_input(running, transaction, environment_key), updates)
     justification = instruction.optional_text("changeJustification")
-    lifecycle.save_and_start(change, environment_key, key, wanted, justification)
+    lifecycle.save_and_start(transaction, environment_key, key, wanted, justification)
 
 
-INSTRUCTIONS: dict[str, Callable[[Change, str, str, Body], None]] = {
+INSTRUCTIONS: dict[str, Callable[[Transaction, str, str, RequestBody], None]] = {
     "updateName": _update_name,
     "updateDescription": _update_description,
     "startIteration": _start,
@@ -156,9 +155,9 @@ INSTRUCTIONS: dict[str, Callable[[Change, str, str, Body], None]] = {
 _EDITABLE = ("name", "description", "maintainer_id", "tags", "methodology", "analysis_config")
 
 
-def as_input(iteration: Iteration, change: Change, environment_key: str) -> experiment_inputs.IterationInput:
-    """An iteration as the request that would create it again on the flag as it is now."""
-    flag = change.flag(iteration.flag.flag_key)
+def as_input(iteration: Iteration, transaction: Transaction, environment_key: str) -> experiment_inputs.IterationInput:
+    """Return an iteration as the request that would create it again on the flag as it is now."""
+    flag = transaction.flag(iteration.flag.flag_key)
     return experiment_inputs.IterationInput(
         hypothesis=iteration.hypothesis,
         metrics=iteration.metrics,
@@ -181,7 +180,7 @@ def as_input(iteration: Iteration, change: Change, environment_key: str) -> expe
     )
 
 
-def _field_updates(value: Body, status: Status) -> dict[str, tuple[str, Any]]:
+def _field_updates(value: RequestBody, status: Status) -> dict[str, tuple[str, Any]]:
     """Read the map of field updates, refusing what the state does not let change."""
     updates = {}
     for name in value.names():
@@ -200,16 +199,18 @@ def _field_updates(value: Body, status: Status) -> dict[str, tuple[str, Any]]:
     return updates
 
 
-def _with_metadata(change: Change, experiment: Experiment, updates: Mapping[str, tuple[str, Any]]) -> Experiment:
+def _with_metadata(
+    transaction: Transaction, experiment: Experiment, updates: Mapping[str, tuple[str, Any]]
+) -> Experiment:
     edited = experiment
-    fields = Body({name: content for name, (_, content) in updates.items()}, "value")
+    fields = RequestBody({name: content for name, (_, content) in updates.items()}, "value")
     if "name" in updates:
         edited = replace(edited, name=fields.text("name"))
     if "description" in updates:
         edited = replace(edited, description=fields.optional_text("description") or "")
     if "maintainerId" in updates:
         maintainer = fields.text("maintainerId")
-        if maintainer not in change.world.members:
+        if maintainer not in transaction.world.members:
             raise invalid_request(f"maintainerId: there is no member {maintainer!r}")
         edited = replace(edited, maintainer_id=maintainer)
     if "methodology" in updates:
@@ -226,7 +227,7 @@ def _with_metadata(change: Change, experiment: Experiment, updates: Mapping[str,
 def _with_fields(
     wanted: experiment_inputs.IterationInput, updates: Mapping[str, tuple[str, Any]]
 ) -> experiment_inputs.IterationInput:
-    fields = Body({name: content for name, (_, content) in updates.items()}, "value")
+    fields = RequestBody({name: content for name, (_, content) in updates.items()}, "value")
     if "hypothesis" in updates:
         wanted = replace(wanted, hypothesis=fields.text("hypothesis"))
     if "randomizationUnit" in updates:
@@ -275,9 +276,9 @@ def _merged(present: tuple[Any, ...], operation: str, given: tuple[Any, ...]) ->
     return tuple(dict.fromkeys(given))
 
 
-def _edit(change: Change, experiment: Experiment, **fields: Any) -> None:
+def _edit(transaction: Transaction, experiment: Experiment, **fields: Any) -> None:
     """Store an edited experiment; a state that is as asked already is a success without a change."""
     edited = replace(experiment, **fields)
     if edited != experiment:
-        change.put_experiment(edited)
-        change.record("experiment.changed", environment=experiment.environment_key, experiment=experiment.key)
+        transaction.put_experiment(edited)
+        transaction.record("experiment.changed", environment=experiment.environment_key, experiment=experiment.key)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_request
 from airflow_provider_launchdarkly.emulator.rules.experiment_inputs import key as read_key
-from airflow_provider_launchdarkly.emulator.rules.request_body import Body
+from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 from airflow_provider_launchdarkly.emulator.state.models import (
     Flag,
     FlagConfig,
@@ -17,25 +17,25 @@ from airflow_provider_launchdarkly.emulator.state.models import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 METRIC_KINDS = ("custom", "pageview", "click", "trace")
 _CRITERIA = ("HigherThanBaseline", "LowerThanBaseline")
 
 
-def flag(change: Change, body: Body) -> Flag:
+def flag(transaction: Transaction, body: RequestBody) -> Flag:
     """Create a flag. LaunchDarkly REST docs, Create a feature flag: a boolean one unless it names its variations."""
     key = read_key(body)
-    if key in change.project.flags:
-        raise conflict(f"a feature flag with the key {key!r} already exists in project {change.project.key!r}")
-    variations = _variations(change, body)
+    if key in transaction.project.flags:
+        raise conflict(f"a feature flag with the key {key!r} already exists in project {transaction.project.key!r}")
+    variations = _variations(transaction, body)
     on, off = _defaults(body, len(variations))
     config = FlagConfig(
         version=1,
-        last_modified=change.now,
+        last_modified=transaction.now,
         fallthrough=on,
         off_variation=off,
-        salt=change.world.new_id("salt"),
+        salt=transaction.world.new_id("salt"),
         on=body.flag("isFlagOn", default=False),
     )
     purpose = body.optional_text("purpose")
@@ -45,26 +45,26 @@ def flag(change: Change, body: Body) -> Flag:
         key=key,
         name=body.text("name"),
         description=body.optional_text("description") or "",
-        created_at=change.now,
+        created_at=transaction.now,
         variations=variations,
-        configs=dict.fromkeys(change.project.environments, config),
+        configs=dict.fromkeys(transaction.project.environments, config),
         tags=tuple(dict.fromkeys(body.texts("tags"))),
-        maintainer_id=_maintainer(change, body),
+        maintainer_id=_maintainer(transaction, body),
         temporary=body.flag("temporary", default=True),
         purpose=purpose,
         default_on=on,
         default_off=off,
     )
-    change.put_flag(made)
-    change.record("flag.created", flag=key)
+    transaction.put_flag(made)
+    transaction.record("flag.created", flag=key)
     return made
 
 
-def _variations(change: Change, body: Body) -> tuple[Variation, ...]:
-    items = body.objects("variations") if "variations" in body else [Body({"value": v}) for v in (True, False)]
+def _variations(transaction: Transaction, body: RequestBody) -> tuple[Variation, ...]:
+    items = body.objects("variations") if "variations" in body else [RequestBody({"value": v}) for v in (True, False)]
     variations = tuple(
         Variation(
-            id=change.world.new_uuid("variation"),
+            id=transaction.world.new_uuid("variation"),
             value=item.raw("value"),
             name=item.optional_text("name"),
             description=item.optional_text("description"),
@@ -80,8 +80,8 @@ def _variations(change: Change, body: Body) -> tuple[Variation, ...]:
     return variations
 
 
-def _defaults(body: Body, variations: int) -> tuple[int, int]:
-    """The indexes served when the flag is on and off."""
+def _defaults(body: RequestBody, variations: int) -> tuple[int, int]:
+    """Return the indexes served when the flag is on and off."""
     if "defaults" not in body:
         return 0, variations - 1
     defaults = body.object("defaults")
@@ -92,11 +92,11 @@ def _defaults(body: Body, variations: int) -> tuple[int, int]:
     return on, off
 
 
-def metric(change: Change, body: Body) -> Metric:
+def metric(transaction: Transaction, body: RequestBody) -> Metric:
     """Create a metric. LaunchDarkly REST docs, Create metric."""
     key, kind = read_key(body), body.choice("kind", METRIC_KINDS, "")
-    if key in change.project.metrics:
-        raise conflict(f"a metric with the key {key!r} already exists in project {change.project.key!r}")
+    if key in transaction.project.metrics:
+        raise conflict(f"a metric with the key {key!r} already exists in project {transaction.project.key!r}")
     is_numeric = body.flag("isNumeric", default=False)
     if kind == "custom":
         body.text("eventKey")
@@ -104,13 +104,13 @@ def metric(change: Change, body: Body) -> Metric:
             body.text("successCriteria")
     if kind in ("click", "pageview"):
         body.objects("urls")
-    event_default = body.object("eventDefault") if "eventDefault" in body else Body({})
+    event_default = body.object("eventDefault") if "eventDefault" in body else RequestBody({})
     made = Metric(
         key=key,
         name=body.optional_text("name") or key,
-        id=change.world.new_id("metric"),
-        version_id=change.world.new_uuid("metric-version"),
-        created_at=change.now,
+        id=transaction.world.new_id("metric"),
+        version_id=transaction.world.new_uuid("metric-version"),
+        created_at=transaction.now,
         kind=kind,
         is_numeric=is_numeric,
         higher_is_better=body.choice("successCriteria", _CRITERIA, _CRITERIA[0]) == _CRITERIA[0],
@@ -121,49 +121,51 @@ def metric(change: Change, body: Body) -> Metric:
         missing_counts_as_zero=not event_default.flag("disabled", default=False),
         description=body.optional_text("description") or "",
         tags=tuple(dict.fromkeys(body.texts("tags"))),
-        maintainer_id=_maintainer(change, body),
+        maintainer_id=_maintainer(transaction, body),
         randomization_units=body.texts("analysisUnits") or body.texts("randomizationUnits") or ("user",),
     )
-    change.put_metric(made)
-    change.record("metric.created", metric=key)
+    transaction.put_metric(made)
+    transaction.record("metric.created", metric=key)
     return made
 
 
-def metric_group(change: Change, body: Body) -> MetricGroup:
+def metric_group(transaction: Transaction, body: RequestBody) -> MetricGroup:
     """Create a metric group. LaunchDarkly REST docs, Create metric group; the list of its errors has no 409."""
     key, kind = read_key(body), body.choice("kind", ("funnel", "standard"), "")
-    if key in change.project.metric_groups:
-        raise invalid_request(f"a metric group with the key {key!r} already exists in project {change.project.key!r}")
+    if key in transaction.project.metric_groups:
+        raise invalid_request(
+            f"a metric group with the key {key!r} already exists in project {transaction.project.key!r}"
+        )
     body.text("maintainerId")
     members = []
     for item in body.objects("metrics"):
         name = item.text("key")
-        if name not in change.project.metrics:
+        if name not in transaction.project.metrics:
             raise invalid_request(f"{item.path('key')}: there is no metric {name!r}")
-        if kind == "funnel" and change.project.metrics[name].is_numeric:
+        if kind == "funnel" and transaction.project.metrics[name].is_numeric:
             raise invalid_request(f"{item.path('key')}: a funnel has conversion metrics only, {name!r} is numeric")
-        members.append(MetricInGroup(name, item.optional_text("nameInGroup") or change.project.metrics[name].name))
+        members.append(MetricInGroup(name, item.optional_text("nameInGroup") or transaction.project.metrics[name].name))
     if len({member.key for member in members}) < max(2, len(members)):
         raise invalid_request("metrics must name at least two metrics, each once")
     made = MetricGroup(
         key=key,
         name=body.text("name"),
-        id=change.world.new_id("metric-group"),
-        version_id=change.world.new_uuid("metric-group-version"),
+        id=transaction.world.new_id("metric-group"),
+        version_id=transaction.world.new_uuid("metric-group-version"),
         kind=cast("Literal['funnel', 'standard']", kind),
         metrics=tuple(members),
-        created_at=change.now,
-        maintainer_id=_maintainer(change, body) or "",
+        created_at=transaction.now,
+        maintainer_id=_maintainer(transaction, body) or "",
         description=body.optional_text("description") or "",
         tags=tuple(dict.fromkeys(body.texts("tags"))),
     )
-    change.put_metric_group(made)
-    change.record("metric_group.created", metric_group=key)
+    transaction.put_metric_group(made)
+    transaction.record("metric_group.created", metric_group=key)
     return made
 
 
-def _maintainer(change: Change, body: Body) -> str | None:
+def _maintainer(transaction: Transaction, body: RequestBody) -> str | None:
     member = body.optional_text("maintainerId")
-    if member is not None and member not in change.world.members:
+    if member is not None and member not in transaction.world.members:
         raise invalid_request(f"maintainerId: there is no member {member!r}")
-    return member or change.member_id
+    return member or transaction.member_id

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_request, method_not_allowed
-from airflow_provider_launchdarkly.emulator.rules.lifecycle import note_switch, put_config
+from airflow_provider_launchdarkly.emulator.rules.lifecycle import record_flag_toggle, store_config
 from airflow_provider_launchdarkly.emulator.rules.targeting import with_config, with_serving
 from airflow_provider_launchdarkly.emulator.state.models import (
     FALLTHROUGH,
@@ -23,16 +23,16 @@ from airflow_provider_launchdarkly.emulator.state.models import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_launchdarkly.emulator.rules.request_body import Body
+    from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
     from airflow_provider_launchdarkly.emulator.state.models import Flag, FlagConfig, Serving
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 
-def apply_patch(change: Change, key: str, body: Body) -> None:
+def apply_patch(transaction: Transaction, key: str, body: RequestBody) -> None:
     """Apply every instruction in order; the flag's version goes up by one if anything changed."""
-    before = change.flag(key)
+    before = transaction.flag(key)
     environment_key = body.optional_text("environmentKey")
-    check_approval(change, environment_key)
+    check_approval(transaction, environment_key)
     flag = before
     for instruction in body.objects("instructions"):
         kind = instruction.text("kind")
@@ -41,56 +41,60 @@ def apply_patch(change: Change, key: str, body: Body) -> None:
         elif kind in _TARGETING:
             if environment_key is None:
                 raise invalid_request(f"environmentKey is required for {kind}")
-            config = _TARGETING[kind](change, flag, environment_key, instruction)
+            config = _TARGETING[kind](transaction, flag, environment_key, instruction)
             flag = replace(flag, configs={**flag.configs, environment_key: config})
         else:
             raise invalid_request(f"{instruction.path('kind')}: unknown instruction {kind!r}")
-    store(change, before, flag, environment_key)
+    store(transaction, before, flag, environment_key)
 
 
-def check_approval(change: Change, environment_key: str | None) -> None:
+def check_approval(transaction: Transaction, environment_key: str | None) -> None:
     """Refuse a change in an environment that requires approvals: 405."""
-    if environment_key is not None and change.settings.flag_approval(change.environment(environment_key)):
+    if environment_key is not None and transaction.settings.flag_approval(transaction.environment(environment_key)):
         raise method_not_allowed("approval is required: create an approval request instead")
 
 
-def store(change: Change, before: Flag, after: Flag, environment_key: str | None) -> None:
+def store(transaction: Transaction, before: Flag, after: Flag, environment_key: str | None) -> None:
     """Store a flag that a patch changed, if it did: its version, and its environment's, go up by one."""
     if after == before:
         return
     if environment_key is not None and after.configs[environment_key] != before.configs[environment_key]:
         base = replace(after, configs=before.configs)
-        put_config(
-            change,
+        store_config(
+            transaction,
             before,
             environment_key,
-            with_config(base, environment_key, after.configs[environment_key], change.now),
+            with_config(base, environment_key, after.configs[environment_key], transaction.now),
         )
         on = after.configs[environment_key].on
         if on != before.configs[environment_key].on:
-            note_switch(change, environment_key, after.key, on=on)
+            record_flag_toggle(transaction, environment_key, after.key, on=on)
         return
-    change.put_flag(replace(after, version=before.version + 1))
-    change.record("flag.changed", flag=after.key)
+    transaction.put_flag(replace(after, version=before.version + 1))
+    transaction.record("flag.changed", flag=after.key)
 
 
-def _turn_on(_change: Change, flag: Flag, environment_key: str, _: Body) -> FlagConfig:
+def _turn_on(_transaction: Transaction, flag: Flag, environment_key: str, _: RequestBody) -> FlagConfig:
     return replace(flag.configs[environment_key], on=True)
 
 
-def _turn_off(_change: Change, flag: Flag, environment_key: str, _: Body) -> FlagConfig:
+def _turn_off(_transaction: Transaction, flag: Flag, environment_key: str, _: RequestBody) -> FlagConfig:
     return replace(flag.configs[environment_key], on=False)
 
 
-def _serve_fallthrough(change: Change, flag: Flag, environment_key: str, instruction: Body) -> FlagConfig:
-    return _serve(change, flag, environment_key, FALLTHROUGH, instruction)
+def _serve_fallthrough(
+    transaction: Transaction, flag: Flag, environment_key: str, instruction: RequestBody
+) -> FlagConfig:
+    return _serve(transaction, flag, environment_key, FALLTHROUGH, instruction)
 
 
-def _serve_rule(change: Change, flag: Flag, environment_key: str, instruction: Body) -> FlagConfig:
-    return _serve(change, flag, environment_key, instruction.text("ruleId"), instruction)
+def _serve_rule(transaction: Transaction, flag: Flag, environment_key: str, instruction: RequestBody) -> FlagConfig:
+    return _serve(transaction, flag, environment_key, instruction.text("ruleId"), instruction)
 
 
-def _serve(change: Change, flag: Flag, environment_key: str, rule_id: str, instruction: Body) -> FlagConfig:
+def _serve(
+    transaction: Transaction, flag: Flag, environment_key: str, rule_id: str, instruction: RequestBody
+) -> FlagConfig:
     config = flag.configs[environment_key]
     present = config.serving_of(rule_id)
     if present is None:
@@ -98,19 +102,21 @@ def _serve(change: Change, flag: Flag, environment_key: str, rule_id: str, instr
     wanted = _serving(flag, instruction)
     if wanted == present:
         return config
-    check_free(change, environment_key, flag, rule_id)
+    check_rule_is_free(transaction, environment_key, flag, rule_id)
     return with_serving(config, rule_id, wanted)
 
 
-def _update_off_variation(_change: Change, flag: Flag, environment_key: str, instruction: Body) -> FlagConfig:
+def _update_off_variation(
+    _transaction: Transaction, flag: Flag, environment_key: str, instruction: RequestBody
+) -> FlagConfig:
     return replace(flag.configs[environment_key], off_variation=_variation(flag, instruction))
 
 
-def _add_rule(change: Change, flag: Flag, environment_key: str, instruction: Body) -> FlagConfig:
+def _add_rule(transaction: Transaction, flag: Flag, environment_key: str, instruction: RequestBody) -> FlagConfig:
     config = flag.configs[environment_key]
     clauses = tuple(dict(clause) for clause in _clauses(instruction))
     rule = Rule(
-        id=change.world.new_uuid("rule"),
+        id=transaction.world.new_uuid("rule"),
         clauses=clauses,
         serving=_serving(flag, instruction),
         description=instruction.optional_text("description"),
@@ -120,16 +126,16 @@ def _add_rule(change: Change, flag: Flag, environment_key: str, instruction: Bod
     return replace(config, rules=(*config.rules[:place], rule, *config.rules[place:]))
 
 
-def _remove_rule(change: Change, flag: Flag, environment_key: str, instruction: Body) -> FlagConfig:
+def _remove_rule(transaction: Transaction, flag: Flag, environment_key: str, instruction: RequestBody) -> FlagConfig:
     rule_id = instruction.text("ruleId")
     config = flag.configs[environment_key]
     if rule_id == FALLTHROUGH or config.serving_of(rule_id) is None:
         return config
-    check_free(change, environment_key, flag, rule_id)
+    check_rule_is_free(transaction, environment_key, flag, rule_id)
     return replace(config, rules=tuple(rule for rule in config.rules if rule.id != rule_id))
 
 
-_TARGETING: dict[str, Callable[[Change, Flag, str, Body], FlagConfig]] = {
+_TARGETING: dict[str, Callable[[Transaction, Flag, str, RequestBody], FlagConfig]] = {
     "turnFlagOn": _turn_on,
     "turnFlagOff": _turn_off,
     "updateFallthroughVariationOrRollout": _serve_fallthrough,
@@ -140,32 +146,32 @@ _TARGETING: dict[str, Callable[[Change, Flag, str, Body], FlagConfig]] = {
 }
 
 
-def _update_name(flag: Flag, instruction: Body) -> Flag:
+def _update_name(flag: Flag, instruction: RequestBody) -> Flag:
     return replace(flag, name=instruction.text("value"))
 
 
-def _update_description(flag: Flag, instruction: Body) -> Flag:
+def _update_description(flag: Flag, instruction: RequestBody) -> Flag:
     return replace(flag, description=instruction.optional_text("value") or "")
 
 
-def _add_tags(flag: Flag, instruction: Body) -> Flag:
+def _add_tags(flag: Flag, instruction: RequestBody) -> Flag:
     return replace(flag, tags=tuple(dict.fromkeys((*flag.tags, *instruction.texts("values")))))
 
 
-def _remove_tags(flag: Flag, instruction: Body) -> Flag:
+def _remove_tags(flag: Flag, instruction: RequestBody) -> Flag:
     gone = instruction.texts("values")
     return replace(flag, tags=tuple(tag for tag in flag.tags if tag not in gone))
 
 
-def _archive(flag: Flag, _: Body) -> Flag:
+def _archive(flag: Flag, _: RequestBody) -> Flag:
     return replace(flag, archived=True)
 
 
-def _restore(flag: Flag, _: Body) -> Flag:
+def _restore(flag: Flag, _: RequestBody) -> Flag:
     return replace(flag, archived=False)
 
 
-_FLAG_WIDE: dict[str, Callable[[Flag, Body], Flag]] = {
+_FLAG_WIDE: dict[str, Callable[[Flag, RequestBody], Flag]] = {
     "updateName": _update_name,
     "updateDescription": _update_description,
     "addTags": _add_tags,
@@ -176,13 +182,13 @@ _FLAG_WIDE: dict[str, Callable[[Flag, Body], Flag]] = {
 INSTRUCTIONS = (*_TARGETING, *_FLAG_WIDE)
 
 
-def check_free(change: Change, environment_key: str, flag: Flag, rule_id: str) -> None:
+def check_rule_is_free(transaction: Transaction, environment_key: str, flag: Flag, rule_id: str) -> None:
     """Refuse to change a rule that a running experiment owns: 409."""
-    if change.owner_of(environment_key, flag.key, rule_id) is not None:
+    if transaction.owner_of(environment_key, flag.key, rule_id) is not None:
         raise conflict("the targeting rule is used by a running experiment")
 
 
-def _clauses(instruction: Body) -> list[dict[str, object]]:
+def _clauses(instruction: RequestBody) -> list[dict[str, object]]:
     return [
         {
             "contextKind": clause.optional_text("contextKind") or "user",
@@ -195,7 +201,7 @@ def _clauses(instruction: Body) -> list[dict[str, object]]:
     ]
 
 
-def _serving(flag: Flag, instruction: Body) -> Serving:
+def _serving(flag: Flag, instruction: RequestBody) -> Serving:
     """Read a variation id or rollout weights. Writes name variations by id, the flag keeps indexes."""
     if ("variationId" in instruction) == ("rolloutWeights" in instruction):
         raise invalid_request("an instruction needs either variationId or rolloutWeights")
@@ -215,7 +221,7 @@ def _serving(flag: Flag, instruction: Body) -> Serving:
     )
 
 
-def _variation(flag: Flag, instruction: Body) -> int:
+def _variation(flag: Flag, instruction: RequestBody) -> int:
     variation_id = instruction.text("variationId")
     index = flag.index_of(variation_id)
     if index is None:

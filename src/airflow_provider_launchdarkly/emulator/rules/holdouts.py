@@ -27,81 +27,81 @@ from airflow_provider_launchdarkly.emulator.state.models import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_launchdarkly.emulator.rules.request_body import Body
+    from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
     from airflow_provider_launchdarkly.emulator.state.models import Flag, Status
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 
-def create(change: Change, environment_key: str, body: Body) -> Holdout:
+def create(transaction: Transaction, environment_key: str, body: RequestBody) -> Holdout:
     """Create a holdout; its request names fields in lower case."""
     key = experiment_inputs.key(body)
-    if any(holdout.base.key == key for holdout in change.holdouts(environment_key)):
+    if any(holdout.base.key == key for holdout in transaction.holdouts(environment_key)):
         raise invalid_request(f"a holdout with the key {key!r} already exists in environment {environment_key!r}")
-    flag = _prerequisite(change, body)
-    if any(h.prerequisite_flag_key == flag.key and not h.ended for h in change.holdouts(environment_key)):
+    flag = _prerequisite(transaction, body)
+    if any(h.prerequisite_flag_key == flag.key and not h.ended for h in transaction.holdouts(environment_key)):
         raise invalid_request(f"prerequisiteflagkey: flag {flag.key!r} already stands for another holdout")
     amount = _amount(body)
-    maintainer = body.optional_text("maintainerId") or change.member_id
-    if maintainer not in change.world.members:
+    maintainer = body.optional_text("maintainerId") or transaction.member_id
+    if maintainer not in transaction.world.members:
         raise invalid_request(f"maintainerId: there is no member {maintainer!r}")
     holdout = Holdout(
-        id=change.world.new_id("holdout"),
+        id=transaction.world.new_id("holdout"),
         base=Experiment(
-            id=change.world.new_id("experiment"),
+            id=transaction.world.new_id("experiment"),
             key=key,
             name=body.text("name"),
             environment_key=environment_key,
             maintainer_id=maintainer,
-            created_at=change.now,
-            iterations=(_iteration(change, environment_key, body, flag, amount),),
+            created_at=transaction.now,
+            iterations=(_iteration(transaction, environment_key, body, flag, amount),),
             description=body.optional_text("description") or "",
             type="holdout",
         ),
         amount=amount,
-        updated_at=change.now,
+        updated_at=transaction.now,
         prerequisite_flag_key=flag.key,
     )
-    change.put_holdout(holdout)
-    _record(change, "holdout.created", holdout)
+    transaction.put_holdout(holdout)
+    _record(transaction, "holdout.created", holdout)
     return holdout
 
 
-def by_id(change: Change, environment_key: str, holdout_id: str) -> Holdout:
-    """The holdout with that id, or a 404."""
-    for holdout in change.holdouts(environment_key):
+def by_id(transaction: Transaction, environment_key: str, holdout_id: str) -> Holdout:
+    """Return the holdout with that id, or a 404."""
+    for holdout in transaction.holdouts(environment_key):
         if holdout.id == holdout_id:
             return holdout
     raise not_found(f"holdout {holdout_id!r} not found in environment {environment_key!r}")
 
 
-def members(change: Change, holdout: Holdout) -> list[Experiment]:
-    """The experiments that a holdout keeps people out of."""
-    return [e for e in change.experiments(holdout.base.environment_key) if e.holdout_id == holdout.id]
+def members(transaction: Transaction, holdout: Holdout) -> list[Experiment]:
+    """Return the experiments that a holdout keeps people out of."""
+    return [e for e in transaction.experiments(holdout.base.environment_key) if e.holdout_id == holdout.id]
 
 
-def status(change: Change, holdout: Holdout) -> str:
+def status(transaction: Transaction, holdout: Holdout) -> str:
     """`created`, `enabled`, `running` or `ended`."""
     if holdout.ended:
         return "ended"
-    inside = members(change, holdout)
+    inside = members(transaction, holdout)
     if any(experiment.running for experiment in inside):
         return "running"
     return "enabled" if inside else "created"
 
 
-def base_experiment(change: Change, holdout: Holdout) -> Experiment:
-    """The experiment of the holdout itself: it runs for as long as the holdout has experiments and has not ended."""
+def base_experiment(transaction: Transaction, holdout: Holdout) -> Experiment:
+    """Return the experiment of the holdout itself: it runs for as long as the holdout has experiments and has not ended."""
     states: dict[str, Status] = {"created": "not_started", "ended": "stopped"}
-    state: Status = states.get(status(change, holdout), "running")
+    state: Status = states.get(status(transaction, holdout), "running")
     started = None if state == "not_started" else holdout.base.created_at
     ended = holdout.updated_at if state == "stopped" else None
     iteration = replace(holdout.base.current, status=state, started_at=started, ended_at=ended)
     return replace(holdout.base, iterations=(iteration,))
 
 
-def apply_patch(change: Change, environment_key: str, key: str, body: Body) -> None:
+def apply_patch(transaction: Transaction, environment_key: str, key: str, body: RequestBody) -> None:
     """Apply every instruction in order, all of them or none."""
-    before = change.holdout(environment_key, key)
+    before = transaction.holdout(environment_key, key)
     instructions = body.objects("instructions")
     if not instructions:
         raise invalid_request("instructions must not be empty")
@@ -110,39 +110,39 @@ def apply_patch(change: Change, environment_key: str, key: str, body: Body) -> N
         apply = INSTRUCTIONS.get(kind)
         if apply is None:
             raise patch_failed(f"{instruction.path('kind')}: unknown instruction {kind!r}")
-        apply(change, change.holdout(environment_key, key), instruction)
-    if change.holdout(environment_key, key) != before:
-        change.put_holdout(replace(change.holdout(environment_key, key), updated_at=change.now))
+        apply(transaction, transaction.holdout(environment_key, key), instruction)
+    if transaction.holdout(environment_key, key) != before:
+        transaction.put_holdout(replace(transaction.holdout(environment_key, key), updated_at=transaction.now))
 
 
-def _end(change: Change, holdout: Holdout, _: Body) -> None:
+def _end(transaction: Transaction, holdout: Holdout, _: RequestBody) -> None:
     if not holdout.ended:
-        change.put_holdout(replace(holdout, ended=True))
-        _record(change, "holdout.ended", holdout)
+        transaction.put_holdout(replace(holdout, ended=True))
+        _record(transaction, "holdout.ended", holdout)
 
 
-def _remove_experiment(change: Change, holdout: Holdout, instruction: Body) -> None:
+def _remove_experiment(transaction: Transaction, holdout: Holdout, instruction: RequestBody) -> None:
     key = instruction.text("value")
-    inside = next((e for e in members(change, holdout) if e.key == key), None)
+    inside = next((e for e in members(transaction, holdout) if e.key == key), None)
     if inside is None:
         raise invalid_request(f"{instruction.path('value')}: experiment {key!r} is not in holdout {holdout.base.key!r}")
     if inside.running is not None:
         raise invalid_request(f"{instruction.path('value')}: experiment {key!r} is running; stop it first")
-    change.put_experiment(replace(inside, holdout_id=None))
-    change.record(
+    transaction.put_experiment(replace(inside, holdout_id=None))
+    transaction.record(
         "experiment.changed", environment=inside.environment_key, experiment=key, left_holdout=holdout.base.key
     )
 
 
-def _update_name(change: Change, holdout: Holdout, instruction: Body) -> None:
-    _edit(change, holdout, replace(holdout.base, name=instruction.text("value")))
+def _update_name(transaction: Transaction, holdout: Holdout, instruction: RequestBody) -> None:
+    _edit(transaction, holdout, replace(holdout.base, name=instruction.text("value")))
 
 
-def _update_description(change: Change, holdout: Holdout, instruction: Body) -> None:
-    _edit(change, holdout, replace(holdout.base, description=instruction.optional_text("value") or ""))
+def _update_description(transaction: Transaction, holdout: Holdout, instruction: RequestBody) -> None:
+    _edit(transaction, holdout, replace(holdout.base, description=instruction.optional_text("value") or ""))
 
 
-INSTRUCTIONS: dict[str, Callable[[Change, Holdout, Body], None]] = {
+INSTRUCTIONS: dict[str, Callable[[Transaction, Holdout, RequestBody], None]] = {
     "endHoldout": _end,
     "removeExperiment": _remove_experiment,
     "updateName": _update_name,
@@ -150,16 +150,16 @@ INSTRUCTIONS: dict[str, Callable[[Change, Holdout, Body], None]] = {
 }
 
 
-def _edit(change: Change, holdout: Holdout, base: Experiment) -> None:
+def _edit(transaction: Transaction, holdout: Holdout, base: Experiment) -> None:
     edited = replace(holdout, base=base)
     if edited != holdout:
-        change.put_holdout(edited)
-        _record(change, "holdout.changed", edited)
+        transaction.put_holdout(edited)
+        _record(transaction, "holdout.changed", edited)
 
 
-def _prerequisite(change: Change, body: Body) -> Flag:
+def _prerequisite(transaction: Transaction, body: RequestBody) -> Flag:
     key = body.text("prerequisiteflagkey")
-    flag = change.project.flags.get(key)
+    flag = transaction.project.flags.get(key)
     if flag is None:
         raise invalid_request(f"prerequisiteflagkey: there is no feature flag {key!r}")
     if flag.purpose != "holdout":
@@ -167,7 +167,7 @@ def _prerequisite(change: Change, body: Body) -> Flag:
     return flag
 
 
-def _amount(body: Body) -> str:
+def _amount(body: RequestBody) -> str:
     text = body.number_text("holdoutamount")
     try:
         amount = Decimal(text)
@@ -178,26 +178,28 @@ def _amount(body: Body) -> str:
     return text
 
 
-def _iteration(change: Change, environment_key: str, body: Body, flag: Flag, amount: str) -> Iteration:
+def _iteration(transaction: Transaction, environment_key: str, body: RequestBody, flag: Flag, amount: str) -> Iteration:
     unit = body.optional_text("randomizationunit") or "user"
-    check_unit(change, unit)
+    check_unit(transaction, unit)
     metrics = experiment_inputs.metric_uses(body)
     primary = experiment_inputs.primary_among(metrics, body.text("primarymetrickey"), is_group=False)
     if primary is None:
         raise invalid_request("primarymetrickey must be one of metrics")
-    check_metrics(change, metrics, primary)
+    check_metrics(transaction, metrics, primary)
     inside, outside = flag.variations[0].id, flag.variations[1].id
     rest = f"{(100 - Decimal(amount)).normalize():f}"
     return Iteration(
-        id=change.world.new_id("iteration"),
+        id=transaction.world.new_id("iteration"),
         number=1,
         hypothesis=f"What all experiments outside holdout {body.text('name')!r} do together",
-        created_at=change.now,
+        created_at=transaction.now,
         flag=IterationFlag(flag.key, FALLTHROUGH, flag.configs[environment_key].version, outside),
         treatments=(
-            Treatment(change.world.new_uuid("treatment"), "In holdout", True, amount, (Parameter(flag.key, inside),)),
             Treatment(
-                change.world.new_uuid("treatment"), "Not in holdout", False, rest, (Parameter(flag.key, outside),)
+                transaction.world.new_uuid("treatment"), "In holdout", True, amount, (Parameter(flag.key, inside),)
+            ),
+            Treatment(
+                transaction.world.new_uuid("treatment"), "Not in holdout", False, rest, (Parameter(flag.key, outside),)
             ),
         ),
         metrics=metrics,
@@ -207,5 +209,5 @@ def _iteration(change: Change, environment_key: str, body: Body, flag: Flag, amo
     )
 
 
-def _record(change: Change, kind: str, holdout: Holdout) -> None:
-    change.record(kind, environment=holdout.base.environment_key, holdout=holdout.base.key)
+def _record(transaction: Transaction, kind: str, holdout: Holdout) -> None:
+    transaction.record(kind, environment=holdout.base.environment_key, holdout=holdout.base.key)

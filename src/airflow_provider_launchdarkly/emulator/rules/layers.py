@@ -16,24 +16,24 @@ from airflow_provider_launchdarkly.emulator.state.models import Layer, Reservati
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from airflow_provider_launchdarkly.emulator.rules.request_body import Body
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 
-def create(change: Change, body: Body) -> Layer:
+def create(transaction: Transaction, body: RequestBody) -> Layer:
     """Create a layer. The list of its errors has no 409, so that a key which exists is a 400."""
     key = experiment_inputs.key(body)
-    if key in change.project.layers:
-        raise invalid_request(f"a layer with the key {key!r} already exists in project {change.project.key!r}")
-    layer = Layer(key, body.text("name"), body.required_text("description"), change.now)
-    change.put_layer(layer)
-    change.record("layer.created", layer=key)
+    if key in transaction.project.layers:
+        raise invalid_request(f"a layer with the key {key!r} already exists in project {transaction.project.key!r}")
+    layer = Layer(key, body.text("name"), body.required_text("description"), transaction.now)
+    transaction.put_layer(layer)
+    transaction.record("layer.created", layer=key)
     return layer
 
 
-def filtered(change: Change, expression: str | None) -> list[Layer]:
-    """The layers that match `reservations.experimentKey contains KEY`, the one filter there is."""
-    layers = list(change.project.layers.values())
+def filtered(transaction: Transaction, expression: str | None) -> list[Layer]:
+    """Return the layers that match `reservations.experimentKey contains KEY`, the one filter there is."""
+    layers = list(transaction.project.layers.values())
     if not expression:
         return layers
     words = expression.split()
@@ -47,11 +47,11 @@ def filtered(change: Change, expression: str | None) -> list[Layer]:
     ]
 
 
-def apply_patch(change: Change, key: str, body: Body) -> None:
+def apply_patch(transaction: Transaction, key: str, body: RequestBody) -> None:
     """Apply every instruction in order, all of them or none."""
-    before = change.layer(key)
+    before = transaction.layer(key)
     environment_key = body.optional_text("environmentKey")
-    if environment_key is not None and environment_key not in change.project.environments:
+    if environment_key is not None and environment_key not in transaction.project.environments:
         raise invalid_request(f"environmentKey: there is no environment {environment_key!r}")
     instructions = body.objects("instructions")
     if not instructions:
@@ -68,21 +68,23 @@ def apply_patch(change: Change, key: str, body: Body) -> None:
         elif environment_key is None:
             raise invalid_request(f"environmentKey is required for {kind}")
         else:
-            held = _RESERVING[kind](change, layer, environment_key, instruction)
+            held = _RESERVING[kind](transaction, layer, environment_key, instruction)
             layer = replace(layer, reservations={**layer.reservations, environment_key: tuple(held)})
     if layer != before:
-        change.put_layer(layer)
-        change.record("layer.changed", layer=key, environment=environment_key)
+        transaction.put_layer(layer)
+        transaction.record("layer.changed", layer=key, environment=environment_key)
 
 
-def _reserve(change: Change, layer: Layer, environment_key: str, instruction: Body) -> Sequence[Reservation]:
+def _reserve(
+    transaction: Transaction, layer: Layer, environment_key: str, instruction: RequestBody
+) -> Sequence[Reservation]:
     key, percent = instruction.text("experimentKey"), instruction.integer("reservationPercent")
-    experiment = next((e for e in change.experiments(environment_key) if e.key == key), None)
+    experiment = next((e for e in transaction.experiments(environment_key) if e.key == key), None)
     if experiment is None:
         raise invalid_request(
             f"{instruction.path('experimentKey')}: there is no experiment {key!r} in environment {environment_key!r}"
         )
-    other = change.layer_of(environment_key, key)
+    other = transaction.layer_of(environment_key, key)
     if other is not None and other.key != layer.key:
         raise invalid_request(f"experiment {key!r} is in layer {other.key!r} already")
     if not 0 <= percent <= 100:
@@ -95,17 +97,19 @@ def _reserve(change: Change, layer: Layer, environment_key: str, instruction: Bo
     return [Reservation(name, share) for name, share in held.items()]
 
 
-def _remove(change: Change, layer: Layer, environment_key: str, instruction: Body) -> Sequence[Reservation]:
+def _remove(
+    transaction: Transaction, layer: Layer, environment_key: str, instruction: RequestBody
+) -> Sequence[Reservation]:
     key = instruction.text("experimentKey")
     held = layer.reservations.get(environment_key, ())
     if all(reservation.experiment_key != key for reservation in held):
         raise invalid_request(f"experiment {key!r} is not in layer {layer.key!r}")
-    if any(e.key == key and e.running is not None for e in change.experiments(environment_key)):
+    if any(e.key == key and e.running is not None for e in transaction.experiments(environment_key)):
         raise invalid_request(f"experiment {key!r} is running and cannot leave its layer")
     return [reservation for reservation in held if reservation.experiment_key != key]
 
 
-_RESERVING: dict[str, Callable[[Change, Layer, str, Body], Sequence[Reservation]]] = {
+_RESERVING: dict[str, Callable[[Transaction, Layer, str, RequestBody], Sequence[Reservation]]] = {
     "updateExperimentReservation": _reserve,
     "removeExperiment": _remove,
 }

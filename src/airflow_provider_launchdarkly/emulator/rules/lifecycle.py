@@ -33,40 +33,40 @@ if TYPE_CHECKING:
         TreatmentInput,
     )
     from airflow_provider_launchdarkly.emulator.state.models import Flag, MetricUse
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 
-def check_approval(change: Change, environment_key: str) -> None:
+def check_approval(transaction: Transaction, environment_key: str) -> None:
     """Refuse a change that needs an approval: 403, by the switch `experiment_approvals`."""
-    if change.settings.experiment_approval(change.environment(environment_key)):
+    if transaction.settings.experiment_approval(transaction.environment(environment_key)):
         raise forbidden("approval is required")
 
 
-def create_experiment(change: Change, environment_key: str, post: ExperimentPost) -> Experiment:
+def create_experiment(transaction: Transaction, environment_key: str, post: ExperimentPost) -> Experiment:
     """Create an experiment with its first iteration, which waits to be started."""
-    change.environment(environment_key)
-    if any(e.key == post.key for e in change.experiments(environment_key)):
+    transaction.environment(environment_key)
+    if any(e.key == post.key for e in transaction.experiments(environment_key)):
         raise conflict(f"an experiment with the key {post.key!r} already exists in environment {environment_key!r}")
-    maintainer = post.maintainer_id or change.member_id
+    maintainer = post.maintainer_id or transaction.member_id
     if maintainer is None:
         raise invalid_request("maintainerId is required: a service token has no member to default to")
-    if maintainer not in change.world.members:
+    if maintainer not in transaction.world.members:
         raise invalid_request(f"maintainerId: there is no member {maintainer!r}")
     if post.type == "mab" and post.methodology != "bayesian":
         raise invalid_request("a multi-armed bandit only supports the methodology 'bayesian'")
     if post.type == "holdout":
         raise invalid_request("a holdout is created with the holdouts API")
     if post.holdout_id is not None:
-        _check_joinable(change, environment_key, post.holdout_id)
-    experiment_id = change.world.new_id("experiment")
+        _check_joinable(transaction, environment_key, post.holdout_id)
+    experiment_id = transaction.world.new_id("experiment")
     experiment = Experiment(
         id=experiment_id,
         key=post.key,
         name=post.name,
         environment_key=environment_key,
         maintainer_id=maintainer,
-        created_at=change.now,
-        iterations=(new_iteration(change, environment_key, post.iteration, number=1),),
+        created_at=transaction.now,
+        iterations=(new_iteration(transaction, environment_key, post.iteration, number=1),),
         description=post.description,
         tags=tuple(dict.fromkeys(post.tags)),
         methodology=post.methodology,
@@ -75,41 +75,41 @@ def create_experiment(change: Change, environment_key: str, post: ExperimentPost
         holdout_id=post.holdout_id,
         analysis_config=post.analysis_config,
     )
-    change.put_experiment(experiment)
-    _record(change, "experiment.created", experiment)
-    _record(change, "iteration.created", experiment, experiment.iterations[0])
+    transaction.put_experiment(experiment)
+    _record(transaction, "experiment.created", experiment)
+    _record(transaction, "iteration.created", experiment, experiment.iterations[0])
     return experiment
 
 
-def create_iteration(change: Change, environment_key: str, key: str, wanted: IterationInput) -> Iteration:
+def create_iteration(transaction: Transaction, environment_key: str, key: str, wanted: IterationInput) -> Iteration:
     """Create the next iteration; it waits to be started.
 
     An iteration that already waits is replaced or stays and the call is refused, by the switch `draft_over_draft`.
     """
-    experiment = change.experiment(environment_key, key)
+    experiment = transaction.experiment(environment_key, key)
     waiting = experiment.unstarted
-    if waiting is not None and change.settings.draft_over_draft == "refuse":
+    if waiting is not None and transaction.settings.draft_over_draft == "refuse":
         raise invalid_request(f"experiment {key!r} already has an iteration that has not started")
     if wanted.flag.flag_key != experiment.iterations[0].flag.flag_key:
         raise invalid_request("an experiment cannot change its flag")
     kept = tuple(i for i in experiment.iterations if i is not waiting)
-    iteration = new_iteration(change, environment_key, wanted, number=len(kept) + 1)
+    iteration = new_iteration(transaction, environment_key, wanted, number=len(kept) + 1)
     changed = replace(experiment, iterations=(*kept, iteration))
-    change.put_experiment(changed)
+    transaction.put_experiment(changed)
     if waiting is not None:
-        _record(change, "iteration.discarded", changed, waiting)
-    _record(change, "iteration.created", changed, iteration)
+        _record(transaction, "iteration.discarded", changed, waiting)
+    _record(transaction, "iteration.created", changed, iteration)
     return iteration
 
 
-def start_iteration(change: Change, environment_key: str, key: str, justification: str | None) -> None:
+def start_iteration(transaction: Transaction, environment_key: str, key: str, justification: str | None) -> None:
     """Start the iteration that waits; one that runs is ended by this, without a winner.
 
     LaunchDarkly REST docs, Patch experiment, `startIteration`: the flag is on and not archived, the randomization unit
     is set, a treatment has a share above zero (shares that add up to 100 see to that); `changeJustification` is needed
     when the experiment already runs.
     """
-    experiment = change.experiment(environment_key, key)
+    experiment = transaction.experiment(environment_key, key)
     iteration, running = experiment.unstarted, experiment.running
     if experiment.archived_at is not None:
         raise invalid_request(f"experiment {key!r} is archived and cannot start iterations")
@@ -117,93 +117,95 @@ def start_iteration(change: Change, environment_key: str, key: str, justificatio
         raise invalid_request(f"experiment {key!r} has no iteration to start; create an iteration first")
     if running is not None and not justification:
         raise invalid_request("changeJustification is required when the experiment is already running")
-    flag = change.flag(iteration.flag.flag_key)
-    _check_startable(change, experiment, iteration, flag)
+    flag = transaction.flag(iteration.flag.flag_key)
+    _check_startable(transaction, experiment, iteration, flag)
     started = replace(
         iteration,
         status="running",
-        started_at=change.now,
+        started_at=transaction.now,
         change_justification=justification,
-        audience=_audience(change, experiment),
+        audience=_audience(transaction, experiment),
     )
-    ended = {running.id: _ended(change, experiment, running)} if running is not None else {}
+    ended = {running.id: _ended(transaction, experiment, running)} if running is not None else {}
     changed = _with_iterations(experiment, {started.id: started, **ended})
-    change.put_experiment(changed)
+    transaction.put_experiment(changed)
     for old in ended.values():
-        _record(change, "iteration.stopped", changed, old, winner=None)
-    _record(change, "iteration.started", changed, started)
+        _record(transaction, "iteration.stopped", changed, old, winner=None)
+    _record(transaction, "iteration.started", changed, started)
     served = flag.configs[environment_key]
     if running is not None and running.flag.rule_id != started.flag.rule_id:
         served = with_serving(served, running.flag.rule_id, _outside(flag, running))
     served = with_serving(served, started.flag.rule_id, experiment_rollout(flag, started, key))
-    put_config(change, flag, environment_key, with_config(flag, environment_key, served, change.now))
+    store_config(transaction, flag, environment_key, with_config(flag, environment_key, served, transaction.now))
 
 
-def stop_iteration(change: Change, environment_key: str, key: str, winner: str | None, reason: str | None) -> None:
+def stop_iteration(
+    transaction: Transaction, environment_key: str, key: str, winner: str | None, reason: str | None
+) -> None:
     """Stop the running iteration and serve its winner's variation to everyone that the rule matches."""
-    experiment = change.experiment(environment_key, key)
+    experiment = transaction.experiment(environment_key, key)
     running = experiment.running
     if running is None:
         raise invalid_request(f"experiment {key!r} has no running iteration")
-    if winner is None and change.settings.winner == "required":
+    if winner is None and transaction.settings.winner == "required":
         raise invalid_request("winningTreatmentId is required")
     if winner is not None and running.treatment(winner) is None:
         raise invalid_request(f"winningTreatmentId: the running iteration has no treatment {winner!r}")
-    stopped = replace(_ended(change, experiment, running), winning_treatment_id=winner, winning_reason=reason)
+    stopped = replace(_ended(transaction, experiment, running), winning_treatment_id=winner, winning_reason=reason)
     changed = _with_iterations(experiment, {stopped.id: stopped})
-    change.put_experiment(changed)
-    _record(change, "iteration.stopped", changed, stopped, winner=winner)
-    flag = change.flag(stopped.flag.flag_key)
+    transaction.put_experiment(changed)
+    _record(transaction, "iteration.stopped", changed, stopped, winner=winner)
+    flag = transaction.flag(stopped.flag.flag_key)
     config = flag.configs[environment_key]
     # Without a winner (a switch; the service demands one) the rule falls back to what is served outside the experiment.
     index = _outside(flag, stopped) if winner is None else winning_index(flag, stopped, winner)
     served = with_serving(config, stopped.flag.rule_id, index)
-    put_config(change, flag, environment_key, with_config(flag, environment_key, served, change.now))
+    store_config(transaction, flag, environment_key, with_config(flag, environment_key, served, transaction.now))
 
 
-def archive(change: Change, environment_key: str, key: str) -> None:
+def archive(transaction: Transaction, environment_key: str, key: str) -> None:
     """Hide an experiment. One that runs has to be stopped first; LaunchDarkly does not document what it does."""
-    experiment = change.experiment(environment_key, key)
+    experiment = transaction.experiment(environment_key, key)
     if experiment.running is not None:
         raise invalid_request(f"experiment {key!r} is running; stop it before archiving it")
     if experiment.archived_at is None:
-        changed = replace(experiment, archived_at=change.now)
-        change.put_experiment(changed)
-        _record(change, "experiment.archived", changed)
+        changed = replace(experiment, archived_at=transaction.now)
+        transaction.put_experiment(changed)
+        _record(transaction, "experiment.archived", changed)
 
 
-def restore(change: Change, environment_key: str, key: str) -> None:
+def restore(transaction: Transaction, environment_key: str, key: str) -> None:
     """Bring an archived experiment back."""
-    experiment = change.experiment(environment_key, key)
+    experiment = transaction.experiment(environment_key, key)
     if experiment.archived_at is not None:
         changed = replace(experiment, archived_at=None)
-        change.put_experiment(changed)
-        _record(change, "experiment.restored", changed)
+        transaction.put_experiment(changed)
+        _record(transaction, "experiment.restored", changed)
 
 
 def save_and_start(
-    change: Change, environment_key: str, key: str, wanted: IterationInput, justification: str | None
+    transaction: Transaction, environment_key: str, key: str, wanted: IterationInput, justification: str | None
 ) -> None:
     """End the running iteration without a winner and start another in its place, in one step."""
-    create_iteration(change, environment_key, key, wanted)
-    start_iteration(change, environment_key, key, justification or "saveAndStartNewIteration")
+    create_iteration(transaction, environment_key, key, wanted)
+    start_iteration(transaction, environment_key, key, justification or "saveAndStartNewIteration")
 
 
-def new_iteration(change: Change, environment_key: str, wanted: IterationInput, number: int) -> Iteration:
-    """An iteration as asked for, checked against the flag, the metrics and the project's settings."""
-    flag = _flag_for_iteration(change, environment_key, wanted)
-    check_unit(change, wanted.randomization_unit)
-    check_metrics(change, wanted.metrics, wanted.primary)
-    treatments = tuple(_treatment(change, flag, item) for item in wanted.treatments)
+def new_iteration(transaction: Transaction, environment_key: str, wanted: IterationInput, number: int) -> Iteration:
+    """Return an iteration as asked for, checked against the flag, the metrics and the project's settings."""
+    flag = _flag_for_iteration(transaction, environment_key, wanted)
+    check_unit(transaction, wanted.randomization_unit)
+    check_metrics(transaction, wanted.metrics, wanted.primary)
+    treatments = tuple(_treatment(transaction, flag, item) for item in wanted.treatments)
     served = [treatment.parameters[0].variation_id for treatment in treatments]
     if len(set(served)) < len(served):
         raise invalid_request("treatments: two of them serve the same variation")
     control = next(t for t in treatments if t.baseline).parameters[0].variation_id
     return Iteration(
-        id=change.world.new_id("iteration"),
+        id=transaction.world.new_id("iteration"),
         number=number,
         hypothesis=wanted.hypothesis,
-        created_at=change.now,
+        created_at=transaction.now,
         flag=IterationFlag(
             flag_key=flag.key,
             rule_id=wanted.flag.rule_id,
@@ -221,10 +223,10 @@ def new_iteration(change: Change, environment_key: str, wanted: IterationInput, 
     )
 
 
-def put_config(change: Change, before: Flag, environment_key: str, after: Flag) -> None:
+def store_config(transaction: Transaction, before: Flag, environment_key: str, after: Flag) -> None:
     """Store a flag whose configuration in one environment changed, and note it."""
-    change.put_flag(after)
-    change.record(
+    transaction.put_flag(after)
+    transaction.record(
         "flag.changed",
         environment=environment_key,
         flag=after.key,
@@ -233,14 +235,14 @@ def put_config(change: Change, before: Flag, environment_key: str, after: Flag) 
     )
 
 
-def _flag_for_iteration(change: Change, environment_key: str, wanted: IterationInput) -> Flag:
-    flag = change.project.flags.get(wanted.flag.flag_key)
+def _flag_for_iteration(transaction: Transaction, environment_key: str, wanted: IterationInput) -> Flag:
+    flag = transaction.project.flags.get(wanted.flag.flag_key)
     if flag is None:
         raise invalid_request(f"flags: there is no feature flag {wanted.flag.flag_key!r}")
-    config = change.flag(flag.key).configs[environment_key]
+    config = transaction.flag(flag.key).configs[environment_key]
     if config.serving_of(wanted.flag.rule_id) is None:
         raise invalid_request(f"flags.{flag.key}.ruleId: the flag has no rule {wanted.flag.rule_id!r}")
-    if change.settings.flag_version != "never" and wanted.flag.config_version != config.version:
+    if transaction.settings.flag_version != "never" and wanted.flag.config_version != config.version:
         raise conflict(
             f"flags.{flag.key}.flagConfigVersion is {wanted.flag.config_version}, the flag has version {config.version}"
         )
@@ -250,45 +252,45 @@ def _flag_for_iteration(change: Change, environment_key: str, wanted: IterationI
     return flag
 
 
-def note_switch(change: Change, environment_key: str, flag_key: str, *, on: bool) -> None:
+def record_flag_toggle(transaction: Transaction, environment_key: str, flag_key: str, *, on: bool) -> None:
     """Tell the iterations that run on a flag that it was turned on or off: an experiment on an off flag gets nobody."""
-    for experiment in change.experiments(environment_key):
+    for experiment in transaction.experiments(environment_key):
         running = experiment.running
         if running is None or running.flag.flag_key != flag_key:
             continue
         if not on:
-            off = (*running.off, (change.now, None))
+            off = (*running.off, (transaction.now, None))
         else:
-            off = tuple((since, change.now if until is None else until) for since, until in running.off)
-        change.put_experiment(_with_iterations(experiment, {running.id: replace(running, off=off)}))
+            off = tuple((since, transaction.now if until is None else until) for since, until in running.off)
+        transaction.put_experiment(_with_iterations(experiment, {running.id: replace(running, off=off)}))
 
 
-def check_unit(change: Change, unit: str) -> None:
+def check_unit(transaction: Transaction, unit: str) -> None:
     """Refuse a randomization unit that the project's settings do not have."""
-    known = [known.key for known in change.randomization_units]
+    known = [known.key for known in transaction.randomization_units]
     if unit not in known:
         raise invalid_request(f'Randomization unit "{unit}" not found in project settings [{", ".join(known)}]')
 
 
-def check_metrics(change: Change, metrics: tuple[MetricUse, ...], primary: MetricUse) -> None:
+def check_metrics(transaction: Transaction, metrics: tuple[MetricUse, ...], primary: MetricUse) -> None:
     """Refuse metrics and groups that do not exist, and a primary group that is no funnel."""
     for use in metrics:
-        known = change.project.metric_groups if use.is_group else change.project.metrics
+        known = transaction.project.metric_groups if use.is_group else transaction.project.metrics
         if use.key not in known:
             raise invalid_request(f"metrics: there is no metric{' group' if use.is_group else ''} {use.key!r}")
-    if primary.is_group and change.project.metric_groups[primary.key].kind != "funnel":
+    if primary.is_group and transaction.project.metric_groups[primary.key].kind != "funnel":
         raise invalid_request(f"primaryFunnelKey: metric group {primary.key!r} is not a funnel")
 
 
-def _treatment(change: Change, flag: Flag, wanted: TreatmentInput) -> Treatment:
+def _treatment(transaction: Transaction, flag: Flag, wanted: TreatmentInput) -> Treatment:
     parameter = wanted.parameters[0]
     if parameter.flag_key != flag.key:
         raise invalid_request(f"treatments: {wanted.name!r} names flag {parameter.flag_key!r}, not {flag.key!r}")
     if flag.index_of(parameter.variation_id) is None:
         raise invalid_request(f"treatments: flag {flag.key!r} has no variation {parameter.variation_id!r}")
-    own = change.settings.treatment_ids == "own"
+    own = transaction.settings.treatment_ids == "own"
     return Treatment(
-        id=change.world.new_uuid("treatment") if own else parameter.variation_id,
+        id=transaction.world.new_uuid("treatment") if own else parameter.variation_id,
         name=wanted.name,
         baseline=wanted.baseline,
         allocation_percent=wanted.allocation_percent,
@@ -296,7 +298,7 @@ def _treatment(change: Change, flag: Flag, wanted: TreatmentInput) -> Treatment:
     )
 
 
-def _check_startable(change: Change, experiment: Experiment, iteration: Iteration, flag: Flag) -> None:
+def _check_startable(transaction: Transaction, experiment: Experiment, iteration: Iteration, flag: Flag) -> None:
     config = flag.configs[experiment.environment_key]
     if flag.archived:
         raise invalid_request(f"flag {flag.key!r} is archived")
@@ -306,47 +308,47 @@ def _check_startable(change: Change, experiment: Experiment, iteration: Iteratio
         raise invalid_request(f"flag {flag.key!r} must be on in environment {experiment.environment_key!r}")
     if config.serving_of(iteration.flag.rule_id) is None:
         raise invalid_request(f"flag {flag.key!r} has no rule {iteration.flag.rule_id!r} any more")
-    if change.settings.flag_version == "always" and config.version != iteration.flag.config_version:
+    if transaction.settings.flag_version == "always" and config.version != iteration.flag.config_version:
         raise conflict(f"flag {flag.key!r} has changed since the iteration was created")
-    layer = change.layer_of(experiment.environment_key, experiment.key)
+    layer = transaction.layer_of(experiment.environment_key, experiment.key)
     if layer is not None and layer.share_of(experiment.environment_key, experiment.key) == 0:
         raise invalid_request(f"experiment {experiment.key!r} has reserved 0 % of layer {layer.key!r}")
-    owner = change.owner_of(experiment.environment_key, flag.key, iteration.flag.rule_id)
+    owner = transaction.owner_of(experiment.environment_key, flag.key, iteration.flag.rule_id)
     if owner is not None and owner.key != experiment.key:
         raise conflict("the targeting rule is already used by a running experiment")
 
 
-def _check_joinable(change: Change, environment_key: str, holdout_id: str) -> None:
-    holdout = next((h for h in change.holdouts(environment_key) if h.id == holdout_id), None)
+def _check_joinable(transaction: Transaction, environment_key: str, holdout_id: str) -> None:
+    holdout = next((h for h in transaction.holdouts(environment_key) if h.id == holdout_id), None)
     if holdout is None:
         raise invalid_request(f"holdoutId: there is no holdout {holdout_id!r} in environment {environment_key!r}")
     if holdout.ended:
         raise invalid_request(f"holdoutId: holdout {holdout.base.key!r} has ended")
 
 
-def _audience(change: Change, experiment: Experiment) -> float:
-    """The share of the rule's people that the experiment's layer and holdout leave it."""
-    layer = change.layer_of(experiment.environment_key, experiment.key)
+def _audience(transaction: Transaction, experiment: Experiment) -> float:
+    """Return the share of the rule's people that the experiment's layer and holdout leave it."""
+    layer = transaction.layer_of(experiment.environment_key, experiment.key)
     share = 1.0 if layer is None else (layer.share_of(experiment.environment_key, experiment.key) or 0) / 100
-    for holdout in change.holdouts(experiment.environment_key):
+    for holdout in transaction.holdouts(experiment.environment_key):
         if holdout.id == experiment.holdout_id and not holdout.ended:
             share *= 1 - float(holdout.amount) / 100
     return share
 
 
-def _ended(change: Change, experiment: Experiment, running: Iteration) -> Iteration:
-    """A running iteration as it is once it ends now; it remembers its layer."""
+def _ended(transaction: Transaction, experiment: Experiment, running: Iteration) -> Iteration:
+    """Return a running iteration as it is once it ends now; it remembers its layer."""
     environment_key, key = experiment.environment_key, experiment.key
-    layer, snapshot = change.layer_of(environment_key, key), None
+    layer, snapshot = transaction.layer_of(environment_key, key), None
     if layer is not None:
         own = layer.share_of(environment_key, key) or 0
         others = sum(held.percent for held in layer.reservations[environment_key]) - own
         snapshot = LayerSnapshot(layer.key, layer.name, own, others)
-    return replace(running, status="stopped", ended_at=change.now, layer_snapshot=snapshot)
+    return replace(running, status="stopped", ended_at=transaction.now, layer_snapshot=snapshot)
 
 
 def _outside(flag: Flag, iteration: Iteration) -> int:
-    """The index of the variation for people who are not in the experiment."""
+    """Return the index of the variation for people who are not in the experiment."""
     return index_of(flag, iteration.flag.not_in_experiment_variation_id)
 
 
@@ -355,9 +357,9 @@ def _with_iterations(experiment: Experiment, changed: dict[str, Iteration]) -> E
 
 
 def _record(
-    change: Change, kind: str, experiment: Experiment, iteration: Iteration | None = None, **more: str | None
+    transaction: Transaction, kind: str, experiment: Experiment, iteration: Iteration | None = None, **more: str | None
 ) -> None:
     ids = {"environment": experiment.environment_key, "experiment": experiment.key}
     if iteration is not None:
         ids["iteration"] = iteration.id
-    change.record(kind, **ids, **more)
+    transaction.record(kind, **ids, **more)

@@ -8,34 +8,34 @@ from airflow_provider_launchdarkly.emulator.errors import invalid_request
 from airflow_provider_launchdarkly.emulator.state.models import RandomizationUnit
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.emulator.rules.request_body import Body
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 STANDARD_UNITS = ("guest", "guestTime", "organization", "request", "user", "userTime")
 
 
-def put(change: Change, body: Body) -> None:
+def put(transaction: Transaction, body: RequestBody) -> None:
     """Replace the whole list: a unit that is left out is gone, and at most one is the default.
 
     `standardRandomizationUnit` is required up to client 17.2, deprecated and optional in 25.
     """
-    units = tuple(_unit(change, item) for item in body.objects("randomizationUnits"))
+    units = tuple(_unit(transaction, item) for item in body.objects("randomizationUnits"))
     keys = [unit.key for unit in units]
     if len(set(keys)) < len(keys):
         raise invalid_request("randomizationUnits names a unit twice")
     if sum(unit.default for unit in units) > 1:
         raise invalid_request("randomizationUnits: a project has one default at most")
-    if units != change.randomization_units:
-        change.put_randomization_units(units)
-        change.record("experimentation_settings.changed", randomization_units=keys)
+    if units != transaction.randomization_units:
+        transaction.put_randomization_units(units)
+        transaction.record("experimentation_settings.changed", randomization_units=keys)
 
 
-def _unit(change: Change, item: Body) -> RandomizationUnit:
+def _unit(transaction: Transaction, item: RequestBody) -> RandomizationUnit:
     key = item.text("randomizationUnit")
-    if key not in change.project.context_kinds:
-        known = ", ".join(change.project.context_kinds)
+    if key not in transaction.project.context_kinds:
+        known = ", ".join(transaction.project.context_kinds)
         raise invalid_request(f"{item.path('randomizationUnit')}: there is no context kind {key!r}, only {known}")
-    if change.settings.generation in ("17.1", "17.2"):
+    if transaction.settings.api.has_standard_units:
         item.text("standardRandomizationUnit")
     standard = item.choice("standardRandomizationUnit", STANDARD_UNITS, "user")
     return RandomizationUnit(key, item.flag("default", default=False), standard)

@@ -1,6 +1,6 @@
 """Reads request bodies: the right type or a 400 that names the field.
 
-Body nobody asks for are ignored without a word, as LaunchDarkly ignores them.
+RequestBody nobody asks for are ignored without a word, as LaunchDarkly ignores them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Body:
+class RequestBody:
     """A JSON object of a request, and where in the request it stands."""
 
     def __init__(self, data: Any, where: str = ""):
@@ -28,30 +28,30 @@ class Body:
         return self._data.get(name) is not None
 
     def path(self, name: str) -> str:
-        """The field's full name, for messages."""
+        """Return the field's full name, for messages."""
         return f"{self._where}.{name}" if self._where else name
 
     def names(self) -> Iterable[str]:
-        """The names of all fields."""
+        """Return the names of all fields."""
         return self._data.keys()
 
     def text(self, name: str) -> str:
-        """A required, non-empty string."""
+        """Return a required, non-empty string."""
         value = self._required(name, str, "a string")
         if not value.strip():
             raise invalid_request(f"{self.path(name)} must not be empty")
         return value
 
     def required_text(self, name: str) -> str:
-        """A required string, which may be empty."""
+        """Return a required string, which may be empty."""
         return self._required(name, str, "a string")
 
     def optional_text(self, name: str) -> str | None:
-        """A string, or None if it is missing or null."""
+        """Return a string, or None if it is missing or null."""
         return self._typed(name, str, "a string", None)
 
     def choice(self, name: str, allowed: Iterable[str], default: str) -> str:
-        """One of a closed set of strings."""
+        """Return one of a closed set of strings."""
         value = self._typed(name, str, "a string", default)
         options = tuple(allowed)
         if value not in options:
@@ -59,21 +59,21 @@ class Body:
         return value
 
     def flag(self, name: str, *, default: bool | None = None) -> bool:
-        """A boolean; required unless there is a default."""
+        """Return a boolean; required unless there is a default."""
         if default is None:
             return self._required(name, bool, "a boolean")
         return bool(self._typed(name, bool, "a boolean", default))
 
     def integer(self, name: str) -> int:
-        """A required integer."""
+        """Return a required integer."""
         return self._required(name, int, "an integer")
 
     def optional_integer(self, name: str) -> int | None:
-        """An integer, or None if it is missing or null."""
+        """Return an integer, or None if it is missing or null."""
         return self._typed(name, int, "an integer", None)
 
     def number_text(self, name: str) -> str:
-        """A number as text. LaunchDarkly documents a string and takes a number as well."""
+        """Return a number as text. LaunchDarkly documents a string and takes a number as well."""
         value = self._data.get(name)
         if isinstance(value, str):
             return value
@@ -81,17 +81,17 @@ class Body:
             return f"{value:g}" if isinstance(value, float) else str(value)
         raise invalid_request(f"{self.path(name)} must be a string that holds a number")
 
-    def object(self, name: str) -> Body:
-        """A required object."""
-        return Body(self._required(name, dict, "a JSON object"), self.path(name))
+    def object(self, name: str) -> RequestBody:
+        """Return a required object."""
+        return RequestBody(self._required(name, dict, "a JSON object"), self.path(name))
 
-    def objects(self, name: str) -> list[Body]:
-        """A required list of objects."""
+    def objects(self, name: str) -> list[RequestBody]:
+        """Return a required list of objects."""
         items = self._required(name, list, "a list")
-        return [Body(item, f"{self.path(name)}[{index}]") for index, item in enumerate(items)]
+        return [RequestBody(item, f"{self.path(name)}[{index}]") for index, item in enumerate(items)]
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """A list of strings, empty if it is missing or null."""
+        """Return a list of strings, empty if it is missing or null."""
         items = self._typed(name, list, "a list of strings", None) or []
         if not all(isinstance(item, str) for item in items):
             raise invalid_request(f"{self.path(name)} must be a list of strings")

@@ -5,27 +5,31 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.emulator.population.metric_results import shares_by_probability
-from airflow_provider_launchdarkly.emulator.population.types import ArmFacts, Bandit, IterationFacts, MetricFacts
+from airflow_provider_launchdarkly.emulator.population.types import (
+    Bandit,
+    SimulatedArm,
+    SimulatedIteration,
+    SimulatedMetric,
+)
 from airflow_provider_launchdarkly.emulator.state.clock import from_milliseconds
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.state.models import Experiment, Flag, Iteration, Metric, Treatment
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
-NOBODY = Truth.from_dict({"people_per_day": 0})
+NO_TRAFFIC = GroundTruth.from_dict({"people_per_day": 0})
 """What is true of a flag of which the world says nothing."""
 
 
-def iteration_facts(change: Change, experiment: Experiment, iteration: Iteration) -> IterationFacts:
+def simulated_iteration(transaction: Transaction, experiment: Experiment, iteration: Iteration) -> SimulatedIteration:
     """What the truth needs to know of an iteration. One that has not started begins now, with nobody in it yet."""
-    flag = change.flag(iteration.flag.flag_key)
-    return IterationFacts(
+    flag = transaction.flag(iteration.flag.flag_key)
+    return SimulatedIteration(
         experiment_key=f"{experiment.environment_key}/{experiment.key}",
         number=iteration.number,
-        flag_key=flag.key,
-        started_at=from_milliseconds(change.now if iteration.started_at is None else iteration.started_at),
+        started_at=from_milliseconds(transaction.now if iteration.started_at is None else iteration.started_at),
         ended_at=None if iteration.ended_at is None else from_milliseconds(iteration.ended_at),
         arms=tuple(_arm(flag, treatment) for treatment in iteration.treatments),
         audience=iteration.audience,
@@ -33,33 +37,32 @@ def iteration_facts(change: Change, experiment: Experiment, iteration: Iteration
             (from_milliseconds(since), None if until is None else from_milliseconds(until))
             for since, until in iteration.off
         ),
-        bandit=_bandit(change, experiment, iteration),
+        bandit=_bandit(transaction, experiment, iteration),
     )
 
 
-def truth_of(change: Change, iteration: Iteration) -> Truth:
+def ground_truth_of(transaction: Transaction, iteration: Iteration) -> GroundTruth:
     """What is true of the flag that an iteration runs on."""
-    return change.project.truths.get(iteration.flag.flag_key, NOBODY)
+    return transaction.project.truths.get(iteration.flag.flag_key, NO_TRAFFIC)
 
 
-def _bandit(change: Change, experiment: Experiment, iteration: Iteration) -> Bandit | None:
-    """How a bandit divides its people: by its primary metric, a funnel's last step."""
+def _bandit(transaction: Transaction, experiment: Experiment, iteration: Iteration) -> Bandit | None:
+    """Return how a bandit divides its people: by its primary metric, a funnel's last step."""
     if experiment.type != "mab" or not iteration.reallocation_millis:
         return None
     if iteration.primary.is_group:
-        *before, last = (item.key for item in change.metric_group(iteration.primary.key).metrics)
-        metric = metric_facts(change.metric(last), tuple(before))
+        *before, last = (item.key for item in transaction.metric_group(iteration.primary.key).metrics)
+        metric = simulated_metric(transaction.metric(last), tuple(before))
     else:
-        metric = metric_facts(change.metric(iteration.primary.key))
+        metric = simulated_metric(transaction.metric(iteration.primary.key))
     every = timedelta(milliseconds=iteration.reallocation_millis)
     return Bandit(metric, every, shares_by_probability)
 
 
-def metric_facts(metric: Metric, preceding: tuple[str, ...] = ()) -> MetricFacts:
+def simulated_metric(metric: Metric, preceding: tuple[str, ...] = ()) -> SimulatedMetric:
     """What counts of a metric; `preceding` are the funnel steps before it."""
-    return MetricFacts(
+    return SimulatedMetric(
         key=metric.key,
-        kind=metric.kind,
         is_numeric=metric.is_numeric,
         higher_is_better=metric.higher_is_better,
         missing_counts_as_zero=metric.missing_counts_as_zero,
@@ -67,13 +70,11 @@ def metric_facts(metric: Metric, preceding: tuple[str, ...] = ()) -> MetricFacts
     )
 
 
-def _arm(flag: Flag, treatment: Treatment) -> ArmFacts:
+def _arm(flag: Flag, treatment: Treatment) -> SimulatedArm:
     variation_id = treatment.parameters[0].variation_id
-    return ArmFacts(
+    return SimulatedArm(
         treatment_id=treatment.id,
         name=treatment.name,
-        variation_id=variation_id,
         variation=next(v.label for v in flag.variations if v.id == variation_id),
         share=float(treatment.allocation_percent) / 100,
-        baseline=treatment.baseline,
     )

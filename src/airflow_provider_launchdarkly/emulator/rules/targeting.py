@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def with_config(flag: Flag, environment_key: str, config: FlagConfig, now: int) -> Flag:
-    """The flag with a new configuration in one environment: one version later, there and as a whole."""
+    """Return the flag with a new configuration in one environment: one version later, there and as a whole."""
     newer = replace(config, version=flag.configs[environment_key].version + 1, last_modified=now)
     return replace(flag, version=flag.version + 1, configs={**flag.configs, environment_key: newer})
 
 
 def with_serving(config: FlagConfig, rule_id: str, serving: Serving) -> FlagConfig:
-    """The configuration with one rule, or the fallthrough, serving something else."""
+    """Return the configuration with one rule, or the fallthrough, serving something else."""
     if rule_id == FALLTHROUGH:
         return replace(config, fallthrough=serving)
     rules = tuple(replace(rule, serving=serving) if rule.id == rule_id else rule for rule in config.rules)
@@ -33,10 +33,10 @@ def with_serving(config: FlagConfig, rule_id: str, serving: Serving) -> FlagConf
 
 
 def experiment_rollout(flag: Flag, iteration: Iteration, experiment_key: str) -> Rollout:
-    """The rollout that a running iteration puts on its rule: each treatment's variation with its share."""
+    """Return the rollout that a running iteration puts on its rule: each treatment's variation with its share."""
     weights = dict.fromkeys(range(len(flag.variations)), 0)
     heaviest = 0
-    for treatment, percent in zip(iteration.treatments, iteration.percents, strict=True):
+    for treatment, percent in zip(iteration.treatments, iteration.percentages, strict=True):
         index = index_of(flag, treatment.parameters[0].variation_id)
         exact = Decimal(percent) * (WHOLE_ROLLOUT // 100)
         weights[index] += int(exact.to_integral_value(ROUND_DOWN))
@@ -55,7 +55,7 @@ def experiment_rollout(flag: Flag, iteration: Iteration, experiment_key: str) ->
 
 
 def winning_index(flag: Flag, iteration: Iteration, treatment_id: str) -> int:
-    """The index of the variation that a treatment of the iteration serves."""
+    """Return the index of the variation that a treatment of the iteration serves."""
     treatment = iteration.treatment(treatment_id)
     if treatment is None:
         raise KeyError(treatment_id)
@@ -72,7 +72,7 @@ def describe(flag: Flag, serving: Serving) -> str:
 
 
 def index_of(flag: Flag, variation_id: str) -> int:
-    """The index of a variation that is known to exist.
+    """Return the index of a variation that is known to exist.
 
     Raises:
         KeyError: it does not.

@@ -14,67 +14,82 @@ from airflow_provider_launchdarkly.emulator.population.metric_results import (
     serialize_group_results,
     serialize_metric_results,
 )
-from airflow_provider_launchdarkly.emulator.population.population_cache import observe
-from airflow_provider_launchdarkly.emulator.rules.simulated_iteration import iteration_facts, metric_facts, truth_of
+from airflow_provider_launchdarkly.emulator.population.population_cache import metric_statistics
+from airflow_provider_launchdarkly.emulator.rules.simulated_iteration import (
+    ground_truth_of,
+    simulated_iteration,
+    simulated_metric,
+)
 from airflow_provider_launchdarkly.emulator.serializers.links import experiments_path, link
 from airflow_provider_launchdarkly.emulator.serializers.metrics import metrics_in_group
 from airflow_provider_launchdarkly.emulator.state.clock import from_milliseconds
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.emulator.population.types import IterationFacts, MetricFacts, Observation
+    from airflow_provider_launchdarkly.emulator.population.types import (
+        MetricStatistics,
+        SimulatedIteration,
+        SimulatedMetric,
+    )
     from airflow_provider_launchdarkly.emulator.state.models import JSON, Experiment, Iteration
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 
 def metric_results(
-    change: Change, experiment: Experiment, metric_key: str, *, iteration_id: str | None, traffic: bool
+    transaction: Transaction, experiment: Experiment, metric_key: str, *, iteration_id: str | None, traffic: bool
 ) -> dict[str, JSON]:
-    """One metric's results: 404 if the experiment does not measure it."""
+    """Return one metric's results: 404 if the experiment does not measure it."""
     iteration = _iteration(experiment, iteration_id)
     if all(use.is_group or use.key != metric_key for use in iteration.metrics):
         raise not_found(f"experiment {experiment.key!r} does not measure the metric {metric_key!r}")
-    facts, metric = iteration_facts(change, experiment, iteration), metric_facts(change.metric(metric_key))
-    truth = truth_of(change, iteration)
+    simulated, metric = (
+        simulated_iteration(transaction, experiment, iteration),
+        simulated_metric(transaction.metric(metric_key)),
+    )
+    truth = ground_truth_of(transaction, iteration)
     sliced = [(attribute, value) for attribute in iteration.attributes for value in truth.attribute_values(attribute)]
-    here = f"{experiments_path(change.project.key, experiment.environment_key)}/{quote(experiment.key, safe='')}"
+    here = f"{experiments_path(transaction.project.key, experiment.environment_key)}/{quote(experiment.key, safe='')}"
     return serialize_metric_results(
-        _observe(change, iteration, facts, metric),
-        facts,
+        _metric_statistics(transaction, iteration, simulated, metric),
+        simulated,
         metric,
-        slices={one: _observe(change, iteration, facts, metric, attribute=one) for one in sliced},
+        slices={one: _metric_statistics(transaction, iteration, simulated, metric, attribute=one) for one in sliced},
         expand_traffic=traffic,
         links={"self": link(f"{here}/metrics/{quote(metric_key, safe='')}/results"), "parent": link(here)},
     )
 
 
 def metric_group_results(
-    change: Change, experiment: Experiment, group_key: str, *, iteration_id: str | None
+    transaction: Transaction, experiment: Experiment, group_key: str, *, iteration_id: str | None
 ) -> dict[str, JSON]:
-    """A metric group's results, metric by metric in its order: 404 if the experiment does not measure it."""
+    """Return a metric group's results, metric by metric in its order: 404 if the experiment does not measure it."""
     iteration = _iteration(experiment, iteration_id)
     if all(use.key != group_key or not use.is_group for use in iteration.metrics):
         raise not_found(f"experiment {experiment.key!r} does not measure the metric group {group_key!r}")
-    group, facts = change.metric_group(group_key), iteration_facts(change, experiment, iteration)
+    group, simulated = transaction.metric_group(group_key), simulated_iteration(transaction, experiment, iteration)
     keys = [item.key for item in group.metrics]
     members = []
-    for place, representation in enumerate(metrics_in_group(change, group)):
+    for place, representation in enumerate(metrics_in_group(transaction, group)):
         preceding = tuple(keys[:place]) if group.kind == "funnel" else ()
-        metric = metric_facts(change.metric(keys[place]), preceding)
-        members.append(GroupMember(representation, metric, _observe(change, iteration, facts, metric)))
-    here = f"{experiments_path(change.project.key, experiment.environment_key)}/{quote(experiment.key, safe='')}"
+        metric = simulated_metric(transaction.metric(keys[place]), preceding)
+        members.append(
+            GroupMember(representation, metric, _metric_statistics(transaction, iteration, simulated, metric))
+        )
+    here = f"{experiments_path(transaction.project.key, experiment.environment_key)}/{quote(experiment.key, safe='')}"
     links = {"self": link(f"{here}/metric-groups/{quote(group_key, safe='')}/results"), "parent": link(here)}
-    return serialize_group_results(members, facts, links=links)
+    return serialize_group_results(members, simulated, links=links)
 
 
-def _observe(
-    change: Change,
+def _metric_statistics(
+    transaction: Transaction,
     iteration: Iteration,
-    facts: IterationFacts,
-    metric: MetricFacts,
+    simulated: SimulatedIteration,
+    metric: SimulatedMetric,
     attribute: tuple[str, str] | None = None,
-) -> Observation:
-    as_of = from_milliseconds(change.now if change.results_as_of is None else change.results_as_of)
-    return observe(truth_of(change, iteration), change.world.seed, facts, metric, as_of, attribute=attribute)
+) -> MetricStatistics:
+    as_of = from_milliseconds(transaction.now if transaction.results_as_of is None else transaction.results_as_of)
+    return metric_statistics(
+        ground_truth_of(transaction, iteration), transaction.world.seed, simulated, metric, as_of, attribute=attribute
+    )
 
 
 def _iteration(experiment: Experiment, iteration_id: str | None) -> Iteration:

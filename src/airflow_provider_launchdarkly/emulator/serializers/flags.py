@@ -15,7 +15,6 @@ from airflow_provider_launchdarkly.emulator.serializers.links import (
     project_path,
     resource_links,
 )
-from airflow_provider_launchdarkly.emulator.state.generations import is_17
 from airflow_provider_launchdarkly.emulator.state.models import Rollout
 
 if TYPE_CHECKING:
@@ -33,12 +32,12 @@ if TYPE_CHECKING:
         World,
     )
     from airflow_provider_launchdarkly.emulator.state.settings import Settings
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 
 def flag(project: Project, flag: Flag, environments: Collection[str], *, summary: bool = False) -> dict[str, JSON]:
-    """A feature flag with the environments asked for; a list leaves out what the rules serve."""
-    shown: dict[str, JSON] = {
+    """Return a feature flag with the environments asked for; a list leaves out what the rules serve."""
+    representation: dict[str, JSON] = {
         "name": flag.name,
         "kind": "boolean" if all(isinstance(v.value, bool) for v in flag.variations) else "multivariate",
         "description": flag.description,
@@ -66,20 +65,20 @@ def flag(project: Project, flag: Flag, environments: Collection[str], *, summary
         },
     }
     if flag.maintainer_id is not None:
-        shown["maintainerId"] = flag.maintainer_id
+        representation["maintainerId"] = flag.maintainer_id
     if flag.purpose is not None:
-        shown["_purpose"] = flag.purpose
+        representation["_purpose"] = flag.purpose
     if environments:
-        shown["environments"] = {
+        representation["environments"] = {
             key: _config(project, flag, key, flag.configs[key], summary=summary)
             for key in project.environments
             if key in environments
         }
-    return shown
+    return representation
 
 
 def environment(project: Project, environment: Environment, settings: Settings) -> dict[str, JSON]:
-    """An environment, with the keys that LaunchDarkly puts into it: keep them out of logs."""
+    """Return an environment, with the keys that LaunchDarkly puts into it: keep them out of logs."""
     return {
         "_links": resource_links(f"{project_path(project.key)}/environments", environment.key),
         "_id": environment.id,
@@ -109,7 +108,7 @@ def environment(project: Project, environment: Environment, settings: Settings) 
 
 
 def project(project: Project) -> dict[str, JSON]:
-    """A project without its environments."""
+    """Return a project without its environments."""
     here = project_path(project.key)
     return {
         "_links": {
@@ -126,10 +125,10 @@ def project(project: Project) -> dict[str, JSON]:
     }
 
 
-def randomization_settings(change: Change) -> dict[str, JSON]:
-    """The context kinds by which a project's people may be divided; older clients know a standard unit for each."""
-    project = change.project
-    with_standard = is_17(change.settings.generation)
+def randomization_settings(transaction: Transaction) -> dict[str, JSON]:
+    """Return the context kinds by which a project's people may be divided; older clients know a standard unit for each."""
+    project = transaction.project
+    with_standard = transaction.settings.api.has_standard_units
     return {
         "_projectId": project.id,
         "_projectKey": project.key,
@@ -141,7 +140,7 @@ def randomization_settings(change: Change) -> dict[str, JSON]:
                 "_displayName": unit.key.replace("-", " ").capitalize(),
             }
             | ({"standardRandomizationUnit": unit.standard} if with_standard else {})
-            for unit in change.randomization_units
+            for unit in transaction.randomization_units
         ],
         "_creationDate": project.created_at,
         "_links": {"self": link(f"{project_path(project.key)}/experimentation-settings")},
@@ -150,7 +149,7 @@ def randomization_settings(change: Change) -> dict[str, JSON]:
 
 def caller(world: World, token: Token) -> dict[str, JSON]:
     """Who an access token belongs to."""
-    shown: dict[str, JSON] = {
+    representation: dict[str, JSON] = {
         "accountId": world.account_id,
         "authKind": "token",
         "tokenKind": "auth",
@@ -159,12 +158,12 @@ def caller(world: World, token: Token) -> dict[str, JSON]:
         "serviceToken": token.member_id is None,
     }
     if token.member_id is not None:
-        shown["memberId"] = token.member_id
-    return shown
+        representation["memberId"] = token.member_id
+    return representation
 
 
 def sdk_caller(world: World, project: Project, environment: Environment, kind: str) -> dict[str, JSON]:
-    """Which environment an SDK key or a mobile key belongs to; this proves no right on the REST API."""
+    """Return which environment an SDK key or a mobile key belongs to; this proves no right on the REST API."""
     return {
         "accountId": world.account_id,
         "projectId": project.id,
@@ -177,7 +176,7 @@ def sdk_caller(world: World, project: Project, environment: Environment, kind: s
 
 
 def _config(project: Project, flag: Flag, key: str, config: FlagConfig, *, summary: bool) -> dict[str, JSON]:
-    shown: dict[str, JSON] = {
+    representation: dict[str, JSON] = {
         "on": config.on,
         "archived": flag.archived,
         "salt": config.salt,
@@ -190,7 +189,7 @@ def _config(project: Project, flag: Flag, key: str, config: FlagConfig, *, summa
         "trackEventsFallthrough": False,
     }
     if not summary:
-        shown |= {
+        representation |= {
             "targets": [],
             "contextTargets": [],
             "rules": [_rule(rule) for rule in config.rules],
@@ -198,19 +197,19 @@ def _config(project: Project, flag: Flag, key: str, config: FlagConfig, *, summa
             "offVariation": config.off_variation,
             "prerequisites": [],
         }
-    return shown
+    return representation
 
 
 def _rule(rule: Rule) -> dict[str, JSON]:
-    shown: dict[str, JSON] = {
+    representation: dict[str, JSON] = {
         "_id": rule.id,
         "clauses": [dict(clause) for clause in rule.clauses],
         "trackEvents": rule.track_events,
         **_serving(rule.serving),
     }
     if rule.description is not None:
-        shown["description"] = rule.description
-    return shown
+        representation["description"] = rule.description
+    return representation
 
 
 def _serving(serving: Serving) -> dict[str, JSON]:

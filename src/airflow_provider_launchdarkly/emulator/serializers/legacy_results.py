@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.emulator.errors import not_found
-from airflow_provider_launchdarkly.emulator.population.population_cache import observe
+from airflow_provider_launchdarkly.emulator.population.population_cache import metric_statistics
 from airflow_provider_launchdarkly.emulator.rules.simulated_iteration import (
-    iteration_facts,
-    metric_facts,
-    truth_of,
+    ground_truth_of,
+    simulated_iteration,
+    simulated_metric,
 )
 from airflow_provider_launchdarkly.emulator.serializers.links import link
 from airflow_provider_launchdarkly.emulator.state.clock import from_milliseconds, to_milliseconds
@@ -25,9 +25,9 @@ from airflow_provider_launchdarkly.emulator.state.clock import from_milliseconds
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from airflow_provider_launchdarkly.emulator.population.types import TreatmentObservation
+    from airflow_provider_launchdarkly.emulator.population.types import TreatmentStatistics
     from airflow_provider_launchdarkly.emulator.state.models import JSON, Experiment, Flag, Iteration, Metric
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 _DAY = timedelta(days=1)
 _Z95 = 1.959963984540054
@@ -36,7 +36,7 @@ _ENOUGH_PEOPLE = 100
 
 
 def results(
-    change: Change,
+    transaction: Transaction,
     environment_key: str,
     flag: Flag,
     metric: Metric,
@@ -46,15 +46,15 @@ def results(
     path: str,
 ) -> dict[str, JSON]:
     """`ExperimentResults`: totals, one series entry a day from `since` to `until` (epoch milliseconds), statistics."""
-    experiment, iteration = _latest(change, environment_key, flag, metric)
-    looks = _looks(change, iteration, since, until)
-    measured = [_measure(change, experiment, iteration, metric, at) for at in looks]
-    by_arm = [_by_variation(flag, iteration, look) for look in measured]
+    experiment, iteration = _latest(transaction, environment_key, flag, metric)
+    times = _measurement_times(transaction, iteration, since, until)
+    measured = [_measure(transaction, experiment, iteration, metric, at) for at in times]
+    by_arm = [_by_variation(flag, iteration, treatments) for treatments in measured]
     baseline = next(i for i, t in enumerate(_in_order(flag, iteration)) if t.baseline)
     p_values = [_p_value(metric, arm, by_arm[-1][baseline]) for arm in by_arm[-1]]
     tested = [p for i, p in enumerate(p_values) if i != baseline]
     best = max(range(len(by_arm[-1])), key=lambda i: _signed_rate(metric, by_arm[-1][i]))
-    shown: dict[str, JSON] = {
+    representation: dict[str, JSON] = {
         "_links": {"self": link(path)},
         "metadata": [{"key": v.value} for v in flag.variations if v.id in _arms(iteration)],
         "totals": [
@@ -62,7 +62,7 @@ def results(
         ],
         "series": [
             {"Time": to_milliseconds(at), "VariationData": [_slice(*pair) for pair in zip(before, after, strict=True)]}
-            for at, before, after in zip(looks[1:], by_arm, by_arm[1:], strict=False)
+            for at, before, after in zip(times[1:], by_arm, by_arm[1:], strict=False)
         ],
         "stats": {
             "pValue": min(tested, default=1.0),
@@ -71,15 +71,15 @@ def results(
             "minSampleSizeMet": min(arm.exposed for arm in by_arm[-1]) >= _ENOUGH_PEOPLE,
         },
         "granularity": "day",
-        "metricSeen": _seen(by_arm[-1]),
+        "metricSeen": _metric_seen(by_arm[-1]),
     }
-    return shown
+    return representation
 
 
-def _latest(change: Change, environment_key: str, flag: Flag, metric: Metric) -> tuple[Experiment, Iteration]:
+def _latest(transaction: Transaction, environment_key: str, flag: Flag, metric: Metric) -> tuple[Experiment, Iteration]:
     found = [
         (experiment, iteration)
-        for experiment in change.experiments(environment_key)
+        for experiment in transaction.experiments(environment_key)
         for iteration in experiment.iterations
         if iteration.flag.flag_key == flag.key
         and iteration.started_at is not None
@@ -90,9 +90,11 @@ def _latest(change: Change, environment_key: str, flag: Flag, metric: Metric) ->
     return max(found, key=lambda pair: pair[1].started_at or 0)
 
 
-def _looks(change: Change, iteration: Iteration, since: int | None, until: int | None) -> list[datetime]:
-    """The start, the end of every full day after it, and the last moment, within `since` and `until`."""
-    now = change.now if change.results_as_of is None else change.results_as_of
+def _measurement_times(
+    transaction: Transaction, iteration: Iteration, since: int | None, until: int | None
+) -> list[datetime]:
+    """Return the start, the end of every full day after it, and the last moment, within `since` and `until`."""
+    now = transaction.now if transaction.results_as_of is None else transaction.results_as_of
     started = iteration.started_at or now
     ends = [moment for moment in (now, until, iteration.ended_at) if moment is not None]
     first = from_milliseconds(max(started, since or 0))
@@ -102,10 +104,12 @@ def _looks(change: Change, iteration: Iteration, since: int | None, until: int |
 
 
 def _measure(
-    change: Change, experiment: Experiment, iteration: Iteration, metric: Metric, at: datetime
-) -> tuple[TreatmentObservation, ...]:
-    facts = iteration_facts(change, experiment, iteration)
-    return observe(truth_of(change, iteration), change.world.seed, facts, metric_facts(metric), at).treatments
+    transaction: Transaction, experiment: Experiment, iteration: Iteration, metric: Metric, at: datetime
+) -> tuple[TreatmentStatistics, ...]:
+    simulated = simulated_iteration(transaction, experiment, iteration)
+    return metric_statistics(
+        ground_truth_of(transaction, iteration), transaction.world.seed, simulated, simulated_metric(metric), at
+    ).treatments
 
 
 def _arms(iteration: Iteration) -> set[str]:
@@ -117,32 +121,32 @@ def _in_order(flag: Flag, iteration: Iteration) -> list[Any]:
 
 
 def _by_variation(
-    flag: Flag, iteration: Iteration, measured: tuple[TreatmentObservation, ...]
-) -> list[TreatmentObservation]:
-    by_id = {observation.treatment_id: observation for observation in measured}
+    flag: Flag, iteration: Iteration, measured: tuple[TreatmentStatistics, ...]
+) -> list[TreatmentStatistics]:
+    by_id = {statistics.treatment_id: statistics for statistics in measured}
     return [by_id[treatment.id] for treatment in _in_order(flag, iteration)]
 
 
-def _rate(arm: TreatmentObservation) -> float:
+def _rate(arm: TreatmentStatistics) -> float:
     return arm.sum / arm.units if arm.units else 0.0
 
 
-def _signed_rate(metric: Metric, arm: TreatmentObservation) -> float:
+def _signed_rate(metric: Metric, arm: TreatmentStatistics) -> float:
     return _rate(arm) if metric.higher_is_better else -_rate(arm)
 
 
-def _variance(arm: TreatmentObservation) -> float:
+def _variance(arm: TreatmentStatistics) -> float:
     if arm.units < 2:
         return 0.0
     return max(0.0, arm.sum_of_squares - arm.units * _rate(arm) ** 2) / (arm.units - 1)
 
 
-def _interval(arm: TreatmentObservation) -> dict[str, float]:
+def _interval(arm: TreatmentStatistics) -> dict[str, float]:
     half = _Z95 * math.sqrt(_variance(arm) / arm.units) if arm.units else 0.0
     return {"upper": _rate(arm) + half, "lower": _rate(arm) - half}
 
 
-def _total(arm: TreatmentObservation, baseline: TreatmentObservation, p_value: float) -> dict[str, JSON]:
+def _total(arm: TreatmentStatistics, baseline: TreatmentStatistics, p_value: float) -> dict[str, JSON]:
     improvement = _rate(arm) / _rate(baseline) - 1 if _rate(baseline) else 0.0
     return {
         "cumulativeValue": float(arm.sum),
@@ -156,7 +160,7 @@ def _total(arm: TreatmentObservation, baseline: TreatmentObservation, p_value: f
     }
 
 
-def _slice(before: TreatmentObservation, after: TreatmentObservation) -> dict[str, JSON]:
+def _slice(before: TreatmentStatistics, after: TreatmentStatistics) -> dict[str, JSON]:
     count = after.units - before.units
     rate = (after.sum - before.sum) / count if count else 0.0
     half = _Z95 * math.sqrt(_variance(after) / count) if count else 0.0
@@ -172,7 +176,7 @@ def _slice(before: TreatmentObservation, after: TreatmentObservation) -> dict[st
     }
 
 
-def _chi_square(arm: TreatmentObservation, baseline: TreatmentObservation) -> float:
+def _chi_square(arm: TreatmentStatistics, baseline: TreatmentStatistics) -> float:
     """Pearson's statistic of converted and not converted, arm against baseline, one degree of freedom."""
     total, converted = arm.units + baseline.units, arm.sum + baseline.sum
     if arm is baseline or not arm.units or not baseline.units or not 0 < converted < total:
@@ -182,7 +186,7 @@ def _chi_square(arm: TreatmentObservation, baseline: TreatmentObservation) -> fl
     return float((_rate(arm) - _rate(baseline)) ** 2 / spread)
 
 
-def _p_value(metric: Metric, arm: TreatmentObservation, baseline: TreatmentObservation) -> float:
+def _p_value(metric: Metric, arm: TreatmentStatistics, baseline: TreatmentStatistics) -> float:
     if arm is baseline:
         return 1.0
     if not metric.is_numeric:
@@ -193,6 +197,6 @@ def _p_value(metric: Metric, arm: TreatmentObservation, baseline: TreatmentObser
     return math.erfc(abs(_rate(arm) - _rate(baseline)) / math.sqrt(2 * spread)) if spread else 1.0
 
 
-def _seen(arms: list[TreatmentObservation]) -> dict[str, JSON]:
+def _metric_seen(arms: list[TreatmentStatistics]) -> dict[str, JSON]:
     times = [arm.last_event_at for arm in arms if arm.last_event_at is not None]
     return {"ever": True, "timestamp": int(max(times).timestamp())} if times else {"ever": False}

@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
 
 def link(href: str, kind: str = "application/json") -> dict[str, str]:
-    """A link: a path on LaunchDarkly's own host."""
+    """Return a link: a path on LaunchDarkly's own host."""
     return {"href": href, "type": kind}
 
 
 def page_link(href: str) -> dict[str, str]:
-    """A link to a page for people."""
+    """Return a link to a page for people."""
     return link(href, "text/html")
 
 
 def resource_links(collection: str, key: str) -> dict[str, dict[str, str]]:
-    """The links of one thing in a collection."""
+    """Return the links of one thing in a collection."""
     return {"parent": link(collection), "self": link(f"{collection}/{quote(key, safe='')}")}
 
 

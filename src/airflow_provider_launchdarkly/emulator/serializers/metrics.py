@@ -14,59 +14,66 @@ from airflow_provider_launchdarkly.emulator.serializers.links import (
     resource_links,
 )
 from airflow_provider_launchdarkly.emulator.state.clock import from_milliseconds
-from airflow_provider_launchdarkly.emulator.state.generations import is_17
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from airflow_provider_launchdarkly.emulator.state.models import JSON, Experiment, Metric, MetricGroup, MetricUse
-    from airflow_provider_launchdarkly.emulator.state.transaction import Change
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 
-def metric(change: Change, metric: Metric, expand: Collection[str] = ()) -> dict[str, JSON]:
-    """One metric; what uses it comes only when expanded (LaunchDarkly REST docs, Get metric)."""
-    groups = [g for g in change.project.metric_groups.values() if any(item.key == metric.key for item in g.metrics)]
-    using = _using_metric(change, metric)
+def metric(transaction: Transaction, metric: Metric, expand: Collection[str] = ()) -> dict[str, JSON]:
+    """Return one metric; what uses it comes only when expanded (LaunchDarkly REST docs, Get metric)."""
+    groups = [
+        g for g in transaction.project.metric_groups.values() if any(item.key == metric.key for item in g.metrics)
+    ]
+    using = _using_metric(transaction, metric)
     parts: dict[str, Callable[[], JSON]] = {
-        "experiments": lambda: [_dependent_experiment(change, e) for e in using],
+        "experiments": lambda: [_dependent_experiment(transaction, e) for e in using],
         "experimentCount": lambda: len(using),
-        "metricGroups": lambda: [_dependent_group(change, group) for group in groups],
+        "metricGroups": lambda: [_dependent_group(transaction, group) for group in groups],
         "metricGroupCount": lambda: len(groups),
     }
-    shown = _metric(change, metric, using) | {"isActive": True}
-    return shown | {name: make() for name, make in parts.items() if name in expand}
+    representation = _metric(transaction, metric, using) | {"isActive": True}
+    return representation | {name: make() for name, make in parts.items() if name in expand}
 
 
-def listed_metric(change: Change, metric: Metric, expand: Collection[str] = ()) -> dict[str, JSON]:
-    """A metric in a list (`MetricListingRep`)."""
-    using = _using_metric(change, metric)
-    return _metric(change, metric, using) | ({"experimentCount": len(using)} if "experimentCount" in expand else {})
+def listed_metric(transaction: Transaction, metric: Metric, expand: Collection[str] = ()) -> dict[str, JSON]:
+    """Return a metric in a list (`MetricListingRep`)."""
+    using = _using_metric(transaction, metric)
+    return _metric(transaction, metric, using) | (
+        {"experimentCount": len(using)} if "experimentCount" in expand else {}
+    )
 
 
-def _using_metric(change: Change, metric: Metric) -> list[Experiment]:
-    return [e for e in change.experiments() if any(_measures(change, use, metric.key) for use in e.current.metrics)]
+def _using_metric(transaction: Transaction, metric: Metric) -> list[Experiment]:
+    return [
+        e
+        for e in transaction.experiments()
+        if any(_measures(transaction, use, metric.key) for use in e.current.metrics)
+    ]
 
 
-def _dependent_experiment(change: Change, experiment: Experiment) -> dict[str, JSON]:
+def _dependent_experiment(transaction: Transaction, experiment: Experiment) -> dict[str, JSON]:
     environment_key = experiment.environment_key
-    shown: dict[str, JSON] = {
+    representation: dict[str, JSON] = {
         "key": experiment.key,
         "name": experiment.name,
-        "environmentId": change.project.environments[environment_key].id,
+        "environmentId": transaction.project.environments[environment_key].id,
         "environmentKey": environment_key,
         "creationDate": experiment.created_at,
-        "_links": resource_links(experiments_path(change.project.key, environment_key), experiment.key),
+        "_links": resource_links(experiments_path(transaction.project.key, environment_key), experiment.key),
     }
-    return shown | ({"archivedDate": experiment.archived_at} if experiment.archived_at is not None else {})
+    return representation | ({"archivedDate": experiment.archived_at} if experiment.archived_at is not None else {})
 
 
-def _dependent_group(change: Change, group: MetricGroup) -> dict[str, JSON]:
-    here = f"{project_path(change.project.key)}/metric-groups"
+def _dependent_group(transaction: Transaction, group: MetricGroup) -> dict[str, JSON]:
+    here = f"{project_path(transaction.project.key)}/metric-groups"
     return {"key": group.key, "name": group.name, "kind": group.kind, "_links": resource_links(here, group.key)}
 
 
-def _metric(change: Change, metric: Metric, using: list[Experiment]) -> dict[str, JSON]:
-    shown: dict[str, JSON] = {
+def _metric(transaction: Transaction, metric: Metric, using: list[Experiment]) -> dict[str, JSON]:
+    representation: dict[str, JSON] = {
         "_id": metric.id,
         "_versionId": metric.version_id,
         "_version": metric.version,
@@ -90,17 +97,17 @@ def _metric(change: Change, metric: Metric, using: list[Experiment]) -> dict[str
         "maintainerId": metric.maintainer_id,
         "archived": False,
         "activeExperimentCount": sum(e.running is not None for e in using),
-        "_links": resource_links(metrics_path(change.project.key), metric.key),
-        "_site": page_link(f"/projects/{quote(change.project.key)}/metrics/{quote(metric.key)}/details"),
+        "_links": resource_links(metrics_path(transaction.project.key), metric.key),
+        "_site": page_link(f"/projects/{quote(transaction.project.key)}/metrics/{quote(metric.key)}/details"),
     }
-    return {name: value for name, value in shown.items() if value is not None}
+    return {name: value for name, value in representation.items() if value is not None}
 
 
-def metric_group(change: Change, group: MetricGroup, expand: Collection[str] = ()) -> dict[str, JSON]:
-    """A metric group; the experiments that use it come only when expanded."""
-    member = change.world.members[group.maintainer_id]
-    using = [e for e in change.experiments() if any(u.is_group and u.key == group.key for u in e.current.metrics)]
-    shown: dict[str, JSON] = {
+def metric_group(transaction: Transaction, group: MetricGroup, expand: Collection[str] = ()) -> dict[str, JSON]:
+    """Return a metric group; the experiments that use it come only when expanded."""
+    member = transaction.world.members[group.maintainer_id]
+    using = [e for e in transaction.experiments() if any(u.is_group and u.key == group.key for u in e.current.metrics)]
+    representation: dict[str, JSON] = {
         "_id": group.id,
         "key": group.key,
         "name": group.name,
@@ -121,71 +128,74 @@ def metric_group(change: Change, group: MetricGroup, expand: Collection[str] = (
                 "_links": resource_links("/api/v2/members", member.id),
             },
         },
-        "metrics": metrics_in_group(change, group),
+        "metrics": metrics_in_group(transaction, group),
         "_version": group.version,
         "activeExperimentCount": sum(e.running is not None for e in using),
-        "_links": resource_links(f"{project_path(change.project.key)}/metric-groups", group.key),
+        "_links": resource_links(f"{project_path(transaction.project.key)}/metric-groups", group.key),
     }
     if "experiments" in expand:
-        shown["experiments"] = [_dependent_experiment(change, e) for e in using]
+        representation["experiments"] = [_dependent_experiment(transaction, e) for e in using]
     if "experimentCount" in expand:
-        shown["experimentCount"] = len(using)
-    return shown
+        representation["experimentCount"] = len(using)
+    return representation
 
 
-def metrics_in_group(change: Change, group: MetricGroup) -> list[dict[str, JSON]]:
-    """The metrics of a group, in its order."""
-    return [{**metric_v2(change, change.metric(item.key)), "nameInGroup": item.name_in_group} for item in group.metrics]
+def metrics_in_group(transaction: Transaction, group: MetricGroup) -> list[dict[str, JSON]]:
+    """Return the metrics of a group, in its order."""
+    return [
+        {**metric_v2(transaction, transaction.metric(item.key)), "nameInGroup": item.name_in_group}
+        for item in group.metrics
+    ]
 
 
-def metric_v2(change: Change, metric: Metric) -> dict[str, JSON]:
-    """A metric as an iteration's primary and secondary ones and a group's are shown (`MetricV2Rep`)."""
-    return _used_metric(change, metric) | {"unitAggregationType": metric.unit_aggregation}
+def metric_v2(transaction: Transaction, metric: Metric) -> dict[str, JSON]:
+    """Return a metric as an iteration's primary and secondary ones and a group's are shown (`MetricV2Rep`)."""
+    return _used_metric(transaction, metric) | {"unitAggregationType": metric.unit_aggregation}
 
 
-def _used_metric(change: Change, metric: Metric) -> dict[str, JSON]:
-    shown: dict[str, JSON] = {
+def _used_metric(transaction: Transaction, metric: Metric) -> dict[str, JSON]:
+    representation: dict[str, JSON] = {
         "key": metric.key,
         "_versionId": metric.version_id,
         "name": metric.name,
         "kind": metric.kind,
         "isNumeric": metric.is_numeric,
         "analysisType": metric.analysis_type,
-        "_links": {"self": link(f"{metrics_path(change.project.key)}/{quote(metric.key, safe='')}")},
+        "_links": {"self": link(f"{metrics_path(transaction.project.key)}/{quote(metric.key, safe='')}")},
     }
     if metric.event_key is not None:
-        shown["eventKey"] = metric.event_key
-    return shown
+        representation["eventKey"] = metric.event_key
+    return representation
 
 
-def dependent_metric(change: Change, use: MetricUse) -> dict[str, JSON]:
-    """A metric or metric group as an iteration's list of metrics shows it."""
+def dependent_metric(transaction: Transaction, use: MetricUse) -> dict[str, JSON]:
+    """Return a metric or metric group as an iteration's list of metrics shows it."""
     if use.is_group:
-        group = change.metric_group(use.key)
-        shown = {**group_with_metrics(change, group), "_versionId": group.version_id, "isGroup": True}
+        group = transaction.metric_group(use.key)
+        representation = {**group_with_metrics(transaction, group), "_versionId": group.version_id, "isGroup": True}
     else:
-        shown = {**_used_metric(change, change.metric(use.key)), "isGroup": False}
-    if use.analysis_unit is not None and not is_17(change.settings.generation):
-        shown["analysisUnit"] = use.analysis_unit
-    return shown
+        representation = {**_used_metric(transaction, transaction.metric(use.key)), "isGroup": False}
+    if use.analysis_unit is not None:
+        representation["analysisUnit"] = use.analysis_unit
+    return transaction.settings.api.metric(representation)
 
 
-def group_with_metrics(change: Change, group: MetricGroup) -> dict[str, JSON]:
-    """A metric group as an iteration's primary funnel shows it."""
-    here = f"{project_path(change.project.key)}/metric-groups/{quote(group.key, safe='')}"
+def group_with_metrics(transaction: Transaction, group: MetricGroup) -> dict[str, JSON]:
+    """Return a metric group as an iteration's primary funnel shows it."""
+    here = f"{project_path(transaction.project.key)}/metric-groups/{quote(group.key, safe='')}"
     return {
         "key": group.key,
         "name": group.name,
         "kind": group.kind,
         "_links": {"self": link(here)},
-        "metrics": metrics_in_group(change, group),
+        "metrics": metrics_in_group(transaction, group),
     }
 
 
-def _measures(change: Change, use: MetricUse, metric_key: str) -> bool:
+def _measures(transaction: Transaction, use: MetricUse, metric_key: str) -> bool:
     if not use.is_group:
         return use.key == metric_key
-    return any(item.key == metric_key for item in change.project.metric_groups[use.key].metrics)
+    return any(item.key == metric_key for item in transaction.project.metric_groups[use.key].metrics)
 
 
 def _event_default(metric: Metric) -> dict[str, JSON]:

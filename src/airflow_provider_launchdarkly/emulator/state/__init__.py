@@ -1,1 +1,4 @@
-"""The emulated world: its models, clock, snapshots and settings."""
+"""Hold the emulated account: data model, transactions, clock, switches, API generations, snapshots and worlds.
+
+It has no rule of LaunchDarkly's and none of its JSON.
+"""

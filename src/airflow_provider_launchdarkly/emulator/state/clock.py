@@ -1,6 +1,6 @@
-"""The emulator's clock: it can be set, advanced, frozen or run fast, and never goes back.
+"""The emulator's clock. A test sets it, advances it, stops it or runs it fast; it never goes back.
 
-Everything that has a time in the emulator takes it from here, the `Date` header included.
+Every time in the emulator comes from it, the `Date` header included.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _DURATION = re.compile(
 
 
 class Clock:
-    """Time that can be turned forward.
+    """A clock that goes forward at a chosen rate.
 
     Args:
-        start: the time to begin at, aware.
-        rate: emulated seconds per real second; 1 is real time, 0 stands still.
-        monotonic: the real seconds to follow.
+        start: the first time, aware.
+        rate: emulated seconds per real second, 0 to 1e6; 1 is real time, 0 stops the clock.
+        monotonic: returns the real seconds that the clock follows.
     """
 
     def __init__(self, start: datetime, rate: float = 1.0, monotonic: Callable[[], float] = time.monotonic):
@@ -49,20 +49,20 @@ class Clock:
         self._rate = checked
 
     def now(self) -> datetime:
-        """The time, in UTC."""
+        """Return the time in UTC."""
         if self._rate == 0:
             return self._then
         return self._then + timedelta(seconds=(self._monotonic() - self._since) * self._rate)
 
     def milliseconds(self) -> int:
-        """The time as Unix epoch milliseconds."""
+        """Return the time in epoch milliseconds."""
         return to_milliseconds(self.now())
 
     def set(self, to: datetime) -> None:
-        """Go to a time.
+        """Set the clock to an aware time.
 
         Raises:
-            ValueError: it is in the past, or has no time zone.
+            ValueError: The time is in the past, or has no offset from UTC.
         """
         if to.tzinfo is None:
             raise ValueError(f"a time needs its offset from UTC, such as 2026-01-05T09:00:00Z, not {to.isoformat()}")
@@ -72,10 +72,10 @@ class Clock:
         self._move_to(to.astimezone(UTC))
 
     def advance(self, by: timedelta) -> None:
-        """Go forward by a duration.
+        """Advance the clock by a duration.
 
         Raises:
-            ValueError: the duration is negative, or leads past the last year that exists.
+            ValueError: The duration is negative, or leads past the year 9999.
         """
         if by < timedelta(0):
             raise ValueError(f"the clock never goes back: cannot advance by {by}")
@@ -85,7 +85,7 @@ class Clock:
             raise ValueError(f"advancing by {by} leads past the end of the calendar") from None
 
     def date_header(self) -> bytes:
-        """The time in the form of the HTTP `Date` header, which has a resolution of one second."""
+        """Return the time in the form of the HTTP `Date` header, to the second."""
         now = self.now()
         second = int(now.timestamp())
         if second != self._date_second:
@@ -98,12 +98,12 @@ class Clock:
 
 
 def to_milliseconds(moment: datetime) -> int:
-    """Unix epoch milliseconds, rounded down."""
+    """Return an aware time in epoch milliseconds, rounded down."""
     return int(moment.timestamp() * 1000)
 
 
 def from_milliseconds(milliseconds: int) -> datetime:
-    """The moment in UTC."""
+    """Return the time in UTC of epoch milliseconds."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
@@ -111,7 +111,7 @@ def parse_duration(text: str) -> timedelta:
     """Read an ISO 8601 duration in weeks, days, hours, minutes and seconds, such as `P10D` or `PT1H30M`.
 
     Raises:
-        ValueError: it is not one; months and years are not, since their length varies.
+        ValueError: The text is no such duration. Months and years are rejected, since their length varies.
     """
     match = _DURATION.fullmatch(text)
     parts = {unit: float(number) for unit, number in match.groupdict().items() if number} if match else {}
@@ -124,10 +124,10 @@ def parse_duration(text: str) -> timedelta:
 
 
 def parse_time(text: str) -> datetime:
-    """Read an ISO 8601 time with its offset.
+    """Read an ISO 8601 time with its offset from UTC.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: The text is no such time.
     """
     try:
         moment = datetime.fromisoformat(text)

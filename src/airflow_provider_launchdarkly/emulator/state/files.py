@@ -1,4 +1,4 @@
-"""Reads worlds and snapshots from files, strictly; every error is a ValueError that names the file and the place."""
+"""Read worlds and snapshots from files, strictly. Every error is a ValueError that names the file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def read_world(path: str | Path) -> dict[str, Any]:
     """Read a world from a YAML file, as `world.build_world` takes it.
 
     Raises:
-        ValueError: the file cannot be read, is not YAML, names something twice, or holds no mapping.
+        ValueError: The file is unreadable or not YAML, repeats a name, or holds no mapping.
     """
     import yaml
 
     class Strict(yaml.SafeLoader):
-        """YAML's safe subset, without its silence about names given twice."""
+        """A safe YAML loader that rejects repeated names."""
 
         @override
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -36,7 +36,7 @@ def read_world(path: str | Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
-        raise ValueError(f"{path} does not hold a world: members, tokens and projects")  # noqa: TRY004
+        raise ValueError(f"{path} does not hold a world: write a mapping with members, tokens and projects")  # noqa: TRY004
     return data
 
 
@@ -44,7 +44,7 @@ def read_snapshot(path: str | Path) -> dict[str, Any]:
     """Read a snapshot's JSON from a file.
 
     Raises:
-        ValueError: the file cannot be read, or is no JSON object.
+        ValueError: The file is unreadable, or holds no JSON object.
     """
     text = _text(path)
     try:
@@ -52,7 +52,7 @@ def read_snapshot(path: str | Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise ValueError(f"{path} is not JSON") from None
     if not isinstance(data, dict):
-        raise ValueError(f"{path} does not hold a snapshot")  # noqa: TRY004
+        raise ValueError(f"{path} does not hold a snapshot: use what `GET /__emulator__/snapshot` returns")  # noqa: TRY004
     return data
 
 

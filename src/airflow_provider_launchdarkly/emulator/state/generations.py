@@ -1,58 +1,108 @@
-"""What each generation of LaunchDarkly's API knows: fields and instructions that came later are not there yet.
+"""The generations of LaunchDarkly's published API, as data: the fields, instructions and defaults that each one has.
 
-From the published clients: 17.1 (December 2024) still has legacy results, 17.2 (April 2025) calls results deprecated,
-25 (2026) is without them. `all` is everything that was ever published, which no client refuses.
+The published clients are the source: 17.1 (December 2024) still has legacy results, 17.2 (April 2025) calls results
+deprecated, 25 (2026) has none. A new generation is a new entry of `GENERATIONS`, and its name in `GenerationName`; an
+operation that came or went with it says so in the table of operations (`since`, `until`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
-EXPERIMENT_SINCE_25 = frozenset(
-    {"tags", "methodology", "dataSource", "type", "_access", "analysisConfig", "mutableFieldsByStatus"}
+GenerationName = Literal["all", "17.1", "17.2", "25"]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What one generation of the API lacks or does differently.
+
+    Attributes:
+        missing_experiment_fields: fields of an experiment that it neither returns nor reads.
+        missing_iteration_fields: fields of an iteration that it neither returns nor reads.
+        missing_metric_fields: fields of an iteration's metric that it neither returns nor reads.
+        missing_instructions: instructions of Patch experiment that it rejects as unknown.
+        default_methodology: the methodology of an experiment that names none.
+        has_standard_units: whether each randomization unit needs and returns its `standardRandomizationUnit`.
+        has_flag_dry_run: whether Patch feature flag takes `dryRun`.
+    """
+
+    missing_experiment_fields: frozenset[str] = frozenset()
+    missing_iteration_fields: frozenset[str] = frozenset()
+    missing_metric_fields: frozenset[str] = frozenset()
+    missing_instructions: frozenset[str] = frozenset()
+    default_methodology: Literal["bayesian", "frequentist"] = "bayesian"
+    has_standard_units: bool = False
+    has_flag_dry_run: bool = True
+
+    def read_experiment(self, body: Any) -> Any:
+        """Return the body that creates an experiment without the fields that this generation ignores as unknown."""
+        if not isinstance(body, dict):
+            return body
+        known = _without(body, self.missing_experiment_fields)
+        if "iteration" in known:
+            known["iteration"] = self.read_iteration(known["iteration"])
+        return known
+
+    def read_iteration(self, body: Any) -> Any:
+        """Return the body of an iteration without the fields that this generation ignores as unknown."""
+        if not isinstance(body, dict):
+            return body
+        known = _without(body, self.missing_iteration_fields)
+        if isinstance(known.get("metrics"), list):
+            known["metrics"] = [
+                _without(metric, self.missing_metric_fields) if isinstance(metric, dict) else metric
+                for metric in known["metrics"]
+            ]
+        return known
+
+    def experiment(self, representation: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of an experiment's representation that this generation has."""
+        return _without(representation, self.missing_experiment_fields)
+
+    def iteration(self, representation: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of an iteration's representation that this generation has."""
+        return _without(representation, self.missing_iteration_fields)
+
+    def metric(self, representation: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of a metric's representation in an iteration that this generation has."""
+        return _without(representation, self.missing_metric_fields)
+
+
+_GENERATION_17 = Generation(
+    # 18.1.0 and 23.0.0 added them.
+    missing_experiment_fields=frozenset(
+        {"tags", "methodology", "dataSource", "type", "_access", "analysisConfig", "mutableFieldsByStatus"}
+    ),
+    # 18.0.0 and 23.0.0 added them.
+    missing_iteration_fields=frozenset({"version", "reallocationFrequencyMillis", "covariateInfo", "covariateId"}),
+    missing_metric_fields=frozenset({"analysisUnit"}),
+    # 23.0.0 added them.
+    missing_instructions=frozenset({"updateExperimentFields", "saveAndStartNewIteration"}),
+    has_standard_units=True,
+    has_flag_dry_run=False,
 )
-"""Fields of an experiment, shown and taken, that the clients 17.x do not have (18.1.0 and 23.0.0)."""
-ITERATION_SINCE_25 = frozenset({"version", "reallocationFrequencyMillis", "covariateInfo", "covariateId"})
-"""Fields of an iteration, shown and taken, that the clients 17.x do not have (18.0.0, 23.0.0)."""
-INSTRUCTIONS_SINCE_25 = frozenset({"updateExperimentFields", "saveAndStartNewIteration"})
-"""Instructions of Patch experiment that the clients 17.x do not have (23.0.0)."""
+
+GENERATIONS: dict[str, Generation] = {
+    "all": Generation(),
+    "17.1": _GENERATION_17,
+    "17.2": _GENERATION_17,
+    # The documentation of 23 and 24 says that experiments are Bayesian by default; that of 25 no longer does.
+    "25": Generation(default_methodology="frequentist"),
+}
+"""By name, in the order of publication. `all` is everything that was ever published, so that it serves every client."""
 
 
-def is_17(generation: str) -> bool:
-    """Whether a generation is one of the 17.x clients'."""
-    return generation in ("17.1", "17.2")
+def published_generations(since: str | None = None, until: str | None = None) -> tuple[str, ...]:
+    """Return the names of the published generations from `since` to `until`, both included, oldest first."""
+    names = [name for name in GENERATIONS if name != "all"]
+    first = 0 if since is None else names.index(since)
+    last = len(names) if until is None else names.index(until) + 1
+    return tuple(names[first:last])
 
 
-def default_methodology(generation: str) -> str:
-    """What an experiment is that does not say it: the documentation of 23 and 24 says Bayesian, that of 25 does not."""
-    return "frequentist" if generation == "25" else "bayesian"
-
-
-def without(data: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """The fields that are not among `names`."""
+def _without(data: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name not in names}
-
-
-def experiment_post(data: Any, generation: str) -> Any:
-    """The body of a create, as a generation reads it: fields that it does not know are ignored, as any unknown ones."""
-    if not is_17(generation) or not isinstance(data, dict):
-        return data
-    known = without(data, EXPERIMENT_SINCE_25)
-    if "iteration" in known:
-        known["iteration"] = iteration_input(known["iteration"], generation)
-    return known
-
-
-def iteration_input(data: Any, generation: str) -> Any:
-    """The body of an iteration, as a generation reads it."""
-    if not is_17(generation) or not isinstance(data, dict):
-        return data
-    known = without(data, ITERATION_SINCE_25)
-    if isinstance(known.get("metrics"), list):
-        known["metrics"] = [
-            without(use, ("analysisUnit",)) if isinstance(use, dict) else use for use in known["metrics"]
-        ]
-    return known

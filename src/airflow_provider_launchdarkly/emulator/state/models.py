@@ -1,8 +1,8 @@
-"""What the emulator knows: projects, environments, flags, metrics, experiments, iterations, members, tokens.
+"""The data model: projects, environments, flags, metrics, experiments, iterations, members, tokens.
 
-Values are frozen, their containers are dicts: a change builds new values and stores them at its end, so that a refused
-request leaves nothing behind and a snapshot is a copy of a few dicts. No rule lives here, and no rendering. Times are
-Unix epoch milliseconds, as LaunchDarkly counts them.
+The values are frozen and their containers are dicts. A request builds new values and stores them when it succeeds, so a
+rejected request leaves nothing behind. This module has no rules and no serialization. Times are epoch milliseconds, as
+in LaunchDarkly's API.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+    from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 
 JSON: TypeAlias = Any
 Status: TypeAlias = Literal["not_started", "running", "stopped"]
 FALLTHROUGH = "fallthrough"
 WHOLE_ROLLOUT = 100_000
-"""Rollout weights are thousandths of a percent."""
+"""The weights of a rollout, in thousandths of a percent, add up to this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """One value a flag can serve."""
+    """A value that a flag can serve."""
 
     id: str
     value: JSON
@@ -36,7 +36,7 @@ class Variation:
 
     @property
     def label(self) -> str:
-        """What a person calls it: its name, else its value as text."""
+        """The variation's name, or else its value as text."""
         return self.name or (self.value if isinstance(self.value, str) else json.dumps(self.value))
 
 
@@ -51,7 +51,7 @@ class WeightedVariation:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentAllocation:
-    """The mark that a running experiment leaves on the rollout of the rule it owns."""
+    """The part of a rollout that marks it as owned by a running experiment."""
 
     experiment_key: str
     default_variation: int
@@ -70,7 +70,7 @@ class Rollout:
 
 
 Serving: TypeAlias = int | Rollout
-"""What a rule serves: the index of a variation, or a rollout."""
+"""The index of the variation that a rule serves, or its rollout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class FlagConfig:
     rules: tuple[Rule, ...] = ()
 
     def serving_of(self, rule_id: str) -> Serving | None:
-        """What the rule serves; None if there is no such rule."""
+        """Return the serving of a rule or of the fallthrough; None for an unknown rule."""
         if rule_id == FALLTHROUGH:
             return self.fallthrough
         return next((rule.serving for rule in self.rules if rule.id == rule_id), None)
@@ -123,13 +123,13 @@ class Flag:
     default_off: int = -1
 
     def index_of(self, variation_id: str) -> int | None:
-        """The index of a variation, which reads give where writes want its id."""
+        """Return the index of a variation, or None. LaunchDarkly's reads have indexes where its writes have ids."""
         return next((index for index, v in enumerate(self.variations) if v.id == variation_id), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric. `higher_is_better` is LaunchDarkly's successCriteria."""
+    """A metric. LaunchDarkly calls `higher_is_better` successCriteria."""
 
     key: str
     name: str
@@ -186,7 +186,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """One arm. `allocation_percent` stays the text LaunchDarkly takes and gives."""
+    """An arm of an iteration. Its `allocation_percent` is text, as in LaunchDarkly's API."""
 
     id: str
     name: str
@@ -207,20 +207,20 @@ class IterationFlag:
 
 @dataclass(frozen=True, slots=True)
 class MetricUse:
-    """A metric or metric group measured by an iteration; `analysis_unit` where it is not the randomization unit."""
+    """A metric or metric group of an iteration, with its `analysis_unit` if that is not the randomization unit."""
 
     key: str
     is_group: bool
     analysis_unit: str | None = None
 
     def names(self, other: MetricUse) -> bool:
-        """Whether both name the same metric or group."""
+        """Return whether both name the same metric or metric group."""
         return (self.key, self.is_group) == (other.key, other.is_group)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerSnapshot:
-    """What a layer was like when an iteration in it ended: shares of the layer's traffic in percent."""
+    """The state of a layer when an iteration in it ended, with shares of the layer's traffic in percent."""
 
     key: str
     name: str
@@ -230,18 +230,18 @@ class LayerSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Reallocation:
-    """How a bandit last divided its traffic: when, and each treatment's percentage in order."""
+    """The last division of a bandit's traffic: its time, and the treatments' percentages in their order."""
 
     at: int
-    percents: tuple[str, ...]
+    percentages: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """One run of an experiment, with data of its own.
+    """A run of an experiment with separate data.
 
-    `audience` is the share of the rule's people that its layer and holdout leave it. `off` are the times from and to
-    which its flag was off while it ran; the last one may still last.
+    Its `audience` is the share of the rule's people that layer and holdout leave to it, 0 to 1. Its `off` are the
+    periods (from, until) in which its flag was off while it ran; the last may have no end yet.
     """
 
     id: str
@@ -270,20 +270,20 @@ class Iteration:
     version: int = 1
 
     @property
-    def percents(self) -> tuple[str, ...]:
-        """The treatments' percentages in force: those asked for, or a bandit's last reallocation."""
+    def percentages(self) -> tuple[str, ...]:
+        """The treatments' present percentages: those of the last reallocation, or else the requested ones."""
         if self.reallocation is not None:
-            return self.reallocation.percents
+            return self.reallocation.percentages
         return tuple(treatment.allocation_percent for treatment in self.treatments)
 
     def treatment(self, treatment_id: str) -> Treatment | None:
-        """The treatment with that id, if it is one of this iteration's."""
+        """Return the treatment with an id, or None."""
         return next((t for t in self.treatments if t.id == treatment_id), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """An experiment: settings, and its iterations in the order of their creation."""
+    """An experiment with its iterations, oldest first."""
 
     id: str
     key: str
@@ -303,39 +303,39 @@ class Experiment:
 
     @property
     def running(self) -> Iteration | None:
-        """The iteration under way."""
+        """The running iteration, or None."""
         return next((i for i in self.iterations if i.status == "running"), None)
 
     @property
     def unstarted(self) -> Iteration | None:
-        """The iteration that waits to be started; there is at most one."""
+        """The iteration that has not started, or None. An experiment has at most one."""
         return next((i for i in self.iterations if i.status == "not_started"), None)
 
     @property
     def current(self) -> Iteration:
-        """The running iteration, else the last that ran, else the first, which has not started yet.
+        """The running iteration, or else the last that ran, or else the first.
 
-        LaunchDarkly shows a new experiment's only iteration as its current one while it is still not started.
+        LaunchDarkly shows a new experiment's only iteration as its current one before it starts.
         """
         started = [i for i in self.iterations if i.status != "not_started"]
         return self.running or (started or list(self.iterations))[-1]
 
     @property
     def draft(self) -> Iteration | None:
-        """The unstarted iteration beside a current one."""
+        """The iteration that has not started, if it is not the current one."""
         unstarted = self.unstarted
         return unstarted if unstarted is not None and unstarted.id != self.current.id else None
 
     @property
     def previous(self) -> tuple[Iteration, ...]:
-        """What ran before the current iteration, newest first."""
+        """The stopped iterations before the current one, newest first."""
         shown = self.current.id
         return tuple(i for i in reversed(self.iterations) if i.status == "stopped" and i.id != shown)
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """An environment. `sdk_key` and `mobile_key` are credentials that the REST API refuses."""
+    """An environment. The REST API rejects its `sdk_key` and `mobile_key`."""
 
     key: str
     name: str
@@ -350,7 +350,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class RandomizationUnit:
-    """A context kind by which people may be divided; `standard` is what older clients map it to."""
+    """A context kind that experiments may randomize by. Older clients map it to its `standard` unit."""
 
     key: str
     default: bool = False
@@ -359,7 +359,7 @@ class RandomizationUnit:
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
-    """People kept out of experiments. `base` is the experiment that compares them with the others."""
+    """A holdout, which keeps people out of experiments. Its `base` experiment compares them with the others."""
 
     id: str
     base: Experiment
@@ -379,7 +379,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Experiments that exclude each other: by environment, who has reserved how much."""
+    """A layer, whose experiments exclude each other, with its reservations by environment."""
 
     key: str
     name: str
@@ -388,17 +388,17 @@ class Layer:
     reservations: Mapping[str, tuple[Reservation, ...]] = field(default_factory=dict)
 
     def share_of(self, environment_key: str, experiment_key: str) -> int | None:
-        """The percentage that an experiment has reserved; None if it is not in the layer."""
+        """Return the percentage that an experiment has reserved, or None if it is not in the layer."""
         held = self.reservations.get(environment_key, ())
         return next((r.percent for r in held if r.experiment_key == experiment_key), None)
 
 
 @dataclass(slots=True)
 class Project:
-    """A project and everything in it.
+    """A project and its contents.
 
-    `experiments` and `holdouts` are keyed by environment and key; `truths`, by flag, say what people truly do;
-    `bandits` are the places of the experiments that divide their traffic anew as time goes by.
+    The keys of `experiments` and `holdouts` are (environment key, key). `truths` are the ground truths by flag key.
+    `bandits` are the keys of the experiments that reallocate their traffic as the clock advances.
     """
 
     key: str
@@ -412,7 +412,7 @@ class Project:
     holdouts: dict[tuple[str, str], Holdout] = field(default_factory=dict)
     layers: dict[str, Layer] = field(default_factory=dict)
     bandits: tuple[tuple[str, str], ...] = ()
-    truths: dict[str, Truth] = field(default_factory=dict)
+    truths: dict[str, GroundTruth] = field(default_factory=dict)
     created_at: int = 0
     context_kinds: tuple[str, ...] = ("user",)
     randomization_units: tuple[RandomizationUnit, ...] = (RandomizationUnit("user", default=True),)
@@ -421,7 +421,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person."""
+    """A member of the account."""
 
     id: str
     email: str
@@ -432,7 +432,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token. `member_id` is None for a service token; `projects` None means all of them."""
+    """An access token. A service token has no `member_id`. Without `projects` it has access to all of them."""
 
     value: str = field(repr=False)
     id: str = ""
@@ -444,7 +444,7 @@ class Token:
 
 @dataclass(slots=True)
 class World:
-    """One account: what a snapshot holds and a reset restores."""
+    """An account: the content of a snapshot, which a reset restores."""
 
     seed: int
     account_id: str
@@ -454,21 +454,21 @@ class World:
     created: int = 0
 
     def new_id(self, kind: str) -> str:
-        """An id for something a request creates: 24 hexadecimal digits, the same for the same seed and history."""
+        """Return an id for a new resource: 24 hexadecimal digits, determined by the seed and the requests before."""
         self.created += 1
         return object_id(self.seed, f"{kind}/{self.created}")
 
     def new_uuid(self, kind: str) -> str:
-        """An id in the form that LaunchDarkly gives to treatments and rules."""
+        """Return an id for a new treatment, rule or variation, in the form of a UUID."""
         self.created += 1
         return uuid_id(self.seed, f"{kind}/{self.created}")
 
 
 def object_id(seed: int, name: str) -> str:
-    """A deterministic id in the form of LaunchDarkly's object ids."""
+    """Return a deterministic id in the form of LaunchDarkly's object ids."""
     return hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=12).hexdigest()
 
 
 def uuid_id(seed: int, name: str) -> str:
-    """A deterministic id in the form of LaunchDarkly's variation ids."""
+    """Return a deterministic id in the form of LaunchDarkly's variation ids."""
     return str(uuid.UUID(bytes=hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=16).digest(), version=4))

@@ -1,4 +1,4 @@
-"""The small world that everybody starts with, as plain data, and its named variants of what is true of the people."""
+"""The default world as plain data, and the scenarios, which vary what is true of its people."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _harm(truth: dict[str, Any]) -> None:
 
 
 def _no_effect(_truth: dict[str, Any]) -> None:
-    """Bold is as good as Classic."""
+    """Leave Bold as good as Classic."""
 
 
 def _broken_split(truth: dict[str, Any]) -> None:
@@ -166,15 +166,15 @@ SCENARIOS: dict[str, Callable[[dict[str, Any]], None]] = {
     "no-traffic": _no_traffic,
     "harm": _harm,
 }
-"""What is true of the flag `checkout-button`: Bold lifts checkout conversion by 10 %; it changes nothing; more people
-arrive in one arm than were asked for; nobody comes; Bold costs 30 % of checkout conversion."""
+"""What is true of the flag `checkout-button`, in this order: Bold lifts checkout conversion by 10 %; Bold changes nothing;
+the arms get other shares of the people than requested; nobody comes; Bold lowers checkout conversion by 30 %."""
 
 
 def scenario_data(name: str) -> dict[str, Any]:
-    """The default world's data in one of its variants.
+    """Return the default world's data in a scenario.
 
     Raises:
-        ValueError: there is no such scenario.
+        ValueError: The scenario is unknown.
     """
     change = SCENARIOS.get(name)
     if change is None:

@@ -1,47 +1,50 @@
-"""Switches for what is not known of LaunchDarkly, or differs between its versions.
+"""Switches for behaviour of LaunchDarkly that is unknown or differs between its versions.
 
-Each default is what was seen of the live service where that is known, otherwise what its documentation says; each
-switch says which. They can be changed while the emulator runs.
+Each default is the behaviour observed of the live service where that is known, and otherwise the documented one. The
+switches can change while the emulator runs.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, assert_never, get_args, get_type_hints
+
+from airflow_provider_launchdarkly.emulator.state.generations import GENERATIONS, GenerationName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_launchdarkly.emulator.state.generations import Generation
     from airflow_provider_launchdarkly.emulator.state.models import Environment
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How strict the emulator is, and which LaunchDarkly it is.
+    """The positions of all switches.
 
     Attributes:
-        content_type: whether PATCH of an experiment needs the semantic-patch content type. The documentation asks for
-            it (`strict`, 400 without); the service takes plain JSON (`lenient`). Flags always need it.
-        beta_header: which resources answer 403 without `LD-API-Version: beta`. Metric groups are still tagged beta and
-            need it; the page for experiments asks for it too, but LaunchDarkly's own tools leave it out (`lenient`).
-            `strict` needs it for experiments and their results as well.
-        results: whether the routes for experiment results exist. They left the published API with client 18.0.0;
-            whether they still answer is not known. `gone` answers as any unknown path does.
-        draft_over_draft: what creating an iteration does while one waits to be started. The documentation creates an
-            experiment, then an iteration, then starts: `replace` lets that work, `refuse` answers 400.
-        winner: whether stopping needs a winning treatment. The documentation does not say so; the service does.
-        flag_version: whether a `flagConfigVersion` that is not the flag's present one is refused with 409: when the
-            iteration is created (`at_create`), then and when it starts (`always`), or `never`. Not known.
-        treatment_ids: LaunchDarkly documents a treatment's id as the id of the variation it serves (`variation`).
-            `own` gives treatments ids of their own, so that code which confuses the two is found out.
-        flag_approvals: where changing a flag needs an approval, which answers 405: in environments that say so
-            (`by_environment`, as the world file sets it), or `everywhere`.
-        experiment_approvals: where changing an experiment needs one: `never`, `by_environment` or `everywhere`. The
-            answer of the service is not known; here it is the 403 "approval is required" that segments give.
-        rate_limit_headers: what the `X-Ratelimit-…` headers of ordinary answers say: nothing (`none`, they are
-            absent), `plenty` left, or `low`: one call left of each family. LaunchDarkly sends any subset of them.
-        generation: whose API it is: that of the published clients `17.1`, `17.2` or `25`, by the operations, fields
-            and instructions that they have, or `all` that was ever published, which serves every client.
+        content_type: whether PATCH of an experiment needs the semantic-patch content type. The documentation requires
+            it (`strict`: 400 without it); the service accepts plain JSON (`lenient`). Flags always need it.
+        beta_header: which resources respond with 403 without `LD-API-Version: beta`. Metric groups are tagged beta and
+            always need it. LaunchDarkly's page on experiments requires it too, but LaunchDarkly's own tools omit it
+            (`lenient`). With `strict`, experiments and their results need it as well.
+        results: whether the routes for experiment results exist. The published API lost them with client 18.0.0;
+            whether the service still has them is unknown. With `gone` they respond as an unknown path does.
+        draft_over_draft: the effect of creating an iteration while another has not started. The documentation creates
+            an experiment, then an iteration, then starts it: `replace` allows that, `refuse` responds with 400.
+        winner: whether stopping needs a winning treatment. The service requires it; the documentation does not say.
+        flag_version: when an outdated `flagConfigVersion` is rejected with 409: when the iteration is created
+            (`at_create`), also when it starts (`always`), or `never`. LaunchDarkly's behaviour is unknown.
+        treatment_ids: the ids of treatments. LaunchDarkly documents them as the ids of the variations that they serve
+            (`variation`). With `own` the two differ, which uncovers code that confuses them.
+        flag_approvals: where the change of a flag needs an approval and responds with 405: in the environments that
+            require it in the world (`by_environment`), or `everywhere`.
+        experiment_approvals: where the change of an experiment needs an approval: `never`, `by_environment` or
+            `everywhere`. The service's response is unknown; here it is the 403 "approval is required" of segments.
+        rate_limit_headers: the `X-Ratelimit-…` headers of responses without a fault: absent (`none`), `plenty` of calls
+            left, or `low` with one call left in each family. LaunchDarkly sends any subset of them.
+        generation: the API generation: the operations, fields and instructions of the published clients `17.1`, `17.2`
+            or `25`, or `all` that were ever published, which serves every client.
     """
 
     content_type: Literal["lenient", "strict"] = "lenient"
@@ -54,23 +57,34 @@ class Settings:
     flag_approvals: Literal["by_environment", "everywhere"] = "by_environment"
     experiment_approvals: Literal["never", "by_environment", "everywhere"] = "never"
     rate_limit_headers: Literal["none", "plenty", "low"] = "none"
-    generation: Literal["all", "17.1", "17.2", "25"] = "all"
+    generation: GenerationName = "all"
+
+    @property
+    def api(self) -> Generation:
+        """The generation of LaunchDarkly's API that the emulator serves."""
+        return GENERATIONS[self.generation]
 
     def flag_approval(self, environment: Environment) -> bool:
-        """Whether a change of a flag in that environment needs an approval."""
+        """Return whether the change of a flag in an environment needs an approval."""
         return self.flag_approvals == "everywhere" or environment.approvals_required
 
     def experiment_approval(self, environment: Environment) -> bool:
-        """Whether a change of an experiment in that environment needs an approval."""
-        if self.experiment_approvals == "by_environment":
-            return environment.approvals_required
-        return self.experiment_approvals == "everywhere"
+        """Return whether the change of an experiment in an environment needs an approval."""
+        match self.experiment_approvals:
+            case "never":
+                return False
+            case "by_environment":
+                return environment.approvals_required
+            case "everywhere":
+                return True
+            case _:
+                assert_never(self.experiment_approvals)
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
-        """The same settings with some switched.
+        """Return the settings with some switches changed.
 
         Raises:
-            ValueError: a switch or its position does not exist.
+            ValueError: A switch or its position is unknown.
         """
         choices = positions()
         for name, value in changes.items():
@@ -81,13 +95,10 @@ class Settings:
         return replace(self, **changes)
 
     def to_json(self) -> dict[str, str]:
-        """Every switch and its position."""
+        """Return every switch with its position."""
         return asdict(self)
 
 
 def positions() -> dict[str, tuple[str, ...]]:
-    """Every switch and the positions it has."""
+    """Return every switch with its possible positions."""
     return {name: get_args(hint) for name, hint in get_type_hints(Settings).items()}
-
-
-SWITCHES = tuple(item.name for item in fields(Settings))

@@ -1,7 +1,7 @@
-"""A world as plain JSON and back: what `snapshot` writes and `load` reads. Everything in it but the drawn people.
+"""Convert a world to plain JSON and back, for snapshots.
 
-Values of `state` become objects that name their class under `is`; a truth becomes the data it was read from, and its
-people are drawn again from the seed, the same ones. A snapshot holds the world's tokens, which are the emulator's own.
+A value of the data model becomes an object with its class under `is`. A ground truth becomes the data it was read from,
+and the seed draws the same people again. A snapshot holds the emulator's tokens.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.emulator.state import models
 from airflow_provider_launchdarkly.emulator.state.clock import parse_time
 from airflow_provider_launchdarkly.emulator.state.settings import Settings
@@ -25,7 +25,7 @@ _CLASS = "is"
 
 
 def to_json(world: models.World, now: datetime, settings: Settings) -> dict[str, Any]:
-    """A snapshot: format, time, switches and world."""
+    """Return a snapshot: format, time, switches and world."""
     return {
         "launchdarkly-emulator-snapshot": FORMAT,
         "time": now.isoformat(),
@@ -38,10 +38,12 @@ def from_json(data: Any) -> tuple[models.World, datetime, Settings]:
     """Read a snapshot.
 
     Raises:
-        ValueError: it is none, it is of another format, or something in it is broken.
+        ValueError: The data is not a snapshot, has another format, or is broken.
     """
     if not isinstance(data, dict) or data.get("launchdarkly-emulator-snapshot") != FORMAT:
-        raise ValueError(f"this is not a snapshot of the emulator in format {FORMAT}")
+        raise ValueError(
+            f"this is not a snapshot of the emulator in format {FORMAT}; use what `GET /__emulator__/snapshot` returns"
+        )
     try:
         world = _decoded(data["world"])
         moment, settings = parse_time(data["time"]), Settings().changed(data["settings"])
@@ -53,8 +55,8 @@ def from_json(data: Any) -> tuple[models.World, datetime, Settings]:
 
 
 def _encoded(value: Any) -> Any:
-    if isinstance(value, Truth):
-        return {_CLASS: "Truth", "source": value.source}
+    if isinstance(value, GroundTruth):
+        return {_CLASS: "GroundTruth", "source": value.source}
     if is_dataclass(value):
         return {_CLASS: type(value).__name__} | {f.name: _encoded(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):
@@ -72,8 +74,8 @@ def _decoded(value: Any) -> Any:
     match value.get(_CLASS):
         case None:
             return {name: _decoded(inner) for name, inner in value.items()}
-        case "Truth":
-            return Truth.from_dict(value["source"])
+        case "GroundTruth":
+            return GroundTruth.from_dict(value["source"])
         case "dict":
             return {_decoded(name): _decoded(inner) for name, inner in value["items"]}
         case "tuple":

@@ -1,6 +1,6 @@
-"""Builds a world out of plain data, read strictly: projects, environments, flags, metrics, people, tokens, truths.
+"""Build a world from plain data, which is read strictly.
 
-Ids depend on the seed and the keys alone, so that the same data gives the same world on every machine.
+The ids depend on the seed and the keys alone, so the same data gives the same world on every machine.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow_provider_launchdarkly.emulator.fields import Fields
-from airflow_provider_launchdarkly.emulator.population.ground_truth import Truth
+from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.emulator.state.models import (
     Environment,
     Flag,
@@ -36,25 +36,25 @@ Option = TypeVar("Option", bound=str)
 
 
 def default_world(*, seed: int, scenario: str, token: str, now: int, data: Mapping[str, Any] | None = None) -> World:
-    """The world that the emulator begins with, and the administrator's token in it.
+    """Return the emulator's first world, with the administrator's token.
 
     Args:
-        seed: of all ids and people.
+        seed: determines all ids and people.
         scenario: a name in `scenarios.SCENARIOS`.
         token: the administrator's access token.
-        now: when everything was created, epoch milliseconds.
-        data: a world of one's own in place of the scenario's, as for `build_world`.
+        now: the creation time of everything, epoch milliseconds.
+        data: the data of a world that replaces the scenario's, as for `build_world`.
 
     Raises:
-        ValueError: there is no such scenario, or something is wrong with the data.
+        ValueError: The scenario is unknown, or the data is wrong.
     """
     world = build_world(scenario_data(scenario) if data is None else data, seed=seed, now=now)
-    admit_administrator(world, token)
+    add_administrator_token(world, token)
     return world
 
 
-def admit_administrator(world: World, token: str) -> None:
-    """Let a token be that of the world's first member, with every right."""
+def add_administrator_token(world: World, token: str) -> None:
+    """Add an administrator's token that belongs to the world's first member."""
     owner = next(iter(world.members))
     world.tokens[token] = Token(token, object_id(world.seed, "token/admin"), "emulator", "admin", owner)
 
@@ -66,16 +66,16 @@ def build_world(data: Mapping[str, Any], *, seed: int, now: int) -> World:
         data: ``members`` {email: {first_name, last_name, role}}, ``tokens`` {token: {name, role, service, projects}},
             and ``projects`` {key: {name, environments, flags, metrics, metric_groups, randomization_units,
             context_kinds, truths}}; the first randomization unit is the default one.
-        seed: of all ids and people.
-        now: when everything was created, epoch milliseconds.
+        seed: determines all ids and people.
+        now: the creation time of everything, epoch milliseconds.
 
     Raises:
-        ValueError: names the field by its path, the value, and what would be right; unknown fields are refused.
+        ValueError: A field is unknown, missing or wrong. The message names its path, the value and the cure.
     """
     fields = Fields(data, "world")
     members = {m.id: m for m in (_member(seed, *entry) for entry in _children(fields, "members"))}
     if not members:
-        raise ValueError("world.members: give at least one member, who owns what has no other owner")
+        raise ValueError("world.members: there is no member; give at least one, who owns all that names no other owner")
     owner = next(iter(members))
     world = World(seed=seed, account_id=object_id(seed, "account"), members=members)
     for value, inner in _children(fields, "tokens"):
@@ -88,7 +88,7 @@ def build_world(data: Mapping[str, Any], *, seed: int, now: int) -> World:
 
 @dataclass(frozen=True, slots=True)
 class _ProjectBuilder:
-    """Builds one project, and each thing in it in an order in which what it refers to is there already."""
+    """Builds a project, in an order in which each part exists before other parts refer to it."""
 
     seed: int
     now: int
@@ -115,7 +115,7 @@ class _ProjectBuilder:
         for key, value in fields.child("truths").entries():
             path = f"{fields.path}.truths.{key}"
             _check_known(f"{fields.path}.truths", key, project.flags)
-            project.truths[key] = Truth.from_dict(value, path)
+            project.truths[key] = GroundTruth.from_dict(value, path)
             _check_truth(path, project, project.flags[key], project.truths[key])
         fields.finish()
         return project
@@ -127,8 +127,8 @@ class _ProjectBuilder:
             id=self._object_id("environment", key),
             sdk_key=fields.text("sdk_key") or f"sdk-{self._uuid('sdk', key)}",
             mobile_key=fields.text("mobile_key") or f"mob-{self._uuid('mobile', key)}",
-            critical=_yes(fields, "critical", default=False),
-            approvals_required=_yes(fields, "approvals_required", default=False),
+            critical=_boolean(fields, "critical", default=False),
+            approvals_required=_boolean(fields, "approvals_required", default=False),
             tags=_texts(fields, "tags"),
         )
         fields.finish()
@@ -156,7 +156,7 @@ class _ProjectBuilder:
             configs={name: replace(config, on=name in on_in) for name in project.environments},
             tags=_texts(fields, "tags"),
             maintainer_id=self.owner,
-            temporary=_yes(fields, "temporary", default=True),
+            temporary=_boolean(fields, "temporary", default=True),
             purpose=fields.text("purpose"),
         )
         fields.finish()
@@ -196,12 +196,12 @@ class _ProjectBuilder:
             version_id=self._uuid("metric-version", key),
             created_at=self.now,
             kind=_choice(fields, "kind", ("custom", "pageview", "click", "trace")),
-            is_numeric=_yes(fields, "numeric", default=False),
+            is_numeric=_boolean(fields, "numeric", default=False),
             higher_is_better=_choice(fields, "better", ("higher", "lower")) == "higher",
             event_key=fields.text("event_key") or key,
             unit=fields.text("unit"),
             unit_aggregation=_choice(fields, "unit_aggregation", ("average", "sum", "count_distinct")),
-            missing_counts_as_zero=_yes(fields, "missing_counts_as_zero", default=True),
+            missing_counts_as_zero=_boolean(fields, "missing_counts_as_zero", default=True),
             description=fields.text("description") or "",
             tags=_texts(fields, "tags"),
             maintainer_id=self.owner,
@@ -237,8 +237,8 @@ class _ProjectBuilder:
         return uuid_id(self.seed, f"{kind}/{self.project_key}/{key}")
 
 
-def _check_truth(path: str, project: Project, flag: Flag, truth: Truth) -> None:
-    """A truth is about metrics of the project, of the kind they are there, and about variations of its flag."""
+def _check_truth(path: str, project: Project, flag: Flag, truth: GroundTruth) -> None:
+    """Reject a ground truth with metrics, kinds of metrics or variations that its flag's project does not have."""
     labels = [variation.label for variation in flag.variations]
     for name in truth.split:
         _check_known(f"{path}.split", name, labels)
@@ -278,7 +278,7 @@ def _token(seed: int, value: str, fields: Fields, owner: str) -> Token:
         id=object_id(seed, f"token/{value}"),
         name=fields.text("name") or "token",
         role=_choice(fields, "role", ("admin", "writer", "reader")),
-        member_id=None if _yes(fields, "service", default=False) else owner,
+        member_id=None if _boolean(fields, "service", default=False) else owner,
         projects=projects,
     )
     fields.finish()
@@ -295,19 +295,19 @@ def _texts(fields: Fields, name: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError(f"{fields.path}.{name}: {value!r} is not a list of texts")
+        raise ValueError(f"{fields.path}.{name}: {value!r} is not a list of texts; write [a, b]")
     return tuple(value)
 
 
-def _yes(fields: Fields, name: str, *, default: bool) -> bool:
+def _boolean(fields: Fields, name: str, *, default: bool) -> bool:
     value = fields.take(name)
     if value is not None and not isinstance(value, bool):
-        raise ValueError(f"{fields.path}.{name}: {value!r} is not true or false")
+        raise ValueError(f"{fields.path}.{name}: {value!r} is not true or false; write one of them without quotes")
     return default if value is None else value
 
 
 def _choice(fields: Fields, name: str, options: tuple[Option, ...]) -> Option:
-    """One of the options; the first, if the field is missing."""
+    """Return the option that the field names, or the first if the field is missing."""
     value = fields.text(name)
     if value is None:
         return options[0]
@@ -316,7 +316,7 @@ def _choice(fields: Fields, name: str, options: tuple[Option, ...]) -> Option:
 
 
 def _index(fields: Fields, name: str, variations: tuple[Variation, ...]) -> int:
-    """The index of a variation named by its label; the first, if the field is missing."""
+    """Return the index of the variation that the field names, or 0 if the field is missing."""
     label = fields.text(name)
     labels = [variation.label for variation in variations]
     if label is None:

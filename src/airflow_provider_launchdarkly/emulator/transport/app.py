@@ -1,4 +1,4 @@
-"""The emulator as an ASGI app: routes on Starlette's router, bytes in and out. Every decision is the engine's."""
+"""The emulator as an ASGI app: Starlette's router in front of the engine, which makes every decision."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from urllib.parse import parse_qs
 
 from starlette.routing import Route, Router
 
-from airflow_provider_launchdarkly.emulator.errors import RefusalError, method_not_allowed
+from airflow_provider_launchdarkly.emulator.errors import ApiError, method_not_allowed
 from airflow_provider_launchdarkly.emulator.transport.control import CONTROLS, check_caller
-from airflow_provider_launchdarkly.emulator.transport.engine import Emulator, Incoming, Outcome, unknown_path
+from airflow_provider_launchdarkly.emulator.transport.engine import Emulator, HttpRequest, HttpResponse, unknown_path
 from airflow_provider_launchdarkly.emulator.transport.operations import OPERATIONS
 from airflow_provider_launchdarkly.emulator.transport.page import experiment_page, index_page
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from airflow_provider_launchdarkly.emulator.handlers.call import Operation
+    from airflow_provider_launchdarkly.emulator.handlers.operation import Operation
 
 _HTML = (
     ("content-type", "text/html; charset=utf-8"),
@@ -32,35 +32,36 @@ _METHODS_WITH_BODY = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 
 
 class CannotCloseError(RuntimeError):
-    """A fault asks for a closed connection, but the app is not behind the emulator's own server."""
+    """A fault has to close a connection, but the app runs outside the emulator's own server."""
 
 
 def build_app(emulator: Emulator, close: Callable[[tuple[str, int] | None], None] | None = None) -> Router:
-    """Make the app.
+    """Build the ASGI app.
 
     Args:
-        emulator: what it serves.
-        close: closes the connection of the client with that address, for faults. Without it those faults raise.
+        emulator: the emulator to serve.
+        close: closes the connection of the client with the given address. Without it, a fault that closes connections
+            raises `CannotCloseError`.
     """
     paths: dict[str, dict[str, Operation]] = defaultdict(dict)
     for operation in OPERATIONS:
         paths[operation.path][operation.method] = operation
-    wire = _Wire(emulator, close)
-    routes = [Route(path, _Api(wire, operations), methods=None) for path, operations in paths.items()]
-    routes += [Route(path, _Control(wire, handlers), methods=None) for path, handlers in CONTROLS.items()]
-    routes.append(Route("/projects/{projectKey}/experiments/{experimentKey}", _ExperimentPage(wire)))
-    routes.append(Route("/", _IndexPage(wire)))
-    return Router(routes, redirect_slashes=False, default=_Unknown(wire))
+    adapter = _HttpAdapter(emulator, close)
+    routes = [Route(path, _ApiRoute(adapter, operations), methods=None) for path, operations in paths.items()]
+    routes += [Route(path, _ControlRoute(adapter, handlers), methods=None) for path, handlers in CONTROLS.items()]
+    routes.append(Route("/projects/{projectKey}/experiments/{experimentKey}", _ExperimentPage(adapter)))
+    routes.append(Route("/", _IndexPage(adapter)))
+    return Router(routes, redirect_slashes=False, default=_UnknownPath(adapter))
 
 
-class _Wire:
-    """Reads requests, sends outcomes."""
+class _HttpAdapter:
+    """Reads requests from ASGI and sends responses to it."""
 
     def __init__(self, emulator: Emulator, close: Callable[[tuple[str, int] | None], None] | None):
         self.emulator = emulator
         self._close = close
 
-    async def read(self, scope: Scope, receive: Receive) -> Incoming:
+    async def read(self, scope: Scope, receive: Receive) -> HttpRequest:
         body = b""
         if scope["method"] in _METHODS_WITH_BODY:
             more = True
@@ -68,7 +69,7 @@ class _Wire:
                 message = await receive()
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
-        return Incoming(
+        return HttpRequest(
             method=_effective_method(scope),
             path=scope["path"],
             params=scope.get("path_params", {}),
@@ -77,32 +78,34 @@ class _Wire:
             body=body,
         )
 
-    async def send(self, outcome: Outcome, scope: Scope, receive: Receive, send: Send) -> None:
-        if outcome.delay:
-            await asyncio.sleep(outcome.delay)
-        if outcome.status is None:
-            await self._hang_up(scope, receive)
+    async def send(self, response: HttpResponse, scope: Scope, receive: Receive, send: Send) -> None:
+        if response.delay:
+            await asyncio.sleep(response.delay)
+        if response.status is None:
+            await self._close_connection(scope, receive)
             return
         headers = [
             (b"date", self.emulator.clock.date_header()),
-            (b"content-length", str(len(outcome.body)).encode()),
+            (b"content-length", str(len(response.body)).encode()),
         ]
-        headers += [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in outcome.headers]
-        if all(name != "content-type" for name, _ in outcome.headers):
+        headers += [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers]
+        if all(name != "content-type" for name, _ in response.headers):
             headers.append((b"content-type", _JSON))
-        await send({"type": "http.response.start", "status": outcome.status, "headers": headers})
-        await send({"type": "http.response.body", "body": outcome.body})
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
 
-    async def _hang_up(self, scope: Scope, receive: Receive) -> None:
+    async def _close_connection(self, scope: Scope, receive: Receive) -> None:
         if self._close is None:
-            raise CannotCloseError("faults that close the connection need the emulator's own server")
+            raise CannotCloseError(
+                "a fault that closes the connection needs the emulator's own server: use EmulatorServer"
+            )
         self._close(scope.get("client"))
         while (await receive())["type"] != "http.disconnect":
             pass
 
 
 def _effective_method(scope: Scope) -> str:
-    """The verb: that of `X-HTTP-Method-Override`, if it comes with a POST (LaunchDarkly REST docs, Overview)."""
+    """Return the verb, which `X-HTTP-Method-Override` replaces in a POST (LaunchDarkly REST docs, Overview)."""
     method: str = scope["method"]
     if method == "POST":
         for name, value in scope["headers"]:
@@ -111,88 +114,88 @@ def _effective_method(scope: Scope) -> str:
     return method
 
 
-class _Api:
-    """One path of LaunchDarkly's API with all its verbs."""
+class _ApiRoute:
+    """A path of LaunchDarkly's API with all its verbs."""
 
-    def __init__(self, wire: _Wire, operations: Mapping[str, Operation]):
-        self._wire = wire
+    def __init__(self, adapter: _HttpAdapter, operations: Mapping[str, Operation]):
+        self._http = adapter
         self._operations = operations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        incoming = await self._wire.read(scope, receive)
-        operation = self._operations.get(incoming.method)
-        settings = self._wire.emulator.settings
-        if operation is None and any(there.exists(settings) for there in self._operations.values()):
-            allowed = tuple(name for name, there in self._operations.items() if there.exists(settings))
-            outcome = self._wire.emulator.refuse(incoming, method_not_allowed("method not allowed", allowed))
+        request = await self._http.read(scope, receive)
+        operation = self._operations.get(request.method)
+        settings = self._http.emulator.settings
+        if operation is None and any(other.exists(settings) for other in self._operations.values()):
+            allowed = tuple(verb for verb, other in self._operations.items() if other.exists(settings))
+            response = self._http.emulator.reject(request, method_not_allowed("method not allowed", allowed))
         elif operation is None:
-            outcome = self._wire.emulator.refuse(incoming, unknown_path(incoming.path))
+            response = self._http.emulator.reject(request, unknown_path(request.path))
         else:
-            outcome = self._wire.emulator.answer(operation, incoming)
-        await self._wire.send(outcome, scope, receive, send)
+            response = self._http.emulator.handle(operation, request)
+        await self._http.send(response, scope, receive, send)
 
 
-class _Control:
-    """One control route."""
+class _ControlRoute:
+    """A control route with all its verbs."""
 
-    def __init__(self, wire: _Wire, handlers: Mapping[str, Callable[[Emulator, str, bytes], object]]):
-        self._wire = wire
+    def __init__(self, adapter: _HttpAdapter, handlers: Mapping[str, Callable[[Emulator, str, bytes], object]]):
+        self._http = adapter
         self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        incoming = await self._wire.read(scope, receive)
+        request = await self._http.read(scope, receive)
         client = scope.get("client")
         try:
             check_caller(client[0] if client else None)
-            handler = self._handlers.get(incoming.method)
+            handler = self._handlers.get(request.method)
             if handler is None:
                 raise method_not_allowed("method not allowed", tuple(self._handlers))
-            body = handler(self._wire.emulator, incoming.query, incoming.body)
-            outcome = Outcome(200, json.dumps(body).encode())
-        except RefusalError as refusal:
-            body = {"code": refusal.code, "message": refusal.message}
-            outcome = Outcome(refusal.status, json.dumps(body).encode(), refusal.headers)
-        await self._wire.send(outcome, scope, receive, send)
+            body = handler(self._http.emulator, request.query, request.body)
+            response = HttpResponse(200, json.dumps(body).encode())
+        except ApiError as error:
+            body = {"code": error.code, "message": error.message}
+            response = HttpResponse(error.status, json.dumps(body).encode(), error.headers)
+        await self._http.send(response, scope, receive, send)
 
 
 class _ExperimentPage:
-    """The page of one experiment, at the path that LaunchDarkly's own interface uses."""
+    """The HTML page of an experiment, at the path that LaunchDarkly's interface uses."""
 
-    def __init__(self, wire: _Wire):
-        self._wire = wire
+    def __init__(self, adapter: _HttpAdapter):
+        self._http = adapter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         params = scope["path_params"]
-        project = self._wire.emulator.world.projects.get(params["projectKey"])
+        project = self._http.emulator.world.projects.get(params["projectKey"])
         wanted = parse_qs(scope["query_string"].decode("latin-1")).get("env", [])
         found = [
             experiment
             for (environment, key), experiment in (project.experiments.items() if project else ())
             if key == params["experimentKey"] and (not wanted or environment in wanted)
         ]
-        html = experiment_page(project, found[0]) if project and found else index_page(self._wire.emulator.world)
-        outcome = Outcome(200 if found else 404, html.encode(errors="replace"), _HTML)
-        await self._wire.send(outcome, scope, receive, send)
+        html = experiment_page(project, found[0]) if project and found else index_page(self._http.emulator.world)
+        response = HttpResponse(200 if found else 404, html.encode(errors="replace"), _HTML)
+        await self._http.send(response, scope, receive, send)
 
 
 class _IndexPage:
-    """The list of experiments."""
+    """The HTML page that lists the experiments."""
 
-    def __init__(self, wire: _Wire):
-        self._wire = wire
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        html = index_page(self._wire.emulator.world)
-        await self._wire.send(Outcome(200, html.encode(errors="replace"), _HTML), scope, receive, send)
-
-
-class _Unknown:
-    """Every other path: 404 in LaunchDarkly's form."""
-
-    def __init__(self, wire: _Wire):
-        self._wire = wire
+    def __init__(self, adapter: _HttpAdapter):
+        self._http = adapter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        incoming = await self._wire.read(scope, receive)
-        outcome = self._wire.emulator.refuse(incoming, unknown_path(incoming.path))
-        await self._wire.send(outcome, scope, receive, send)
+        html = index_page(self._http.emulator.world)
+        await self._http.send(HttpResponse(200, html.encode(errors="replace"), _HTML), scope, receive, send)
+
+
+class _UnknownPath:
+    """Every other path, which gets a 404 in LaunchDarkly's form."""
+
+    def __init__(self, adapter: _HttpAdapter):
+        self._http = adapter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = await self._http.read(scope, receive)
+        response = self._http.emulator.reject(request, unknown_path(request.path))
+        await self._http.send(response, scope, receive, send)

@@ -1,6 +1,6 @@
-"""The emulator's own controls under `/__emulator__`: clock, reset, snapshots, journal, requests, faults, switches.
+"""The control routes under `/__emulator__`: clock, reset, snapshots, journal, requests, faults, switches.
 
-They need no token and answer only to the same machine.
+They need no token and reject requests from other machines.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from airflow_provider_launchdarkly.emulator.errors import RefusalError, invalid_request
+from airflow_provider_launchdarkly.emulator.errors import ApiError, invalid_request
 from airflow_provider_launchdarkly.emulator.state.clock import parse_duration, parse_time
 from airflow_provider_launchdarkly.emulator.transport.faults import Fault
 from airflow_provider_launchdarkly.emulator.transport.operations import OPERATIONS
@@ -24,13 +24,13 @@ OPERATION_NAMES = frozenset(operation.name for operation in OPERATIONS)
 
 
 def get_clock(emulator: Emulator, _query: str, _body: bytes) -> dict[str, Any]:
-    """The time, its rate, and the time as epoch milliseconds."""
+    """Return the time in ISO 8601 and in epoch milliseconds, and the clock's rate."""
     clock = emulator.clock
     return {"now": clock.now().isoformat(), "milliseconds": clock.milliseconds(), "rate": clock.rate}
 
 
 def post_clock(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
-    """`{"set": time}`, `{"advance": duration}` or `{"rate": number}`."""
+    """Change the clock: `{"set": time}`, `{"advance": duration}` or `{"rate": number}`."""
     data = _json_object(body)
     try:
         match data:
@@ -48,10 +48,10 @@ def post_clock(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
 
 
 def post_reset(emulator: Emulator, _query: str, body: bytes) -> dict[str, Any]:
-    """Begin anew; `{"scenario": name}` begins with another one."""
+    """Reset the emulator to its first world, or to the one of `{"scenario": name}`."""
     data = _json_object(body) if body.strip() else {}
     if not data.keys() <= {"scenario"}:
-        raise invalid_request('reset takes nothing, or {"scenario": name}')
+        raise invalid_request('reset takes no body, or {"scenario": name}')
     try:
         emulator.reset(data.get("scenario"))
     except ValueError as error:
@@ -60,12 +60,12 @@ def post_reset(emulator: Emulator, _query: str, body: bytes) -> dict[str, Any]:
 
 
 def get_snapshot(emulator: Emulator, _query: str, _body: bytes) -> dict[str, Any]:
-    """World, time and switches, to load later."""
+    """Return world, time and switches as a snapshot."""
     return emulator.snapshot()
 
 
 def post_load(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
-    """Go on from a snapshot."""
+    """Load a snapshot and continue from it."""
     try:
         emulator.load(_json_object(body))
     except ValueError as error:
@@ -74,12 +74,12 @@ def post_load(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
 
 
 def get_journal(emulator: Emulator, _query: str, _body: bytes) -> dict[str, Any]:
-    """Every change with its request."""
+    """Return every change with its request, oldest first."""
     return {"entries": emulator.journal.to_json()}
 
 
 def get_requests(emulator: Emulator, query: str, _body: bytes) -> dict[str, Any]:
-    """The latest requests; `after=N` gives those with a greater sequence number."""
+    """Return the latest requests; `after=N` returns those with a greater sequence number."""
     after = parse_qs(query).get("after", ["0"])[0]
     if not (after.isascii() and after.isdigit()):
         raise invalid_request(f"after must be a whole number, not {after!r}")
@@ -87,12 +87,12 @@ def get_requests(emulator: Emulator, query: str, _body: bytes) -> dict[str, Any]
 
 
 def get_faults(emulator: Emulator, _query: str, _body: bytes) -> dict[str, Any]:
-    """The faults that can still strike."""
-    return {"faults": [asdict(fault) | {"headers": dict(fault.headers)} for fault in emulator.faults.in_force()]}
+    """Return the active faults."""
+    return {"faults": [asdict(fault) | {"headers": dict(fault.headers)} for fault in emulator.faults.active()]}
 
 
 def post_fault(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
-    """Put one fault in force."""
+    """Add a fault."""
     try:
         emulator.faults.add(Fault.from_json(_json_object(body), OPERATION_NAMES), emulator.clock.now())
     except ValueError as error:
@@ -101,18 +101,18 @@ def post_fault(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
 
 
 def delete_faults(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
-    """Take all faults back."""
+    """Remove all faults."""
     emulator.faults.clear()
     return get_faults(emulator, query, body)
 
 
 def get_settings(emulator: Emulator, _query: str, _body: bytes) -> dict[str, Any]:
-    """Every switch and its position."""
+    """Return every switch and its position."""
     return emulator.settings.to_json()
 
 
 def post_settings(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
-    """Switch some: `{"results": "gone"}`."""
+    """Change switches: `{"results": "gone"}`."""
     try:
         emulator.settings = emulator.settings.changed(_json_object(body))
     except ValueError as error:
@@ -132,19 +132,19 @@ CONTROLS: Mapping[str, Mapping[str, Callable[[Emulator, str, bytes], dict[str, A
 }
 
 
-def from_this_machine(host: str | None) -> bool:
-    """Whether a client's address is loopback. An in-process client has none."""
+def is_loopback(host: str | None) -> bool:
+    """Return whether a client's address is loopback, or missing as that of an in-process client."""
     return host is None or host == "::1" or host.startswith(("127.", "::ffff:127."))
 
 
 def check_caller(host: str | None) -> None:
-    """Refuse controls to other machines.
+    """Reject a client on another machine.
 
     Raises:
-        RefusalError: the caller is not on this machine.
+        ApiError: The client's address is not loopback.
     """
-    if not from_this_machine(host):
-        raise RefusalError(403, "forbidden", "the emulator's controls answer only to the machine it runs on")
+    if not is_loopback(host):
+        raise ApiError(403, "forbidden", "the emulator's controls accept requests from its own machine only")
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The emulator without its server: who may ask, what is refused, what is done, what is written down.
+"""The emulator without its server: authentication, faults, handlers and journal, one request in and one response out.
 
-One request in, one outcome out, with no I/O: the server in front of it only reads and writes bytes.
+It does no I/O: the app in front of it reads and writes the bytes.
 """
 
 from __future__ import annotations
@@ -9,39 +9,33 @@ import json
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 from urllib.parse import parse_qsl
 
-from airflow_provider_launchdarkly.emulator.errors import (
-    RefusalError,
-    forbidden,
-    invalid_request,
-    not_found,
-    unauthorized,
-)
-from airflow_provider_launchdarkly.emulator.handlers.call import Call, Reply
+from airflow_provider_launchdarkly.emulator.errors import ApiError, forbidden, invalid_request, not_found, unauthorized
+from airflow_provider_launchdarkly.emulator.handlers.operation import Request, Response
 from airflow_provider_launchdarkly.emulator.serializers.flags import sdk_caller
 from airflow_provider_launchdarkly.emulator.state import snapshot
 from airflow_provider_launchdarkly.emulator.state.clock import Clock, to_milliseconds
 from airflow_provider_launchdarkly.emulator.state.settings import Settings
-from airflow_provider_launchdarkly.emulator.state.world import admit_administrator, default_world
+from airflow_provider_launchdarkly.emulator.state.world import add_administrator_token, default_world
 from airflow_provider_launchdarkly.emulator.transport.faults import CODES, Faults, rate_limit_headers
 from airflow_provider_launchdarkly.emulator.transport.journal import Entry, Journal, RequestLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_launchdarkly.emulator.handlers.call import Operation
+    from airflow_provider_launchdarkly.emulator.handlers.operation import Operation, Requirement
     from airflow_provider_launchdarkly.emulator.state.models import World
-    from airflow_provider_launchdarkly.emulator.transport.faults import Fault, Struck
+    from airflow_provider_launchdarkly.emulator.transport.faults import Fault, RateLimitFamily, TriggeredFault
 
-_FAMILIES = ("global", "route", "token")
+_FAMILIES: tuple[RateLimitFamily, ...] = ("global", "route", "token")
 SEMANTIC_PATCH = "launchdarkly.semanticpatch"
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
-    """A request as it came in. `headers` has lower-case names and may repeat them."""
+class HttpRequest:
+    """An HTTP request. The names of its headers are lower case and may be repeated."""
 
     method: str
     path: str
@@ -51,13 +45,13 @@ class Incoming:
     body: bytes
 
     def header(self, name: bytes) -> list[str]:
-        """All values of a header."""
+        """Return all values of a header, by its lower-case name."""
         return [value.decode("latin-1") for key, value in self.headers if key == name]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the server has to send, after `delay` real seconds; without a status it closes the connection instead."""
+class HttpResponse:
+    """An HTTP response, to be sent after `delay` real seconds. Without a status the server closes the connection."""
 
     status: int | None
     body: bytes = b""
@@ -66,19 +60,19 @@ class Outcome:
 
 
 class Emulator:
-    """LaunchDarkly on loopback: a world, a clock, switches, faults, and a record of what happened.
+    """The emulated LaunchDarkly: a world, a clock, switches, faults, a journal and a request log.
 
     Args:
-        seed: of every id and every simulated person.
-        scenario: which small world to begin with, see `world.SCENARIOS`.
+        seed: determines every id and every simulated person.
+        scenario: the name of the first world, one of `state.scenarios.SCENARIOS`.
         token: the access token of the account's administrator.
-        settings: the switches.
-        start: the time on the clock at the start; now, if None.
-        rate: emulated seconds per real second; 0 stands still.
-        world: a world of one's own in place of the scenario's, as `world.build_world` takes it.
+        settings: the switches; None for their defaults.
+        start: the clock's first time, aware; None for now.
+        rate: emulated seconds per real second; 0 stops the clock.
+        world: the data of a world that replaces the scenario's, as for `state.world.build_world`.
 
     Raises:
-        ValueError: there is no such scenario, or something is wrong with the world.
+        ValueError: The scenario is unknown, or the world's data is wrong.
     """
 
     def __init__(
@@ -102,225 +96,236 @@ class Emulator:
         self._token = token
         self._errors = 0
         self._world_data = world
-        self.world = self._begin(scenario, world)
+        self.world = self._build_world(scenario, world)
 
     def reset(self, scenario: str | None = None) -> None:
-        """Begin anew: world as at the start, no faults, empty journal. The clock never goes back, so it goes on.
+        """Restore the first world, and clear faults, journal and request log. The clock goes on: it never goes back.
 
         Args:
-            scenario: begin with that one, even where there was a world of one's own before.
+            scenario: the scenario to start from instead; it also replaces a world given as data.
 
         Raises:
-            ValueError: there is no such scenario.
+            ValueError: The scenario is unknown.
         """
         data = self._world_data if scenario is None else None
-        begun = self._begin(scenario or self.scenario, data)
+        begun = self._build_world(scenario or self.scenario, data)
         self._world_data, self.scenario = data, scenario or self.scenario
-        self._replace(begun)
+        self._replace_world(begun)
 
     def snapshot(self) -> dict[str, Any]:
-        """World, time and switches as plain JSON, to `load` later or elsewhere. Journal and faults are not in it."""
+        """Return world, time and switches as plain JSON for `load`. Journal and faults are not part of it."""
         return snapshot.to_json(self.world, self.clock.now(), self.settings)
 
     def load(self, data: Any) -> None:
-        """Go on from a snapshot: its world and switches, no faults, empty journal.
+        """Load a snapshot's world and switches, and clear faults, journal and request log.
 
-        The clock goes to the snapshot's time, unless it is past that already: it never goes back, and what runs in the
-        snapshot has simply run on.
+        The clock goes forward to the snapshot's time. If it is already later it stays, since it never goes back: then
+        the experiments that run in the snapshot have run on.
 
         Raises:
-            ValueError: it is no snapshot.
+            ValueError: The data is not a snapshot.
         """
         world, moment, settings = snapshot.from_json(data)
-        admit_administrator(world, self._token)
+        add_administrator_token(world, self._token)
         if moment > self.clock.now():
             self.clock.set(moment)
         self.settings, self.seed = settings, world.seed
-        self._replace(world)
+        self._replace_world(world)
 
-    def _begin(self, scenario: str, data: Mapping[str, Any] | None) -> World:
+    def _build_world(self, scenario: str, data: Mapping[str, Any] | None) -> World:
         now = self.clock.milliseconds()
         return default_world(seed=self.seed, scenario=scenario, token=self._token, now=now, data=data)
 
-    def _replace(self, world: World) -> None:
+    def _replace_world(self, world: World) -> None:
         self.world = world
         self.journal.entries.clear()
         self.requests.clear()
         self.faults = Faults(self.seed)
 
-    def answer(self, operation: Operation, incoming: Incoming) -> Outcome:
-        """Do what a request asks for, or what a fault makes of it."""
-        struck = self.faults.strike(operation.name, incoming.method, incoming.path, self.clock.now())
-        if struck is None:
-            return self._log(operation.name, incoming, self._ordinary(operation, incoming, None), None)
-        fault = struck.fault
+    def handle(self, operation: Operation, request: HttpRequest) -> HttpResponse:
+        """Return the response to a request for an operation, after the fault that it triggers, if any."""
+        triggered = self.faults.trigger(operation.name, request.method, request.path, self.clock.now())
+        if triggered is None:
+            return self._log(operation.name, request, self._perform(operation, request), None)
+        response = self._perform_under_fault(operation, request, triggered)
+        return self._log(operation.name, request, replace(response, delay=triggered.fault.delay), triggered.fault)
+
+    def _perform_under_fault(
+        self, operation: Operation, request: HttpRequest, triggered: TriggeredFault
+    ) -> HttpResponse:
+        fault = triggered.fault
         match fault.fault:
             case "close_before":
-                outcome = Outcome(None)
+                response = HttpResponse(None)
             case "status":
-                outcome = self._injected(fault)
+                response = self._fault_response(fault)
             case "hidden":
-                outcome = self._refused(not_found(f"{incoming.path} not found"))
-            case _:
-                outcome = self._spoilt(self._ordinary(operation, incoming, struck), fault)
-        return self._log(operation.name, incoming, replace(outcome, delay=fault.delay), fault)
-
-    def _ordinary(self, operation: Operation, incoming: Incoming, struck: Struck | None) -> Outcome:
-        try:
-            reply = self._perform(operation, incoming, self._results_as_of(struck))
-        except RefusalError as refusal:
-            return self._refused(refusal)
-        return Outcome(reply.status, _encoded(reply.body), self._rate_limits())
-
-    def _spoilt(self, outcome: Outcome, fault: Fault) -> Outcome:
-        """What a fault makes of an answer to what was done."""
-        match fault.fault:
+                response = self._error_response(not_found(f"{request.path} not found"))
             case "status_after":
-                return self._injected(fault)
+                self._perform(operation, request)
+                response = self._fault_response(fault)
             case "close_after":
-                return Outcome(None)
+                self._perform(operation, request)
+                response = HttpResponse(None)
             case "truncated":
-                return replace(outcome, body=outcome.body[: len(outcome.body) // 2])
+                whole = self._perform(operation, request)
+                response = replace(whole, body=whole.body[: len(whole.body) // 2])
+            case "slow":
+                response = self._perform(operation, request)
+            case "stale":
+                as_of = triggered.active_since - timedelta(hours=fault.hours)
+                response = self._perform(operation, request, to_milliseconds(as_of))
             case _:
-                return outcome
+                assert_never(fault.fault)
+        return response
 
-    def _results_as_of(self, struck: Struck | None) -> int | None:
-        if struck is None or struck.fault.fault != "stale":
-            return None
-        return to_milliseconds(struck.since - timedelta(hours=struck.fault.hours))
+    def _perform(self, operation: Operation, request: HttpRequest, results_as_of: int | None = None) -> HttpResponse:
+        try:
+            result = self._result_of(operation, request, results_as_of)
+        except ApiError as error:
+            return self._error_response(error)
+        return HttpResponse(result.status, _to_json(result.body), self._rate_limits())
 
     def _rate_limits(self) -> tuple[tuple[str, str], ...]:
-        """The rate-limit headers of an ordinary answer, all three families, by the switch `rate_limit_headers`."""
+        """Return the rate-limit headers of a response without a fault, by the switch `rate_limit_headers`."""
         if self.settings.rate_limit_headers == "none":
             return ()
         remaining, now = (1 if self.settings.rate_limit_headers == "low" else 1_000), self.clock.now()
         families = [rate_limit_headers(name, now, remaining=remaining, wait=1.0) for name in _FAMILIES]
         return tuple(dict(header for family in families for header in family).items())
 
-    def refuse(self, incoming: Incoming, refusal: RefusalError) -> Outcome:
-        """Answer a request that is for no operation."""
-        return self._log("unknown", incoming, self._refused(refusal), None)
+    def reject(self, request: HttpRequest, error: ApiError) -> HttpResponse:
+        """Return the error response to a request that matches no operation."""
+        return self._log("unknown", request, self._error_response(error), None)
 
-    def _perform(self, operation: Operation, incoming: Incoming, results_as_of: int | None) -> Reply:
+    def _result_of(self, operation: Operation, request: HttpRequest, results_as_of: int | None) -> Response:
         if not operation.exists(self.settings):
-            raise unknown_path(incoming.path)
-        credential = _credential(incoming)
+            raise unknown_path(request.path)
+        credential = _credential(request)
         token = self.world.tokens.get(credential)
         if token is None:
-            return self._without_token(operation, credential)
+            return self._identify_sdk_key(operation, credential)
         if token.role == "reader" and operation.method != "GET":
             raise forbidden("the token's role does not allow this action")
-        self._check_version(operation, incoming)
-        body = self._read_body(operation, incoming) if operation.method != "GET" else None
-        call = Call(
+        self._check_version(operation, request)
+        body = self._read_body(operation, request) if operation.method != "GET" else None
+        operation_request = Request(
             world=self.world,
             settings=self.settings,
             now=self.clock.milliseconds(),
             token=token,
-            path=incoming.path,
-            params=incoming.params,
-            query=parse_qsl(incoming.query, keep_blank_values=True) if incoming.query else (),
+            path=request.path,
+            params=request.params,
+            query=parse_qsl(request.query, keep_blank_values=True) if request.query else (),
             body=body,
-            version=next(iter(incoming.header(b"ld-api-version")), None),
-            semantic=SEMANTIC_PATCH in _content_type(incoming),
+            version=next(iter(request.header(b"ld-api-version")), None),
+            semantic=SEMANTIC_PATCH in _content_type(request),
             results_as_of=results_as_of,
         )
-        reply = operation.answer(call)
-        if reply.effects:
-            self._write_down(operation, incoming, body, reply)
+        response = operation.handle(operation_request)
+        if response.effects:
+            self._add_to_journal(operation, request, body, response)
             if operation.method == "POST" and isinstance(body, dict) and isinstance(body.get("key"), str):
-                self.faults.note_created(f"{incoming.path}/{body['key']}", self.clock.now())
-        return reply
+                self.faults.record_creation(f"{request.path}/{body['key']}", self.clock.now())
+        return response
 
-    def _without_token(self, operation: Operation, credential: str) -> Reply:
-        """An SDK key can say who it is, and nothing else."""
+    def _identify_sdk_key(self, operation: Operation, credential: str) -> Response:
+        """Return the environment of an SDK key, which may do nothing else."""
         if operation.name == "get_caller_identity":
             for project in self.world.projects.values():
                 for environment in project.environments.values():
                     kinds = {environment.sdk_key: "sdk", environment.mobile_key: "mobile"}
                     if credential in kinds:
-                        return Reply(200, sdk_caller(self.world, project, environment, kinds[credential]))
+                        return Response(200, sdk_caller(self.world, project, environment, kinds[credential]))
         raise unauthorized()
 
-    def _check_version(self, operation: Operation, incoming: Incoming) -> None:
-        versions = incoming.header(b"ld-api-version")
+    def _check_version(self, operation: Operation, request: HttpRequest) -> None:
+        versions = request.header(b"ld-api-version")
         if len(versions) > 1:
             raise invalid_request("Too many values for parameter LD-API-Version")
-        needed = operation.beta == "always" or (operation.beta == "strict" and self.settings.beta_header == "strict")
-        if needed and versions != ["beta"]:
+        if _is_required(operation.beta, self.settings.beta_header) and versions != ["beta"]:
             raise forbidden("this is a beta resource: use the header LD-API-Version: beta")
 
-    def _read_body(self, operation: Operation, incoming: Incoming) -> Any:
-        content_type = _content_type(incoming)
+    def _read_body(self, operation: Operation, request: HttpRequest) -> Any:
+        content_type = _content_type(request)
         if "application/json" not in content_type:
             raise invalid_request("Content-Type must be application/json")
-        strict = operation.semantic == "always" or (
-            operation.semantic == "strict" and self.settings.content_type == "strict"
-        )
-        if strict and SEMANTIC_PATCH not in content_type:
+        if _is_required(operation.semantic, self.settings.content_type) and SEMANTIC_PATCH not in content_type:
             raise invalid_request(
                 "a semantic patch needs Content-Type: application/json; domain-model=launchdarkly.semanticpatch"
             )
         try:
-            return json.loads(incoming.body, parse_constant=_no_constant)
+            return json.loads(request.body, parse_constant=_reject_constant)
         except (ValueError, RecursionError):
             raise invalid_request("the request body is not valid JSON") from None
 
-    def _write_down(self, operation: Operation, incoming: Incoming, body: Any, reply: Reply) -> None:
+    def _add_to_journal(self, operation: Operation, request: HttpRequest, body: Any, response: Response) -> None:
         self.journal.entries.append(
             Entry(
                 seq=len(self.journal.entries) + 1,
                 server_time=self.clock.now().isoformat(),
                 operation=operation.name,
-                method=incoming.method,
-                path=incoming.path,
+                method=request.method,
+                path=request.path,
                 body=body,
-                effects=tuple(reply.effects),
+                effects=tuple(response.effects),
             )
         )
 
-    def _injected(self, fault: Fault) -> Outcome:
+    def _fault_response(self, fault: Fault) -> HttpResponse:
         code = CODES.get(fault.status, "error")
-        return self._refused(RefusalError(fault.status, code, fault.message, fault.headers_at(self.clock.now())))
+        return self._error_response(ApiError(fault.status, code, fault.message, fault.headers_at(self.clock.now())))
 
-    def _refused(self, refusal: RefusalError) -> Outcome:
+    def _error_response(self, error: ApiError) -> HttpResponse:
         self._errors += 1
         support_id = str(uuid.UUID(int=(self.seed % 2**64 << 64) + self._errors))
-        body = {"code": refusal.code, "message": refusal.message, "id": support_id}
-        return Outcome(refusal.status, _encoded(body), refusal.headers)
+        body = {"code": error.code, "message": error.message, "id": support_id}
+        return HttpResponse(error.status, _to_json(body), error.headers)
 
-    def _log(self, operation: str, incoming: Incoming, outcome: Outcome, fault: Fault | None) -> Outcome:
+    def _log(self, operation: str, request: HttpRequest, response: HttpResponse, fault: Fault | None) -> HttpResponse:
         self.requests.add(
             server_time=self.clock.now().isoformat(),
             operation=operation,
-            method=incoming.method,
-            path=incoming.path,
-            query=incoming.query,
-            status=outcome.status,
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            status=response.status,
             fault=fault.fault if fault is not None else None,
         )
-        return outcome
+        return response
 
 
-def unknown_path(path: str) -> RefusalError:
-    """The answer to a path that does not exist."""
+def unknown_path(path: str) -> ApiError:
+    """Return the error for a path that does not exist."""
     return not_found(f"unknown path {path}")
 
 
-def _content_type(incoming: Incoming) -> str:
-    return ",".join(incoming.header(b"content-type")).lower()
+def _is_required(header: Requirement, strictness: Literal["lenient", "strict"]) -> bool:
+    match header:
+        case "no":
+            return False
+        case "strict":
+            return strictness == "strict"
+        case "always":
+            return True
+        case _:
+            assert_never(header)
 
 
-def _credential(incoming: Incoming) -> str:
-    values = incoming.header(b"authorization")
+def _content_type(request: HttpRequest) -> str:
+    return ",".join(request.header(b"content-type")).lower()
+
+
+def _credential(request: HttpRequest) -> str:
+    values = request.header(b"authorization")
     if len(values) != 1:
         raise unauthorized()
     return values[0].strip()
 
 
-def _encoded(body: Any) -> bytes:
+def _to_json(body: Any) -> bytes:
     return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _no_constant(name: str) -> Any:
+def _reject_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: rules that say which calls fail, and how. Cutting connections is the server's part."""
+"""Faults: rules that make chosen calls fail. The engine applies them, and the server closes the connections."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, assert_never, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 FaultKind = Literal["status", "status_after", "close_before", "close_after", "truncated", "slow", "stale", "hidden"]
-FAULTS: dict[str, str] = {
-    "status": "answers with an error and does nothing",
-    "status_after": "does what was asked, then answers with the error",
-    "close_before": "closes the connection without an answer and does nothing",
-    "close_after": "does what was asked, then closes the connection without an answer",
-    "truncated": "does what was asked, and answers with half of the JSON",
-    "slow": "does what was asked, and answers after `delay` seconds",
-    "stale": "shows results as they were `hours` before the fault was set, frozen there",
-    "hidden": "answers 404 to reads of what was created after the fault was set: the first `times` reads of each, "
+FAULTS: dict[FaultKind, str] = {
+    "status": "does nothing and responds with an error",
+    "status_after": "performs the operation, then responds with an error",
+    "close_before": "does nothing and closes the connection without a response",
+    "close_after": "performs the operation, then closes the connection without a response",
+    "truncated": "performs the operation and sends half of the response's JSON",
+    "slow": "performs the operation and responds after `delay` real seconds",
+    "stale": "returns results as they were `hours` before the fault was added, and keeps them there",
+    "hidden": "responds with 404 to reads of a resource created after the fault was added: to its first `times` reads, "
     "or for `seconds` on the emulator's clock",
 }
-"""What each kind of fault does."""
-LIMITS: dict[str, str] = {
+"""What each kind of fault does, for the generated page."""
+RateLimitFamily = Literal["retry-after", "retry-after-date", "global", "route", "token"]
+LIMITS: dict[RateLimitFamily, str] = {
     "retry-after": "`Retry-After` in seconds, as for an IP address",
     "retry-after-date": "`Retry-After` as an HTTP date",
     "global": "`X-Ratelimit-Global-Remaining` and `X-Ratelimit-Reset`",
@@ -53,23 +54,22 @@ GROUPS = ("*", "read", "write")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One rule.
+    """A rule that makes calls fail.
 
     Attributes:
-        operation: the operation that fails, `read` (every GET), `write` (everything else) or `*`.
-        fault: one of `FAULTS`.
-        nth: fail only the nth call from now on, counted from 1.
-        times: fail that many calls from now on; 1 unless `nth` or `probability` is given. Of `hidden`: that many reads
-            of each thing.
-        probability: fail each call with this probability, drawn from the emulator's seed.
-        status: the status to answer with.
-        headers: more headers for that answer.
-        message: its message.
-        limit: the family of rate-limit headers for that answer, one of `LIMITS`; the status is then 429.
-        wait: seconds from the answer to that limit's reset, negative for one that is past; None leaves the reset out.
-        delay: real seconds until the answer, for `slow` and beside any other fault.
-        hours: how old `stale` results are when the fault is set.
-        seconds: how long, on the emulator's clock, `hidden` hides what was created.
+        operation: the name of the operation that fails, `read` (every GET), `write` (all others) or `*`.
+        fault: the kind, one of `FAULTS`.
+        nth: the number of the one call that fails, counted from 1.
+        times: the number of calls that fail, 1 by default. For `hidden`, the number of reads of each resource.
+        probability: the probability that a call fails, from 0 to 1; it is drawn with the emulator's seed.
+        status: the HTTP status of the response, 400 to 599.
+        headers: additional headers of the response.
+        message: the message of the response.
+        limit: the family of rate-limit headers of the response, one of `LIMITS`; the status is then 429.
+        wait: seconds from the response to the limit's reset, negative for the past; None omits the reset header.
+        delay: real seconds until the response, for `slow` and in addition to any other fault.
+        hours: the age of `stale` results when the fault is added.
+        seconds: how long `hidden` hides a created resource, on the emulator's clock.
     """
 
     operation: str
@@ -80,7 +80,7 @@ class Fault:
     status: int = 500
     headers: tuple[tuple[str, str], ...] = ()
     message: str = "injected by the emulator"
-    limit: str | None = None
+    limit: RateLimitFamily | None = None
     wait: float | None = None
     delay: float = 0.0
     hours: float = 0.0
@@ -88,10 +88,14 @@ class Fault:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], operations: Collection[str]) -> Fault:
-        """Read a rule as the control route takes it.
+        """Read a fault from the JSON of the control route.
+
+        Args:
+            data: the fields of the fault.
+            operations: the names of the existing operations.
 
         Raises:
-            ValueError: a field is unknown, missing or out of range.
+            ValueError: A field is unknown, missing or out of range.
         """
         known = set(cls.__dataclass_fields__)
         for name in data:
@@ -104,7 +108,7 @@ class Fault:
         if data.get("fault") not in kinds:
             raise ValueError(f"fault must be {', '.join(kinds)}, not {data.get('fault')!r}")
         if sum(data.get(name) is not None for name in ("nth", "times", "probability")) > 1:
-            raise ValueError("a fault has one of nth, times and probability")
+            raise ValueError("nth, times, probability: a fault takes at most one of them")
         probability = data.get("probability")
         if probability is not None and not (_is_number(probability) and 0 <= probability <= 1):
             raise ValueError(f"probability must be between 0 and 1, not {probability!r}")
@@ -115,7 +119,7 @@ class Fault:
         if limit is not None and limit not in LIMITS:
             raise ValueError(f"limit must be {', '.join(LIMITS)}, not {limit!r}")
         if data["fault"] == "slow" and not data.get("delay"):
-            raise ValueError("a slow answer needs its delay in seconds")
+            raise ValueError("delay: a slow response needs its delay in seconds, such as 2")
         status = _status(data.get("status", 500 if limit is None else 429))
         if limit is not None and status != 429:
             raise ValueError(f"limit goes with status 429, not {status}")
@@ -136,56 +140,67 @@ class Fault:
         )
 
     def headers_at(self, now: datetime) -> tuple[tuple[str, str], ...]:
-        """The headers of its answer, with the rate limit's reset as seen from `now`."""
+        """Return the headers of the response at `now`, rate-limit headers included."""
         if self.limit is None:
             return self.headers
         return (*rate_limit_headers(self.limit, now, remaining=0, wait=self.wait), *self.headers)
 
-    def concerns(self, operation: str, method: str) -> bool:
-        """Whether a call falls under this rule."""
+    def applies_to(self, operation: str, method: str) -> bool:
+        """Return whether the fault applies to a call."""
         return self.operation in ("*", operation, "read" if method in ("GET", "HEAD") else "write")
 
 
 def rate_limit_headers(
-    family: str, now: datetime, *, remaining: int, wait: float | None
+    family: RateLimitFamily, now: datetime, *, remaining: int, wait: float | None
 ) -> tuple[tuple[str, str], ...]:
-    """The headers of one family; without `wait` the reset is missing."""
+    """Return the headers of one family of rate limits.
+
+    Args:
+        family: one of `LIMITS`.
+        now: the time of the response.
+        remaining: the calls left, for the families that report it.
+        wait: seconds from `now` to the reset, negative for one in the past; None leaves out the reset header.
+    """
     reset = None if wait is None else now + timedelta(seconds=wait)
-    if family.startswith("retry-after"):
-        if reset is None or wait is None:
-            return ()
-        in_words = format_datetime(reset.replace(microsecond=0), usegmt=True)
-        return (("retry-after", in_words if family == "retry-after-date" else f"{wait:g}"),)
-    name = {"global": "global", "route": "route", "token": "auth-token"}[family]
-    headers = ((f"x-ratelimit-{name}-remaining", str(remaining)),)
-    if reset is None:
-        return headers
-    at = "x-ratelimit-auth-token-reset" if family == "token" else "x-ratelimit-reset"
-    return (*headers, (at, str(int(reset.timestamp() * 1000))))
+    match family:
+        case "retry-after":
+            return () if wait is None else (("retry-after", f"{wait:g}"),)
+        case "retry-after-date":
+            return (
+                () if reset is None else (("retry-after", format_datetime(reset.replace(microsecond=0), usegmt=True)),)
+            )
+        case "global" | "route":
+            name, reset_name = f"x-ratelimit-{family}-remaining", "x-ratelimit-reset"
+        case "token":
+            name, reset_name = "x-ratelimit-auth-token-remaining", "x-ratelimit-auth-token-reset"
+        case _:
+            assert_never(family)
+    headers = ((name, str(remaining)),)
+    return headers if reset is None else (*headers, (reset_name, str(int(reset.timestamp() * 1000))))
 
 
 @dataclass(slots=True)
-class _Armed:
+class _ActiveFault:
     fault: Fault
-    since: datetime
-    seen: int = 0
+    active_since: datetime
+    calls: int = 0
 
-    def strikes(self, chance: random.Random) -> bool:
-        self.seen += 1
+    def triggers(self, rng: random.Random) -> bool:
+        self.calls += 1
         if self.fault.probability is not None:
-            return chance.random() < self.fault.probability
+            return rng.random() < self.fault.probability
         if self.fault.nth is not None:
-            return self.seen == self.fault.nth
+            return self.calls == self.fault.nth
         if self.fault.fault == "hidden":
             return True
-        return self.seen <= (self.fault.times or 1)
+        return self.calls <= (self.fault.times or 1)
 
     @property
-    def spent(self) -> bool:
+    def exhausted(self) -> bool:
         if self.fault.fault == "hidden":
             return False
         last = self.fault.nth or self.fault.times or 1
-        return self.fault.probability is None and self.seen >= last
+        return self.fault.probability is None and self.calls >= last
 
 
 @dataclass(slots=True)
@@ -195,49 +210,49 @@ class _Created:
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
-    """A rule that strikes a call, and since when the rule has been in force."""
+class TriggeredFault:
+    """A fault that applies to a call, and the time at which it was added."""
 
     fault: Fault
-    since: datetime
+    active_since: datetime
 
 
 @dataclass(slots=True)
 class Faults:
-    """The rules in force, in the order they were set; of several that apply the first strikes."""
+    """The active faults in the order in which they were added. The first that applies to a call is triggered."""
 
     seed: int
-    _armed: list[_Armed] = field(default_factory=list)
+    _active: list[_ActiveFault] = field(default_factory=list)
     _created: dict[str, _Created] = field(default_factory=dict)
-    _chance: random.Random = field(init=False)
+    _rng: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self._chance = random.Random(f"{self.seed}/faults")  # noqa: S311 - repeatable on purpose
+        self._rng = random.Random(f"{self.seed}/faults")  # noqa: S311 - repeatable on purpose
 
     def add(self, fault: Fault, now: datetime) -> None:
-        """Put a rule in force; stale results and hidden things count from `now`."""
-        self._armed.append(_Armed(fault, now))
+        """Add a fault at the time `now`."""
+        self._active.append(_ActiveFault(fault, now))
 
-    def strike(self, operation: str, method: str, path: str, now: datetime) -> Struck | None:
-        """Count a call against the rules, and say how it fails, if it does."""
-        if not self._armed:
+    def trigger(self, operation: str, method: str, path: str, now: datetime) -> TriggeredFault | None:
+        """Count a call and return the fault that it triggers, or None."""
+        if not self._active:
             return None
-        struck = None
-        for armed in self._armed:
-            fault = armed.fault
-            if not fault.concerns(operation, method):
+        triggered = None
+        for active in self._active:
+            fault = active.fault
+            if not fault.applies_to(operation, method):
                 continue
             if fault.fault == "hidden" and (method != "GET" or not self._is_hidden(fault, path, now)):
                 continue
-            if armed.strikes(self._chance):
-                struck = Struck(fault, armed.since)
+            if active.triggers(self._rng):
+                triggered = TriggeredFault(fault, active.active_since)
                 break
-        self._armed = [armed for armed in self._armed if not armed.spent]
-        return struck
+        self._active = [active for active in self._active if not active.exhausted]
+        return triggered
 
-    def note_created(self, path: str, now: datetime) -> None:
-        """Remember that something was created which can be read at a path, if a rule might hide it."""
-        if any(armed.fault.fault == "hidden" for armed in self._armed):
+    def record_creation(self, path: str, now: datetime) -> None:
+        """Record the path of a new resource, in case a `hidden` fault applies to it."""
+        if any(active.fault.fault == "hidden" for active in self._active):
             self._created[path] = _Created(now)
 
     def _is_hidden(self, fault: Fault, path: str, now: datetime) -> bool:
@@ -250,13 +265,13 @@ class Faults:
         return created.reads <= (fault.times or 1)
 
     def clear(self) -> None:
-        """Take every rule back."""
-        self._armed.clear()
+        """Remove every fault."""
+        self._active.clear()
         self._created.clear()
 
-    def in_force(self) -> list[Fault]:
-        """The rules that can still strike."""
-        return [armed.fault for armed in self._armed]
+    def active(self) -> list[Fault]:
+        """Return the faults that can still be triggered."""
+        return [active.fault for active in self._active]
 
 
 def _positive(data: Mapping[str, Any], name: str) -> int | None:

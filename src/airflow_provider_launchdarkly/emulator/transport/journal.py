@@ -1,4 +1,4 @@
-"""What was asked and what it changed. Tests prove "at most once" with it. No credential is ever written here."""
+"""The journal of changes and the log of requests. Tests prove "at most once" with them. They hold no credential."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Entry:
     """A request that changed something.
 
     Attributes:
-        seq: 1, 2, 3 …
-        server_time: ISO 8601, by the emulator's clock.
-        operation: such as `create_experiment`.
+        seq: the number of the entry, from 1.
+        server_time: the time on the emulator's clock, in ISO 8601.
+        operation: the name of the operation, such as `create_experiment`.
         method: the HTTP verb.
-        path: without the query.
+        path: the path without the query.
         body: the request's JSON.
-        effects: what happened, in order: `kind` (`experiment.created`, `iteration.created`, `iteration.discarded`,
-            `iteration.started`, `iteration.stopped`, `experiment.changed`, `experiment.archived`,
-            `experiment.restored`, `flag.created`, `flag.changed`, `metric.created`, `metric_group.created`,
-            `experimentation_settings.changed`, `holdout.created`, `holdout.changed`, `holdout.ended`, `layer.created`,
-            `layer.changed`) and the keys and ids it concerns.
+        effects: the changes in order. Each has the keys and ids of what changed and its `kind`: `experiment.created`,
+            `iteration.created`, `iteration.discarded`, `iteration.started`, `iteration.stopped`, `experiment.changed`,
+            `experiment.archived`, `experiment.restored`, `flag.created`, `flag.changed`, `metric.created`,
+            `metric_group.created`, `experimentation_settings.changed`, `holdout.created`, `holdout.changed`,
+            `holdout.ended`, `layer.created` or `layer.changed`.
     """
 
     seq: int
@@ -40,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class RequestLine:
-    """A request, whatever became of it; `status` is None if the connection was closed without an answer."""
+    """A request, successful or not. Its `status` is None if the connection was closed without a response."""
 
     seq: int
     server_time: str
@@ -59,31 +59,31 @@ class Journal:
     entries: list[Entry] = field(default_factory=list)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """All entries, oldest first."""
+        """Return all entries as plain JSON, oldest first."""
         return [asdict(entry) for entry in self.entries]
 
     def effects(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """All effects, or those of one kind, oldest first."""
+        """Return all effects or those of one kind, oldest first."""
         return [dict(e) for entry in self.entries for e in entry.effects if kind is None or e["kind"] == kind]
 
 
 class RequestLog:
-    """The latest requests, in a ring of fixed size."""
+    """The latest requests, up to a fixed number."""
 
     def __init__(self, size: int = 10_000):
         self._lines: deque[RequestLine] = deque(maxlen=size)
         self._seq = 0
 
     def add(self, **fields: Any) -> None:
-        """Note a request."""
+        """Add a request."""
         self._seq += 1
         self._lines.append(RequestLine(seq=self._seq, **fields))
 
     def after(self, seq: int) -> list[RequestLine]:
-        """The requests later than a sequence number, oldest first, as far as they are still there."""
+        """Return the requests after a sequence number, oldest first, as far as the log still has them."""
         fresh = min(len(self._lines), max(0, self._seq - seq))
         return list(islice(self._lines, len(self._lines) - fresh, None))
 
     def clear(self) -> None:
-        """Forget them; sequence numbers go on."""
+        """Remove all requests; the sequence numbers go on."""
         self._lines.clear()

@@ -1,9 +1,9 @@
-"""The table of everything that is answered: verbs on paths, named as in LaunchDarkly's published clients."""
+"""The table of all operations, named as in LaunchDarkly's published clients."""
 
 from __future__ import annotations
 
 from airflow_provider_launchdarkly.emulator.handlers import experiments, flags, holdouts_and_layers, metrics, projects
-from airflow_provider_launchdarkly.emulator.handlers.call import Operation
+from airflow_provider_launchdarkly.emulator.handlers.operation import Operation
 
 _PROJECT = "/api/v2/projects/{projectKey}"
 _ENVIRONMENT = f"{_PROJECT}/environments/{{environmentKey}}"
@@ -28,7 +28,7 @@ OPERATIONS = (
         experiments.get_experiment_results,
         beta="strict",
         result=True,
-        generations=("17.1", "17.2"),
+        until="17.2",
     ),
     Operation(
         "get_experiment_results_for_metric_group",
@@ -37,7 +37,7 @@ OPERATIONS = (
         experiments.get_experiment_results_for_metric_group,
         beta="strict",
         result=True,
-        generations=("17.1", "17.2"),
+        until="17.2",
     ),
     Operation("get_experiments", "GET", _EXPERIMENTS, experiments.get_experiments, beta="strict"),
     Operation("create_experiment", "POST", _EXPERIMENTS, experiments.create_experiment, beta="strict"),
@@ -48,7 +48,7 @@ OPERATIONS = (
         f"{_PROJECT}/experiments",
         experiments.get_experiments_any_env,
         beta="strict",
-        generations=("25",),
+        since="25",
     ),
     Operation("get_feature_flag", "GET", _FLAG, flags.get_feature_flag),
     Operation("patch_feature_flag", "PATCH", _FLAG, flags.patch_feature_flag),
@@ -87,10 +87,10 @@ OPERATIONS = (
         experiments.get_legacy_experiment_results,
         beta="strict",
         result=True,
-        generations=("17.1",),
+        until="17.1",
     ),
     Operation("get_versions", "GET", "/api/v2/versions", projects.get_versions),
     Operation("get_caller_identity", "GET", "/api/v2/caller-identity", projects.get_caller_identity),
     Operation("get_root", "GET", "/api/v2", projects.get_root),
 )
-"""Everything that is answered. Two GETs with the same path never differ; the more frequent paths come first."""
+"""Every operation. The router tries them in this order, so the more frequent paths come first."""

@@ -1,4 +1,4 @@
-"""The page for people: what an experiment is, what happened to it, and what its flag serves. Everything is escaped."""
+"""The HTML pages: all experiments, and one experiment with its iterations and what its flag serves. All is escaped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .8
 
 
 def experiment_page(project: Project, experiment: Experiment) -> str:
-    """One experiment as HTML."""
+    """Return the HTML page of an experiment."""
     environment = project.environments[experiment.environment_key]
     rows = "".join(_row(project, iteration) for iteration in reversed(experiment.iterations))
     archived = ", archived" if experiment.archived_at is not None else ""
@@ -38,7 +38,7 @@ def experiment_page(project: Project, experiment: Experiment) -> str:
 
 
 def index_page(world: World) -> str:
-    """Every experiment as HTML, with links."""
+    """Return the HTML page that lists all experiments with links."""
     items = [
         f'<tr><td><a href="/projects/{escape(project.key)}/experiments/{escape(experiment.key)}'
         f'?env={escape(experiment.environment_key)}">{escape(experiment.name)}</a></td>'
@@ -59,7 +59,7 @@ def _row(project: Project, iteration: Iteration) -> str:
     flag = project.flags[iteration.flag.flag_key]
     arms = ", ".join(
         f"{escape(t.name)} {escape(percent)} %{' (baseline)' if t.baseline else ''}"
-        for t, percent in zip(iteration.treatments, iteration.percents, strict=True)
+        for t, percent in zip(iteration.treatments, iteration.percentages, strict=True)
     )
     winner = iteration.treatment(iteration.winning_treatment_id or "")
     name = escape(winner.name) if winner else ""

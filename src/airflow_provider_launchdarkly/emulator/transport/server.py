@@ -1,4 +1,4 @@
-"""Runs the emulator on uvicorn: its own socket, its own `Date`, connections that can be cut, and a quiet end."""
+"""Run the emulator on uvicorn, with the emulated `Date` header and connections that a fault can close."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take a port; 0 takes a free one.
+    """Return a socket that listens on a port; 0 picks a free port.
 
     Raises:
-        OSError: it is in use, or not ours to take.
+        OSError: The port is in use or not permitted.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     taken = socket.socket(family, socket.SOCK_STREAM)
@@ -39,19 +39,19 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> str:
-    """The URL of a listening socket."""
+    """Return the URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class EmulatorProcess(uvicorn.Server):
-    """A uvicorn server with one emulator in it, which starts and ends without uvicorn's pauses.
+    """A uvicorn server that serves one emulator, and starts and ends without uvicorn's pauses.
 
-    A request is answered within one step of the event loop, so that nothing is left unfinished when it ends.
+    It handles each request within one step of the event loop, so no request is unfinished when the server ends.
 
     Args:
-        emulator: what it serves.
-        on_start: called in the server's event loop once it answers.
+        emulator: the emulator to serve.
+        on_start: called in the server's event loop once it accepts requests.
     """
 
     def __init__(self, emulator: Emulator, on_start: Callable[[], None] | None = None):
@@ -70,14 +70,14 @@ class EmulatorProcess(uvicorn.Server):
         self._ended: asyncio.Event | None = None
 
     def end(self) -> None:
-        """End, from whatever thread or signal handler. Before the start and after the end it does nothing more."""
+        """End the server, from any thread or signal handler. A second call does nothing."""
         self.should_exit = True
         if self._loop is not None and self._ended is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed already
                 self._loop.call_soon_threadsafe(self._ended.set)
 
     def cut(self, client: tuple[str, int] | None) -> None:
-        """Close a client's connection at once, whatever was under way on it."""
+        """Close a client's connection at once."""
         for protocol in list(self.server_state.connections):
             if getattr(protocol, "client", None) == client:
                 _abort(protocol)
@@ -106,17 +106,17 @@ class EmulatorProcess(uvicorn.Server):
     @override
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to whoever runs the server: uvicorn would raise them anew after a clean end."""
+        """Leave signals to the caller: uvicorn would raise them again after a clean end."""
         yield
 
 
 def serve(emulator: Emulator, listening: socket.socket, on_start: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM, which end it cleanly. For the main thread.
+    """Serve an emulator until SIGINT or SIGTERM, which end it cleanly. Call it in the main thread.
 
     Args:
-        emulator: what to serve.
-        listening: the socket to serve it on.
-        on_start: called once it answers, and once signals end it cleanly.
+        emulator: the emulator to serve.
+        listening: the listening socket.
+        on_start: called once the server accepts requests and handles the signals.
     """
     server = EmulatorProcess(emulator, on_start)
 
