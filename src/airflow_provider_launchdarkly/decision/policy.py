@@ -7,9 +7,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from airflow_provider_launchdarkly.config.durations import format_duration, parse_duration
+from airflow_provider_launchdarkly.config.strict_model import StrictModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,14 +84,7 @@ class MissingAction(StrEnum):
     INVALID = "invalid"
 
 
-class Part(BaseModel):
-    """What is written in a file or a DAG: strict, finite, and not changed any more."""
-
-    # Schemas are built when first used: a DAG file that only names a policy does not pay for them.
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
-
-
-class Primary(Part):
+class Primary(StrictModel):
     """The metric that decides.
 
     Attributes:
@@ -119,7 +113,7 @@ class Primary(Part):
         return self
 
 
-class Guardrail(Part):
+class Guardrail(StrictModel):
     """A metric that must not get worse. Harm to it rolls back, whatever the primary metric says.
 
     Attributes:
@@ -143,7 +137,7 @@ class Guardrail(Part):
         return self
 
 
-class Signal(Part):
+class Signal(StrictModel):
     """A metric that only holds: while it points the wrong way (nominal one-sided p below `alpha`), nothing ships.
 
     Without data it does not hold: what must be known before shipping is a guardrail.
@@ -159,7 +153,7 @@ class Signal(Part):
     alpha: Probability = 0.05
 
 
-class Looks(Part):
+class Looks(StrictModel):
     """When results are looked at: evenly spaced, at cron times, at a list of times, or only at the end.
 
     Attributes:
@@ -204,7 +198,7 @@ class Looks(Part):
         return self
 
 
-class Mismatch(Part):
+class Mismatch(StrictModel):
     """The test of the split.
 
     Attributes:
@@ -216,7 +210,7 @@ class Mismatch(Part):
     action: MismatchAction = MismatchAction.STOP
 
 
-class Missing(Part):
+class Missing(StrictModel):
     """What happens when data fail to arrive.
 
     Attributes:
@@ -230,7 +224,7 @@ class Missing(Part):
     action: MissingAction = MissingAction.HOLD
 
 
-class Traffic(Part):
+class Traffic(StrictModel):
     """What is expected of the experiment before it runs; plans the number of units and feeds the simulation.
 
     Attributes:
@@ -255,7 +249,7 @@ class Traffic(Part):
         return self.std_dev if self.std_dev is not None else (self.mean * (1.0 - self.mean)) ** 0.5
 
 
-class Budget(Part):
+class Budget(StrictModel):
     """What a policy may cost: the simulation fails when it measures more. Deciding does not look at it.
 
     Attributes:
@@ -273,7 +267,7 @@ class Budget(Part):
     mean_stop_day: Annotated[float, Field(gt=0.0, strict=True)] | None = None
 
 
-class Policy(Part):
+class Policy(StrictModel):
     """How an experiment is decided. Every preset is one; printing it shows every number.
 
     Error rates are one-sided: `alpha` is the probability that a treatment without any effect is ever shipped, over all

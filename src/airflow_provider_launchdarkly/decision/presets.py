@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_launchdarkly.config.defaults import lay_over
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -49,11 +51,4 @@ def with_preset(value: Mapping[str, Any]) -> dict[str, Any]:
     name = own.pop("preset", BALANCED)
     if name not in PRESETS:
         raise ValueError(f"preset {name!r} is none of {', '.join(PRESETS)}")
-    merged = dict(PRESETS[name])
-    for key, part in own.items():
-        base = merged.get(key)
-        if isinstance(base, dict) and isinstance(part, dict) and key not in _WHOLE:
-            merged[key] = {**base, **part}
-        else:
-            merged[key] = part
-    return merged
+    return lay_over(PRESETS[name], own, _WHOLE)

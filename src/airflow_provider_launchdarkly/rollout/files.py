@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import date  # noqa: TC003 - pydantic reads annotations
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from typing_extensions import override
 
+from airflow_provider_launchdarkly.config.defaults import lay_over
+from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.config.strict_yaml import Document, DocumentError, read_document
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 
@@ -26,14 +28,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 SUFFIXES = (".yaml", ".yml")
 
-# What says everything at once: a rollout that gives it takes nothing of it from the defaults.
-_WHOLE = ("looks", "dag.schedule")
+# A rollout that sets one of these replaces the whole of the default.
+_WHOLE = frozenset({"policy.looks", "dag.schedule"})
 
 # Airflow's rule for the ids of DAGs.
 _NAME = re.compile(r"[\w.-]{1,200}", re.ASCII)
 
 
-class DagSettings(BaseModel):
+class DagSettings(StrictModel):
     """What a rollout's DAG is in Airflow; the rest of it is made from the rollout.
 
     Attributes:
@@ -44,8 +46,6 @@ class DagSettings(BaseModel):
         owner: Owner in Airflow's UI.
         retries: Retries of each task.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     schedule: Annotated[str, Field(min_length=1)] | None = None
     start_date: date | None = None
@@ -194,7 +194,7 @@ def _rollout(
         return Broken(file.stem, file, (Problem(file, line, "", message),))
     if not isinstance(own, dict):
         return Broken(name, file, (Problem(file, line, "", "a rollout is a mapping: experiment, stages, ..."),))
-    value = lay_over({"experiment": {"key": name}}, lay_over(defaults, own))
+    value = lay_over({"experiment": {"key": name}}, lay_over(defaults, own, _WHOLE))
     _find_calendar(value.get("change_window"), file)
     settings = value.pop("dag", None) or {}
     wrong: list[tuple[Path, str]] = []
@@ -218,25 +218,6 @@ def _find_calendar(window: Any, file: FilePath) -> None:
     """A calendar's path is relative to the file that names it."""
     if isinstance(window, dict) and isinstance(window.get("calendar"), str):
         window["calendar"] = str(file.parent / window["calendar"])
-
-
-def lay_over(under: Mapping[str, Any], over: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Lay a mapping over another: field by field within mappings, whole for lists and plain values.
-
-    Args:
-        under: The defaults.
-        over: What counts.
-        path: Where the two stand.
-    """
-    laid = dict(under)
-    for key, value in over.items():
-        below = laid.get(key)
-        whole = key in _WHOLE or ".".join((*path, key)) in _WHOLE
-        if isinstance(below, dict) and isinstance(value, dict) and not whole:
-            laid[key] = lay_over(below, value, (*path, key))
-        else:
-            laid[key] = value
-    return laid
 
 
 def _errors(wrong: ValidationError, prefix: Path = ()) -> Iterator[tuple[Path, str]]:

@@ -16,7 +16,8 @@ from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, mo
 
 from airflow_provider_launchdarkly.change_windows import ChangeWindow  # noqa: TC001 - pydantic reads annotations
 from airflow_provider_launchdarkly.config.durations import format_duration
-from airflow_provider_launchdarkly.decision.policy import DAY, Duration, Flag, Part, Policy
+from airflow_provider_launchdarkly.config.strict_model import StrictModel
+from airflow_provider_launchdarkly.decision.policy import DAY, Duration, Flag, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,7 +133,7 @@ class IfRunning(StrEnum):
     """Fails, and leaves it alone."""
 
 
-class Treatment(Part):
+class Treatment(StrictModel):
     """One treatment. Its share is the stages' business.
 
     Attributes:
@@ -151,7 +152,7 @@ class Treatment(Part):
         return self.name or str(self.variation)
 
 
-class Metric(Part):
+class Metric(StrictModel):
     """A metric that is measured; what it means for the decision is the policy's.
 
     Attributes:
@@ -168,7 +169,7 @@ class Metric(Part):
         return {"key": value} if isinstance(value, str) else value
 
 
-class Experiment(Part):
+class Experiment(StrictModel):
     """The experiment, as LaunchDarkly keeps it.
 
     Attributes:
@@ -229,7 +230,7 @@ class Experiment(Part):
         return next(treatment for treatment in self.treatments if treatment.baseline)
 
 
-class Stage(Part):
+class Stage(StrictModel):
     """One step of the rollout: an iteration of its own, with data of its own.
 
     Attributes:
@@ -260,7 +261,7 @@ class Stage(Part):
         return self
 
 
-class Approval(Part):
+class Approval(StrictModel):
     """How people are asked, where a stage, an ending or the autonomy wants it.
 
     Attributes:
@@ -276,7 +277,7 @@ class Approval(Part):
     otherwise: Fallback = Fallback.HOLD
 
 
-class Endings(Part):
+class Endings(StrictModel):
     """What the ends of a rollout lead to. Rollback always stops on the baseline; invalid always holds.
 
     Attributes:
@@ -294,7 +295,7 @@ class Endings(Part):
         return self
 
 
-class Rollout(Part):
+class Rollout(StrictModel):
     """A whole rollout.
 
     Attributes:
