@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+from airflow_provider_launchdarkly.rollout.state_machine import Ending
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import _base
 
-ENDINGS = ("ship", "rollback", "inconclusive", "invalid")
 APPROVED = {"chosen_options": ["Approve"], "params_input": {}, "responded_by_user": {"id": "1", "name": "grace"}}
 
 
@@ -56,7 +56,7 @@ def states(run: Any) -> dict[str, list[str]]:
 def ended(run: Any, group: str = "rollout") -> list[str]:
     assert run.state == "success"
     found = states(run)
-    return [ending for ending in ENDINGS for state in found[f"{group}.{ending}"] if state == "success"]
+    return [ending for ending in Ending for state in found[f"{group}.{ending}"] if state == "success"]
 
 
 def served(emulator: EmulatorServer, flag_key: str = "checkout-button", environment: str = "production") -> str:
@@ -119,9 +119,9 @@ def test_markets_are_rolled_out_side_by_side(emulator: EmulatorServer, load_dag:
     run = load_dag("markets").test()
     assert run.state == "success"
     found = states(run)
-    assert [len(found[f"market.rollout.{ending}"]) for ending in ENDINGS] == [2, 2, 2, 2]
+    assert [len(found[f"market.rollout.{ending}"]) for ending in Ending] == [2, 2, 2, 2]
     for number in range(2):
-        assert sum(found[f"market.rollout.{ending}"][number] == "success" for ending in ENDINGS) == 1
+        assert sum(found[f"market.rollout.{ending}"][number] == "success" for ending in Ending) == 1
     started = {effect["environment"] for effect in emulator.effects("iteration.started")}
     assert started == {"production", "test"}
 

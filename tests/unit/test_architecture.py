@@ -23,7 +23,7 @@ ARROWS = {
     "api": {"_lazy"},
     "config": set(),
     "decision": {"config"},
-    "change_windows": set(),
+    "change_windows": {"config"},
     "evidence": {"api", "decision"},
     "checks": {"api", "decision", "evidence"},
     "audit_log": {"decision", "config"},
@@ -32,7 +32,7 @@ ARROWS = {
     "templates": set(),
     "assets": set(),
     "retries": {"api"},
-    "notifications": {"hooks", "api"},
+    "notifications": {"hooks", "config", "api"},
     "operators": {"hooks", "links", "templates", "assets", "checks", "evidence", "decision", "api"},
     "triggers": {"hooks", "checks", "evidence", "decision", "api"},
     "sensors": {

@@ -13,9 +13,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from airflow_provider_launchdarkly.change_windows.calendar import CalendarError, Event, read_calendar
+from airflow_provider_launchdarkly.config.strict_model import StrictModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,10 +49,6 @@ WEEKDAYS = tuple(Weekday)
 _MONDAY_TO_FRIDAY = WEEKDAYS[:5]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
 def _weekday(value: Any) -> Any:
     return value.strip().lower()[:3] if isinstance(value, str) and len(value.strip()) in {3, 6, 7, 8, 9} else value
 
@@ -68,7 +65,7 @@ def _span(value: Any) -> Any:
     return value
 
 
-class Closure(_Part):
+class Closure(StrictModel):
     """Whole days on which the window stays shut.
 
     Attributes:
@@ -86,7 +83,7 @@ class Closure(_Part):
         return self
 
 
-class ChangeWindow(_Part):
+class ChangeWindow(StrictModel):
     """When people may be given something new. Rolling back never asks it.
 
     Attributes:

@@ -117,7 +117,7 @@ def _plan(arguments: argparse.Namespace) -> int:
                 failures += 1
                 _complain([f"{entry.file}:{entry.line}: {entry.name}: {error}"])
                 continue
-            counts[comparison.standing] += 1
+            counts[comparison.status] += 1
             print("\n".join(_describe(entry, comparison)))
     print(", ".join(f"{count} {standing.value}" for standing, count in counts.items()))
     if failures:
@@ -126,9 +126,9 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _describe(entry: NamedRollout, comparison: Drift) -> Iterator[str]:
-    standing = comparison.standing.value
+    standing = comparison.status.value
     stage = f", stage {comparison.stage + 1} of {len(entry.rollout.stages)}" if comparison.stage is not None else ""
-    status = f" ({comparison.status}{stage})" if comparison.status else ""
+    status = f" ({comparison.iteration_status}{stage})" if comparison.iteration_status else ""
     yield f"{MARKS[standing]} {standing:8} {entry.name}{status}  {entry.file}:{entry.line}"
     for difference in comparison.differences:
         if standing == "create":

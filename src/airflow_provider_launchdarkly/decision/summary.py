@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from airflow_provider_launchdarkly.config.percent import format_percent
+
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.assessment import Assessment
     from airflow_provider_launchdarkly.decision.verdict import Bar, MetricJudgement, Split, TreatmentEffect
@@ -22,18 +24,13 @@ def days(duration: timedelta) -> str:
     return f"{duration / timedelta(days=1):.1f}"
 
 
-def percent(share: float) -> str:
-    """A signed share as a percentage, with as many decimals as it takes to say something."""
-    return f"{100 * share:+.{1 if abs(share) >= 0.01 else 2}f} %"
-
-
 def lift(compared: TreatmentEffect) -> str:
     """`Bold +6.1 % [+1.2 %, +11.0 %]`."""
     if compared.lift is None:
         return compared.treatment if compared.difference is None else f"{compared.treatment} {compared.difference:+.4g}"
-    text = f"{compared.treatment} {percent(compared.lift)}"
+    text = f"{compared.treatment} {format_percent(compared.lift)}"
     if compared.lift_lower is not None and compared.lift_upper is not None:
-        text += f" [{percent(compared.lift_lower)}, {percent(compared.lift_upper)}]"
+        text += f" [{format_percent(compared.lift_lower)}, {format_percent(compared.lift_upper)}]"
     return text
 
 
@@ -54,7 +51,7 @@ def bar(judged: Bar, name: str = "z") -> str:
 
 def harm(metric: MetricJudgement, compared: TreatmentEffect) -> str:
     """What was harmed, how much, by what evidence."""
-    beyond = f" (more than the {percent(metric.margin).lstrip('+')} that may be lost)" if metric.margin else ""
+    beyond = f" (more than the {format_percent(metric.margin).lstrip('+')} that may be lost)" if metric.margin else ""
     harmed = f", {bar(compared.harm, 'harm z')}" if compared.harm else ""
     return f"{metric.metric} is harmed by {lift(compared)}{beyond}{harmed}"
 

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_launchdarkly.config.percent import format_percent
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -251,7 +253,7 @@ def _number(value: Any) -> str:
 
 
 def _percent(share: Any) -> str:
-    return f"{100 * share:+.{1 if abs(share) >= 0.01 else 2}f} %" if _numbers(share) else NOTHING
+    return format_percent(share) if _numbers(share) else NOTHING
 
 
 def _fenced(lines: Any) -> str:

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowException, BaseNotifier
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
-from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.notifications.cards import CARDS
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class LaunchDarklyNotifier(BaseNotifier):
         arguments: Mapping[str, Any] | None = None,
         field: str = "text",
         markup: str = "text",
-        launchdarkly_conn_id: str = LaunchDarklyHook.default_conn_name,
+        launchdarkly_conn_id: str = DEFAULT_CONNECTION,
         context: Context | None = None,
     ) -> None:
         if markup not in CARDS:
@@ -108,6 +108,9 @@ class LaunchDarklyNotifier(BaseNotifier):
         return None
 
     def _url(self, verdict: Mapping[str, Any]) -> str | None:
+        # Imported here, as everything that only a running task needs.
+        from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
         hook = LaunchDarklyHook(self.launchdarkly_conn_id, verdict.get("project_key"), verdict.get("environment_key"))
         try:
             return hook.experiment_url(str(verdict["experiment_key"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
 from airflow_provider_launchdarkly.operators._design import resolve_treatments
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow.sdk import Context
 
@@ -29,6 +30,22 @@ if TYPE_CHECKING:
         ChangedExperimentOutput,
         IterationOutput,
     )
+
+
+@contextmanager
+def fail_unless_retryable() -> Iterator[None]:
+    """Fail the task at once on an error that another try cannot cure.
+
+    Raises:
+        AirflowFailException: LaunchDarkly's answer, or the input, stays the same on another try.
+        LaunchDarklyError: Another try may cure it; Airflow's ``retries`` apply.
+    """
+    try:
+        yield
+    except LaunchDarklyError as error:
+        if error.retryable:
+            raise
+        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
 
 class LaunchDarklyBaseOperator(BaseOperator):
@@ -80,12 +97,8 @@ class LaunchDarklyBaseOperator(BaseOperator):
             AirflowFailException: LaunchDarkly's answer, or the input, stays the same on another try.
             LaunchDarklyError: Anything that another try may cure; Airflow's ``retries`` apply.
         """
-        try:
+        with fail_unless_retryable():
             return self.act(context)
-        except LaunchDarklyError as error:
-            if error.retryable:
-                raise
-            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
 
 class LaunchDarklyExperimentBaseOperator(LaunchDarklyBaseOperator):

@@ -1,7 +1,6 @@
-"""Rollouts compared with LaunchDarkly: what is to be created or changed, what is equal, what has drifted.
+"""The comparison of a rollout with LaunchDarkly: create, change, drifted or equal.
 
-Pure procedures, which only read. What is compared is what a rollout says; what it leaves to LaunchDarkly may be
-anything.
+Pure procedures that only read. They compare the fields that the rollout sets; the other fields may have any value.
 """
 
 from __future__ import annotations
@@ -35,34 +34,34 @@ class DriftStatus(StrEnum):
     """How a rollout compares with LaunchDarkly."""
 
     CREATE = "create"
-    """There is no such experiment."""
+    """The experiment does not exist."""
 
     CHANGE = "change"
-    """It is there, with other content, and nothing that differs is under way."""
+    """The experiment exists with other content, and no running iteration differs."""
 
     DRIFTED = "drifted"
-    """What is under way is no stage of the rollout, or the experiment is archived: someone edited it by hand, or the
-    file was changed after the start. Only a new iteration brings the two together again."""
+    """The running iteration matches no stage, or the experiment is archived: someone edited it by hand, or the file was
+    changed after the start. Only a new iteration makes the two equal again."""
 
     EQUAL = "equal"
-    """Nothing to do."""
+    """There is nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A rollout, compared.
+    """The result of a comparison.
 
     Attributes:
-        standing: What follows.
+        status: The comparison in one word.
         differences: The fields that differ; for ``create``, those that will be sent.
-        stage: The stage that the iteration is of, from 0; None where it is of none.
-        status: The iteration's status, such as ``running``; None without one.
+        stage: Number of the stage that the iteration matches, from 0; None if it matches none.
+        iteration_status: The iteration's status, such as ``running``; None without an iteration.
     """
 
-    standing: DriftStatus
+    status: DriftStatus
     differences: tuple[Difference, ...] = ()
     stage: int | None = None
-    status: str | None = None
+    iteration_status: str | None = None
 
 
 def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Drift]:
@@ -73,9 +72,9 @@ def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Drift]:
         env: Its project and environment.
 
     Raises:
-        ConfigurationError: A treatment's variation is none of the flag's.
-        NotFoundError: There is no such flag.
-        LaunchDarklyError: As the calls raise.
+        ConfigurationError: The flag has no such variation as a treatment names.
+        NotFoundError: The flag does not exist.
+        LaunchDarklyError: A call failed.
     """
     flag: FeatureFlag = (
         yield get_flag(env.project_key, rollout.experiment.flag, environments=(env.environment_key,))
@@ -92,7 +91,7 @@ def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Drift]:
 
 
 def latest_iteration(experiment: Experiment) -> Iteration | None:
-    """The iteration under way; else a draft; else the one that was started last."""
+    """Return the running iteration; else a draft; else the one that was started last; else None."""
     if experiment.running:
         return experiment.running
     if experiment.drafts:
@@ -117,9 +116,9 @@ def _compare(post: ExperimentPost, designs: Sequence[IterationInput], found: Exp
     differing = by_stage[nearest]
     stage = None if differing else nearest
     if not own and not differing:
-        return Drift(DriftStatus.EQUAL, stage=stage, status=iteration.status)
-    standing = DriftStatus.DRIFTED if differing and iteration.running else DriftStatus.CHANGE
-    return Drift(standing, (*own, *differing), stage, iteration.status)
+        return Drift(DriftStatus.EQUAL, stage=stage, iteration_status=iteration.status)
+    status = DriftStatus.DRIFTED if differing and iteration.running else DriftStatus.CHANGE
+    return Drift(status, (*own, *differing), stage, iteration.status)
 
 
 def _to_send(rollout: Rollout, designs: Sequence[IterationInput]) -> list[Difference]:

@@ -1,4 +1,7 @@
-"""What a rollout would send to LaunchDarkly, and a task that prints it. Reads only; nothing is ever written here."""
+"""The dry run of a rollout: the requests that it would send, and two internal operators. Only reads.
+
+The operators keep the prefix ``LaunchDarkly`` because Airflow's UI shows the class of each task.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import NotFoundError
-from airflow_provider_launchdarkly.api.models import StartIteration, StopIterationWithWinner, TurnFlagOn
-from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
-from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.operators._winner import choose_winner
 from airflow_provider_launchdarkly.rollout.requests import experiment_post, stage_iteration
-from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyRolloutStepOperator
+from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyRolloutBaseOperator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
     from airflow_provider_launchdarkly.api.models import Experiment, FeatureFlag, IterationInput
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 OVERRIDES = (
@@ -38,13 +37,17 @@ OVERRIDES = (
 
 
 def starting_requests(rollout: Rollout, env: EnvironmentRef, flag: FeatureFlag) -> Iterator[tuple[str, Request[Any]]]:
-    """Every write of a rollout that passes each of its stages, up to its end, each with when it would be sent.
+    """Yield every write of a rollout that passes each of its stages, with the stage that sends it.
 
     Args:
         rollout: The rollout.
-        env: Where it runs.
+        env: Its project and environment.
         flag: Its flag, as it is now.
     """
+    # Imported here, as everything that only a running task needs.
+    from airflow_provider_launchdarkly.api import endpoints
+    from airflow_provider_launchdarkly.api.models import StartIteration, TurnFlagOn
+
     key = rollout.experiment.key
     for number, stage in enumerate(rollout.stages):
         when = stage.name or f"stage {number + 1}"
@@ -65,7 +68,7 @@ def starting_requests(rollout: Rollout, env: EnvironmentRef, flag: FeatureFlag) 
 
 
 def _with_version(iteration: IterationInput, env: EnvironmentRef, flag: FeatureFlag) -> IterationInput:
-    """The flag's version as it is now; the write itself reads it again just before."""
+    """Return the iteration with the flag's version as it is now; the real write reads the version just before."""
     version = flag.environments[env.environment_key].version
     flags = {key: named.model_copy(update={"flag_config_version": version}) for key, named in iteration.flags.items()}
     return iteration.model_copy(update={"flags": flags})
@@ -74,14 +77,18 @@ def _with_version(iteration: IterationInput, env: EnvironmentRef, flag: FeatureF
 def stopping_request(
     env: EnvironmentRef, experiment: Experiment, iteration_id: str, winner: Any
 ) -> Request[Any] | None:
-    """The write that would end it; None if it would be held.
+    """Return the write that would stop an iteration; None if nothing would be stopped.
 
     Args:
-        env: Where it runs.
-        experiment: The experiment, with its iterations.
+        env: Its project and environment.
+        experiment: The experiment, read with its iterations.
         iteration_id: The iteration.
-        winner: What the conclusion names as the winner.
+        winner: The outcome's winner.
     """
+    from airflow_provider_launchdarkly.api import endpoints
+    from airflow_provider_launchdarkly.api.models import StopIterationWithWinner
+    from airflow_provider_launchdarkly.operators._winner import choose_winner
+
     iteration = experiment.iteration(iteration_id)
     if winner is None or iteration is None:
         return None
@@ -94,43 +101,54 @@ def stopping_request(
 
 
 def justification(rollout: Rollout, number: int) -> str:
-    """Why a stage may end the one before it, for LaunchDarkly's record."""
+    """Return why a stage ends the one before it, for LaunchDarkly's record."""
     stage = rollout.stages[number]
     share = rollout.share_of_new(stage)
     return f"stage {number + 1} of {len(rollout.stages)}: {share:f} % are served something new"
 
 
-class LaunchDarklyDryRunOperator(LaunchDarklyRolloutStepOperator):
-    """Print each request that a rollout would send, and send none of them.
+class _OverriddenRolloutOperator(LaunchDarklyRolloutBaseOperator):
+    """The base of operators that take keys known only when the task runs."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        overrides = {name: kwargs.pop(name, None) for name in OVERRIDES}
+        super().__init__(**kwargs)
+        for name, value in overrides.items():
+            setattr(self, name, value)
+
+    def overridden(self) -> Rollout:
+        """Return the rollout with these keys."""
+        return self.rollout_spec.overridden(**{name: getattr(self, name) for name in OVERRIDES})
+
+
+class LaunchDarklyDryRunOperator(_OverriddenRolloutOperator):
+    """Log each request that a rollout would send, and send none of them. Internal.
 
     Args:
         rollout: The rollout.
-        conclusion: How it ended: prints what would stop it. Left out: prints what would start its stages.
-        kwargs: Keys known only when the task runs (see ``experiment_rollout``), and what every task has.
+        outcome: How it ended: logs the request that would stop it. Default: logs those that would start its stages.
+        kwargs: Keys known only when the task runs (see ``experiment_rollout``), and the arguments of every task.
 
     Returns:
         ``{"requests": [{"when", "method", "path", "body"}, …]}``.
     """
 
-    template_fields: Sequence[str] = ("conclusion", *OVERRIDES)
+    template_fields: Sequence[str] = ("outcome", *OVERRIDES)
 
-    def __init__(self, *, conclusion: Any = None, **kwargs: Any) -> None:
-        overrides = {name: kwargs.pop(name, None) for name in OVERRIDES}
+    def __init__(self, *, outcome: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.conclusion = conclusion
-        for name, value in overrides.items():
-            setattr(self, name, value)
+        self.outcome = outcome
 
     @override
-    def step(self, context: Context) -> dict[str, Any]:
-        """Print them."""
-        rollout = self.plan.overridden(**{name: getattr(self, name) for name in OVERRIDES})
-        hook = LaunchDarklyHook(rollout.connection, rollout.project, rollout.environment)
+    def act(self, context: Context) -> dict[str, Any]:
+        """Log the requests and return them."""
+        rollout = self.overridden()
+        hook = self.hook_of(rollout, rollout.project, rollout.environment)
         env = hook.environment()
-        if self.conclusion is None:
+        if self.outcome is None:
             wanted = list(starting_requests(rollout, env, hook.get_flag(rollout.experiment.flag)))
         else:
-            wanted = self._ending(hook, env, rollout)
+            wanted = self._stopping(hook, env, rollout)
         shown = [
             {"when": when, "method": request.method, "path": request.path, "body": request.body}
             for when, request in wanted
@@ -142,19 +160,23 @@ class LaunchDarklyDryRunOperator(LaunchDarklyRolloutStepOperator):
             self.log.info("dry run: would send nothing")
         return {"requests": shown}
 
-    def _ending(self, hook: LaunchDarklyHook, env: EnvironmentRef, rollout: Rollout) -> list[tuple[str, Request[Any]]]:
-        conclusion: Mapping[str, Any] = self.conclusion
+    def _stopping(
+        self, hook: LaunchDarklyHook, env: EnvironmentRef, rollout: Rollout
+    ) -> list[tuple[str, Request[Any]]]:
+        from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
+
+        outcome: Mapping[str, Any] = self.outcome
         experiment = hook.get_experiment(rollout.experiment.key, expand=ITERATIONS)
-        request = stopping_request(env, experiment, str(conclusion["iteration_id"]), conclusion["winner"])
-        return [(str(conclusion["ending"]), request)] if request else []
+        request = stopping_request(env, experiment, str(outcome["iteration_id"]), outcome["winner"])
+        return [(str(outcome["ending"]), request)] if request else []
 
 
-class LaunchDarklyRunningIterationOperator(LaunchDarklyRolloutStepOperator):
-    """Find the iteration under way, to observe it; skip what follows if there is none. Only reads.
+class LaunchDarklyRunningIterationOperator(_OverriddenRolloutOperator):
+    """Find the running iteration, to observe it; skip what follows if there is none. Internal.
 
     Args:
         rollout: The rollout.
-        kwargs: Keys known only when the task runs, and what every task has.
+        kwargs: Keys known only when the task runs, and the arguments of every task.
 
     Returns:
         ``{"experiment_key", "iteration_id"}``.
@@ -162,23 +184,17 @@ class LaunchDarklyRunningIterationOperator(LaunchDarklyRolloutStepOperator):
 
     template_fields: Sequence[str] = OVERRIDES
 
-    def __init__(self, **kwargs: Any) -> None:
-        overrides = {name: kwargs.pop(name, None) for name in OVERRIDES}
-        super().__init__(**{"multiple_outputs": True} | kwargs)
-        for name, value in overrides.items():
-            setattr(self, name, value)
-
     @override
-    def step(self, context: Context) -> dict[str, Any]:
-        """Find it."""
-        rollout = self.plan.overridden(**{name: getattr(self, name) for name in OVERRIDES})
-        hook = LaunchDarklyHook(rollout.connection, rollout.project, rollout.environment)
+    def act(self, context: Context) -> dict[str, Any]:
+        """Find the iteration, or skip."""
+        from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
+
+        rollout = self.overridden()
+        hook = self.hook_of(rollout, rollout.project, rollout.environment)
         try:
             running = hook.get_experiment(rollout.experiment.key, expand=ITERATIONS).running
         except NotFoundError:
             running = None
         if running is None:
-            raise AirflowSkipException(
-                f"nothing runs in experiment {rollout.experiment.key}: there is nothing to observe"
-            )
+            raise AirflowSkipException(f"experiment {rollout.experiment.key} has no running iteration to observe")
         return {"experiment_key": rollout.experiment.key, "iteration_id": running.id}

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import date  # noqa: TC003 - pydantic reads annotations
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from airflow_provider_launchdarkly.config.defaults import lay_over
 from airflow_provider_launchdarkly.config.problems import Problem, field_name, flatten_errors
+from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.config.strict_yaml import Document, DocumentError, read_document
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 
@@ -27,14 +28,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 SUFFIXES = (".yaml", ".yml")
 
-# What says everything at once: a rollout that gives it takes nothing of it from the defaults.
-_WHOLE = ("looks", "dag.schedule")
+# A rollout that sets one of these replaces the whole of the default.
+_WHOLE = frozenset({"policy.looks", "dag.schedule"})
 
 # Airflow's rule for the ids of DAGs.
 _NAME = re.compile(r"[\w.-]{1,200}", re.ASCII)
 
 
-class DagSettings(BaseModel):
+class DagSettings(StrictModel):
     """What a rollout's DAG is in Airflow; the rest of it is made from the rollout.
 
     Attributes:
@@ -45,8 +46,6 @@ class DagSettings(BaseModel):
         owner: Owner in Airflow's UI.
         retries: Retries of each task.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     schedule: Annotated[str, Field(min_length=1)] | None = None
     start_date: date | None = None

@@ -1,35 +1,34 @@
-"""What a rollout says to LaunchDarkly: the experiment, and the iteration of each stage. Pure; imports no Airflow.
+"""The requests of a rollout: the experiment, and the iteration of each stage. Pure; imports no Airflow.
 
-The tasks send it, the dry run prints it, and `plan` compares with it.
+The tasks send them, the dry run prints them, and the command `plan` compares with them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.api.models import ExperimentPost
 from airflow_provider_launchdarkly.operators._design import IterationDesign
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.api.models import FeatureFlag, IterationInput
+    from airflow_provider_launchdarkly.api.models import ExperimentPost, FeatureFlag, IterationInput
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 
 def stage_design(rollout: Rollout, number: int) -> dict[str, Any]:
-    """A stage's iteration, as the operators take it.
+    """Return a stage's iteration as the operators take it.
 
-    The policy's metrics are measured in any case, since it cannot judge what is not measured.
+    The metrics of the policy are always among its metrics.
 
     Args:
         rollout: The rollout.
-        number: The stage's, from 0.
+        number: The stage's number, from 0.
     """
     experiment, policy = rollout.experiment, rollout.policy
     shares = rollout.shares(rollout.stages[number])
     metrics: dict[str, Any] = {
         metric.key: {"key": metric.key, "is_group": metric.is_group} for metric in experiment.metrics
     }
-    for key in (*(part.metric for part in policy.guardrails), *(part.metric for part in policy.signals)):
+    for key in (*(guardrail.metric for guardrail in policy.guardrails), *(signal.metric for signal in policy.signals)):
         metrics.setdefault(key, key)
     return {
         "flag_key": experiment.flag,
@@ -55,21 +54,21 @@ def stage_design(rollout: Rollout, number: int) -> dict[str, Any]:
 
 
 def stage_iteration(rollout: Rollout, number: int, flag: FeatureFlag) -> IterationInput:
-    """A stage's iteration, as LaunchDarkly takes it.
+    """Return a stage's iteration as LaunchDarkly takes it.
 
     Args:
         rollout: The rollout.
-        number: The stage's, from 0.
+        number: The stage's number, from 0.
         flag: Its flag.
 
     Raises:
-        ConfigurationError: A treatment's variation is none of the flag's.
+        ConfigurationError: The flag has no such variation as a treatment names.
     """
     return IterationDesign(**stage_design(rollout, number)).resolve(flag)
 
 
-def post(rollout: Rollout) -> dict[str, Any]:
-    """The experiment's own fields, as the operator that creates it takes them."""
+def experiment_fields(rollout: Rollout) -> dict[str, Any]:
+    """Return the experiment's fields as the operator that creates it takes them."""
     experiment = rollout.experiment
     return {
         "key": experiment.key,
@@ -84,9 +83,11 @@ def post(rollout: Rollout) -> dict[str, Any]:
 
 
 def experiment_post(rollout: Rollout, iteration: IterationInput) -> ExperimentPost:
-    """The experiment as it would be created, with its first iteration.
+    """Return the body of the POST that creates the experiment with its first iteration.
 
     Raises:
-        ConfigurationError: LaunchDarkly would not take it.
+        ConfigurationError: LaunchDarkly would reject it.
     """
-    return ExperimentPost.checked({**post(rollout), "iteration": iteration})
+    from airflow_provider_launchdarkly.api.models import ExperimentPost
+
+    return ExperimentPost.checked({**experiment_fields(rollout), "iteration": iteration})

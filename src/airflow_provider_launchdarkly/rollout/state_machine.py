@@ -1,13 +1,14 @@
-"""Where a rollout goes from here: to the next stage, or to which end. Pure; every task of a rollout asks this.
+"""The state machine of a rollout: which stage follows, and how the rollout ends. Pure; each task of a rollout asks it.
 
-Whatever was not foreseen leads to no write: a refusal, a changed verdict and an unknown one all hold.
+It fails safe: a rejection, a changed verdict and an unknown verdict all write nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason
 from airflow_provider_launchdarkly.rollout.spec import Autonomy, Fallback, Gate, Inconclusive
@@ -17,37 +18,59 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
-APPROVE, REJECT = "Approve", "Reject"
-TO_BASELINE, EXTEND, LEAVE = "Stop on the baseline", "Extend", "Leave it running"
 BASELINE = "baseline"
 
 
+class Ending(StrEnum):
+    """How a rollout can end: every kind of verdict except ``wait``."""
+
+    SHIP = Kind.SHIP.value
+    ROLLBACK = Kind.ROLLBACK.value
+    INCONCLUSIVE = Kind.INCONCLUSIVE.value
+    INVALID = Kind.INVALID.value
+
+
+class ApprovalOption(StrEnum):
+    """The options of an approval, as Airflow shows them."""
+
+    APPROVE = "Approve"
+    REJECT = "Reject"
+
+
+class InconclusiveOption(StrEnum):
+    """The ways to deal with an experiment whose plan ended without a winner, as Airflow shows them."""
+
+    TO_BASELINE = "Stop on the baseline"
+    EXTEND = "Extend"
+    LEAVE = "Leave it running"
+
+
 class RolloutStateError(ValueError):
-    """A task before this one has not said what it had to; nothing may follow from that."""
+    """An earlier task has left no usable output, so the rollout cannot go on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What follows from a stage's verdict: one of the two.
+class NextStep:
+    """The step that follows from a stage's verdict: a stage or an ending, never both.
 
     Attributes:
-        stage: Number of the stage to go to.
-        ending: The end to come to.
+        stage: Number of the next stage, from 0.
+        ending: How the stages end.
     """
 
     stage: int | None = None
-    ending: Kind | None = None
+    ending: Ending | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """Whether something may be done after people were asked and time has passed.
+    """The last check before a start or a ship, after people have answered and the window has opened.
 
     Attributes:
-        confirmed: Whether it may.
-        why: In words.
-        refused: Whether it was a person who refused, or nobody who answered.
-        verdict: The data judged afresh; None where there are none yet.
+        confirmed: True if the write is allowed.
+        why: The reason, in words.
+        refused: True if a person rejected it, or nobody answered in time.
+        verdict: The verdict on the results as they are now; None before there are results.
     """
 
     confirmed: bool
@@ -56,17 +79,17 @@ class Confirmation:
     verdict: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As XCom carries it."""
+        """Return it as plain JSON, for XCom."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class StageOutputs:
-    """What the tasks of one stage have said so far.
+    """The outputs of one stage's tasks so far.
 
     Attributes:
-        confirmation: A :class:`Confirmation` as plain JSON; None where nobody was asked.
-        verdict: The gate's verdict as plain JSON; None where the stage has not come to one.
+        confirmation: A :class:`Confirmation` as plain JSON; None if the stage needs none.
+        verdict: The gate's verdict as plain JSON; None while the stage has none.
     """
 
     confirmation: Mapping[str, Any] | None = None
@@ -78,34 +101,34 @@ class Progress:
     """How far a rollout has come.
 
     Attributes:
-        stage: The stage that spoke last; None before the first.
-        verdict: Its verdict, or the fresh one of a confirmation.
-        step: What follows; None where a confirmation was withheld.
-        confirmation: The one that was withheld.
+        stage: The last stage that has a verdict; None before the first.
+        verdict: That verdict, or the newer one of a confirmation.
+        next_step: The step that follows; None if a confirmation withheld it.
+        withheld_by: The confirmation that withheld it.
     """
 
     stage: int | None
     verdict: Mapping[str, Any] | None
-    step: Step | None
-    confirmation: Mapping[str, Any] | None = None
+    next_step: NextStep | None
+    withheld_by: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Conclusion:
+class Outcome:
     """How a rollout ends.
 
     Attributes:
-        ending: ``ship``, ``rollback``, ``inconclusive`` or ``invalid``.
-        why: In words.
+        ending: The ending.
+        why: The reason, in words.
         stage: Number of the stage at which it ends; None if none was started.
         experiment_key: The experiment; None if none was started.
-        iteration_id: The iteration that the end is about; None if none was started.
-        winner: What the iteration is stopped with: the verdict, or ``baseline``. None holds: nothing is written.
-        extended: Whether the last stage was let run on.
+        iteration_id: The iteration that the ending is about; None if none was started.
+        winner: The verdict, or ``baseline``, to stop the iteration with. None stops nothing.
+        extended: True if the last stage was extended.
         verdict: The verdict that it rests on.
     """
 
-    ending: str
+    ending: Ending
     why: str
     stage: int | None = None
     experiment_key: str | None = None
@@ -115,43 +138,49 @@ class Conclusion:
     verdict: Mapping[str, Any] | None = None
 
     @property
-    def open(self) -> bool:
-        """Whether the plan ended without a winner, so that the experiment may be let run on."""
-        return self.ending == Kind.INCONCLUSIVE and self.winner is not None and self.winner != BASELINE
+    def undecided(self) -> bool:
+        """True if the plan ended without a winner, so that the experiment may be extended."""
+        return self.ending is Ending.INCONCLUSIVE and self.winner is not None and self.winner != BASELINE
 
     def to_json(self) -> dict[str, Any]:
-        """As XCom carries it."""
-        return asdict(self)
+        """Return it as plain JSON, for XCom."""
+        return {**asdict(self), "ending": self.ending.value}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Conclusion:
-        """Read it back."""
-        return cls(**value)
+    def from_json(cls, value: Mapping[str, Any]) -> Outcome:
+        """Read back the JSON of :meth:`to_json`."""
+        return cls(**{**value, "ending": Ending(value["ending"])})
 
 
-def after(rollout: Rollout, stage: int, verdict: Mapping[str, Any]) -> Step:
-    """What follows from a stage's verdict.
+def next_step(rollout: Rollout, stage: int, verdict: Mapping[str, Any]) -> NextStep:
+    """Return the step that follows from a stage's verdict.
 
-    Overdue stages are folded: a stage that would have begun and ended already by the time the gate before it was
-    passed is left out, unless it has a gate or an approval, and unless it is the last.
+    A stage whose whole dwell time had passed before its gate opened is overdue and left out, unless it has a gate or an
+    approval, or is the last.
 
     Raises:
-        CourseError: The verdict is none, or none that ends a stage.
+        RolloutStateError: The verdict is missing, or is ``wait``.
     """
     kind, gate = verdict.get("verdict"), rollout.stages[stage].gate
-    if kind not in {Kind.SHIP, Kind.ROLLBACK, Kind.INCONCLUSIVE, Kind.INVALID}:
-        raise RolloutStateError(f"stage {stage} ended with verdict {kind!r}, which ends no stage")
-    if kind in {Kind.ROLLBACK, Kind.INVALID}:
-        return Step(ending=Kind(kind))
-    if kind == Kind.SHIP and gate is Gate.DECISION:
-        return Step(ending=Kind.SHIP)
-    passed = kind == Kind.SHIP or verdict.get("reason") == Reason.PLAN_ENDED
-    if not passed or stage == len(rollout.stages) - 1:
-        return Step(ending=Kind.INCONCLUSIVE)
-    return Step(stage=_fold(rollout, stage, timedelta(days=float(verdict["elapsed_days"]))))
+    if kind not in set(Ending):
+        raise RolloutStateError(f"stage {stage} has verdict {kind!r}, which ends no stage; clear its task `wait`")
+    match Ending(kind):
+        case Ending.ROLLBACK | Ending.INVALID as ending:
+            return NextStep(ending=ending)
+        case Ending.SHIP:
+            if gate is Gate.DECISION:
+                return NextStep(ending=Ending.SHIP)
+        case Ending.INCONCLUSIVE:
+            if verdict.get("reason") != Reason.PLAN_ENDED:
+                return NextStep(ending=Ending.INCONCLUSIVE)
+        case unknown:
+            assert_never(unknown)
+    if stage == len(rollout.stages) - 1:
+        return NextStep(ending=Ending.INCONCLUSIVE)
+    return NextStep(stage=_next_stage(rollout, stage, timedelta(days=float(verdict["elapsed_days"]))))
 
 
-def _fold(rollout: Rollout, stage: int, elapsed: timedelta) -> int:
+def _next_stage(rollout: Rollout, stage: int, elapsed: timedelta) -> int:
     overdue = elapsed - (rollout.stages[stage].dwell or elapsed)
     following = stage + 1
     while following < len(rollout.stages) - 1:
@@ -166,83 +195,92 @@ def _fold(rollout: Rollout, stage: int, elapsed: timedelta) -> int:
 
 
 def asks_before(rollout: Rollout, stage: int) -> bool:
-    """Whether a person is asked before a stage starts."""
+    """Return whether a person is asked before a stage starts."""
     return rollout.stages[stage].approval or rollout.autonomy is Autonomy.RECOMMEND
 
 
 def asks_before_ship(rollout: Rollout) -> bool:
-    """Whether a person is asked before the winner is shipped."""
+    """Return whether a person is asked before the winner is shipped."""
     return rollout.approval.before_ship or rollout.autonomy is Autonomy.RECOMMEND
 
 
-def walk(rollout: Rollout, records: Sequence[StageOutputs]) -> Progress:
-    """Follow the stages' records as far as they go."""
-    stage, before, verdict = 0, None, None
-    while stage < len(records):
-        record = records[stage]
-        if record.confirmation is not None and not record.confirmation["confirmed"]:
-            fresh = record.confirmation["verdict"]
-            return Progress(before, fresh or verdict, None, record.confirmation)
-        if record.verdict is None:
-            break
-        before, verdict = stage, record.verdict
-        step = after(rollout, stage, verdict)
-        if step.stage is None:
-            return Progress(before, verdict, step)
-        stage = step.stage
-    return Progress(before, verdict, Step(stage=stage))
-
-
-def enters(rollout: Rollout, stage: int, records: Sequence[StageOutputs]) -> Progress | None:
-    """How the rollout stands, if a stage is the one to start now; None if it is not.
+def progress(rollout: Rollout, outputs: Sequence[StageOutputs]) -> Progress:
+    """Follow the stages from the first one for as long as they have outputs.
 
     Args:
         rollout: The rollout.
-        stage: The stage in question.
-        records: Those of the stages before it.
+        outputs: The outputs of its first stages, in their order.
     """
-    standing = walk(rollout, records[:stage])
-    return standing if standing.step and standing.step.stage == stage else None
+    stage, passed, verdict = 0, None, None
+    while stage < len(outputs):
+        confirmation = outputs[stage].confirmation
+        if confirmation is not None and not confirmation["confirmed"]:
+            return Progress(passed, confirmation["verdict"] or verdict, None, confirmation)
+        if outputs[stage].verdict is None:
+            break
+        passed, verdict = stage, outputs[stage].verdict
+        step = next_step(rollout, stage, verdict or {})
+        if step.stage is None:
+            return Progress(passed, verdict, step)
+        stage = step.stage
+    return Progress(passed, verdict, NextStep(stage=stage))
+
+
+def progress_to(rollout: Rollout, stage: int, outputs: Sequence[StageOutputs]) -> Progress | None:
+    """Return the progress if this stage is the next one to start; else None.
+
+    Args:
+        rollout: The rollout.
+        stage: The stage's number, from 0.
+        outputs: The outputs of the stages before it.
+    """
+    found = progress(rollout, outputs[:stage])
+    return found if found.next_step and found.next_step.stage == stage else None
 
 
 def refusal(answer: Mapping[str, Any] | None) -> str | None:
-    """Why an answer to an approval is no approval; None if it is one."""
-    chosen = list((answer or {}).get("chosen_options") or ())
-    if chosen == [APPROVE]:
-        who = answered_by(answer)
-        # A default is taken when the time is up; that it was Approve is nothing that this package writes.
-        return None if who else "nobody answered in time"
-    return f"rejected by {answered_by(answer)}" if answered_by(answer) else "nobody answered in time"
+    """Return why an answer to an approval refuses it; None if it approves.
+
+    Only a person can approve: on a timeout Airflow answers with the default option, which has no person behind it.
+    """
+    who = answered_by(answer)
+    if who is None:
+        return "nobody answered in time"
+    return None if _chosen(answer) == [ApprovalOption.APPROVE] else f"rejected by {who}"
 
 
 def answered_by(answer: Mapping[str, Any] | None) -> str | None:
-    """The name of the person who answered; None if nobody did."""
+    """Return the name of the person who answered; None if no person did."""
     user = (answer or {}).get("responded_by_user") or {}
     return user.get("name") or user.get("id")
 
 
+def _chosen(answer: Mapping[str, Any] | None) -> list[str]:
+    return list((answer or {}).get("chosen_options") or ())
+
+
 def confirm_stage(
     rollout: Rollout,
-    before: int | None,
+    passed: int | None,
     *,
     asked: bool,
     answer: Mapping[str, Any] | None,
     fresh: Mapping[str, Any] | None,
 ) -> Confirmation:
-    """Whether the next stage may start, after people were asked and the window was waited for.
+    """Decide whether the next stage may start, after people have answered and the window has opened.
 
     Args:
         rollout: The rollout.
-        before: The stage that was passed; None for the first stage's start.
-        asked: Whether a person was asked.
-        answer: What the person said.
-        fresh: The passed stage's data, judged afresh; None for the first stage's start.
+        passed: The stage that was passed; None before the first stage.
+        asked: True if a person was asked.
+        answer: The person's answer.
+        fresh: The verdict on the passed stage's results as they are now; None before the first stage.
     """
     if asked and (no := refusal(answer)):
         return Confirmation(False, no, refused=True, verdict=_protective(fresh))
-    if before is None or fresh is None:
-        return Confirmation(True, "nothing runs yet")
-    if fresh.get("verdict") == Kind.WAIT or after(rollout, before, fresh).stage is None:
+    if passed is None or fresh is None:
+        return Confirmation(True, "no iteration is running yet")
+    if fresh.get("verdict") == Kind.WAIT or next_step(rollout, passed, fresh).stage is None:
         return Confirmation(False, f"the data have changed: {fresh.get('summary')}", verdict=fresh)
     return Confirmation(True, str(fresh.get("summary")), verdict=fresh)
 
@@ -250,13 +288,13 @@ def confirm_stage(
 def confirm_ship(
     verdict: Mapping[str, Any], *, asked: bool, answer: Mapping[str, Any] | None, fresh: Mapping[str, Any]
 ) -> Confirmation:
-    """Whether a winner may be shipped, after people were asked and the window was waited for.
+    """Decide whether a winner may be shipped, after people have answered and the window has opened.
 
     Args:
         verdict: The verdict that people saw.
-        asked: Whether a person was asked.
-        answer: What the person said.
-        fresh: The same data, judged afresh.
+        asked: True if a person was asked.
+        answer: The person's answer.
+        fresh: The verdict on the same iteration's results as they are now.
     """
     if asked and (no := refusal(answer)):
         return Confirmation(False, no, refused=True, verdict=_protective(fresh))
@@ -267,81 +305,120 @@ def confirm_ship(
 
 
 def _protective(fresh: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """A fresh verdict that counts although a person said no: harm is undone whatever anybody answers."""
+    """Return a verdict of harm, which counts whatever people answered; None for any other verdict."""
     return fresh if fresh and fresh.get("verdict") in {Kind.ROLLBACK, Kind.INVALID} else None
 
 
-def conclude(rollout: Rollout, records: Sequence[StageOutputs]) -> Conclusion:
-    """How the stages end.
-
-    Raises:
-        CourseError: They have not ended.
-    """
-    standing = walk(rollout, records)
-    if standing.step is None:
-        withheld = standing.confirmation or {}
-        return _withheld(rollout, standing.stage, standing.verdict, withheld)
-    if standing.step.ending is None or standing.verdict is None:
-        raise RolloutStateError(f"stage {standing.step.stage} was to come, and has said nothing")
-    return _ended(standing.stage, standing.verdict)
-
-
-def choice(rollout: Rollout, conclusion: Conclusion, answer: Mapping[str, Any] | None) -> str:
-    """What is done with an experiment whose plan ended without a winner.
-
-    Returns:
-        ``TO_BASELINE``, ``EXTEND`` or ``LEAVE``.
-    """
-    if not conclusion.open:
-        raise RolloutStateError(f"the rollout ended {conclusion.ending}: there is nothing to choose")
-    # Only the last stage is extended: one before it could not ship, however long it ran.
-    last = conclusion.stage == len(rollout.stages) - 1
-    if rollout.endings.inconclusive is not Inconclusive.ASK:
-        return EXTEND if rollout.endings.inconclusive is Inconclusive.EXTEND and last else TO_BASELINE
-    chosen = list((answer or {}).get("chosen_options") or ())
-    if chosen in ([TO_BASELINE], [LEAVE], [EXTEND]) and answered_by(answer):
-        return str(chosen[0]) if last or chosen != [EXTEND] else LEAVE
-    return TO_BASELINE if rollout.approval.otherwise is Fallback.BASELINE else LEAVE
-
-
-def settle(
-    rollout: Rollout, conclusion: Conclusion, *, answer: Mapping[str, Any] | None, extension: Mapping[str, Any] | None
-) -> Conclusion:
-    """How a rollout ends once an inconclusive end was dealt with.
+def outcome_of_stages(rollout: Rollout, outputs: Sequence[StageOutputs]) -> Outcome:
+    """Return how the stages end.
 
     Args:
         rollout: The rollout.
-        conclusion: How the stages ended.
-        answer: What a person chose, if one was asked.
+        outputs: The outputs of each stage, in their order.
+
+    Raises:
+        RolloutStateError: The stages have not ended: a stage that is next has no output.
+    """
+    found = progress(rollout, outputs)
+    if found.next_step is None:
+        return _withheld(rollout, found.stage, found.verdict, found.withheld_by or {})
+    if found.next_step.ending is None or found.verdict is None:
+        raise RolloutStateError(f"stage {found.next_step.stage} is next, but its tasks have no output; clear them")
+    return _ended(found.stage, found.verdict)
+
+
+def inconclusive_option(rollout: Rollout, outcome: Outcome, answer: Mapping[str, Any] | None) -> InconclusiveOption:
+    """Return what to do with an experiment whose plan ended without a winner.
+
+    Only the last stage can be extended: an earlier one could not ship, however long it ran.
+
+    Args:
+        rollout: The rollout.
+        outcome: How the stages ended.
+        answer: The option that a person chose, if one was asked.
+
+    Raises:
+        RolloutStateError: The rollout ended otherwise, so there is no option to take.
+    """
+    if not outcome.undecided:
+        raise RolloutStateError(f"the rollout ended {outcome.ending}, so there is nothing left to choose")
+    can_extend = outcome.stage == len(rollout.stages) - 1
+    match rollout.endings.inconclusive:
+        case Inconclusive.BASELINE:
+            return InconclusiveOption.TO_BASELINE
+        case Inconclusive.EXTEND:
+            return InconclusiveOption.EXTEND if can_extend else InconclusiveOption.TO_BASELINE
+        case Inconclusive.ASK:
+            chosen = _chosen(answer)
+            if answered_by(answer) is None or len(chosen) != 1 or chosen[0] not in set(InconclusiveOption):
+                return default_inconclusive_option(rollout)
+            option = InconclusiveOption(chosen[0])
+            return InconclusiveOption.LEAVE if option is InconclusiveOption.EXTEND and not can_extend else option
+        case unknown:
+            assert_never(unknown)
+
+
+def default_inconclusive_option(rollout: Rollout) -> InconclusiveOption:
+    """Return the option that is taken when no person chooses one in time."""
+    match rollout.approval.otherwise:
+        case Fallback.BASELINE:
+            return InconclusiveOption.TO_BASELINE
+        case Fallback.HOLD:
+            return InconclusiveOption.LEAVE
+        case unknown:
+            assert_never(unknown)
+
+
+def outcome_after_extension(
+    rollout: Rollout, outcome: Outcome, *, answer: Mapping[str, Any] | None, extension: Mapping[str, Any] | None
+) -> Outcome:
+    """Return how a rollout ends once an inconclusive end has been dealt with.
+
+    Args:
+        rollout: The rollout.
+        outcome: How the stages ended.
+        answer: The option that a person chose, if one was asked.
         extension: The verdict on the extended stage, if it was extended.
 
     Raises:
-        CourseError: It was to be extended, and the extension has said nothing.
+        RolloutStateError: The stage was to be extended, and the extension has no verdict.
     """
-    if not conclusion.open:
-        return conclusion
-    match choice(rollout, conclusion, answer):
-        case chosen if chosen == LEAVE:
-            return _holding(conclusion, "left running")
-        case chosen if chosen == TO_BASELINE:
-            return conclusion
-    if extension is None:
-        raise RolloutStateError("the last stage was to be extended, and the extension has said nothing")
-    stage = len(rollout.stages) - 1
-    after(rollout, stage, extension)
-    return _ended(stage, extension, extended=True)
+    if not outcome.undecided:
+        return outcome
+    match inconclusive_option(rollout, outcome, answer):
+        case InconclusiveOption.LEAVE:
+            return replace(outcome, winner=None, why=f"left running: {outcome.why}")
+        case InconclusiveOption.TO_BASELINE:
+            return outcome
+        case InconclusiveOption.EXTEND:
+            if extension is None:
+                raise RolloutStateError("the last stage was extended, but has no verdict; clear the extension's `wait`")
+            stage = len(rollout.stages) - 1
+            next_step(rollout, stage, extension)  # raises where the verdict ends no stage
+            return _ended(stage, extension, extended=True)
+        case unknown:
+            assert_never(unknown)
 
 
-def confirmed(rollout: Rollout, conclusion: Conclusion, confirmation: Mapping[str, Any] | None) -> Conclusion:
-    """How a rollout ends once shipping was confirmed, or not."""
-    if conclusion.ending != Kind.SHIP:
-        return conclusion
+def outcome_after_confirmation(rollout: Rollout, outcome: Outcome, confirmation: Mapping[str, Any] | None) -> Outcome:
+    """Return how a rollout ends once shipping was confirmed or withheld.
+
+    Args:
+        rollout: The rollout.
+        outcome: How it would end if shipping is confirmed.
+        confirmation: A :class:`Confirmation` as plain JSON.
+
+    Raises:
+        RolloutStateError: The rollout would ship, and there is no confirmation.
+    """
+    if outcome.ending is not Ending.SHIP:
+        return outcome
     if confirmation is None:
-        raise RolloutStateError("shipping was to be confirmed, and the confirmation has said nothing")
+        raise RolloutStateError("shipping has to be confirmed, but the task `confirm` has no output; clear it")
     if confirmation["confirmed"]:
-        return conclusion
-    verdict = confirmation["verdict"] or conclusion.verdict
-    return _withheld(rollout, conclusion.stage, verdict, confirmation, extended=conclusion.extended)
+        return outcome
+    verdict = confirmation["verdict"] or outcome.verdict
+    return _withheld(rollout, outcome.stage, verdict, confirmation, extended=outcome.extended)
 
 
 def _withheld(
@@ -351,16 +428,16 @@ def _withheld(
     confirmation: Mapping[str, Any],
     *,
     extended: bool = False,
-) -> Conclusion:
-    """The end of a rollout that was not allowed on."""
+) -> Outcome:
+    """Return the outcome of a rollout whose next write was not confirmed."""
     why = str(confirmation.get("why"))
     if verdict is None:
-        return Conclusion(Kind.INCONCLUSIVE.value, f"not started: {why}")
-    if verdict.get("verdict") in {Kind.ROLLBACK, Kind.INVALID}:
+        return Outcome(Ending.INCONCLUSIVE, f"not started: {why}")
+    if _protective(verdict):
         return _ended(stage, verdict, extended=extended)
     to_baseline = bool(confirmation.get("refused")) and rollout.approval.otherwise is Fallback.BASELINE
-    return Conclusion(
-        Kind.INCONCLUSIVE.value,
+    return Outcome(
+        Ending.INCONCLUSIVE,
         f"{why}: {'stop on the baseline' if to_baseline else 'the experiment goes on as it is'}",
         stage,
         verdict.get("experiment_key"),
@@ -371,20 +448,15 @@ def _withheld(
     )
 
 
-def _ended(stage: int | None, verdict: Mapping[str, Any], *, extended: bool = False) -> Conclusion:
-    kind = Kind(verdict["verdict"])
-    return Conclusion(
-        kind.value,
+def _ended(stage: int | None, verdict: Mapping[str, Any], *, extended: bool = False) -> Outcome:
+    ending = Ending(verdict["verdict"])
+    return Outcome(
+        ending,
         str(verdict.get("summary")),
         stage,
         verdict.get("experiment_key"),
         verdict.get("iteration_id"),
-        winner=None if kind is Kind.INVALID else dict(verdict),
+        winner=None if ending is Ending.INVALID else dict(verdict),
         extended=extended,
         verdict=dict(verdict),
     )
-
-
-def _holding(conclusion: Conclusion, why: str) -> Conclusion:
-    plain = conclusion.to_json()
-    return Conclusion.from_json({**plain, "winner": None, "why": f"{why}: {conclusion.why}"})

@@ -1,34 +1,79 @@
-"""The tasks of a rollout that change nothing: which stage comes next, what is shown to people, which end it is.
+"""The internal operators of a rollout: enter a stage, create its iteration, confirm, conclude, and branch.
 
-Each asks `course` and skips itself if it is not its turn. A branch that skips itself, rather than being skipped by
-another task, is judged anew whenever it is cleared, and works in a mapped task group.
+``experiment_rollout`` composes them; a DAG file does not use them directly. They keep the prefix ``LaunchDarkly``
+because Airflow's UI shows the class of each task.
+
+Each asks the state machine and skips itself if it is not the next step. A branch that skips itself, instead of being
+skipped by another task, is evaluated again whenever it is cleared, and works in a mapped task group.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
-from airflow_provider_launchdarkly.decision.verdict import Kind
-from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.notifications.cards import markdown_card
-from airflow_provider_launchdarkly.operators.iterations import judge_now
+from airflow_provider_launchdarkly.api.errors import IterationReplacedError
+from airflow_provider_launchdarkly.operators._base import fail_unless_retryable
+from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyCreateIterationOperator, judge_now
 from airflow_provider_launchdarkly.rollout import state_machine
 from airflow_provider_launchdarkly.rollout.spec import Rollout
-from airflow_provider_launchdarkly.rollout.state_machine import Conclusion, RolloutStateError, StageOutputs
+from airflow_provider_launchdarkly.rollout.state_machine import (
+    Ending,
+    InconclusiveOption,
+    Outcome,
+    RolloutStateError,
+    StageOutputs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+    from airflow_provider_launchdarkly.operators._outputs import IterationOutput
 
-class LaunchDarklyRolloutStepOperator(BaseOperator):
-    """What the steps share: the rollout, and failing where nothing may follow.
+
+class ConfirmMode(StrEnum):
+    """What a confirmation allows."""
+
+    FIRST_STAGE = "first_stage"
+    """The first stage starts. No iteration is running yet, so there are no results to evaluate."""
+
+    NEXT_STAGE = "next_stage"
+    """A later stage starts."""
+
+    SHIP = "ship"
+    """The winner is shipped."""
+
+
+class OutcomeMode(StrEnum):
+    """From which tasks' outputs an outcome is made."""
+
+    STAGES = "stages"
+    EXTENSION = "extension"
+    CONFIRMATION = "confirmation"
+
+
+class Condition(StrEnum):
+    """When a branch goes on, other than at one :class:`Ending`."""
+
+    STOPS = "stops"
+    """The iteration has to be stopped."""
+
+    UNDECIDED = "undecided"
+    """The plan ended without a winner."""
+
+    EXTENDS = "extends"
+    """The plan ended without a winner, and the last stage is extended."""
+
+
+class LaunchDarklyRolloutBaseOperator(BaseOperator):
+    """The base of a rollout's internal operators: it reads the rollout, and fails a task that a retry cannot cure.
 
     Args:
         rollout: A :class:`Rollout`, or the same as plain JSON.
@@ -38,275 +83,338 @@ class LaunchDarklyRolloutStepOperator(BaseOperator):
     ui_fgcolor = "#1a1f36"
 
     def __init__(self, *, rollout: Rollout | Mapping[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"multiple_outputs": True} | kwargs)
         self.rollout = rollout.to_json() if isinstance(rollout, Rollout) else dict(rollout)
 
     @property
-    def plan(self) -> Rollout:
-        """The rollout, read."""
+    def rollout_spec(self) -> Rollout:
+        """The rollout as a model."""
         return Rollout.from_json(self.rollout)
 
     @override
     def execute(self, context: Context) -> Any:
-        """Take the step, and spend no retry on what a retry cannot cure."""
-        try:
-            return self.step(context)
-        except RolloutStateError as error:
-            raise AirflowFailException(str(error)) from error
-        except LaunchDarklyError as error:
-            if error.retryable:
-                raise
-            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+        """Run the operator.
+
+        Raises:
+            AirflowFailException: A retry cannot cure the error.
+            LaunchDarklyError: A retry may cure it.
+        """
+        with fail_unless_retryable():
+            try:
+                return self.act(context)
+            except RolloutStateError as error:
+                raise AirflowFailException(str(error)) from error
 
     @abstractmethod
-    def step(self, context: Context) -> Any:
-        """What the operator does."""
+    def act(self, context: Context) -> Any:
+        """Do the operator's work and return its output."""
+
+    def hook_of(self, rollout: Rollout, project: str | None, environment: str | None) -> LaunchDarklyHook:
+        """Return the hook on the rollout's connection."""
+        # Imported here, as everything that only a running task needs.
+        from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
+        return LaunchDarklyHook(rollout.connection, project, environment)
 
     def card(self, verdict: Mapping[str, Any] | None, question: str | None, notes: str | None) -> str | None:
-        """The decision card for those who are asked, which the log shows as well; None where nobody is.
+        """Log and return the decision card; None if nobody is asked or there is no verdict.
 
         Args:
-            verdict: The verdict that it shows.
-            question: What is asked.
-            notes: What is to be read with it.
+            verdict: The verdict to show.
+            question: The question to ask; None asks nobody.
+            notes: The rollout author's notes, as Markdown.
         """
         if question is None or verdict is None:
             return None
-        hook = LaunchDarklyHook(self.plan.connection, verdict.get("project_key"), verdict.get("environment_key"))
+        from airflow_provider_launchdarkly.notifications.cards import markdown_card
+
+        hook = self.hook_of(self.rollout_spec, verdict.get("project_key"), verdict.get("environment_key"))
         url = hook.experiment_url(str(verdict["experiment_key"]))
         card = markdown_card(verdict, headline=question, url=url, notes=notes)
         self.log.info("%s", card)
         return card
 
 
-class LaunchDarklyEnterStageOperator(LaunchDarklyRolloutStepOperator):
-    """Go on if it is this stage's turn, else skip it: another one's, or the rollout's end.
+class LaunchDarklyEnterStageOperator(LaunchDarklyRolloutBaseOperator):
+    """Go on if this stage is the next one; else skip it. Internal.
 
     Args:
         rollout: The rollout.
         stage: The stage's number, from 0.
-        records: For each stage before it, ``{"confirmation": …, "verdict": …}``.
-        question: What a person is asked before the stage starts; None asks nobody.
+        outputs: For each stage before it, ``{"confirmation": …, "verdict": …}``.
+        question: The question that a person is asked before the stage starts; None asks nobody.
 
     Returns:
-        ``{"stage", "before", "verdict", "iteration_id", "experiment_key", "policy", "card"}``: the stage that was
-        passed, its verdict, how to judge it again, and the decision card for the question.
+        ``{"stage", "passed", "verdict", "iteration_id", "experiment_key", "policy", "card"}``: the passed stage, its
+        verdict, the policy to evaluate it again, and the decision card for the question.
     """
 
-    template_fields: Sequence[str] = ("records", "question")
+    template_fields: Sequence[str] = ("outputs", "question")
 
     def __init__(
-        self, *, stage: int, records: Sequence[Mapping[str, Any]], question: str | None = None, **kwargs: Any
+        self, *, stage: int, outputs: Sequence[Mapping[str, Any]], question: str | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(**{"multiple_outputs": True} | kwargs)
+        super().__init__(**kwargs)
         self.stage = stage
-        self.records = records
+        self.outputs = outputs
         self.question = question
 
     @override
-    def step(self, context: Context) -> dict[str, Any]:
-        """See whose turn it is."""
-        rollout = self.plan
-        standing = state_machine.enters(rollout, self.stage, [StageOutputs(**record) for record in self.records])
-        if standing is None or standing.stage is None or standing.verdict is None:
-            raise AirflowSkipException(f"it is not the turn of stage {self.stage}")
-        skipped = list(range(standing.stage + 1, self.stage))
-        if skipped:
-            self.log.info("Stages %s are overdue and are folded into this one.", skipped)
-        self.log.info("Stage %s follows: %s", self.stage, standing.verdict.get("summary"))
+    def act(self, context: Context) -> dict[str, Any]:
+        """Return the passed stage, or skip."""
+        rollout = self.rollout_spec
+        found = state_machine.progress_to(rollout, self.stage, [StageOutputs(**output) for output in self.outputs])
+        if found is None or found.stage is None or found.verdict is None:
+            raise AirflowSkipException(f"stage {self.stage} is not the next one")
+        overdue = list(range(found.stage + 1, self.stage))
+        if overdue:
+            self.log.info("Stages %s are overdue and left out.", overdue)
+        self.log.info("Stage %s follows: %s", self.stage, found.verdict.get("summary"))
         return {
             "stage": self.stage,
-            "before": standing.stage,
-            "verdict": dict(standing.verdict),
-            "iteration_id": standing.verdict.get("iteration_id"),
-            "experiment_key": standing.verdict.get("experiment_key"),
-            "policy": rollout.policy_of(standing.stage).to_json(),
-            "card": self.card(standing.verdict, self.question, rollout.stages[self.stage].notes),
+            "passed": found.stage,
+            "verdict": dict(found.verdict),
+            "iteration_id": found.verdict.get("iteration_id"),
+            "experiment_key": found.verdict.get("experiment_key"),
+            "policy": rollout.policy_of(found.stage).to_json(),
+            "card": self.card(found.verdict, self.question, rollout.stages[self.stage].notes),
         }
 
 
-class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutStepOperator):
-    """Judge the data afresh; go on only if people agreed and the data still say what they said, else skip and say why.
+class LaunchDarklyStageIterationOperator(LaunchDarklyCreateIterationOperator):
+    """Create the iteration of a stage after the first, or adopt the running one if it has the same content. Internal.
+
+    A stage with the allocation of the one before it therefore goes on with that iteration, and clearing the task after
+    the start creates no second one, also on Airflow before 3.3.
+
+    Args:
+        replaces: Id of the iteration that the stage replaces. If that one is not running any more, because someone
+            stopped or replaced it, nothing is created.
+        kwargs: As for its base class.
+    """
+
+    template_fields: Sequence[str] = (*LaunchDarklyCreateIterationOperator.template_fields, "replaces")
+
+    def __init__(self, *, replaces: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.replaces = replaces
+
+    @override
+    def act(self, context: Context) -> IterationOutput:
+        """Adopt the running iteration, or create one."""
+        from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
+        from airflow_provider_launchdarkly.api.writes.comparison import iteration_differences
+
+        experiment = self.hook.get_experiment(self.experiment_key, expand=ITERATIONS)
+        running = experiment.running
+        if running is not None:
+            asked = self.design().resolve(self.hook.get_flag(self.flag_key))
+            if not iteration_differences(asked, running):
+                self.log.info("Iteration %s is running with this content already: nothing to do.", running.id)
+                return self._describe(experiment, running, changed=False)
+        found = running.id if running else None
+        if found is None or found != self.replaces:
+            raise IterationReplacedError(
+                f"iteration {self.replaces!r} of experiment {self.experiment_key!r}, which this stage replaces, is not "
+                f"running any more: {found or 'none'} is. Nothing was created; look at the experiment in LaunchDarkly",
+                pinned=str(self.replaces),
+                found=found,
+            )
+        return super().act(context)
+
+
+class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutBaseOperator):
+    """Evaluate the results again, and go on only if people approved and the verdict is the same; else skip. Internal.
 
     Safe to repeat: it only reads.
 
     Args:
         rollout: The rollout.
-        entered: What the task that entered this step returned.
-        begins: Whether the first stage is to start: nothing runs yet, and nothing is judged.
-        ships: Whether a winner is to be shipped; otherwise a stage is to start.
-        asked: Whether a person was asked.
+        mode: The write that is confirmed.
+        asked: True if a person was asked.
         answer: The output of Airflow's human-in-the-loop operator.
+        entered: The output of the task that entered this step. Not used before the first stage.
 
     Returns:
-        A :class:`Confirmation`, with the fresh verdict; also if it skips.
-        And ``iteration_id``, the iteration that it is about, which what follows takes from here: a task that was only
-        marked as done names none.
+        A :class:`Confirmation` as plain JSON, with the new verdict, also if it skips; and ``iteration_id``, the
+        iteration that it is about. Later tasks take the id from here: a task that was only marked as done returns none.
     """
 
     template_fields: Sequence[str] = ("answer", "entered")
 
     def __init__(
-        self,
-        *,
-        asked: bool,
-        begins: bool = False,
-        ships: bool = False,
-        answer: Any = None,
-        entered: Any = None,
-        **kwargs: Any,
+        self, *, mode: ConfirmMode, asked: bool, answer: Any = None, entered: Any = None, **kwargs: Any
     ) -> None:
-        super().__init__(**{"multiple_outputs": True} | kwargs)
+        super().__init__(**kwargs)
+        self.mode = mode
         self.asked = asked
-        self.begins = begins
-        self.ships = ships
         self.answer = answer
         self.entered = entered
 
     @override
-    def step(self, context: Context) -> dict[str, Any]:
-        """Judge, compare, and go on or not."""
+    def act(self, context: Context) -> dict[str, Any]:
+        """Evaluate, compare, and go on or skip."""
         entered: Mapping[str, Any] = self.entered or {}
-        if not self.begins and not entered:
-            raise RolloutStateError("the task that enters this step has said nothing, so there is nothing to judge")
-        fresh = None if self.begins else self._judge(entered)
-        if self.ships:
-            said = state_machine.confirm_ship(
-                entered["verdict"], asked=self.asked, answer=self.answer, fresh=fresh or {}
-            )
-        else:
-            before = entered.get("before")
-            said = state_machine.confirm_stage(self.plan, before, asked=self.asked, answer=self.answer, fresh=fresh)
-        if said.confirmed:
-            self.log.info("Confirmed: %s", said.why)
-            return {**said.to_json(), "iteration_id": entered.get("iteration_id")}
-        # What follows is skipped, but the end of the rollout wants to know why.
-        context["ti"].xcom_push(key="return_value", value=said.to_json())
-        raise AirflowSkipException(f"not confirmed: {said.why}")
+        confirmation = self._confirm(entered)
+        if confirmation.confirmed:
+            self.log.info("Confirmed: %s", confirmation.why)
+            return {**confirmation.to_json(), "iteration_id": entered.get("iteration_id")}
+        # What follows is skipped, but the last task of the rollout reads the reason.
+        context["ti"].xcom_push(key="return_value", value=confirmation.to_json())
+        raise AirflowSkipException(f"not confirmed: {confirmation.why}")
 
-    def _judge(self, entered: Mapping[str, Any]) -> dict[str, Any]:
+    def _confirm(self, entered: Mapping[str, Any]) -> state_machine.Confirmation:
+        match self.mode:
+            case ConfirmMode.FIRST_STAGE:
+                return state_machine.confirm_stage(
+                    self.rollout_spec, None, asked=self.asked, answer=self.answer, fresh=None
+                )
+            case ConfirmMode.NEXT_STAGE:
+                fresh = self._evaluate(entered)
+                passed = entered.get("passed")
+                return state_machine.confirm_stage(
+                    self.rollout_spec, passed, asked=self.asked, answer=self.answer, fresh=fresh
+                )
+            case ConfirmMode.SHIP:
+                fresh = self._evaluate(entered)
+                return state_machine.confirm_ship(entered["verdict"], asked=self.asked, answer=self.answer, fresh=fresh)
+            case unknown:
+                assert_never(unknown)
+
+    def _evaluate(self, entered: Mapping[str, Any]) -> dict[str, Any]:
+        if not entered:
+            raise RolloutStateError(
+                "the task that enters this step has no output, so there is nothing to judge; clear that task"
+            )
         verdict: Mapping[str, Any] = entered["verdict"]
-        hook = LaunchDarklyHook(self.plan.connection, verdict.get("project_key"), verdict.get("environment_key"))
+        hook = self.hook_of(self.rollout_spec, verdict.get("project_key"), verdict.get("environment_key"))
         return judge_now(hook, str(entered["experiment_key"]), str(entered["iteration_id"]), entered["policy"])
 
 
-class LaunchDarklyConcludeOperator(LaunchDarklyRolloutStepOperator):
-    """Say how the rollout ends, from what its stages, people and the extension said.
+class LaunchDarklyOutcomeOperator(LaunchDarklyRolloutBaseOperator):
+    """Return how the rollout ends, from the outputs of its tasks. Internal.
 
     Args:
         rollout: The rollout.
-        records: For each stage, ``{"confirmation": …, "verdict": …}``; or
-        conclusion: an earlier conclusion, which
-        answer: a person's answer,
-        extension: the extended stage's verdict,
-        confirmation: or the confirmation of shipping may change.
-        part: ``stages``, ``extension`` or ``confirmation``: which of these it looks at.
+        mode: The outputs that it starts from.
+        outputs: For ``STAGES``: for each stage, ``{"confirmation": …, "verdict": …}``.
+        outcome: For the other modes: the outcome so far, which they may change.
+        answer: For ``EXTENSION``: a person's answer, if one was asked.
+        extension: For ``EXTENSION``: the extended stage's verdict.
+        confirmation: For ``CONFIRMATION``: the confirmation of shipping.
 
     Returns:
-        A :class:`Conclusion`, and ``policy``, by which it was judged.
+        An :class:`Outcome` as plain JSON, and ``policy``, by which it was decided.
     """
 
-    template_fields: Sequence[str] = ("records", "conclusion", "answer", "extension", "confirmation")
+    template_fields: Sequence[str] = ("outputs", "outcome", "answer", "extension", "confirmation")
 
     def __init__(
         self,
         *,
-        part: str,
-        records: Sequence[Mapping[str, Any]] = (),
-        conclusion: Any = None,
+        mode: OutcomeMode,
+        outputs: Sequence[Mapping[str, Any]] = (),
+        outcome: Any = None,
         answer: Any = None,
         extension: Any = None,
         confirmation: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**{"multiple_outputs": True} | kwargs)
-        self.part = part
-        self.records = records
-        self.conclusion = conclusion
+        super().__init__(**kwargs)
+        self.mode = mode
+        self.outputs = outputs
+        self.outcome = outcome
         self.answer = answer
         self.extension = extension
         self.confirmation = confirmation
 
     @override
-    def step(self, context: Context) -> dict[str, Any]:
-        """Conclude."""
-        rollout = self.plan
-        if self.part == "stages":
-            found = state_machine.conclude(rollout, [StageOutputs(**record) for record in self.records])
-        elif self.part == "extension":
-            before = _conclusion(self.conclusion)
-            found = state_machine.settle(rollout, before, answer=self.answer, extension=self.extension)
-        else:
-            found = state_machine.confirmed(rollout, _conclusion(self.conclusion), self.confirmation)
+    def act(self, context: Context) -> dict[str, Any]:
+        """Return the outcome."""
+        rollout = self.rollout_spec
+        found = self._outcome(rollout)
         self.log.info("%s: %s", found.ending, found.why)
         policy = None if found.stage is None else rollout.policy_of(found.stage, extended=found.extended).to_json()
         return {**found.to_json(), "policy": policy}
 
+    def _outcome(self, rollout: Rollout) -> Outcome:
+        match self.mode:
+            case OutcomeMode.STAGES:
+                outputs = [StageOutputs(**output) for output in self.outputs]
+                return state_machine.outcome_of_stages(rollout, outputs)
+            case OutcomeMode.EXTENSION:
+                before = _outcome(self.outcome)
+                return state_machine.outcome_after_extension(
+                    rollout, before, answer=self.answer, extension=self.extension
+                )
+            case OutcomeMode.CONFIRMATION:
+                return state_machine.outcome_after_confirmation(rollout, _outcome(self.outcome), self.confirmation)
+            case unknown:
+                assert_never(unknown)
 
-class LaunchDarklyIfEndingOperator(LaunchDarklyRolloutStepOperator):
-    """Go on only at one kind of end, else skip what follows. The branch points of a rollout are made of it.
+
+class LaunchDarklyIfOutcomeOperator(LaunchDarklyRolloutBaseOperator):
+    """Go on if the outcome meets a condition; else skip what follows. The branch points of a rollout. Internal.
 
     Args:
         rollout: The rollout.
-        conclusion: The conclusion.
-        ending: Go on at this end: ``ship``, ``rollback``, ``inconclusive`` or ``invalid``; or
-        stops: go on if the iteration is to be stopped; or
-        extends: go on if it is to be let run on; or
-        open_: go on if the plan ended without a winner.
-        answer: A person's answer, for `extends`.
-        observed: Nothing was done, so never go on.
-        question: What a person is asked if it goes on; None asks nobody.
+        outcome: The outcome.
+        when: The ending, or the condition, at which it goes on.
+        answer: A person's answer, for ``Condition.EXTENDS``.
+        observed: True if nothing was done, so that it never goes on.
+        question: The question that a person is asked next; None asks nobody.
 
     Returns:
-        The conclusion, and the decision card for the question as ``card``.
+        The outcome, and the decision card for the question as ``card``.
     """
 
-    template_fields: Sequence[str] = ("conclusion", "answer", "question")
+    template_fields: Sequence[str] = ("outcome", "answer", "question")
 
     def __init__(
         self,
         *,
-        conclusion: Any,
-        ending: str | None = None,
-        stops: bool = False,
-        extends: bool = False,
-        open_: bool = False,
+        outcome: Any,
+        when: Ending | Condition,
         answer: Any = None,
         observed: bool = False,
         question: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**{"multiple_outputs": True} | kwargs)
+        super().__init__(**kwargs)
+        self.outcome = outcome
+        self.when = when
+        self.answer = answer
         self.observed = observed
         self.question = question
-        self.conclusion = conclusion
-        self.ending = ending
-        self.stops = stops
-        self.extends = extends
-        self.open_ = open_
-        self.answer = answer
 
     @override
-    def step(self, context: Context) -> dict[str, Any]:
+    def act(self, context: Context) -> dict[str, Any]:
         """Go on, or skip."""
-        found = _conclusion(self.conclusion)
+        found = _outcome(self.outcome)
         if self.observed:
             raise AirflowSkipException(f"observed only: it would have ended {found.ending}: {found.why}")
         if not self._goes_on(found):
             raise AirflowSkipException(f"the rollout ended {found.ending}: {found.why}")
         self.log.info("%s: %s", found.ending, found.why)
-        return {**self.conclusion, "card": self.card(found.verdict, self.question, self.plan.notes)}
+        return {**self.outcome, "card": self.card(found.verdict, self.question, self.rollout_spec.notes)}
 
-    def _goes_on(self, found: Conclusion) -> bool:
-        if self.ending is not None:
-            return found.ending == Kind(self.ending)
-        if self.stops:
-            return found.winner is not None
-        if self.extends:
-            return found.open and state_machine.choice(self.plan, found, self.answer) == state_machine.EXTEND
-        return found.open
+    def _goes_on(self, found: Outcome) -> bool:
+        match self.when:
+            case Ending():
+                return found.ending is self.when
+            case Condition.STOPS:
+                return found.winner is not None
+            case Condition.UNDECIDED:
+                return found.undecided
+            case Condition.EXTENDS:
+                if not found.undecided:
+                    return False
+                option = state_machine.inconclusive_option(self.rollout_spec, found, self.answer)
+                return option is InconclusiveOption.EXTEND
+            case unknown:
+                assert_never(unknown)
 
 
-def _conclusion(value: Mapping[str, Any]) -> Conclusion:
-    """Read a conclusion back, as XCom carries it."""
-    return Conclusion.from_json({key: part for key, part in value.items() if key not in {"policy", "card"}})
+def _outcome(value: Mapping[str, Any]) -> Outcome:
+    """Read an outcome back from XCom."""
+    return Outcome.from_json({key: field for key, field in value.items() if key not in {"policy", "card"}})

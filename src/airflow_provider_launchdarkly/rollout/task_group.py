@@ -1,7 +1,4 @@
-"""A rollout as a task group: the public operators composed, and four tasks to which users attach their own.
-
-Whoever needs another shape composes the same operators; nothing here does what they cannot.
-"""
+"""A rollout as a task group: the public operators composed, and four branch points for the users' own tasks."""
 
 from __future__ import annotations
 
@@ -25,61 +22,66 @@ from airflow_provider_launchdarkly.rollout.dry_run import (
     LaunchDarklyRunningIterationOperator,
     justification,
 )
-from airflow_provider_launchdarkly.rollout.iterations import LaunchDarklyStageIterationOperator
-from airflow_provider_launchdarkly.rollout.requests import post, stage_design
-from airflow_provider_launchdarkly.rollout.spec import Autonomy, Fallback, Gate, Inconclusive, Rollout
+from airflow_provider_launchdarkly.rollout.requests import experiment_fields, stage_design
+from airflow_provider_launchdarkly.rollout.spec import Autonomy, Gate, Inconclusive, Rollout
+from airflow_provider_launchdarkly.rollout.state_machine import ApprovalOption, Ending, InconclusiveOption
 from airflow_provider_launchdarkly.rollout.steps import (
-    LaunchDarklyConcludeOperator,
+    Condition,
+    ConfirmMode,
     LaunchDarklyConfirmStepOperator,
     LaunchDarklyEnterStageOperator,
-    LaunchDarklyIfEndingOperator,
+    LaunchDarklyIfOutcomeOperator,
+    LaunchDarklyOutcomeOperator,
+    LaunchDarklyStageIterationOperator,
+    OutcomeMode,
 )
 from airflow_provider_launchdarkly.sensors.change_window import LaunchDarklyChangeWindowSensor
 from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyDwellSensor
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import timedelta
 
     from airflow.sdk import BaseOperator
 
-ENDINGS = ("ship", "rollback", "inconclusive", "invalid")
-
-# A task that follows from several others of which some are skipped: it runs unless one of them failed.
+# A task after several others of which some are skipped: it runs unless one of them failed.
 NONE_FAILED = "none_failed"
 
 
 class RolloutTaskGroup(TaskGroup):
-    """A rollout's tasks. Of its four branch points exactly one goes on, the others are skipped."""
+    """The task group of a rollout. Exactly one of its four branch points goes on; the others are skipped."""
 
-    def _point(self, name: str) -> BaseOperator:
+    def _child(self, name: str) -> BaseOperator:
         return cast("BaseOperator", self.children[f"{self.group_id}.{name}"])
 
     @property
     def ship(self) -> BaseOperator:
-        """Goes on once the winner is shipped and the flag serves it."""
-        return self._point("ship")
+        """The task that succeeds once the winner is shipped and the flag serves it."""
+        return self._child(Ending.SHIP)
 
     @property
     def rollback(self) -> BaseOperator:
-        """Goes on once everyone is back on the baseline, because something was harmed."""
-        return self._point("rollback")
+        """The task that succeeds once everyone is back on the baseline because a metric was harmed."""
+        return self._child(Ending.ROLLBACK)
 
     @property
     def inconclusive(self) -> BaseOperator:
-        """Goes on if nothing won, nobody agreed, or the data changed; ``winner`` None says that it still runs."""
-        return self._point("inconclusive")
+        """The task that succeeds if nothing won, nobody approved, or the data changed.
+
+        If its output has ``winner`` None, the experiment is still running.
+        """
+        return self._child(Ending.INCONCLUSIVE)
 
     @property
     def invalid(self) -> BaseOperator:
-        """Goes on if the experiment cannot be judged. Everything is as it was; somebody has to look."""
-        return self._point("invalid")
+        """The task that succeeds if the experiment cannot be judged. Nothing was changed; a person has to look."""
+        return self._child(Ending.INVALID)
 
     @property
     def verdict(self) -> Any:
-        """How it ended, as XCom carries it: ``ending``, ``why``, ``stage``, ``iteration_id``, ``verdict`` and more."""
-        return self._point("verdict").output
+        """The outcome in XCom: ``ending``, ``why``, ``stage``, ``iteration_id``, ``winner``, ``verdict`` and more."""
+        return self._child("verdict").output
 
 
 def experiment_rollout(
@@ -92,16 +94,16 @@ def experiment_rollout(
 ) -> RolloutTaskGroup:
     """Compose a rollout's tasks into a task group, inside a DAG or another task group.
 
-    Each stage is an iteration of its own, created and then started in place of the one before it, which ends without
-    a winner. Every task is safe to repeat. ``ship`` is reached only by a ship verdict on the very iteration that is
-    stopped; a rollback waits for no window and nobody; ``invalid`` holds.
+    Each stage is a separate iteration. Starting it ends the iteration before it without a winner. Every task is safe to
+    repeat. Only a ship verdict on the iteration that is stopped leads to ``ship``; a rollback waits neither for the
+    change window nor for people; ``invalid`` stops nothing.
 
     Args:
         rollout: The rollout, or the same as plain JSON.
         group_id: The group's id.
-        notifiers: Airflow notifiers that are told when a person is asked, and how it ended.
-        poll_interval: Seconds between two reads while waiting. Default: ``[launchdarkly] poll_interval``.
-        overrides: Keys that are known only when a task runs: Jinja, a Param, or the argument of a mapped task group.
+        notifiers: Airflow notifiers to run when a person is asked, and at the end.
+        poll_interval: Seconds between two polls while waiting. Default: ``[launchdarkly] poll_interval``.
+        overrides: Keys known only when a task runs: Jinja, a Param, or the argument of a mapped task group.
             ``experiment_key``, ``experiment_name``, ``flag_key``, ``rule_id``, ``project_key``, ``environment_key``,
             and ``timezone`` of the change window.
 
@@ -109,14 +111,12 @@ def experiment_rollout(
         The group, with the branch points ``ship``, ``rollback``, ``inconclusive`` and ``invalid``, and ``verdict``.
 
     Raises:
-        pydantic.ValidationError: The rollout is wrong; it names each field and its value.
+        pydantic.ValidationError: The rollout is not valid; the error names each field and its value.
         TypeError: There is no such override.
     """
     spec = rollout if isinstance(rollout, Rollout) else Rollout.from_json(rollout)
     if unknown := sorted(set(overrides) - set(OVERRIDES)):
-        raise TypeError(
-            f"experiment_rollout takes no {unknown[0]!r}; what tasks may override is {', '.join(OVERRIDES)}"
-        )
+        raise TypeError(f"experiment_rollout takes no {unknown[0]!r}; a task can override {', '.join(OVERRIDES)}")
     group = RolloutTaskGroup(group_id, tooltip="\n".join(spec.concerns()) or spec.notes or "")
     with group:
         _Composer(spec, overrides, list(notifiers), poll_interval).compose()
@@ -124,7 +124,7 @@ def experiment_rollout(
 
 
 class _Composer:
-    """Makes the tasks, within the task group that is open."""
+    """Makes the tasks, within the open task group."""
 
     def __init__(
         self, rollout: Rollout, overrides: Mapping[str, Any], notifiers: list[Any], poll_interval: float | None
@@ -148,23 +148,25 @@ class _Composer:
         if self.rollout.autonomy is Autonomy.OBSERVE:
             self.observe()
             return
-        records: list[dict[str, Any]] = []
+        outputs: list[dict[str, Any]] = []
         for number in range(len(self.rollout.stages)):
             if len(self.rollout.stages) == 1:
-                records.append(self.stage(number, records))
+                outputs.append(self.stage(number, outputs))
             else:
                 with TaskGroup(f"stage_{number + 1}", tooltip=self.rollout.stages[number].notes or ""):
-                    records.append(self.stage(number, list(records)))
+                    outputs.append(self.stage(number, list(outputs)))
         extends, confirms = self.rollout.extends, state_machine.asks_before_ship(self.rollout) or bool(self.window)
-        found = self.conclude("verdict" if not (extends or confirms) else "stages", part="stages", records=records)
+        outcome = self.outcome(
+            "verdict" if not (extends or confirms) else "stages", mode=OutcomeMode.STAGES, outputs=outputs
+        )
         if extends:
-            found = self.extension(found, "extension_end" if confirms else "verdict")
+            outcome = self.extension(outcome, "extension_end" if confirms else "verdict")
         if confirms:
-            found = self.confirm_ship(found)
-        self.end(found)
+            outcome = self.confirm_ship(outcome)
+        self.end(outcome)
 
-    def stage(self, number: int, records: list[dict[str, Any]]) -> dict[str, Any]:
-        """One stage's tasks; returns where its record will be found."""
+    def stage(self, number: int, outputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Make the tasks of one stage; return references to their outputs."""
         rollout, stage = self.rollout, self.rollout.stages[number]
         tasks: list[Any] = []
         asked = state_machine.asks_before(rollout, number)
@@ -176,20 +178,21 @@ class _Composer:
                 task_id="enter",
                 rollout=rollout,
                 stage=number,
-                records=records,
+                outputs=outputs,
                 question=question if asked else None,
                 trigger_rule=NONE_FAILED,
             )
             tasks.append(entered)
         if asked:
-            card = _entry(entered, "card") if entered else "\n\n".join(filter(None, ("Nothing runs yet.", stage.notes)))
+            nothing_yet = "\n\n".join(filter(None, ("No iteration is running yet.", stage.notes)))
+            card = _entry(entered, "card") if entered else nothing_yet
             answer = self.ask(question, card, tasks)
         self.wait_for_window(tasks)
         if asked or (entered and self.window):
             confirm = LaunchDarklyConfirmStepOperator(
                 task_id="confirm",
                 rollout=rollout,
-                begins=entered is None,
+                mode=ConfirmMode.NEXT_STAGE if entered else ConfirmMode.FIRST_STAGE,
                 asked=asked,
                 answer=answer,
                 entered=entered.output if entered else None,
@@ -213,11 +216,11 @@ class _Composer:
         return {"confirmation": confirm.output if confirm else None, "verdict": wait.output}
 
     def create(self, number: int, allowed: BaseOperator | None) -> BaseOperator:
-        """The task that creates a stage's iteration, and the experiment with the first.
+        """Make the task that creates a stage's iteration, and the experiment with the first.
 
         Args:
-            number: The stage's.
-            allowed: The task that says which iteration the stage takes the place of; None for the first.
+            number: The stage's number.
+            allowed: The task whose output names the iteration that the stage replaces; None for the first stage.
         """
         design = {
             **stage_design(self.rollout, number),
@@ -226,35 +229,28 @@ class _Composer:
         common = {"task_id": "create", **self.where, **design, "experiment_key": self.experiment_key}
         if allowed:
             return LaunchDarklyStageIterationOperator(**common, replaces=_entry(allowed, "iteration_id"))
-        own = {name: value for name, value in post(self.rollout).items() if name != "key"}
+        own = {name: value for name, value in experiment_fields(self.rollout).items() if name != "key"}
         name = self.overrides.get("experiment_name", own.pop("name"))
         return LaunchDarklyCreateExperimentOperator(**common, **own, name=name)
 
     def gate(self, number: int, iteration: Mapping[str, Any], *, extended: bool = False) -> BaseOperator:
-        """The sensor that a stage is left by."""
+        """Make the sensor that ends a stage."""
         stage = self.rollout.stages[number]
-        how = {"task_id": "wait", **iteration, "on_kill": self.rollout.on_kill.value, **self.waiting}
+        arguments = {"task_id": "wait", **iteration, "on_kill": self.rollout.on_kill.value, **self.waiting}
         if stage.gate is Gate.NONE and stage.dwell is not None:
-            return LaunchDarklyDwellSensor(**how, dwell=stage.dwell)
+            return LaunchDarklyDwellSensor(**arguments, dwell=stage.dwell)
         policy = self.rollout.policy_of(number, extended=extended)
-        return LaunchDarklyWaitForSignificanceSensor(**how, policy=policy)
+        return LaunchDarklyWaitForSignificanceSensor(**arguments, policy=policy)
 
     def ask(self, subject: str, card: Any, tasks: list[Any]) -> Any:
-        """The task that waits for approval; returns where the answer will be found."""
-        return self.question(
-            "approve",
-            subject,
-            card,
-            tasks,
-            options=[state_machine.APPROVE, state_machine.REJECT],
-            default=state_machine.REJECT,
-        )
+        """Make the task that waits for approval; return a reference to the answer."""
+        return self.question("approve", subject, card, tasks, options=ApprovalOption, default=ApprovalOption.REJECT)
 
     def question(
-        self, task_id: str, subject: str, card: Any, tasks: list[Any], *, options: list[str], default: str
+        self, task_id: str, subject: str, card: Any, tasks: list[Any], *, options: Iterable[str], default: str
     ) -> Any:
-        """The task that shows a card and waits for one of the options."""
-        # Costs a seventh of a second, which only those who ask pay.
+        """Make the task that shows a card and waits for one of the options; return a reference to the answer."""
+        # Imported here because it takes a seventh of a second, and few rollouts ask.
         from airflow.providers.standard.operators.hitl import HITLOperator
 
         users = [{"id": user, "name": user} for user in self.rollout.approval.users]
@@ -262,8 +258,8 @@ class _Composer:
             task_id=task_id,
             subject=subject,
             body=card,
-            options=options,
-            defaults=[default],
+            options=[str(option) for option in options],
+            defaults=[str(default)],
             **_answer_within(HITLOperator, self.rollout.approval.timeout),
             assigned_users=cast("Any", users or None),
             notifiers=self.notifiers,
@@ -272,16 +268,16 @@ class _Composer:
         return asking.output
 
     def wait_for_window(self, tasks: list[Any]) -> None:
-        """The task that waits for the change window, if there is one."""
+        """Make the task that waits for the change window, if there is one."""
         if self.window:
             tasks.append(LaunchDarklyChangeWindowSensor(task_id="window", **self.window, **self.where, **self.waiting))
 
-    def conclude(self, task_id: str, **what: Any) -> BaseOperator:
-        """A conclusion, which is drawn whichever tasks before it were skipped."""
-        return LaunchDarklyConcludeOperator(task_id=task_id, rollout=self.rollout, trigger_rule=NONE_FAILED, **what)
+    def outcome(self, task_id: str, **arguments: Any) -> BaseOperator:
+        """Make a task that returns the outcome, whichever tasks before it were skipped."""
+        return LaunchDarklyOutcomeOperator(task_id=task_id, rollout=self.rollout, trigger_rule=NONE_FAILED, **arguments)
 
-    def extension(self, found: BaseOperator, task_id: str) -> BaseOperator:
-        """What follows without a winner: people are asked, or the last stage is let run on."""
+    def extension(self, outcome: BaseOperator, task_id: str) -> BaseOperator:
+        """Make the tasks that follow without a winner: a person is asked, or the last stage is extended."""
         rollout = self.rollout
         last = len(rollout.stages) - 1
         with TaskGroup("extension"):
@@ -290,10 +286,14 @@ class _Composer:
             if rollout.endings.inconclusive is Inconclusive.ASK:
                 longer = format_duration(rollout.endings.extension)
                 question = (
-                    f"{rollout.experiment.key} ended without a winner. {state_machine.EXTEND} means {longer} more."
+                    f"{rollout.experiment.key} ended without a winner. {InconclusiveOption.EXTEND} means {longer} more."
                 )
-                undecided = LaunchDarklyIfEndingOperator(
-                    task_id="if_undecided", rollout=rollout, conclusion=found.output, open_=True, question=question
+                undecided = LaunchDarklyIfOutcomeOperator(
+                    task_id="if_undecided",
+                    rollout=rollout,
+                    outcome=outcome.output,
+                    when=Condition.UNDECIDED,
+                    question=question,
                 )
                 tasks.append(undecided)
                 answer = self.question(
@@ -301,13 +301,11 @@ class _Composer:
                     question,
                     _entry(undecided, "card"),
                     tasks,
-                    options=[state_machine.TO_BASELINE, state_machine.EXTEND, state_machine.LEAVE],
-                    default=state_machine.TO_BASELINE
-                    if rollout.approval.otherwise is Fallback.BASELINE
-                    else state_machine.LEAVE,
+                    options=InconclusiveOption,
+                    default=state_machine.default_inconclusive_option(rollout),
                 )
-            enter = LaunchDarklyIfEndingOperator(
-                task_id="enter", rollout=rollout, conclusion=found.output, extends=True, answer=answer
+            enter = LaunchDarklyIfOutcomeOperator(
+                task_id="enter", rollout=rollout, outcome=outcome.output, when=Condition.EXTENDS, answer=answer
             )
             iteration = {
                 "experiment_key": self.experiment_key,
@@ -316,34 +314,45 @@ class _Composer:
             }
             wait = self.gate(last, iteration, extended=True)
             chain(*tasks, enter, wait)
-        return self.conclude(task_id, part="extension", conclusion=found.output, answer=answer, extension=wait.output)
+        return self.outcome(
+            task_id, mode=OutcomeMode.EXTENSION, outcome=outcome.output, answer=answer, extension=wait.output
+        )
 
-    def confirm_ship(self, found: BaseOperator) -> BaseOperator:
-        """Before the winner is shipped: people are asked, the window is waited for, the data are judged afresh."""
+    def confirm_ship(self, outcome: BaseOperator) -> BaseOperator:
+        """Make the tasks before shipping: people are asked, the window opens, the results are evaluated again."""
         rollout = self.rollout
         with TaskGroup("before_ship"):
             asked = state_machine.asks_before_ship(rollout)
             question = f"Ship the winner of {rollout.experiment.key} to everyone?"
-            enter = LaunchDarklyIfEndingOperator(
+            enter = LaunchDarklyIfOutcomeOperator(
                 task_id="enter",
                 rollout=rollout,
-                conclusion=found.output,
-                ending="ship",
+                outcome=outcome.output,
+                when=Ending.SHIP,
                 question=question if asked else None,
             )
             tasks: list[Any] = [enter]
             answer = self.ask(question, _entry(enter, "card"), tasks) if asked else None
             self.wait_for_window(tasks)
             confirm = LaunchDarklyConfirmStepOperator(
-                task_id="confirm", rollout=rollout, ships=True, asked=asked, answer=answer, entered=enter.output
+                task_id="confirm",
+                rollout=rollout,
+                mode=ConfirmMode.SHIP,
+                asked=asked,
+                answer=answer,
+                entered=enter.output,
             )
             chain(*tasks, confirm)
-        return self.conclude("verdict", part="confirmation", conclusion=found.output, confirmation=confirm.output)
+        return self.outcome(
+            "verdict", mode=OutcomeMode.CONFIRMATION, outcome=outcome.output, confirmation=confirm.output
+        )
 
-    def end(self, found: BaseOperator) -> None:
-        """Stop the iteration if the end says so, check the flag, and go on at one of the branch points."""
+    def end(self, outcome: BaseOperator) -> None:
+        """Make the tasks that stop the iteration and check the flag, and the branch points."""
         rollout = self.rollout
-        stops = LaunchDarklyIfEndingOperator(task_id="if_stop", rollout=rollout, conclusion=found.output, stops=True)
+        stops = LaunchDarklyIfOutcomeOperator(
+            task_id="if_stop", rollout=rollout, outcome=outcome.output, when=Condition.STOPS
+        )
         stop = LaunchDarklyStopIterationOperator(
             task_id="stop",
             experiment_key=self.experiment_key,
@@ -354,22 +363,19 @@ class _Composer:
         )
         verify = LaunchDarklyCheckFlagServesOperator(task_id="verify", stopped=cast("Any", stop.output), **self.where)
         chain(stops, stop, verify)
-        for ending in ENDINGS:
-            chain(verify, self.branch_point(ending, found))
-
-    def branch_point(self, ending: str, found: BaseOperator) -> BaseOperator:
-        """The task that goes on at one end, and tells of it."""
-        return LaunchDarklyIfEndingOperator(
-            task_id=ending,
-            rollout=self.rollout,
-            conclusion=found.output,
-            ending=ending,
-            trigger_rule=NONE_FAILED,
-            on_success_callback=self.notifiers or None,
-        )
+        for ending in Ending:
+            point = LaunchDarklyIfOutcomeOperator(
+                task_id=ending.value,
+                rollout=rollout,
+                outcome=outcome.output,
+                when=ending,
+                trigger_rule=NONE_FAILED,
+                on_success_callback=self.notifiers or None,
+            )
+            chain(verify, point)
 
     def observe(self) -> None:
-        """Print what would be sent, judge what runs, and go on at no branch point: nothing has happened."""
+        """Make the tasks that log each request and judge the running iteration. No branch point ever goes on."""
         rollout = self.rollout.model_copy(update={"stages": self.rollout.stages[-1:]})
         LaunchDarklyDryRunOperator(task_id="dry_run", rollout=self.rollout, **self.overrides)
         running = LaunchDarklyRunningIterationOperator(task_id="running", rollout=rollout, **self.overrides)
@@ -381,21 +387,23 @@ class _Composer:
         wait = LaunchDarklyWaitForSignificanceSensor(
             task_id="wait", **iteration, policy=rollout.policy_of(0), **self.waiting
         )
-        records = [{"confirmation": None, "verdict": wait.output}]
-        found = LaunchDarklyConcludeOperator(task_id="verdict", rollout=rollout, part="stages", records=records)
-        LaunchDarklyDryRunOperator(task_id="would_end", rollout=rollout, conclusion=found.output, **self.overrides)
-        for ending in ENDINGS:
-            LaunchDarklyIfEndingOperator(
-                task_id=ending, rollout=rollout, conclusion=found.output, ending=ending, observed=True
+        outputs = [{"confirmation": None, "verdict": wait.output}]
+        outcome = LaunchDarklyOutcomeOperator(
+            task_id="verdict", rollout=rollout, mode=OutcomeMode.STAGES, outputs=outputs
+        )
+        LaunchDarklyDryRunOperator(task_id="would_end", rollout=rollout, outcome=outcome.output, **self.overrides)
+        for ending in Ending:
+            LaunchDarklyIfOutcomeOperator(
+                task_id=ending.value, rollout=rollout, outcome=outcome.output, when=ending, observed=True
             )
 
 
 def _answer_within(operator: type[Any], timeout: timedelta) -> dict[str, Any]:
-    """The argument by which a human-in-the-loop operator limits its waiting; older ones take the task's timeout."""
+    """Return the argument that limits how long an answer is waited for; older operators use the task's timeout."""
     name = "response_timeout" if "response_timeout" in signature(operator.__init__).parameters else "execution_timeout"
     return {name: timeout}
 
 
 def _entry(task: BaseOperator, key: str) -> Any:
-    """One entry of a task's output, for another task's argument."""
+    """Return a reference to one entry of a task's output, for another task's argument."""
     return cast("Any", task.output)[key]

@@ -19,7 +19,7 @@ from airflow_provider_launchdarkly.rollout.files import NamedRollout, read_file
 from airflow_provider_launchdarkly.rollout.requests import experiment_post, stage_iteration
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from support.surroundings import CONNECTION
-from unit.rollout.conftest import Run
+from unit.cli.conftest import Run
 
 ENV = EnvironmentRef("demo", "production")
 Command = Callable[..., Run]

@@ -7,9 +7,9 @@ import pytest
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
-from airflow_provider_launchdarkly.rollout.iterations import LaunchDarklyStageIterationOperator
 from airflow_provider_launchdarkly.rollout.requests import stage_design, stage_iteration
 from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyStageIterationOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 ENV = EnvironmentRef("demo", "production")

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from airflow_provider_launchdarkly.change_windows import ChangeWindow
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.rollout.spec import Rollout
-from airflow_provider_launchdarkly.rollout.task_group import ENDINGS, experiment_rollout
+from airflow_provider_launchdarkly.rollout.state_machine import Ending
+from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from support.task_runner import TaskRunner
 
@@ -130,7 +131,7 @@ def test_a_rollout_keeps_its_promises(
         assert entries == []
         return
     assert "failed" not in done.states.values(), done.reasons
-    points = done.succeeded(*(f"r.{ending}" for ending in ENDINGS))
+    points = done.succeeded(*(f"r.{ending}" for ending in Ending))
     event(points[0])
     assert len(points) == 1
     check_ships_only_by_verdict(done, effects)

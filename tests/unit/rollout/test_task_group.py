@@ -10,11 +10,15 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.rollout.iterations import LaunchDarklyStageIterationOperator
 from airflow_provider_launchdarkly.rollout.requests import stage_design
 from airflow_provider_launchdarkly.rollout.spec import Rollout
-from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyConfirmStepOperator
-from airflow_provider_launchdarkly.rollout.task_group import ENDINGS, experiment_rollout
+from airflow_provider_launchdarkly.rollout.state_machine import Ending
+from airflow_provider_launchdarkly.rollout.steps import (
+    ConfirmMode,
+    LaunchDarklyConfirmStepOperator,
+    LaunchDarklyStageIterationOperator,
+)
+from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from support.task_runner import TaskRunner
 
@@ -67,7 +71,7 @@ def step_of(task_id: str) -> timedelta:
 
 
 def ended(done: TaskRunner) -> str:
-    points = done.succeeded(*(f"r.{ending}" for ending in ENDINGS))
+    points = done.succeeded(*(f"r.{ending}" for ending in Ending))
     assert len(points) == 1, (done.states, done.reasons)
     return points[0].removeprefix("r.")
 
@@ -300,7 +304,7 @@ def test_observe_prints_each_request_and_sends_none(emulator: EmulatorServer) ->
         ("POST", "iterations"),
         ("PATCH", "button"),
     ]
-    assert {done.states[f"r.{ending}"] for ending in ENDINGS} == {"skipped"}
+    assert {done.states[f"r.{ending}"] for ending in Ending} == {"skipped"}
     assert emulator.journal() == []
 
 
@@ -316,7 +320,7 @@ def test_observe_judges_what_runs_and_shows_how_it_would_end(emulator: EmulatorS
     request = done.output("r.would_end")["requests"][0]
     assert request["body"]["instructions"][0]["kind"] == "stopIteration"
     assert len(emulator.journal()) == before
-    assert {done.states[f"r.{ending}"] for ending in ENDINGS} == {"skipped"}
+    assert {done.states[f"r.{ending}"] for ending in Ending} == {"skipped"}
 
 
 class SeenEnoughError(Exception):
@@ -372,7 +376,7 @@ def test_a_second_run_may_refuse_what_the_first_one_started(emulator: EmulatorSe
     before = len(emulator.journal())
     again = run(emulator, rollout(if_running="refuse"))
     assert "another run has it" in again.reasons["r.start"]
-    assert {again.states[f"r.{ending}"] for ending in ENDINGS} == {"upstream_failed"}
+    assert {again.states[f"r.{ending}"] for ending in Ending} == {"upstream_failed"}
     assert len(emulator.journal()) == before
     assert ended(run(emulator, rollout(if_running="adopt"))) == "ship"
 
@@ -391,10 +395,10 @@ def test_the_check_after_shipping_fails_if_somebody_changed_the_flag(emulator: E
     assert done.states["r.ship"] == "upstream_failed"
 
 
-@pytest.mark.parametrize("ships", [True, False])
-def test_nothing_is_confirmed_where_the_step_was_only_marked_as_done(ships: bool) -> None:
+@pytest.mark.parametrize("mode", [ConfirmMode.NEXT_STAGE, ConfirmMode.SHIP])
+def test_nothing_is_confirmed_where_the_step_was_only_marked_as_done(mode: ConfirmMode) -> None:
     confirm = LaunchDarklyConfirmStepOperator(
-        task_id="c", rollout=rollout(), asked=True, ships=ships, answer=approve(), entered=None
+        task_id="c", rollout=rollout(), asked=True, mode=mode, answer=approve(), entered=None
     )
     with pytest.raises(AirflowFailException, match="nothing to judge"):
         confirm.execute({})
@@ -410,7 +414,7 @@ def test_no_stage_follows_an_iteration_that_somebody_stopped_meanwhile(emulator:
         return False
 
     done = run(emulator, rollout(stages=RAMP), crash=interfere)
-    assert "is not under way any more" in done.reasons["r.stage_2.create"]
+    assert "is not running any more" in done.reasons["r.stage_2.create"]
     assert len(emulator.effects("iteration.created")) == 1
     assert served() == "Classic"
 
