@@ -347,6 +347,11 @@ WRITES: dict[str, tuple[Callable[[Scene], object], Callable[[Scene], Any], str]]
 }
 
 
+def test_the_waits_are_long_enough_for_launchdarkly() -> None:
+    assert sum(SETTLING) >= 3
+    assert sum(APPEARING) >= 7
+
+
 @pytest.mark.parametrize("name", WRITES)
 def test_a_write_of_unknown_outcome_is_looked_for_the_whole_time_before_it_is_sent_again(
     scene: Scene, name: str

@@ -1,6 +1,6 @@
 """Work of several calls, written once for the synchronous and the asynchronous client.
 
-A procedure is a generator: it yields requests and is sent answers; a call's error is thrown in at the yield.
+A procedure is a generator: it yields requests and receives responses; a call's error is thrown in at the yield.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ APPEARING: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T_co]):
-    """What LaunchDarkly answered to one request.
+class Response(Generic[T_co]):
+    """LaunchDarkly's response to one request.
 
     Attributes:
         value: The body, read.
-        server_time: When, by LaunchDarkly's own clock (aware UTC); the local clock's time if the answer had no date.
+        server_time: When, by LaunchDarkly's own clock (aware UTC); the local clock's time if the response had no date.
         status: HTTP status.
-        request_id: What LaunchDarkly's support asks for; None when the answer had none.
+        request_id: What LaunchDarkly's support asks for; None when the response had none.
     """
 
     value: T_co
@@ -43,14 +43,19 @@ class Answer(Generic[T_co]):
     request_id: str | None = None
 
 
-class Pause(NamedTuple):
-    """A wish of a procedure to wait."""
+class Sleep(NamedTuple):
+    """A request to wait before going on.
+
+    Attributes:
+        seconds: How long.
+        why: The reason, for the log; empty if it is logged elsewhere.
+    """
 
     seconds: float
-    why: str
+    why: str = ""
 
 
-Procedure: TypeAlias = Generator[Request[Any] | Pause, Any, R]
+Procedure: TypeAlias = Generator[Request[Any] | Sleep, Any, R]
 
 
 def read_until(
@@ -73,4 +78,4 @@ def read_until(
         result = found(state)
         if result is not None or not left:
             return state, result
-        yield Pause(left.pop(0), why)
+        yield Sleep(left.pop(0), why)

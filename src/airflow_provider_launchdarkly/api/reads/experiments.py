@@ -29,8 +29,8 @@ def read_experiment(env: EnvironmentRef, experiment_key: str, *, also: Iterable[
     Raises:
         NotFoundError: There is no such experiment.
     """
-    answer = yield get_experiment(env, experiment_key, expand=(*ITERATIONS, *also))
-    experiment: Experiment = answer.value
+    response = yield get_experiment(env, experiment_key, expand=(*ITERATIONS, *also))
+    experiment: Experiment = response.value
     return experiment
 
 

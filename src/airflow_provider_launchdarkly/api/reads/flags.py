@@ -21,8 +21,8 @@ def read_flag(env: EnvironmentRef, flag_key: str) -> Procedure[FeatureFlag]:
         NotFoundError: There is no such flag.
         StateError: The flag has no configuration in the environment.
     """
-    answer = yield get_flag(env.project_key, flag_key, environments=(env.environment_key,))
-    flag: FeatureFlag = answer.value
+    response = yield get_flag(env.project_key, flag_key, environments=(env.environment_key,))
+    flag: FeatureFlag = response.value
     if env.environment_key not in flag.environments:
         raise StateError(f"flag {flag_key!r} has no configuration in environment {env.environment_key!r}")
     return flag

@@ -16,7 +16,7 @@ from airflow_provider_launchdarkly.api.errors import (
     LaunchDarklyError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.http.procedure import SETTLING, Pause, Procedure, read_until
+from airflow_provider_launchdarkly.api.http.procedure import SETTLING, Procedure, Sleep, read_until
 from airflow_provider_launchdarkly.api.http.request import Request
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def ensure(desired: DesiredState[S, R]) -> Procedure[Ensured[R]]:
         prepared = desired.write(state)
         request = prepared if isinstance(prepared, Request) else (yield from prepared)
         try:
-            answer = yield request
+            response = yield request
         except ConflictError as conflict:
             yield from desired.explain(conflict, state)
             yield from _back_off(number)
@@ -138,7 +138,7 @@ def ensure(desired: DesiredState[S, R]) -> Procedure[Ensured[R]]:
                 yield from _back_off(number)
             failure = refusal
         else:
-            return (yield from _confirmed(desired, Written(state, answer.value)))
+            return (yield from _confirmed(desired, Written(state, response.value)))
     result = desired.reached(state)
     if result is None:
         raise failure or AssertionError("every try that does not return fails")
@@ -163,7 +163,7 @@ def _confirmed(desired: DesiredState[S, R], written: Written[S]) -> Procedure[En
 def _back_off(number: int) -> Procedure[None]:
     """Wait before the next try, longer each time."""
     if number < TRIES - 1:
-        yield Pause(0.5 * 2**number, "LaunchDarkly did not take the write")
+        yield Sleep(0.5 * 2**number, "LaunchDarkly did not take the write")
 
 
 def fields_as_asked(

@@ -43,8 +43,8 @@ def merge_randomization_units(
     """
 
     def read() -> Procedure[ExperimentationSettings]:
-        answer = yield endpoints.get_experimentation_settings(project_key)
-        settings: ExperimentationSettings = answer.value
+        response = yield endpoints.get_experimentation_settings(project_key)
+        settings: ExperimentationSettings = response.value
         return settings
 
     def write(found: ExperimentationSettings) -> Request[ExperimentationSettings]:
