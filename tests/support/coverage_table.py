@@ -215,7 +215,7 @@ EXPERIMENTS = (
             Case(
                 "iter_experiments",
                 f"GET {IN_ENV}/experiments",
-                lambda call, scene: call(status="running", expand=("treatments",), most=5),
+                lambda call, scene: call(status="running", expand=("treatments",), max_items=5),
                 lambda found: _keys(found) == {"bold"},
             ),
         ),
@@ -399,7 +399,7 @@ RESOURCES = (
             Case(
                 "list_metrics",
                 "GET /api/v2/metrics/{projectKey}",
-                lambda call, scene: call(most=3),
+                lambda call, scene: call(max_items=3),
                 lambda found: len(found) == 3,
             ),
             Case(

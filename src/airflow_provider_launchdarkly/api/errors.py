@@ -5,7 +5,7 @@ Pure: nothing here imports httpx, pydantic or Airflow. No message, attribute or 
     LaunchDarklyError
     ├── ConfigurationError            a setting or an argument is wrong; nothing was sent
     ├── TransportError                no answer, and nothing can have happened
-    ├── UnexpectedAnswerError         an answer that is not LaunchDarkly's: a redirect, HTML, another shape
+    ├── UnexpectedResponseError         an answer that is not LaunchDarkly's: a redirect, HTML, another shape
     ├── UnclearOutcomeError           a write that may or may not have happened; read before writing again
     ├── ApiError                      LaunchDarkly answered with an error
     │   ├── InvalidRequestError         400, 422
@@ -112,7 +112,7 @@ class TransportError(LaunchDarklyError):
     retryable = True
 
 
-class UnexpectedAnswerError(LaunchDarklyError):
+class UnexpectedResponseError(LaunchDarklyError):
     """The answer is not LaunchDarkly's: a redirect, a web page, JSON of another shape.
 
     Attributes:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.endpoints import get_experiment
-from airflow_provider_launchdarkly.api.errors import ConfigurationError, UnexpectedAnswerError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, UnexpectedResponseError
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS, pinned
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError
 from airflow_provider_launchdarkly.decision.judge import decide
@@ -99,7 +99,7 @@ def check_significance(
         evidence = yield from source(found, policy)
         return SignificanceResult(target, found.at, decide(policy, evidence), evidence)
     except EvidenceError as error:
-        raise UnexpectedAnswerError(f"the results of experiment {target.experiment_key!r}: {error}") from error
+        raise UnexpectedResponseError(f"the results of experiment {target.experiment_key!r}: {error}") from error
 
 
 def find_due_look(

@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api import endpoints
-from airflow_provider_launchdarkly.api.errors import MetricNotMeasuredError, UnexpectedAnswerError
+from airflow_provider_launchdarkly.api.errors import MetricNotMeasuredError, UnexpectedResponseError
 from airflow_provider_launchdarkly.api.models import MetricResults
 from airflow_provider_launchdarkly.api.reads.results import metric_results
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence
@@ -38,7 +38,7 @@ def evidence_from_results(look_context: LookContext, policy: Policy) -> Procedur
     Raises:
         MetricNotMeasuredError: The iteration does not measure a metric of the policy.
         ResultsUnavailableError: LaunchDarkly does not serve results any more.
-        UnexpectedAnswerError: A number is missing that cannot be derived; the message names it.
+        UnexpectedResponseError: A number is missing that cannot be derived; the message names it.
         LaunchDarklyError: As the calls raise.
     """
     env, experiment_key, iteration = (
@@ -94,7 +94,7 @@ def _last_of(key: str, results: MetricResults | MetricGroupResults) -> tuple[str
     if isinstance(results, MetricResults):
         return key, results
     if not results.metrics:
-        raise UnexpectedAnswerError(f"the results of metric group {key!r} hold no metric")
+        raise UnexpectedResponseError(f"the results of metric group {key!r} hold no metric")
     return results.metrics[-1].metric.key, results.metrics[-1].results
 
 
@@ -111,7 +111,7 @@ def _measurement(key: str, result: TreatmentResult) -> Measurement:
     if mean is None or std_dev is None:
         mean, std_dev = _from_distribution(result, units)
     if mean is None or std_dev is None:
-        raise UnexpectedAnswerError(
+        raise UnexpectedResponseError(
             f"the results of metric {key!r} have {units} units for treatment {result.treatment_name!r}, but neither "
             "dataMean and dataStdDev nor a distribution of a known kind"
         )

@@ -62,11 +62,11 @@ class Pages(Generic[T]):
 
     Attributes:
         first: The request for its first page.
-        most: Most items to bring.
+        max_items: Most items to bring.
     """
 
     first: Request[Any]
-    most: int = DEFAULT_CAP
+    max_items: int = DEFAULT_CAP
 
 
 class BoundCall(Generic[P, T]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api import endpoints, writes
-from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP, collect
+from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP, LARGEST_PAGE, collect
 from airflow_provider_launchdarkly.api.reads import results
 from airflow_provider_launchdarkly.hooks.calls import Caller, Pages, api_call, api_walk
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from airflow_provider_launchdarkly.api.http.procedure import Answer, Procedure
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure, Response
     from airflow_provider_launchdarkly.api.http.request import Request
     from airflow_provider_launchdarkly.api.models import (
         Experiment,
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.writes.stop import StopEffect, StoppedIteration
     from airflow_provider_launchdarkly.api.writes.update import SavedIteration
 
-# The most that LaunchDarkly documents for any collection (metrics and metric groups); experiments have no such limit.
-PAGE = 50
-
 
 class ExperimentCalls(Caller):
     """Experiments, iterations, results, settings."""
@@ -57,9 +54,9 @@ class ExperimentCalls(Caller):
         status: str | None = None,
         lifecycle_state: Iterable[str] = (),
         expand: Iterable[str] = (),
-        most: int = DEFAULT_CAP,
+        max_items: int = DEFAULT_CAP,
     ) -> Procedure[tuple[Experiment, ...]]:
-        """Read the environment's experiments, page after page, at most ``most`` of them.
+        """Read the environment's experiments, page after page, at most ``max_items`` of them.
 
         Args:
             flag_key: Only experiments on this flag.
@@ -67,7 +64,7 @@ class ExperimentCalls(Caller):
             status: Only experiments that have an iteration in this status, which may be a past one: check again.
             lifecycle_state: ``active`` and/or ``archived``; LaunchDarkly's default is ``active``.
             expand: As in ``get_experiment``.
-            most: Most experiments to bring.
+            max_items: Most experiments to bring.
         """
         first = endpoints.list_experiments(
             self.environment(),
@@ -76,9 +73,9 @@ class ExperimentCalls(Caller):
             status=status,
             lifecycle_state=lifecycle_state,
             expand=expand,
-            limit=min(PAGE, most),
+            limit=min(LARGEST_PAGE, max_items),
         )
-        return collect(first, most=most)
+        return collect(first, max_items=max_items)
 
     @api_walk
     def iter_experiments(
@@ -89,7 +86,7 @@ class ExperimentCalls(Caller):
         status: str | None = None,
         lifecycle_state: Iterable[str] = (),
         expand: Iterable[str] = (),
-        most: int = DEFAULT_CAP,
+        max_items: int = DEFAULT_CAP,
     ) -> Pages[Experiment]:
         """Walk through the environment's experiments, reading each page when it is reached.
 
@@ -103,9 +100,9 @@ class ExperimentCalls(Caller):
             status=status,
             lifecycle_state=lifecycle_state,
             expand=expand,
-            limit=min(PAGE, most),
+            limit=min(LARGEST_PAGE, max_items),
         )
-        return Pages(first, most)
+        return Pages(first, max_items)
 
     @api_call
     def list_experiments_in_any_environment(
@@ -116,7 +113,7 @@ class ExperimentCalls(Caller):
         status: str | None = None,
         lifecycle_state: Iterable[str] = (),
         expand: Iterable[str] = (),
-        most: int = DEFAULT_CAP,
+        max_items: int = DEFAULT_CAP,
     ) -> Procedure[tuple[Experiment, ...]]:
         """Read the project's experiments over all environments; parameters as in ``list_experiments``.
 
@@ -129,9 +126,9 @@ class ExperimentCalls(Caller):
             status=status,
             lifecycle_state=lifecycle_state,
             expand=expand,
-            limit=min(PAGE, most),
+            limit=min(LARGEST_PAGE, max_items),
         )
-        return collect(first, most=most)
+        return collect(first, max_items=max_items)
 
     @api_call
     def create_experiment(self, post: ExperimentPost) -> Procedure[CreatedExperiment]:
@@ -278,7 +275,7 @@ class ExperimentCalls(Caller):
         *,
         is_group: bool = False,
         traffic: bool = False,
-    ) -> Procedure[Answer[MetricResults | MetricGroupResults]]:
+    ) -> Procedure[Response[MetricResults | MetricGroupResults]]:
         """Read results with LaunchDarkly's time, and explain a refusal: each error means one thing.
 
         Raises:

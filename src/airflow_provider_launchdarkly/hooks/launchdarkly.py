@@ -134,14 +134,14 @@ class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, Pr
     @override
     def pages(self, work: Pages[T]) -> Iterator[T]:
         """Walk through a collection on the process's client, reading each page when it is reached."""
-        return self.get_conn().pages(work.first, most=work.most)
+        return self.get_conn().pages(work.first, max_items=work.max_items)
 
     @override
     async def apages(self, work: Pages[T]) -> AsyncIterator[T]:
         """Walk through a collection on the event loop's client. Raises what :meth:`run` does."""
         client = await self.aget_conn()
         try:
-            async for item in client.pages(work.first, most=work.most):
+            async for item in client.pages(work.first, max_items=work.max_items):
                 yield item
         except AuthenticationError:
             forget_async_client(self.launchdarkly_conn_id)

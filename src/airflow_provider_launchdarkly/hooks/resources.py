@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api import endpoints, writes
-from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP, collect
+from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP, LARGEST_PAGE, collect
 from airflow_provider_launchdarkly.hooks.calls import Caller, api_call
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.writes.ensure import Ensured
     from airflow_provider_launchdarkly.api.writes.flags import Serving
 
-PAGE = 50  # Metrics, metric groups and flags come in pages of at most 50 (LaunchDarkly REST docs, Metrics).
-
 
 class FlagCalls(Caller):
     """Flags."""
@@ -50,7 +48,12 @@ class FlagCalls(Caller):
 
     @api_call
     def list_flags(
-        self, *, filters: str | None = None, tag: str | None = None, with_rules: bool = False, most: int = DEFAULT_CAP
+        self,
+        *,
+        filters: str | None = None,
+        tag: str | None = None,
+        with_rules: bool = False,
+        max_items: int = DEFAULT_CAP,
     ) -> Procedure[tuple[FeatureFlag, ...]]:
         """Read the project's flags with their configuration in the environment, page after page.
 
@@ -58,7 +61,7 @@ class FlagCalls(Caller):
             filters: LaunchDarkly's filter, such as ``hasExperiment:true``.
             tag: Only flags with this tag.
             with_rules: Also rules and fallthrough, which LaunchDarkly leaves out otherwise.
-            most: Most flags to bring.
+            max_items: Most flags to bring.
         """
         env = self.environment()
         first = endpoints.list_flags(
@@ -67,9 +70,9 @@ class FlagCalls(Caller):
             filters=filters,
             tag=tag,
             with_rules=with_rules,
-            limit=min(PAGE, most),
+            limit=min(LARGEST_PAGE, max_items),
         )
-        return collect(first, most=most)
+        return collect(first, max_items=max_items)
 
     @api_call
     def create_flag(self, post: FlagPost) -> Procedure[Existing[FeatureFlag]]:
@@ -126,10 +129,12 @@ class MetricCalls(Caller):
         return endpoints.get_metric(self.project(), metric_key)
 
     @api_call
-    def list_metrics(self, *, filters: str | None = None, most: int = DEFAULT_CAP) -> Procedure[tuple[Metric, ...]]:
+    def list_metrics(
+        self, *, filters: str | None = None, max_items: int = DEFAULT_CAP
+    ) -> Procedure[tuple[Metric, ...]]:
         """Read the project's metrics, page after page."""
-        first = endpoints.list_metrics(self.project(), filters=filters, limit=min(PAGE, most))
-        return collect(first, most=most)
+        first = endpoints.list_metrics(self.project(), filters=filters, limit=min(LARGEST_PAGE, max_items))
+        return collect(first, max_items=max_items)
 
     @api_call
     def create_metric(self, post: MetricPost) -> Procedure[Existing[Metric]]:
@@ -143,11 +148,11 @@ class MetricCalls(Caller):
 
     @api_call
     def list_metric_groups(
-        self, *, filters: str | None = None, most: int = DEFAULT_CAP
+        self, *, filters: str | None = None, max_items: int = DEFAULT_CAP
     ) -> Procedure[tuple[MetricGroup, ...]]:
         """Read the project's metric groups, page after page."""
-        first = endpoints.list_metric_groups(self.project(), filters=filters, limit=min(PAGE, most))
-        return collect(first, most=most)
+        first = endpoints.list_metric_groups(self.project(), filters=filters, limit=min(LARGEST_PAGE, max_items))
+        return collect(first, max_items=max_items)
 
     @api_call
     def create_metric_group(self, post: MetricGroupPost) -> Procedure[Existing[MetricGroup]]:
@@ -169,9 +174,11 @@ class HoldoutCalls(Caller):
         return endpoints.get_holdout_by_id(self.environment(), holdout_id)
 
     @api_call
-    def list_holdouts(self, *, most: int = DEFAULT_CAP) -> Procedure[tuple[Holdout, ...]]:
+    def list_holdouts(self, *, max_items: int = DEFAULT_CAP) -> Procedure[tuple[Holdout, ...]]:
         """Read the environment's holdouts, page after page."""
-        return collect(endpoints.list_holdouts(self.environment(), limit=min(PAGE, most)), most=most)
+        return collect(
+            endpoints.list_holdouts(self.environment(), limit=min(LARGEST_PAGE, max_items)), max_items=max_items
+        )
 
     @api_call
     def end_holdout(self, holdout_key: str, *, comment: str | None = None) -> Procedure[Ensured[Holdout]]:
@@ -200,9 +207,13 @@ class ProjectCalls(Caller):
         return endpoints.get_project(self.project(project_key), expand=expand)
 
     @api_call
-    def list_projects(self, *, filters: str | None = None, most: int = DEFAULT_CAP) -> Procedure[tuple[Project, ...]]:
+    def list_projects(
+        self, *, filters: str | None = None, max_items: int = DEFAULT_CAP
+    ) -> Procedure[tuple[Project, ...]]:
         """Read the projects that the token may see, page after page."""
-        return collect(endpoints.list_projects(filters=filters, limit=min(PAGE, most)), most=most)
+        return collect(
+            endpoints.list_projects(filters=filters, limit=min(LARGEST_PAGE, max_items)), max_items=max_items
+        )
 
     @api_call
     def get_environment(self, environment_key: str | None = None) -> Request[Environment]:
@@ -211,11 +222,11 @@ class ProjectCalls(Caller):
 
     @api_call
     def list_environments(
-        self, *, filters: str | None = None, most: int = DEFAULT_CAP
+        self, *, filters: str | None = None, max_items: int = DEFAULT_CAP
     ) -> Procedure[tuple[Environment, ...]]:
         """Read the project's environments, without their SDK and mobile keys, page after page."""
-        first = endpoints.list_environments(self.project(), filters=filters, limit=min(PAGE, most))
-        return collect(first, most=most)
+        first = endpoints.list_environments(self.project(), filters=filters, limit=min(LARGEST_PAGE, max_items))
+        return collect(first, max_items=max_items)
 
     @api_call
     def get_caller_identity(self) -> Request[CallerIdentity]:

@@ -250,7 +250,7 @@ class LaunchDarklyListExperimentsOperator(LaunchDarklyBaseOperator):
         status: Only experiments whose iteration is ``not_started``, ``running`` or ``stopped`` now. LaunchDarkly's own
             filter also finds experiments that once had such an iteration; these are left out.
         lifecycle_state: ``active`` and/or ``archived``. Default: LaunchDarkly's, ``active``.
-        most: Most experiments to bring. Reaching it is logged as a warning.
+        max_items: Most experiments to bring. Reaching it is logged as a warning.
 
     Returns:
         A list of :class:`ExperimentOutput`.
@@ -271,7 +271,7 @@ class LaunchDarklyListExperimentsOperator(LaunchDarklyBaseOperator):
         metric_key: str | None = None,
         status: str | None = None,
         lifecycle_state: Sequence[str] = (),
-        most: int = DEFAULT_CAP,
+        max_items: int = DEFAULT_CAP,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"multiple_outputs": False} | kwargs)
@@ -279,7 +279,7 @@ class LaunchDarklyListExperimentsOperator(LaunchDarklyBaseOperator):
         self.metric_key = metric_key
         self.status = status
         self.lifecycle_state = lifecycle_state
-        self.most = most
+        self.max_items = max_items
 
     @override
     def act(self, context: Context) -> list[ExperimentOutput]:
@@ -293,10 +293,10 @@ class LaunchDarklyListExperimentsOperator(LaunchDarklyBaseOperator):
             status=self.status,
             lifecycle_state=self.lifecycle_state,
             expand=ITERATIONS,
-            most=self.most,
+            max_items=self.max_items,
         )
-        if len(found) >= self.most:
-            self.log.warning("Stopped at %s experiments; there may be more.", self.most)
+        if len(found) >= self.max_items:
+            self.log.warning("Stopped at %s experiments; there may be more.", self.max_items)
         wanted = [experiment for experiment in found if self.status in (None, status_of(experiment))]
         self.log.info("Found %s experiments.", len(wanted))
         env = self.hook.environment()

@@ -9,7 +9,7 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.api.errors import (
     IterationNotStartedError,
     MetricNotMeasuredError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from airflow_provider_launchdarkly.operators._base import LaunchDarklyExperimentBaseOperator
 
@@ -75,7 +75,7 @@ class LaunchDarklyGetResultsOperator(LaunchDarklyExperimentBaseOperator):
         answer = self.hook.read_results(self.experiment_key, key, iteration.id, is_group=is_group, traffic=not is_group)
         metrics = metrics_output(key, answer.value, self.attribute)
         if not metrics:
-            raise UnexpectedAnswerError(f"the results of metric group {key!r} hold no metric")
+            raise UnexpectedResponseError(f"the results of metric group {key!r} hold no metric")
         env = self.hook.environment()
         return {
             **metrics[-1],

@@ -22,10 +22,10 @@ from airflow_provider_launchdarkly.api.errors import (
     ServerError,
     TransportError,
     UnclearOutcomeError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from airflow_provider_launchdarkly.api.http.client import IN_FLIGHT, AsyncLaunchDarklyClient
-from airflow_provider_launchdarkly.api.http.procedure import Pause
+from airflow_provider_launchdarkly.api.http.procedure import Sleep
 from airflow_provider_launchdarkly.api.models import StartIteration
 
 from .conftest import ENV, TOKEN, Connect, Driver, Script, answer
@@ -246,7 +246,7 @@ def test_a_read_cut_short_is_asked_for_again(connect: Connect) -> None:
 def test_a_web_page_in_place_of_an_answer_is_told_apart(connect: Connect) -> None:
     page = httpx.Response(200, content=b"<html>Sign in</html>", headers={"content-type": "text/html; charset=utf-8"})
     driver = connect(Script(page))
-    with pytest.raises(UnexpectedAnswerError, match="text/html, not JSON") as strange:
+    with pytest.raises(UnexpectedResponseError, match="text/html, not JSON") as strange:
         driver.send(READ)
     assert (strange.value.status, driver.time.waits) == (200, [])
 
@@ -254,7 +254,7 @@ def test_a_web_page_in_place_of_an_answer_is_told_apart(connect: Connect) -> Non
 @pytest.mark.parametrize("body", [[], "text", {"name": "no key"}, {"key": "bold", "currentIteration": 5}])
 def test_json_of_another_shape_is_told_apart(connect: Connect, body: Any) -> None:
     script = Script(httpx.Response(200, json=body))
-    with pytest.raises(UnexpectedAnswerError, match="body that cannot be read"):
+    with pytest.raises(UnexpectedResponseError, match="body that cannot be read"):
         connect(script).send(READ)
     assert len(script.seen) == 1
 
@@ -263,7 +263,7 @@ def test_json_of_another_shape_is_told_apart(connect: Connect, body: Any) -> Non
 @pytest.mark.parametrize("request_", [READ, WRITE], ids=["read", "write"])
 def test_a_redirect_is_never_followed(connect: Connect, request_: Request[Any], target: str) -> None:
     script = Script(httpx.Response(302, headers={"location": target}))
-    with pytest.raises(UnexpectedAnswerError, match="Redirects are not followed"):
+    with pytest.raises(UnexpectedResponseError, match="Redirects are not followed"):
         connect(script).send(request_)
     assert len(script.seen) == 1
 
@@ -304,7 +304,7 @@ def test_an_error_that_the_procedure_does_not_expect_ends_it(connect: Connect) -
 
 def test_a_procedure_may_pause(connect: Connect) -> None:
     def procedure() -> Any:
-        got = yield Pause(7.0, "waiting for a test")
+        got = yield Sleep(7.0, "waiting for a test")
         return got
 
     driver = connect(Script(answer()))
@@ -320,7 +320,7 @@ def test_a_task_that_is_killed_while_it_waits_leaves_the_procedure_closed(connec
 
     def procedure() -> Any:
         try:
-            yield Pause(1.0, "long")
+            yield Sleep(1.0, "long")
         finally:
             closed.append(True)
 

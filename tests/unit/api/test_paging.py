@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from airflow_provider_launchdarkly.api import endpoints
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError, UnexpectedAnswerError
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError, UnexpectedResponseError
 from airflow_provider_launchdarkly.api.http.paging import collect
 
 from .conftest import ENV, Connect, answer
@@ -45,11 +45,11 @@ def test_a_walk_brings_every_item_once(connect: Connect, total: int) -> None:
     assert keys(driver.run(collect(endpoints.list_experiments(ENV)))) == wanted
 
 
-@pytest.mark.parametrize("most", [0, 1, 2, 3])
-def test_a_walk_stops_at_its_cap_without_asking_for_more(connect: Connect, most: int) -> None:
+@pytest.mark.parametrize("max_items", [0, 1, 2, 3])
+def test_a_walk_stops_at_its_cap_without_asking_for_more(connect: Connect, max_items: int) -> None:
     reply = serve(9)
-    assert len(connect(reply).pages(endpoints.list_experiments(ENV), most=most)) == most
-    assert len(reply.seen) == -(-most // 2)
+    assert len(connect(reply).pages(endpoints.list_experiments(ENV), max_items=max_items)) == max_items
+    assert len(reply.seen) == -(-max_items // 2)
 
 
 def test_a_lazy_walk_asks_for_a_page_when_it_gets_there(connect: Connect) -> None:
@@ -93,7 +93,7 @@ def test_a_link_to_a_host_is_not_followed(connect: Connect, href: str) -> None:
         hosts.append(request.url.host)
         return answer(body={"items": [{"key": "e"}], "_links": {"next": {"href": href}}})
 
-    with pytest.raises(UnexpectedAnswerError, match="is not followed"):
+    with pytest.raises(UnexpectedResponseError, match="is not followed"):
         connect(reply).pages(endpoints.list_experiments(ENV))
     assert hosts == ["launchdarkly.test"]
 
@@ -121,7 +121,7 @@ def test_a_link_that_is_no_path_of_the_api_is_not_followed(connect: Connect, hre
 
     driver = connect(reply)
     if href:
-        with pytest.raises(UnexpectedAnswerError, match="is not followed"):
+        with pytest.raises(UnexpectedResponseError, match="is not followed"):
             driver.pages(endpoints.list_experiments(ENV))
     else:
         assert len(driver.pages(endpoints.list_experiments(ENV))) == 1

@@ -113,8 +113,8 @@ def test_a_walk_reads_a_page_only_when_it_is_reached(scene: Scene, emulator: Emu
 def test_a_walk_ends_at_its_cap(scene: Scene) -> None:
     for number in range(5):
         scene.hook.create_experiment(scene.post.model_copy(update={"key": f"e-{number}"}))
-    assert len(list(scene.hook.iter_experiments(most=4))) == 4
-    assert len(scene.hook.list_experiments(most=4)) == 4
+    assert len(list(scene.hook.iter_experiments(max_items=4))) == 4
+    assert len(scene.hook.list_experiments(max_items=4)) == 4
 
 
 def test_a_dry_run_changes_nothing(scene: Scene) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 
 import pytest
@@ -32,6 +33,22 @@ def test_a_call_keeps_the_docstring_of_its_method(hook: LaunchDarklyHook) -> Non
 
 def test_all_hooks_of_a_process_share_one_client(hook: LaunchDarklyHook) -> None:
     assert LaunchDarklyHook().get_conn() is hook.get_conn()
+
+
+def test_a_forked_process_does_not_use_its_parents_client(hook: LaunchDarklyHook) -> None:
+    """It would write to its parent's sockets: each would read the other's responses."""
+    parents = hook.get_conn()
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(write_end, b"shared" if LaunchDarklyHook().get_conn() is parents else b"own")
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    os.waitpid(child, 0)
+    with os.fdopen(read_end, "rb") as answered:
+        assert answered.read() == b"own"
 
 
 def test_connections_that_differ_do_not_share_a_client(

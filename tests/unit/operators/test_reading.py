@@ -79,7 +79,7 @@ def test_archived_experiments_are_listed_when_asked_for(scene: Scene, hook: Laun
 
 def test_no_more_than_the_cap_is_read(scene: Scene, hook: LaunchDarklyHook, context: Any) -> None:
     hook.create_experiment(scene.post.model_copy(update={"key": "second"}))
-    assert len(listed(context, most=1)) == 1
+    assert len(listed(context, max_items=1)) == 1
 
 
 def test_the_primary_metrics_results_over_everyone(scene: Scene, context: Any) -> None:

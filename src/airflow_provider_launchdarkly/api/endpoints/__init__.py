@@ -51,7 +51,6 @@ if not TYPE_CHECKING:
                 "patch_layer",
             ),
             "metrics": (
-                "MOST_ITEMS",
                 "get_metric",
                 "list_metrics",
                 "create_metric",

@@ -29,7 +29,7 @@ def get_flag(
         operation="get_flag",
         method="GET",
         path=_flag(project_key, flag_key),
-        answer=FeatureFlag,
+        response_model=FeatureFlag,
         query=(*(("env", key) for key in environments), *query_of(expand=expand)),
     )
 
@@ -71,7 +71,7 @@ def list_flags(
         operation="list_flags",
         method="GET",
         path=path_of("flags", "{project_key}", project_key=project_key),
-        answer=FlagPage,
+        response_model=FlagPage,
         query=(
             *(("env", key) for key in named),
             *query_of(
@@ -94,7 +94,7 @@ def create_flag(project_key: str, post: FlagPost) -> Request[FeatureFlag]:
         operation="create_flag",
         method="POST",
         path=path_of("flags", "{project_key}", project_key=project_key),
-        answer=FeatureFlag,
+        response_model=FeatureFlag,
         body=post.to_wire(),
     )
 
@@ -135,7 +135,7 @@ def patch_flag(
         operation="patch_flag",
         method="PATCH",
         path=_flag(env.project_key, flag_key),
-        answer=FeatureFlag,
+        response_model=FeatureFlag,
         query=query_of(ignoreConflicts=ignore_conflicts or None, dryRun=dry_run or None),
         body=body,
         content_type=SEMANTIC_PATCH,

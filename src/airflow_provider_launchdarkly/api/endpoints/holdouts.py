@@ -37,7 +37,7 @@ def list_holdouts(env: EnvironmentRef, *, limit: int | None = None, offset: int 
         operation="list_holdouts",
         method="GET",
         path=in_environment(env, "holdouts"),
-        answer=HoldoutPage,
+        response_model=HoldoutPage,
         query=query_of(limit=limit, offset=offset),
         api_version=BETA,
     )
@@ -55,7 +55,7 @@ def get_holdout(env: EnvironmentRef, holdout_key: str, *, expand: Iterable[str] 
         operation="get_holdout",
         method="GET",
         path=in_environment(env, "holdouts", "{holdout_key}", holdout_key=holdout_key),
-        answer=Holdout,
+        response_model=Holdout,
         query=query_of(expand=expand),
         api_version=BETA,
     )
@@ -67,7 +67,7 @@ def get_holdout_by_id(env: EnvironmentRef, holdout_id: str) -> Request[Holdout]:
         operation="get_holdout_by_id",
         method="GET",
         path=in_environment(env, "holdouts", "id", "{holdout_id}", holdout_id=holdout_id),
-        answer=Holdout,
+        response_model=Holdout,
         api_version=BETA,
     )
 
@@ -78,7 +78,7 @@ def create_holdout(env: EnvironmentRef, post: HoldoutPost) -> Request[Holdout]:
         operation="create_holdout",
         method="POST",
         path=in_environment(env, "holdouts"),
-        answer=Holdout,
+        response_model=Holdout,
         body=post.to_wire(),
         api_version=BETA,
     )
@@ -96,7 +96,7 @@ def patch_holdout(
         operation="patch_holdout",
         method="PATCH",
         path=in_environment(env, "holdouts", "{holdout_key}", holdout_key=holdout_key),
-        answer=Holdout,
+        response_model=Holdout,
         body=_patch(instructions, comment),
         api_version=BETA,
         content_type=SEMANTIC_PATCH,
@@ -114,7 +114,7 @@ def list_layers(project_key: str, *, filters: str | None = None) -> Request[Laye
         operation="list_layers",
         method="GET",
         path=path_of("projects", "{project_key}", "layers", project_key=project_key),
-        answer=LayerPage,
+        response_model=LayerPage,
         query=query_of(filter=filters),
     )
 
@@ -125,7 +125,7 @@ def create_layer(project_key: str, post: LayerPost) -> Request[Layer]:
         operation="create_layer",
         method="POST",
         path=path_of("projects", "{project_key}", "layers", project_key=project_key),
-        answer=Layer,
+        response_model=Layer,
         body=post.to_wire(),
     )
 
@@ -144,7 +144,7 @@ def patch_layer(
         path=path_of(
             "projects", "{project_key}", "layers", "{layer_key}", project_key=env.project_key, layer_key=layer_key
         ),
-        answer=Layer,
+        response_model=Layer,
         body={"environmentKey": env.environment_key, **_patch(instructions, comment)},
         content_type=SEMANTIC_PATCH,
     )

@@ -17,9 +17,6 @@ from airflow_provider_launchdarkly.api.models import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MOST_ITEMS = 50
-"""Largest page of metrics and of metric groups (LaunchDarkly REST docs, Metrics)."""
-
 
 def get_metric(
     project_key: str, metric_key: str, *, version_id: str | None = None, expand: Iterable[str] = ()
@@ -36,7 +33,7 @@ def get_metric(
         operation="get_metric",
         method="GET",
         path=path_of("metrics", "{project_key}", "{metric_key}", project_key=project_key, metric_key=metric_key),
-        answer=Metric,
+        response_model=Metric,
         query=query_of(expand=expand, versionId=version_id),
     )
 
@@ -57,14 +54,14 @@ def list_metrics(
         filters: LaunchDarkly's filter, ``field op value``, such as ``query equals "checkout"``.
         sort: A field, with ``-`` for the other way.
         expand: ``experimentCount``.
-        limit: Items a page, at most `MOST_ITEMS`.
+        limit: Items a page, at most `paging.LARGEST_PAGE`.
         offset: Items to skip.
     """
     return Request(
         operation="list_metrics",
         method="GET",
         path=path_of("metrics", "{project_key}", project_key=project_key),
-        answer=MetricPage,
+        response_model=MetricPage,
         query=query_of(expand=expand, limit=limit, offset=offset, sort=sort, filter=filters),
     )
 
@@ -75,7 +72,7 @@ def create_metric(project_key: str, post: MetricPost) -> Request[Metric]:
         operation="create_metric",
         method="POST",
         path=path_of("metrics", "{project_key}", project_key=project_key),
-        answer=Metric,
+        response_model=Metric,
         body=post.to_wire(),
     )
 
@@ -99,7 +96,7 @@ def get_metric_group(project_key: str, metric_group_key: str, *, expand: Iterabl
             project_key=project_key,
             metric_group_key=metric_group_key,
         ),
-        answer=MetricGroup,
+        response_model=MetricGroup,
         query=query_of(expand=expand),
         api_version=BETA,
     )
@@ -119,7 +116,7 @@ def list_metric_groups(
         operation="list_metric_groups",
         method="GET",
         path=path_of("projects", "{project_key}", "metric-groups", project_key=project_key),
-        answer=MetricGroupPage,
+        response_model=MetricGroupPage,
         query=query_of(filter=filters, sort=sort, expand=expand, limit=limit, offset=offset),
         api_version=BETA,
     )
@@ -131,7 +128,7 @@ def create_metric_group(project_key: str, post: MetricGroupPost) -> Request[Metr
         operation="create_metric_group",
         method="POST",
         path=path_of("projects", "{project_key}", "metric-groups", project_key=project_key),
-        answer=MetricGroup,
+        response_model=MetricGroup,
         body=post.to_wire(),
         api_version=BETA,
     )

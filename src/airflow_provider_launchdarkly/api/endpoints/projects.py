@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 def get_caller_identity() -> Request[CallerIdentity]:
     """Read whose credential this is. It answers for any credential: read a project too before trusting it."""
     return Request(
-        operation="get_caller_identity", method="GET", path=path_of("caller-identity"), answer=CallerIdentity
+        operation="get_caller_identity", method="GET", path=path_of("caller-identity"), response_model=CallerIdentity
     )
 
 
 def get_versions() -> Request[Versions]:
     """Read which API versions LaunchDarkly serves."""
-    return Request(operation="get_versions", method="GET", path=path_of("versions"), answer=Versions)
+    return Request(operation="get_versions", method="GET", path=path_of("versions"), response_model=Versions)
 
 
 def get_project(project_key: str, *, expand: Iterable[str] = ()) -> Request[Project]:
@@ -36,7 +36,7 @@ def get_project(project_key: str, *, expand: Iterable[str] = ()) -> Request[Proj
         operation="get_project",
         method="GET",
         path=path_of("projects", "{project_key}", project_key=project_key),
-        answer=Project,
+        response_model=Project,
         query=query_of(expand=expand),
     )
 
@@ -62,14 +62,14 @@ def list_projects(
         operation="list_projects",
         method="GET",
         path=path_of("projects"),
-        answer=ProjectPage,
+        response_model=ProjectPage,
         query=query_of(limit=limit, offset=offset, filter=filters, sort=sort, expand=expand),
     )
 
 
 def get_environment(env: EnvironmentRef) -> Request[Environment]:
     """Read an environment, without its keys."""
-    return Request(operation="get_environment", method="GET", path=in_environment(env), answer=Environment)
+    return Request(operation="get_environment", method="GET", path=in_environment(env), response_model=Environment)
 
 
 def list_environments(
@@ -85,6 +85,6 @@ def list_environments(
         operation="list_environments",
         method="GET",
         path=path_of("projects", "{project_key}", "environments", project_key=project_key),
-        answer=EnvironmentPage,
+        response_model=EnvironmentPage,
         query=query_of(limit=limit, offset=offset, filter=filters, sort=sort),
     )

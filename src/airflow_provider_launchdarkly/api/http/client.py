@@ -17,9 +17,9 @@ import httpx
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.api.http.exchange import Dialogue, Exchange, Reply, Wait, WireRequest
+from airflow_provider_launchdarkly.api.http.exchange import Dialogue, Exchange, Reply, WireRequest
 from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP, Pager
-from airflow_provider_launchdarkly.api.http.procedure import Answer, Pause, Procedure
+from airflow_provider_launchdarkly.api.http.procedure import Procedure, Response, Sleep
 from airflow_provider_launchdarkly.api.http.rate_limit import RateGate, gate_of
 from airflow_provider_launchdarkly.api.http.responses import Redaction, WireResponse
 from airflow_provider_launchdarkly.api.http.retry import Broken, NotSent
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.api.http.request import Request
 
-__all__ = ["Answer", "AsyncLaunchDarklyClient", "LaunchDarklyClient", "Pause", "Procedure"]
+__all__ = ["AsyncLaunchDarklyClient", "LaunchDarklyClient", "Procedure", "Response", "Sleep"]
 
 T = TypeVar("T", bound=Read)
 R = TypeVar("R")
@@ -163,7 +163,7 @@ class LaunchDarklyClient(_Client):
         self._sleep = sleep
         self._http = httpx.Client(transport=transport, **self._options())
 
-    def send(self, request: Request[T]) -> Answer[T]:
+    def send(self, request: Request[T]) -> Response[T]:
         """Carry out one call.
 
         Raises:
@@ -179,14 +179,14 @@ class LaunchDarklyClient(_Client):
         """
         return self._drive(self._exchange.run(procedure))
 
-    def pages(self, first: Request[Any], *, most: int = DEFAULT_CAP) -> Iterator[Any]:
+    def pages(self, first: Request[Any], *, max_items: int = DEFAULT_CAP) -> Iterator[Any]:
         """Iterate over a collection's items, reading each page when it is reached.
 
         Args:
             first: The request for the first page.
-            most: Most items to bring.
+            max_items: Most items to bring.
         """
-        pager: Pager[Any] = Pager(first, most=most)
+        pager: Pager[Any] = Pager(first, max_items=max_items)
         while pager.request:
             yield from pager.take(self.send(pager.request).value)
 
@@ -211,7 +211,7 @@ class LaunchDarklyClient(_Client):
                 except StopIteration as done:
                     result: R = done.value
                     return result
-                if isinstance(step, Wait):
+                if isinstance(step, Sleep):
                     self._sleep(step.seconds)
                     reply = None
                 else:
@@ -246,7 +246,7 @@ class AsyncLaunchDarklyClient(_Client):
         self._http = httpx.AsyncClient(transport=transport, **self._options())
         self._turnstile = asyncio.Semaphore(IN_FLIGHT)
 
-    async def send(self, request: Request[T]) -> Answer[T]:
+    async def send(self, request: Request[T]) -> Response[T]:
         """Carry out one call.
 
         Raises:
@@ -262,14 +262,14 @@ class AsyncLaunchDarklyClient(_Client):
         """
         return await self._drive(self._exchange.run(procedure))
 
-    async def pages(self, first: Request[Any], *, most: int = DEFAULT_CAP) -> AsyncIterator[Any]:
+    async def pages(self, first: Request[Any], *, max_items: int = DEFAULT_CAP) -> AsyncIterator[Any]:
         """Iterate over a collection's items, reading each page when it is reached.
 
         Args:
             first: The request for the first page.
-            most: Most items to bring.
+            max_items: Most items to bring.
         """
-        pager: Pager[Any] = Pager(first, most=most)
+        pager: Pager[Any] = Pager(first, max_items=max_items)
         while pager.request:
             for item in pager.take((await self.send(pager.request)).value):
                 yield item
@@ -295,7 +295,7 @@ class AsyncLaunchDarklyClient(_Client):
                 except StopIteration as done:
                     result: R = done.value
                     return result
-                if isinstance(step, Wait):
+                if isinstance(step, Sleep):
                     await self._sleep(step.seconds)
                     reply = None
                 else:

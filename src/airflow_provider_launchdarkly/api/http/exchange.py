@@ -20,7 +20,7 @@ from airflow_provider_launchdarkly.api.errors import (
     UnclearOutcomeError,
 )
 from airflow_provider_launchdarkly.api.http import retry
-from airflow_provider_launchdarkly.api.http.procedure import Answer, Pause, Procedure
+from airflow_provider_launchdarkly.api.http.procedure import Procedure, Response, Sleep
 from airflow_provider_launchdarkly.api.http.rate_limit import RateGate, read_limits
 from airflow_provider_launchdarkly.api.http.responses import (
     Garbled,
@@ -59,15 +59,8 @@ class WireRequest:
     body: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """How long to wait, in seconds, before going on."""
-
-    seconds: float
-
-
 Reply: TypeAlias = WireResponse | NotSent | Broken | None
-Dialogue: TypeAlias = Generator[WireRequest | Wait, Reply, R]
+Dialogue: TypeAlias = Generator[WireRequest | Sleep, Reply, R]
 
 
 @dataclass(slots=True)
@@ -105,14 +98,14 @@ class Exchange:
     monotonic: Callable[[], float]
     random: Callable[[], float]
 
-    def send(self, request: Request[T]) -> Dialogue[Answer[T]]:
+    def send(self, request: Request[T]) -> Dialogue[Response[T]]:
         """Carry out one call.
 
         Args:
             request: The call.
 
         Returns:
-            The answer.
+            The response.
 
         Raises:
             LaunchDarklyError: A read failed for good or for longer than the budget; a write was refused
@@ -130,9 +123,9 @@ class Exchange:
             outcome, result = self._judge(request, reply, version, now)
             attempt = retry.Attempt(attempts.number, request.is_read, elapsed, self.budget)
             match retry.next_step(attempt, outcome, self.random()):
-                case retry.Wait(seconds=seconds):
+                case Sleep(seconds=seconds) as sleep:
                     log.info("%s: %s; try %d in %.1f s", request.call, _why(outcome), attempts.number + 1, seconds)
-                    yield Wait(seconds)
+                    yield sleep
                     continue
                 case retry.ReadBack():
                     raise _unclear(request, outcome)
@@ -153,21 +146,21 @@ class Exchange:
             step = next(procedure)
             while True:
                 try:
-                    answer = yield from self._carry_out(step)
+                    response = yield from self._carry_out(step)
                 except LaunchDarklyError as error:
                     step = procedure.throw(error)
                 else:
-                    step = procedure.send(answer)
+                    step = procedure.send(response)
         except StopIteration as done:
             result: R = done.value
             return result
         finally:
             procedure.close()
 
-    def _carry_out(self, step: Request[Any] | Pause) -> Dialogue[Answer[Any] | None]:
-        if isinstance(step, Pause):
+    def _carry_out(self, step: Request[Any] | Sleep) -> Dialogue[Response[Any] | None]:
+        if isinstance(step, Sleep):
             log.info("%s; going on in %.1f s", step.why, step.seconds)
-            yield Wait(step.seconds)
+            yield step
             return None
         return (yield from self.send(step))
 
@@ -182,22 +175,22 @@ class Exchange:
                     call=request.call,
                     refusal=Refusal(429, "rate_limited"),
                 )
-            yield Wait(wait)
+            yield Sleep(wait)
             wait = self.gate.closed_for(request.operation, self.monotonic())
 
     def _judge(
         self, request: Request[T], reply: Reply, version: str, now: float
-    ) -> tuple[retry.Outcome, Answer[T] | LaunchDarklyError]:
+    ) -> tuple[retry.Outcome, Response[T] | LaunchDarklyError]:
         """What an attempt's reply is: for the retry rules, and for the caller if it is final."""
         if isinstance(reply, WireResponse):
-            return self._judge_answer(request, reply, version, now)
+            return self._judge_response(request, reply, version, now)
         if reply is None:
             raise RuntimeError("the driver answered a request with nothing")
         return reply, TransportError(f"{request.call} got no answer: {reply.why}", call=request.call)
 
-    def _judge_answer(
+    def _judge_response(
         self, request: Request[T], response: WireResponse, version: str, now: float
-    ) -> tuple[retry.Outcome, Answer[T] | LaunchDarklyError]:
+    ) -> tuple[retry.Outcome, Response[T] | LaunchDarklyError]:
         server_time = response.server_time()
         limits = read_limits(response.headers, server_time)
         refused = max(retry.FLOOR, limits.wait or 0.0) if response.status == 429 else None
@@ -205,13 +198,13 @@ class Exchange:
         if response.status >= 300:
             error = error_of(request, response, version, self.redact)
             wait = limits.wait if response.status == 429 else limits.retry_after
-            return retry.Answered(response.status, wait), error
+            return retry.Responded(response.status, wait), error
         value = read_value(request, response)
         if isinstance(value, Garbled):
             body = retry.Body.STRANGE if value.whole else retry.Body.DAMAGED
-            return retry.Answered(response.status, body=body), unexpected(request, response, value)
+            return retry.Responded(response.status, body=body), unexpected(request, response, value)
         request_id = response.headers.get("x-request-id")
-        return retry.Answered(response.status), Answer(value, server_time, response.status, request_id)
+        return retry.Responded(response.status), Response(value, server_time, response.status, request_id)
 
 
 def _wire(request: Request[Any], version: str) -> WireRequest:
@@ -225,7 +218,7 @@ def _wire(request: Request[Any], version: str) -> WireRequest:
 
 
 def _unclear(request: Request[Any], outcome: retry.Outcome) -> UnclearOutcomeError:
-    status = outcome.status if isinstance(outcome, retry.Answered) else None
+    status = outcome.status if isinstance(outcome, retry.Responded) else None
     return UnclearOutcomeError(
         f"{request.call} was sent, and whether it took effect is unknown: {_why(outcome)}",
         call=request.call,
@@ -235,9 +228,9 @@ def _unclear(request: Request[Any], outcome: retry.Outcome) -> UnclearOutcomeErr
 
 def _why(outcome: retry.Outcome) -> str:
     match outcome:
-        case retry.Answered(status=status, body=retry.Body.READ):
+        case retry.Responded(status=status, body=retry.Body.READ):
             return f"LaunchDarkly answered {status}"
-        case retry.Answered(status=status):
+        case retry.Responded(status=status):
             return f"LaunchDarkly answered {status} with a body that cannot be read"
         case NotSent(why=why) | Broken(why=why):
             return why

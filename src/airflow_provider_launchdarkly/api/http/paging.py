@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from airflow_provider_launchdarkly.api.errors import UnexpectedAnswerError
+from airflow_provider_launchdarkly.api.errors import UnexpectedResponseError
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
+
+LARGEST_PAGE = 50
+"""Most items a page that LaunchDarkly documents for metrics, metric groups and flags; used for every collection.
+
+https://launchdarkly.com/docs/api/metrics/get-metrics
+"""
 
 DEFAULT_CAP = 1_000
 """Most items that a walk brings unless it is told otherwise."""
@@ -37,9 +43,9 @@ class Pager(Generic[T]):
     Stops at the last page, at an empty page, at a page that was there before, and at the cap.
     """
 
-    def __init__(self, first: Request[Any], *, most: int = DEFAULT_CAP) -> None:
-        self._next: Request[Any] | None = first if most > 0 else None
-        self._left = most
+    def __init__(self, first: Request[Any], *, max_items: int = DEFAULT_CAP) -> None:
+        self._next: Request[Any] | None = first if max_items > 0 else None
+        self._left = max_items
         self._seen = {(first.path, tuple(sorted(first.query)))}
 
     @property
@@ -57,8 +63,8 @@ class Pager(Generic[T]):
             Its items, as many as the cap still allows.
 
         Raises:
-            UnexpectedAnswerError: The next page's link is no path of the API. The token is never sent to a host that an
-                answer names.
+            UnexpectedResponseError: The next page's link is no path of the API. The token is never sent to a host that
+                a response names.
         """
         items = page.items[: self._left]
         self._left -= len(items)
@@ -72,21 +78,21 @@ class Pager(Generic[T]):
         return items
 
 
-def collect(first: Request[Any], *, most: int = DEFAULT_CAP) -> Procedure[tuple[Any, ...]]:
+def collect(first: Request[Any], *, max_items: int = DEFAULT_CAP) -> Procedure[tuple[Any, ...]]:
     """Read all items of a collection.
 
     Args:
         first: The request for the first page.
-        most: Most items to bring.
+        max_items: Most items to bring.
 
     Returns:
-        The items of all pages, at most ``most``.
+        The items of all pages, at most ``max_items``.
     """
-    pager: Pager[Any] = Pager(first, most=most)
+    pager: Pager[Any] = Pager(first, max_items=max_items)
     found: list[Any] = []
     while pager.request:
-        answer = yield pager.request
-        found += pager.take(answer.value)
+        response = yield pager.request
+        found += pager.take(response.value)
     return tuple(found)
 
 
@@ -94,7 +100,7 @@ def _follow(current: Request[Any], href: str) -> Request[Any]:
     parts = urlsplit(href)
     is_path = not parts.scheme and not parts.netloc and parts.path.startswith("/api/v2/")
     if not is_path or not href.isascii() or not href.isprintable():
-        raise UnexpectedAnswerError(
+        raise UnexpectedResponseError(
             f"{current.call} names {href[:200]!r} as its next page. LaunchDarkly's links are paths of its API; this "
             "one is not followed, so that the token stays with its own host",
             call=current.call,

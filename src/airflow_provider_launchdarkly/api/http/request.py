@@ -50,7 +50,7 @@ class Request(Generic[T]):
         operation: Name of the call, as errors and logs show it.
         method: HTTP verb.
         path: Path relative to the host, percent-encoded.
-        answer: Model that reads the body of the answer.
+        response_model: Model that reads the body of the response.
         query: Query parameters in order, not yet encoded.
         body: Plain JSON to send, None for no body.
         api_version: Value of ``LD-API-Version``.
@@ -62,7 +62,7 @@ class Request(Generic[T]):
     operation: str
     method: str
     path: str
-    answer: type[T]
+    response_model: type[T]
     query: tuple[tuple[str, str], ...] = ()
     body: JsonValue = None
     api_version: str = STABLE

@@ -27,7 +27,7 @@ from airflow_provider_launchdarkly.api.errors import (
     RateLimitedError,
     Refusal,
     ServerError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from airflow_provider_launchdarkly.api.http.request import BETA
 from airflow_provider_launchdarkly.api.models.base import Read, Text
@@ -110,7 +110,7 @@ def read_value(request: Request[T], response: WireResponse) -> T | Garbled:
         The value, or what is wrong with the body.
     """
     try:
-        return request.answer.model_validate_json(response.body)
+        return request.response_model.model_validate_json(response.body)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
     kind = response.headers.get("content-type", "application/json").partition(";")[0]
@@ -124,9 +124,9 @@ def read_value(request: Request[T], response: WireResponse) -> T | Garbled:
     return Garbled(f"{where}: {first['msg']}; LaunchDarkly changed its shape, or the host is not LaunchDarkly's", True)
 
 
-def unexpected(request: Request[T], response: WireResponse, garbled: Garbled) -> UnexpectedAnswerError:
+def unexpected(request: Request[T], response: WireResponse, garbled: Garbled) -> UnexpectedResponseError:
     """The error for a successful answer that is not LaunchDarkly's."""
-    return UnexpectedAnswerError(
+    return UnexpectedResponseError(
         f"{request.call} was answered {response.status} with a body that cannot be read: {garbled.why}",
         call=request.call,
         status=response.status,
@@ -207,10 +207,10 @@ def _forbidden(request: Request[T], sent_version: str) -> str:
     return "The token's role does not allow it, or the account's plan does not include it"
 
 
-def _redirected(request: Request[T], response: WireResponse, redact: Redaction) -> UnexpectedAnswerError:
+def _redirected(request: Request[T], response: WireResponse, redact: Redaction) -> UnexpectedResponseError:
     host = urlsplit(response.headers.get("location", "")).netloc
     target = f" to host {redact(host)!r}" if host else ""
-    return UnexpectedAnswerError(
+    return UnexpectedResponseError(
         f"{request.call} was redirected{target} ({response.status}). Redirects are not followed, so that the token "
         "stays with its host: set the connection's host to LaunchDarkly's API itself",
         call=request.call,

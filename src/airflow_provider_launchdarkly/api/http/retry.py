@@ -1,4 +1,4 @@
-"""After one attempt of one call: return, wait so long, read back, or raise. Pure: no clock, no randomness, no HTTP.
+"""Decide what follows one attempt of one call: return, try again, read back, or raise. No clock, no HTTP.
 
 A read may be sent again at will. A write is sent again only when it surely did not happen: LaunchDarkly has no
 idempotency key, so after anything else only a read can tell.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+
+from airflow_provider_launchdarkly.api.http.procedure import Sleep
 
 FLOOR = 0.5
 """Shortest wait, in seconds, after a 429, whatever its headers say."""
@@ -35,7 +37,7 @@ class Attempt:
 
 
 class Body(Enum):
-    """What became of an answer's body."""
+    """Whether the body of a response could be read."""
 
     READ = "read"
     DAMAGED = "damaged"  # Cut short or mangled on the way: another try may bring it whole.
@@ -43,13 +45,13 @@ class Body(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """There was an answer.
+class Responded:
+    """LaunchDarkly, or something in between, responded.
 
     Attributes:
         status: HTTP status.
-        wait: Seconds that the answer asks to wait at least; None when it does not say.
-        body: What became of the body.
+        wait: Seconds that the response asks to wait at least; None when it does not say.
+        body: Whether the body could be read.
     """
 
     status: int
@@ -81,19 +83,12 @@ class Broken:
     why: str
 
 
-Outcome = Answered | NotSent | Broken
+Outcome = Responded | NotSent | Broken
 
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """The answer is the result."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Send again after so many seconds."""
-
-    seconds: float
+    """The response is the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +98,10 @@ class ReadBack:
 
 @dataclass(frozen=True, slots=True)
 class Raise:
-    """The answer, or the lack of one, is final."""
+    """The response, or the lack of one, is final."""
 
 
-NextStep = Return | Wait | ReadBack | Raise
+NextStep = Return | Sleep | ReadBack | Raise
 
 
 def next_step(attempt: Attempt, outcome: Outcome, chance: float) -> NextStep:
@@ -118,12 +113,12 @@ def next_step(attempt: Attempt, outcome: Outcome, chance: float) -> NextStep:
         chance: A uniform random number in [0, 1), which spreads callers out.
 
     Returns:
-        What to do. A wait never reaches beyond the budget; `Raise` takes its place.
+        What to do; a `Sleep` is before the same request. It never reaches beyond the budget; `Raise` takes its place.
     """
     at_least = 0.0
     if isinstance(outcome, NotSent):
         return Raise() if outcome.hopeless else _again(attempt, at_least, chance)
-    if isinstance(outcome, Answered):
+    if isinstance(outcome, Responded):
         at_least = outcome.wait or 0.0
         if outcome.status == 429:
             # Refused before it was looked at, so a write did not happen (LaunchDarkly REST docs, Rate limiting).
@@ -133,24 +128,24 @@ def next_step(attempt: Attempt, outcome: Outcome, chance: float) -> NextStep:
     return _again(attempt, at_least, chance) if attempt.is_read else ReadBack()
 
 
-def _final(attempt: Attempt, answer: Answered) -> Return | Raise | None:
-    """What an answer settles; None when it leaves open what happened."""
-    if answer.status == 408 or answer.status >= 500:
+def _final(attempt: Attempt, response: Responded) -> Return | Raise | None:
+    """Return what a response settles; None when it leaves open what happened."""
+    if response.status == 408 or response.status >= 500:
         return None
-    if answer.status >= 300:
+    if response.status >= 300:
         return Raise()
-    if answer.body is Body.READ:
+    if response.body is Body.READ:
         return Return()
-    return Raise() if answer.body is Body.STRANGE and attempt.is_read else None
+    return Raise() if response.body is Body.STRANGE and attempt.is_read else None
 
 
-def _again(attempt: Attempt, at_least: float, chance: float) -> Wait | Raise:
+def _again(attempt: Attempt, at_least: float, chance: float) -> Sleep | Raise:
     """Full jitter: uniform from (almost) nothing to the backoff, so that callers who failed together part."""
     return _within_budget(attempt, max(at_least, _SHORTEST_BACKOFF, chance * _backoff(attempt.number)))
 
 
-def _within_budget(attempt: Attempt, seconds: float) -> Wait | Raise:
-    return Wait(seconds) if attempt.elapsed + seconds <= attempt.budget else Raise()
+def _within_budget(attempt: Attempt, seconds: float) -> Sleep | Raise:
+    return Sleep(seconds) if attempt.elapsed + seconds <= attempt.budget else Raise()
 
 
 def _backoff(number: int) -> float:

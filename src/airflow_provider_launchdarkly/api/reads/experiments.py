@@ -1,4 +1,4 @@
-"""What the lifecycle's procedures share: reading an experiment whole, and waiting a bounded time for it to show up."""
+"""Read an experiment with all its iterations, and find the pinned one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_launchdarkly.api.endpoints.experiments import get_experiment
 from airflow_provider_launchdarkly.api.errors import IterationNotFoundError, NotFoundError
-from airflow_provider_launchdarkly.api.http.procedure import Pause, Procedure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration
 
@@ -29,33 +29,23 @@ def read_experiment(env: EnvironmentRef, experiment_key: str, *, also: Iterable[
     Raises:
         NotFoundError: There is no such experiment.
     """
-    answer = yield get_experiment(env, experiment_key, expand=(*ITERATIONS, *also))
-    experiment: Experiment = answer.value
+    response = yield get_experiment(env, experiment_key, expand=(*ITERATIONS, *also))
+    experiment: Experiment = response.value
     return experiment
 
 
 def find_experiment(
-    env: EnvironmentRef, experiment_key: str, *, also: Iterable[str] = (), waits: Iterable[float] = ()
+    env: EnvironmentRef, experiment_key: str, *, also: Iterable[str] = ()
 ) -> Procedure[Experiment | None]:
-    """Read an experiment that may not be there.
-
-    Args:
-        env: Where it lives.
-        experiment_key: Its key.
-        also: Further ``expand`` fields.
-        waits: Seconds before each further look while it is not there.
+    """Read an experiment that may not be there, as `read_experiment` does.
 
     Returns:
-        The experiment, or None.
+        The experiment; None if there is none.
     """
-    left = list(waits)
-    while True:
-        try:
-            return (yield from read_experiment(env, experiment_key, also=also))
-        except NotFoundError:
-            if not left:
-                return None
-        yield Pause(left.pop(0), f"experiment {experiment_key} does not show yet")
+    try:
+        return (yield from read_experiment(env, experiment_key, also=also))
+    except NotFoundError:
+        return None
 
 
 def pinned(experiment: Experiment, iteration_id: str) -> Iteration:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.endpoints.flags import get_flag
-from airflow_provider_launchdarkly.api.errors import (
-    StateError,
-)
-from airflow_provider_launchdarkly.api.http.procedure import Pause
-from airflow_provider_launchdarkly.api.writes.ensure import SETTLING
+from airflow_provider_launchdarkly.api.errors import StateError
+from airflow_provider_launchdarkly.api.http.procedure import SETTLING, read_until
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
@@ -24,8 +21,8 @@ def read_flag(env: EnvironmentRef, flag_key: str) -> Procedure[FeatureFlag]:
         NotFoundError: There is no such flag.
         StateError: The flag has no configuration in the environment.
     """
-    answer = yield get_flag(env.project_key, flag_key, environments=(env.environment_key,))
-    flag: FeatureFlag = answer.value
+    response = yield get_flag(env.project_key, flag_key, environments=(env.environment_key,))
+    flag: FeatureFlag = response.value
     if env.environment_key not in flag.environments:
         raise StateError(f"flag {flag_key!r} has no configuration in environment {env.environment_key!r}")
     return flag
@@ -39,21 +36,22 @@ def flag_that_serves(env: EnvironmentRef, flag_key: str, rule_id: str, variation
     """Read a flag that is to serve a variation to everyone.
 
     Raises:
-        FlagServesOtherError: It does not, some seconds later either.
+        FlagServesUnexpectedVariationError: It does not, some seconds later either.
         StateError: The flag has no configuration in the environment.
         LaunchDarklyError: As the calls raise.
     """
-    for seconds in (*SETTLING, None):
-        flag = yield from read_flag(env, flag_key)
-        otherwise = _served_otherwise(env, flag, rule_id, variation_id)
-        if otherwise is None:
-            return flag
-        if seconds is None:
-            raise FlagServesUnexpectedVariationError(
-                f"{otherwise}. Find out who changed the flag, or why, before anything else"
-            )
-        yield Pause(seconds, f"flag {flag_key} does not show the change yet")
-    raise RuntimeError("the last read returns or raises")
+    flag, served = yield from read_until(
+        lambda: read_flag(env, flag_key),
+        lambda flag: None if _served_otherwise(env, flag, rule_id, variation_id) else flag,
+        SETTLING,
+        f"flag {flag_key} does not show the change yet",
+    )
+    if served is None:
+        raise FlagServesUnexpectedVariationError(
+            f"{_served_otherwise(env, flag, rule_id, variation_id)}. Find out who changed the flag, or why, before "
+            "anything else"
+        )
+    return served
 
 
 def _served_otherwise(env: EnvironmentRef, flag: FeatureFlag, rule_id: str, variation_id: str) -> str | None:

@@ -15,7 +15,7 @@ from airflow_provider_launchdarkly.api.errors import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.api.http.procedure import Answer, Procedure
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure, Response
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
     from airflow_provider_launchdarkly.api.models import MetricGroupResults, MetricResults
 
@@ -33,7 +33,7 @@ def metric_results(
     *,
     is_group: bool = False,
     traffic: bool = False,
-) -> Procedure[Answer[MetricResults | MetricGroupResults]]:
+) -> Procedure[Response[MetricResults | MetricGroupResults]]:
     """Read the results of a metric or a metric group in one iteration.
 
     A refusal is explained by reading the experiment and the metric, so that each error means one thing.
@@ -47,7 +47,7 @@ def metric_results(
         traffic: Also count all exposed units; single metrics only.
 
     Returns:
-        The answer, with the server's time. A group's results are in the order of its metrics.
+        The response, with the server's time. A group's results are in the order of its metrics.
 
     Raises:
         NotFoundError: There is no such experiment, or no such metric.
@@ -58,13 +58,13 @@ def metric_results(
         LaunchDarklyError: As the calls raise.
     """
     try:
-        answer: Answer[Any]
+        response: Response[Any]
         if is_group:
-            answer = yield endpoints.get_metric_group_results(
+            response = yield endpoints.get_metric_group_results(
                 env, experiment_key, metric_key, iteration_id=iteration_id
             )
         else:
-            answer = yield endpoints.get_metric_results(
+            response = yield endpoints.get_metric_results(
                 env,
                 experiment_key,
                 metric_key,
@@ -82,7 +82,7 @@ def metric_results(
             refusal=refused.refusal,
         ) from refused
     else:
-        return answer
+        return response
 
 
 def _explain(

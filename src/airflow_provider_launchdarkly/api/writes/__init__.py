@@ -75,7 +75,7 @@ if not TYPE_CHECKING:
             ),
             "stop": (
                 "BASELINE",
-                "StopPlan",
+                "StopEffect",
                 "StoppedIteration",
                 "stop_iteration",
             ),

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import (
-    ConflictError,
     Difference,
     ExperimentDiffersError,
     FieldsNotAppliedError,
-    InvalidRequestError,
-    LaunchDarklyError,
     StateError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.http.procedure import Pause, Procedure
+from airflow_provider_launchdarkly.api.http.procedure import APPEARING
 from airflow_provider_launchdarkly.api.models import IterationStatus
 from airflow_provider_launchdarkly.api.reads.experiments import find_experiment, read_experiment
 from airflow_provider_launchdarkly.api.reads.flags import read_flag
 from airflow_provider_launchdarkly.api.writes.comparison import experiment_differences, iteration_differences
-from airflow_provider_launchdarkly.api.writes.ensure import APPEARING, SETTLING, TRIES, pause_before_retry
+from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Written, ensure
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+    from airflow_provider_launchdarkly.api.errors import InvalidRequestError
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
     from airflow_provider_launchdarkly.api.models import Experiment, ExperimentPost, Iteration, IterationInput
 
 
@@ -78,29 +77,35 @@ def create_experiment(env: EnvironmentRef, post: ExperimentPost) -> Procedure[Cr
         LaunchDarklyError: As the calls raise.
     """
     also = ("analysisConfig",) if post.analysis_config else ()
-    waits: tuple[float, ...] = ()
-    made_here = False
-    for number in range(TRIES):
-        existing = yield from find_experiment(env, post.key, also=also, waits=waits)
-        if existing:
-            return CreatedExperiment(existing, _same_content(post, existing), adopted=not made_here)
+
+    def reached(experiment: Experiment | None) -> CreatedExperiment | None:
+        if experiment is None:
+            return None
+        return CreatedExperiment(experiment, _same_content(post, experiment), adopted=True)
+
+    def write(_missing: Experiment | None) -> Procedure[Request[Experiment]]:
         iteration = yield from _with_flag_versions(env, post.iteration)
-        try:
-            yield endpoints.create_experiment(env, post.model_copy(update={"iteration": iteration}))
-        except (UnclearOutcomeError, ConflictError, InvalidRequestError) as error:
-            if _is_last(number) or not _may_be_tried_again(error):
-                raise
-            # A 409 is a second one under this key, or a flag that changed since it was read: both show on a read.
-            made_here = isinstance(error, UnclearOutcomeError)
-            waits = SETTLING if made_here else APPEARING[:2]
-            continue
-        made = yield from find_experiment(env, post.key, also=also, waits=APPEARING)
-        if made is None:
-            raise UnclearOutcomeError(
-                f"experiment {post.key!r} was created and does not show after {sum(APPEARING):.0f} s; a retry adopts it"
-            )
-        return CreatedExperiment(made, _as_made(post, made), adopted=False)
-    raise AssertionError("the last try returns or raises")
+        return endpoints.create_experiment(env, post.model_copy(update={"iteration": iteration}))
+
+    def confirmed(experiment: Experiment | None, _written: Written[Experiment | None]) -> CreatedExperiment | None:
+        if experiment is None:
+            return None
+        return CreatedExperiment(experiment, _as_made(post, experiment), adopted=False)
+
+    ensured = yield from ensure(
+        DesiredState(
+            what=f"experiment {post.key!r} exists",
+            read=lambda: find_experiment(env, post.key, also=also),
+            reached=reached,
+            write=write,
+            may_pass=_names_a_version,
+            confirmed=confirmed,
+            unconfirmed=lambda _experiment, _written: _not_shown(f"experiment {post.key!r}"),
+            response_is_state=False,
+            settling=APPEARING,
+        )
+    )
+    return replace(ensured.value, adopted=not ensured.changed)
 
 
 def create_iteration(
@@ -125,36 +130,50 @@ def create_iteration(
         FieldsNotAppliedError: LaunchDarkly accepted it and ignored some of it.
         LaunchDarklyError: As the calls raise.
     """
-    for number in range(TRIES):
-        experiment = yield from read_experiment(env, experiment_key)
+
+    def reached(experiment: Experiment) -> CreatedIteration | None:
         draft = _same_draft(iteration, experiment)
-        if draft:
-            return CreatedIteration(experiment, draft, adopted=True)
+        return CreatedIteration(experiment, draft, adopted=True) if draft else None
+
+    def write(_experiment: Experiment) -> Procedure[Request[Iteration]]:
         complete = yield from _with_flag_versions(env, iteration)
-        try:
-            answer = yield endpoints.create_iteration(env, experiment_key, complete)
-        except UnclearOutcomeError:
-            settled = yield from _settled_draft(env, experiment_key, iteration)
-            if settled:
-                return settled
-            if _is_last(number):
-                raise
-        except (ConflictError, InvalidRequestError) as error:
-            if _is_last(number) or not _may_be_tried_again(error):
-                raise
-            yield pause_before_retry(number)
-        else:
-            return (yield from _shown_iteration(env, experiment_key, iteration, answer.value.id))
-    raise AssertionError("the last try returns or raises")
+        return endpoints.create_iteration(env, experiment_key, complete)
+
+    def confirmed(experiment: Experiment, written: Written[Experiment]) -> CreatedIteration | None:
+        made = experiment.iteration(written.response.id)
+        if made is None:
+            return None
+        differences = iteration_differences(iteration, made)
+        if differences:
+            raise _not_applied(f"iteration {made.id!r} of {experiment_key!r} was created", differences)
+        return CreatedIteration(experiment, made, adopted=False)
+
+    def unconfirmed(_experiment: Experiment, written: Written[Experiment]) -> UnclearOutcomeError:
+        return _not_shown(f"iteration {written.response.id!r} of {experiment_key!r}")
+
+    ensured = yield from ensure(
+        DesiredState(
+            what=f"the new iteration of experiment {experiment_key!r} exists",
+            read=lambda: read_experiment(env, experiment_key),
+            reached=reached,
+            write=write,
+            may_pass=_names_a_version,
+            confirmed=confirmed,
+            unconfirmed=unconfirmed,
+            response_is_state=False,
+            settling=APPEARING,
+        )
+    )
+    return replace(ensured.value, adopted=not ensured.changed)
 
 
-def _is_last(number: int) -> bool:
-    return number == TRIES - 1
+def _names_a_version(refusal: InvalidRequestError) -> bool:
+    """LaunchDarkly does not document how it refuses a stale flag version; a fresh read of the flag cures that one."""
+    return "version" in refusal.message.lower()
 
 
-def _may_be_tried_again(error: LaunchDarklyError) -> bool:
-    """Whether a fresh read may cure it. LaunchDarkly does not document what a stale flag version is answered with."""
-    return not isinstance(error, InvalidRequestError) or "version" in error.message.lower()
+def _not_shown(what: str) -> UnclearOutcomeError:
+    return UnclearOutcomeError(f"{what} was created and does not show after {sum(APPEARING):.0f} s; a retry adopts it")
 
 
 def _with_flag_versions(env: EnvironmentRef, iteration: IterationInput) -> Procedure[IterationInput]:
@@ -231,37 +250,6 @@ def _same_draft(asked: IterationInput, experiment: Experiment) -> Iteration | No
             differences,
         )
     return None
-
-
-def _settled_draft(
-    env: EnvironmentRef, experiment_key: str, asked: IterationInput
-) -> Procedure[CreatedIteration | None]:
-    for seconds in SETTLING:
-        yield Pause(seconds, f"looking whether the iteration of {experiment_key} was created")
-        experiment = yield from read_experiment(env, experiment_key)
-        draft = _same_draft(asked, experiment)
-        if draft:
-            return CreatedIteration(experiment, draft, adopted=False)
-    return None
-
-
-def _shown_iteration(
-    env: EnvironmentRef, experiment_key: str, asked: IterationInput, iteration_id: str
-) -> Procedure[CreatedIteration]:
-    for seconds in (0.0, *APPEARING):
-        if seconds:
-            yield Pause(seconds, f"iteration {iteration_id} of {experiment_key} does not show yet")
-        experiment = yield from read_experiment(env, experiment_key)
-        iteration = experiment.iteration(iteration_id)
-        if iteration:
-            differences = iteration_differences(asked, iteration)
-            if differences:
-                raise _not_applied(f"iteration {iteration_id!r} of {experiment_key!r} was created", differences)
-            return CreatedIteration(experiment, iteration, adopted=False)
-    raise UnclearOutcomeError(
-        f"iteration {iteration_id!r} of {experiment_key!r} was created and does not show after {sum(APPEARING):.0f} s; "
-        "a retry adopts it"
-    )
 
 
 def _differs(what: str, differences: tuple[Difference, ...]) -> ExperimentDiffersError:

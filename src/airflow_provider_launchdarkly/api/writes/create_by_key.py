@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import (
-    ConflictError,
     Difference,
     ExperimentDiffersError,
     FieldsNotAppliedError,
     NotFoundError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.http.procedure import Pause, Procedure
 from airflow_provider_launchdarkly.api.models.base import Read, Write
-from airflow_provider_launchdarkly.api.writes.ensure import APPEARING, SETTLING, TRIES
+from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Written, ensure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import Request
     from airflow_provider_launchdarkly.api.models import (
         FeatureFlag,
@@ -106,50 +105,44 @@ def create_metric_group(project_key: str, post: MetricGroupPost) -> Procedure[Ex
 
 
 def _create(what: str, find: Request[T], create: Request[T], post: Write) -> Procedure[Existing[T]]:
-    waits: tuple[float, ...] = ()
-    made_here = False
-    for number in range(TRIES):
-        existing = yield from _find(what, find, waits)
-        if existing is not None:
-            differences = wire_differences(post, existing)
-            if differences:
-                raise ExperimentDiffersError(
-                    f"{what} exists already, with other content; choose another key, or change one of the two: "
-                    f"{'; '.join(map(str, differences))}",
-                    differences=differences,
-                )
-            return Existing(existing, adopted=not made_here)
-        try:
-            answer = yield create
-        except (UnclearOutcomeError, ConflictError) as error:
-            if number == TRIES - 1:
-                raise
-            made_here = isinstance(error, UnclearOutcomeError)
-            waits = SETTLING if made_here else APPEARING[:2]
-        else:
-            made: T = answer.value
-            ignored = wire_differences(post, made)
-            if ignored:
-                raise FieldsNotAppliedError(
-                    f"{what} was created, and LaunchDarkly ignored a part of what was asked: "
-                    f"{'; '.join(map(str, ignored))}",
-                    differences=ignored,
-                )
-            return Existing(made, adopted=False)
-    raise AssertionError("the last try returns or raises")
-
-
-def _find(what: str, find: Request[T], waits: Iterable[float]) -> Procedure[T | None]:
-    left = list(waits)
-    while True:
+    def read() -> Procedure[T | None]:
         try:
             found: T = (yield find).value
         except NotFoundError:
-            if not left:
-                return None
-        else:
-            return found
-        yield Pause(left.pop(0), f"{what} does not show yet")
+            return None
+        return found
+
+    def reached(found: T | None) -> T | None:
+        differences = wire_differences(post, found) if found is not None else ()
+        if differences:
+            raise ExperimentDiffersError(
+                f"{what} exists already, with other content; choose another key, or change one of the two: "
+                f"{'; '.join(map(str, differences))}",
+                differences=differences,
+            )
+        return found
+
+    def confirmed(found: T | None, _written: Written[T | None]) -> T | None:
+        ignored = wire_differences(post, found) if found is not None else ()
+        if ignored:
+            raise FieldsNotAppliedError(
+                f"{what} was created, and LaunchDarkly ignored a part of what was asked: "
+                f"{'; '.join(map(str, ignored))}",
+                differences=ignored,
+            )
+        return found
+
+    ensured = yield from ensure(
+        DesiredState(
+            what=f"{what} exists",
+            read=read,
+            reached=reached,
+            write=lambda _missing: create,
+            confirmed=confirmed,
+            unconfirmed=lambda _found, _written: UnclearOutcomeError(f"{what} was created and does not show"),
+        )
+    )
+    return Existing(ensured.value, adopted=not ensured.changed)
 
 
 def wire_differences(asked: Write, found: Read) -> tuple[Difference, ...]:

@@ -1,6 +1,6 @@
-"""Bringing something into a state that is named whole: look, write if needed, look again. Pure.
+"""Idempotent *ensure*: read, write only if needed, confirm by reading. Every safe write is one declaration of it.
 
-For writes that name a target state, so that what makes them safe is the look before and after, and nothing else.
+LaunchDarkly has no idempotency key, so a write is sent again only after a read has shown that it did not happen.
 """
 
 from __future__ import annotations
@@ -13,127 +13,199 @@ from airflow_provider_launchdarkly.api.errors import (
     Difference,
     FieldsNotAppliedError,
     InvalidRequestError,
+    LaunchDarklyError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.http.procedure import Pause, Procedure
+from airflow_provider_launchdarkly.api.http.procedure import SETTLING, Procedure, Sleep, read_until
+from airflow_provider_launchdarkly.api.http.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_launchdarkly.api.http.request import Request
-
+S = TypeVar("S")
+R = TypeVar("R")
 T = TypeVar("T")
 
 TRIES: Final = 3
 """How often a write is sent at most. Each try after the first follows a read that shows that it did not happen."""
 
-SETTLING: Final = (0.25, 1.0, 2.0)
-"""Seconds before each of the reads that follow an unclear write: it may be under way still."""
 
-APPEARING: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Seconds between reads of what was just created: LaunchDarkly may answer 404 for a while."""
+@dataclass(frozen=True, slots=True)
+class Written(Generic[S]):
+    """A write that LaunchDarkly accepted.
+
+    Attributes:
+        before: The state that the write started from.
+        response: The body of LaunchDarkly's response.
+    """
+
+    before: S
+    response: Any
 
 
-def pause_before_retry(number: int) -> Pause:
-    """The wait before a write is tried again, longer each time."""
-    return Pause(0.5 * 2**number, "LaunchDarkly reported a conflict")
+@dataclass(frozen=True, slots=True)
+class Ensured(Generic[R]):
+    """A desired state that is reached.
+
+    Attributes:
+        value: What was asked for, as last read.
+        changed: Whether this call changed something; False if no write was needed.
+    """
+
+    value: R
+    changed: bool
 
 
-def _nobody_asks(_conflict: ConflictError, _state: Any) -> Procedure[None]:
+def _no_better_error(_error: LaunchDarklyError, _state: Any) -> Procedure[None]:
     yield from ()
 
 
 @dataclass(frozen=True, slots=True)
-class DesiredState(Generic[T]):
-    """A state to reach.
+class DesiredState(Generic[S, R]):
+    """A state to reach, and the one write that reaches it.
 
     Attributes:
-        what: What it is, for errors: "flag checkout is on".
-        look: Reads the present state.
-        differences: What the present state visibly lacks. Raises for what cannot be.
-        write: The call that reaches it from the present state.
-        announce: Told the present state just before each write.
-        explain: Given a conflict, raises a better error if it finds one.
-        unseen: Whether the goal is about something that this state does not show. Then it has to be written to be
-            sure, and a write that was accepted is believed.
-        answer_is_state: Whether the answer to the write shows as much as a look does.
+        what: The desired state in words, for logs and errors: "flag checkout is on".
+        read: Reads the present state.
+        reached: Picks the result out of a state; None if a write is needed. Raises if the desired state cannot be
+            reached from this one.
+        write: The call that reaches it from the present state, or a procedure that prepares and returns that call.
+        confirmed: Picks the result out of a state that was read after an accepted write; None if it does not show yet.
+            Raises if something else shows.
+        unconfirmed: The error for an accepted write that does not show in the last state read.
+        explain: Raises a better error than a conflict or a refusal, if it finds one. Gets the state last read.
+        may_pass: Whether a refusal may be cured by preparing the write afresh.
+        response_is_state: Whether the response to the write shows as much as a read does.
+        settling: Seconds before each further read after an accepted write.
     """
 
     what: str
-    look: Callable[[], Procedure[T]]
-    differences: Callable[[T], tuple[Difference, ...]]
-    write: Callable[[T], Request[Any]]
-    announce: Callable[[T], None] = lambda _state: None
-    explain: Callable[[ConflictError, T], Procedure[None]] = _nobody_asks
-    unseen: Callable[[T], bool] = lambda _state: False
-    answer_is_state: bool = True
+    read: Callable[[], Procedure[S]]
+    reached: Callable[[S], R | None]
+    write: Callable[[S], Request[Any] | Procedure[Request[Any]]]
+    confirmed: Callable[[S, Written[S]], R | None]
+    unconfirmed: Callable[[S, Written[S]], LaunchDarklyError]
+    explain: Callable[[LaunchDarklyError, S], Procedure[None]] = _no_better_error
+    may_pass: Callable[[InvalidRequestError], bool] = lambda _refusal: False
+    response_is_state: bool = True
+    settling: tuple[float, ...] = SETTLING
 
 
-@dataclass(frozen=True, slots=True)
-class Ensured(Generic[T]):
-    """A goal is reached.
+def ensure(desired: DesiredState[S, R]) -> Procedure[Ensured[R]]:
+    """Reach a desired state, writing at most `TRIES` times and never without a read before.
 
-    Attributes:
-        value: The state, as last read.
-        changed: Whether this call changed something; False when everything was so already.
-    """
-
-    value: T
-    changed: bool
-
-
-def ensure(goal: DesiredState[T]) -> Procedure[Ensured[T]]:
-    """Reach a goal, writing at most `TRIES` times and never without having looked.
+    Between the read and the write somebody else may change the same thing. So after each failed write the state is read
+    again, and decides: if it is reached, that is success; if it can no longer be reached, ``reached`` raises the error
+    that names why; else the write is sent again. After an unclear response it is read for as long as `SETTLING` before
+    that, because the first write may still be under way.
 
     Args:
-        goal: The goal.
+        desired: The desired state.
 
     Raises:
-        FieldsNotAppliedError: LaunchDarkly accepted the write, and the state is still another.
-        LaunchDarklyError: As the calls raise.
+        ConflictError: LaunchDarkly reported a conflict at each try.
+        UnclearOutcomeError: The last write was sent, and no read shows that it happened.
+        InvalidRequestError: LaunchDarkly refused the write, and the state does not say why.
+        LaunchDarklyError: As the declaration and the calls raise.
     """
-    wrote = False
+    unclear = False
+    failure: LaunchDarklyError | None = None
+    state = yield from desired.read()
     for number in range(TRIES):
-        state = yield from goal.look()
-        if not goal.differences(state) and not goal.unseen(state):
-            return Ensured(state, changed=wrote)
-        goal.announce(state)
+        result = desired.reached(state)
+        if result is not None:
+            return Ensured(result, changed=unclear)
+        prepared = desired.write(state)
+        request = prepared if isinstance(prepared, Request) else (yield from prepared)
         try:
-            answer = yield goal.write(state)
+            response = yield request
         except ConflictError as conflict:
-            yield from goal.explain(conflict, state)
-            if number == TRIES - 1:
-                raise
-            yield pause_before_retry(number)
-        except UnclearOutcomeError:
-            wrote = True
-            if number == TRIES - 1:
-                raise
-            yield Pause(SETTLING[number], f"looking whether {goal.what}")
-        except InvalidRequestError:
-            # Somebody else may have done it between the look and the write, which then asked for the impossible.
-            state = yield from goal.look()
-            if goal.differences(state) or goal.unseen(state):
-                raise
-            return Ensured(state, changed=wrote)
+            yield from desired.explain(conflict, state)
+            yield from _back_off(number)
+            state = yield from desired.read()
+            failure = conflict
+        except UnclearOutcomeError as unknown:
+            unclear = True
+            why = f"it is not clear yet whether {desired.what}"
+            state, _ = yield from read_until(desired.read, desired.reached, SETTLING, why)
+            failure = unknown
+        except InvalidRequestError as refusal:
+            state = yield from desired.read()
+            if desired.reached(state) is None:
+                if not desired.may_pass(refusal):
+                    yield from desired.explain(refusal, state)
+                    raise
+                yield from _back_off(number)
+            failure = refusal
         else:
-            if goal.answer_is_state and not goal.differences(answer.value):
-                return Ensured(answer.value, changed=True)
-            return (yield from _confirmed(goal))
-    raise AssertionError("the last try returns or raises")
+            return (yield from _confirmed(desired, Written(state, response.value)))
+    result = desired.reached(state)
+    if result is None:
+        raise failure or AssertionError("every try that does not return fails")
+    return Ensured(result, changed=unclear)
 
 
-def _confirmed(goal: DesiredState[T]) -> Procedure[Ensured[T]]:
-    """Look after a write that was accepted: LaunchDarkly ignores what it does not know, and reads may lag behind."""
-    for seconds in (*SETTLING, None):
-        state = yield from goal.look()
-        differences = goal.differences(state)
-        if not differences:
-            return Ensured(state, changed=True)
-        if seconds is None:
-            break
-        yield Pause(seconds, f"it does not show yet that {goal.what}")
-    raise FieldsNotAppliedError(
-        f"LaunchDarkly accepted the write, and it is not so that {goal.what}: {'; '.join(map(str, differences))}",
-        differences=differences,
+def _confirmed(desired: DesiredState[S, R], written: Written[S]) -> Procedure[Ensured[R]]:
+    """Read after an accepted write: LaunchDarkly ignores fields that it does not know, and reads may lag behind."""
+    result = desired.confirmed(written.response, written) if desired.response_is_state else None
+    if result is None:
+        state, result = yield from read_until(
+            desired.read,
+            lambda state: desired.confirmed(state, written),
+            desired.settling,
+            f"it does not show yet that {desired.what}",
+        )
+        if result is None:
+            raise desired.unconfirmed(state, written)
+    return Ensured(result, changed=True)
+
+
+def _back_off(number: int) -> Procedure[None]:
+    """Wait before the next try, longer each time."""
+    if number < TRIES - 1:
+        yield Sleep(0.5 * 2**number, "LaunchDarkly did not take the write")
+
+
+def fields_as_asked(
+    what: str,
+    *,
+    read: Callable[[], Procedure[T]],
+    differences: Callable[[T], tuple[Difference, ...]],
+    write: Callable[[T], Request[Any] | Procedure[Request[Any]]],
+    unseen: Callable[[T], bool] = lambda _state: False,
+    explain: Callable[[LaunchDarklyError, T], Procedure[None]] = _no_better_error,
+    response_is_state: bool = True,
+) -> DesiredState[T, T]:
+    """Declare that a resource has certain fields.
+
+    Args:
+        what: The desired state in words, for logs and errors.
+        read: Reads the resource.
+        differences: The fields of a resource that are not as asked. Raises if they cannot be.
+        write: The call that sets them, or a procedure that prepares and returns it.
+        unseen: Whether a read does not show one of the fields. Then they are always written, and an accepted write is
+            believed.
+        explain: As in `DesiredState`.
+        response_is_state: As in `DesiredState`.
+
+    Returns:
+        The declaration. Its `unconfirmed` is a FieldsNotAppliedError that lists the differences.
+    """
+
+    def unconfirmed(state: T, _written: Written[T]) -> FieldsNotAppliedError:
+        missing = differences(state)
+        return FieldsNotAppliedError(
+            f"LaunchDarkly accepted the write, and it is not so that {what}: {'; '.join(map(str, missing))}",
+            differences=missing,
+        )
+
+    return DesiredState(
+        what=what,
+        read=read,
+        reached=lambda state: None if differences(state) or unseen(state) else state,
+        write=write,
+        confirmed=lambda state, _written: None if differences(state) else state,
+        unconfirmed=unconfirmed,
+        explain=explain,
+        response_is_state=response_is_state,
     )

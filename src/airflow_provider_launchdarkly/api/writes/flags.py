@@ -7,7 +7,13 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.endpoints.flags import patch_flag
-from airflow_provider_launchdarkly.api.errors import ConfigurationError, Difference, FlagOffError, StateError
+from airflow_provider_launchdarkly.api.errors import (
+    ConfigurationError,
+    ConflictError,
+    Difference,
+    FlagOffError,
+    StateError,
+)
 from airflow_provider_launchdarkly.api.models import (
     FALLTHROUGH,
     TurnFlagOff,
@@ -17,13 +23,13 @@ from airflow_provider_launchdarkly.api.models import (
 )
 from airflow_provider_launchdarkly.api.models.instructions import WHOLE
 from airflow_provider_launchdarkly.api.reads.flags import read_flag
-from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Ensured, ensure
+from airflow_provider_launchdarkly.api.writes.ensure import Ensured, ensure, fields_as_asked
 from airflow_provider_launchdarkly.api.writes.rule_owner import raise_if_owned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_launchdarkly.api.errors import ConflictError
+    from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
     from airflow_provider_launchdarkly.api.models import FeatureFlag, FlagConfig, Serves
@@ -99,9 +105,9 @@ def turn_flag(
         return () if config.on == on else (Difference("on", on, config.on),)
 
     return ensure(
-        DesiredState(
-            what=f"flag {flag_key!r} is {'on' if on else 'off'} in {env}",
-            look=lambda: read_flag(env, flag_key),
+        fields_as_asked(
+            f"flag {flag_key!r} is {'on' if on else 'off'} in {env}",
+            read=lambda: read_flag(env, flag_key),
             differences=differences,
             write=lambda _flag: patch_flag(env, flag_key, [TurnFlagOn() if on else TurnFlagOff()], comment=comment),
         )
@@ -139,16 +145,17 @@ def serve(
     def differences(flag: FeatureFlag) -> tuple[Difference, ...]:
         return _serving_differences(flag, flag.environments[env.environment_key], serving, rule_id)
 
-    def explain(conflict: ConflictError, _flag: FeatureFlag) -> Procedure[None]:
-        return raise_if_owned(env, flag_key, rule_id, conflict, doing="what the rule serves cannot change")
+    def explain(error: LaunchDarklyError, _flag: FeatureFlag) -> Procedure[None]:
+        if isinstance(error, ConflictError):
+            yield from raise_if_owned(env, flag_key, rule_id, error, doing="what the rule serves cannot change")
 
     def write(_flag: FeatureFlag) -> Request[FeatureFlag]:
         return patch_flag(env, flag_key, [instruction], comment=comment)
 
     return ensure(
-        DesiredState(
-            what=f"rule {rule_id!r} of flag {flag_key!r} serves what was asked in {env}",
-            look=lambda: read_flag(env, flag_key),
+        fields_as_asked(
+            f"rule {rule_id!r} of flag {flag_key!r} serves what was asked in {env}",
+            read=lambda: read_flag(env, flag_key),
             differences=differences,
             write=write,
             explain=explain,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import Difference, StateError
 from airflow_provider_launchdarkly.api.models import EndHoldout, UpdateExperimentReservation
-from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Ensured, ensure
+from airflow_provider_launchdarkly.api.writes.ensure import Ensured, ensure, fields_as_asked
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
@@ -31,14 +31,14 @@ def end_holdout(env: EnvironmentRef, holdout_key: str, *, comment: str | None = 
         LaunchDarklyError: As the calls raise.
     """
 
-    def look() -> Procedure[Holdout]:
+    def read() -> Procedure[Holdout]:
         holdout: Holdout = (yield endpoints.get_holdout(env, holdout_key)).value
         return holdout
 
     return ensure(
-        DesiredState(
-            what=f"holdout {holdout_key!r} in {env} has ended",
-            look=look,
+        fields_as_asked(
+            f"holdout {holdout_key!r} in {env} has ended",
+            read=read,
             differences=lambda found: () if found.status == ENDED else (Difference("status", ENDED, found.status),),
             write=lambda _found: endpoints.patch_holdout(env, holdout_key, [EndHoldout()], comment=comment),
         )
@@ -67,7 +67,7 @@ def reserve(
         {"experiment_key": experiment_key, "reservation_percent": percent}
     )
 
-    def look() -> Procedure[Layer]:
+    def read() -> Procedure[Layer]:
         # LaunchDarkly has no call for one layer.
         layers = (yield endpoints.list_layers(env.project_key)).value.items
         found: Layer | None = next((layer for layer in layers if layer.key == layer_key), None)
@@ -88,9 +88,9 @@ def reserve(
         return () if shown == percent else (Difference(f"reservations[{experiment_key}]", percent, shown),)
 
     return ensure(
-        DesiredState(
-            what=f"layer {layer_key!r} reserves {percent} % for {experiment_key!r} in {env}",
-            look=look,
+        fields_as_asked(
+            f"layer {layer_key!r} reserves {percent} % for {experiment_key!r} in {env}",
+            read=read,
             differences=differences,
             write=lambda _layer: endpoints.patch_layer(env, layer_key, [instruction], comment=comment),
             unseen=unseen,

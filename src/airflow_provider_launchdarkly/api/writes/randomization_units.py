@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import Difference
 from airflow_provider_launchdarkly.api.models import ExperimentationSettingsPut, RandomizationUnitInput
-from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Ensured, ensure
+from airflow_provider_launchdarkly.api.writes.ensure import Ensured, ensure, fields_as_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.http.request import Request
     from airflow_provider_launchdarkly.api.models import ExperimentationSettings
 
 
@@ -41,18 +42,22 @@ def merge_randomization_units(
         LaunchDarklyError: As the calls raise.
     """
 
-    def look() -> Procedure[ExperimentationSettings]:
-        answer = yield endpoints.get_experimentation_settings(project_key)
-        settings: ExperimentationSettings = answer.value
+    def read() -> Procedure[ExperimentationSettings]:
+        response = yield endpoints.get_experimentation_settings(project_key)
+        settings: ExperimentationSettings = response.value
         return settings
 
+    def write(found: ExperimentationSettings) -> Request[ExperimentationSettings]:
+        settings = merged(found, units)
+        announce(found, settings)
+        return endpoints.put_experimentation_settings(project_key, settings)
+
     return ensure(
-        DesiredState(
-            what=f"project {project_key!r} has the randomization units asked for",
-            look=look,
+        fields_as_asked(
+            f"project {project_key!r} has the randomization units asked for",
+            read=read,
             differences=lambda found: _differences(units, found),
-            write=lambda found: endpoints.put_experimentation_settings(project_key, merged(found, units)),
-            announce=lambda found: announce(found, merged(found, units)),
+            write=write,
         )
     )
 

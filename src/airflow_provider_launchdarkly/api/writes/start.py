@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.endpoints.experiments import patch_experiment
@@ -10,24 +10,25 @@ from airflow_provider_launchdarkly.api.errors import (
     ConflictError,
     ExperimentArchivedError,
     FlagOffError,
-    InvalidRequestError,
     IterationReplacedError,
     IterationStoppedError,
     StateError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.http.procedure import Pause, Procedure
+from airflow_provider_launchdarkly.api.http.procedure import SETTLING
 from airflow_provider_launchdarkly.api.models import StartIteration
 from airflow_provider_launchdarkly.api.reads.experiments import pinned, read_experiment
 from airflow_provider_launchdarkly.api.reads.flags import read_flag
-from airflow_provider_launchdarkly.api.writes.ensure import SETTLING, TRIES, pause_before_retry
+from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Written, ensure
 from airflow_provider_launchdarkly.api.writes.flags import turn_flag
 from airflow_provider_launchdarkly.api.writes.rule_owner import raise_if_owned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+    from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration
 
 
@@ -84,48 +85,66 @@ def start_iteration(
         LaunchDarklyError: As the calls raise.
     """
     turned_on = False
-    wrote = False
-    for number in range(TRIES):
-        experiment = yield from read_experiment(env, experiment_key)
+
+    def reached(experiment: Experiment) -> StartedIteration | None:
         iteration = pinned(experiment, iteration_id)
         if iteration.running:
-            return StartedIteration(experiment, iteration, not wrote, turned_on)
+            return StartedIteration(experiment, iteration, already_running=True, flag_turned_on=turned_on)
         _check_startable(experiment, iteration, justification)
+        return None
+
+    def write(experiment: Experiment) -> Procedure[Request[Experiment]]:
+        nonlocal turned_on
+        iteration = pinned(experiment, iteration_id)
         for flag_key in iteration.flags:
             turned_on |= yield from _flag_on(env, flag_key, turn_on=turn_flag_on, comment=comment)
         announce(iteration)
-        try:
-            answer = yield patch_experiment(
-                env, experiment_key, [StartIteration(change_justification=justification)], comment=comment
+        return patch_experiment(
+            env, experiment_key, [StartIteration(change_justification=justification)], comment=comment
+        )
+
+    def explain(error: LaunchDarklyError, experiment: Experiment) -> Procedure[None]:
+        for flag_key, flag in pinned(experiment, iteration_id).flags.items():
+            if isinstance(error, ConflictError):
+                what = f"iteration {iteration_id!r} of experiment {experiment_key!r} cannot start"
+                yield from raise_if_owned(env, flag_key, flag.targeting_rule, error, doing=what, myself=experiment_key)
+            else:
+                yield from _flag_on(env, flag_key, turn_on=False, comment=None)
+
+    def confirmed(experiment: Experiment, written: Written[Experiment]) -> StartedIteration | None:
+        # The instruction names no iteration, so another one may run now.
+        iteration = experiment.iteration(iteration_id)
+        if iteration and iteration.running:
+            treatments = iteration.treatments or pinned(written.before, iteration_id).treatments
+            iteration = iteration.model_copy(update={"treatments": treatments})
+            return StartedIteration(experiment, iteration, already_running=False, flag_turned_on=turned_on)
+        other = experiment.running
+        if other:
+            raise IterationReplacedError(
+                f"iteration {iteration_id!r} of experiment {experiment_key!r} was to start, and {other.id!r} runs now",
+                pinned=iteration_id,
+                found=other.id,
             )
-        except ConflictError as conflict:
-            for flag_key, flag in iteration.flags.items():
-                yield from raise_if_owned(
-                    env,
-                    flag_key,
-                    flag.targeting_rule,
-                    conflict,
-                    doing=f"iteration {iteration_id!r} of experiment {experiment_key!r} cannot start",
-                    myself=experiment_key,
-                )
-            if number == TRIES - 1:
-                raise
-            yield pause_before_retry(number)
-        except UnclearOutcomeError:
-            wrote = True
-            if number == TRIES - 1:
-                raise
-            yield Pause(SETTLING[number], f"looking whether iteration {iteration_id} was started")
-        except InvalidRequestError:
-            # Somebody else may have started it between the read and the write, which then found nothing to start.
-            experiment = yield from read_experiment(env, experiment_key)
-            iteration = pinned(experiment, iteration_id)
-            if not iteration.running:
-                raise
-            return StartedIteration(experiment, iteration, not wrote, turned_on)
-        else:
-            return (yield from _seen_running(env, answer.value, iteration, turned_on=turned_on))
-    raise AssertionError("the last try returns or raises")
+        return None
+
+    def unconfirmed(_experiment: Experiment, _written: Written[Experiment]) -> UnclearOutcomeError:
+        return UnclearOutcomeError(
+            f"LaunchDarkly accepted the start of iteration {iteration_id!r} of experiment {experiment_key!r}, and does "
+            f"not show it as running after {sum(SETTLING):.0f} s"
+        )
+
+    ensured = yield from ensure(
+        DesiredState(
+            what=f"iteration {iteration_id} is running",
+            read=lambda: read_experiment(env, experiment_key),
+            reached=reached,
+            write=write,
+            explain=explain,
+            confirmed=confirmed,
+            unconfirmed=unconfirmed,
+        )
+    )
+    return replace(ensured.value, already_running=not ensured.changed)
 
 
 def _check_startable(experiment: Experiment, iteration: Iteration, justification: str | None) -> None:
@@ -172,30 +191,3 @@ def _flag_on(env: EnvironmentRef, flag_key: str, *, turn_on: bool, comment: str 
             "that is on: turn it on, or ask for it with turn_flag_on=True"
         )
     return False
-
-
-def _seen_running(
-    env: EnvironmentRef, answered: Experiment, before: Iteration, *, turned_on: bool
-) -> Procedure[StartedIteration]:
-    """Make sure that it is the pinned iteration that runs now: the instruction could not name it."""
-    experiment = answered
-    for seconds in (*SETTLING, None):
-        iteration = experiment.iteration(before.id)
-        if iteration and iteration.running:
-            if not iteration.treatments:
-                iteration = iteration.model_copy(update={"treatments": before.treatments})
-            return StartedIteration(experiment, iteration, already_running=False, flag_turned_on=turned_on)
-        other = experiment.running
-        if other:
-            raise IterationReplacedError(
-                f"iteration {before.id!r} of experiment {answered.key!r} was to start, and {other.id!r} runs now",
-                pinned=before.id,
-                found=other.id,
-            )
-        if seconds is not None:
-            yield Pause(seconds, f"iteration {before.id} does not show as running yet")
-            experiment = yield from read_experiment(env, answered.key)
-    raise UnclearOutcomeError(
-        f"LaunchDarkly accepted the start of iteration {before.id!r} of experiment {answered.key!r}, and does not show "
-        f"it as running after {sum(SETTLING):.0f} s"
-    )

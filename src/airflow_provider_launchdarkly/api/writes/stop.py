@@ -14,24 +14,22 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.api.endpoints.experiments import patch_experiment
 from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
-    ConflictError,
-    InvalidRequestError,
     IterationNotStartedError,
     IterationReplacedError,
     IterationStoppedError,
     StateError,
-    UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.http.procedure import Pause, Procedure
+from airflow_provider_launchdarkly.api.http.procedure import SETTLING
 from airflow_provider_launchdarkly.api.models import StopIterationWithWinner, Variation
 from airflow_provider_launchdarkly.api.reads.experiments import pinned, read_experiment
 from airflow_provider_launchdarkly.api.reads.flags import read_flag
-from airflow_provider_launchdarkly.api.writes.ensure import SETTLING, TRIES, pause_before_retry
+from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Written, ensure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration, Treatment
 
 BASELINE = "baseline"
@@ -119,46 +117,60 @@ def stop_iteration(
         IterationReplacedError: LaunchDarkly stopped another iteration.
         LaunchDarklyError: As the calls raise.
     """
-    announced: StopEffect | None = None
-    unclear = False
-    for number in range(TRIES):
-        experiment = yield from read_experiment(env, experiment_key)
+    plan: StopEffect | None = None
+
+    def reached(experiment: Experiment) -> tuple[Experiment, Iteration] | None:
+        iteration = pinned(experiment, iteration_id)
+        _check_stoppable(experiment, iteration, _winning(iteration, winner))
+        return (experiment, iteration) if iteration.stopped else None
+
+    def write(experiment: Experiment) -> Procedure[Request[Experiment]]:
+        nonlocal plan
         iteration = pinned(experiment, iteration_id)
         treatment = _winning(iteration, winner)
-        _check_stoppable(experiment, iteration, treatment)
-        plan = yield from _plan(env, experiment_key, iteration, treatment)
-        if iteration.stopped:
-            return StoppedIteration(experiment, iteration, plan, already_stopped=not unclear)
-        if plan != announced:
+        before, plan = plan, (yield from _plan(env, experiment_key, iteration, treatment))
+        if plan != before:
             announce(plan)
-            announced = plan
-        try:
-            answer = yield patch_experiment(
-                env,
-                experiment_key,
-                [StopIterationWithWinner(winning_treatment_id=treatment.id, winning_reason=reason)],
-                comment=comment,
-            )
-        except ConflictError:
-            if number == TRIES - 1:
-                raise
-            yield pause_before_retry(number)
-        except UnclearOutcomeError:
-            unclear = True
-            if number == TRIES - 1:
-                raise
-            yield Pause(SETTLING[number], f"looking whether iteration {iteration_id} was stopped")
-        except InvalidRequestError:
-            # Somebody else may have stopped it between the read and the write, which then found nothing to stop.
-            experiment = yield from read_experiment(env, experiment_key)
-            iteration = pinned(experiment, iteration_id)
-            _check_stoppable(experiment, iteration, treatment)
-            if not iteration.stopped:
-                raise
-            return StoppedIteration(experiment, iteration, plan, already_stopped=not unclear)
-        else:
-            return (yield from _seen_stopped(env, answer.value, iteration, plan))
-    raise AssertionError("the last try returns or raises")
+        return patch_experiment(
+            env,
+            experiment_key,
+            [StopIterationWithWinner(winning_treatment_id=treatment.id, winning_reason=reason)],
+            comment=comment,
+        )
+
+    def confirmed(experiment: Experiment, written: Written[Experiment]) -> tuple[Experiment, Iteration] | None:
+        # The instruction names no iteration, so another one may be stopped now, or this one with another winner.
+        iteration = experiment.iteration(iteration_id)
+        if iteration is None or not iteration.stopped:
+            return None
+        before = pinned(written.before, iteration_id)
+        iteration = iteration.model_copy(update={"treatments": iteration.treatments or before.treatments})
+        _check_stoppable(experiment, iteration, _winning(before, winner))
+        return experiment, iteration
+
+    def unconfirmed(experiment: Experiment, _written: Written[Experiment]) -> IterationReplacedError:
+        return IterationReplacedError(
+            f"LaunchDarkly accepted the stop of iteration {iteration_id!r} of experiment {experiment_key!r}, and it "
+            f"does not show as stopped after {sum(SETTLING):.0f} s: look at the experiment in LaunchDarkly before "
+            "anything else",
+            pinned=iteration_id,
+            found=experiment.running.id if experiment.running else None,
+        )
+
+    ensured = yield from ensure(
+        DesiredState(
+            what=f"iteration {iteration_id} is stopped",
+            read=lambda: read_experiment(env, experiment_key),
+            reached=reached,
+            write=write,
+            confirmed=confirmed,
+            unconfirmed=unconfirmed,
+        )
+    )
+    experiment, iteration = ensured.value
+    if plan is None:
+        plan = yield from _plan(env, experiment_key, iteration, _winning(iteration, winner))
+    return StoppedIteration(experiment, iteration, plan, already_stopped=not ensured.changed)
 
 
 def _winning(iteration: Iteration, winner: str) -> Treatment:
@@ -224,27 +236,4 @@ def _plan(
         flag_key=flag_key,
         rule_id=rule.targeting_rule,
         variation=flag.variation(variation_id) or Variation(id=variation_id),
-    )
-
-
-def _seen_stopped(
-    env: EnvironmentRef, answered: Experiment, before: Iteration, plan: StopEffect
-) -> Procedure[StoppedIteration]:
-    """Make sure that it is the pinned iteration that was stopped, and with this winner."""
-    experiment = answered
-    for seconds in (*SETTLING, None):
-        iteration = experiment.iteration(before.id)
-        if iteration and iteration.stopped:
-            if not iteration.treatments:
-                iteration = iteration.model_copy(update={"treatments": before.treatments})
-            _check_stoppable(experiment, iteration, plan.winner)
-            return StoppedIteration(experiment, iteration, plan, already_stopped=False)
-        if seconds is not None:
-            yield Pause(seconds, f"iteration {before.id} does not show as stopped yet")
-            experiment = yield from read_experiment(env, answered.key)
-    raise IterationReplacedError(
-        f"LaunchDarkly accepted the stop of iteration {before.id!r} of experiment {answered.key!r}, and it does not "
-        f"show as stopped after {sum(SETTLING):.0f} s: look at the experiment in LaunchDarkly before anything else",
-        pinned=before.id,
-        found=experiment.running.id if experiment.running else None,
     )

@@ -7,7 +7,7 @@ place, `save_and_start` names the iteration that it ends.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.endpoints.experiments import patch_experiment
@@ -21,7 +21,7 @@ from airflow_provider_launchdarkly.api.errors import (
     StateError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.http.procedure import Pause, Procedure
+from airflow_provider_launchdarkly.api.http.procedure import SETTLING
 from airflow_provider_launchdarkly.api.models import (
     ArchiveExperiment,
     FieldChange,
@@ -33,17 +33,12 @@ from airflow_provider_launchdarkly.api.models import (
 )
 from airflow_provider_launchdarkly.api.reads.experiments import pinned, read_experiment
 from airflow_provider_launchdarkly.api.writes.changed_fields import check_changes, unapplied, unseen
-from airflow_provider_launchdarkly.api.writes.ensure import (
-    SETTLING,
-    TRIES,
-    DesiredState,
-    Ensured,
-    ensure,
-    pause_before_retry,
-)
+from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Ensured, Written, ensure, fields_as_asked
 from airflow_provider_launchdarkly.api.writes.rule_owner import raise_if_owned
 
 if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
     from airflow_provider_launchdarkly.api.models import Experiment, ExperimentInstruction, Iteration
 
@@ -112,13 +107,13 @@ def update_experiment(
         return unapplied(changes, experiment, current)
 
     return ensure(
-        DesiredState(
-            what=f"experiment {experiment_key!r} has the fields asked for",
-            look=lambda: read_experiment(env, experiment_key, also=_SHOWN),
+        fields_as_asked(
+            f"experiment {experiment_key!r} has the fields asked for",
+            read=lambda: read_experiment(env, experiment_key, also=_SHOWN),
             differences=differences,
             write=lambda found: patch_experiment(env, experiment_key, _instructions(changes, found), comment=comment),
             unseen=lambda experiment: unseen(changes, experiment, _current(experiment)),
-            answer_is_state=False,
+            response_is_state=False,
         )
     )
 
@@ -145,12 +140,12 @@ def archive_experiment(
         return (Difference("archivedDate", "a date", None),)
 
     return ensure(
-        DesiredState(
-            what=f"experiment {experiment_key!r} is archived",
-            look=lambda: read_experiment(env, experiment_key),
+        fields_as_asked(
+            f"experiment {experiment_key!r} is archived",
+            read=lambda: read_experiment(env, experiment_key),
             differences=differences,
             write=lambda _found: patch_experiment(env, experiment_key, [ArchiveExperiment()], comment=comment),
-            answer_is_state=False,
+            response_is_state=False,
         )
     )
 
@@ -169,12 +164,12 @@ def restore_experiment(
         return (Difference("archivedDate", None, found.isoformat()),) if found else ()
 
     return ensure(
-        DesiredState(
-            what=f"experiment {experiment_key!r} is restored",
-            look=lambda: read_experiment(env, experiment_key),
+        fields_as_asked(
+            f"experiment {experiment_key!r} is restored",
+            read=lambda: read_experiment(env, experiment_key),
             differences=differences,
             write=lambda _found: patch_experiment(env, experiment_key, [RestoreExperiment()], comment=comment),
-            answer_is_state=False,
+            response_is_state=False,
         )
     )
 
@@ -212,48 +207,55 @@ def save_and_start(
         LaunchDarklyError: As the calls raise.
     """
     wanted = changes or {}
-    wrote = False
-    for number in range(TRIES):
-        experiment = yield from read_experiment(env, experiment_key, also=_SHOWN)
+
+    def reached(experiment: Experiment) -> SavedIteration | None:
         iteration = pinned(experiment, iteration_id)
         if not iteration.running:
-            return _already_saved(experiment, iteration, wanted, wrote=wrote)
+            return _already_saved(experiment, iteration, wanted)
         if wanted:
-            # The changes land on a new draft, so they are held against what a draft takes.
+            # The changes land on a new draft, so they are checked against what a draft takes.
             check_changes(wanted, experiment, "not_started")
-        try:
-            yield patch_experiment(
-                env,
-                experiment_key,
-                [SaveAndStartNewIteration(change_justification=justification, value=dict(wanted) or None)],
-                comment=comment,
+        return None
+
+    def explain(error: LaunchDarklyError, experiment: Experiment) -> Procedure[None]:
+        if isinstance(error, ConflictError):
+            what = f"iteration {iteration_id!r} of experiment {experiment_key!r} cannot be replaced"
+            for flag_key, flag in pinned(experiment, iteration_id).flags.items():
+                yield from raise_if_owned(env, flag_key, flag.targeting_rule, error, doing=what, myself=experiment_key)
+
+    def confirmed(experiment: Experiment, _written: Written[Experiment]) -> SavedIteration | None:
+        running = experiment.running
+        if running is None or running.id == iteration_id:
+            return None
+        differences = unapplied(wanted, experiment, running)
+        if differences:
+            raise FieldsNotAppliedError(
+                f"iteration {running.id!r} of experiment {experiment_key!r} runs now, and LaunchDarkly ignored a part "
+                f"of what was asked: {'; '.join(map(str, differences))}",
+                differences=differences,
             )
-        except ConflictError as conflict:
-            for flag_key, flag in iteration.flags.items():
-                yield from raise_if_owned(
-                    env,
-                    flag_key,
-                    flag.targeting_rule,
-                    conflict,
-                    doing=f"iteration {iteration_id!r} of experiment {experiment_key!r} cannot be replaced",
-                    myself=experiment_key,
-                )
-            if number == TRIES - 1:
-                raise
-            yield pause_before_retry(number)
-        except UnclearOutcomeError:
-            wrote = True
-            for seconds in SETTLING:
-                yield Pause(seconds, f"looking whether iteration {iteration_id} was replaced")
-                experiment = yield from read_experiment(env, experiment_key, also=_SHOWN)
-                iteration = pinned(experiment, iteration_id)
-                if not iteration.running:
-                    return _already_saved(experiment, iteration, wanted, wrote=True)
-            if number == TRIES - 1:
-                raise
-        else:
-            return (yield from _seen_saved(env, experiment_key, iteration_id, wanted))
-    raise AssertionError("the last try returns or raises")
+        return SavedIteration(experiment, running, already_saved=False)
+
+    def unconfirmed(_experiment: Experiment, _written: Written[Experiment]) -> UnclearOutcomeError:
+        return UnclearOutcomeError(
+            f"LaunchDarkly accepted to replace iteration {iteration_id!r} of experiment {experiment_key!r}, and shows "
+            f"no other as running after {sum(SETTLING):.0f} s"
+        )
+
+    instruction = SaveAndStartNewIteration(change_justification=justification, value=dict(wanted) or None)
+    ensured = yield from ensure(
+        DesiredState(
+            what=f"iteration {iteration_id} is replaced by a copy",
+            read=lambda: read_experiment(env, experiment_key, also=_SHOWN),
+            reached=reached,
+            write=lambda _found: patch_experiment(env, experiment_key, [instruction], comment=comment),
+            explain=explain,
+            confirmed=confirmed,
+            unconfirmed=unconfirmed,
+            response_is_state=False,
+        )
+    )
+    return replace(ensured.value, already_saved=not ensured.changed)
 
 
 def _current(experiment: Experiment) -> Iteration:
@@ -273,9 +275,7 @@ def _instructions(changes: Mapping[str, FieldChange], found: Experiment) -> list
     ]
 
 
-def _already_saved(
-    experiment: Experiment, ended: Iteration, changes: Mapping[str, FieldChange], *, wrote: bool
-) -> SavedIteration:
+def _already_saved(experiment: Experiment, ended: Iteration, changes: Mapping[str, FieldChange]) -> SavedIteration:
     where = f"iteration {ended.id!r} of experiment {experiment.key!r}"
     if ended.not_started:
         raise IterationNotStartedError(f"{where} was never started: change it in place, and start it")
@@ -293,27 +293,4 @@ def _already_saved(
             pinned=ended.id,
             found=running.id,
         )
-    return SavedIteration(experiment, running, already_saved=not wrote)
-
-
-def _seen_saved(
-    env: EnvironmentRef, experiment_key: str, ended_id: str, changes: Mapping[str, FieldChange]
-) -> Procedure[SavedIteration]:
-    for seconds in (*SETTLING, None):
-        experiment = yield from read_experiment(env, experiment_key, also=_SHOWN)
-        running = experiment.running
-        if running and running.id != ended_id:
-            differences = unapplied(changes, experiment, running)
-            if differences:
-                raise FieldsNotAppliedError(
-                    f"iteration {running.id!r} of experiment {experiment_key!r} runs now, and LaunchDarkly ignored a "
-                    f"part of what was asked: {'; '.join(map(str, differences))}",
-                    differences=differences,
-                )
-            return SavedIteration(experiment, running, already_saved=False)
-        if seconds is not None:
-            yield Pause(seconds, f"no new iteration of {experiment_key} shows yet")
-    raise UnclearOutcomeError(
-        f"LaunchDarkly accepted to replace iteration {ended_id!r} of experiment {experiment_key!r}, and shows no other "
-        f"as running after {sum(SETTLING):.0f} s"
-    )
+    return SavedIteration(experiment, running, already_saved=True)
