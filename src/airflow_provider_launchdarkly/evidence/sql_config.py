@@ -18,7 +18,7 @@ class SqlResults:
         sql: The query, a Jinja template, or the path of a ``.sql`` file as Airflow's operators take it. It sees the
             task's context, and as values that are bound as parameters: ``iteration_started_at``, ``looked_at``,
             ``treatment_ids``, ``treatments``, ``project_key``, ``environment_key``, ``experiment_key``,
-            ``iteration_id``. It returns a row for each metric and treatment. ``docs/results-from-sql.md`` has the
+            ``iteration_id``. It returns a row for each metric and treatment. ``how-to/results-from-sql.md`` has the
             columns, and what of a value cannot be bound.
     """
 

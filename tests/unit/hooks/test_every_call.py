@@ -63,7 +63,7 @@ def test_the_table_has_every_call_of_the_hook() -> None:
     assert {case.call for case in CASES} == calls_of_the_hook()
 
 
-# Of rollouts, composed of calls that have their rows: docs/rollouts.md has them.
+# Of rollouts, composed of calls that have their rows: docs/how-to/rollouts.md has them.
 COMPOSED = {"judge", "serving", "clock"}
 
 
