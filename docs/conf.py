@@ -44,7 +44,7 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
-ROOT_PAGES = {"changelog": "CHANGELOG.md"}
+ROOT_PAGES = {"contributing": "CONTRIBUTING.md", "security": "SECURITY.md", "changelog": "CHANGELOG.md"}
 BULLET = re.compile(r"^- \[[^\]]+\]\(([^)#:]+)\.md\)", re.MULTILINE)
 LOCAL_LINK = re.compile(r"\]\((?![a-z]+:|#)([^)]+)\)")
 

@@ -74,3 +74,34 @@ def test_every_page_is_in_the_table_of_contents_of_an_index() -> None:
     indexes = sorted(DOCS.rglob("index.md"))
     listed = {(index.parent / page).resolve() for index in indexes for page in bullet.findall(index.read_text())}
     assert sorted(set(DOCS.rglob("*.md")) - listed) == [DOCS / "index.md"]
+
+
+SOURCE = REPOSITORY / "src" / "airflow_provider_launchdarkly"
+FILE = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|md|json))`(?: \(((?:`\w+`(?:, )?)+)\))?")
+FOLDER = re.compile(r"`((?:tests|docs|src|cli)(?:/[\w-]+)*)`")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        *(f"docs/decisions/{path.name}" for path in sorted((DOCS / "decisions").glob("*.md"))),
+    ],
+)
+def test_a_page_for_contributors_names_files_that_exist_and_what_is_in_them(page: str) -> None:
+    text = (REPOSITORY / page).read_text()
+    missing = []
+    for path, names in FILE.findall(text):
+        found = [root / path for root in (SOURCE, REPOSITORY, DOCS / "reference") if (root / path).exists()]
+        if not found:
+            missing.append(path)
+            continue
+        content = found[0].read_text()
+        missing += [
+            f"{path}: {name}" for name in re.findall(r"`(\w+)`", names) if not re.search(rf"\b{name}\b", content)
+        ]
+    missing += [
+        path for path in FOLDER.findall(text) if not any((root / path).is_dir() for root in (SOURCE, REPOSITORY))
+    ]
+    assert missing == []
