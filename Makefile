@@ -22,7 +22,7 @@ CONSTRAINTS = constraints/airflow-$(AIRFLOW).txt
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit dags stack contract calibrate benchmarks constraints clean
+.PHONY: help install demo test lint unit dags stack contract calibrate benchmarks constraints docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -81,6 +81,12 @@ lint: $(INSTALLED)  ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@echo "== mypy"
 	@$(BIN)/mypy
+
+docs: $(INSTALLED)  ## build the documentation site in build/docs; each warning is an error
+	@echo "== documentation"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group docs
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env docs build/docs
+	@echo "built: build/docs/index.html"
 
 constraints:  ## recompile the constraint files
 	@echo "== constraints"

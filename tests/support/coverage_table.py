@@ -542,7 +542,7 @@ CASES = [case for row in ROWS for case in row.cases]
 def pages() -> dict[str, str]:
     """The documentation page of each operator and sensor, by class name."""
     docs = REPOSITORY / "docs"
-    found = sorted((*docs.glob("operators/*.md"), *docs.glob("sensors/*.md")))
+    found = sorted(set(docs.glob("reference/*s/*.md")) - set(docs.glob("reference/*/index.md")))
     return {path.read_text().partition("\n")[0].removeprefix("# "): str(path.relative_to(docs)) for path in found}
 
 

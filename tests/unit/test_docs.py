@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+import airflow_provider_launchdarkly as package
+from support import reference_pages
 from support.surroundings import REPOSITORY
 
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+DOCS = REPOSITORY / "docs"
+PAGES = [*sorted(REPOSITORY.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 # "python from-3.3" is for what Airflow before 3.3 does not have.
 PYTHON = re.compile(r"^```python(?: from-(\d\.\d))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
@@ -46,3 +49,59 @@ def test_the_readme_shows_the_example_that_is_tested() -> None:
     ((_, shown), *_) = PYTHON.findall((REPOSITORY / "README.md").read_text())
     example = (REPOSITORY / "dags_examples" / "experiment_rollout.py").read_text()
     assert example.endswith(f'"""\n\n{shown}')
+
+
+@pytest.mark.parametrize("name", reference_pages.PAGES)
+def test_a_reference_page_says_what_the_code_says(name: str) -> None:
+    written = (reference_pages.REFERENCE / name).read_text(encoding="utf-8")
+    assert written == reference_pages.page(name), "run: python tests/support/reference_pages.py"
+
+
+def test_the_compatibility_page_lists_the_public_names() -> None:
+    page = (DOCS / "reference" / "compatibility.md").read_text()
+    section = page.split("\n## Names\n", 1)[1].split("\n## ", 1)[0]
+    assert sorted(re.findall(r"`(\w+)`", section)) == package.__all__
+
+
+def test_the_api_reference_has_each_public_name_once() -> None:
+    page = (DOCS / "reference" / "api.md").read_text()
+    assert sorted(re.findall(r"^   (\w+)$", page, re.MULTILINE)) == package.__all__
+
+
+def test_every_page_is_in_the_table_of_contents_of_an_index() -> None:
+    """Sphinx takes each index page's bullets as its table of contents, see docs/conf.py."""
+    bullet = re.compile(r"^- \[[^\]]+\]\(([^)#:]+\.md)\)", re.MULTILINE)
+    indexes = sorted(DOCS.rglob("index.md"))
+    listed = {(index.parent / page).resolve() for index in indexes for page in bullet.findall(index.read_text())}
+    assert sorted(set(DOCS.rglob("*.md")) - listed) == [DOCS / "index.md"]
+
+
+SOURCE = REPOSITORY / "src" / "airflow_provider_launchdarkly"
+FILE = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|md|json))`(?: \(((?:`\w+`(?:, )?)+)\))?")
+FOLDER = re.compile(r"`((?:tests|docs|src|cli)(?:/[\w-]+)*)`")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        *(f"docs/decisions/{path.name}" for path in sorted((DOCS / "decisions").glob("*.md"))),
+    ],
+)
+def test_a_page_for_contributors_names_files_that_exist_and_what_is_in_them(page: str) -> None:
+    text = (REPOSITORY / page).read_text()
+    missing = []
+    for path, names in FILE.findall(text):
+        found = [root / path for root in (SOURCE, REPOSITORY, DOCS / "reference") if (root / path).exists()]
+        if not found:
+            missing.append(path)
+            continue
+        content = found[0].read_text()
+        missing += [
+            f"{path}: {name}" for name in re.findall(r"`(\w+)`", names) if not re.search(rf"\b{name}\b", content)
+        ]
+    missing += [
+        path for path in FOLDER.findall(text) if not any((root / path).is_dir() for root in (SOURCE, REPOSITORY))
+    ]
+    assert missing == []

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 BALANCED: Final = "balanced"
 
-# `docs/how-we-decide.md` has the measured error rates of each.
+# `docs/concepts/how-we-decide.md` has the measured error rates of each.
 PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     # Ships what is better; 5 % one-sided over all looks. The default policy, so nothing to say.
     BALANCED: {},

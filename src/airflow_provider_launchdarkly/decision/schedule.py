@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Without a planned number of units, boundaries are solved for traffic that grows in a straight line, from the plan's
 # start to its end, by these factors. Growth is the unfavourable case: the looks then carry less information than the
 # clock says and agree less with each other. Solved for it, an alpha of 5 % costs 4.5 % under even traffic and 5.1 %
-# under threefold growth, instead of 5.0 % and 5.7 %; `docs/how-we-decide.md` has the table. A false rollback is the
+# under threefold growth, instead of 5.0 % and 5.7 %; `concepts/how-we-decide.md` has the table. A false rollback is the
 # cheaper error and harm must be found early, so harm insures itself against less.
 SHIP_GROWTH = 2.5
 HARM_GROWTH = 2.0

@@ -189,7 +189,7 @@ class TestThePromise:
         z = [boundary.at(share) if day >= 7 else math.inf for day, share in enumerate(shares, start=1)]
         return math.fsum(crossing_probabilities(information, z))
 
-    # The table of docs/how-we-decide.md: solved for even traffic, and as it is.
+    # The table of docs/concepts/how-we-decide.md: solved for even traffic, and as it is.
     @pytest.mark.parametrize(
         ("traffic", "for_even_traffic", "as_it_is"),
         [

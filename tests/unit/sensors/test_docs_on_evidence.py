@@ -21,8 +21,8 @@ from airflow_provider_launchdarkly.evidence.sql_statement import BindingError, w
 from support.look_contexts import STARTED_AT, look_context
 from support.surroundings import REPOSITORY
 
-SQL_PAGE = (REPOSITORY / "docs" / "results-from-sql.md").read_text()
-RECORD_PAGE = (REPOSITORY / "docs" / "decision-record.md").read_text()
+SQL_PAGE = (REPOSITORY / "docs" / "how-to" / "results-from-sql.md").read_text()
+RECORD_PAGE = (REPOSITORY / "docs" / "how-to" / "decision-record.md").read_text()
 
 
 def blocks(page: str, language: str) -> list[str]:
