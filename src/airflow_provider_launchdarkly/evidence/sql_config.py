@@ -18,8 +18,8 @@ class SqlResults:
         sql: The query, a Jinja template, or the path of a ``.sql`` file as Airflow's operators take it. The template
             has the task's context, and values that are bound as parameters: ``iteration_started_at``, ``looked_at``,
             ``treatment_ids``, ``treatments``, ``project_key``, ``environment_key``, ``experiment_key``,
-            ``iteration_id``. The query returns a row for each metric and treatment. ``docs/how-to/results-from-sql.md`` lists
-            the columns, and the uses of a value that cannot be bound.
+            ``iteration_id``. The query returns a row for each metric and treatment;
+            ``docs/how-to/results-from-sql.md`` lists the columns, and the uses of a value that cannot be bound.
 
     Raises:
         ValueError: A field is empty or not text.
