@@ -1,6 +1,6 @@
-"""Reads request bodies: the right type or a 400 that names the field.
+"""Read request bodies: each field has the right type, or a 400 names it.
 
-RequestBody nobody asks for are ignored without a word, as LaunchDarkly ignores them.
+Unknown fields are ignored, as LaunchDarkly ignores them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ T = TypeVar("T")
 
 
 class RequestBody:
-    """A JSON object of a request, and where in the request it stands."""
+    """A JSON object of a request.
+
+    Args:
+        data: The object.
+        where: Its path in the request, for error messages; empty for the whole body.
+
+    Raises:
+        ApiError: 400, the data is not an object.
+    """
 
     def __init__(self, data: Any, where: str = ""):
         if not isinstance(data, dict):
@@ -28,7 +36,7 @@ class RequestBody:
         return self._data.get(name) is not None
 
     def path(self, name: str) -> str:
-        """Return the field's full name, for messages."""
+        """Return the field's full path for error messages."""
         return f"{self._where}.{name}" if self._where else name
 
     def names(self) -> Iterable[str]:
@@ -98,7 +106,7 @@ class RequestBody:
         return tuple(items)
 
     def raw(self, name: str) -> Any:
-        """Whatever is there, or None."""
+        """Return the field's value without a check, or None."""
         return self._data.get(name)
 
     def _required(self, name: str, kind: type[T], description: str) -> T:

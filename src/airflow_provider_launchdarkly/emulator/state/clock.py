@@ -24,9 +24,9 @@ class Clock:
     """A clock that goes forward at a chosen rate.
 
     Args:
-        start: the first time, aware.
-        rate: emulated seconds per real second, 0 to 1e6; 1 is real time, 0 stops the clock.
-        monotonic: returns the real seconds that the clock follows.
+        start: The first time, aware.
+        rate: Emulated seconds per real second, 0 to 1e6; 1 is real time, 0 stops the clock.
+        monotonic: Returns the real seconds that the clock follows.
     """
 
     def __init__(self, start: datetime, rate: float = 1.0, monotonic: Callable[[], float] = time.monotonic):

@@ -166,7 +166,7 @@ SCENARIOS: dict[str, Callable[[dict[str, Any]], None]] = {
     "no-traffic": _no_traffic,
     "harm": _harm,
 }
-"""What is true of the flag `checkout-button`, in this order: Bold lifts checkout conversion by 10 %; Bold changes nothing;
+"""The truth about the flag `checkout-button`, in this order: Bold lifts checkout conversion by 10 %; it has no effect;
 the arms get other shares of the people than requested; nobody comes; Bold lowers checkout conversion by 30 %."""
 
 

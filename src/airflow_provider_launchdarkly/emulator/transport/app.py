@@ -39,8 +39,8 @@ def build_app(emulator: Emulator, close: Callable[[tuple[str, int] | None], None
     """Build the ASGI app.
 
     Args:
-        emulator: the emulator to serve.
-        close: closes the connection of the client with the given address. Without it, a fault that closes connections
+        emulator: The emulator to serve.
+        close: Closes the connection of the client with the given address. Without it, a fault that closes connections
             raises `CannotCloseError`.
     """
     paths: dict[str, dict[str, Operation]] = defaultdict(dict)
