@@ -186,7 +186,7 @@ class GroundTruth:
         return [people if hour < last else 0.0 for hour, people in enumerate(hours)]
 
     def shares(self, arms: tuple[SimulatedArm, ...]) -> list[float]:
-        """Return each arm's true share of the people. An arm without an entry in ``split`` keeps the requested share."""
+        """Return each arm's true share of the people. An arm that is not in ``split`` keeps the requested share."""
         asked = sum(arm.share for arm in arms)
         weights = [self.split.get(arm.variation, arm.share) for arm in arms]
         total = sum(weights)

@@ -1,8 +1,8 @@
 """Draw the people of an iteration day by day, and return the statistics of their metrics at any full hour.
 
 A day is drawn whole, as sufficient statistics, and split into its hours only for a time within the day. Each stream
-of draws has a separate generator, keyed by seed, experiment, iteration, arm and metric, and goes through the days in order.
-So the statistics at a time do not depend on earlier requests, and later ones contain them.
+of draws has a separate generator, keyed by seed, experiment, iteration, arm and metric, and goes through the days in
+order. So the statistics at a time do not depend on earlier requests, and later ones contain them.
 """
 
 from __future__ import annotations

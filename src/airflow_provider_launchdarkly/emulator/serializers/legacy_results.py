@@ -1,9 +1,9 @@
 """Serialize results by flag variation, in the form of experiments before 2023.
 
 The shape is that of client 17.1.0 (`ExperimentResults`), the last one published with this route; its fields have no
-descriptions. The results are those of the latest iteration on the flag that measures the metric. The p-values
-follow the text of the old interface, each variation against the baseline: Pearson's chi-square for conversions, and a two-tailed
-test of two means (the normal approximation of Welch's t) for numbers.
+descriptions. The results are those of the latest iteration on the flag that measures the metric. The p-values follow
+the text of the old interface, each variation against the baseline: Pearson's chi-square for conversions, and a
+two-tailed test of two means (the normal approximation of Welch's t) for numbers.
 """
 
 from __future__ import annotations
