@@ -258,9 +258,9 @@ def probability_of_mismatch(counts: Sequence[int], shares: Sequence[float]) -> f
     """Return the posterior probability of a sample ratio mismatch, from 0 to 1.
 
     It uses the Bayes factor of a Dirichlet-multinomial centred on the requested shares against the multinomial with
-    exactly those shares, at prior odds of 1 (Lindon & Malek, "Anytime-Valid Inference for Multinomial Count Data", arXiv
-    2011.03567). With the right split the factor ever exceeds 1 / a with probability at most a, so it may be computed
-    daily.
+    exactly those shares, at prior odds of 1 (Lindon & Malek, "Anytime-Valid Inference for Multinomial Count Data",
+    arXiv 2011.03567). With the right split the factor ever exceeds 1 / a with probability at most a, so daily use is
+    valid.
 
     Args:
         counts: The people by treatment.

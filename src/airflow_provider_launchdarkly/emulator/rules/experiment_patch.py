@@ -55,11 +55,7 @@ def apply_patch(transaction: Transaction, environment_key: str, key: str, body: 
         ApiError: 400 for an instruction that is not allowed now, 409 for a conflict, 422 for an unknown instruction.
     """
     transaction.experiment(environment_key, key)
-    instructions = body.objects("instructions")
-    if not instructions:
-        raise invalid_request("instructions must not be empty")
-    for instruction in instructions:
-        kind = instruction.text("kind")
+    for kind, instruction in body.instructions():
         apply = INSTRUCTIONS.get(kind)
         if apply is None or kind in transaction.settings.api.missing_instructions:
             raise patch_failed(f"{instruction.path('kind')}: unknown instruction {kind!r}")
@@ -211,8 +207,7 @@ def _with_metadata(
         edited = replace(edited, description=fields.optional_text("description") or "")
     if "maintainerId" in updates:
         maintainer = fields.text("maintainerId")
-        if maintainer not in transaction.world.members:
-            raise invalid_request(f"maintainerId: there is no member {maintainer!r}")
+        lifecycle.check_member(transaction, maintainer)
         edited = replace(edited, maintainer_id=maintainer)
     if "methodology" in updates:
         options = ("bayesian", "frequentist", "export_only")

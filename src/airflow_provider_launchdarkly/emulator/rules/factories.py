@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_request
 from airflow_provider_launchdarkly.emulator.rules.experiment_inputs import key as read_key
+from airflow_provider_launchdarkly.emulator.rules.lifecycle import check_member
 from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 from airflow_provider_launchdarkly.emulator.state.models import (
     Flag,
@@ -166,6 +167,6 @@ def metric_group(transaction: Transaction, body: RequestBody) -> MetricGroup:
 
 def _maintainer(transaction: Transaction, body: RequestBody) -> str | None:
     member = body.optional_text("maintainerId")
-    if member is not None and member not in transaction.world.members:
-        raise invalid_request(f"maintainerId: there is no member {member!r}")
+    if member is not None:
+        check_member(transaction, member)
     return member or transaction.member_id

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.emulator.errors import invalid_request, not_found, patch_failed
 from airflow_provider_launchdarkly.emulator.rules import experiment_inputs
-from airflow_provider_launchdarkly.emulator.rules.lifecycle import check_metrics, check_unit
+from airflow_provider_launchdarkly.emulator.rules.lifecycle import check_member, check_metrics, check_unit
 from airflow_provider_launchdarkly.emulator.state.models import (
     FALLTHROUGH,
     Experiment,
@@ -42,8 +42,9 @@ def create(transaction: Transaction, environment_key: str, body: RequestBody) ->
         raise invalid_request(f"prerequisiteflagkey: flag {flag.key!r} already stands for another holdout")
     amount = _amount(body)
     maintainer = body.optional_text("maintainerId") or transaction.member_id
-    if maintainer not in transaction.world.members:
-        raise invalid_request(f"maintainerId: there is no member {maintainer!r}")
+    if maintainer is None:
+        raise invalid_request("maintainerId is required: a service token has no member to default to")
+    check_member(transaction, maintainer)
     holdout = Holdout(
         id=transaction.world.new_id("holdout"),
         base=Experiment(
@@ -102,11 +103,7 @@ def base_experiment(transaction: Transaction, holdout: Holdout) -> Experiment:
 def apply_patch(transaction: Transaction, environment_key: str, key: str, body: RequestBody) -> None:
     """Apply every instruction in order, all of them or none."""
     before = transaction.holdout(environment_key, key)
-    instructions = body.objects("instructions")
-    if not instructions:
-        raise invalid_request("instructions must not be empty")
-    for instruction in instructions:
-        kind = instruction.text("kind")
+    for kind, instruction in body.instructions():
         apply = INSTRUCTIONS.get(kind)
         if apply is None:
             raise patch_failed(f"{instruction.path('kind')}: unknown instruction {kind!r}")

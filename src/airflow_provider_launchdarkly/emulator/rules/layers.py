@@ -53,12 +53,8 @@ def apply_patch(transaction: Transaction, key: str, body: RequestBody) -> None:
     environment_key = body.optional_text("environmentKey")
     if environment_key is not None and environment_key not in transaction.project.environments:
         raise invalid_request(f"environmentKey: there is no environment {environment_key!r}")
-    instructions = body.objects("instructions")
-    if not instructions:
-        raise invalid_request("instructions must not be empty")
     layer = before
-    for instruction in instructions:
-        kind = instruction.text("kind")
+    for kind, instruction in body.instructions():
         if kind == "updateName":
             layer = replace(layer, name=instruction.text("name"))
         elif kind == "updateDescription":

@@ -50,8 +50,7 @@ def create_experiment(transaction: Transaction, environment_key: str, post: Expe
     maintainer = post.maintainer_id or transaction.member_id
     if maintainer is None:
         raise invalid_request("maintainerId is required: a service token has no member to default to")
-    if maintainer not in transaction.world.members:
-        raise invalid_request(f"maintainerId: there is no member {maintainer!r}")
+    check_member(transaction, maintainer)
     if post.type == "mab" and post.methodology != "bayesian":
         raise invalid_request("a multi-armed bandit only supports the methodology 'bayesian'")
     if post.type == "holdout":
@@ -264,6 +263,12 @@ def record_flag_toggle(transaction: Transaction, environment_key: str, flag_key:
         else:
             off = tuple((since, transaction.now if until is None else until) for since, until in running.off)
         transaction.put_experiment(_with_iterations(experiment, {running.id: replace(running, off=off)}))
+
+
+def check_member(transaction: Transaction, member_id: str | None) -> None:
+    """Raise a 400 for a maintainer that is not a member of the account."""
+    if member_id not in transaction.world.members:
+        raise invalid_request(f"maintainerId: there is no member {member_id!r}")
 
 
 def check_unit(transaction: Transaction, unit: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_launchdarkly.emulator.errors import invalid_request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 T = TypeVar("T")
 
@@ -97,6 +97,14 @@ class RequestBody:
         """Return a required list of objects."""
         items = self._required(name, list, "a list")
         return [RequestBody(item, f"{self.path(name)}[{index}]") for index, item in enumerate(items)]
+
+    def instructions(self) -> Iterator[tuple[str, RequestBody]]:
+        """Yield the kind and body of each instruction of a semantic patch, of which there is at least one."""
+        instructions = self.objects("instructions")
+        if not instructions:
+            raise invalid_request("instructions must not be empty")
+        for instruction in instructions:
+            yield instruction.text("kind"), instruction
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a list of strings, empty if it is missing or null."""
