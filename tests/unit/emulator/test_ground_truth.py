@@ -1,4 +1,4 @@
-"""What a truth says, what it refuses, and that the people drawn from it behave accordingly."""
+"""Ground truths are read strictly, and the people drawn from them behave accordingly."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_variations_that_yaml_reads_as_true_or_1_are_their_json_text() -> None:
         ({"metrics": {"m": {"baseline_mean": 1e6, "standard_deviation": 1}}}, r"m\.standard_deviation: 1\.0 is below"),
     ],
 )
-def test_a_wrong_truth_is_refused_by_field_and_value(changes: dict[str, Any], message: str) -> None:
+def test_an_invalid_truth_is_rejected_with_field_and_value(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         truth(**changes)
 
@@ -145,7 +145,7 @@ def test_a_field_that_is_null_is_a_field_left_out() -> None:
     assert (read.no_traffic_from_day, read.growth, read.split, read.attributes) == (None, 0.0, {}, {})
 
 
-def test_a_truth_that_is_no_mapping_is_refused() -> None:
+def test_a_truth_that_is_not_a_mapping_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"truth: 'no-effect' is not a mapping"):
         GroundTruth.from_dict("no-effect")  # type: ignore[arg-type]
 
@@ -176,7 +176,7 @@ def test_another_seed_experiment_or_iteration_gives_other_people() -> None:
 
 
 @pytest.mark.parametrize("metric", [SIGNUP, LATENCY])
-def test_what_is_known_does_not_depend_on_what_was_asked_before(metric: SimulatedMetric) -> None:
+def test_statistics_do_not_depend_on_earlier_requests(metric: SimulatedMetric) -> None:
     late = {"late_events": {1: 0.2, 3: 0.1}}
     definition = {
         "people_per_day": 300,
@@ -215,14 +215,14 @@ def test_the_metrics_of_an_iteration_share_their_people() -> None:
     assert [t.exposed for t in first.treatments] == [t.exposed for t in second.treatments]
 
 
-def test_within_the_hour_nothing_new_is_known() -> None:
+def test_statistics_do_not_change_within_the_hour() -> None:
     world = truth()
     first = metric_statistics(world, 42, iteration(), SIGNUP, MONDAY + timedelta(days=2, minutes=1))
     assert metric_statistics(world, 42, iteration(), SIGNUP, MONDAY + timedelta(days=2, minutes=59)) is first
     assert first.through == MONDAY + timedelta(days=2)
 
 
-def test_before_the_start_and_in_the_first_hour_nobody_has_come() -> None:
+def test_before_the_end_of_the_first_hour_there_are_no_people() -> None:
     for at in (MONDAY - DAY, MONDAY, MONDAY + timedelta(minutes=59)):
         statistics = metric_statistics(truth(), 42, iteration(), SIGNUP, at)
         assert [(t.exposed, t.units, t.sum, t.last_event_at) for t in statistics.treatments] == [(0, 0, 0.0, None)] * 2
@@ -239,7 +239,7 @@ def test_data_ends_with_the_iteration() -> None:
     )
 
 
-def test_the_oldest_iterations_are_forgotten_and_drawn_again_the_same() -> None:
+def test_the_oldest_iterations_are_dropped_and_drawn_again_the_same() -> None:
     world = truth(people_per_day=10)
     first = metric_statistics(world, 42, iteration(), SIGNUP, MONDAY + DAY)
     for number in range(2, 600):
@@ -290,7 +290,7 @@ def test_growth_compounds_and_stops_at_a_billion_a_day() -> None:
     assert sum(world.people_by_hour(MONDAY, 100_000)) == pytest.approx(1e9)
 
 
-def test_from_the_day_without_traffic_nobody_comes_and_no_event_is_seen() -> None:
+def test_from_the_day_without_traffic_there_are_no_people_and_no_events() -> None:
     world = truth(no_traffic_from_day=2.5)
     at_end, later = (metric_statistics(world, 42, iteration(), SIGNUP, MONDAY + days * DAY) for days in (2.5, 9))
     assert [t.exposed for t in at_end.treatments] == [t.exposed for t in later.treatments]
@@ -302,7 +302,7 @@ def test_without_people_there_is_no_data() -> None:
     assert [(t.exposed, t.units) for t in statistics.treatments] == [(0, 0), (0, 0)]
 
 
-def test_the_split_takes_the_place_of_the_shares_asked_for() -> None:
+def test_the_split_replaces_the_requested_shares() -> None:
     world = truth(people_per_day=100_000, split={"true": 0.52, "false": 0.48})
     control, new = metric_statistics(world, 42, iteration(), SIGNUP, MONDAY + 5 * DAY).treatments
     assert control.exposed / (control.exposed + new.exposed) == pytest.approx(0.48, abs=3.5 * 0.5 / math.sqrt(500_000))
@@ -394,13 +394,13 @@ def test_the_last_event_is_in_the_hour_in_which_it_arrived() -> None:
         previous = [treatment.sum for treatment in treatments]
 
 
-def test_a_metric_that_the_truth_does_not_know_never_has_an_event() -> None:
+def test_a_metric_that_the_truth_lacks_never_has_an_event() -> None:
     unknown = SimulatedMetric("refund", is_numeric=False, higher_is_better=False)
     statistics = metric_statistics(truth(), 42, iteration(), unknown, MONDAY + 5 * DAY)
     assert all(t.exposed > 0 and t.units == 0 and t.last_event_at is None for t in statistics.treatments)
 
 
-def test_a_number_read_as_a_conversion_is_refused() -> None:
+def test_a_number_read_as_a_conversion_is_rejected() -> None:
     wrong = SimulatedMetric("latency", is_numeric=False, higher_is_better=True)
     with pytest.raises(ValueError, match=r"truth\.metrics\.latency: is numeric, but the metric is a conversion"):
         metric_statistics(truth(), 42, iteration(), wrong, MONDAY + DAY)
@@ -451,7 +451,7 @@ def test_a_step_that_the_truth_puts_after_another_is_the_same_alone_and_in_the_f
     )
 
 
-def test_a_funnel_with_a_step_the_truth_does_not_know_has_no_data_from_there() -> None:
+def test_a_funnel_has_no_data_from_a_step_that_the_truth_lacks() -> None:
     statistics = metric_statistics(
         truth(metrics=FUNNEL), 42, iteration(), step("order", "visit", "coupon"), MONDAY + DAY
     )
@@ -491,7 +491,7 @@ def test_the_slices_of_an_attribute_add_up_to_the_total() -> None:
             assert sum(part[arm].sum for part in parts) == total[arm].sum
 
 
-def test_a_slice_has_its_share_and_its_own_effect() -> None:
+def test_a_slice_has_a_share_and_an_effect() -> None:
     world, at = truth(**SLICED), MONDAY + 5 * DAY
     german, french = (
         metric_statistics(world, 42, iteration(), SIGNUP, at, attribute=("country", value)).treatments
@@ -503,7 +503,7 @@ def test_a_slice_has_its_share_and_its_own_effect() -> None:
 
 
 @pytest.mark.parametrize("attribute", [("country", "es"), ("browser", "lynx")])
-def test_a_slice_that_the_truth_does_not_know_is_refused(attribute: tuple[str, str]) -> None:
+def test_a_slice_that_the_truth_lacks_is_rejected(attribute: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match=f"attribute '{attribute[0]}' has no value '{attribute[1]}' in the truth"):
         metric_statistics(truth(**SLICED), 42, iteration(), SIGNUP, MONDAY + DAY, attribute=attribute)
 

@@ -120,7 +120,7 @@ class GroundTruth:
         people_per_day: The expected number of different people on the first day.
         growth: The relative change of that number per day, compounding.
         weekdays: Factors for Monday to Sunday (UTC).
-        no_traffic_from_day: The days after the start from which nobody comes; None for never.
+        no_traffic_from_day: The days after the start from which no people arrive; None for never.
         split: The true share of each variation, which replaces the requested shares (a sample ratio mismatch).
         attributes: The slices by attribute and value.
         metrics: The metrics by key.

@@ -99,15 +99,15 @@ def serialize_metric_results(
     for (attribute, value), sliced in (slices or {}).items():
         of_slice = _treatment_results(sliced, iteration, metric, expand_traffic=expand_traffic)
         results.append({"attribute": attribute, "attributeValue": value, "treatmentResults": of_slice})
-    answer: JSON = {"_links": dict(links or {})}
+    representation: JSON = {"_links": dict(links or {})}
     if len({attribute for attribute, _ in slices or ()}) <= 1:
-        answer["treatmentResults"] = total
-    answer["metricSeen"] = _metric_seen(statistics)
+        representation["treatmentResults"] = total
+    representation["metricSeen"] = _metric_seen(statistics)
     mismatch = _mismatch(statistics, iteration)
     if mismatch is not None:
-        answer["probabilityOfMismatch"] = mismatch
-    answer["results"] = results
-    return answer
+        representation["probabilityOfMismatch"] = mismatch
+    representation["results"] = results
+    return representation
 
 
 def serialize_group_results(
@@ -144,7 +144,7 @@ def serialize_group_results(
 def shares_by_probability(statistics: MetricStatistics, metric: SimulatedMetric) -> list[float] | None:
     """Return each treatment's probability to be best, which becomes its share in a bandit; None without data."""
     computed = _compute(statistics, metric.is_numeric, metric.higher_is_better)
-    probabilities = [answer.get("pBest") for answer in computed]
+    probabilities = [representation.get("pBest") for representation in computed]
     return None if None in probabilities else [float(p) for p in probabilities if p is not None]
 
 
@@ -167,16 +167,16 @@ def _treatment_results(
     statistics: MetricStatistics, iteration: SimulatedIteration, metric: SimulatedMetric, *, expand_traffic: bool
 ) -> list[JSON]:
     computed = _compute(statistics, metric.is_numeric, metric.higher_is_better)
-    answers = []
+    representations = []
     for arm, treatment, inferred in zip(iteration.arms, statistics.treatments, computed, strict=True):
-        answer: JSON = {"treatmentId": arm.treatment_id, "treatmentName": arm.name, "units": treatment.units}
+        representation: JSON = {"treatmentId": arm.treatment_id, "treatmentName": arm.name, "units": treatment.units}
         if expand_traffic:
-            answer["traffic"] = treatment.exposed
+            representation["traffic"] = treatment.exposed
         if treatment.units:
-            answer["eventValuesSum"] = float(treatment.sum)
+            representation["eventValuesSum"] = float(treatment.sum)
         # A deep copy, since the cached computation serves later requests too.
-        answers.append(answer | {name: _copied(value) for name, value in inferred.items()})
-    return answers
+        representations.append(representation | {name: _copied(value) for name, value in inferred.items()})
+    return representations
 
 
 def _copied(value: Any) -> Any:
@@ -201,15 +201,17 @@ def _compute(statistics: MetricStatistics, is_numeric: bool, higher_is_better: b
         for count, sample, posterior in zip(units, samples, posteriors, strict=True)
     ]
     # A treatment without data (an allocation of 0 % is legal) is left out of the comparison.
-    compared = [(answer, posterior) for answer, posterior in zip(inferred, posteriors, strict=True) if posterior]
+    compared = [
+        (representation, posterior) for representation, posterior in zip(inferred, posteriors, strict=True) if posterior
+    ]
     if len(compared) > 1:
         best = probabilities_to_be_best([posterior for _, posterior in compared], higher_is_better=higher_is_better)
-        for (answer, _), probability in zip(compared, best, strict=True):
-            answer["pBest"] = probability
-    for index, answer in enumerate(inferred):
+        for (representation, _), probability in zip(compared, best, strict=True):
+            representation["pBest"] = probability
+    for index, representation in enumerate(inferred):
         differences = _relative_differences(index, statistics, samples, posteriors)
         if differences:
-            answer["relativeDifferences"] = differences
+            representation["relativeDifferences"] = differences
     return tuple(inferred)
 
 
@@ -284,21 +286,21 @@ def _posterior(
 def _describe(sample: _Sample | None, posterior: Posterior | None, units: int, prior_mean: float) -> JSON:
     if sample is None:
         return {}
-    answer: JSON = {"dataMean": sample.mean, "dataStdDev": sample.deviation}
+    representation: JSON = {"dataMean": sample.mean, "dataStdDev": sample.deviation}
     diagnostics = {
         "correlation": sample.correlation,
         "standardDeviationRatio": sample.deviation_ratio,
         "covariateImbalance": sample.imbalance,
         "varianceReduction": sample.reduction,
     }
-    answer |= {name: value for name, value in diagnostics.items() if value is not None}
+    representation |= {name: value for name, value in diagnostics.items() if value is not None}
     if posterior is None:
-        return answer
+        return representation
     lower, upper = credible_interval(posterior)
-    answer |= {"mean": posterior.mean, "credibleInterval": {"lower": lower, "upper": upper}}
+    representation |= {"mean": posterior.mean, "credibleInterval": {"lower": lower, "upper": upper}}
     if isinstance(posterior, Beta):
         prior_units = PRIOR_ALPHA + PRIOR_BETA
-        return answer | {
+        return representation | {
             "distribution": {"kind": "beta", "parameters": {"alpha": posterior.alpha, "beta": posterior.beta}},
             "model": "bayesianBeta",
             "bayesianBeta": {
@@ -308,7 +310,7 @@ def _describe(sample: _Sample | None, posterior: Posterior | None, units: int, p
                 "dataWeight": units / (units + prior_units),
             },
         }
-    return answer | {
+    return representation | {
         "distribution": {"kind": "normal", "parameters": {"mu": posterior.mu, "sigma": posterior.sigma}},
         "model": "bayesianNormal",
         "bayesianNormal": {"priorMean": prior_mean, "dataWeight": units / (units + PRIOR_UNITS)},

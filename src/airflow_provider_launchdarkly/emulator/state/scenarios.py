@@ -167,7 +167,7 @@ SCENARIOS: dict[str, Callable[[dict[str, Any]], None]] = {
     "harm": _harm,
 }
 """The truth about the flag `checkout-button`, in this order: Bold lifts checkout conversion by 10 %; it has no effect;
-the arms get other shares of the people than requested; nobody comes; Bold lowers checkout conversion by 30 %."""
+the arms get other shares of the people than requested; no people arrive; Bold lowers checkout conversion by 30 %."""
 
 
 def scenario_data(name: str) -> dict[str, Any]:
