@@ -59,8 +59,8 @@ class _Exposures:
     def key(self) -> tuple[str | int, ...]:
         return self._key
 
-    def hours_on(self, day: int) -> list[bool] | None:
-        return self._population.on(day)
+    def flag_on_hours(self, day: int) -> list[bool] | None:
+        return self._population.flag_on_hours(day)
 
     def drawn(self, day: int) -> int:
         """Return the number of people who would arrive on ``day`` with the flag on all day."""
@@ -77,18 +77,18 @@ class _Exposures:
             _keep(self._hours, day, hours)
         return hours
 
-    def on(self, day: int) -> int:
-        return self.drawn(day) if self._population.on(day) is None else sum(self.by_hour(day))
+    def arrived(self, day: int) -> int:
+        return self.drawn(day) if self._population.flag_on_hours(day) is None else sum(self.arrived_by_hour(day))
 
-    def by_hour(self, day: int) -> list[int]:
-        hours, on = self.drawn_by_hour(day), self._population.on(day)
+    def arrived_by_hour(self, day: int) -> list[int]:
+        hours, on = self.drawn_by_hour(day), self._population.flag_on_hours(day)
         return hours if on is None else [people if is_on else 0 for people, is_on in zip(hours, on, strict=True)]
 
     def through(self, day: int, hour: int) -> int:
         """Return the number of people who arrived in ``day`` full days and ``hour`` hours."""
         while len(self._before) <= day:
-            self._before.append(self._before[-1] + self.on(len(self._before) - 1))
-        return self._before[day] + (sum(self.by_hour(day)[:hour]) if hour else 0)
+            self._before.append(self._before[-1] + self.arrived(len(self._before) - 1))
+        return self._before[day] + (sum(self.arrived_by_hour(day)[:hour]) if hour else 0)
 
 
 class _Group(NamedTuple):
@@ -136,12 +136,12 @@ class _Responses:
             self._days.append(self._draw(len(self._days)))
         return self._days[day]
 
-    def on(self, day: int) -> list[_Group]:
+    def arrived(self, day: int) -> list[_Group]:
         """Return the groups of people who arrived on ``day``."""
         groups = self.drawn(day)
-        if self._exposures.hours_on(day) is None:
+        if self._exposures.flag_on_hours(day) is None:
             return groups
-        hours = self.by_hour(day)
+        hours = self.arrived_by_hour(day)
         return [group._replace(moments=sum(parts, NOTHING)) for group, parts in zip(groups, hours, strict=True)]
 
     def _sources(self, day: int) -> list[tuple[int, int]]:
@@ -177,9 +177,9 @@ class _Responses:
             _keep(self._hours, day, hours)
         return hours
 
-    def by_hour(self, day: int) -> list[list[Moments]]:
+    def arrived_by_hour(self, day: int) -> list[list[Moments]]:
         """Return the 24 hours of each of the day's groups, by the hour of arrival."""
-        groups, on = self.drawn_by_hour(day), self._exposures.hours_on(day)
+        groups, on = self.drawn_by_hour(day), self._exposures.flag_on_hours(day)
         if on is None:
             return groups
         return [[part if is_on else NOTHING for part, is_on in zip(hours, on, strict=True)] for hours in groups]
@@ -213,10 +213,10 @@ class _Responses:
             for delay in self.delays:
                 if delay > day:
                     break
-                groups = self.on(day - delay)
+                groups = self.arrived(day - delay)
                 if not any(group.delay == delay for group in groups):
                     continue
-                for group, hours in zip(groups, self.by_hour(day - delay), strict=True):
+                for group, hours in zip(groups, self.arrived_by_hour(day - delay), strict=True):
                     if group.delay == delay:
                         arrivals = [before + part for before, part in zip(arrivals, hours, strict=True)]
             _keep(self._arrivals, day, arrivals)
@@ -229,7 +229,7 @@ class _Responses:
             for delay in self.delays:
                 if delay > last:
                     break
-                arrived = sum((group.moments for group in self.on(last - delay) if group.delay == delay), arrived)
+                arrived = sum((group.moments for group in self.arrived(last - delay) if group.delay == delay), arrived)
             self._arrived.append(arrived)
         return sum(self.arrivals(day)[:hour], self._arrived[day]) if hour else self._arrived[day]
 
@@ -271,8 +271,8 @@ class Population:
         self._bandit = iteration.bandit
         self._daily_shares: list[list[float]] = []
         self._expected: list[float] = []
-        self._places = [(arm, cell) for arm in range(len(self.arms)) for cell in range(len(self.cells))]
-        self._exposures = {place: _Exposures(self, *place) for place in self._places}
+        self._arms_and_cells = [(arm, cell) for arm in range(len(self.arms)) for cell in range(len(self.cells))]
+        self._exposures = {place: _Exposures(self, *place) for place in self._arms_and_cells}
         self._responses: dict[tuple[int, int, str], _Responses] = {}
         self._latest: dict[tuple[SimulatedMetric, tuple[str, str] | None], tuple[int, MetricStatistics]] = {}
 
@@ -294,13 +294,13 @@ class Population:
         statistics = self._statistics(self._bandit.metric, last, None)
         return self._bandit.divide(statistics, self._bandit.metric) or self.shares
 
-    def on(self, day: int) -> list[bool] | None:
+    def flag_on_hours(self, day: int) -> list[bool] | None:
         """Return for each of the day's 24 hours whether the flag is on when it begins; None if it is on all day."""
         if not self._off:
             return None
         starts = [self._started_at + timedelta(days=day, hours=hour) for hour in range(24)]
-        on = [not any(since <= at and (until is None or at < until) for since, until in self._off) for at in starts]
-        return None if all(on) else on
+        hours = [not any(since <= at and (until is None or at < until) for since, until in self._off) for at in starts]
+        return None if all(hours) else hours
 
     def expected(self, day: int) -> float:
         """Return the expected number of people on ``day`` in all arms."""

@@ -62,6 +62,7 @@ class _HttpAdapter:
         self._close = close
 
     async def read(self, scope: Scope, receive: Receive) -> HttpRequest:
+        """Read the request and its whole body."""
         body = b""
         if scope["method"] in _METHODS_WITH_BODY:
             more = True
@@ -79,6 +80,7 @@ class _HttpAdapter:
         )
 
     async def send(self, response: HttpResponse, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a response after its delay, or close the connection."""
         if response.delay:
             await asyncio.sleep(response.delay)
         if response.status is None:

@@ -100,7 +100,7 @@ class Fault:
         known = set(cls.__dataclass_fields__)
         for name in data:
             if name not in known:
-                raise ValueError(f"a fault has no field {name!r}; it has {', '.join(sorted(known))}")
+                raise ValueError(f"{name}: unknown field of a fault; use one of {', '.join(sorted(known))}")
         operation = data.get("operation", "*")
         if operation not in GROUPS and operation not in operations:
             raise ValueError(f"no such operation: {operation!r}; there are {', '.join((*GROUPS, *sorted(operations)))}")
@@ -114,7 +114,7 @@ class Fault:
             raise ValueError(f"probability must be between 0 and 1, not {probability!r}")
         headers = data.get("headers") or {}
         if not isinstance(headers, dict):
-            raise ValueError("headers must be an object of names and values")  # noqa: TRY004 - a wrong value to its caller
+            raise ValueError(f"headers must be an object of names and values, not {headers!r}")  # noqa: TRY004 - a wrong value to its caller
         limit = data.get("limit")
         if limit is not None and limit not in LIMITS:
             raise ValueError(f"limit must be {', '.join(LIMITS)}, not {limit!r}")
@@ -122,7 +122,7 @@ class Fault:
             raise ValueError("delay: a slow response needs its delay in seconds, such as 2")
         status = _status(data.get("status", 500 if limit is None else 429))
         if limit is not None and status != 429:
-            raise ValueError(f"limit goes with status 429, not {status}")
+            raise ValueError(f"status: {status} does not go with limit; use 429 or leave status out")
         return cls(
             operation=operation,
             fault=data["fault"],
@@ -181,6 +181,8 @@ def rate_limit_headers(
 
 @dataclass(slots=True)
 class _ActiveFault:
+    """A fault, the time at which it was added, and the number of calls to which it has applied."""
+
     fault: Fault
     active_since: datetime
     calls: int = 0
@@ -205,6 +207,8 @@ class _ActiveFault:
 
 @dataclass(slots=True)
 class _Created:
+    """The creation time of a resource, and the number of its reads since."""
+
     at: datetime
     reads: int = 0
 
