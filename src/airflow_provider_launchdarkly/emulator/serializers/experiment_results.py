@@ -38,10 +38,8 @@ def metric_results(
     iteration = _iteration(experiment, iteration_id)
     if all(use.is_group or use.key != metric_key for use in iteration.metrics):
         raise not_found(f"experiment {experiment.key!r} does not measure the metric {metric_key!r}")
-    simulated, metric = (
-        simulated_iteration(transaction, experiment, iteration),
-        simulated_metric(transaction.metric(metric_key)),
-    )
+    simulated = simulated_iteration(transaction, experiment, iteration)
+    metric = simulated_metric(transaction.metric(metric_key))
     truth = ground_truth_of(transaction, iteration)
     sliced = [(attribute, value) for attribute in iteration.attributes for value in truth.attribute_values(attribute)]
     here = f"{experiments_path(transaction.project.key, experiment.environment_key)}/{quote(experiment.key, safe='')}"
