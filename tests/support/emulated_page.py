@@ -1,4 +1,4 @@
-"""Writes docs/emulated.md from the emulator's own tables: `python tests/support/emulated_page.py`. A test compares."""
+"""Write docs/emulated.md from the emulator's tables: `python tests/support/emulated_page.py`. A test compares them."""
 
 from __future__ import annotations
 
@@ -18,114 +18,120 @@ PAGE = Path(__file__).parents[2] / "docs" / "emulated.md"
 RULES = (
     ("An experiment is created with its first iteration, shown as `currentIteration`, not started", "observed"),
     (
-        "Creating an iteration answers 200, not 201; a new one beside a current one is the `draftIteration`",
+        "Creating an iteration responds with 200, not 201; beside a current one it is the `draftIteration`",
         "documented",
     ),
     ("Starting needs a flag that is on and not archived, and a rule that no other experiment runs on", "documented"),
     (
-        "A rule that another experiment runs on answers 409 `optimistic_locking_error`, at start and to flag patches",
+        "A rule that another experiment runs on is a 409 `optimistic_locking_error`, at the start and in flag patches",
         "observed",
     ),
     (
         "Starting over a running iteration needs `changeJustification` and ends the running one without a winner",
         "documented",
     ),
-    ("Stopping needs a winner and sets the rule to the winner's variation for everybody it matches", "observed"),
+    (
+        "Stopping needs a winner and sets the rule to the winner's variation for everyone that the rule matches",
+        "observed",
+    ),
     ("Starting and stopping raise the flag's version in that environment by one", "inferred"),
-    ("A `flagConfigVersion` that is not the flag's present one is a 409", "switch `flag_version`"),
-    ("A new iteration over one that has not started replaces it", "switch `draft_over_draft`"),
+    ("An outdated `flagConfigVersion` is a 409", "switch `flag_version`"),
+    ("A new iteration replaces one that has not started", "switch `draft_over_draft`"),
     (
         "While an iteration runs, metadata may change and metrics and attributes may be added; the rest is locked",
         "documented",
     ),
-    ("A locked field is refused with 400", "chosen"),
+    ("The change of a locked field is a 400", "chosen"),
     ("The field names of `mutableFieldsByStatus`", "chosen"),
-    ("Archiving a running experiment is refused with 400", "chosen"),
+    ("Archiving a running experiment is a 400", "chosen"),
     ("A second experiment with the same key is a 409", "observed"),
-    ("There is no DELETE: 405", "observed"),
+    ("DELETE is a 405", "observed"),
     (
-        "Without a `methodology` an experiment is Bayesian, in generation `25` frequentist; a bandit Bayesian",
+        "The default `methodology` is Bayesian, in generation `25` frequentist; a bandit's is always Bayesian",
         "documented",
     ),
-    ("`status` in a filter matches any iteration, also a past one", "documented"),
-    ("What is empty is left out even when it is expanded", "documented"),
+    ("`status` in a filter matches any iteration, past ones included", "documented"),
+    ("Empty fields are omitted even when `expand` names them", "documented"),
     ("A service token needs a `maintainerId`", "observed"),
-    ("Fields that a request has and LaunchDarkly does not know are ignored without a word", "documented"),
-    ("A change of a flag where approvals are required is a 405", "documented"),
+    ("Unknown fields of a request are ignored", "documented"),
+    ("Where approvals are required, the change of a flag is a 405", "documented"),
     (
-        'A change of an experiment where approvals are required is a 403 "approval is required"',
+        'Where approvals are required, the change of an experiment is a 403 "approval is required"',
         "switch `experiment_approvals`",
     ),
-    ("PUT of the experimentation settings replaces the whole list; there is one default at most", "documented"),
+    ("PUT of the experimentation settings replaces the whole list, which has at most one default", "documented"),
     (
-        "A holdout's fields are written in lower case, a layer's instructions name `name` and `description`",
+        "A holdout's fields are in lower case; a layer's instructions have the fields `name` and `description`",
         "documented",
     ),
-    ("A layer's shares add up to 100 % at most; zero only until the start", "documented"),
-    ("Which event moves a holdout from `created` to `enabled` to `running`", "chosen"),
-    ("A bandit's shares are its arms' probabilities to be best, at the frequency it was created with", "documented"),
-    ("A reallocation does not raise the flag's version and has no journal entry", "chosen"),
-    ("Results have the shape of client 17.2.0; the total is the entry of `results` without `attribute`", "chosen"),
-    ("Results appear at every full hour after the start", "chosen"),
-    ("Legacy results show the latest iteration on the flag that measures the metric", "chosen"),
+    ("A layer's shares add up to at most 100 %; a share of 0 is allowed until the experiment starts", "documented"),
+    ("The events that move a holdout from `created` to `enabled` to `running`", "chosen"),
+    ("A bandit's shares become its arms' probabilities to be best, at the frequency of its creation", "documented"),
+    ("A reallocation does not raise the flag's version and adds no journal entry", "chosen"),
+    ("Results have the shape of client 17.2.0; the total is the entry of `results` without an `attribute`", "chosen"),
+    ("Results change at every full hour after the start", "chosen"),
+    ("Legacy results are those of the latest iteration on the flag that measures the metric", "chosen"),
 )
-"""Rule, and how it is known."""
+"""Each rule, and the source of its knowledge."""
 
 DIFFERENCES = (
-    "People are drawn from the truth that the world gives, as sufficient statistics; there are no events to send.",
-    "Nobody is notified, and there is no approval to request: what needs one is refused.",
-    "Rate limits are never reached by themselves; faults and the switch `rate_limit_headers` stand for them.",
-    "Results of frequentist experiments have the Bayesian shape too: no other was ever published.",
-    "A flag's targets, prerequisites, scheduled changes, guarded and progressive rollouts are not there.",
-    "A JSON patch changes a flag's name, description, tags, temporary, archived; on, fallthrough, off variation.",
-    "Metrics and metric groups are created and read; they are not changed or deleted.",
-    "A pause of a flag counts by full hours: who came in the hour in which it was turned off, came.",
-    "A bandit's people follow the shares in force when their day began.",
-    "The list of layers shows the reservations of every environment that has any.",
-    "Holdouts shrink the audience of their experiments; the holdout's own experiment has no results.",
+    "People are drawn from the world's ground truth, as sufficient statistics. The emulator takes no events.",
+    "The emulator sends no notifications and has no approval requests. It rejects changes that need an approval.",
+    "It has no rate limits. Faults and the switch `rate_limit_headers` simulate them.",
+    "Results of frequentist experiments have the Bayesian shape, the only one that was ever published.",
+    "Flags have no targets, prerequisites, scheduled changes, guarded rollouts or progressive rollouts.",
+    "A JSON patch changes only a flag's name, description, tags, temporary, archived, on, fallthrough, off variation.",
+    "Metrics and metric groups cannot be changed or deleted.",
+    "Turning a flag off or on changes its traffic at the next full hour of the iteration.",
+    "A bandit's people are divided by the shares at the start of their day.",
+    "The list of layers has the reservations of every environment that has any.",
+    "A holdout reduces the audience of its experiments. Its base experiment has no results.",
 )
 
 MARKS = (
-    ("documented", "LaunchDarkly's REST documentation, or the models of its published clients, say so"),
-    ("observed", "LaunchDarkly's own public tools and examples rely on it or report it"),
-    ("inferred", "follows from both, said by neither"),
-    ("chosen", "not known; the emulator does what is most useful to find mistakes with"),
-    ("switch", "not known, or different over time; the emulator does either"),
+    ("documented", "LaunchDarkly's REST documentation or the models of its published clients state it"),
+    ("observed", "LaunchDarkly's public tools and examples rely on it or report it"),
+    ("inferred", "implied by both, stated by neither"),
+    ("chosen", "unknown; the emulator does what uncovers most mistakes"),
+    ("switch", "unknown or different over time; the switch selects the behaviour"),
 )
 
 
 INTRODUCTION = """\
-# What is emulated, what differs, how we know
+# What the emulator covers
 
-<!-- Written by tests/support/emulated_page.py; a test holds this page equal to what it writes. -->
+<!-- Written by tests/support/emulated_page.py. A test compares this page with its output. -->
 
-How to run it and use it in tests: [The emulator](emulator.md). LaunchDarkly's published Python clients 17.1.0, 17.2.0
-and 25.0.1 run against it unchanged in `tests/contract`: what they send is taken, and what is answered fits their
-models, with nothing in it that neither the client's version nor the newest one has published."""
+[The emulator](emulator.md) explains how to run it and use it in tests. This page lists its operations, rules and
+differences from LaunchDarkly, and the source of each rule. LaunchDarkly's published Python clients 17.1.0, 17.2.0 and
+25.0.1 run against it unchanged in `tests/contract`: it accepts their requests, and its responses fit their models and
+have no field that neither the client nor the newest one has published."""
 
 ON_OPERATIONS = """\
-`beta` says where `LD-API-Version: beta` is needed; `strict` means by the switch `beta_header`. `in` lists the
-generations (switch `generation`) that have the operation."""
+The column `beta` tells which operations need `LD-API-Version: beta`; `strict` ones need it by the switch `beta_header`.
+The column `in` lists the generations (switch `generation`) that have the operation."""
 
 ON_FIELDS = """\
-What `updateExperimentFields` may change, by the iteration's state (`saveAndStartNewIteration` goes by `not_started`,
-since its changes land on a new iteration):"""
+`updateExperimentFields` allows these operations on each field, by the status of the iteration.
+`saveAndStartNewIteration` follows `not_started`, since its changes apply to a new iteration."""
 
 ON_SWITCHES = (
-    "`--set NAME=POSITION`, `EmulatorServer(settings={…})`, `server.switch(…)`, `POST /__emulator__/settings`."
+    "Set a switch with `--set NAME=POSITION`, `EmulatorServer(settings={…})`, `server.switch(…)` or "
+    "`POST /__emulator__/settings`."
 )
 
 ON_FAULTS = """\
-`server.fault(OPERATION, FAULT, …)` or `POST /__emulator__/faults`. An operation is one of the table above, `read`,
-`write` or `*`; a fault strikes once, the `nth` call, so many `times`, or by `probability`."""
+Add a fault with `server.fault(OPERATION, FAULT, …)` or `POST /__emulator__/faults`. The operation is one of the table
+above, `read`, `write` or `*`. The fault applies to the next call, to the `nth` call, to a number of calls (`times`), or
+to each call with a `probability`."""
 
 ON_LIMITS = """\
-With `limit=` a fault answers 429 with one family of headers, and with `wait=` seconds until its reset (negative: past;
-left out: no reset header):"""
+With `limit=` a fault responds with 429 and one family of headers. `wait=` is the number of seconds until the reset; it
+may be negative, and without it there is no reset header."""
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [
         INTRODUCTION,
         "## Operations",
@@ -145,10 +151,10 @@ def page() -> str:
         _table(("limit", "headers"), [(f"`{name}`", text) for name, text in LIMITS.items()]),
         "## Controls",
         _table(("route", "verbs"), [(f"`{path}`", ", ".join(verbs)) for path, verbs in CONTROLS.items()]),
-        "## Rules, and how we know",
+        "## Rules and their sources",
         _table(("mark", "meaning"), MARKS),
-        _table(("rule", "known how"), RULES),
-        "## What differs",
+        _table(("rule", "source"), RULES),
+        "## Differences from LaunchDarkly",
         "\n".join(f"- {difference}" for difference in DIFFERENCES),
     ]
     return "\n\n".join(parts) + "\n"

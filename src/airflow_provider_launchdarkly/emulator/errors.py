@@ -11,10 +11,10 @@ class ApiError(Exception):
     """The response to a request is an error.
 
     Attributes:
-        status: the HTTP status.
+        status: The HTTP status.
         code: LaunchDarkly's error code.
-        message: the explanation for people.
-        headers: headers in addition to the usual ones.
+        message: The explanation for people.
+        headers: Headers in addition to the usual ones.
     """
 
     def __init__(self, status: int, code: str, message: str, headers: tuple[tuple[str, str], ...] = ()):

@@ -16,8 +16,8 @@ class Fields:
     """The fields of one mapping, read by name; ``finish`` rejects the fields that were not read.
 
     Args:
-        data: the mapping.
-        path: its place in the whole data, for error messages.
+        data: The mapping.
+        path: Its place in the whole data, for error messages.
 
     Raises:
         ValueError: The data is not a mapping.
@@ -93,11 +93,11 @@ def number(value: object, path: str, *, low: float = -math.inf, high: float = ma
     """Return ``value`` as a finite number.
 
     Args:
-        value: the value to check.
-        path: the field's name for the error message.
-        low: the lowest value allowed.
-        high: the highest value allowed.
-        above: whether ``low`` itself is excluded.
+        value: The value to check.
+        path: The field's name for the error message.
+        low: The lowest value allowed.
+        high: The highest value allowed.
+        above: Whether ``low`` itself is excluded.
 
     Raises:
         ValueError: The value is not a number of that range.

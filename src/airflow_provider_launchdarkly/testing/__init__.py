@@ -1,6 +1,6 @@
-"""For tests of code that talks to LaunchDarkly: the emulator in this process, on a free port, and pytest fixtures.
+"""Test code that calls LaunchDarkly: the emulator in the test's process, on a free port, and pytest fixtures.
 
-The server is imported when it is first used: pytest loads this package's plugin in every project that has it installed.
+The server is imported on first use, since pytest loads this package's plugin in every project that has it installed.
 """
 
 from __future__ import annotations

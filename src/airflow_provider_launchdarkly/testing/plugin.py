@@ -1,6 +1,6 @@
 """The pytest plugin: fixtures for an emulator, an Airflow connection to it, and its clock.
 
-pytest loads it wherever this package is installed, so it imports nothing but pytest until a test uses a fixture.
+pytest loads it in every project that has this package, so it imports only pytest until a test uses a fixture.
 """
 
 from __future__ import annotations
@@ -18,20 +18,23 @@ if TYPE_CHECKING:
 CONNECTION_ID = "launchdarkly_default"
 _MARKER = """\
 launchdarkly(scenario="effect", world=None, snapshot=None, settings=None, seed=42, start=None, clock_rate=0): \
-how the test's `launchdarkly_emulator` begins; the arguments are those of `EmulatorServer`"""
+options of the test's `launchdarkly_emulator`; they are the arguments of `EmulatorServer`"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker `launchdarkly`."""
     config.addinivalue_line("markers", _MARKER)
 
 
 @pytest.fixture
 def launchdarkly_emulator(request: pytest.FixtureRequest) -> Iterator[EmulatorServer]:
-    """A LaunchDarkly of the test's own on a free port; its clock stands still until the test turns it.
+    """Run an emulator for one test on a free port; its clock stands still until the test advances it.
 
-    `@pytest.mark.launchdarkly(scenario="no-effect")` or `(world="world.yaml")` lets it begin otherwise; markers of
-    module, class and test add up, the nearest one wins.
+    `@pytest.mark.launchdarkly(scenario="no-effect")` sets options of `EmulatorServer`. The options of module, class and
+    test are merged, and the nearest marker wins.
+
+    Yields:
+        The running emulator.
     """
     from airflow_provider_launchdarkly.testing.server import EmulatorServer
 
@@ -44,9 +47,12 @@ def launchdarkly_emulator(request: pytest.FixtureRequest) -> Iterator[EmulatorSe
 
 @pytest.fixture
 def launchdarkly_connection(launchdarkly_emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The Airflow connection `launchdarkly_default` to the emulator, in the environment; returns its id.
+    """Set the Airflow connection `launchdarkly_default` to the emulator, as an environment variable.
 
-    It points to the first project of the emulator's world and to that project's first environment.
+    Its defaults are the first project of the emulator's world and the first environment of that project.
+
+    Returns:
+        The connection's id, `launchdarkly_default`.
     """
     connection = launchdarkly_emulator.connection()
     monkeypatch.setenv(f"AIRFLOW_CONN_{CONNECTION_ID.upper()}", json.dumps(connection))
@@ -55,5 +61,5 @@ def launchdarkly_connection(launchdarkly_emulator: EmulatorServer, monkeypatch: 
 
 @pytest.fixture
 def launchdarkly_clock(launchdarkly_emulator: EmulatorServer) -> EmulatorClock:
-    """The emulator's clock: `launchdarkly_clock.advance("P14D")`."""
+    """Return the clock of the test's emulator: `launchdarkly_clock.advance("P14D")`."""
     return launchdarkly_emulator.clock

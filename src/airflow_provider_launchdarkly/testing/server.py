@@ -1,4 +1,4 @@
-"""The emulator in a thread of this process, behind a real socket; clock, faults and journal are in a test's reach."""
+"""Run the emulator in a thread of the test's process, behind a real socket, with clock, faults and journal."""
 
 from __future__ import annotations
 
@@ -26,39 +26,52 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MONDAY_MORNING = datetime(2026, 1, 5, 9, tzinfo=UTC)
-_PATIENCE = 30.0
+_TIMEOUT_SECONDS = 30.0
 
 
 class EmulatorClock:
-    """The emulator's clock, turned by a test. It never goes back."""
+    """The clock of a running emulator. A test sets and advances it; it never goes back."""
 
     def __init__(self, server: EmulatorServer):
         self._server = server
 
     def now(self) -> datetime:
-        """Return the time, in UTC."""
+        """Return the emulator's time in UTC."""
         return self._server.call(lambda emulator: emulator.clock.now())
 
     def set(self, to: datetime | str) -> None:
-        """Go to a time, aware or as ISO 8601 text.
+        """Set the clock.
+
+        Args:
+            to: An aware datetime, or ISO 8601 text with an offset such as `2026-02-01T09:00:00Z`.
 
         Raises:
-            ValueError: it is in the past, or no time.
+            ValueError: The time is in the past, has no offset, or is no ISO 8601 time.
         """
         moment = parse_time(to) if isinstance(to, str) else to
         self._server.call(lambda emulator: emulator.clock.set(moment))
 
     def advance(self, by: timedelta | str) -> None:
-        """Go forward by a duration, a timedelta or ISO 8601 text such as `P10D`.
+        """Advance the clock.
+
+        Args:
+            by: A timedelta, or an ISO 8601 duration such as `P10D` or `PT1H30M`.
 
         Raises:
-            ValueError: it is negative, or no duration.
+            ValueError: The duration is negative, or is no ISO 8601 duration.
         """
         duration = parse_duration(by) if isinstance(by, str) else by
         self._server.call(lambda emulator: emulator.clock.advance(duration))
 
     def run(self, rate: float) -> None:
-        """Let the clock run at so many emulated seconds per second; 0 stops it."""
+        """Let the clock run by itself.
+
+        Args:
+            rate: Emulated seconds per real second, 0 to 1e6; 0 stops the clock.
+
+        Raises:
+            ValueError: The rate is out of range.
+        """
 
         def change(emulator: Emulator) -> None:
             emulator.clock.rate = rate
@@ -67,25 +80,29 @@ class EmulatorClock:
 
 
 class EmulatorServer:
-    """A running emulator, as a context manager.
+    """An emulator on a port of this machine, as a context manager.
 
-    Its clock stands still unless `clock_rate` says otherwise, and starts on a Monday morning, so that a test sees the
-    same numbers each time it runs.
+    By default its clock stands still on a Monday morning, so a test gets the same numbers in every run.
 
     Args:
-        scenario: `effect`, `no-effect`, `broken-split` or `no-traffic`.
-        seed: of every id and every simulated person.
-        token: the access token to accept.
-        start: the time to start at, aware.
-        clock_rate: emulated seconds per real second.
-        settings: switches, such as `{"results": "gone"}`.
-        port: to listen on; 0 takes a free one.
-        world: a world of one's own in place of the scenario's: the path of a YAML file, or its data.
-        snapshot: what `snapshot` returned or wrote, its data or a file's path; world and switches come from there.
+        scenario: The scenario: `effect`, `no-effect`, `broken-split`, `no-traffic` or `harm`.
+        seed: Determines every id and every simulated person.
+        token: The access token of the account's administrator.
+        start: The clock's first time, aware.
+        clock_rate: Emulated seconds per real second, 0 to 1e6; 0 stops the clock.
+        settings: Switches, such as `{"results": "gone"}`.
+        port: The port to listen on; 0 picks a free one.
+        world: A world that replaces the scenario's: the path of a YAML file, or its data.
+        snapshot: A snapshot to load: the path of a JSON file, or its data. World and switches come from it.
+
+    Attributes:
+        url: The address, such as `http://127.0.0.1:8700`; empty before the start.
+        token: The access token of the account's administrator.
+        clock: The clock.
 
     Raises:
-        ValueError: there is no such scenario or switch, or something is wrong with the world or the snapshot.
-        OSError: the port is in use.
+        ValueError: The scenario or a switch is unknown, or the world or snapshot is wrong.
+        OSError: The port is in use (raised by `start`).
     """
 
     def __init__(
@@ -132,7 +149,12 @@ class EmulatorServer:
         self.stop()
 
     def start(self) -> None:
-        """Listen and answer; after a `stop`, at the same address and with the same state."""
+        """Start to serve. After a `stop` it serves at the same address with the same state.
+
+        Raises:
+            OSError: The port is in use.
+            TimeoutError: The server did not start within 30 seconds.
+        """
         listening = listen("127.0.0.1", self._port)
         self.url, self._port = address_of(listening), listening.getsockname()[1]
         server = self._server = EmulatorProcess(self._emulator, self._note_start)
@@ -140,24 +162,24 @@ class EmulatorServer:
             target=server.run, args=([listening],), name="launchdarkly-emulator", daemon=True
         )
         self._thread.start()
-        if not self._started.wait(_PATIENCE):
-            raise TimeoutError("the emulator did not start")
+        if not self._started.wait(_TIMEOUT_SECONDS):
+            raise TimeoutError(f"the emulator did not start within {_TIMEOUT_SECONDS:g} s")
 
     def stop(self) -> None:
-        """Cut every connection and end. What the emulator knows stays, for a `start` or for `journal`."""
+        """Close every connection and stop to serve. The state stays for a later `start` and for `journal`."""
         if self._server is None or self._thread is None:
             return
         self._server.end()
-        self._thread.join(_PATIENCE)
+        self._thread.join(_TIMEOUT_SECONDS)
         self._server = self._thread = self._loop = None
         self._started.clear()
 
     def connection(self, *, project_key: str | None = None, environment_key: str | None = None) -> dict[str, Any]:
-        """Return an Airflow connection to it, in the form that `AIRFLOW_CONN_…` takes as JSON.
+        """Return an Airflow connection to the emulator, in the JSON form of `AIRFLOW_CONN_…`.
 
         Args:
-            project_key: the connection's default project; the world's first one, if None.
-            environment_key: the connection's default environment; that project's first one, if None.
+            project_key: The connection's default project; None for the world's first.
+            environment_key: The connection's default environment; None for the project's first.
         """
         projects = self.call(lambda emulator: emulator.world.projects)
         project_key = project_key or next(iter(projects), "")
@@ -187,25 +209,26 @@ class EmulatorServer:
         hours: float | None = None,
         seconds: float | None = None,
     ) -> None:
-        """Let calls fail; the arguments are those of `emulator.faults.Fault`.
+        """Make calls fail. See `emulator.transport.faults.Fault`.
 
         Args:
-            operation: an operation's name, `read`, `write` or `*`.
-            fault: what goes wrong, one of `emulator.faults.FAULTS`.
-            nth: only the nth call from now on, counted from 1.
-            times: so many calls from now on; 1 by default.
-            probability: each call with this probability, drawn from the emulator's seed.
-            status: of the answer; 500 by default, 429 with `limit`.
-            headers: more headers of the answer.
-            message: of the answer.
-            limit: the family of rate-limit headers of the answer, one of `emulator.faults.LIMITS`.
-            wait: seconds until that limit's reset; may be negative; without it there is no reset header.
-            delay: real seconds until the answer.
-            hours: how old `stale` results are.
-            seconds: how long `hidden` hides things, on the emulator's clock.
+            operation: The name of an operation, `read`, `write` or `*`.
+            fault: The kind of fault: `status`, `status_after`, `close_before`, `close_after`, `truncated`, `slow`,
+                `stale` or `hidden`.
+            nth: The number of the one call that fails, counted from 1.
+            times: The number of calls that fail, 1 by default. For `hidden`, the number of reads of each resource.
+            probability: The probability that a call fails, drawn with the emulator's seed.
+            status: The HTTP status of the response, 500 by default, 429 with `limit`.
+            headers: Additional headers of the response.
+            message: The message of the response.
+            limit: The family of rate-limit headers: `retry-after`, `retry-after-date`, `global`, `route` or `token`.
+            wait: Seconds until the limit's reset, negative for the past; None omits the reset header.
+            delay: Real seconds until the response.
+            hours: The age of `stale` results.
+            seconds: How long `hidden` hides a created resource, on the emulator's clock.
 
         Raises:
-            ValueError: there is no such operation or fault.
+            ValueError: An argument is unknown or out of range.
         """
         rule: dict[str, Any] = {"operation": operation, "fault": fault, "headers": headers or {}}
         given = {"nth": nth, "times": times, "probability": probability, "message": message, "status": status}
@@ -215,14 +238,14 @@ class EmulatorServer:
         self.call(lambda emulator: emulator.faults.add(made, emulator.clock.now()))
 
     def clear_faults(self) -> None:
-        """Take all faults back."""
+        """Remove all faults."""
         self.call(lambda emulator: emulator.faults.clear())
 
     def switch(self, **switches: str) -> None:
-        """Change switches while it runs, such as `results="gone"`.
+        """Change switches, such as `results="gone"`.
 
         Raises:
-            ValueError: there is no such switch or position.
+            ValueError: A switch or its position is unknown.
         """
 
         def change(emulator: Emulator) -> None:
@@ -231,21 +254,40 @@ class EmulatorServer:
         self.call(change)
 
     def reset(self, scenario: str | None = None) -> None:
-        """Begin anew, with another scenario if one is named; the clock goes on."""
+        """Restore the first world, and clear faults, journal and request log. The clock goes on.
+
+        Args:
+            scenario: The scenario to start from instead; None for the first world.
+
+        Raises:
+            ValueError: The scenario is unknown.
+        """
         self.call(lambda emulator: emulator.reset(scenario))
 
     def snapshot(self, path: str | Path | None = None) -> dict[str, Any]:
-        """World, time and switches as plain JSON, also written to a file if one is named."""
+        """Return world, time and switches as plain JSON.
+
+        Args:
+            path: A file to write the snapshot to as well.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
         taken = self.call(lambda emulator: emulator.snapshot())
         if path is not None:
             Path(path).write_text(json.dumps(taken, indent=1), encoding="utf-8")
         return taken
 
     def load(self, snapshot: str | Path | Mapping[str, Any]) -> None:
-        """Go on from a snapshot, its data or a file's path. The clock never goes back: see `Emulator.load`.
+        """Load a snapshot, and clear faults, journal and request log.
+
+        The clock goes forward to the snapshot's time, or stays if it is already later.
+
+        Args:
+            snapshot: The data of a snapshot, or the path of its file.
 
         Raises:
-            ValueError: it is no snapshot.
+            ValueError: The data is not a snapshot.
         """
         data = read_snapshot(snapshot) if isinstance(snapshot, str | Path) else snapshot
         self.call(lambda emulator: emulator.load(data))
@@ -255,15 +297,33 @@ class EmulatorServer:
         return self.call(lambda emulator: list(emulator.journal.entries))
 
     def effects(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """What happened, or what of one kind such as `iteration.started` happened, oldest first."""
+        """Return the effects of all changes, oldest first.
+
+        Args:
+            kind: A kind to select, such as `iteration.started`; None for all.
+        """
         return self.call(lambda emulator: emulator.journal.effects(kind))
 
     def requests(self, after: int = 0) -> list[RequestLine]:
-        """Return the requests so far, answered or not, oldest first."""
+        """Return the latest 10,000 requests, oldest first.
+
+        Args:
+            after: The sequence number after which to start.
+        """
         return self.call(lambda emulator: emulator.requests.after(after))
 
     def call(self, do: Callable[[Emulator], T]) -> T:
-        """Do something with the emulator between two requests, in the server's thread."""
+        """Call a function with the emulator between two requests, in the server's thread.
+
+        Args:
+            do: The function.
+
+        Returns:
+            The function's result. Its exceptions are raised here.
+
+        Raises:
+            TimeoutError: The function did not return within 30 seconds.
+        """
         if self._loop is None:
             return do(self._emulator)
         done: Future[T] = Future()
@@ -275,7 +335,7 @@ class EmulatorServer:
                 done.set_exception(error)
 
         self._loop.call_soon_threadsafe(perform)
-        return done.result(_PATIENCE)
+        return done.result(_TIMEOUT_SECONDS)
 
     def _note_start(self) -> None:
         import asyncio

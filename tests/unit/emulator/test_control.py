@@ -1,4 +1,4 @@
-"""Journal, request log, switches, reset: what a test reads and sets beside the API itself."""
+"""The control routes: journal, request log, switches and reset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def control(api: Caller, name: str, body: object = None) -> httpx.Response:
     return httpx.get(url) if body is None else httpx.post(url, json=body)
 
 
-def test_the_journal_tells_the_life_of_an_experiment(api: Caller) -> None:
+def test_the_journal_has_the_effects_of_an_experiments_life(api: Caller) -> None:
     api.running()
     iteration = api.read()["currentIteration"]["_id"]
     winner = api.treatments()[1]["_id"]
@@ -52,12 +52,12 @@ def test_the_journal_tells_the_life_of_an_experiment(api: Caller) -> None:
 def test_the_journal_keeps_the_request_and_never_the_token(api: Caller) -> None:
     body = api.experiment()
     api.post(api.experiments, body)
-    answer = control(api, "journal")
-    [entry] = answer.json()["entries"]
+    response = control(api, "journal")
+    [entry] = response.json()["entries"]
     assert entry["body"] == body
     assert (entry["seq"], entry["operation"], entry["method"]) == (1, "create_experiment", "POST")
     assert entry["path"] == api.experiments
-    assert api.server.token not in answer.text
+    assert api.server.token not in response.text
 
 
 def test_the_request_log_keeps_every_request_in_order_with_its_status(api: Caller) -> None:
@@ -84,7 +84,7 @@ def test_the_request_log_is_a_ring() -> None:
     assert log.after(5) == log.after(99) == []
 
 
-def test_reset_begins_anew_and_leaves_the_clock(api: Caller) -> None:
+def test_reset_restores_the_first_world_and_leaves_the_clock(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P3D")
     api.server.fault("*", "status", times=50)
@@ -122,10 +122,12 @@ def test_switches_are_read_and_set_over_http(api: Caller) -> None:
 
 
 @pytest.mark.parametrize(("method", "allowed"), [("DELETE", "GET, POST"), ("PATCH", "GET, POST")])
-def test_a_control_has_its_verbs(server: EmulatorServer, method: str, allowed: str) -> None:
-    answer = httpx.request(method, f"{server.url}/__emulator__/clock")
-    assert answer.status_code == 405
-    assert answer.headers["Allow"] == allowed
+def test_a_wrong_verb_on_a_control_is_a_405_with_the_allowed_verbs(
+    server: EmulatorServer, method: str, allowed: str
+) -> None:
+    response = httpx.request(method, f"{server.url}/__emulator__/clock")
+    assert response.status_code == 405
+    assert response.headers["Allow"] == allowed
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]"])

@@ -1,4 +1,4 @@
-"""The documentation's pages on the emulator say what is so."""
+"""The documentation's pages on the emulator agree with its code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.surroundings import REPOSITORY
 HOW_TO = (REPOSITORY / "docs" / "emulator.md").read_text(encoding="utf-8")
 
 
-def test_the_page_on_what_is_emulated_is_the_one_that_the_code_writes() -> None:
+def test_the_generated_page_is_up_to_date() -> None:
     written = emulated_page.PAGE.read_text(encoding="utf-8")
     assert written == emulated_page.page(), "run: python tests/support/emulated_page.py"
 
@@ -26,7 +26,7 @@ def test_the_example_world_is_a_world() -> None:
 
 
 @pytest.mark.parametrize("option", ["--world", "--load", "--scenario", "--clock-rate", "--clock-start", "--set"])
-def test_the_how_to_names_the_options_that_there_are(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_how_to_names_the_options(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["emulator", "--help"])
     assert option in capsys.readouterr().out
@@ -39,7 +39,7 @@ def test_the_how_to_names_every_fault_and_limit() -> None:
 
 
 @pytest.mark.parametrize("page", ["emulator.md", "emulated.md"])
-def test_links_lead_somewhere(page: str) -> None:
+def test_links_have_existing_targets(page: str) -> None:
     text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)#:]+)[)#]", text)
     assert targets

@@ -1,4 +1,4 @@
-"""Faults: which calls they strike, and that a write answered with one is done either fully or not at all."""
+"""Faults: the calls to which they apply, and writes that are performed either completely or not at all."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ def triggers(faults: Faults, calls: int, operation: str = "get_experiment", meth
     return [faults.trigger(operation, method, "/", NOW) is not None for _ in range(calls)]
 
 
-def test_a_fault_strikes_once_unless_told_otherwise() -> None:
+def test_a_fault_applies_to_one_call_by_default() -> None:
     faults = active_faults(rule())
     assert triggers(faults, 3) == [True, False, False]
     assert faults.active() == []
 
 
-def test_it_can_strike_several_times() -> None:
+def test_a_fault_can_apply_to_several_calls() -> None:
     faults = active_faults(rule(times=2))
     assert triggers(faults, 3) == [True, True, False]
 
 
-def test_it_can_strike_the_nth_call_only() -> None:
+def test_a_fault_can_apply_to_the_nth_call_only() -> None:
     faults = active_faults(rule(nth=3))
     assert triggers(faults, 4) == [False, False, True, False]
 
 
-def test_chance_is_drawn_from_the_seed() -> None:
+def test_the_seed_determines_which_calls_fail_by_probability() -> None:
     def draw(seed: int) -> list[bool]:
         return triggers(active_faults(rule(probability=0.3), seed=seed), 200)
 
@@ -72,7 +72,7 @@ def test_chance_is_drawn_from_the_seed() -> None:
     assert 30 < sum(draw(1)) < 90
 
 
-def test_it_strikes_its_operation_only() -> None:
+def test_a_fault_applies_to_its_operation_only() -> None:
     faults = active_faults(rule(operation="create_experiment"))
     assert triggers(faults, 1) == [False]
     assert triggers(faults, 1, "create_experiment", "POST") == [True]
@@ -87,7 +87,7 @@ def test_read_and_write_stand_for_groups_of_operations() -> None:
     assert triggers(faults, 1) == [True]
 
 
-def test_of_two_the_first_strikes_first() -> None:
+def test_the_first_of_two_faults_is_triggered_first() -> None:
     faults = active_faults(rule(status=500), rule(status=503))
     triggered = [faults.trigger("get_experiment", "GET", "/", NOW) for _ in range(2)]
     assert [one.fault.status for one in triggered if one is not None] == [500, 503]
@@ -111,7 +111,7 @@ def test_of_two_the_first_strikes_first() -> None:
         {"stauts": 500},
     ],
 )
-def test_a_rule_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
+def test_an_invalid_fault_is_rejected(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         rule(**fields)
 
@@ -182,20 +182,18 @@ def prepared(api: Caller, request: pytest.FixtureRequest) -> Caller:
 
 @pytest.mark.parametrize("operation", WRITES)
 @pytest.mark.parametrize(("fault", "done"), [("status", 0), ("status_after", 1)])
-def test_an_answer_of_500_says_nothing_about_whether_it_was_done(
-    prepared: Caller, operation: str, fault: str, done: int
-) -> None:
+def test_a_500_may_come_before_or_after_the_operation(prepared: Caller, operation: str, fault: str, done: int) -> None:
     before = len(prepared.server.journal())
     prepared.server.fault(operation, fault, status=500)
-    answer = WRITES[operation](prepared)
-    assert answer.status_code == 500
-    assert answer.json()["code"] == "internal_server_error"
+    response = WRITES[operation](prepared)
+    assert response.status_code == 500
+    assert response.json()["code"] == "internal_server_error"
     assert len(prepared.server.journal()) - before == done
 
 
 @pytest.mark.parametrize("operation", WRITES)
 @pytest.mark.parametrize(("fault", "done"), [("close_before", 0), ("close_after", 1)])
-def test_a_closed_connection_says_nothing_about_whether_it_was_done(
+def test_a_connection_may_close_before_or_after_the_operation(
     prepared: Caller, operation: str, fault: str, done: int
 ) -> None:
     before = len(prepared.server.journal())
@@ -219,13 +217,13 @@ def test_closing_one_connection_leaves_the_others_open(api: Caller) -> None:
 def test_a_429_carries_the_headers_it_is_given(api: Caller) -> None:
     headers = {"Retry-After": "3", "X-Ratelimit-Route-Remaining": "0", "X-Ratelimit-Reset": "1767603605000"}
     api.server.fault("get_projects", "status", status=429, headers=headers)
-    answer = api.get("/api/v2/projects")
-    assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
-    assert {name: answer.headers[name] for name in headers} == headers
-    assert answer.headers["Date"] == "Mon, 05 Jan 2026 09:00:00 GMT"
+    response = api.get("/api/v2/projects")
+    assert (response.status_code, response.json()["code"]) == (429, "rate_limited")
+    assert {name: response.headers[name] for name in headers} == headers
+    assert response.headers["Date"] == "Mon, 05 Jan 2026 09:00:00 GMT"
 
 
-def test_a_refused_request_stays_refused_under_a_later_fault(api: Caller) -> None:
+def test_a_rejected_request_changes_nothing_under_a_fault_after_it(api: Caller) -> None:
     api.server.fault("create_experiment", "status_after", status=502)
     assert api.post(api.experiments, {}).status_code == 502
     assert api.server.journal() == []
@@ -243,7 +241,7 @@ def test_faults_are_set_listed_and_cleared_over_http(server: EmulatorServer) -> 
     assert "no such operation" in httpx.post(url, json=rule | {"operation": "x"}).json()["message"]
 
 
-def test_a_test_can_take_its_faults_back(api: Caller) -> None:
+def test_a_test_can_remove_its_faults(api: Caller) -> None:
     api.server.fault("*", "status", times=100)
     api.server.clear_faults()
     assert api.get("/api/v2").status_code == 200
@@ -265,16 +263,16 @@ def test_a_rate_limit_has_the_headers_of_its_family(
     api: Caller, limit: str, wait: float | None, headers: dict[str, str]
 ) -> None:
     api.server.fault("get_projects", "status", limit=limit, wait=wait)
-    answer = api.get("/api/v2/projects")
-    assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
-    found = {name: value for name, value in answer.headers.items() if name.startswith(("retry", "x-ratelimit"))}
+    response = api.get("/api/v2/projects")
+    assert (response.status_code, response.json()["code"]) == (429, "rate_limited")
+    found = {name: value for name, value in response.headers.items() if name.startswith(("retry", "x-ratelimit"))}
     assert found == headers
 
 
-def test_ordinary_answers_tell_of_rate_limits_when_switched_on(api: Caller) -> None:
+def test_responses_without_a_fault_have_rate_limit_headers_by_a_switch(api: Caller) -> None:
     def remaining() -> tuple[dict[str, str], httpx.Headers]:
-        answer = api.get("/api/v2/projects")
-        return {n: v for n, v in answer.headers.items() if n.endswith("remaining")}, answer.headers
+        response = api.get("/api/v2/projects")
+        return {n: v for n, v in response.headers.items() if n.endswith("remaining")}, response.headers
 
     assert remaining()[0] == {}
     api.server.switch(rate_limit_headers="low")
@@ -286,18 +284,18 @@ def test_ordinary_answers_tell_of_rate_limits_when_switched_on(api: Caller) -> N
     assert set(remaining()[0].values()) == {"1000"}
 
 
-def test_a_truncated_answer_is_no_json_and_was_done(api: Caller) -> None:
+def test_a_truncated_response_is_not_json_and_the_operation_is_performed(api: Caller) -> None:
     api.turn_on()
     api.create()
     api.server.fault("patch_experiment", "truncated")
-    answer = api.start()
-    assert answer.status_code == 200
+    response = api.start()
+    assert response.status_code == 200
     with pytest.raises(ValueError, match=r"\w"):
-        answer.json()
+        response.json()
     assert api.read()["currentIteration"]["status"] == "running"
 
 
-def test_a_slow_answer_comes_late_and_others_do_not_wait_for_it(api: Caller) -> None:
+def test_a_slow_response_does_not_delay_others(api: Caller) -> None:
     api.server.fault("get_projects", "slow", delay=0.3)
     with pytest.raises(httpx.ReadTimeout):
         api.get("/api/v2/projects", timeout=0.05)
@@ -320,7 +318,7 @@ def test_stale_results_are_frozen_until_the_fault_is_taken_back(api: Caller) -> 
     assert api.get(results).json() != frozen
 
 
-def test_what_was_just_created_is_hidden_for_some_reads(api: Caller) -> None:
+def test_a_new_resource_is_hidden_for_some_reads(api: Caller) -> None:
     api.server.fault("get_experiment", "hidden", times=2)
     api.create("old")
     api.create("new")
@@ -328,7 +326,7 @@ def test_what_was_just_created_is_hidden_for_some_reads(api: Caller) -> None:
     assert statuses == [404, 404, 200, 404, 404, 200]
 
 
-def test_what_was_just_created_is_hidden_for_some_time(api: Caller) -> None:
+def test_a_new_resource_is_hidden_for_some_time(api: Caller) -> None:
     api.server.fault("get_experiment", "hidden", seconds=5)
     api.create()
     assert api.get(f"{api.experiments}/bold").status_code == 404
@@ -336,7 +334,7 @@ def test_what_was_just_created_is_hidden_for_some_time(api: Caller) -> None:
     assert api.get(f"{api.experiments}/bold").status_code == 200
 
 
-def test_what_was_there_before_is_not_hidden(api: Caller) -> None:
+def test_an_earlier_resource_is_not_hidden(api: Caller) -> None:
     api.create()
     api.server.fault("*", "hidden", times=9)
     assert api.get(f"{api.experiments}/bold").status_code == 200
@@ -354,13 +352,13 @@ def test_what_was_there_before_is_not_hidden(api: Caller) -> None:
         {"wait": "x"},
     ],
 )
-def test_a_newer_rule_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
+def test_an_invalid_limit_or_time_of_a_fault_is_rejected(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         rule(**fields)
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_by_probability_the_same_seed_strikes_the_same_calls(emulator_with: StartEmulator, status: int) -> None:
+def test_with_a_probability_the_same_seed_triggers_at_the_same_calls(emulator_with: StartEmulator, status: int) -> None:
     def statuses() -> list[int]:
         api = emulator_with(seed=3)
         api.server.fault("read", "status", probability=0.4, status=status)

@@ -1,4 +1,4 @@
-"""The semantic patch of flags: atomic, by variation id, refused where an experiment runs."""
+"""Semantic patches of flags: atomic, by variation id, rejected where an experiment runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_flag_is_turned_on_and_off(api: Caller) -> None:
     assert api.production()["version"] == 3
 
 
-def test_turning_on_what_is_on_is_a_success_without_a_change(api: Caller) -> None:
+def test_turning_on_a_flag_that_is_on_succeeds_without_a_change(api: Caller) -> None:
     api.turn_on()
     changes = len(api.server.journal())
     assert api.patch_flag({"kind": "turnFlagOn"}).status_code == 200
@@ -73,8 +73,8 @@ def test_a_rule_can_be_put_before_another(api: Caller) -> None:
 def test_the_rule_of_a_running_experiment_cannot_be_changed(api: Caller) -> None:
     api.running()
     bold = api.flag()["variations"][1]["_id"]
-    answer = api.patch_flag({"kind": "updateFallthroughVariationOrRollout", "variationId": bold})
-    assert error_of(answer)[:2] == (409, "optimistic_locking_error")
+    response = api.patch_flag({"kind": "updateFallthroughVariationOrRollout", "variationId": bold})
+    assert error_of(response)[:2] == (409, "optimistic_locking_error")
     assert "rollout" in api.production()["fallthrough"]
 
 
@@ -96,16 +96,16 @@ def test_setting_the_winner_again_after_the_stop_changes_nothing(api: Caller) ->
 
 
 def test_a_patch_of_which_one_instruction_fails_does_nothing(api: Caller) -> None:
-    answer = api.patch_flag({"kind": "turnFlagOn"}, {"kind": "updateOffVariation", "variationId": "nothing"})
-    assert answer.status_code == 400
+    response = api.patch_flag({"kind": "turnFlagOn"}, {"kind": "updateOffVariation", "variationId": "nothing"})
+    assert response.status_code == 400
     assert api.production()["on"] is False
 
 
 def test_a_dry_run_shows_the_change_and_does_not_make_it(api: Caller) -> None:
     body = {"environmentKey": "production", "instructions": [{"kind": "turnFlagOn"}]}
     semantic = {"Content-Type": "application/json; domain-model=launchdarkly.semanticpatch"}
-    answer = api.http.patch("/api/v2/flags/demo/checkout-button?dryRun=true", json=body, headers=semantic)
-    assert answer.json()["environments"]["production"]["on"] is True
+    response = api.http.patch("/api/v2/flags/demo/checkout-button?dryRun=true", json=body, headers=semantic)
+    assert response.json()["environments"]["production"]["on"] is True
     assert api.production()["on"] is False
     assert api.server.journal() == []
 
@@ -134,8 +134,8 @@ def test_an_archived_flag_can_be_restored(api: Caller) -> None:
 
 def test_without_the_semantic_content_type_a_flag_is_not_patched(api: Caller) -> None:
     body = {"environmentKey": "production", "instructions": [{"kind": "turnFlagOn"}]}
-    answer = api.http.patch("/api/v2/flags/demo/checkout-button", json=body)
-    assert error_of(answer)[:2] == (400, "invalid_request")
+    response = api.http.patch("/api/v2/flags/demo/checkout-button", json=body)
+    assert error_of(response)[:2] == (400, "invalid_request")
 
 
 FALLTHROUGH = "updateFallthroughVariationOrRollout"
@@ -151,14 +151,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_is_wrong_is_refused_and_named(api: Caller, wrong: str) -> None:
+def test_an_invalid_instruction_is_rejected_and_named(api: Caller, wrong: str) -> None:
     instruction, message = WRONG[wrong]
     status, code, said = error_of(api.patch_flag(instruction))
     assert (status, code) == (400, "invalid_request")
     assert message in said
 
 
-def test_weights_that_do_not_add_up_are_refused(api: Caller) -> None:
+def test_weights_that_do_not_add_up_are_rejected(api: Caller) -> None:
     classic, bold = (v["_id"] for v in api.flag()["variations"])
     for weights in ({classic: 50, bold: 50}, {classic: 110_000, bold: -10_000}):
         assert "add up" in error_of(api.patch_flag({"kind": FALLTHROUGH, "rolloutWeights": weights}))[2]

@@ -1,8 +1,7 @@
-"""What a truth says, what it refuses, and that the people drawn from it behave accordingly."""
+"""The people drawn from a ground truth behave as it says."""
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from datetime import UTC, datetime, timedelta
@@ -59,104 +58,7 @@ def by_day(truth: GroundTruth, days: int, metric: SimulatedMetric = SIGNUP, seed
     return [metric_statistics(truth, seed, iteration(), metric, MONDAY + day * DAY) for day in range(days + 1)]
 
 
-# What is read
-
-
-def test_a_truth_is_read_from_plain_json() -> None:
-    read = GroundTruth.from_dict(
-        json.loads(
-            """{"people_per_day": 5000, "growth": 0.01, "weekdays": {"sunday": 0.4}, "no_traffic_from_day": 20.5,
-            "split": {"true": 0.48, "false": 0.52},
-            "attributes": {"country": {"de": {"share": 0.7},
-                "fr": {"share": 0.3, "effects": {"signup": {"true": {"relative": -0.1}}}}}},
-            "metrics": {
-                "cart": {"baseline_rate": 0.3},
-                "signup": {"baseline_rate": 0.1, "effects": {"true": {"relative": 0.05, "absolute": 0.01}},
-                    "novelty": {"half_life_days": 3, "lasting": 0.25}, "drift": 0.001,
-                    "late_events": {"1": 0.2, "3": 0.1}, "lost_events": {"true": 0.02}, "after": "cart"},
-                "latency": {"baseline_mean": 300, "standard_deviation": 80, "event_share": 0.9,
-                    "covariate_correlation": 0.6}}}"""
-        )
-    )
-    assert read.weekdays == (1, 1, 1, 1, 1, 1, 0.4)
-    assert read.metrics["signup"].delays == pytest.approx((0.7, 0.2, 0, 0.1))
-    assert read.metrics["signup"].after == "cart"
-    assert read.metrics["latency"].kind == "numeric"
-    assert read.attribute_values("country") == ("de", "fr")
-    assert read.attribute_values("plan") == ()
-
-
-def test_variations_that_yaml_reads_as_true_or_1_are_their_json_text() -> None:
-    read = truth(metrics={"signup": {"baseline_rate": 0.1, "effects": {True: {"relative": 0.1}, 2: {"relative": 0.2}}}})
-    assert list(read.metrics["signup"].effects) == ["true", "2"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"people_per_day": None}, r"truth\.people_per_day: missing"),
-        ({"people_per_day": -1}, r"truth\.people_per_day: -1 is not a number from 0"),
-        ({"people_per_day": True}, r"truth\.people_per_day: True is not a number"),
-        ({"people_per_day": "many"}, r"truth\.people_per_day: 'many' is not a number"),
-        ({"people_per_day": math.nan}, r"truth\.people_per_day: nan is not a number"),
-        ({"people_a_day": 5}, r"truth\.people_a_day: unknown field; did you mean 'people_per_day'"),
-        ({"zzz": 5}, r"truth\.zzz: unknown field; known here: .*people_per_day"),
-        ({"growth": 3}, r"truth\.growth: 3 is not a number from -0\.5 to 0\.5"),
-        ({"weekdays": {"sun": 0.5}}, r"truth\.weekdays\.sun: unknown field"),
-        ({"weekdays": [1, 2]}, r"truth\.weekdays: \[1, 2\] is not a mapping"),
-        ({"split": {"true": 0.5, "false": 0.4}}, r"truth\.split: .* adds up to 0\.9; write shares that add up to 1"),
-        ({"attributes": {"country": {}}}, r"truth\.attributes\.country: has no values"),
-        ({"attributes": {"country": {"de": {"share": 0.5}}}}, r"truth\.attributes\.country: .*add up to 1"),
-        (
-            {"attributes": {"plan": {"free": {"share": 1, "effects": {"sale": {}}}}}},
-            r"truth\.attributes\.plan\.free\.effects\.sale: no such metric; metrics known: signup, latency",
-        ),
-        ({"attributes": {name: {str(n): {"share": 0.1} for n in range(10)} for name in "ab"}}, r"100 combinations"),
-        ({"metrics": {"signup": {}}}, r"truth\.metrics\.signup: give either baseline_rate"),
-        (signup(baseline_mean=3), r"truth\.metrics\.signup: give either baseline_rate"),
-        (signup(baseline_rate=1.1), r"truth\.metrics\.signup\.baseline_rate: 1\.1 is not a number from 0 to 1"),
-        (signup(standard_deviation=1), r"truth\.metrics\.signup\.standard_deviation: unknown field"),
-        (signup(effects={"true": {"relativ": 0.1}}), r"effects\.true\.relativ: unknown field; did you mean 'relative'"),
-        (signup(effects={"true": {"absolute": "much"}}), r"effects\.true\.absolute: 'much' is not a number"),
-        (signup(effects={"true": 0.1}), r"effects\.true: 0\.1 is not a mapping"),
-        (signup(effects={"true": {"relative": 12}}), r"effects\.true: makes the rate 1\.3"),
-        (signup(novelty={"half_life_days": 0}), r"novelty\.half_life_days: 0 is not a number above 0"),
-        (signup(novelty={"lasting": 0.5}), r"novelty\.lasting: unknown field"),
-        (signup(late_events={"soon": 0.5}), r"late_events: 'soon' is not a number of days"),
-        (signup(late_events={1: 0.7, 2: 0.7}), r"late_events: the shares add up to 1\.4"),
-        (signup(lost_events={"true": 2}), r"lost_events\.true: 2 is not a number from 0 to 1"),
-        (signup(after="cart"), r"signup\.after: 'cart' is not another conversion metric"),
-        (signup(after="signup"), r"signup\.after: 'signup' is not another conversion metric"),
-        (signup(after=7), r"signup\.after: 7 is not a text"),
-        (
-            {"metrics": {"m": {"baseline_mean": 1, "standard_deviation": 0}}},
-            r"m\.standard_deviation: 0 is not a number above",
-        ),
-        ({"metrics": {"m": {"baseline_mean": 1e6, "standard_deviation": 1}}}, r"m\.standard_deviation: 1\.0 is below"),
-    ],
-)
-def test_a_wrong_truth_is_refused_by_field_and_value(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        truth(**changes)
-
-
-def test_a_field_that_is_null_is_a_field_left_out() -> None:
-    read = truth(no_traffic_from_day=None, growth=None, split=None, attributes=None)
-    assert (read.no_traffic_from_day, read.growth, read.split, read.attributes) == (None, 0.0, {}, {})
-
-
-def test_a_truth_that_is_no_mapping_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"truth: 'no-effect' is not a mapping"):
-        GroundTruth.from_dict("no-effect")  # type: ignore[arg-type]
-
-
-def test_two_attributes_may_not_change_the_same_metric() -> None:
-    values = {"x": {"share": 1, "effects": {"signup": {"true": {"relative": 0.1}}}}}
-    with pytest.raises(ValueError, match=r"truth\.attributes\.plan\.x\.effects\.signup: 'country' already changes"):
-        truth(attributes={"country": values, "plan": values})
-
-
-# The same seed, the same people
+# Repeatability
 
 
 def test_the_same_seed_gives_the_same_numbers_in_another_process_state() -> None:
@@ -176,7 +78,7 @@ def test_another_seed_experiment_or_iteration_gives_other_people() -> None:
 
 
 @pytest.mark.parametrize("metric", [SIGNUP, LATENCY])
-def test_what_is_known_does_not_depend_on_what_was_asked_before(metric: SimulatedMetric) -> None:
+def test_statistics_do_not_depend_on_earlier_requests(metric: SimulatedMetric) -> None:
     late = {"late_events": {1: 0.2, 3: 0.1}}
     definition = {
         "people_per_day": 300,
@@ -215,14 +117,14 @@ def test_the_metrics_of_an_iteration_share_their_people() -> None:
     assert [t.exposed for t in first.treatments] == [t.exposed for t in second.treatments]
 
 
-def test_within_the_hour_nothing_new_is_known() -> None:
+def test_statistics_do_not_change_within_the_hour() -> None:
     world = truth()
     first = metric_statistics(world, 42, iteration(), SIGNUP, MONDAY + timedelta(days=2, minutes=1))
     assert metric_statistics(world, 42, iteration(), SIGNUP, MONDAY + timedelta(days=2, minutes=59)) is first
     assert first.through == MONDAY + timedelta(days=2)
 
 
-def test_before_the_start_and_in_the_first_hour_nobody_has_come() -> None:
+def test_before_the_end_of_the_first_hour_there_are_no_people() -> None:
     for at in (MONDAY - DAY, MONDAY, MONDAY + timedelta(minutes=59)):
         statistics = metric_statistics(truth(), 42, iteration(), SIGNUP, at)
         assert [(t.exposed, t.units, t.sum, t.last_event_at) for t in statistics.treatments] == [(0, 0, 0.0, None)] * 2
@@ -239,7 +141,7 @@ def test_data_ends_with_the_iteration() -> None:
     )
 
 
-def test_the_oldest_iterations_are_forgotten_and_drawn_again_the_same() -> None:
+def test_the_oldest_iterations_are_dropped_and_drawn_again_the_same() -> None:
     world = truth(people_per_day=10)
     first = metric_statistics(world, 42, iteration(), SIGNUP, MONDAY + DAY)
     for number in range(2, 600):
@@ -248,7 +150,7 @@ def test_the_oldest_iterations_are_forgotten_and_drawn_again_the_same() -> None:
     assert metric_statistics(world, 42, iteration(), SIGNUP, MONDAY + DAY) == first
 
 
-# How many people
+# Traffic
 
 
 def test_people_arrive_at_random_around_the_number_a_day() -> None:
@@ -290,7 +192,7 @@ def test_growth_compounds_and_stops_at_a_billion_a_day() -> None:
     assert sum(world.people_by_hour(MONDAY, 100_000)) == pytest.approx(1e9)
 
 
-def test_from_the_day_without_traffic_nobody_comes_and_no_event_is_seen() -> None:
+def test_from_the_day_without_traffic_there_are_no_people_and_no_events() -> None:
     world = truth(no_traffic_from_day=2.5)
     at_end, later = (metric_statistics(world, 42, iteration(), SIGNUP, MONDAY + days * DAY) for days in (2.5, 9))
     assert [t.exposed for t in at_end.treatments] == [t.exposed for t in later.treatments]
@@ -302,7 +204,7 @@ def test_without_people_there_is_no_data() -> None:
     assert [(t.exposed, t.units) for t in statistics.treatments] == [(0, 0), (0, 0)]
 
 
-def test_the_split_takes_the_place_of_the_shares_asked_for() -> None:
+def test_the_split_replaces_the_requested_shares() -> None:
     world = truth(people_per_day=100_000, split={"true": 0.52, "false": 0.48})
     control, new = metric_statistics(world, 42, iteration(), SIGNUP, MONDAY + 5 * DAY).treatments
     assert control.exposed / (control.exposed + new.exposed) == pytest.approx(0.48, abs=3.5 * 0.5 / math.sqrt(500_000))
@@ -313,7 +215,7 @@ def test_a_split_of_other_variations_changes_nothing() -> None:
     assert other == metric_statistics(truth(), 42, iteration(), SIGNUP, MONDAY + DAY)
 
 
-# What they do
+# Their behaviour
 
 
 def test_the_true_rates_are_recovered() -> None:
@@ -394,13 +296,13 @@ def test_the_last_event_is_in_the_hour_in_which_it_arrived() -> None:
         previous = [treatment.sum for treatment in treatments]
 
 
-def test_a_metric_that_the_truth_does_not_know_never_has_an_event() -> None:
+def test_a_metric_that_the_truth_lacks_never_has_an_event() -> None:
     unknown = SimulatedMetric("refund", is_numeric=False, higher_is_better=False)
     statistics = metric_statistics(truth(), 42, iteration(), unknown, MONDAY + 5 * DAY)
     assert all(t.exposed > 0 and t.units == 0 and t.last_event_at is None for t in statistics.treatments)
 
 
-def test_a_number_read_as_a_conversion_is_refused() -> None:
+def test_a_number_read_as_a_conversion_is_rejected() -> None:
     wrong = SimulatedMetric("latency", is_numeric=False, higher_is_better=True)
     with pytest.raises(ValueError, match=r"truth\.metrics\.latency: is numeric, but the metric is a conversion"):
         metric_statistics(truth(), 42, iteration(), wrong, MONDAY + DAY)
@@ -451,7 +353,7 @@ def test_a_step_that_the_truth_puts_after_another_is_the_same_alone_and_in_the_f
     )
 
 
-def test_a_funnel_with_a_step_the_truth_does_not_know_has_no_data_from_there() -> None:
+def test_a_funnel_has_no_data_from_a_step_that_the_truth_lacks() -> None:
     statistics = metric_statistics(
         truth(metrics=FUNNEL), 42, iteration(), step("order", "visit", "coupon"), MONDAY + DAY
     )
@@ -491,7 +393,7 @@ def test_the_slices_of_an_attribute_add_up_to_the_total() -> None:
             assert sum(part[arm].sum for part in parts) == total[arm].sum
 
 
-def test_a_slice_has_its_share_and_its_own_effect() -> None:
+def test_a_slice_has_a_share_and_an_effect() -> None:
     world, at = truth(**SLICED), MONDAY + 5 * DAY
     german, french = (
         metric_statistics(world, 42, iteration(), SIGNUP, at, attribute=("country", value)).treatments
@@ -503,7 +405,7 @@ def test_a_slice_has_its_share_and_its_own_effect() -> None:
 
 
 @pytest.mark.parametrize("attribute", [("country", "es"), ("browser", "lynx")])
-def test_a_slice_that_the_truth_does_not_know_is_refused(attribute: tuple[str, str]) -> None:
+def test_a_slice_that_the_truth_lacks_is_rejected(attribute: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match=f"attribute '{attribute[0]}' has no value '{attribute[1]}' in the truth"):
         metric_statistics(truth(**SLICED), 42, iteration(), SIGNUP, MONDAY + DAY, attribute=attribute)
 

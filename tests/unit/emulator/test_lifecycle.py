@@ -1,4 +1,4 @@
-"""Start, stop, archive, edit: what each needs, what it does to the flag, and that a refusal leaves nothing behind."""
+"""Start, stop, archive and edit: their conditions and effects; a rejected request changes nothing."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_an_archived_flag_cannot_start(api: Caller) -> None:
     assert "archived" in error_of(api.start())[2]
 
 
-def test_a_second_start_is_refused_since_nothing_waits(api: Caller) -> None:
+def test_a_second_start_is_rejected_without_a_new_iteration(api: Caller) -> None:
     api.running()
     assert error_of(api.start(changeJustification="again"))[:2] == (400, "invalid_request")
 
@@ -162,7 +162,9 @@ def test_stopping_needs_a_winner(api: Caller) -> None:
     assert api.read()["currentIteration"]["status"] == "running"
 
 
-def test_switched_to_optional_a_stop_without_a_winner_serves_what_was_served_outside(api: Caller) -> None:
+def test_with_the_switch_optional_a_stop_without_a_winner_serves_the_variation_outside_the_experiment(
+    api: Caller,
+) -> None:
     api.server.switch(winner="optional")
     api.running()
     assert "winningTreatmentId" not in api.stop(None).json()["currentIteration"]
@@ -175,12 +177,12 @@ def test_the_winner_must_be_one_of_the_treatments(api: Caller) -> None:
     assert "has no treatment" in error_of(api.stop(variation))[2]
 
 
-def test_what_does_not_run_cannot_be_stopped(api: Caller) -> None:
+def test_an_experiment_that_does_not_run_cannot_be_stopped(api: Caller) -> None:
     api.create()
     assert "no running iteration" in error_of(api.stop(api.treatments()[0]["_id"]))[2]
 
 
-def test_a_stopped_experiment_goes_on_with_a_new_iteration(api: Caller) -> None:
+def test_a_stopped_experiment_continues_with_a_new_iteration(api: Caller) -> None:
     api.running()
     api.stop(api.treatments()[0]["_id"])
     new = api.post(f"{api.experiments}/bold/iterations", api.iteration()).json()["_id"]
@@ -191,22 +193,22 @@ def test_a_stopped_experiment_goes_on_with_a_new_iteration(api: Caller) -> None:
 def test_several_instructions_are_one_step(api: Caller) -> None:
     api.turn_on()
     api.create()
-    answer = api.patch({"kind": "updateName", "value": "New"}, {"kind": "startIteration"})
-    assert answer.json()["name"] == "New"
-    assert answer.json()["currentIteration"]["status"] == "running"
+    response = api.patch({"kind": "updateName", "value": "New"}, {"kind": "startIteration"})
+    assert response.json()["name"] == "New"
+    assert response.json()["currentIteration"]["status"] == "running"
     assert len([e for e in api.server.journal() if e.operation == "patch_experiment"]) == 1
 
 
 def test_a_patch_of_which_one_instruction_fails_does_nothing(api: Caller) -> None:
     api.create()
     changes = len(api.server.journal())
-    answer = api.patch({"kind": "updateName", "value": "New"}, {"kind": "startIteration"})
-    assert answer.status_code == 400
+    response = api.patch({"kind": "updateName", "value": "New"}, {"kind": "startIteration"})
+    assert response.status_code == 400
     assert api.read()["name"] == "Bold button"
     assert len(api.server.journal()) == changes
 
 
-def test_an_unknown_instruction_is_not_understood(api: Caller) -> None:
+def test_an_unknown_instruction_is_a_422(api: Caller) -> None:
     api.create()
     assert error_of(api.patch({"kind": "pauseIteration"}))[:2] == (422, "patch_failed")
 
@@ -225,7 +227,7 @@ def test_name_and_description_can_be_changed_at_any_time(api: Caller) -> None:
     assert (changed["name"], changed["description"]) == ("New", "Longer")
 
 
-def test_what_is_as_asked_already_is_a_success_without_a_change(api: Caller) -> None:
+def test_a_patch_to_the_present_state_succeeds_without_a_change(api: Caller) -> None:
     api.create()
     changes = len(api.server.journal())
     assert api.patch({"kind": "updateName", "value": "Bold button"}).status_code == 200
@@ -247,11 +249,11 @@ def test_a_running_experiment_cannot_be_archived(api: Caller) -> None:
     assert "stop it before" in error_of(api.patch({"kind": "archiveExperiment"}))[2]
 
 
-def test_there_is_no_delete(api: Caller) -> None:
+def test_delete_is_a_405(api: Caller) -> None:
     api.create()
-    answer = api.http.delete(f"{api.experiments}/bold")
-    assert error_of(answer)[:2] == (405, "method_not_allowed")
-    assert "PATCH" in answer.headers["Allow"]
+    response = api.http.delete(f"{api.experiments}/bold")
+    assert error_of(response)[:2] == (405, "method_not_allowed")
+    assert "PATCH" in response.headers["Allow"]
 
 
 def _update(**fields: Any) -> dict[str, Any]:
@@ -286,11 +288,11 @@ def test_while_running_metrics_can_be_added_and_the_hypothesis_is_locked(api: Ca
     added = _update(metrics={"operation": "add", "value": [{"key": "checkout-errors"}]})
     keys = [metric["key"] for metric in api.patch(added).json()["currentIteration"]["metrics"]]
     assert keys == ["checkout-conversion", "page-load-ms", "checkout-errors"]
-    answer = api.patch(_update(hypothesis={"operation": "update", "value": "Other"}))
-    assert "value.hypothesis: cannot update while the iteration is running" in error_of(answer)[2]
+    response = api.patch(_update(hypothesis={"operation": "update", "value": "Other"}))
+    assert "value.hypothesis: cannot update while the iteration is running" in error_of(response)[2]
 
 
-def test_the_fields_that_can_be_edited_can_be_asked_for(api: Caller) -> None:
+def test_expand_returns_the_fields_that_can_be_edited(api: Caller) -> None:
     api.create()
     shown = api.read(expand="mutableFieldsByStatus")["mutableFieldsByStatus"]
     assert shown.keys() == {"not_started", "running", "stopped"}
@@ -307,7 +309,7 @@ def test_the_fields_that_can_be_edited_can_be_asked_for(api: Caller) -> None:
         ({"metrics": {"operation": "remove", "value": [{"key": "checkout-conversion"}]}}, "primary metric"),
     ],
 )
-def test_an_edit_that_makes_no_sense_is_refused(api: Caller, fields: dict[str, Any], message: str) -> None:
+def test_an_invalid_edit_is_rejected(api: Caller, fields: dict[str, Any], message: str) -> None:
     api.create()
     assert message in error_of(api.patch(_update(**fields)))[2]
 
@@ -316,8 +318,8 @@ def test_save_and_start_ends_the_running_iteration_and_starts_an_edited_copy(api
     old = api.running()["currentIteration"]
     api.server.clock.advance("P7D")
     hypothesis = {"hypothesis": {"operation": "update", "value": "Other"}}
-    answer = api.patch({"kind": "saveAndStartNewIteration", "changeJustification": "why not", "value": hypothesis})
-    assert answer.status_code == 200
+    response = api.patch({"kind": "saveAndStartNewIteration", "changeJustification": "why not", "value": hypothesis})
+    assert response.status_code == 200
     shown = api.read()
     assert shown["currentIteration"]["_id"] != old["_id"]
     assert shown["currentIteration"]["status"] == "running"
@@ -376,8 +378,8 @@ def test_the_maintainer_can_be_changed_to_another_member(api: Caller) -> None:
     grace = api.server.call(lambda emulator: list(emulator.world.members)[1])
     changed = api.patch(_update(maintainerId={"operation": "update", "value": grace}))
     assert changed.json()["_maintainerId"] == grace
-    answer = api.patch(_update(maintainerId={"operation": "update", "value": "nobody"}))
-    assert "no member 'nobody'" in error_of(answer)[2]
+    response = api.patch(_update(maintainerId={"operation": "update", "value": "nobody"}))
+    assert "no member 'nobody'" in error_of(response)[2]
 
 
 def test_a_treatment_list_left_as_it_is_makes_no_new_version(api: Caller) -> None:

@@ -1,4 +1,4 @@
-"""The pages for people: reachable without a token, true, and safe to show."""
+"""The HTML pages are public, correct and escaped."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def test_everything_is_escaped(api: Caller) -> None:
     api.running(iteration=iteration, name=attack, description=attack)
     api.stop(api.treatments()[1]["_id"], winningReason=attack)
     for path in ("/projects/demo/experiments/bold", "/"):
-        answer = page(api, path)
-        assert "<script" not in answer.text
-        assert "&lt;script&gt;" in answer.text
-        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        response = page(api, path)
+        assert "<script" not in response.text
+        assert "&lt;script&gt;" in response.text
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
 
 
-def test_the_first_page_lists_what_there_is(api: Caller) -> None:
+def test_the_first_page_lists_all_experiments(api: Caller) -> None:
     assert "No experiment has been created yet" in page(api, "/").text
     api.create()
     assert 'href="/projects/demo/experiments/bold?env=production"' in page(api, "/").text
 
 
-def test_a_page_of_nothing_is_not_found_and_lists_what_there_is(api: Caller) -> None:
+def test_the_page_of_an_unknown_experiment_is_a_404_and_lists_all_experiments(api: Caller) -> None:
     api.create()
     for path in ("/projects/demo/experiments/x", "/projects/x/experiments/bold"):
         assert page(api, path).status_code == 404

@@ -130,7 +130,7 @@ def test_a_relative_difference_from_a_negative_mean_keeps_its_direction() -> Non
     assert estimate.value == pytest.approx(0.1)
 
 
-def test_there_is_no_relative_difference_from_what_may_be_nothing() -> None:
+def test_there_is_no_relative_difference_from_a_mean_near_zero() -> None:
     assert relative_difference(1.0, 1.0, 0.5, 1.0) is None
 
 
@@ -140,13 +140,13 @@ def test_a_split_of_51_to_49_is_found_among_100_000_people() -> None:
     assert mismatch > 0.999
 
 
-def test_a_split_as_asked_for_speaks_against_a_mismatch() -> None:
+def test_the_requested_split_gives_a_low_probability_of_mismatch() -> None:
     mismatch = probability_of_mismatch([700_300, 299_700], [0.7, 0.3])
     assert mismatch is not None
     assert mismatch < 0.2
 
 
-def test_looking_daily_at_a_right_split_rarely_calls_a_mismatch() -> None:
+def test_daily_checks_of_the_right_split_rarely_find_a_mismatch() -> None:
     alarms = 0
     for experiment in range(400):
         rng = generator("right split", experiment)

@@ -1,4 +1,4 @@
-"""What experiments stand on: settings, versions, flags, metrics, groups made over HTTP; JSON patches of flags."""
+"""Settings, versions, flags, metrics and metric groups over HTTP; JSON patches of flags."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ def put(api: Caller, *units: Any) -> httpx.Response:
     return api.http.put(SETTINGS, json={"randomizationUnits": list(units)})
 
 
-def units_of(answer: httpx.Response) -> list[tuple[str, bool]]:
-    return [(unit["randomizationUnit"], unit["default"]) for unit in answer.json()["randomizationUnits"]]
+def units_of(response: httpx.Response) -> list[tuple[str, bool]]:
+    return [(unit["randomizationUnit"], unit["default"]) for unit in response.json()["randomizationUnits"]]
 
 
 def test_settings_list_the_units_with_their_default(api: Caller) -> None:
-    answer = api.get(SETTINGS)
-    assert units_of(answer) == [("user", True), ("organization", False)]
-    assert answer.json()["_projectKey"] == "demo"
-    assert "standardRandomizationUnit" not in answer.json()["randomizationUnits"][0]
+    response = api.get(SETTINGS)
+    assert units_of(response) == [("user", True), ("organization", False)]
+    assert response.json()["_projectKey"] == "demo"
+    assert "standardRandomizationUnit" not in response.json()["randomizationUnits"][0]
 
 
 def test_putting_settings_replaces_the_whole_list(api: Caller) -> None:
-    answer = put(api, {"randomizationUnit": "device", "default": True})
-    assert units_of(answer) == units_of(api.get(SETTINGS)) == [("device", True)]
+    response = put(api, {"randomizationUnit": "device", "default": True})
+    assert units_of(response) == units_of(api.get(SETTINGS)) == [("device", True)]
     assert api.server.effects("experimentation_settings.changed")[0]["randomization_units"] == ["device"]
     message = error_of(api.post(api.experiments, api.experiment()))[2]
     assert message == 'Randomization unit "user" not found in project settings [device]'
 
 
-def test_putting_what_is_there_changes_nothing(api: Caller) -> None:
+def test_putting_the_present_settings_changes_nothing(api: Caller) -> None:
     put(api, {"randomizationUnit": "user", "default": True}, {"randomizationUnit": "organization"})
     assert api.server.journal() == []
 
@@ -58,13 +58,13 @@ def test_putting_what_is_there_changes_nothing(api: Caller) -> None:
         ([{"randomizationUnit": "user", "standardRandomizationUnit": "x"}], "must be one of guest"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(api: Caller, units: list[dict[str, Any]], said: str) -> None:
+def test_invalid_settings_are_rejected(api: Caller, units: list[dict[str, Any]], said: str) -> None:
     status, code, message = error_of(put(api, *units))
     assert (status, code) == (400, "invalid_request")
     assert said in message
 
 
-def test_the_versions_are_known(api: Caller) -> None:
+def test_the_versions_are_listed(api: Caller) -> None:
     assert api.get("/api/v2/versions").json() == {
         "validVersions": [20240415],
         "latestVersion": 20240415,
@@ -75,9 +75,9 @@ def test_the_versions_are_known(api: Caller) -> None:
 
 
 def test_a_flag_is_created_off_with_two_booleans(api: Caller) -> None:
-    answer = api.post("/api/v2/flags/demo", {"key": "new", "name": "New"})
-    flag = answer.json()
-    assert answer.status_code == 201
+    response = api.post("/api/v2/flags/demo", {"key": "new", "name": "New"})
+    flag = response.json()
+    assert response.status_code == 201
     assert [v["value"] for v in flag["variations"]] == [True, False]
     assert flag["environments"]["production"]["on"] is False
     assert (flag["environments"]["production"]["version"], flag["_version"]) == (1, 1)
@@ -85,7 +85,7 @@ def test_a_flag_is_created_off_with_two_booleans(api: Caller) -> None:
     assert api.server.effects() == [{"kind": "flag.created", "project": "demo", "flag": "new"}]
 
 
-def test_a_flag_is_created_on_with_variations_of_its_own(api: Caller) -> None:
+def test_a_flag_is_created_on_with_given_variations(api: Caller) -> None:
     body = {
         "key": "new",
         "name": "New",
@@ -116,10 +116,10 @@ def test_an_experiment_runs_on_a_flag_that_was_just_created(api: Caller) -> None
         ({"name": None}, 400, "name is required"),
     ],
 )
-def test_a_flag_that_makes_no_sense_is_refused(api: Caller, change: dict[str, Any], status: int, said: str) -> None:
-    answer = error_of(api.post("/api/v2/flags/demo", {"key": "new", "name": "New"} | change))
-    assert answer[0] == status
-    assert said in answer[2]
+def test_an_invalid_flag_is_rejected(api: Caller, change: dict[str, Any], status: int, said: str) -> None:
+    response = error_of(api.post("/api/v2/flags/demo", {"key": "new", "name": "New"} | change))
+    assert response[0] == status
+    assert said in response[2]
 
 
 def test_a_metric_is_created(api: Caller) -> None:
@@ -132,9 +132,9 @@ def test_a_metric_is_created(api: Caller) -> None:
         "eventDefault": {"disabled": True},
         "analysisUnits": ["organization"],
     }
-    answer = api.post("/api/v2/metrics/demo", body)
+    response = api.post("/api/v2/metrics/demo", body)
     metric = api.get("/api/v2/metrics/demo/size").json()
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert {name: metric[name] for name in body} == body
     assert metric["isActive"] is True
 
@@ -149,11 +149,11 @@ def test_a_metric_is_created(api: Caller) -> None:
         ({"kind": "click"}, 400, "urls is required"),
     ],
 )
-def test_a_metric_that_makes_no_sense_is_refused(api: Caller, change: dict[str, Any], status: int, said: str) -> None:
+def test_an_invalid_metric_is_rejected(api: Caller, change: dict[str, Any], status: int, said: str) -> None:
     body = {"key": "size", "kind": "custom", "isNumeric": False, "eventKey": "e"} | change
-    answer = error_of(api.post("/api/v2/metrics/demo", body))
-    assert answer[0] == status
-    assert said in answer[2]
+    response = error_of(api.post("/api/v2/metrics/demo", body))
+    assert response[0] == status
+    assert said in response[2]
 
 
 def group(api: Caller, **change: Any) -> httpx.Response:
@@ -179,13 +179,13 @@ def test_a_metric_group_is_created(api: Caller) -> None:
         ({"maintainerId": "nobody"}, "no member"),
     ],
 )
-def test_a_metric_group_that_makes_no_sense_is_refused(api: Caller, change: dict[str, Any], said: str) -> None:
+def test_an_invalid_metric_group_is_rejected(api: Caller, change: dict[str, Any], said: str) -> None:
     status, _, message = error_of(group(api, **change))
     assert status == 400
     assert said in message
 
 
-def test_metric_lists_count_experiments_only_when_asked(api: Caller) -> None:
+def test_metric_lists_count_experiments_only_when_expanded(api: Caller) -> None:
     api.create()
     plain = api.get("/api/v2/metrics/demo").json()["items"][0]
     assert not {"experimentCount", "metricGroupCount", "isActive"} & plain.keys()
@@ -253,7 +253,7 @@ def test_a_json_patch_cannot_change_the_rule_of_a_running_experiment(api: Caller
         [replace("/environments/production/on", True), replace("/environments/test/on", True)],
     ],
 )
-def test_a_json_patch_that_cannot_be_done_is_refused(api: Caller, operations: list[Any]) -> None:
+def test_an_invalid_json_patch_is_rejected(api: Caller, operations: list[Any]) -> None:
     assert error_of(json_patch(api, *operations))[:2] == (400, "invalid_request")
     assert api.server.journal() == []
 
@@ -277,12 +277,12 @@ def test_a_verb_is_tunnelled_through_post_alone(api: Caller) -> None:
     assert api.get(FLAG, headers={"X-HTTP-Method-Override": "DELETE"}).status_code == 200
 
 
-def test_projects_show_their_environments_when_asked(api: Caller) -> None:
+def test_projects_have_their_environments_when_expanded(api: Caller) -> None:
     [project] = api.get("/api/v2/projects?expand=environments").json()["items"]
     assert [e["key"] for e in project["environments"]["items"]] == ["production", "test"]
 
 
-def test_archived_flags_are_listed_when_asked_for_in_whatever_case(api: Caller) -> None:
+def test_archived_flags_are_listed_for_a_boolean_in_any_case(api: Caller) -> None:
     api.patch_flag({"kind": "archiveFlag"})
     for asked in ("true", "True", "1"):
         listed = api.get("/api/v2/flags/demo", params={"archived": asked}).json()

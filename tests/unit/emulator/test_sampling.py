@@ -1,4 +1,4 @@
-"""The draws have the distributions they claim, for small numbers and large."""
+"""The draws have the expected distributions, for small and large numbers."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_multinomial_draw_adds_up_and_gives_nothing_to_a_place_without_weight(
     assert fmean(count[0] for count in counts) == pytest.approx(250, abs=3.5 * math.sqrt(187.5 / 2_000))
 
 
-def test_nobody_is_shared_out_over_places_without_any_weight() -> None:
+def test_a_multinomial_draw_of_no_people_needs_no_weight() -> None:
     assert multinomial(generator("nobody"), 0, [0.0, 0.0]) == [0, 0]
 
 
@@ -189,7 +189,7 @@ def test_a_part_of_a_split_sample_is_distributed_as_if_drawn_alone(sizes: tuple[
     assert abs(covariance / math.sqrt(pvariance(first) * pvariance(second))) < 0.035
 
 
-def test_a_covariate_has_its_own_mean_and_spread_and_the_given_correlation() -> None:
+def test_a_covariate_has_the_given_mean_spread_and_correlation() -> None:
     rng = generator("covariate")
     sums = sum(
         (

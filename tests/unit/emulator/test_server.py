@@ -1,4 +1,4 @@
-"""The emulator inside a test: starts, stops, comes back, and brings nothing heavy with it."""
+"""The emulator in a test: it starts, stops, restarts, and imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from support.emulator_caller import Caller, StartEmulator
 
 
-def test_two_run_side_by_side_with_worlds_of_their_own(emulator_with: StartEmulator) -> None:
+def test_two_servers_run_side_by_side_with_separate_worlds(emulator_with: StartEmulator) -> None:
     one, two = emulator_with(), emulator_with()
     one.create()
     assert one.server.url != two.server.url
     assert two.get(two.experiments).json()["items"] == []
 
 
-def test_stopped_it_refuses_connections_and_started_again_it_knows_everything(api: Caller) -> None:
+def test_a_stopped_server_refuses_connections_and_a_restart_keeps_its_state(api: Caller) -> None:
     api.create()
     api.server.stop()
     with pytest.raises(httpx.ConnectError):
@@ -63,7 +63,7 @@ def test_errors_of_a_control_reach_the_test(server: EmulatorServer) -> None:
     assert server.clock.now() == EmulatorServer().clock.now()
 
 
-def test_without_its_own_server_it_says_that_it_cannot_close_connections() -> None:
+def test_the_app_without_its_server_raises_at_a_fault_that_closes_connections() -> None:
     import asyncio
 
     emulator = Emulator()

@@ -1,4 +1,4 @@
-"""Worlds from plain data: what is built, and that what is wrong is named."""
+"""Worlds from plain data, and their errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def world(**project: Any) -> World:
     return build_world(data, seed=1, now=0)
 
 
-def test_little_has_to_be_said() -> None:
+def test_a_small_world_has_defaults() -> None:
     project = world().projects["p"]
     assert [v.value for v in project.flags["f"].variations] == [True, False]
     assert project.flags["f"].configs["e"].on is False
@@ -59,7 +59,7 @@ def test_values_that_are_no_text_have_labels_as_json() -> None:
         ({"environments": {"e": 5}}, "environments.e"),
     ],
 )
-def test_what_is_wrong_is_named(project: dict[str, Any], named: str) -> None:
+def test_an_error_in_a_world_is_named(project: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named.replace(".", r"\.")):
         world(**project)
 
@@ -78,7 +78,7 @@ def test_every_scenario_is_the_same_world_with_another_truth(scenario: str) -> N
     assert made.tokens == plain.tokens
 
 
-def test_an_unknown_scenario_is_refused_and_the_known_ones_named() -> None:
+def test_an_unknown_scenario_is_rejected_with_the_known_names() -> None:
     with pytest.raises(ValueError, match=r"effect, no-effect, broken-split, no-traffic"):
         default_world(seed=1, scenario="nothing", token="t", now=0)
 

@@ -64,7 +64,7 @@ print("loaded:", sorted(heavy & set(sys.modules)))
     assert "uvicorn" not in done.stdout.splitlines()[-1]
 
 
-def test_the_fixtures_are_there_under_strict_markers(run_in_project: RunInProject) -> None:
+def test_the_fixtures_work_under_strict_markers(run_in_project: RunInProject) -> None:
     tests = """
 import json, os, urllib.request
 import pytest

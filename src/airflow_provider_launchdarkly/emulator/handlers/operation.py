@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.state.settings import Settings
 
 Requirement = Literal["no", "strict", "always"]
-"""Whether a request needs a header: never, when a switch is `strict`, or always."""
+"""The condition on which an operation needs a header: never, when a switch is `strict`, or always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class Request:
     """An authenticated request for an operation.
 
     Attributes:
-        world: the account.
-        settings: the switches.
-        now: the time of the request, epoch milliseconds.
-        token: the access token.
-        path: the path as sent.
-        params: the parameters of the path.
-        query: the parameters of the query.
-        body: the JSON body; None for a GET.
-        version: the header `LD-API-Version`.
-        semantic: whether the content type is that of a semantic patch.
-        results_as_of: the time that results show, epoch milliseconds; None for now.
+        world: The account.
+        settings: The switches.
+        now: The time of the request, epoch milliseconds.
+        token: The access token.
+        path: The path as sent.
+        params: The parameters of the path.
+        query: The parameters of the query.
+        body: The JSON body; None for a GET.
+        version: The header `LD-API-Version`.
+        semantic: Whether the content type is that of a semantic patch.
+        results_as_of: The time that results show, epoch milliseconds; None for now.
     """
 
     world: World
@@ -122,15 +122,15 @@ class Operation:
     """A verb on a path, and the function that handles it.
 
     Attributes:
-        name: the name in LaunchDarkly's published clients.
-        method: the HTTP verb.
-        path: the path, with its parameters in braces.
-        handle: returns the response to a request.
-        beta: whether `LD-API-Version: beta` is needed; `strict` means by the switch `beta_header`.
-        semantic: whether the semantic-patch content type is needed; `strict` means by the switch `content_type`.
-        result: whether this is one of the results routes, which the switch `results` can remove.
-        since: the first generation that has published it; None for the oldest.
-        until: the last generation that has published it; None for the newest.
+        name: The name in LaunchDarkly's published clients.
+        method: The HTTP verb.
+        path: The path, with its parameters in braces.
+        handle: Returns the response to a request.
+        beta: Whether `LD-API-Version: beta` is needed; `strict` means by the switch `beta_header`.
+        semantic: Whether the semantic-patch content type is needed; `strict` means by the switch `content_type`.
+        result: Whether this is one of the results routes, which the switch `results` can remove.
+        since: The first generation that has published it; None for the oldest.
+        until: The last generation that has published it; None for the newest.
     """
 
     name: str

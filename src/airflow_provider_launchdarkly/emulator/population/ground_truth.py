@@ -1,8 +1,6 @@
-"""What is true of an emulated experiment: who comes, what they do, what each variation changes, and what is broken.
+"""The ground truth of a simulated experiment: its traffic, its metrics, the effects of its variations, and its defects.
 
-A truth is read strictly from plain JSON or YAML data and then only answers questions: how many people an hour, which
-rate or mean on a day. `population` draws people from it, `observing` counts what they did by a time, and `results`
-makes LaunchDarkly's answer of that.
+`people` draws the people from it, and `metric_results` computes LaunchDarkly's results of their statistics.
 """
 
 from __future__ import annotations
@@ -24,14 +22,14 @@ if TYPE_CHECKING:
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MOST_PEOPLE_A_DAY = 1e9
-"""Growth stops here: beyond it double precision no longer counts people one by one."""
+"""The limit of growth, beyond which double precision no longer counts single people."""
 _MOST_CELLS = 64
 _LONGEST_DELAY_DAYS = 90
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a variation changes: the baseline times (1 + ``relative``), plus ``absolute`` in the metric's own unit."""
+    """The effect of a variation: baseline times (1 + ``relative``), plus ``absolute`` in the metric's unit."""
 
     relative: float = 0.0
     absolute: float = 0.0
@@ -46,19 +44,21 @@ NO_EFFECT = Effect()
 
 @dataclass(frozen=True, slots=True)
 class MetricTruth:
-    """One metric's truth: ``baseline`` is what people do where no effect is named for their variation.
+    """The ground truth of a metric.
 
     Attributes:
-        kind: ``conversion`` (``baseline`` is a rate) or ``numeric`` (``baseline`` is a mean, with ``deviation``).
-        effects: by variation.
-        half_life_days: an effect loses half of what does not last in this time; None: effects do not fade.
-        lasting: the share of the effect that novelty leaves (0 to 1).
-        drift: relative change of the baseline a day, for every variation alike.
-        delays: share of the events that arrive 0, 1, 2, … days after they happened; adds up to 1.
-        lost: by variation, the share of its events that never arrive.
-        event_share: numeric only, the share of people who have a value at all.
-        correlation: numeric only, of a value with the same person's value before the experiment (for CUPED).
-        after: the metric whose event comes first: the rate holds among the people who had that event.
+        kind: ``conversion`` or ``numeric``.
+        baseline: The rate (0 to 1) or mean of people whose variation has no effect.
+        deviation: Numeric only, the standard deviation.
+        effects: The effects by variation.
+        half_life_days: The days in which an effect loses half of its passing part; None if effects do not fade.
+        lasting: The share of an effect that does not fade, 0 to 1.
+        drift: The relative change of the baseline per day, the same for every variation.
+        delays: The shares of the events that arrive 0, 1, 2, … days after they happen; they add up to 1.
+        lost: By variation, the share of its events that never arrive.
+        event_share: Numeric only, the share of the people who have a value.
+        correlation: Numeric only, the correlation with the same person's value before the experiment (for CUPED).
+        after: The metric whose event comes first; the rate is that of the people who had this event.
     """
 
     kind: Literal["conversion", "numeric"]
@@ -75,12 +75,12 @@ class MetricTruth:
     after: str | None = None
 
     def level(self, variation: str, day: int, effect: Effect | None = None) -> float:
-        """Return the true rate or mean for people who arrive on ``day`` (0 is the first; taken at its noon).
+        """Return the true rate or mean of the people who arrive on ``day``, at noon of that day.
 
         Args:
-            variation: whose effect holds.
-            day: whole days since the iteration's start.
-            effect: taken in place of the variation's own (an attribute slice has its own).
+            variation: The variation that the people get.
+            day: Whole days since the iteration's start.
+            effect: The effect that replaces the variation's, in a slice by attribute.
         """
         age = day + 0.5
         baseline = self.baseline * max(0.0, 1 + self.drift * age)
@@ -91,13 +91,13 @@ class MetricTruth:
         return min(1.0, max(0.0, level)) if self.kind == "conversion" else level
 
     def arriving(self, variation: str) -> float:
-        """Return the share of the variation's events that arrive at all."""
+        """Return the share of a variation's events that arrive, 0 to 1."""
         return 1 - self.lost.get(variation, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class SliceTruth:
-    """One value of an attribute: its ``share`` of the people, and effects (by metric, variation) of its own."""
+    """A value of an attribute: its ``share`` of the people, and its effects by metric and variation."""
 
     share: float
     effects: Mapping[str, Mapping[str, Effect]] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class SliceTruth:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """People alike in every attribute: ``labels`` (attribute, value), share of everybody, effects of their own."""
+    """The people with the same value of every attribute: their (attribute, value) ``labels``, share and effects."""
 
     labels: tuple[tuple[str, str], ...]
     share: float
@@ -114,18 +114,18 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
-    """The ground truth of an experiment; compared by identity, so that the people drawn from it are kept with it.
+    """The ground truth of an experiment. It is compared by identity, since it holds the people drawn from it.
 
     Attributes:
-        people_per_day: how many different people meet the experiment on its first day.
-        growth: relative change of that number a day, compounding.
-        weekdays: factors Monday to Sunday (UTC).
-        no_traffic_from_day: days after the start from which nobody comes any more.
-        split: each variation's true share of the people, in place of the shares asked for (a sample ratio mismatch).
-        attributes: by attribute and value.
-        metrics: by metric key.
-        source: the data it was read from.
-        drawn: the people drawn from it, which `observing` keeps here so that they live no longer than their truth.
+        people_per_day: The expected number of different people on the first day.
+        growth: The relative change of that number per day, compounding.
+        weekdays: Factors for Monday to Sunday (UTC).
+        no_traffic_from_day: The days after the start from which no people arrive; None for never.
+        split: The true share of each variation, which replaces the requested shares (a sample ratio mismatch).
+        attributes: The slices by attribute and value.
+        metrics: The metrics by key.
+        source: The data from which this was read.
+        drawn: The populations drawn from it. `population_cache` keeps them here, so they live as long as this object.
     """
 
     people_per_day: float
@@ -140,27 +140,27 @@ class GroundTruth:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], path: str = "truth") -> GroundTruth:
-        """Read a truth from plain JSON or YAML data.
+        """Read a ground truth from plain JSON or YAML data.
 
         Args:
             data: ``people_per_day`` (required), ``growth``, ``weekdays`` {day name: factor}, ``no_traffic_from_day``,
                 ``split`` {variation: share}, ``attributes`` {attribute: {value: {share, effects}}} and ``metrics``
                 {key: {baseline_rate | baseline_mean and standard_deviation, effects, novelty, drift, late_events,
-                lost_events, event_share, covariate_correlation, after}}. Variations are named as the flag names them
-                or by their JSON value as text.
-            path: what messages call it.
+                lost_events, event_share, covariate_correlation, after}}. A variation is named by its name in the
+                flag, or by its JSON value as text.
+            path: The name of the data in error messages.
 
         Raises:
-            ValueError: names the field by its path, the value, and what would be right; unknown fields are refused.
+            ValueError: A field is unknown, missing or wrong. The message names its path, the value and the cure.
         """
         return replace(_read_truth(Fields(data, path)), source=data)
 
     def attribute_values(self, attribute: str) -> tuple[str, ...]:
-        """Return the values by which results can be sliced; none for an attribute that the truth does not know."""
+        """Return the values of an attribute; none for an unknown attribute."""
         return tuple(self.attributes.get(attribute, ()))
 
     def cells(self) -> list[Cell]:
-        """Return every combination of attribute values; one cell with everybody if there are no attributes."""
+        """Return every combination of attribute values, or a single cell with all people if there are no attributes."""
         cells = []
         for combination in product(*([(name, *item) for item in by.items()] for name, by in self.attributes.items())):
             effects: dict[str, Mapping[str, Effect]] = {}
@@ -171,7 +171,7 @@ class GroundTruth:
         return cells
 
     def people_by_hour(self, started_at: datetime, day: int) -> list[float]:
-        """Return how many people are expected in each hour of the ``day``-th day of an iteration (0 is the first)."""
+        """Return the expected number of people in each of the 24 hours of an iteration's day, 0 being the first."""
         # In logarithms, since (1 + growth) ** day overflows on a clock turned far ahead.
         grown = min(day * math.log1p(self.growth), 700.0)
         a_day = min(self.people_per_day * math.exp(grown), _MOST_PEOPLE_A_DAY)
@@ -186,7 +186,7 @@ class GroundTruth:
         return [people if hour < last else 0.0 for hour, people in enumerate(hours)]
 
     def shares(self, arms: tuple[SimulatedArm, ...]) -> list[float]:
-        """Return each arm's true share of the people; an arm that ``split`` does not name keeps the share asked for."""
+        """Return each arm's true share of the people. An arm that is not in ``split`` keeps the requested share."""
         asked = sum(arm.share for arm in arms)
         weights = [self.split.get(arm.variation, arm.share) for arm in arms]
         total = sum(weights)

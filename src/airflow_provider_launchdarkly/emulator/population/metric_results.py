@@ -1,7 +1,7 @@
-"""LaunchDarkly's answer about a metric's results, computed from what was measured.
+"""Compute LaunchDarkly's results of a metric from its statistics, as plain JSON.
 
-The shape is that of client 17.2.0 (`ExperimentBayesianResultsRep`), the last one published with these routes. What
-cannot be computed yet is left out, and every number is finite. Pure: observation in, plain JSON out.
+The shape is that of client 17.2.0 (`ExperimentBayesianResultsRep`), the last one published with these routes. Fields
+that cannot be computed yet are omitted, and every number is finite.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ JSON = dict[str, Any]
 
 PRIOR_ALPHA = 1.0
 PRIOR_BETA = 1.0
-"""Conversions start from the uniform distribution, worth two people."""
+"""The prior of conversion rates is the uniform distribution, worth two people."""
 PRIOR_UNITS = 1.0
-"""Numbers start from a normal prior at the mean of all treatments, worth one unit (Kass & Wasserman 1995, "A Reference
+"""The prior of means is normal around the mean of all treatments, worth one unit (Kass & Wasserman 1995, "A Reference
 Bayesian Test for Nested Hypotheses", JASA 90: the unit information prior)."""
 
 
 class GroupMember(NamedTuple):
-    """One metric of a group: LaunchDarkly's representation of it (`MetricInGroupRep`) and what was measured of it."""
+    """A metric of a group, with its JSON (`MetricInGroupRep`) and its statistics."""
 
     representation: Mapping[str, Any]
     metric: SimulatedMetric
@@ -51,7 +51,7 @@ class GroupMember(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """One treatment's data: plain mean and standard deviation, and how CUPED would adjust them."""
+    """A treatment's mean and standard deviation, and their adjustment by CUPED."""
 
     mean: float
     deviation: float
@@ -82,12 +82,12 @@ def serialize_metric_results(
     """Return `ExperimentBayesianResultsRep` for one metric.
 
     Args:
-        statistics: of all people.
-        iteration: whose arms, in the observation's order; their shares are what was asked for.
-        metric: what counts and which direction is better.
-        slices: observations of the people with one (attribute, value) each.
-        expand_traffic: with ``traffic``, the people exposed to each treatment (``expand=traffic``).
-        links: ``_links``.
+        statistics: The statistics of all people.
+        iteration: The iteration, with its arms in the order of the statistics and their requested shares.
+        metric: The metric.
+        slices: Observations of the people with one (attribute, value) each.
+        expand_traffic: Whether to add ``traffic``, the people exposed to each treatment (``expand=traffic``).
+        links: The value of ``_links``.
 
     Returns:
         Plain JSON. ``results`` holds the total first, an entry without ``attribute``, then the slices.
@@ -99,15 +99,15 @@ def serialize_metric_results(
     for (attribute, value), sliced in (slices or {}).items():
         of_slice = _treatment_results(sliced, iteration, metric, expand_traffic=expand_traffic)
         results.append({"attribute": attribute, "attributeValue": value, "treatmentResults": of_slice})
-    answer: JSON = {"_links": dict(links or {})}
+    representation: JSON = {"_links": dict(links or {})}
     if len({attribute for attribute, _ in slices or ()}) <= 1:
-        answer["treatmentResults"] = total
-    answer["metricSeen"] = _metric_seen(statistics)
+        representation["treatmentResults"] = total
+    representation["metricSeen"] = _metric_seen(statistics)
     mismatch = _mismatch(statistics, iteration)
     if mismatch is not None:
-        answer["probabilityOfMismatch"] = mismatch
-    answer["results"] = results
-    return answer
+        representation["probabilityOfMismatch"] = mismatch
+    representation["results"] = results
+    return representation
 
 
 def serialize_group_results(
@@ -119,13 +119,13 @@ def serialize_group_results(
 ) -> JSON:
     """Return `MetricGroupResultsRep`: the results of each metric of the group, in the group's order.
 
-    In a funnel every step's rate is out of all people exposed; `SimulatedMetric.preceding` says which steps come first.
+    The rate of a funnel's step is out of all exposed people; `SimulatedMetric.preceding` names the steps before it.
 
     Args:
-        members: the group's metrics in order.
-        iteration: as for `serialize_metric_results`.
-        expand_traffic: as for `serialize_metric_results`.
-        links: of the group's results and of each metric's.
+        members: The group's metrics in their order.
+        iteration: As for `serialize_metric_results`.
+        expand_traffic: As for `serialize_metric_results`.
+        links: The value of ``_links``, in the group's results and in each metric's.
     """
     return {
         "_links": dict(links or {}),
@@ -142,14 +142,14 @@ def serialize_group_results(
 
 
 def shares_by_probability(statistics: MetricStatistics, metric: SimulatedMetric) -> list[float] | None:
-    """Return each treatment's probability to be best, which is its share of a bandit's traffic; None without data."""
+    """Return each treatment's probability to be best, which becomes its share in a bandit; None without data."""
     computed = _compute(statistics, metric.is_numeric, metric.higher_is_better)
-    probabilities = [answer.get("pBest") for answer in computed]
+    probabilities = [representation.get("pBest") for representation in computed]
     return None if None in probabilities else [float(p) for p in probabilities if p is not None]
 
 
 def _mismatch(statistics: MetricStatistics, iteration: SimulatedIteration) -> float | None:
-    """Return the probability of a sample ratio mismatch. A bandit has no ratio to hold, since it moves its shares."""
+    """Return the probability of a sample ratio mismatch, or None for a bandit, whose shares change."""
     if iteration.bandit is not None:
         return None
     return probability_of_mismatch(
@@ -158,7 +158,7 @@ def _mismatch(statistics: MetricStatistics, iteration: SimulatedIteration) -> fl
 
 
 def _metric_seen(statistics: MetricStatistics) -> JSON:
-    """Return when an event last arrived; in seconds, as in the published example."""
+    """Return the time of the last event in epoch seconds, as in the published example."""
     seen = [treatment.last_event_at for treatment in statistics.treatments if treatment.last_event_at is not None]
     return {"ever": True, "timestamp": int(max(seen).timestamp())} if seen else {"ever": False}
 
@@ -167,16 +167,16 @@ def _treatment_results(
     statistics: MetricStatistics, iteration: SimulatedIteration, metric: SimulatedMetric, *, expand_traffic: bool
 ) -> list[JSON]:
     computed = _compute(statistics, metric.is_numeric, metric.higher_is_better)
-    answers = []
+    representations = []
     for arm, treatment, inferred in zip(iteration.arms, statistics.treatments, computed, strict=True):
-        answer: JSON = {"treatmentId": arm.treatment_id, "treatmentName": arm.name, "units": treatment.units}
+        representation: JSON = {"treatmentId": arm.treatment_id, "treatmentName": arm.name, "units": treatment.units}
         if expand_traffic:
-            answer["traffic"] = treatment.exposed
+            representation["traffic"] = treatment.exposed
         if treatment.units:
-            answer["eventValuesSum"] = float(treatment.sum)
-        # Copied down to its lists, since what was computed is kept for the next request.
-        answers.append(answer | {name: _copied(value) for name, value in inferred.items()})
-    return answers
+            representation["eventValuesSum"] = float(treatment.sum)
+        # A deep copy, since the cached computation serves later requests too.
+        representations.append(representation | {name: _copied(value) for name, value in inferred.items()})
+    return representations
 
 
 def _copied(value: Any) -> Any:
@@ -187,7 +187,7 @@ def _copied(value: Any) -> Any:
 
 @lru_cache(maxsize=512)
 def _compute(statistics: MetricStatistics, is_numeric: bool, higher_is_better: bool) -> tuple[JSON, ...]:
-    """Return what is inferred of each treatment: the costly part, kept since many readers ask within the same hour."""
+    """Return the inferred fields of each treatment. They are cached, since many requests fall into the same hour."""
     samples = _samples(statistics.treatments, is_numeric=is_numeric)
     units = [treatment.units for treatment in statistics.treatments]
     known = [(count, sample) for count, sample in zip(units, samples, strict=True) if sample is not None]
@@ -200,16 +200,18 @@ def _compute(statistics: MetricStatistics, is_numeric: bool, higher_is_better: b
         _describe(sample, posterior, count, prior)
         for count, sample, posterior in zip(units, samples, posteriors, strict=True)
     ]
-    # A treatment without data (0 % of the people is a legal allocation) does not keep the others from being compared.
-    compared = [(answer, posterior) for answer, posterior in zip(inferred, posteriors, strict=True) if posterior]
+    # A treatment without data (an allocation of 0 % is legal) is left out of the comparison.
+    compared = [
+        (representation, posterior) for representation, posterior in zip(inferred, posteriors, strict=True) if posterior
+    ]
     if len(compared) > 1:
         best = probabilities_to_be_best([posterior for _, posterior in compared], higher_is_better=higher_is_better)
-        for (answer, _), probability in zip(compared, best, strict=True):
-            answer["pBest"] = probability
-    for index, answer in enumerate(inferred):
+        for (representation, _), probability in zip(compared, best, strict=True):
+            representation["pBest"] = probability
+    for index, representation in enumerate(inferred):
         differences = _relative_differences(index, statistics, samples, posteriors)
         if differences:
-            answer["relativeDifferences"] = differences
+            representation["relativeDifferences"] = differences
     return tuple(inferred)
 
 
@@ -269,7 +271,7 @@ def _adjusted(treatments: tuple[TreatmentStatistics, ...], samples: list[_Sample
 def _posterior(
     treatment: TreatmentStatistics, sample: _Sample | None, prior_mean: float, *, is_numeric: bool
 ) -> Posterior | None:
-    """Return the posterior of the treatment's mean; None where the data cannot say how uncertain it is."""
+    """Return the posterior of the treatment's mean, or None if the data has no variance."""
     if sample is None:
         return None
     if not is_numeric:
@@ -284,21 +286,21 @@ def _posterior(
 def _describe(sample: _Sample | None, posterior: Posterior | None, units: int, prior_mean: float) -> JSON:
     if sample is None:
         return {}
-    answer: JSON = {"dataMean": sample.mean, "dataStdDev": sample.deviation}
+    representation: JSON = {"dataMean": sample.mean, "dataStdDev": sample.deviation}
     diagnostics = {
         "correlation": sample.correlation,
         "standardDeviationRatio": sample.deviation_ratio,
         "covariateImbalance": sample.imbalance,
         "varianceReduction": sample.reduction,
     }
-    answer |= {name: value for name, value in diagnostics.items() if value is not None}
+    representation |= {name: value for name, value in diagnostics.items() if value is not None}
     if posterior is None:
-        return answer
+        return representation
     lower, upper = credible_interval(posterior)
-    answer |= {"mean": posterior.mean, "credibleInterval": {"lower": lower, "upper": upper}}
+    representation |= {"mean": posterior.mean, "credibleInterval": {"lower": lower, "upper": upper}}
     if isinstance(posterior, Beta):
         prior_units = PRIOR_ALPHA + PRIOR_BETA
-        return answer | {
+        return representation | {
             "distribution": {"kind": "beta", "parameters": {"alpha": posterior.alpha, "beta": posterior.beta}},
             "model": "bayesianBeta",
             "bayesianBeta": {
@@ -308,7 +310,7 @@ def _describe(sample: _Sample | None, posterior: Posterior | None, units: int, p
                 "dataWeight": units / (units + prior_units),
             },
         }
-    return answer | {
+    return representation | {
         "distribution": {"kind": "normal", "parameters": {"mu": posterior.mu, "sigma": posterior.sigma}},
         "model": "bayesianNormal",
         "bayesianNormal": {"priorMean": prior_mean, "dataWeight": units / (units + PRIOR_UNITS)},
@@ -342,7 +344,7 @@ def _relative_differences(
 def _reduction_of_difference(
     own: Posterior, reference: Posterior, sample: _Sample | None, of_reference: _Sample | None
 ) -> float | None:
-    """Return by how much the covariate cut the variance of the difference of two means."""
+    """Return the share of a difference's variance that the covariate removes."""
     if sample is None or of_reference is None or sample.reduction is None or of_reference.reduction is None:
         return None
     with_it = own.deviation**2 + reference.deviation**2

@@ -1,8 +1,8 @@
-"""Draws the people of one iteration, day by day, and says what has been measured of them at any hour.
+"""Draw the people of an iteration day by day, and return the statistics of their metrics at any full hour.
 
-A day is drawn whole, as sufficient statistics; its hours are thinned out of it only when someone looks within the day.
-Every stream of draws has a generator of its own, keyed by seed, experiment, iteration, arm and metric, and runs through
-the days in order: what is known at t is part of what is known later, whoever asked what before.
+A day is drawn whole, as sufficient statistics, and split into its hours only for a time within the day. Each stream
+of draws has a separate generator, keyed by seed, experiment, iteration, arm and metric, and goes through the days in
+order. So the statistics at a time do not depend on earlier requests, and later ones contain them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _KEPT_DAYS_BY_HOUR = 8
 
 
 class _Exposures:
-    """The people of one arm and one cell, by the day they came."""
+    """The people of one arm and one cell, by the day on which they arrive."""
 
     def __init__(self, population: Population, arm: int, cell: int) -> None:
         self._population = population
@@ -59,11 +59,11 @@ class _Exposures:
     def key(self) -> tuple[str | int, ...]:
         return self._key
 
-    def hours_on(self, day: int) -> list[bool] | None:
-        return self._population.on(day)
+    def flag_on_hours(self, day: int) -> list[bool] | None:
+        return self._population.flag_on_hours(day)
 
     def drawn(self, day: int) -> int:
-        """Return who would come on ``day`` if the flag were on throughout."""
+        """Return the number of people who would arrive on ``day`` with the flag on all day."""
         while len(self._days) <= day:
             share = self._population.share(self._arm, len(self._days)) * self._share
             self._days.append(poisson(self._rng, self._population.expected(len(self._days)) * share))
@@ -77,22 +77,22 @@ class _Exposures:
             _keep(self._hours, day, hours)
         return hours
 
-    def on(self, day: int) -> int:
-        return self.drawn(day) if self._population.on(day) is None else sum(self.by_hour(day))
+    def arrived(self, day: int) -> int:
+        return self.drawn(day) if self._population.flag_on_hours(day) is None else sum(self.arrived_by_hour(day))
 
-    def by_hour(self, day: int) -> list[int]:
-        hours, on = self.drawn_by_hour(day), self._population.on(day)
+    def arrived_by_hour(self, day: int) -> list[int]:
+        hours, on = self.drawn_by_hour(day), self._population.flag_on_hours(day)
         return hours if on is None else [people if is_on else 0 for people, is_on in zip(hours, on, strict=True)]
 
     def through(self, day: int, hour: int) -> int:
-        """Count who came in ``day`` full days and ``hour`` hours."""
+        """Return the number of people who arrived in ``day`` full days and ``hour`` hours."""
         while len(self._before) <= day:
-            self._before.append(self._before[-1] + self.on(len(self._before) - 1))
-        return self._before[day] + (sum(self.by_hour(day)[:hour]) if hour else 0)
+            self._before.append(self._before[-1] + self.arrived(len(self._before) - 1))
+        return self._before[day] + (sum(self.arrived_by_hour(day)[:hour]) if hour else 0)
 
 
 class _Group(NamedTuple):
-    """Those of a day's people whose events take ``delay`` days, out of the ``source``-th group of the step before."""
+    """The people of a day whose events take ``delay`` days, from the group number ``source`` of the step before."""
 
     delay: int
     source: int
@@ -100,9 +100,9 @@ class _Group(NamedTuple):
 
 
 class _Responses:
-    """What the people of one arm and one cell do on one metric, by the day they came and the days their events take.
+    """The responses on one metric of one arm and one cell, by the day of arrival and the delay of the event.
 
-    Who could act at all: everybody exposed, or those who took the funnel's ``earlier`` step.
+    They come from all exposed people, or from those who took the ``earlier`` step of a funnel.
     """
 
     def __init__(
@@ -131,21 +131,21 @@ class _Responses:
         self.delays: list[int] = sorted({first + second for first in before for second in own})
 
     def drawn(self, day: int) -> list[_Group]:
-        """Return the groups of people who would come on ``day`` if the flag were on throughout."""
+        """Return the groups of people who would arrive on ``day`` with the flag on all day."""
         while len(self._days) <= day:
             self._days.append(self._draw(len(self._days)))
         return self._days[day]
 
-    def on(self, day: int) -> list[_Group]:
-        """Return the groups of people who came on ``day``."""
+    def arrived(self, day: int) -> list[_Group]:
+        """Return the groups of people who arrived on ``day``."""
         groups = self.drawn(day)
-        if self._exposures.hours_on(day) is None:
+        if self._exposures.flag_on_hours(day) is None:
             return groups
-        hours = self.by_hour(day)
+        hours = self.arrived_by_hour(day)
         return [group._replace(moments=sum(parts, NOTHING)) for group, parts in zip(groups, hours, strict=True)]
 
     def _sources(self, day: int) -> list[tuple[int, int]]:
-        """Return (delay so far, people) of everybody who could act."""
+        """Return (delay so far, people) of each group of people who can respond."""
         if self._earlier is None:
             return [(0, self._exposures.drawn(day))]
         return [(group.delay, group.moments.count) for group in self._earlier.drawn(day)]
@@ -177,9 +177,9 @@ class _Responses:
             _keep(self._hours, day, hours)
         return hours
 
-    def by_hour(self, day: int) -> list[list[Moments]]:
-        """Return the 24 hours of each of the day's groups, by the hour in which the people came."""
-        groups, on = self.drawn_by_hour(day), self._exposures.hours_on(day)
+    def arrived_by_hour(self, day: int) -> list[list[Moments]]:
+        """Return the 24 hours of each of the day's groups, by the hour of arrival."""
+        groups, on = self.drawn_by_hour(day), self._exposures.flag_on_hours(day)
         if on is None:
             return groups
         return [[part if is_on else NOTHING for part, is_on in zip(hours, on, strict=True)] for hours in groups]
@@ -206,17 +206,17 @@ class _Responses:
         return split
 
     def arrivals(self, day: int) -> list[Moments]:
-        """Return the events that arrive in each of the 24 hours of ``day``, whenever their people came."""
+        """Return the events that arrive in each of the 24 hours of ``day``, of people from any day."""
         arrivals = self._arrivals.get(day)
         if arrivals is None:
             arrivals = [NOTHING] * 24
             for delay in self.delays:
                 if delay > day:
                     break
-                groups = self.on(day - delay)
+                groups = self.arrived(day - delay)
                 if not any(group.delay == delay for group in groups):
                     continue
-                for group, hours in zip(groups, self.by_hour(day - delay), strict=True):
+                for group, hours in zip(groups, self.arrived_by_hour(day - delay), strict=True):
                     if group.delay == delay:
                         arrivals = [before + part for before, part in zip(arrivals, hours, strict=True)]
             _keep(self._arrivals, day, arrivals)
@@ -229,12 +229,12 @@ class _Responses:
             for delay in self.delays:
                 if delay > last:
                     break
-                arrived = sum((group.moments for group in self.on(last - delay) if group.delay == delay), arrived)
+                arrived = sum((group.moments for group in self.arrived(last - delay) if group.delay == delay), arrived)
             self._arrived.append(arrived)
         return sum(self.arrivals(day)[:hour], self._arrived[day]) if hour else self._arrived[day]
 
     def last_event_hour(self, day: int, hour: int) -> int:
-        """Return how many hours after the start the last event had arrived by then; 0 if there is none."""
+        """Return the hours from the start to the arrival of the last event by then; 0 without an event."""
         while True:
             for last in range(hour, 0, -1):
                 if self.arrivals(day)[last - 1].count:
@@ -251,7 +251,13 @@ class _Responses:
 
 
 class Population:
-    """The people of one iteration; what was drawn of them is kept, so that a later look draws only what is new."""
+    """The people of an iteration. It keeps the draws, so a later time draws only the days in between.
+
+    Args:
+        truth: The ground truth.
+        seed: Determines all draws.
+        iteration: The iteration.
+    """
 
     def __init__(self, truth: GroundTruth, seed: int, iteration: SimulatedIteration) -> None:
         self._truth = truth
@@ -265,13 +271,13 @@ class Population:
         self._bandit = iteration.bandit
         self._daily_shares: list[list[float]] = []
         self._expected: list[float] = []
-        self._places = [(arm, cell) for arm in range(len(self.arms)) for cell in range(len(self.cells))]
-        self._exposures = {place: _Exposures(self, *place) for place in self._places}
+        self._arms_and_cells = [(arm, cell) for arm in range(len(self.arms)) for cell in range(len(self.cells))]
+        self._exposures = {place: _Exposures(self, *place) for place in self._arms_and_cells}
         self._responses: dict[tuple[int, int, str], _Responses] = {}
         self._latest: dict[tuple[SimulatedMetric, tuple[str, str] | None], tuple[int, MetricStatistics]] = {}
 
     def share(self, arm: int, day: int) -> float:
-        """Return an arm's share of the people of ``day``; a bandit's is what it had learnt when the day began."""
+        """Return an arm's share of the people of ``day``; for a bandit, its share when the day begins."""
         if self._bandit is None:
             return self.shares[arm]
         while len(self._daily_shares) <= day:
@@ -279,7 +285,7 @@ class Population:
         return self._daily_shares[day][arm]
 
     def divided(self, hours: int) -> list[float]:
-        """Return the shares in force ``hours`` after the start: those of the last reallocation until then."""
+        """Return the arms' shares ``hours`` after the start, which a bandit's last reallocation sets."""
         if self._bandit is None:
             return self.shares
         last = int(hours * _HOUR // self._bandit.every * self._bandit.every // _HOUR)
@@ -288,29 +294,29 @@ class Population:
         statistics = self._statistics(self._bandit.metric, last, None)
         return self._bandit.divide(statistics, self._bandit.metric) or self.shares
 
-    def on(self, day: int) -> list[bool] | None:
-        """Say of each of the day's 24 hours whether the flag was on when it began; None if it was on throughout."""
+    def flag_on_hours(self, day: int) -> list[bool] | None:
+        """Return for each of the day's 24 hours whether the flag is on when it begins; None if it is on all day."""
         if not self._off:
             return None
         starts = [self._started_at + timedelta(days=day, hours=hour) for hour in range(24)]
-        on = [not any(since <= at and (until is None or at < until) for since, until in self._off) for at in starts]
-        return None if all(on) else on
+        hours = [not any(since <= at and (until is None or at < until) for since, until in self._off) for at in starts]
+        return None if all(hours) else hours
 
     def expected(self, day: int) -> float:
-        """Return how many people are expected on ``day``, all arms together."""
+        """Return the expected number of people on ``day`` in all arms."""
         while len(self._expected) <= day:
             self._expected.append(sum(self.expected_by_hour(len(self._expected))))
         return self._expected[day]
 
     def expected_by_hour(self, day: int) -> list[float]:
-        """Return how many people are expected in each of the day's 24 hours."""
+        """Return the expected number of people in each of the day's 24 hours."""
         hours = self._truth.people_by_hour(self._started_at, day)
         return hours if self._audience == 1 else [people * self._audience for people in hours]
 
     def statistics(
         self, metric: SimulatedMetric, as_of: datetime, ended_at: datetime | None, attribute: tuple[str, str] | None
     ) -> MetricStatistics:
-        """Return what was measured by ``as_of`` or the iteration's end, in full hours; see `observing.observe`."""
+        """Return the statistics at ``as_of`` or the iteration's end; see `population_cache.metric_statistics`."""
         until = as_of if ended_at is None else min(as_of, ended_at)
         hours = max(0, (until - self._started_at) // _HOUR)
         known = self._latest.get((metric, attribute))
@@ -327,7 +333,7 @@ class Population:
         return MetricStatistics(self._started_at + hours * _HOUR, treatments)
 
     def _steps(self, metric: SimulatedMetric) -> tuple[str, ...]:
-        """Return the metric's key after those of the events that must come first; none if the truth lacks one."""
+        """Return the metric's key after the keys of its earlier steps; none if the ground truth lacks one of them."""
         truths = self._truth.metrics
         steps = [*metric.preceding, metric.key]
         if any(step not in truths for step in steps):
@@ -349,8 +355,8 @@ class Population:
             responses = self._response(arm, cell, steps)
             events += responses.through(day, hour)
             last = max(last, responses.last_event_hour(day, hour))
-        everybody = bool(steps) and (not metric.is_numeric or metric.missing_counts_as_zero)
-        units = exposed if everybody else events.count
+        counts_all = bool(steps) and (not metric.is_numeric or metric.missing_counts_as_zero)
+        units = exposed if counts_all else events.count
         covariate = None
         if steps and self._truth.metrics[metric.key].correlation and units == events.count:
             covariate = CovariateMoments(events.x_total, events.x_squares, events.xy)
@@ -390,7 +396,7 @@ def _check_kind(key: str, truth: MetricTruth, *, is_numeric: bool) -> None:
 
 
 def _keep(kept: dict[int, Hours], day: int, hours: Hours) -> None:
-    """Remember a day by hour, of the latest few: a clock that only goes forward needs no more."""
+    """Keep the hours of a day and drop the oldest, which a clock that only goes forward needs no more."""
     while len(kept) >= _KEPT_DAYS_BY_HOUR:
         del kept[next(iter(kept))]
     kept[day] = hours

@@ -1,4 +1,4 @@
-"""What has been measured of an experiment's people by a time. Keeps who was drawn, so that asking again is cheap."""
+"""Return the statistics of a metric at a time, and keep the drawn people so that the next request is cheap."""
 
 from __future__ import annotations
 
@@ -28,33 +28,30 @@ def metric_statistics(
     *,
     attribute: tuple[str, str] | None = None,
 ) -> MetricStatistics:
-    """Return what has been measured of ``metric`` by ``as_of``, in whole hours since the iteration's start.
+    """Return the statistics of ``metric`` at ``as_of``, in whole hours since the iteration's start.
 
-    A pure function of its arguments: the same seed gives the same people, and a later ``as_of`` the same people and
-    more, whatever was asked before. What was drawn is kept with ``truth``, so that asking again costs next to nothing
-    and a later time only the days in between. Not for several threads at once.
+    The result depends on the arguments alone: the same seed gives the same people, and a later ``as_of`` the same
+    people and more. ``truth`` keeps the draws, so a later time costs only the days in between. It is not thread-safe.
 
     Args:
-        truth: what is true.
-        seed: of all draws.
-        iteration: whose people; data ends at its end.
-        metric: one metric, or one step of a funnel.
-        as_of: aware; before the start nothing is measured.
-        attribute: (attribute, value) to look only at the people with that value.
+        truth: The ground truth.
+        seed: Determines all draws.
+        iteration: The iteration; its data ends when it ends.
+        metric: A metric, or a step of a funnel.
+        as_of: An aware time; before the start the statistics are empty.
+        attribute: The (attribute, value) of the people to count; None for all people.
 
     Raises:
-        ValueError: the truth knows no such attribute value, or knows the metric as numeric where it is a conversion.
+        ValueError: The ground truth lacks the attribute's value, or has another kind of the metric.
     """
     if attribute is not None and attribute[1] not in truth.attribute_values(attribute[0]):
         known = ", ".join(truth.attribute_values(attribute[0])) or "none"
-        raise ValueError(
-            f"attribute {attribute[0]!r} has no value {attribute[1]!r} in the truth; values known: {known}"
-        )
+        raise ValueError(f"attribute {attribute[0]!r} has no value {attribute[1]!r} in the truth; use one of: {known}")
     return population_of(truth, seed, iteration).statistics(metric, as_of, iteration.ended_at, attribute)
 
 
 def population_of(truth: GroundTruth, seed: int, iteration: SimulatedIteration) -> Population:
-    """Return the people of an iteration, the same object for as long as it is asked for now and then."""
+    """Return the people of an iteration, from the cache if they are there."""
     key = (
         seed,
         iteration.experiment_key,

@@ -1,7 +1,6 @@
-"""Posterior distributions of a treatment's mean, and what is computed of several: intervals, probability to be best.
+"""Posterior distributions of a treatment's mean, their intervals, and the probabilities to be best.
 
-All by numerical integration, so that the same data gives the same digits; no simulation, no I/O, nothing of
-LaunchDarkly's field names.
+Numerical integration computes them, so the same data gives the same digits.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 _NODES = 6
 _REACH = (0.0, 1.25, 2.5, 4.0, 6.0, 8.5, 14.0, 40.0)
-"""Panel edges in standard deviations from the mean; the far ones matter to a skewed beta only."""
+"""Panel edges in standard deviations from the mean. Only a skewed beta needs the far ones."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Normal:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The ends beyond which there is no mass worth integrating."""
+        """The ends beyond which the mass is negligible."""
         return self.mu - 8.5 * self.sigma, self.mu + 8.5 * self.sigma
 
     def density(self, x: float) -> float:
@@ -50,7 +49,7 @@ class Normal:
 
 @dataclass(frozen=True)
 class Beta:
-    """A beta posterior, ``alpha`` and ``beta`` >= 1, as a flat prior always leaves it."""
+    """A beta posterior with ``alpha`` and ``beta`` >= 1, which a flat prior guarantees."""
 
     alpha: float
     beta: float
@@ -68,7 +67,7 @@ class Beta:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The ends beyond which there is no mass worth integrating."""
+        """The ends beyond which the mass is negligible."""
         reach = _REACH[-1] * self.deviation
         return max(0.0, self.mean - reach), min(1.0, self.mean + reach)
 
@@ -136,7 +135,7 @@ def _rule() -> _Rule:
 
 
 def _edges(posteriors: Sequence[Posterior]) -> list[float]:
-    """Return panel edges that follow every posterior's own scale, across all that any of them covers."""
+    """Return panel edges at the scale of each posterior, over the range that any of them covers."""
     low = min(posterior.bounds[0] for posterior in posteriors)
     high = max(posterior.bounds[1] for posterior in posteriors)
     narrowest = min(posterior.deviation for posterior in posteriors)
@@ -155,14 +154,14 @@ def _edges(posteriors: Sequence[Posterior]) -> list[float]:
 
 
 def probabilities_to_be_best(posteriors: Sequence[Posterior], *, higher_is_better: bool) -> list[float]:
-    """Return for each treatment the probability that its true mean is the best of all.
+    """Return each treatment's probability that its true mean is the best.
 
     P(i is best) = integral of f_i(x) times the product over j != i of F_j(x) (of 1 - F_j(x) if lower is better), by
-    composite Gauss-Legendre quadrature; the F_j come from the same nodes. The answers add up to 1.
+    composite Gauss-Legendre quadrature; the F_j come from the same nodes. The probabilities add up to 1.
 
     Args:
-        posteriors: independent, at least one.
-        higher_is_better: is the largest mean the best, or the smallest?
+        posteriors: Independent posteriors, at least one.
+        higher_is_better: Whether the largest mean is the best, or else the smallest.
     """
     rule, edges = _rule(), _edges(posteriors)
     panels = [(left, (right - left) / 2) for left, right in pairwise(edges)]
@@ -191,13 +190,13 @@ def _dot(weights: Sequence[float], values: Sequence[float]) -> float:
 
 
 def credible_interval(posterior: Posterior, level: float = 0.9) -> tuple[float, float]:
-    """Return the equal-tailed interval that holds ``level`` of the posterior."""
+    """Return the equal-tailed interval with the share ``level`` of the posterior."""
     tail = (1 - level) / 2
     return quantile(posterior, tail), quantile(posterior, 1 - tail)
 
 
 def quantile(posterior: Posterior, probability: float) -> float:
-    """Return the value that the mean lies below with this ``probability`` (between 0 and 1), to about seven digits."""
+    """Return the quantile of a ``probability`` between 0 and 1, to about seven digits."""
     rule, edges = _rule(), _edges([posterior])
 
     def mass(left: float, right: float) -> float:
@@ -238,7 +237,7 @@ _Z_90 = 1.6448536269514722
 
 
 def relative_difference(mean: float, variance: float, from_mean: float, from_variance: float) -> RatioEstimate | None:
-    """Return (mean - from_mean) / |from_mean| of two independent means, or None where the reference may be 0.
+    """Return (mean - from_mean) / |from_mean| of two independent means, or None if the reference may be 0.
 
     By the delta method (Deng, Knoblich & Lu, "Applying the Delta Method in Metric Analytics", KDD 2018):
     variance = (v + v0 (m / m0)²) / m0².
@@ -252,22 +251,23 @@ def relative_difference(mean: float, variance: float, from_mean: float, from_var
 
 
 _CONCENTRATION = 10_000.0
-"""How closely the alternative's shares scatter around the asked ones: by about half a point at an even split."""
+"""The concentration of the alternative's shares around the requested ones: about half a point at an even split."""
 
 
 def probability_of_mismatch(counts: Sequence[int], shares: Sequence[float]) -> float | None:
-    """Return the posterior probability that people are not split as asked; near 1 is bad.
+    """Return the posterior probability of a sample ratio mismatch, from 0 to 1.
 
-    The Bayes factor of a Dirichlet-multinomial centred on the asked shares against the multinomial with exactly those,
-    at prior odds of 1: Lindon & Malek, "Anytime-Valid Inference for Multinomial Count Data" (arXiv 2011.03567).
-    If the split is right the factor ever exceeds 1 / a with probability at most a, so it may be looked at daily.
+    It uses the Bayes factor of a Dirichlet-multinomial centred on the requested shares against the multinomial with
+    exactly those shares, at prior odds of 1 (Lindon & Malek, "Anytime-Valid Inference for Multinomial Count Data",
+    arXiv 2011.03567). With the right split the factor ever exceeds 1 / a with probability at most a, so daily use is
+    valid.
 
     Args:
-        counts: people by treatment.
-        shares: asked, > 0 where anybody is expected.
+        counts: The people by treatment.
+        shares: The requested shares, 0 where no people are expected.
 
     Returns:
-        None without people, or with fewer than two treatments expected to have any.
+        The probability, or None without people or with fewer than two treatments that expect any.
     """
     total = sum(shares)
     arms = [(count, share / total) for count, share in zip(counts, shares, strict=True) if share > 0]

@@ -1,7 +1,7 @@
-"""Random draws whose cost does not grow with the number of people.
+"""Draw random numbers at a cost that does not grow with the number of people.
 
-Counts of people (Poisson, binomial, hypergeometric) and sufficient statistics of their values, drawn exactly, from
-generators that a key alone seeds. Pure and standard library only: no clock, no state kept, nothing about experiments.
+The draws are exact: counts of people (Poisson, binomial, hypergeometric) and sufficient statistics of their values.
+Each generator is seeded by a key alone.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 _HAT_SLOPE = 2 * math.sqrt(2 / math.e)
 _HAT_OFFSET = 3 - 2 * math.sqrt(3 / math.e)
 _SMALL = 12
-"""Below this mean (or number of draws from an urn) going through the outcomes one by one is exact and as fast."""
+"""Below this mean, or number of draws from an urn, an enumeration of the outcomes is exact and as fast."""
 
 
 def generator(*key: str | int) -> Random:
-    """Return a generator that depends on ``key`` alone, the same on every machine and in every process."""
+    """Return a generator that depends on ``key`` alone, on every machine and in every process."""
     digest = blake2b(repr(key).encode(), digest_size=16).digest()
     return Random(int.from_bytes(digest))  # noqa: S311 - simulated people, not secrets
 
@@ -51,7 +51,7 @@ def _ratio_of_uniforms(
 
 
 def poisson(rng: Random, mean: float) -> int:
-    """Draw from the Poisson distribution of this ``mean`` (>= 0)."""
+    """Draw from the Poisson distribution with a ``mean`` >= 0."""
     if mean < _SMALL:
         return _by_inversion(rng, math.exp(-mean), lambda k: mean / (k + 1))
     log_mean = math.log(mean)
@@ -68,7 +68,7 @@ def poisson(rng: Random, mean: float) -> int:
 
 
 def binomial(rng: Random, trials: int, chance: float) -> int:
-    """Draw the number of successes in ``trials`` (>= 0) of probability ``chance`` (0 to 1)."""
+    """Draw the number of successes in ``trials`` >= 0 with the probability ``chance``, 0 to 1."""
     if trials <= 0 or chance <= 0:
         return 0
     if chance > 0.5:
@@ -90,7 +90,7 @@ def binomial(rng: Random, trials: int, chance: float) -> int:
 
 
 def hypergeometric(rng: Random, marked: int, unmarked: int, drawn: int) -> int:
-    """Draw how many of ``drawn`` people taken without replacement are among the ``marked``."""
+    """Draw the number of ``marked`` people among ``drawn`` people, without replacement."""
     total = marked + unmarked
     # Three symmetries lead to the case where neither the marked nor the drawn are more than half.
     if drawn > total - drawn:
@@ -114,7 +114,7 @@ def hypergeometric(rng: Random, marked: int, unmarked: int, drawn: int) -> int:
 
 
 def _by_inversion(rng: Random, none: float, ratio: Callable[[int], float]) -> int:
-    """Walk up a distribution on 0, 1, 2, … from p(0) = ``none`` by p(k+1) = p(k) x ``ratio(k)``."""
+    """Draw from a distribution on 0, 1, 2, … with p(0) = ``none`` and p(k+1) = p(k) x ``ratio(k)``."""
     u, k, p = rng.random(), 0, none
     while u >= p > 0.0:
         u -= p
@@ -132,7 +132,7 @@ def _from_urn(rng: Random, marked: int, total: int, drawn: int) -> int:
 
 
 def multinomial(rng: Random, trials: int, weights: Sequence[float]) -> list[int]:
-    """Share ``trials`` out over places with these ``weights`` (>= 0, not all 0 unless ``trials`` is 0)."""
+    """Draw a division of ``trials`` by ``weights`` >= 0, which are not all 0 unless ``trials`` is 0."""
     counts = []
     weight_left = math.fsum(weights)
     for weight in weights[:-1]:
@@ -144,7 +144,7 @@ def multinomial(rng: Random, trials: int, weights: Sequence[float]) -> list[int]
 
 
 def subset(rng: Random, sizes: Sequence[int], count: int) -> list[int]:
-    """Pick ``count`` people at random out of groups of these ``sizes``: how many of each group (<= its size)."""
+    """Draw ``count`` people from groups of the given ``sizes``, and return the number from each group."""
     counts = []
     left = sum(sizes)
     for size in sizes:
@@ -157,9 +157,9 @@ def subset(rng: Random, sizes: Sequence[int], count: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Sufficient statistics of values: how many, their sum, their sum of squares.
+    """Sufficient statistics of values: count, sum and sum of squares.
 
-    With a covariate x of the same people: its sum, its sum of squares and the sum of products with the values.
+    For a covariate x of the same people: its sum, its sum of squares and the sum of its products with the values.
     """
 
     count: int = 0
@@ -170,7 +170,7 @@ class Moments:
     xy: float = 0.0
 
     def __add__(self, other: Moments) -> Moments:
-        """Return the statistics of both sets of people together."""
+        """Return the statistics of both groups of people together."""
         return Moments(
             self.count + other.count,
             self.total + other.total,
@@ -182,7 +182,7 @@ class Moments:
 
     @property
     def squared_deviations(self) -> float:
-        """Sum of the values' squared deviations from their own mean."""
+        """The sum of the squared deviations from the values' mean."""
         return max(0.0, self.squares - self.total * self.total / self.count) if self.count else 0.0
 
 
@@ -190,7 +190,7 @@ NOTHING = Moments()
 
 
 def conversions(count: int) -> Moments:
-    """Return the statistics of ``count`` people who converted, each with the value 1."""
+    """Return the statistics of ``count`` conversions, each with the value 1."""
     return Moments(count, float(count), float(count)) if count else NOTHING
 
 
@@ -212,7 +212,7 @@ def normal_values(rng: Random, count: int, mean: float, deviation: float) -> Mom
 
 
 def split_values(rng: Random, whole: Moments, sizes: Sequence[int]) -> list[Moments]:
-    """Share a normal sample, known by its statistics, out over groups of these ``sizes`` (which add up to its count).
+    """Draw a division of a normal sample, given by its statistics, into groups whose ``sizes`` add up to its count.
 
     Given mean and squared deviations, the standardised residuals lie uniformly on a sphere, so the part of the squared
     deviations between a group and the rest is Beta(1/2, (n-2)/2), and what remains divides between the inside of the
@@ -248,7 +248,7 @@ def _from_mean(count: int, mean: float, within: float) -> Moments:
 
 @dataclass(frozen=True, slots=True)
 class Covariate:
-    """What a covariate is: ``centre`` and ``deviation`` of x, and its correlation with the value."""
+    """The mean ``centre`` and standard ``deviation`` of a covariate x, and its correlation with the value."""
 
     centre: float
     deviation: float
@@ -256,7 +256,7 @@ class Covariate:
 
 
 def with_covariate(rng: Random, values: Moments, mean: float, covariate: Covariate) -> Moments:
-    """Add to the statistics of normal ``values`` (true mean ``mean``) those of a covariate of the same people.
+    """Draw the statistics of a covariate and add them to those of normal ``values`` with the true mean ``mean``.
 
     x = centre + deviation (r (y - mean) / deviation + sqrt(1 - r²) e) with e standard normal, independent of y. Given
     the ys, the projection of e on their centred direction is N(0, 1), the rest of its squares chi-square(n - 2).

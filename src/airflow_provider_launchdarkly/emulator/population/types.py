@@ -1,4 +1,4 @@
-"""What the drawing of people is told, and what it tells: arms, iterations, metrics; sums over people measured."""
+"""The inputs and outputs of the population simulator: arms, iterations and metrics; statistics of metrics."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedArm:
-    """One treatment of an iteration.
+    """A treatment of a simulated iteration.
 
     Attributes:
-        treatment_id: LaunchDarkly's id of it.
-        name: the treatment's name.
-        variation: that variation's name, or its JSON value as text; truths refer to this.
-        share: of the iteration's people, 0 to 1.
+        treatment_id: The treatment's id.
+        name: The treatment's name.
+        variation: The name of the variation that it serves, or its JSON value as text. Ground truths refer to it.
+        share: The requested share of the iteration's people, 0 to 1.
     """
 
     treatment_id: str
@@ -29,9 +29,12 @@ class SimulatedArm:
 
 @dataclass(frozen=True, slots=True)
 class Bandit:
-    """How a bandit divides its people: anew every so often, by what ``metric`` has shown until then.
+    """The reallocation of a bandit's people.
 
-    ``divide`` gives each arm's share, or None as long as the data does not say.
+    Attributes:
+        metric: The metric that decides.
+        every: The time between two reallocations.
+        divide: Returns each arm's share from the metric's statistics, or None without enough data.
     """
 
     metric: SimulatedMetric
@@ -41,17 +44,18 @@ class Bandit:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedIteration:
-    """One iteration that was started.
+    """An iteration that the simulator draws people for.
 
     Attributes:
-        experiment_key: unique in the world.
-        number: within the experiment, 1, 2, …
-        started_at: aware.
-        ended_at: aware, None while it runs.
-        arms: in order.
-        audience: the share of the people that its layer and holdout leave it, 0 to 1.
-        off: aware times from and to which the flag was off; nobody comes then. The last one may have no end yet.
-        bandit: for an iteration that divides its people anew while it runs.
+        experiment_key: The experiment's key, unique in the project.
+        number: The number of the iteration within its experiment, from 1.
+        started_at: The aware time of its start.
+        ended_at: The aware time of its end; None while it runs.
+        arms: The arms in their order.
+        audience: The share of the people that layer and holdout leave to it, 0 to 1.
+        off: The periods (from, until) of aware times in which the flag is off and no people arrive; the last may
+            have no end yet.
+        bandit: The reallocation of a bandit; None for other experiments.
     """
 
     experiment_key: str
@@ -66,14 +70,14 @@ class SimulatedIteration:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedMetric:
-    """What counts of a metric.
+    """A metric of a simulated iteration.
 
     Attributes:
-        key: the metric's key; the truth refers to it.
-        is_numeric: a value per person (True) or whether they converted (False).
-        higher_is_better: from ``successCriteria``.
-        missing_counts_as_zero: numeric only: people without an event count as 0 (``eventDefault``).
-        preceding: keys of the steps before it if it is read as a step of a funnel: people must have taken those first.
+        key: The metric's key. Ground truths refer to it.
+        is_numeric: Whether each person has a value, or else a conversion.
+        higher_is_better: The direction of ``successCriteria``.
+        missing_counts_as_zero: Numeric only, whether people without an event count as 0 (``eventDefault``).
+        preceding: The keys of the funnel's steps that people take before this one.
     """
 
     key: str
@@ -84,7 +88,7 @@ class SimulatedMetric:
 
 
 class CovariateMoments(NamedTuple):
-    """Sums over the units of a covariate x and of its products with the metric's values y."""
+    """Sums over the units of a covariate x, of x squared, and of its products with the metric's values y."""
 
     sum: float
     sum_of_squares: float
@@ -93,16 +97,16 @@ class CovariateMoments(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TreatmentStatistics:
-    """What was measured of one treatment.
+    """The sufficient statistics of a metric in one treatment.
 
     Attributes:
-        treatment_id: whose.
-        exposed: people who met the treatment.
-        units: those who count for the metric (see `SimulatedMetric.missing_counts_as_zero`).
-        sum: of their values; conversions count 1.
-        sum_of_squares: of their values.
-        covariate: of the same units, where the truth gives one.
-        last_event_at: the end of the last hour in which an event arrived, None before the first.
+        treatment_id: The treatment's id.
+        exposed: The number of people who got the treatment.
+        units: The number of people who count for the metric (see `SimulatedMetric.missing_counts_as_zero`).
+        sum: The sum of their values; a conversion has the value 1.
+        sum_of_squares: The sum of their squared values.
+        covariate: The covariate of the same units, if the ground truth has one.
+        last_event_at: The end of the last hour in which an event arrived; None before the first.
     """
 
     treatment_id: str
@@ -116,7 +120,7 @@ class TreatmentStatistics:
 
 @dataclass(frozen=True, slots=True)
 class MetricStatistics:
-    """What was measured of one metric up to the full hour ``through``, by treatment in the order of the arms."""
+    """The statistics of a metric up to the full hour ``through``, by treatment in the order of the arms."""
 
     through: datetime
     treatments: tuple[TreatmentStatistics, ...]

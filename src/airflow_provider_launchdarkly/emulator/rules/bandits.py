@@ -1,8 +1,8 @@
-"""What time does to a running bandit: its traffic moves to what is probably best, with nobody asking for it.
+"""Reallocate the traffic of running bandits as the clock advances.
 
-LaunchDarkly docs, "Multi-armed bandits": Thompson sampling, that is, each arm's share becomes its probability to be
-best, at the frequency chosen when it was created. Whether that raises the flag's version is not documented; it does
-not here.
+LaunchDarkly docs, "Multi-armed bandits": Thompson sampling. Each arm's share becomes its probability to be best, at the
+frequency chosen when the iteration was created. The documentation does not say whether that raises the flag's version;
+here it does not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HOUR_MILLIS = 3_600_000
 
 
 def reallocate_due_bandits(transaction: Transaction) -> None:
-    """Apply every reallocation that is due to the world. It is no request's doing, so no journal entry tells of it."""
+    """Store every due reallocation in the world, without an entry in the journal, since no request causes it."""
     for place in transaction.project.bandits:
         experiment = transaction.project.experiments[place]
         running = experiment.running
@@ -38,7 +38,7 @@ def reallocate_due_bandits(transaction: Transaction) -> None:
 
 
 def exact_percentages(shares: Sequence[float]) -> tuple[str, ...]:
-    """Return shares as percentages with at most three decimals, which add up to exactly 100."""
+    """Return shares as percentages with at most three decimals that add up to exactly 100."""
     whole = sum(shares)
     exact = [share / whole * WHOLE_ROLLOUT for share in shares]
     weights = [int(weight) for weight in exact]

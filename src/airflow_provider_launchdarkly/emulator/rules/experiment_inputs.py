@@ -1,4 +1,4 @@
-"""What the requests that write experiments carry, read into values. Looks at the request alone, not at the world."""
+"""Read the bodies that write experiments into values. The checks here need the request alone, not the world."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,255}")
 
 @dataclass(frozen=True, slots=True)
 class TreatmentInput:
-    """An arm as asked for."""
+    """A requested treatment."""
 
     name: str
     baseline: bool
@@ -30,7 +30,7 @@ class TreatmentInput:
 
 @dataclass(frozen=True, slots=True)
 class FlagInput:
-    """The flag and rule to run on."""
+    """The requested flag and rule."""
 
     flag_key: str
     rule_id: str
@@ -40,7 +40,7 @@ class FlagInput:
 
 @dataclass(frozen=True, slots=True)
 class IterationInput:
-    """An iteration as asked for."""
+    """A requested iteration."""
 
     hypothesis: str
     metrics: tuple[MetricUse, ...]
@@ -56,7 +56,7 @@ class IterationInput:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentPost:
-    """An experiment as asked for."""
+    """A requested experiment."""
 
     key: str
     name: str
@@ -72,7 +72,7 @@ class ExperimentPost:
 
 
 def experiment_post(body: RequestBody, *, default_methodology: str = "bayesian") -> ExperimentPost:
-    """Read the body that creates an experiment. A bandit is Bayesian unless it says otherwise."""
+    """Read the body that creates an experiment. The default methodology of a bandit is always Bayesian."""
     kind = body.choice("type", ("experiment", "mab", "holdout"), "experiment")
     default = "bayesian" if kind == "mab" else default_methodology
     return ExperimentPost(
@@ -118,7 +118,7 @@ def _frequency(body: RequestBody) -> int | None:
 
 
 def key(body: RequestBody) -> str:
-    """Return a key that LaunchDarkly takes: letters, digits, `.`, `_` and `-`, the first a letter or digit."""
+    """Return the key, of letters, digits, `.`, `_` and `-`, that starts with a letter or digit."""
     value = body.text("key")
     if not _KEY.fullmatch(value):
         raise invalid_request(
@@ -128,7 +128,7 @@ def key(body: RequestBody) -> str:
 
 
 def metric_uses(body: RequestBody, name: str = "metrics") -> tuple[MetricUse, ...]:
-    """Return the metrics and groups to measure, each once."""
+    """Return the requested metrics and metric groups, each at most once."""
     uses = tuple(
         MetricUse(item.text("key"), item.flag("isGroup", default=False), item.optional_text("analysisUnit"))
         for item in body.objects(name)
@@ -141,7 +141,7 @@ def metric_uses(body: RequestBody, name: str = "metrics") -> tuple[MetricUse, ..
 
 
 def treatment_inputs(body: RequestBody, name: str = "treatments") -> tuple[TreatmentInput, ...]:
-    """Return the arms: exactly one baseline, and shares that add up to 100 %."""
+    """Return the requested treatments, with exactly one baseline and shares that add up to 100 %."""
     arms = tuple(_treatment_input(item) for item in body.objects(name))
     baselines = sum(arm.baseline for arm in arms)
     if baselines != 1:
@@ -194,7 +194,7 @@ def _primary(body: RequestBody, metrics: tuple[MetricUse, ...]) -> MetricUse:
 
 
 def primary_among(metrics: tuple[MetricUse, ...], key: str, *, is_group: bool) -> MetricUse | None:
-    """Return the use of that metric or group among those measured."""
+    """Return the metric or group with a key among those of an iteration, or None."""
     return next((use for use in metrics if use.names(MetricUse(key, is_group))), None)
 
 

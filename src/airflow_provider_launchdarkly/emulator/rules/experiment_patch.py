@@ -1,7 +1,4 @@
-"""The semantic patch of an experiment: eight instructions, several to a patch, all of them or none.
-
-LaunchDarkly REST docs, Patch experiment.
-"""
+"""Apply a semantic patch to an experiment: all its instructions or none (LaunchDarkly REST docs, Patch experiment)."""
 
 from __future__ import annotations
 
@@ -44,21 +41,21 @@ MUTABLE: Mapping[Status, Mapping[str, tuple[str, ...]]] = {
     "running": {**_METADATA, "metrics": ("add",), "attributes": ("add",)},
     "stopped": dict(_METADATA),
 }
-"""Which field takes which operation in which state of the current iteration.
+"""The operations that each field allows, by the status of the current iteration.
 
-LaunchDarkly does not publish the names; its own agent skill lists what may change while running: metadata, and more
-metrics and attributes, while treatments, methodology and hypothesis are locked.
+LaunchDarkly does not publish the names of the fields. Its public agent skill lists the changes allowed while an
+iteration runs: metadata, and additional metrics and attributes; treatments, methodology and hypothesis are locked.
 """
 
 
 def apply_patch(transaction: Transaction, environment_key: str, key: str, body: RequestBody) -> None:
-    """Apply every instruction in order to one view of the world; the caller commits it or drops it."""
+    """Apply every instruction in order to the transaction, which the caller commits.
+
+    Raises:
+        ApiError: 400 for an instruction that is not allowed now, 409 for a conflict, 422 for an unknown instruction.
+    """
     transaction.experiment(environment_key, key)
-    instructions = body.objects("instructions")
-    if not instructions:
-        raise invalid_request("instructions must not be empty")
-    for instruction in instructions:
-        kind = instruction.text("kind")
+    for kind, instruction in body.instructions():
         apply = INSTRUCTIONS.get(kind)
         if apply is None or kind in transaction.settings.api.missing_instructions:
             raise patch_failed(f"{instruction.path('kind')}: unknown instruction {kind!r}")
@@ -94,7 +91,7 @@ def _restore(transaction: Transaction, environment_key: str, key: str, _instruct
 
 def _update_fields(transaction: Transaction, environment_key: str, key: str, instruction: RequestBody) -> None:
     experiment = transaction.experiment(environment_key, key)
-    # What runs is edited before what waits beside it; the metadata belong to the experiment in any state.
+    # The running iteration is edited before an unstarted one; the metadata belong to the experiment in any state.
     current = experiment.running or experiment.unstarted or experiment.current
     updates = _field_updates(instruction.object("value"), current.status)
     edited = _with_metadata(transaction, experiment, updates)
@@ -108,7 +105,7 @@ def _update_fields(transaction: Transaction, environment_key: str, key: str, ins
 def _edited_iteration(
     transaction: Transaction, environment_key: str, current: Iteration, updates: Mapping[str, tuple[str, Any]]
 ) -> Iteration:
-    """Return the iteration with some fields changed, under its own id, one version later if anything is different."""
+    """Return the iteration with some fields changed and the same id, with a higher version if anything differs."""
     wanted = _with_fields(as_input(current, transaction, environment_key), updates)
     renewed = lifecycle.new_iteration(transaction, environment_key, wanted, current.number)
     ids = {t.parameters: t.id for t in current.treatments}
@@ -132,7 +129,7 @@ def _save_and_start(transaction: Transaction, environment_key: str, key: str, in
     running = experiment.running
     if running is None:
         raise invalid_request(f"experiment {key!r} has no running iteration")
-    # The updates land on the new, unstarted iteration, so they are held against what such an iteration lets change.
+    # The updates apply to the new, unstarted iteration, so it decides what may change.
     updates = _field_updates(instruction.object("value"), "not_started") if "value" in instruction else {}
     edited = _with_metadata(transaction, experiment, updates)
     _edit(transaction, experiment, **{name: getattr(edited, name) for name in _EDITABLE})
@@ -156,7 +153,7 @@ _EDITABLE = ("name", "description", "maintainer_id", "tags", "methodology", "ana
 
 
 def as_input(iteration: Iteration, transaction: Transaction, environment_key: str) -> experiment_inputs.IterationInput:
-    """Return an iteration as the request that would create it again on the flag as it is now."""
+    """Return the request that would create an iteration again, on the flag's present version."""
     flag = transaction.flag(iteration.flag.flag_key)
     return experiment_inputs.IterationInput(
         hypothesis=iteration.hypothesis,
@@ -181,7 +178,7 @@ def as_input(iteration: Iteration, transaction: Transaction, environment_key: st
 
 
 def _field_updates(value: RequestBody, status: Status) -> dict[str, tuple[str, Any]]:
-    """Read the map of field updates, refusing what the state does not let change."""
+    """Read the field updates as {name: (operation, value)}, and reject those that the status does not allow."""
     updates = {}
     for name in value.names():
         update = value.object(name)
@@ -210,8 +207,7 @@ def _with_metadata(
         edited = replace(edited, description=fields.optional_text("description") or "")
     if "maintainerId" in updates:
         maintainer = fields.text("maintainerId")
-        if maintainer not in transaction.world.members:
-            raise invalid_request(f"maintainerId: there is no member {maintainer!r}")
+        lifecycle.check_member(transaction, maintainer)
         edited = replace(edited, maintainer_id=maintainer)
     if "methodology" in updates:
         options = ("bayesian", "frequentist", "export_only")
@@ -259,7 +255,7 @@ def _with_fields(
 def _merged_metrics(
     present: tuple[MetricUse, ...], operation: str, given: tuple[MetricUse, ...]
 ) -> tuple[MetricUse, ...]:
-    """As `_merged`, but a metric is the same one whatever its analysis unit."""
+    """Merge metrics as `_merged` does, and treat metrics that differ only in the analysis unit as the same."""
     named = [use for use in present if any(use.names(other) for other in given)]
     if operation == "remove":
         return tuple(use for use in present if use not in named)
@@ -277,7 +273,7 @@ def _merged(present: tuple[Any, ...], operation: str, given: tuple[Any, ...]) ->
 
 
 def _edit(transaction: Transaction, experiment: Experiment, **fields: Any) -> None:
-    """Store an edited experiment; a state that is as asked already is a success without a change."""
+    """Store an edited experiment, unless nothing differs: then the request succeeds without a change."""
     edited = replace(experiment, **fields)
     if edited != experiment:
         transaction.put_experiment(edited)

@@ -1,4 +1,4 @@
-"""Makes what experiments stand on: feature flags, metrics and metric groups, as requests ask for them."""
+"""Create feature flags, metrics and metric groups from request bodies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_request
 from airflow_provider_launchdarkly.emulator.rules.experiment_inputs import key as read_key
+from airflow_provider_launchdarkly.emulator.rules.lifecycle import check_member
 from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 from airflow_provider_launchdarkly.emulator.state.models import (
     Flag,
@@ -24,7 +25,7 @@ _CRITERIA = ("HigherThanBaseline", "LowerThanBaseline")
 
 
 def flag(transaction: Transaction, body: RequestBody) -> Flag:
-    """Create a flag. LaunchDarkly REST docs, Create a feature flag: a boolean one unless it names its variations."""
+    """Create a flag, boolean unless the body names variations (LaunchDarkly REST docs, Create a feature flag)."""
     key = read_key(body)
     if key in transaction.project.flags:
         raise conflict(f"a feature flag with the key {key!r} already exists in project {transaction.project.key!r}")
@@ -81,7 +82,7 @@ def _variations(transaction: Transaction, body: RequestBody) -> tuple[Variation,
 
 
 def _defaults(body: RequestBody, variations: int) -> tuple[int, int]:
-    """Return the indexes served when the flag is on and off."""
+    """Return the indexes of the variations that the flag serves when it is on and when it is off."""
     if "defaults" not in body:
         return 0, variations - 1
     defaults = body.object("defaults")
@@ -93,7 +94,7 @@ def _defaults(body: RequestBody, variations: int) -> tuple[int, int]:
 
 
 def metric(transaction: Transaction, body: RequestBody) -> Metric:
-    """Create a metric. LaunchDarkly REST docs, Create metric."""
+    """Create a metric (LaunchDarkly REST docs, Create metric)."""
     key, kind = read_key(body), body.choice("kind", METRIC_KINDS, "")
     if key in transaction.project.metrics:
         raise conflict(f"a metric with the key {key!r} already exists in project {transaction.project.key!r}")
@@ -130,7 +131,7 @@ def metric(transaction: Transaction, body: RequestBody) -> Metric:
 
 
 def metric_group(transaction: Transaction, body: RequestBody) -> MetricGroup:
-    """Create a metric group. LaunchDarkly REST docs, Create metric group; the list of its errors has no 409."""
+    """Create a metric group (LaunchDarkly REST docs, Create metric group, whose list of errors has no 409)."""
     key, kind = read_key(body), body.choice("kind", ("funnel", "standard"), "")
     if key in transaction.project.metric_groups:
         raise invalid_request(
@@ -166,6 +167,6 @@ def metric_group(transaction: Transaction, body: RequestBody) -> MetricGroup:
 
 def _maintainer(transaction: Transaction, body: RequestBody) -> str | None:
     member = body.optional_text("maintainerId")
-    if member is not None and member not in transaction.world.members:
-        raise invalid_request(f"maintainerId: there is no member {member!r}")
+    if member is not None:
+        check_member(transaction, member)
     return member or transaction.member_id

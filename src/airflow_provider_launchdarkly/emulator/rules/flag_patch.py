@@ -1,7 +1,7 @@
-"""The semantic patch of a flag: on, off, what its rules serve, rules, and its own fields.
+"""Apply a semantic patch to a flag: on and off, rules and what they serve, and metadata.
 
-LaunchDarkly REST docs, Patch feature flag: all instructions or none, and a state that is as asked already is a success
-without a change. A rule that a running experiment owns cannot be changed (409).
+LaunchDarkly REST docs, Patch feature flag: a patch applies all its instructions or none, and succeeds without a change
+if the flag already has the requested state. A rule that a running experiment owns cannot change (409).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def apply_patch(transaction: Transaction, key: str, body: RequestBody) -> None:
-    """Apply every instruction in order; the flag's version goes up by one if anything changed."""
+    """Apply every instruction in order, and raise the flag's version by one if anything changed."""
     before = transaction.flag(key)
     environment_key = body.optional_text("environmentKey")
     check_approval(transaction, environment_key)
@@ -49,13 +49,13 @@ def apply_patch(transaction: Transaction, key: str, body: RequestBody) -> None:
 
 
 def check_approval(transaction: Transaction, environment_key: str | None) -> None:
-    """Refuse a change in an environment that requires approvals: 405."""
+    """Raise a 405 for a change in an environment that requires approvals."""
     if environment_key is not None and transaction.settings.flag_approval(transaction.environment(environment_key)):
         raise method_not_allowed("approval is required: create an approval request instead")
 
 
 def store(transaction: Transaction, before: Flag, after: Flag, environment_key: str | None) -> None:
-    """Store a flag that a patch changed, if it did: its version, and its environment's, go up by one."""
+    """Store a patched flag that differs from the one before, with its version and its environment's raised by one."""
     if after == before:
         return
     if environment_key is not None and after.configs[environment_key] != before.configs[environment_key]:
@@ -183,7 +183,7 @@ INSTRUCTIONS = (*_TARGETING, *_FLAG_WIDE)
 
 
 def check_rule_is_free(transaction: Transaction, environment_key: str, flag: Flag, rule_id: str) -> None:
-    """Refuse to change a rule that a running experiment owns: 409."""
+    """Raise a 409 if a running experiment owns the rule."""
     if transaction.owner_of(environment_key, flag.key, rule_id) is not None:
         raise conflict("the targeting rule is used by a running experiment")
 
@@ -202,7 +202,7 @@ def _clauses(instruction: RequestBody) -> list[dict[str, object]]:
 
 
 def _serving(flag: Flag, instruction: RequestBody) -> Serving:
-    """Read a variation id or rollout weights. Writes name variations by id, the flag keeps indexes."""
+    """Read a variation id or rollout weights. Writes name variations by id; the flag stores their indexes."""
     if ("variationId" in instruction) == ("rolloutWeights" in instruction):
         raise invalid_request("an instruction needs either variationId or rolloutWeights")
     if "variationId" in instruction:

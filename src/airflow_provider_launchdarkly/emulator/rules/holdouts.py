@@ -1,8 +1,8 @@
-"""Holdouts: people kept out of a set of experiments, to see what all of them together do.
+"""Create and change holdouts, which keep people out of experiments to measure the joint effect of these.
 
-LaunchDarkly REST docs, Holdouts. A holdout stands on a flag of purpose `holdout` and compares the people it keeps out
-with the others by an experiment of its own. Statuses are `created`, `enabled` (it has experiments), `running` (one of
-them runs) and `ended`; which event leads to which is not documented.
+LaunchDarkly REST docs, Holdouts. A holdout needs a flag of purpose `holdout`, and has a base experiment that compares
+the people it keeps out with the others. Its status is `created`, `enabled` (it has experiments), `running` (one of them
+runs) or `ended`; which event leads to which is not documented.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.emulator.errors import invalid_request, not_found, patch_failed
 from airflow_provider_launchdarkly.emulator.rules import experiment_inputs
-from airflow_provider_launchdarkly.emulator.rules.lifecycle import check_metrics, check_unit
+from airflow_provider_launchdarkly.emulator.rules.lifecycle import check_member, check_metrics, check_unit
 from airflow_provider_launchdarkly.emulator.state.models import (
     FALLTHROUGH,
     Experiment,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def create(transaction: Transaction, environment_key: str, body: RequestBody) -> Holdout:
-    """Create a holdout; its request names fields in lower case."""
+    """Create a holdout. LaunchDarkly writes the fields of this request in lower case."""
     key = experiment_inputs.key(body)
     if any(holdout.base.key == key for holdout in transaction.holdouts(environment_key)):
         raise invalid_request(f"a holdout with the key {key!r} already exists in environment {environment_key!r}")
@@ -42,8 +42,9 @@ def create(transaction: Transaction, environment_key: str, body: RequestBody) ->
         raise invalid_request(f"prerequisiteflagkey: flag {flag.key!r} already stands for another holdout")
     amount = _amount(body)
     maintainer = body.optional_text("maintainerId") or transaction.member_id
-    if maintainer not in transaction.world.members:
-        raise invalid_request(f"maintainerId: there is no member {maintainer!r}")
+    if maintainer is None:
+        raise invalid_request("maintainerId is required: a service token has no member to default to")
+    check_member(transaction, maintainer)
     holdout = Holdout(
         id=transaction.world.new_id("holdout"),
         base=Experiment(
@@ -67,7 +68,7 @@ def create(transaction: Transaction, environment_key: str, body: RequestBody) ->
 
 
 def by_id(transaction: Transaction, environment_key: str, holdout_id: str) -> Holdout:
-    """Return the holdout with that id, or a 404."""
+    """Return the holdout with an id, or raise a 404."""
     for holdout in transaction.holdouts(environment_key):
         if holdout.id == holdout_id:
             return holdout
@@ -80,7 +81,7 @@ def members(transaction: Transaction, holdout: Holdout) -> list[Experiment]:
 
 
 def status(transaction: Transaction, holdout: Holdout) -> str:
-    """`created`, `enabled`, `running` or `ended`."""
+    """Return the status of a holdout: `created`, `enabled`, `running` or `ended`."""
     if holdout.ended:
         return "ended"
     inside = members(transaction, holdout)
@@ -90,7 +91,7 @@ def status(transaction: Transaction, holdout: Holdout) -> str:
 
 
 def base_experiment(transaction: Transaction, holdout: Holdout) -> Experiment:
-    """Return the experiment of the holdout itself: it runs for as long as the holdout has experiments and has not ended."""
+    """Return the base experiment of a holdout, which runs while the holdout has experiments and has not ended."""
     states: dict[str, Status] = {"created": "not_started", "ended": "stopped"}
     state: Status = states.get(status(transaction, holdout), "running")
     started = None if state == "not_started" else holdout.base.created_at
@@ -102,11 +103,7 @@ def base_experiment(transaction: Transaction, holdout: Holdout) -> Experiment:
 def apply_patch(transaction: Transaction, environment_key: str, key: str, body: RequestBody) -> None:
     """Apply every instruction in order, all of them or none."""
     before = transaction.holdout(environment_key, key)
-    instructions = body.objects("instructions")
-    if not instructions:
-        raise invalid_request("instructions must not be empty")
-    for instruction in instructions:
-        kind = instruction.text("kind")
+    for kind, instruction in body.instructions():
         apply = INSTRUCTIONS.get(kind)
         if apply is None:
             raise patch_failed(f"{instruction.path('kind')}: unknown instruction {kind!r}")

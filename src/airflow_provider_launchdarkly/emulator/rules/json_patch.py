@@ -1,4 +1,4 @@
-"""RFC 6902 (JSON patch: add, remove, replace, test) and RFC 7396 (merge patch) on plain JSON."""
+"""Apply JSON patches (RFC 6902: add, remove, replace, test) and merge patches (RFC 7396) to plain JSON."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import Any
 
 
 class PatchError(ValueError):
-    """The patch is not one, or does not fit the document."""
+    """The patch is malformed, or does not fit the document."""
 
 
 class TestFailedError(PatchError):
-    """A `test` operation found another value."""
+    """A `test` operation found another value than it expects."""
 
 
 def apply(document: Any, operations: list[Any]) -> Any:
-    """Apply operations in order to a document, which is changed in place, and return it.
+    """Apply operations in order to a document, in place, and return it.
 
     Raises:
-        TestFailedError: a `test` does not hold.
-        PatchError: an operation is malformed, unknown, or its path leads nowhere.
+        TestFailedError: A `test` found another value.
+        PatchError: An operation is malformed or unknown, or its path does not exist.
     """
     root = {"": document}
     for operation in operations:
         if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
-            raise PatchError("each operation is an object with op and path")
+            raise PatchError("each operation needs to be an object with op and path")
         kind, path = operation.get("op"), operation["path"]
         if kind in ("add", "replace", "test") and "value" not in operation:
             raise PatchError(f"{kind} {path} needs a value")
@@ -48,7 +48,7 @@ def apply(document: Any, operations: list[Any]) -> Any:
 
 
 def merge(document: Any, patch: Any) -> Any:
-    """Apply a merge patch: null removes a field, an object merges into one, everything else replaces."""
+    """Apply a merge patch: null removes a field, an object is merged, and any other value replaces the field."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(document) if isinstance(document, dict) else {}
@@ -68,7 +68,7 @@ def _locate(root: dict[str, Any], path: str) -> tuple[Any, str]:
     for part in before:
         parent = _get(parent, part, path)
     if not isinstance(parent, dict | list):
-        raise PatchError(f"path {path!r} leads nowhere")
+        raise PatchError(f"path {path!r} does not exist")
     return parent, name
 
 
@@ -76,7 +76,7 @@ def _get(parent: Any, name: str, path: str) -> Any:
     if isinstance(parent, list):
         return parent[_place(parent, name, path)]
     if not isinstance(parent, dict) or name not in parent:
-        raise PatchError(f"path {path!r} leads nowhere")
+        raise PatchError(f"path {path!r} does not exist")
     return parent[name]
 
 
@@ -84,5 +84,5 @@ def _place(parent: Any, name: str, path: str, end: int = 0) -> Any:
     if not isinstance(parent, list):
         return name
     if not (name.isascii() and name.isdigit() and int(name) < len(parent) + end):
-        raise PatchError(f"path {path!r} leads nowhere")
+        raise PatchError(f"path {path!r} does not exist")
     return int(name)

@@ -1,7 +1,7 @@
-"""Layers: experiments that exclude each other, since each reserves a share of the same traffic.
+"""Create and change layers, whose experiments exclude each other by reserving shares of the same traffic.
 
-LaunchDarkly REST docs, Layers: a share is a whole percentage; zero only until the experiment starts. An experiment is
-in one layer; what all of them reserve in an environment is at most the whole.
+LaunchDarkly REST docs, Layers: a share is a whole percentage, and 0 is allowed only until the experiment starts. An
+experiment is in one layer. The shares of an environment add up to 100 % at most.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def create(transaction: Transaction, body: RequestBody) -> Layer:
-    """Create a layer. The list of its errors has no 409, so that a key which exists is a 400."""
+    """Create a layer. An existing key is a 400, since the documented errors have no 409."""
     key = experiment_inputs.key(body)
     if key in transaction.project.layers:
         raise invalid_request(f"a layer with the key {key!r} already exists in project {transaction.project.key!r}")
@@ -32,7 +32,7 @@ def create(transaction: Transaction, body: RequestBody) -> Layer:
 
 
 def filtered(transaction: Transaction, expression: str | None) -> list[Layer]:
-    """Return the layers that match `reservations.experimentKey contains KEY`, the one filter there is."""
+    """Return the layers that match the only documented filter, `reservations.experimentKey contains KEY`."""
     layers = list(transaction.project.layers.values())
     if not expression:
         return layers
@@ -53,12 +53,8 @@ def apply_patch(transaction: Transaction, key: str, body: RequestBody) -> None:
     environment_key = body.optional_text("environmentKey")
     if environment_key is not None and environment_key not in transaction.project.environments:
         raise invalid_request(f"environmentKey: there is no environment {environment_key!r}")
-    instructions = body.objects("instructions")
-    if not instructions:
-        raise invalid_request("instructions must not be empty")
     layer = before
-    for instruction in instructions:
-        kind = instruction.text("kind")
+    for kind, instruction in body.instructions():
         if kind == "updateName":
             layer = replace(layer, name=instruction.text("name"))
         elif kind == "updateDescription":

@@ -1,7 +1,7 @@
-"""The life of experiments: create, start, stop, archive. LaunchDarkly's rules, and nothing of HTTP.
+"""Create, start, stop and archive experiments by LaunchDarkly's rules.
 
-Iterations go from not started to running to stopped, never back. Starting one puts its rollout on the flag's rule;
-stopping it **sets that rule to the winner for everyone it matches** (LaunchDarkly docs, "Starting and stopping
+An iteration goes from not started to running to stopped, never back. Starting it puts its rollout on the flag's rule.
+Stopping it **sets that rule to the winner for everyone it matches** (LaunchDarkly docs, "Starting and stopping
 experiment iterations").
 """
 
@@ -37,21 +37,20 @@ if TYPE_CHECKING:
 
 
 def check_approval(transaction: Transaction, environment_key: str) -> None:
-    """Refuse a change that needs an approval: 403, by the switch `experiment_approvals`."""
+    """Raise a 403 for a change that needs an approval by the switch `experiment_approvals`."""
     if transaction.settings.experiment_approval(transaction.environment(environment_key)):
         raise forbidden("approval is required")
 
 
 def create_experiment(transaction: Transaction, environment_key: str, post: ExperimentPost) -> Experiment:
-    """Create an experiment with its first iteration, which waits to be started."""
+    """Create an experiment with its first, unstarted iteration."""
     transaction.environment(environment_key)
     if any(e.key == post.key for e in transaction.experiments(environment_key)):
         raise conflict(f"an experiment with the key {post.key!r} already exists in environment {environment_key!r}")
     maintainer = post.maintainer_id or transaction.member_id
     if maintainer is None:
         raise invalid_request("maintainerId is required: a service token has no member to default to")
-    if maintainer not in transaction.world.members:
-        raise invalid_request(f"maintainerId: there is no member {maintainer!r}")
+    check_member(transaction, maintainer)
     if post.type == "mab" and post.methodology != "bayesian":
         raise invalid_request("a multi-armed bandit only supports the methodology 'bayesian'")
     if post.type == "holdout":
@@ -82,9 +81,10 @@ def create_experiment(transaction: Transaction, environment_key: str, post: Expe
 
 
 def create_iteration(transaction: Transaction, environment_key: str, key: str, wanted: IterationInput) -> Iteration:
-    """Create the next iteration; it waits to be started.
+    """Create the next, unstarted iteration.
 
-    An iteration that already waits is replaced or stays and the call is refused, by the switch `draft_over_draft`.
+    If the experiment already has an unstarted iteration, the switch `draft_over_draft` decides whether the new one
+    replaces it or the request is rejected.
     """
     experiment = transaction.experiment(environment_key, key)
     waiting = experiment.unstarted
@@ -103,11 +103,11 @@ def create_iteration(transaction: Transaction, environment_key: str, key: str, w
 
 
 def start_iteration(transaction: Transaction, environment_key: str, key: str, justification: str | None) -> None:
-    """Start the iteration that waits; one that runs is ended by this, without a winner.
+    """Start the unstarted iteration, and end a running one without a winner.
 
-    LaunchDarkly REST docs, Patch experiment, `startIteration`: the flag is on and not archived, the randomization unit
-    is set, a treatment has a share above zero (shares that add up to 100 see to that); `changeJustification` is needed
-    when the experiment already runs.
+    LaunchDarkly REST docs, Patch experiment, `startIteration`: the flag has to be on and not archived, the
+    randomization unit has to be set, and a treatment needs a share above zero (implied by shares that add up to 100).
+    Over a running iteration, `changeJustification` is required.
     """
     experiment = transaction.experiment(environment_key, key)
     iteration, running = experiment.unstarted, experiment.running
@@ -157,14 +157,14 @@ def stop_iteration(
     _record(transaction, "iteration.stopped", changed, stopped, winner=winner)
     flag = transaction.flag(stopped.flag.flag_key)
     config = flag.configs[environment_key]
-    # Without a winner (a switch; the service demands one) the rule falls back to what is served outside the experiment.
+    # Without a winner, which only a switch allows, the rule serves the variation for people outside the experiment.
     index = _outside(flag, stopped) if winner is None else winning_index(flag, stopped, winner)
     served = with_serving(config, stopped.flag.rule_id, index)
     store_config(transaction, flag, environment_key, with_config(flag, environment_key, served, transaction.now))
 
 
 def archive(transaction: Transaction, environment_key: str, key: str) -> None:
-    """Hide an experiment. One that runs has to be stopped first; LaunchDarkly does not document what it does."""
+    """Archive an experiment. A running one is rejected; LaunchDarkly does not document its behaviour."""
     experiment = transaction.experiment(environment_key, key)
     if experiment.running is not None:
         raise invalid_request(f"experiment {key!r} is running; stop it before archiving it")
@@ -175,7 +175,7 @@ def archive(transaction: Transaction, environment_key: str, key: str) -> None:
 
 
 def restore(transaction: Transaction, environment_key: str, key: str) -> None:
-    """Bring an archived experiment back."""
+    """Restore an archived experiment."""
     experiment = transaction.experiment(environment_key, key)
     if experiment.archived_at is not None:
         changed = replace(experiment, archived_at=None)
@@ -186,13 +186,13 @@ def restore(transaction: Transaction, environment_key: str, key: str) -> None:
 def save_and_start(
     transaction: Transaction, environment_key: str, key: str, wanted: IterationInput, justification: str | None
 ) -> None:
-    """End the running iteration without a winner and start another in its place, in one step."""
+    """End the running iteration without a winner, and start another in the same step."""
     create_iteration(transaction, environment_key, key, wanted)
     start_iteration(transaction, environment_key, key, justification or "saveAndStartNewIteration")
 
 
 def new_iteration(transaction: Transaction, environment_key: str, wanted: IterationInput, number: int) -> Iteration:
-    """Return an iteration as asked for, checked against the flag, the metrics and the project's settings."""
+    """Return the requested iteration after checks against the flag, the metrics and the project's settings."""
     flag = _flag_for_iteration(transaction, environment_key, wanted)
     check_unit(transaction, wanted.randomization_unit)
     check_metrics(transaction, wanted.metrics, wanted.primary)
@@ -224,7 +224,7 @@ def new_iteration(transaction: Transaction, environment_key: str, wanted: Iterat
 
 
 def store_config(transaction: Transaction, before: Flag, environment_key: str, after: Flag) -> None:
-    """Store a flag whose configuration in one environment changed, and note it."""
+    """Store a flag whose configuration in one environment changed, and record the change."""
     transaction.put_flag(after)
     transaction.record(
         "flag.changed",
@@ -253,7 +253,7 @@ def _flag_for_iteration(transaction: Transaction, environment_key: str, wanted: 
 
 
 def record_flag_toggle(transaction: Transaction, environment_key: str, flag_key: str, *, on: bool) -> None:
-    """Tell the iterations that run on a flag that it was turned on or off: an experiment on an off flag gets nobody."""
+    """Record in the iterations on a flag that it was turned on or off. While it is off, they get no people."""
     for experiment in transaction.experiments(environment_key):
         running = experiment.running
         if running is None or running.flag.flag_key != flag_key:
@@ -265,15 +265,21 @@ def record_flag_toggle(transaction: Transaction, environment_key: str, flag_key:
         transaction.put_experiment(_with_iterations(experiment, {running.id: replace(running, off=off)}))
 
 
+def check_member(transaction: Transaction, member_id: str | None) -> None:
+    """Raise a 400 for a maintainer that is not a member of the account."""
+    if member_id not in transaction.world.members:
+        raise invalid_request(f"maintainerId: there is no member {member_id!r}")
+
+
 def check_unit(transaction: Transaction, unit: str) -> None:
-    """Refuse a randomization unit that the project's settings do not have."""
+    """Raise a 400 for a randomization unit that is not in the project's settings."""
     known = [known.key for known in transaction.randomization_units]
     if unit not in known:
         raise invalid_request(f'Randomization unit "{unit}" not found in project settings [{", ".join(known)}]')
 
 
 def check_metrics(transaction: Transaction, metrics: tuple[MetricUse, ...], primary: MetricUse) -> None:
-    """Refuse metrics and groups that do not exist, and a primary group that is no funnel."""
+    """Raise a 400 for an unknown metric or group, or for a primary group that is not a funnel."""
     for use in metrics:
         known = transaction.project.metric_groups if use.is_group else transaction.project.metrics
         if use.key not in known:
@@ -327,7 +333,7 @@ def _check_joinable(transaction: Transaction, environment_key: str, holdout_id: 
 
 
 def _audience(transaction: Transaction, experiment: Experiment) -> float:
-    """Return the share of the rule's people that the experiment's layer and holdout leave it."""
+    """Return the share of the rule's people that layer and holdout leave to the experiment, 0 to 1."""
     layer = transaction.layer_of(experiment.environment_key, experiment.key)
     share = 1.0 if layer is None else (layer.share_of(experiment.environment_key, experiment.key) or 0) / 100
     for holdout in transaction.holdouts(experiment.environment_key):
@@ -337,7 +343,7 @@ def _audience(transaction: Transaction, experiment: Experiment) -> float:
 
 
 def _ended(transaction: Transaction, experiment: Experiment, running: Iteration) -> Iteration:
-    """Return a running iteration as it is once it ends now; it remembers its layer."""
+    """Return a running iteration as stopped now, with a snapshot of its layer."""
     environment_key, key = experiment.environment_key, experiment.key
     layer, snapshot = transaction.layer_of(environment_key, key), None
     if layer is not None:
@@ -348,7 +354,7 @@ def _ended(transaction: Transaction, experiment: Experiment, running: Iteration)
 
 
 def _outside(flag: Flag, iteration: Iteration) -> int:
-    """Return the index of the variation for people who are not in the experiment."""
+    """Return the index of the variation for people outside the experiment."""
     return index_of(flag, iteration.flag.not_in_experiment_variation_id)
 
 

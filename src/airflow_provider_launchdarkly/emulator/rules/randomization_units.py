@@ -1,4 +1,4 @@
-"""By which context kinds a project's people may be divided. LaunchDarkly REST docs, Update experimentation settings."""
+"""Replace a project's randomization units (LaunchDarkly REST docs, Update experimentation settings)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ STANDARD_UNITS = ("guest", "guestTime", "organization", "request", "user", "user
 
 
 def put(transaction: Transaction, body: RequestBody) -> None:
-    """Replace the whole list: a unit that is left out is gone, and at most one is the default.
+    """Replace the whole list of units, of which at most one is the default.
 
-    `standardRandomizationUnit` is required up to client 17.2, deprecated and optional in 25.
+    `standardRandomizationUnit` is required up to client 17.2, and deprecated and optional in 25.
     """
     units = tuple(_unit(transaction, item) for item in body.objects("randomizationUnits"))
     keys = [unit.key for unit in units]

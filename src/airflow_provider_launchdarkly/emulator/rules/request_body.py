@@ -1,6 +1,6 @@
-"""Reads request bodies: the right type or a 400 that names the field.
+"""Read request bodies: each field has the right type, or a 400 names it.
 
-RequestBody nobody asks for are ignored without a word, as LaunchDarkly ignores them.
+Unknown fields are ignored, as LaunchDarkly ignores them.
 """
 
 from __future__ import annotations
@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_launchdarkly.emulator.errors import invalid_request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 T = TypeVar("T")
 
 
 class RequestBody:
-    """A JSON object of a request, and where in the request it stands."""
+    """A JSON object of a request.
+
+    Args:
+        data: The object.
+        where: Its path in the request, for error messages; empty for the whole body.
+
+    Raises:
+        ApiError: 400, the data is not an object.
+    """
 
     def __init__(self, data: Any, where: str = ""):
         if not isinstance(data, dict):
@@ -28,7 +36,7 @@ class RequestBody:
         return self._data.get(name) is not None
 
     def path(self, name: str) -> str:
-        """Return the field's full name, for messages."""
+        """Return the field's full path for error messages."""
         return f"{self._where}.{name}" if self._where else name
 
     def names(self) -> Iterable[str]:
@@ -90,6 +98,14 @@ class RequestBody:
         items = self._required(name, list, "a list")
         return [RequestBody(item, f"{self.path(name)}[{index}]") for index, item in enumerate(items)]
 
+    def instructions(self) -> Iterator[tuple[str, RequestBody]]:
+        """Yield the kind and body of each instruction of a semantic patch, of which there is at least one."""
+        instructions = self.objects("instructions")
+        if not instructions:
+            raise invalid_request("instructions must not be empty")
+        for instruction in instructions:
+            yield instruction.text("kind"), instruction
+
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a list of strings, empty if it is missing or null."""
         items = self._typed(name, list, "a list of strings", None) or []
@@ -98,7 +114,7 @@ class RequestBody:
         return tuple(items)
 
     def raw(self, name: str) -> Any:
-        """Whatever is there, or None."""
+        """Return the field's value without a check, or None."""
         return self._data.get(name)
 
     def _required(self, name: str, kind: type[T], description: str) -> T:

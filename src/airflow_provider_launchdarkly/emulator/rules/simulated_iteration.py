@@ -1,4 +1,4 @@
-"""Joins an experiment with the ground truth about its people: the facts from which its population is drawn."""
+"""Convert experiments and metrics into the inputs of the population simulator."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 NO_TRAFFIC = GroundTruth.from_dict({"people_per_day": 0})
-"""What is true of a flag of which the world says nothing."""
+"""The ground truth of a flag that has none in the world."""
 
 
 def simulated_iteration(transaction: Transaction, experiment: Experiment, iteration: Iteration) -> SimulatedIteration:
-    """What the truth needs to know of an iteration. One that has not started begins now, with nobody in it yet."""
+    """Return the simulator's input for an iteration. A draft counts as starting now, with no units."""
     flag = transaction.flag(iteration.flag.flag_key)
     return SimulatedIteration(
         experiment_key=f"{experiment.environment_key}/{experiment.key}",
@@ -42,12 +42,12 @@ def simulated_iteration(transaction: Transaction, experiment: Experiment, iterat
 
 
 def ground_truth_of(transaction: Transaction, iteration: Iteration) -> GroundTruth:
-    """What is true of the flag that an iteration runs on."""
+    """Return the ground truth of the flag that an iteration runs on."""
     return transaction.project.truths.get(iteration.flag.flag_key, NO_TRAFFIC)
 
 
 def _bandit(transaction: Transaction, experiment: Experiment, iteration: Iteration) -> Bandit | None:
-    """Return how a bandit divides its people: by its primary metric, a funnel's last step."""
+    """Return how a bandit allocates its people: by its primary metric, or the last step of its primary funnel."""
     if experiment.type != "mab" or not iteration.reallocation_millis:
         return None
     if iteration.primary.is_group:
@@ -60,7 +60,7 @@ def _bandit(transaction: Transaction, experiment: Experiment, iteration: Iterati
 
 
 def simulated_metric(metric: Metric, preceding: tuple[str, ...] = ()) -> SimulatedMetric:
-    """What counts of a metric; `preceding` are the funnel steps before it."""
+    """Return the simulator's input for a metric. `preceding` are the keys of the funnel's steps before it."""
     return SimulatedMetric(
         key=metric.key,
         is_numeric=metric.is_numeric,

@@ -1,4 +1,4 @@
-"""What a flag serves, and how an experiment takes over one of its rules and gives it back. Values in, values out."""
+"""Compute what a flag serves, and the rollout that an experiment puts on one of its rules. Pure functions of values."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def with_config(flag: Flag, environment_key: str, config: FlagConfig, now: int) -> Flag:
-    """Return the flag with a new configuration in one environment: one version later, there and as a whole."""
+    """Return the flag with a new configuration in one environment, and both versions raised by one."""
     newer = replace(config, version=flag.configs[environment_key].version + 1, last_modified=now)
     return replace(flag, version=flag.version + 1, configs={**flag.configs, environment_key: newer})
 
 
 def with_serving(config: FlagConfig, rule_id: str, serving: Serving) -> FlagConfig:
-    """Return the configuration with one rule, or the fallthrough, serving something else."""
+    """Return the configuration with another serving of one rule or of the fallthrough."""
     if rule_id == FALLTHROUGH:
         return replace(config, fallthrough=serving)
     rules = tuple(replace(rule, serving=serving) if rule.id == rule_id else rule for rule in config.rules)
@@ -33,7 +33,7 @@ def with_serving(config: FlagConfig, rule_id: str, serving: Serving) -> FlagConf
 
 
 def experiment_rollout(flag: Flag, iteration: Iteration, experiment_key: str) -> Rollout:
-    """Return the rollout that a running iteration puts on its rule: each treatment's variation with its share."""
+    """Return the rollout that a running iteration puts on its rule: the variation of each treatment with its share."""
     weights = dict.fromkeys(range(len(flag.variations)), 0)
     heaviest = 0
     for treatment, percent in zip(iteration.treatments, iteration.percentages, strict=True):
@@ -55,7 +55,11 @@ def experiment_rollout(flag: Flag, iteration: Iteration, experiment_key: str) ->
 
 
 def winning_index(flag: Flag, iteration: Iteration, treatment_id: str) -> int:
-    """Return the index of the variation that a treatment of the iteration serves."""
+    """Return the index of the variation that a treatment of the iteration serves.
+
+    Raises:
+        KeyError: The iteration has no such treatment.
+    """
     treatment = iteration.treatment(treatment_id)
     if treatment is None:
         raise KeyError(treatment_id)
@@ -63,7 +67,7 @@ def winning_index(flag: Flag, iteration: Iteration, treatment_id: str) -> int:
 
 
 def describe(flag: Flag, serving: Serving) -> str:
-    """What people matched by a rule get, in words."""
+    """Return in words what a rule serves."""
     if isinstance(serving, int):
         return f"{flag.variations[serving].label} to everyone"
     shares = (f"{v.weight / 1000:g} % {flag.variations[v.variation].label}" for v in serving.variations if v.weight)
@@ -72,10 +76,10 @@ def describe(flag: Flag, serving: Serving) -> str:
 
 
 def index_of(flag: Flag, variation_id: str) -> int:
-    """Return the index of a variation that is known to exist.
+    """Return the index of an existing variation.
 
     Raises:
-        KeyError: it does not.
+        KeyError: The flag has no such variation.
     """
     index = flag.index_of(variation_id)
     if index is None:

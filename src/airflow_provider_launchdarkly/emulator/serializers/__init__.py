@@ -1,1 +1,1 @@
-"""State in, LaunchDarkly's JSON out."""
+"""Return LaunchDarkly's JSON for each resource. A serializer reads a transaction and changes nothing."""

@@ -1,7 +1,4 @@
-"""Joins an experiment with the truth about its people: which iteration is asked for, what was measured of it so far.
-
-The published results routes answer for the current iteration unless `iterationId` names another.
-"""
+"""Serialize the results of an iteration: the current one, or the one that `iterationId` names."""
 
 from __future__ import annotations
 
@@ -37,14 +34,12 @@ if TYPE_CHECKING:
 def metric_results(
     transaction: Transaction, experiment: Experiment, metric_key: str, *, iteration_id: str | None, traffic: bool
 ) -> dict[str, JSON]:
-    """Return one metric's results: 404 if the experiment does not measure it."""
+    """Return a metric's results, or raise a 404 if the iteration does not measure it."""
     iteration = _iteration(experiment, iteration_id)
     if all(use.is_group or use.key != metric_key for use in iteration.metrics):
         raise not_found(f"experiment {experiment.key!r} does not measure the metric {metric_key!r}")
-    simulated, metric = (
-        simulated_iteration(transaction, experiment, iteration),
-        simulated_metric(transaction.metric(metric_key)),
-    )
+    simulated = simulated_iteration(transaction, experiment, iteration)
+    metric = simulated_metric(transaction.metric(metric_key))
     truth = ground_truth_of(transaction, iteration)
     sliced = [(attribute, value) for attribute in iteration.attributes for value in truth.attribute_values(attribute)]
     here = f"{experiments_path(transaction.project.key, experiment.environment_key)}/{quote(experiment.key, safe='')}"
@@ -61,7 +56,7 @@ def metric_results(
 def metric_group_results(
     transaction: Transaction, experiment: Experiment, group_key: str, *, iteration_id: str | None
 ) -> dict[str, JSON]:
-    """Return a metric group's results, metric by metric in its order: 404 if the experiment does not measure it."""
+    """Return the results of a group's metrics in their order, or raise a 404 if the iteration lacks the group."""
     iteration = _iteration(experiment, iteration_id)
     if all(use.key != group_key or not use.is_group for use in iteration.metrics):
         raise not_found(f"experiment {experiment.key!r} does not measure the metric group {group_key!r}")

@@ -1,7 +1,7 @@
-"""What LaunchDarkly answers about experiments: field names, links, and what has to be asked for with `expand`.
+"""Serialize experiments and their iterations.
 
 LaunchDarkly REST docs, Experiments: `previousIterations`, `draftIteration`, `secondaryMetrics`, `treatments` and
-`analysisConfig` come only when expanded, and not even then when they are empty.
+`analysisConfig` need `expand`, and are omitted when they are empty.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def experiment(experiment: Experiment, transaction: Transaction, expand: Collection[str] = ()) -> dict[str, JSON]:
-    """Return an experiment as LaunchDarkly shows it."""
+    """Return the JSON of an experiment."""
     representation: dict[str, JSON] = {
         "_id": experiment.id,
         "key": experiment.key,
@@ -60,7 +60,7 @@ def experiment(experiment: Experiment, transaction: Transaction, expand: Collect
 def iteration(
     iteration: Iteration, experiment: Experiment, transaction: Transaction, expand: Collection[str] = ()
 ) -> dict[str, JSON]:
-    """Return an iteration as LaunchDarkly shows it."""
+    """Return the JSON of an iteration."""
     representation: dict[str, JSON] = {
         "_id": iteration.id,
         "hypothesis": iteration.hypothesis,

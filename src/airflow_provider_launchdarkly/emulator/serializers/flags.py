@@ -1,6 +1,6 @@
-"""What LaunchDarkly answers about flags, environments, projects and the caller.
+"""Serialize flags, environments, projects and the caller's identity.
 
-Reads give variations by index where semantic patches want their ids (LaunchDarkly REST docs, Feature flags).
+Reads name variations by index; semantic patches need their ids (LaunchDarkly REST docs, Feature flags).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def flag(project: Project, flag: Flag, environments: Collection[str], *, summary: bool = False) -> dict[str, JSON]:
-    """Return a feature flag with the environments asked for; a list leaves out what the rules serve."""
+    """Return the JSON of a flag with some environments. A `summary`, as in a list, omits what the rules serve."""
     representation: dict[str, JSON] = {
         "name": flag.name,
         "kind": "boolean" if all(isinstance(v.value, bool) for v in flag.variations) else "multivariate",
@@ -78,7 +78,7 @@ def flag(project: Project, flag: Flag, environments: Collection[str], *, summary
 
 
 def environment(project: Project, environment: Environment, settings: Settings) -> dict[str, JSON]:
-    """Return an environment, with the keys that LaunchDarkly puts into it: keep them out of logs."""
+    """Return the JSON of an environment. It has the SDK keys, which do not belong in logs."""
     return {
         "_links": resource_links(f"{project_path(project.key)}/environments", environment.key),
         "_id": environment.id,
@@ -108,7 +108,7 @@ def environment(project: Project, environment: Environment, settings: Settings) 
 
 
 def project(project: Project) -> dict[str, JSON]:
-    """Return a project without its environments."""
+    """Return the JSON of a project without its environments."""
     here = project_path(project.key)
     return {
         "_links": {
@@ -126,7 +126,7 @@ def project(project: Project) -> dict[str, JSON]:
 
 
 def randomization_settings(transaction: Transaction) -> dict[str, JSON]:
-    """Return the context kinds by which a project's people may be divided; older clients know a standard unit for each."""
+    """Return the JSON of a project's randomization units, with their standard units in older generations."""
     project = transaction.project
     with_standard = transaction.settings.api.has_standard_units
     return {
@@ -148,7 +148,7 @@ def randomization_settings(transaction: Transaction) -> dict[str, JSON]:
 
 
 def caller(world: World, token: Token) -> dict[str, JSON]:
-    """Who an access token belongs to."""
+    """Return the JSON of an access token's owner."""
     representation: dict[str, JSON] = {
         "accountId": world.account_id,
         "authKind": "token",
@@ -163,7 +163,7 @@ def caller(world: World, token: Token) -> dict[str, JSON]:
 
 
 def sdk_caller(world: World, project: Project, environment: Environment, kind: str) -> dict[str, JSON]:
-    """Return which environment an SDK key or a mobile key belongs to; this proves no right on the REST API."""
+    """Return the JSON of the environment of an SDK key or mobile key, which gives no right on the REST API."""
     return {
         "accountId": world.account_id,
         "projectId": project.id,
@@ -227,7 +227,7 @@ def _serving(serving: Serving) -> dict[str, JSON]:
     if serving.seed is not None:
         rollout["seed"] = serving.seed
     if serving.experiment is not None:
-        # `type` is sent by the service and in no published model.
+        # The service sends `type`, which no published model has.
         rollout["experimentAllocation"] = {
             "type": "experiment",
             "defaultVariation": serving.experiment.default_variation,

@@ -1,4 +1,4 @@
-"""What LaunchDarkly answers about holdouts and layers."""
+"""Serialize holdouts and layers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def holdout(transaction: Transaction, holdout: Holdout, expand: Collection[str] = ()) -> dict[str, JSON]:
-    """Return a holdout as creating, patching and reading by id show it (`HoldoutRep`)."""
+    """Return the JSON of a holdout as create, patch and read by id return it (`HoldoutRep`)."""
     return _holdout(transaction, holdout, expand) | {"experiments": _related(transaction, holdout)}
 
 
 def holdout_detail(transaction: Transaction, holdout: Holdout, expand: Collection[str]) -> dict[str, JSON]:
-    """Return a holdout as reading it by key shows it (`HoldoutDetailRep`); `rel-` before an expansion is for its members."""
+    """Return the JSON of a holdout read by key (`HoldoutDetailRep`); an `expand` with `rel-` is for its experiments."""
     representation = _holdout(transaction, holdout, expand)
     members = holdouts.members(transaction, holdout)
     base_runs = holdouts.base_experiment(transaction, holdout).running is not None
@@ -32,7 +32,7 @@ def holdout_detail(transaction: Transaction, holdout: Holdout, expand: Collectio
 
 
 def listed_holdout(transaction: Transaction, holdout: Holdout) -> dict[str, JSON]:
-    """Return a holdout in a list (`SimpleHoldoutRep`)."""
+    """Return the JSON of a holdout in a list (`SimpleHoldoutRep`)."""
     return {
         "_id": holdout.id,
         "key": holdout.base.key,
@@ -64,7 +64,7 @@ def _related(transaction: Transaction, holdout: Holdout) -> list[dict[str, JSON]
 
 
 def layer(transaction: Transaction, layer: Layer, environments: Collection[str] | None = None) -> dict[str, JSON]:
-    """Return a layer with the reservations of the environments asked for, or of all that have any."""
+    """Return the JSON of a layer with the reservations of some environments, or of all that have any."""
     representation: dict[str, JSON] = {
         "key": layer.key,
         "name": layer.name,

@@ -1,9 +1,9 @@
-"""Results in the form that experiments had before 2023, by flag variation.
+"""Serialize results by flag variation, in the form of experiments before 2023.
 
 The shape is that of client 17.1.0 (`ExperimentResults`), the last one published with this route; its fields have no
-descriptions. Shown is the latest iteration on the flag that measures the metric. P-values follow the text that the old
-interface had: Pearson's chi-square for conversions, a two-tailed test of two means (the normal approximation of Welch's
-t) for numbers, each variation against the baseline.
+descriptions. The results are those of the latest iteration on the flag that measures the metric. The p-values follow
+the text of the old interface, each variation against the baseline: Pearson's chi-square for conversions, and a
+two-tailed test of two means (the normal approximation of Welch's t) for numbers.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def results(
     until: int | None,
     path: str,
 ) -> dict[str, JSON]:
-    """`ExperimentResults`: totals, one series entry a day from `since` to `until` (epoch milliseconds), statistics."""
+    """Return `ExperimentResults`: totals, statistics and daily entries from `since` to `until` (epoch milliseconds)."""
     experiment, iteration = _latest(transaction, environment_key, flag, metric)
     times = _measurement_times(transaction, iteration, since, until)
     measured = [_measure(transaction, experiment, iteration, metric, at) for at in times]
@@ -93,7 +93,7 @@ def _latest(transaction: Transaction, environment_key: str, flag: Flag, metric: 
 def _measurement_times(
     transaction: Transaction, iteration: Iteration, since: int | None, until: int | None
 ) -> list[datetime]:
-    """Return the start, the end of every full day after it, and the last moment, within `since` and `until`."""
+    """Return the start, the end of each full day after it, and the end, within `since` and `until`."""
     now = transaction.now if transaction.results_as_of is None else transaction.results_as_of
     started = iteration.started_at or now
     ends = [moment for moment in (now, until, iteration.ended_at) if moment is not None]
@@ -177,7 +177,7 @@ def _slice(before: TreatmentStatistics, after: TreatmentStatistics) -> dict[str,
 
 
 def _chi_square(arm: TreatmentStatistics, baseline: TreatmentStatistics) -> float:
-    """Pearson's statistic of converted and not converted, arm against baseline, one degree of freedom."""
+    """Return Pearson's chi-square of an arm's conversions against the baseline's, with one degree of freedom."""
     total, converted = arm.units + baseline.units, arm.sum + baseline.sum
     if arm is baseline or not arm.units or not baseline.units or not 0 < converted < total:
         return 0.0

@@ -1,4 +1,4 @@
-"""What LaunchDarkly answers about metrics and metric groups, alone and inside an experiment."""
+"""Serialize metrics and metric groups, alone and in an experiment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def metric(transaction: Transaction, metric: Metric, expand: Collection[str] = ()) -> dict[str, JSON]:
-    """Return one metric; what uses it comes only when expanded (LaunchDarkly REST docs, Get metric)."""
+    """Return the JSON of a metric; `expand` adds what uses it (LaunchDarkly REST docs, Get metric)."""
     groups = [
         g for g in transaction.project.metric_groups.values() if any(item.key == metric.key for item in g.metrics)
     ]
@@ -39,7 +39,7 @@ def metric(transaction: Transaction, metric: Metric, expand: Collection[str] = (
 
 
 def listed_metric(transaction: Transaction, metric: Metric, expand: Collection[str] = ()) -> dict[str, JSON]:
-    """Return a metric in a list (`MetricListingRep`)."""
+    """Return the JSON of a metric in a list (`MetricListingRep`)."""
     using = _using_metric(transaction, metric)
     return _metric(transaction, metric, using) | (
         {"experimentCount": len(using)} if "experimentCount" in expand else {}
@@ -104,7 +104,7 @@ def _metric(transaction: Transaction, metric: Metric, using: list[Experiment]) -
 
 
 def metric_group(transaction: Transaction, group: MetricGroup, expand: Collection[str] = ()) -> dict[str, JSON]:
-    """Return a metric group; the experiments that use it come only when expanded."""
+    """Return the JSON of a metric group; `expand` adds the experiments that use it."""
     member = transaction.world.members[group.maintainer_id]
     using = [e for e in transaction.experiments() if any(u.is_group and u.key == group.key for u in e.current.metrics)]
     representation: dict[str, JSON] = {
@@ -141,7 +141,7 @@ def metric_group(transaction: Transaction, group: MetricGroup, expand: Collectio
 
 
 def metrics_in_group(transaction: Transaction, group: MetricGroup) -> list[dict[str, JSON]]:
-    """Return the metrics of a group, in its order."""
+    """Return the JSON of a group's metrics in their order."""
     return [
         {**metric_v2(transaction, transaction.metric(item.key)), "nameInGroup": item.name_in_group}
         for item in group.metrics
@@ -149,7 +149,7 @@ def metrics_in_group(transaction: Transaction, group: MetricGroup) -> list[dict[
 
 
 def metric_v2(transaction: Transaction, metric: Metric) -> dict[str, JSON]:
-    """Return a metric as an iteration's primary and secondary ones and a group's are shown (`MetricV2Rep`)."""
+    """Return the JSON of a primary, secondary or group's metric (`MetricV2Rep`)."""
     return _used_metric(transaction, metric) | {"unitAggregationType": metric.unit_aggregation}
 
 
@@ -169,7 +169,7 @@ def _used_metric(transaction: Transaction, metric: Metric) -> dict[str, JSON]:
 
 
 def dependent_metric(transaction: Transaction, use: MetricUse) -> dict[str, JSON]:
-    """Return a metric or metric group as an iteration's list of metrics shows it."""
+    """Return the JSON of a metric or metric group in an iteration's list of metrics."""
     if use.is_group:
         group = transaction.metric_group(use.key)
         representation = {**group_with_metrics(transaction, group), "_versionId": group.version_id, "isGroup": True}
@@ -181,7 +181,7 @@ def dependent_metric(transaction: Transaction, use: MetricUse) -> dict[str, JSON
 
 
 def group_with_metrics(transaction: Transaction, group: MetricGroup) -> dict[str, JSON]:
-    """Return a metric group as an iteration's primary funnel shows it."""
+    """Return the JSON of a metric group as an iteration's primary funnel."""
     here = f"{project_path(transaction.project.key)}/metric-groups/{quote(group.key, safe='')}"
     return {
         "key": group.key,

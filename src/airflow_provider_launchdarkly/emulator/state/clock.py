@@ -24,9 +24,9 @@ class Clock:
     """A clock that goes forward at a chosen rate.
 
     Args:
-        start: the first time, aware.
-        rate: emulated seconds per real second, 0 to 1e6; 1 is real time, 0 stops the clock.
-        monotonic: returns the real seconds that the clock follows.
+        start: The first time, aware.
+        rate: Emulated seconds per real second, 0 to 1e6; 1 is real time, 0 stops the clock.
+        monotonic: Returns the real seconds that the clock follows.
     """
 
     def __init__(self, start: datetime, rate: float = 1.0, monotonic: Callable[[], float] = time.monotonic):
@@ -68,7 +68,9 @@ class Clock:
             raise ValueError(f"a time needs its offset from UTC, such as 2026-01-05T09:00:00Z, not {to.isoformat()}")
         now = self.now()
         if to < now:
-            raise ValueError(f"the clock never goes back: it is {now.isoformat()}, after {to.isoformat()}")
+            raise ValueError(
+                f"the clock never goes back: set it to {now.isoformat()} or later, not to {to.isoformat()}"
+            )
         self._move_to(to.astimezone(UTC))
 
     def advance(self, by: timedelta) -> None:
@@ -78,11 +80,11 @@ class Clock:
             ValueError: The duration is negative, or leads past the year 9999.
         """
         if by < timedelta(0):
-            raise ValueError(f"the clock never goes back: cannot advance by {by}")
+            raise ValueError(f"the clock never goes back: advance it by a duration of 0 or more, not by {by}")
         try:
             self._move_to(self.now() + by)
         except OverflowError:
-            raise ValueError(f"advancing by {by} leads past the end of the calendar") from None
+            raise ValueError(f"advancing by {by} leads past the year 9999; advance by less") from None
 
     def date_header(self) -> bytes:
         """Return the time in the form of the HTTP `Date` header, to the second."""

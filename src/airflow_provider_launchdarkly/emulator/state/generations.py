@@ -18,16 +18,16 @@ GenerationName = Literal["all", "17.1", "17.2", "25"]
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What one generation of the API lacks or does differently.
+    """The differences of one generation of the API.
 
     Attributes:
-        missing_experiment_fields: fields of an experiment that it neither returns nor reads.
-        missing_iteration_fields: fields of an iteration that it neither returns nor reads.
-        missing_metric_fields: fields of an iteration's metric that it neither returns nor reads.
-        missing_instructions: instructions of Patch experiment that it rejects as unknown.
-        default_methodology: the methodology of an experiment that names none.
-        has_standard_units: whether each randomization unit needs and returns its `standardRandomizationUnit`.
-        has_flag_dry_run: whether Patch feature flag takes `dryRun`.
+        missing_experiment_fields: Fields of an experiment that it neither returns nor reads.
+        missing_iteration_fields: Fields of an iteration that it neither returns nor reads.
+        missing_metric_fields: Fields of an iteration's metric that it neither returns nor reads.
+        missing_instructions: Instructions of Patch experiment that it rejects as unknown.
+        default_methodology: The methodology of an experiment that names none.
+        has_standard_units: Whether each randomization unit needs and returns its `standardRandomizationUnit`.
+        has_flag_dry_run: Whether Patch feature flag takes `dryRun`.
     """
 
     missing_experiment_fields: frozenset[str] = frozenset()

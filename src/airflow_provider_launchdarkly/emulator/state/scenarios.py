@@ -166,8 +166,8 @@ SCENARIOS: dict[str, Callable[[dict[str, Any]], None]] = {
     "no-traffic": _no_traffic,
     "harm": _harm,
 }
-"""What is true of the flag `checkout-button`, in this order: Bold lifts checkout conversion by 10 %; Bold changes nothing;
-the arms get other shares of the people than requested; nobody comes; Bold lowers checkout conversion by 30 %."""
+"""The truth about the flag `checkout-button`, in this order: Bold lifts checkout conversion by 10 %; it has no effect;
+the arms get other shares of the people than requested; no people arrive; Bold lowers checkout conversion by 30 %."""
 
 
 def scenario_data(name: str) -> dict[str, Any]:

@@ -23,27 +23,27 @@ class Settings:
     """The positions of all switches.
 
     Attributes:
-        content_type: whether PATCH of an experiment needs the semantic-patch content type. The documentation requires
+        content_type: Whether PATCH of an experiment needs the semantic-patch content type. The documentation requires
             it (`strict`: 400 without it); the service accepts plain JSON (`lenient`). Flags always need it.
-        beta_header: which resources respond with 403 without `LD-API-Version: beta`. Metric groups are tagged beta and
+        beta_header: Which resources respond with 403 without `LD-API-Version: beta`. Metric groups are tagged beta and
             always need it. LaunchDarkly's page on experiments requires it too, but LaunchDarkly's own tools omit it
             (`lenient`). With `strict`, experiments and their results need it as well.
-        results: whether the routes for experiment results exist. The published API lost them with client 18.0.0;
+        results: Whether the routes for experiment results exist. The published API lost them with client 18.0.0;
             whether the service still has them is unknown. With `gone` they respond as an unknown path does.
-        draft_over_draft: the effect of creating an iteration while another has not started. The documentation creates
+        draft_over_draft: The effect of creating an iteration while another has not started. The documentation creates
             an experiment, then an iteration, then starts it: `replace` allows that, `refuse` responds with 400.
-        winner: whether stopping needs a winning treatment. The service requires it; the documentation does not say.
-        flag_version: when an outdated `flagConfigVersion` is rejected with 409: when the iteration is created
+        winner: Whether stopping needs a winning treatment. The service requires it; the documentation does not say.
+        flag_version: When an outdated `flagConfigVersion` is rejected with 409: when the iteration is created
             (`at_create`), also when it starts (`always`), or `never`. LaunchDarkly's behaviour is unknown.
-        treatment_ids: the ids of treatments. LaunchDarkly documents them as the ids of the variations that they serve
+        treatment_ids: The ids of treatments. LaunchDarkly documents them as the ids of the variations that they serve
             (`variation`). With `own` the two differ, which uncovers code that confuses them.
-        flag_approvals: where the change of a flag needs an approval and responds with 405: in the environments that
+        flag_approvals: Where the change of a flag needs an approval and responds with 405: in the environments that
             require it in the world (`by_environment`), or `everywhere`.
-        experiment_approvals: where the change of an experiment needs an approval: `never`, `by_environment` or
+        experiment_approvals: Where the change of an experiment needs an approval: `never`, `by_environment` or
             `everywhere`. The service's response is unknown; here it is the 403 "approval is required" of segments.
-        rate_limit_headers: the `X-Ratelimit-…` headers of responses without a fault: absent (`none`), `plenty` of calls
+        rate_limit_headers: The `X-Ratelimit-…` headers of responses without a fault: absent (`none`), `plenty` of calls
             left, or `low` with one call left in each family. LaunchDarkly sends any subset of them.
-        generation: the API generation: the operations, fields and instructions of the published clients `17.1`, `17.2`
+        generation: The API generation: the operations, fields and instructions of the published clients `17.1`, `17.2`
             or `25`, or `all` that were ever published, which serves every client.
     """
 

@@ -29,13 +29,13 @@ class Transaction:
     """The reads and writes of one request.
 
     Attributes:
-        world: the account.
-        project: the project named in the path.
-        now: the time of the request, epoch milliseconds.
-        settings: the switches.
-        member_id: the id of the token's member; None with a service token.
-        results_as_of: the time that results show, epoch milliseconds; None for now. A fault makes it earlier.
-        effects: the changes for the journal, in order.
+        world: The account.
+        project: The project named in the path.
+        now: The time of the request, epoch milliseconds.
+        settings: The switches.
+        member_id: The id of the token's member; None with a service token.
+        results_as_of: The time that results show, epoch milliseconds; None for now. A fault makes it earlier.
+        effects: The changes for the journal, in order.
     """
 
     world: World

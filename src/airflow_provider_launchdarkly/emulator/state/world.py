@@ -39,11 +39,11 @@ def default_world(*, seed: int, scenario: str, token: str, now: int, data: Mappi
     """Return the emulator's first world, with the administrator's token.
 
     Args:
-        seed: determines all ids and people.
-        scenario: a name in `scenarios.SCENARIOS`.
-        token: the administrator's access token.
-        now: the creation time of everything, epoch milliseconds.
-        data: the data of a world that replaces the scenario's, as for `build_world`.
+        seed: Determines all ids and people.
+        scenario: A name in `scenarios.SCENARIOS`.
+        token: The administrator's access token.
+        now: The creation time of everything, epoch milliseconds.
+        data: The data of a world that replaces the scenario's, as for `build_world`.
 
     Raises:
         ValueError: The scenario is unknown, or the data is wrong.
@@ -66,8 +66,8 @@ def build_world(data: Mapping[str, Any], *, seed: int, now: int) -> World:
         data: ``members`` {email: {first_name, last_name, role}}, ``tokens`` {token: {name, role, service, projects}},
             and ``projects`` {key: {name, environments, flags, metrics, metric_groups, randomization_units,
             context_kinds, truths}}; the first randomization unit is the default one.
-        seed: determines all ids and people.
-        now: the creation time of everything, epoch milliseconds.
+        seed: Determines all ids and people.
+        now: The creation time of everything, epoch milliseconds.
 
     Raises:
         ValueError: A field is unknown, missing or wrong. The message names its path, the value and the cure.

@@ -39,8 +39,8 @@ def build_app(emulator: Emulator, close: Callable[[tuple[str, int] | None], None
     """Build the ASGI app.
 
     Args:
-        emulator: the emulator to serve.
-        close: closes the connection of the client with the given address. Without it, a fault that closes connections
+        emulator: The emulator to serve.
+        close: Closes the connection of the client with the given address. Without it, a fault that closes connections
             raises `CannotCloseError`.
     """
     paths: dict[str, dict[str, Operation]] = defaultdict(dict)
@@ -62,6 +62,7 @@ class _HttpAdapter:
         self._close = close
 
     async def read(self, scope: Scope, receive: Receive) -> HttpRequest:
+        """Read the request and its whole body."""
         body = b""
         if scope["method"] in _METHODS_WITH_BODY:
             more = True
@@ -79,6 +80,7 @@ class _HttpAdapter:
         )
 
     async def send(self, response: HttpResponse, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a response after its delay, or close the connection."""
         if response.delay:
             await asyncio.sleep(response.delay)
         if response.status is None:

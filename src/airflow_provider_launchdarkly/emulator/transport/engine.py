@@ -63,13 +63,13 @@ class Emulator:
     """The emulated LaunchDarkly: a world, a clock, switches, faults, a journal and a request log.
 
     Args:
-        seed: determines every id and every simulated person.
-        scenario: the name of the first world, one of `state.scenarios.SCENARIOS`.
-        token: the access token of the account's administrator.
-        settings: the switches; None for their defaults.
-        start: the clock's first time, aware; None for now.
-        rate: emulated seconds per real second; 0 stops the clock.
-        world: the data of a world that replaces the scenario's, as for `state.world.build_world`.
+        seed: Determines every id and every simulated person.
+        scenario: The name of the first world, one of `state.scenarios.SCENARIOS`.
+        token: The access token of the account's administrator.
+        settings: The switches; None for their defaults.
+        start: The clock's first time, aware; None for now.
+        rate: Emulated seconds per real second; 0 stops the clock.
+        world: The data of a world that replaces the scenario's, as for `state.world.build_world`.
 
     Raises:
         ValueError: The scenario is unknown, or the world's data is wrong.
@@ -102,7 +102,7 @@ class Emulator:
         """Restore the first world, and clear faults, journal and request log. The clock goes on: it never goes back.
 
         Args:
-            scenario: the scenario to start from instead; it also replaces a world given as data.
+            scenario: The scenario to start from instead; it also replaces a world given as data.
 
         Raises:
             ValueError: The scenario is unknown.

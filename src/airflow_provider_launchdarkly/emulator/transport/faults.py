@@ -23,7 +23,7 @@ FAULTS: dict[FaultKind, str] = {
     "hidden": "responds with 404 to reads of a resource created after the fault was added: to its first `times` reads, "
     "or for `seconds` on the emulator's clock",
 }
-"""What each kind of fault does, for the generated page."""
+"""The effect of each kind of fault, for the generated page."""
 RateLimitFamily = Literal["retry-after", "retry-after-date", "global", "route", "token"]
 LIMITS: dict[RateLimitFamily, str] = {
     "retry-after": "`Retry-After` in seconds, as for an IP address",
@@ -57,19 +57,19 @@ class Fault:
     """A rule that makes calls fail.
 
     Attributes:
-        operation: the name of the operation that fails, `read` (every GET), `write` (all others) or `*`.
-        fault: the kind, one of `FAULTS`.
-        nth: the number of the one call that fails, counted from 1.
-        times: the number of calls that fail, 1 by default. For `hidden`, the number of reads of each resource.
-        probability: the probability that a call fails, from 0 to 1; it is drawn with the emulator's seed.
-        status: the HTTP status of the response, 400 to 599.
-        headers: additional headers of the response.
-        message: the message of the response.
-        limit: the family of rate-limit headers of the response, one of `LIMITS`; the status is then 429.
-        wait: seconds from the response to the limit's reset, negative for the past; None omits the reset header.
-        delay: real seconds until the response, for `slow` and in addition to any other fault.
-        hours: the age of `stale` results when the fault is added.
-        seconds: how long `hidden` hides a created resource, on the emulator's clock.
+        operation: The name of the operation that fails, `read` (every GET), `write` (all others) or `*`.
+        fault: The kind, one of `FAULTS`.
+        nth: The number of the one call that fails, counted from 1.
+        times: The number of calls that fail, 1 by default. For `hidden`, the number of reads of each resource.
+        probability: The probability that a call fails, from 0 to 1; it is drawn with the emulator's seed.
+        status: The HTTP status of the response, 400 to 599.
+        headers: Additional headers of the response.
+        message: The message of the response.
+        limit: The family of rate-limit headers of the response, one of `LIMITS`; the status is then 429.
+        wait: Seconds from the response to the limit's reset, negative for the past; None omits the reset header.
+        delay: Real seconds until the response, for `slow` and in addition to any other fault.
+        hours: The age of `stale` results when the fault is added.
+        seconds: How long `hidden` hides a created resource, on the emulator's clock.
     """
 
     operation: str
@@ -91,8 +91,8 @@ class Fault:
         """Read a fault from the JSON of the control route.
 
         Args:
-            data: the fields of the fault.
-            operations: the names of the existing operations.
+            data: The fields of the fault.
+            operations: The names of the existing operations.
 
         Raises:
             ValueError: A field is unknown, missing or out of range.
@@ -100,7 +100,7 @@ class Fault:
         known = set(cls.__dataclass_fields__)
         for name in data:
             if name not in known:
-                raise ValueError(f"a fault has no field {name!r}; it has {', '.join(sorted(known))}")
+                raise ValueError(f"{name}: unknown field of a fault; use one of {', '.join(sorted(known))}")
         operation = data.get("operation", "*")
         if operation not in GROUPS and operation not in operations:
             raise ValueError(f"no such operation: {operation!r}; there are {', '.join((*GROUPS, *sorted(operations)))}")
@@ -114,7 +114,7 @@ class Fault:
             raise ValueError(f"probability must be between 0 and 1, not {probability!r}")
         headers = data.get("headers") or {}
         if not isinstance(headers, dict):
-            raise ValueError("headers must be an object of names and values")  # noqa: TRY004 - a wrong value to its caller
+            raise ValueError(f"headers must be an object of names and values, not {headers!r}")  # noqa: TRY004 - a wrong value to its caller
         limit = data.get("limit")
         if limit is not None and limit not in LIMITS:
             raise ValueError(f"limit must be {', '.join(LIMITS)}, not {limit!r}")
@@ -122,7 +122,7 @@ class Fault:
             raise ValueError("delay: a slow response needs its delay in seconds, such as 2")
         status = _status(data.get("status", 500 if limit is None else 429))
         if limit is not None and status != 429:
-            raise ValueError(f"limit goes with status 429, not {status}")
+            raise ValueError(f"status: {status} does not go with limit; use 429 or leave status out")
         return cls(
             operation=operation,
             fault=data["fault"],
@@ -156,10 +156,10 @@ def rate_limit_headers(
     """Return the headers of one family of rate limits.
 
     Args:
-        family: one of `LIMITS`.
-        now: the time of the response.
-        remaining: the calls left, for the families that report it.
-        wait: seconds from `now` to the reset, negative for one in the past; None leaves out the reset header.
+        family: One of `LIMITS`.
+        now: The time of the response.
+        remaining: The calls left, for the families that report it.
+        wait: Seconds from `now` to the reset, negative for one in the past; None leaves out the reset header.
     """
     reset = None if wait is None else now + timedelta(seconds=wait)
     match family:
@@ -181,6 +181,8 @@ def rate_limit_headers(
 
 @dataclass(slots=True)
 class _ActiveFault:
+    """A fault, the time at which it was added, and the number of calls to which it has applied."""
+
     fault: Fault
     active_since: datetime
     calls: int = 0
@@ -205,6 +207,8 @@ class _ActiveFault:
 
 @dataclass(slots=True)
 class _Created:
+    """The creation time of a resource, and the number of its reads since."""
+
     at: datetime
     reads: int = 0
 

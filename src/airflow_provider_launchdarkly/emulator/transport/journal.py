@@ -16,13 +16,13 @@ class Entry:
     """A request that changed something.
 
     Attributes:
-        seq: the number of the entry, from 1.
-        server_time: the time on the emulator's clock, in ISO 8601.
-        operation: the name of the operation, such as `create_experiment`.
-        method: the HTTP verb.
-        path: the path without the query.
-        body: the request's JSON.
-        effects: the changes in order. Each has the keys and ids of what changed and its `kind`: `experiment.created`,
+        seq: The number of the entry, from 1.
+        server_time: The time on the emulator's clock, in ISO 8601.
+        operation: The name of the operation, such as `create_experiment`.
+        method: The HTTP verb.
+        path: The path without the query.
+        body: The request's JSON.
+        effects: The changes in order. Each has the keys and ids of what changed and its `kind`: `experiment.created`,
             `iteration.created`, `iteration.discarded`, `iteration.started`, `iteration.stopped`, `experiment.changed`,
             `experiment.archived`, `experiment.restored`, `flag.created`, `flag.changed`, `metric.created`,
             `metric_group.created`, `experimentation_settings.changed`, `holdout.created`, `holdout.changed`,

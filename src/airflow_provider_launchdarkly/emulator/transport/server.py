@@ -50,8 +50,8 @@ class EmulatorProcess(uvicorn.Server):
     It handles each request within one step of the event loop, so no request is unfinished when the server ends.
 
     Args:
-        emulator: the emulator to serve.
-        on_start: called in the server's event loop once it accepts requests.
+        emulator: The emulator to serve.
+        on_start: Called in the server's event loop once it accepts requests.
     """
 
     def __init__(self, emulator: Emulator, on_start: Callable[[], None] | None = None):
@@ -114,9 +114,9 @@ def serve(emulator: Emulator, listening: socket.socket, on_start: Callable[[], N
     """Serve an emulator until SIGINT or SIGTERM, which end it cleanly. Call it in the main thread.
 
     Args:
-        emulator: the emulator to serve.
-        listening: the listening socket.
-        on_start: called once the server accepts requests and handles the signals.
+        emulator: The emulator to serve.
+        listening: The listening socket.
+        on_start: Called once the server accepts requests and handles the signals.
     """
     server = EmulatorProcess(emulator, on_start)
 

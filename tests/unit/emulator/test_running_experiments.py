@@ -1,4 +1,4 @@
-"""What happens while an experiment runs: bandits move, flags go off, fields change or are locked."""
+"""Running experiments: bandits, flags turned off, edits and locks, approvals, legacy results, generations."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_bandit_divides_its_traffic_at_its_frequency_only(api: Caller) -> None
     assert shares(api) == after_a_day
 
 
-def test_a_bandit_does_not_depend_on_who_looked_when(api: Caller, emulator_with: StartEmulator) -> None:
+def test_a_bandit_does_not_depend_on_earlier_requests(api: Caller, emulator_with: StartEmulator) -> None:
     bandit(api)
     for _ in range(9):
         api.server.clock.advance("P1D")
@@ -74,8 +74,8 @@ def test_a_bandits_rollout_is_on_its_flag(api: Caller) -> None:
 def test_a_bandit_has_no_sample_ratio_to_mismatch(api: Caller) -> None:
     bandit(api)
     api.server.clock.advance("P7D")
-    answer = api.get(f"{api.experiments}/bold/metrics/checkout-conversion/results").json()
-    assert "probabilityOfMismatch" not in answer
+    response = api.get(f"{api.experiments}/bold/metrics/checkout-conversion/results").json()
+    assert "probabilityOfMismatch" not in response
 
 
 def test_a_stopped_bandit_keeps_its_last_shares(api: Caller) -> None:
@@ -88,7 +88,7 @@ def test_a_stopped_bandit_keeps_its_last_shares(api: Caller) -> None:
     assert api.production()["fallthrough"] == {"variation": 1}
 
 
-def test_a_bandits_next_iteration_starts_as_it_was_asked_for(api: Caller) -> None:
+def test_a_bandits_next_iteration_starts_with_the_requested_shares(api: Caller) -> None:
     bandit(api)
     api.server.clock.advance("P21D")
     api.patch({"kind": "saveAndStartNewIteration"})
@@ -114,7 +114,7 @@ def test_a_flag_turned_off_stops_traffic(api: Caller) -> None:
     assert sum(traffic(api)) == pytest.approx(2 * sum(before), rel=0.05)
 
 
-def test_what_was_measured_before_a_flag_was_turned_off_stays(api: Caller) -> None:
+def test_statistics_from_before_a_flag_was_turned_off_stay(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P2DT7H")
     path = f"{api.experiments}/bold/metrics/checkout-conversion/results?expand=traffic"
@@ -156,7 +156,7 @@ def test_before_the_start_everything_of_the_draft_may_change(api: Caller) -> Non
     assert iteration["version"] == 2
 
 
-def test_a_draft_beside_a_stopped_iteration_is_what_is_edited(api: Caller) -> None:
+def test_an_edit_applies_to_the_draft_beside_a_stopped_iteration(api: Caller) -> None:
     api.running()
     api.stop(api.treatments()[0]["_id"])
     api.post(f"{api.experiments}/bold/iterations", api.iteration())
@@ -165,7 +165,7 @@ def test_a_draft_beside_a_stopped_iteration_is_what_is_edited(api: Caller) -> No
     assert api.read()["currentIteration"]["hypothesis"] == "Bold sells more"
 
 
-def test_the_metadata_of_a_stopped_experiment_may_change_whatever_became_of_its_flag(api: Caller) -> None:
+def test_the_metadata_of_a_stopped_experiment_may_change_after_a_change_of_its_flag(api: Caller) -> None:
     api.turn_on()
     variation = api.flag()["variations"][1]["_id"]
     api.patch_flag({"kind": "addRule", "clauses": [], "variationId": variation})
@@ -194,8 +194,8 @@ def test_where_experiments_need_approvals_nothing_of_them_is_changed(api: Caller
         api.post(api.experiments, api.experiment("two")),
         api.post(f"{api.experiments}/bold/iterations", api.iteration()),
     ]
-    for answer in writes:
-        assert error_of(answer) == (403, "forbidden", "approval is required")
+    for response in writes:
+        assert error_of(response) == (403, "forbidden", "approval is required")
     assert api.read()["currentIteration"]["status"] == "running"
 
 
@@ -248,7 +248,7 @@ def test_legacy_results_before_any_data_are_empty_numbers(api: Caller) -> None:
     assert results["totals"][1]["improvement"] == 0
 
 
-def test_legacy_results_are_cut_in_time_and_refused_where_there_are_none(api: Caller) -> None:
+def test_legacy_results_are_limited_in_time_and_a_404_without_an_experiment(api: Caller) -> None:
     assert error_of(api.get(f"{LEGACY}/checkout-conversion"))[0] == 404
     api.running()
     began = 1767603600000
@@ -292,5 +292,5 @@ def test_the_oldest_generation_needs_a_standard_unit(api: Caller) -> None:
     api.server.switch(generation="17.1")
     path = "/api/v2/projects/demo/experimentation-settings"
     assert api.get(path).json()["randomizationUnits"][0]["standardRandomizationUnit"] == "user"
-    answer = api.http.put(path, json={"randomizationUnits": [{"randomizationUnit": "user"}]})
-    assert "standardRandomizationUnit is required" in error_of(answer)[2]
+    response = api.http.put(path, json={"randomizationUnits": [{"randomizationUnit": "user"}]})
+    assert "standardRandomizationUnit is required" in error_of(response)[2]

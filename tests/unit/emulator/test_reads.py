@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from support.emulator_caller import Caller
 
 
-def test_treatments_and_history_come_only_when_asked_for(api: Caller) -> None:
+def test_treatments_and_history_are_returned_only_when_expanded(api: Caller) -> None:
     api.create()
     plain = api.get(f"{api.experiments}/bold").json()
     assert "treatments" not in plain["currentIteration"]
     assert not plain.keys() & {"previousIterations", "draftIteration", "analysisConfig", "mutableFieldsByStatus"}
 
 
-def test_what_is_empty_is_left_out_even_when_asked_for(api: Caller) -> None:
+def test_empty_fields_are_omitted_even_when_expanded(api: Caller) -> None:
     api.create()
     shown = api.read(expand="previousIterations,draftIteration,analysisConfig,secondaryMetrics")
     assert not shown.keys() & {"previousIterations", "draftIteration", "analysisConfig"}
@@ -30,7 +30,7 @@ def test_unknown_expand_fields_do_no_harm(api: Caller) -> None:
     assert "treatments" in api.read(expand="metrics,treatments,nothing")["currentIteration"]
 
 
-def test_analysis_settings_are_kept_and_shown_when_asked_for(api: Caller) -> None:
+def test_analysis_settings_are_stored_and_returned_when_expanded(api: Caller) -> None:
     api.create(methodology="frequentist", analysisConfig={"significanceThreshold": "5", "testDirection": "two-sided"})
     shown = api.read(expand="analysisConfig")
     assert shown["methodology"] == "frequentist"
@@ -87,7 +87,7 @@ def test_an_offset_past_the_end_is_an_empty_page(many: Caller) -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=-1", "offset=-1", "offset=1.5", "limit=99999999999"])
-def test_a_page_that_makes_no_sense_is_refused(api: Caller, query: str) -> None:
+def test_an_invalid_page_is_rejected(api: Caller, query: str) -> None:
     assert error_of(api.get(f"{api.experiments}?{query}"))[:2] == (400, "invalid_request")
 
 
@@ -118,7 +118,7 @@ def test_the_status_filter_matches_past_iterations_too(api: Caller) -> None:
 
 
 @pytest.mark.parametrize("text", ["flag:x", "status", "key:bold"])
-def test_an_unknown_filter_is_refused(api: Caller, text: str) -> None:
+def test_an_unknown_filter_is_rejected(api: Caller, text: str) -> None:
     assert error_of(api.get(api.experiments, params={"filter": text}))[0] == 400
 
 
@@ -158,7 +158,7 @@ def test_experiments_of_every_environment_can_be_listed_at_once(api: Caller) -> 
         "/nothing",
     ],
 )
-def test_what_does_not_exist_is_not_found(api: Caller, path: str) -> None:
+def test_an_unknown_resource_is_a_404(api: Caller, path: str) -> None:
     assert error_of(api.get(path))[:2] == (404, "not_found")
 
 
@@ -176,7 +176,7 @@ def test_a_flag_can_be_read_for_one_environment(api: Caller) -> None:
     assert flag["environments"].keys() == {"test"}
 
 
-def test_the_list_of_flags_leaves_out_environments_unless_named_and_rules_unless_asked_for(api: Caller) -> None:
+def test_the_list_of_flags_omits_environments_unless_named_and_rules_in_a_summary(api: Caller) -> None:
     page = api.get("/api/v2/flags/demo").json()
     assert page["totalCount"] == 3
     assert all("environments" not in item for item in page["items"])
@@ -216,7 +216,7 @@ def test_metric_groups_keep_their_order(api: Caller) -> None:
     assert api.get("/api/v2/projects/demo/metric-groups").json()["totalCount"] == 2
 
 
-def test_a_project_brings_its_environments_only_when_asked(api: Caller) -> None:
+def test_a_project_has_its_environments_only_when_expanded(api: Caller) -> None:
     assert "environments" not in api.get("/api/v2/projects/demo").json()
     expanded = api.get("/api/v2/projects/demo", params={"expand": "environments"}).json()
     assert [e["key"] for e in expanded["environments"]["items"]] == ["production", "test"]

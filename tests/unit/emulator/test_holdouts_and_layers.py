@@ -1,4 +1,4 @@
-"""Holdouts and layers: who is kept out, who excludes whom, and what that does to an experiment's people."""
+"""Holdouts and layers: their rules and their effect on an experiment's people."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def patch_holdout(api: Caller, **instruction: Any) -> httpx.Response:
     return api.http.patch(f"{HOLDOUTS}/q1", json={"instructions": [instruction]}, headers=SEMANTIC)
 
 
-def test_a_holdout_stands_on_its_flag_and_compares_by_an_experiment(api: Caller) -> None:
-    answer = post_holdout(api)
-    holdout = answer.json()
-    assert (answer.status_code, holdout["status"], holdout["holdoutAmount"]) == (201, "created", "10")
+def test_a_holdout_has_a_flag_and_a_base_experiment(api: Caller) -> None:
+    response = post_holdout(api)
+    holdout = response.json()
+    assert (response.status_code, holdout["status"], holdout["holdoutAmount"]) == (201, "created", "10")
     base = api.get(f"{HOLDOUTS}/q1?expand=treatments").json()["baseExperiment"]
     assert (base["type"], base["key"]) == ("holdout", "q1")
     assert [arm["allocationPercent"] for arm in base["currentIteration"]["treatments"]] == ["10", "90"]
@@ -61,7 +61,7 @@ def test_a_holdouts_status_follows_its_experiments(api: Caller) -> None:
     assert api.get(f"{HOLDOUTS}/q1").json()["baseExperiment"]["currentIteration"]["status"] == "stopped"
 
 
-def test_people_in_the_holdout_do_not_meet_the_experiment(api: Caller, emulator_with: StartEmulator) -> None:
+def test_people_in_the_holdout_do_not_get_the_experiment(api: Caller, emulator_with: StartEmulator) -> None:
     holdout = post_holdout(api, holdoutamount="50").json()["_id"]
     api.running(holdoutId=holdout)
     other = emulator_with()
@@ -89,13 +89,13 @@ def test_people_in_the_holdout_do_not_meet_the_experiment(api: Caller, emulator_
         ({"key": None}, "key is required"),
     ],
 )
-def test_a_holdout_that_makes_no_sense_is_refused(api: Caller, change: dict[str, Any], said: str) -> None:
+def test_an_invalid_holdout_is_rejected(api: Caller, change: dict[str, Any], said: str) -> None:
     status, code, message = error_of(post_holdout(api, **change))
     assert (status, code) == (400, "invalid_request")
     assert said in message
 
 
-def test_key_and_flag_of_a_holdout_are_its_own(api: Caller) -> None:
+def test_the_key_and_flag_of_a_holdout_are_unique(api: Caller) -> None:
     post_holdout(api)
     assert "already exists" in error_of(post_holdout(api))[2]
     assert "another holdout" in error_of(post_holdout(api, key="q2"))[2]
@@ -142,7 +142,7 @@ def reserve(api: Caller, percent: Any, key: str = "bold", **options: Any) -> htt
     return patch_layer(api, instruction, **options)
 
 
-def test_a_layer_shows_who_reserved_what(api: Caller) -> None:
+def test_a_layer_lists_its_reservations(api: Caller) -> None:
     api.create()
     assert create_layer(api).status_code == 201
     reserve(api, 40)
@@ -169,7 +169,7 @@ def test_a_share_of_a_layer_is_a_share_of_the_people(api: Caller, emulator_with:
     assert traffic(api) == pytest.approx(traffic(other) / 4, rel=0.08)
 
 
-def test_what_a_layer_cannot_do_is_refused(api: Caller) -> None:
+def test_an_invalid_change_of_a_layer_is_rejected(api: Caller) -> None:
     api.running()
     api.create("two")
     create_layer(api)
@@ -188,15 +188,15 @@ def test_what_a_layer_cannot_do_is_refused(api: Caller) -> None:
         "not in layer": patch_layer(api, {"kind": "removeExperiment", "experimentKey": "two"}),
         "must not be empty": patch_layer(api),
     }
-    for said, answer in wrong.items():
-        status, _, message = error_of(answer)
+    for said, response in wrong.items():
+        status, _, message = error_of(response)
         assert (status, said in message) == (400, True), message
     assert error_of(patch_layer(api, {"kind": "explode"}))[0] == 422
     assert error_of(patch_layer(api, {"kind": "updateName", "name": "x"}, layer="none"))[0] == 404
     assert error_of(api.get(f"{LAYERS}?filter=name contains x"))[0] == 400
 
 
-def test_a_stopped_iteration_remembers_what_others_had_reserved(api: Caller) -> None:
+def test_a_stopped_iteration_keeps_the_reservations_of_its_layer(api: Caller) -> None:
     api.create("two")
     api.running()
     create_layer(api)

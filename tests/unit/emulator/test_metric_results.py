@@ -1,4 +1,4 @@
-"""The answer has LaunchDarkly's shape and the numbers follow from the data, calibrated over many experiments."""
+"""Results have LaunchDarkly's shape, and their numbers follow from the data, calibrated over many experiments."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def treatments(statistics: MetricStatistics, metric: SimulatedMetric = SIGNUP, *
 
 
 def test_a_conversions_results_have_every_published_field() -> None:
-    answer = serialize_metric_results(converted((1_000, 100), (1_000, 120)), ITERATION, SIGNUP, expand_traffic=True)
-    assert set(answer) == {"_links", "treatmentResults", "metricSeen", "probabilityOfMismatch", "results"}
-    assert set(answer["treatmentResults"][0]) == {
+    result = serialize_metric_results(converted((1_000, 100), (1_000, 120)), ITERATION, SIGNUP, expand_traffic=True)
+    assert set(result) == {"_links", "treatmentResults", "metricSeen", "probabilityOfMismatch", "results"}
+    assert set(result["treatmentResults"][0]) == {
         "treatmentId", "treatmentName", "units", "traffic", "eventValuesSum", "dataMean", "dataStdDev", "mean",
         "credibleInterval", "distribution", "model", "bayesianBeta", "pBest", "relativeDifferences",
     }  # fmt: skip
-    assert answer["metricSeen"] == {"ever": True, "timestamp": int((START + timedelta(hours=23)).timestamp())}
+    assert result["metricSeen"] == {"ever": True, "timestamp": int((START + timedelta(hours=23)).timestamp())}
 
 
 def test_a_conversions_posterior_is_the_beta_of_a_flat_prior() -> None:
@@ -96,7 +96,7 @@ def test_a_numbers_posterior_is_normal_around_the_weighted_mean() -> None:
     assert interval["upper"] - interval["lower"] == pytest.approx(2 * 1.6448536 * 4.0, rel=1e-5)
 
 
-def test_traffic_is_there_only_when_asked_for() -> None:
+def test_traffic_is_added_only_on_request() -> None:
     assert "traffic" not in treatments(converted((10, 1), (10, 2)))[0]
     assert treatments(converted((10, 1), (10, 2)), expand_traffic=True)[0]["traffic"] == 10
 
@@ -107,20 +107,20 @@ def test_the_links_are_those_given() -> None:
 
 
 def test_without_slices_results_holds_the_total_alone() -> None:
-    answer = serialize_metric_results(converted((10, 1), (10, 2)), ITERATION, SIGNUP)
-    assert answer["results"] == [{"treatmentResults": answer["treatmentResults"]}]
+    result = serialize_metric_results(converted((10, 1), (10, 2)), ITERATION, SIGNUP)
+    assert result["results"] == [{"treatmentResults": result["treatmentResults"]}]
 
 
 def test_slices_of_one_attribute_follow_the_total() -> None:
     slices = {("country", "de"): converted((6, 1), (6, 1)), ("country", "fr"): converted((4, 0), (4, 1))}
-    answer = serialize_metric_results(converted((10, 1), (10, 2)), ITERATION, SIGNUP, slices=slices)
-    assert [(each.get("attribute"), each.get("attributeValue")) for each in answer["results"]] == [
+    result = serialize_metric_results(converted((10, 1), (10, 2)), ITERATION, SIGNUP, slices=slices)
+    assert [(each.get("attribute"), each.get("attributeValue")) for each in result["results"]] == [
         (None, None),
         ("country", "de"),
         ("country", "fr"),
     ]
-    assert answer["results"][2]["treatmentResults"][0]["units"] == 4
-    assert "treatmentResults" in answer
+    assert result["results"][2]["treatmentResults"][0]["units"] == 4
+    assert "treatmentResults" in result
 
 
 def test_with_slices_of_several_attributes_there_is_no_top_level_list() -> None:
@@ -131,10 +131,10 @@ def test_with_slices_of_several_attributes_there_is_no_top_level_list() -> None:
 
 
 def test_before_anybody_came_there_are_units_and_nothing_else() -> None:
-    answer = serialize_metric_results(converted((0, 0), (0, 0)), ITERATION, SIGNUP)
-    assert answer["metricSeen"] == {"ever": False}
-    assert "probabilityOfMismatch" not in answer
-    assert answer["treatmentResults"] == [
+    result = serialize_metric_results(converted((0, 0), (0, 0)), ITERATION, SIGNUP)
+    assert result["metricSeen"] == {"ever": False}
+    assert "probabilityOfMismatch" not in result
+    assert result["treatmentResults"] == [
         {"treatmentId": "treatment-0", "treatmentName": "control", "units": 0},
         {"treatmentId": "treatment-1", "treatmentName": "new", "units": 0},
     ]
@@ -143,10 +143,10 @@ def test_before_anybody_came_there_are_units_and_nothing_else() -> None:
 def test_a_treatment_without_people_does_not_keep_the_others_from_being_compared() -> None:
     arms = (*ARMS, SimulatedArm("treatment-2", "bold", "bold", 0.0))
     iteration = SimulatedIteration("checkout", 1, START, None, arms)
-    answers = serialize_metric_results(converted((100, 10), (100, 20), (0, 0)), iteration, SIGNUP)["treatmentResults"]
-    assert answers[0]["pBest"] + answers[1]["pBest"] == pytest.approx(1)
-    assert len(answers[0]["relativeDifferences"]) == 1
-    assert "pBest" not in answers[2]
+    results = serialize_metric_results(converted((100, 10), (100, 20), (0, 0)), iteration, SIGNUP)["treatmentResults"]
+    assert results[0]["pBest"] + results[1]["pBest"] == pytest.approx(1)
+    assert len(results[0]["relativeDifferences"]) == 1
+    assert "pBest" not in results[2]
 
 
 def test_one_treatment_with_people_is_compared_with_nothing() -> None:
@@ -164,11 +164,11 @@ def test_values_without_any_spread_have_a_mean_and_no_posterior(units: int, devi
 
 
 @pytest.mark.parametrize("sold", [(0, 0), (0, 50), (50, 50)])
-def test_nobody_or_everybody_converting_is_answered_in_finite_numbers(sold: tuple[int, int]) -> None:
+def test_results_are_finite_if_no_people_or_all_people_convert(sold: tuple[int, int]) -> None:
     statistics = converted((50, sold[0]), (50, sold[1]))
-    answer = serialize_metric_results(statistics, ITERATION, SIGNUP)
-    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
-    assert sum(each["pBest"] for each in answer["treatmentResults"]) == pytest.approx(1)
+    result = serialize_metric_results(statistics, ITERATION, SIGNUP)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert sum(each["pBest"] for each in result["treatmentResults"]) == pytest.approx(1)
 
 
 def test_an_answer_can_be_changed_without_changing_the_next() -> None:
@@ -185,10 +185,10 @@ def test_a_groups_results_come_metric_by_metric_in_its_order() -> None:
         GroupMember({"key": "cart", "name": "Cart"}, SIGNUP, converted((100, 30), (100, 40))),
         GroupMember({"key": "order", "name": "Order"}, SIGNUP, converted((100, 10), (100, 20))),
     ]
-    answer = serialize_group_results(members, ITERATION, links={"parent": {"href": "/p", "type": "application/json"}})
-    assert [each["metric"]["key"] for each in answer["metrics"]] == ["cart", "order"]
-    assert answer["metrics"][1]["results"]["treatmentResults"][0]["eventValuesSum"] == 10.0
-    assert answer["_links"] == {"parent": {"href": "/p", "type": "application/json"}}
+    result = serialize_group_results(members, ITERATION, links={"parent": {"href": "/p", "type": "application/json"}})
+    assert [each["metric"]["key"] for each in result["metrics"]] == ["cart", "order"]
+    assert result["metrics"][1]["results"]["treatmentResults"][0]["eventValuesSum"] == 10.0
+    assert result["_links"] == {"parent": {"href": "/p", "type": "application/json"}}
 
 
 # Inference
@@ -286,8 +286,8 @@ def test_a_covariate_cuts_the_variance_by_the_square_of_its_correlation() -> Non
 
 
 def test_the_imbalances_of_the_covariate_cancel_out_over_the_treatments() -> None:
-    answers = treatments(with_covariate(0.8)[0], LATENCY)
-    assert sum(each["covariateImbalance"] * each["units"] for each in answers) == pytest.approx(0, abs=1e-3)
+    results = treatments(with_covariate(0.8)[0], LATENCY)
+    assert sum(each["covariateImbalance"] * each["units"] for each in results) == pytest.approx(0, abs=1e-3)
 
 
 def test_a_covariate_of_two_people_is_not_used() -> None:

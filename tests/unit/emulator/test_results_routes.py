@@ -1,4 +1,4 @@
-"""The results routes: which iteration they answer for, what they say before there is data, and when they are gone."""
+"""The results routes: the iteration that they return, their response without data, and their removal."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def results(api: Caller, path: str = CONVERSION, **query: str) -> httpx.Response
     return api.get(f"{api.experiments}/bold/{path}", params=query)
 
 
-def arms(answer: httpx.Response) -> Any:
-    return answer.json()["results"][0]["treatmentResults"]
+def arms(response: httpx.Response) -> Any:
+    return response.json()["results"][0]["treatmentResults"]
 
 
 def test_results_grow_with_the_clock_and_name_the_treatments(api: Caller) -> None:
@@ -39,7 +39,7 @@ def test_results_grow_with_the_clock_and_name_the_treatments(api: Caller) -> Non
         assert 800 < earlier["units"] < later["units"] < 2_400
 
 
-def test_asking_twice_at_the_same_time_gives_the_same_answer(api: Caller) -> None:
+def test_two_requests_at_the_same_time_get_the_same_response(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P9DT5H")
     assert results(api).json() == results(api).json()
@@ -48,10 +48,10 @@ def test_asking_twice_at_the_same_time_gives_the_same_answer(api: Caller) -> Non
 def test_before_the_start_there_is_no_data_and_no_error(api: Caller) -> None:
     api.create()
     api.server.clock.advance("P5D")
-    answer = results(api)
-    assert answer.status_code == 200
-    assert [arm["units"] for arm in arms(answer)] == [0, 0]
-    assert answer.json()["metricSeen"] == {"ever": False}
+    response = results(api)
+    assert response.status_code == 200
+    assert [arm["units"] for arm in arms(response)] == [0, 0]
+    assert response.json()["metricSeen"] == {"ever": False}
 
 
 def test_after_the_stop_the_data_stand_still(api: Caller) -> None:
@@ -63,7 +63,7 @@ def test_after_the_stop_the_data_stand_still(api: Caller) -> None:
     assert arms(results(api)) == stopped
 
 
-def test_an_iteration_has_data_of_its_own_and_can_be_asked_for(api: Caller) -> None:
+def test_results_of_an_iteration_are_separate_and_selected_by_its_id(api: Caller) -> None:
     first = api.running()["currentIteration"]["_id"]
     api.server.clock.advance("P3D")
     api.patch({"kind": "saveAndStartNewIteration"})
@@ -71,14 +71,14 @@ def test_an_iteration_has_data_of_its_own_and_can_be_asked_for(api: Caller) -> N
     assert arms(results(api, iterationId=first))[0]["units"] > 2_500
 
 
-def test_traffic_comes_only_when_asked_for(api: Caller) -> None:
+def test_traffic_is_returned_only_when_expanded(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P1D")
     assert "traffic" not in arms(results(api))[0]
     assert arms(results(api, expand="traffic"))[0]["traffic"] >= arms(results(api))[0]["units"]
 
 
-def test_results_can_be_asked_for_in_a_group_step_by_step(api: Caller) -> None:
+def test_the_results_of_a_group_come_step_by_step(api: Caller) -> None:
     api.turn_on()
     iteration = api.iteration(metrics=[{"key": "signup-funnel", "isGroup": True}], primaryFunnelKey="signup-funnel")
     del iteration["primarySingleMetricKey"]
@@ -100,12 +100,12 @@ def test_results_can_be_asked_for_in_a_group_step_by_step(api: Caller) -> None:
         (CONVERSION, {"iterationId": "nothing"}),
     ],
 )
-def test_what_is_not_measured_is_not_found(api: Caller, path: str, query: dict[str, str]) -> None:
+def test_results_of_a_metric_that_is_not_measured_are_a_404(api: Caller, path: str, query: dict[str, str]) -> None:
     api.running()
     assert error_of(results(api, path, **query))[:2] == (404, "not_found")
 
 
-def test_a_route_that_is_gone_answers_as_any_unknown_path_does(api: Caller) -> None:
+def test_a_removed_route_responds_as_an_unknown_path_does(api: Caller) -> None:
     api.running()
     api.server.switch(results="gone")
     status, code, message = error_of(results(api))
@@ -120,10 +120,10 @@ def looks(api: Caller, key: str = "rollout") -> list[tuple[int, float, float]]:
     found = []
     for day in range(1, 29):
         api.server.clock.advance("P1D")
-        answer = api.get(f"{api.experiments}/{key}/{CONVERSION}").json()
-        control, bold = answer["treatmentResults"]
+        response = api.get(f"{api.experiments}/{key}/{CONVERSION}").json()
+        control, bold = response["treatmentResults"]
         variance = sum(arm["dataStdDev"] ** 2 / arm["units"] for arm in (control, bold))
-        found.append((day, (bold["dataMean"] - control["dataMean"]) / variance**0.5, answer["probabilityOfMismatch"]))
+        found.append((day, (bold["dataMean"] - control["dataMean"]) / variance**0.5, response["probabilityOfMismatch"]))
     return found
 
 
@@ -140,7 +140,7 @@ def test_in_the_scenario_with_an_effect_bold_typically_wins_about_half_way(emula
     assert 10 <= statistics.median(days) <= 18
 
 
-def test_in_the_scenario_without_an_effect_nobody_wins(emulator_with: StartEmulator) -> None:
+def test_in_the_scenario_without_an_effect_no_arm_wins(emulator_with: StartEmulator) -> None:
     assert crossings(looks(emulator_with(scenario="no-effect"))) == []
 
 
@@ -150,7 +150,7 @@ def test_in_the_scenario_with_a_broken_split_the_mismatch_is_soon_certain(emulat
     assert max(mismatch for _, _, mismatch in looks(emulator_with(scenario="effect"))) < 0.99
 
 
-def test_in_the_scenario_without_traffic_nobody_comes(emulator_with: StartEmulator) -> None:
+def test_in_the_scenario_without_traffic_there_are_no_people(emulator_with: StartEmulator) -> None:
     api = emulator_with(scenario="no-traffic")
     api.running()
     api.server.clock.advance("P28D")

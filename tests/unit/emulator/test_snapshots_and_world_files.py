@@ -1,4 +1,4 @@
-"""Snapshot, load, and worlds from files."""
+"""Snapshots, and worlds from files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def world_file(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def test_a_snapshot_brings_everything_back(api: Caller) -> None:
+def test_a_snapshot_restores_the_whole_state(api: Caller) -> None:
     api.running()
     api.server.clock.advance("P3D")
     before = api.read(), api.flag()
@@ -61,7 +61,7 @@ def test_a_snapshot_brings_everything_back(api: Caller) -> None:
     assert api.server.journal() == []
 
 
-def test_a_snapshot_is_plain_json_that_another_emulator_goes_on_from(
+def test_another_emulator_continues_from_a_snapshot_in_plain_json(
     api: Caller, emulator_with: StartEmulator, tmp_path: Path
 ) -> None:
     api.running()
@@ -78,12 +78,12 @@ def test_a_snapshot_is_plain_json_that_another_emulator_goes_on_from(
     assert other.get(results).json() == api.get(results).json()
 
 
-def test_ids_go_on_where_the_snapshot_was_taken(api: Caller, emulator_with: StartEmulator) -> None:
+def test_new_ids_continue_from_the_snapshot(api: Caller, emulator_with: StartEmulator) -> None:
     taken = api.server.snapshot()
     assert emulator_with(snapshot=taken).create()["_id"] == api.create()["_id"]
 
 
-def test_snapshots_go_over_http(api: Caller) -> None:
+def test_snapshots_work_over_http(api: Caller) -> None:
     url = f"{api.server.url}/__emulator__"
     api.turn_on()
     taken = httpx.get(f"{url}/snapshot").json()
@@ -111,18 +111,18 @@ def test_the_clock_does_not_go_back_to_a_snapshots_time(api: Caller) -> None:
         lambda taken: taken.update(time="yesterday"),
     ],
 )
-def test_what_is_no_snapshot_is_refused_and_changes_nothing(
+def test_an_invalid_snapshot_is_rejected_and_changes_nothing(
     api: Caller, spoil: Callable[[dict[str, Any]], object]
 ) -> None:
     api.turn_on()
     taken = api.server.snapshot()
     spoil(taken)
-    answer = httpx.post(f"{api.server.url}/__emulator__/load", json=taken)
-    assert answer.status_code == 400
+    response = httpx.post(f"{api.server.url}/__emulator__/load", json=taken)
+    assert response.status_code == 400
     assert api.production()["on"] is True
 
 
-def test_everything_a_world_can_hold_survives_a_snapshot() -> None:
+def test_a_snapshot_round_trip_keeps_the_whole_world() -> None:
     emulator = Emulator(start=parse_time("2026-01-05T09:00:00Z"), rate=0)
     flag = emulator.world.projects["demo"].flags["checkout-button"]
     assert flag.variations
@@ -174,9 +174,7 @@ def test_a_reset_brings_the_files_world_back_and_a_scenario_replaces_it(
         ("on_in:", "onn_in:", r"world\.projects\.shop\.flags\.banner\.onn_in: unknown field; did you mean 'on_in'"),
     ],
 )
-def test_what_is_wrong_in_a_world_is_named_by_its_path(
-    world_file: Callable[..., Path], old: str, new: str, said: str
-) -> None:
+def test_an_error_in_a_world_names_its_path(world_file: Callable[..., Path], old: str, new: str, said: str) -> None:
     assert old in WORLD
     with pytest.raises(ValueError, match=said):
         EmulatorServer(world=world_file(WORLD.replace(old, new)))
@@ -191,12 +189,12 @@ def test_what_is_wrong_in_a_world_is_named_by_its_path(
         ("a: !!python/object/apply:os.getcwd []", "is not YAML"),
     ],
 )
-def test_a_file_that_is_no_world_is_refused(world_file: Callable[..., Path], text: str, said: str) -> None:
+def test_a_file_without_a_world_is_rejected(world_file: Callable[..., Path], text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         files.read_world(world_file(text))
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot read .*none\.yaml"):
         files.read_world(tmp_path / "none.yaml")
     with pytest.raises(ValueError, match=r"cannot read .*none\.json"):

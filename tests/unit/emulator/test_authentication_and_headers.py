@@ -1,4 +1,4 @@
-"""Who may ask and how: tokens, version header, content types, verbs, error bodies, dates."""
+"""Authentication, version header, content types, verbs, error bodies, dates."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ GROUPS = "/api/v2/projects/demo/metric-groups"
 
 @pytest.mark.parametrize("token", ["", "wrong", "Bearer api-emulator", "sdk-emulator-production"])
 def test_without_an_access_token_nothing_is_read(api: Caller, token: str) -> None:
-    answer = api.get("/api/v2/projects/demo", headers={"Authorization": token})
-    assert error_of(answer)[:2] == (401, "unauthorized")
+    response = api.get("/api/v2/projects/demo", headers={"Authorization": token})
+    assert error_of(response)[:2] == (401, "unauthorized")
 
 
 def test_no_authorization_header_is_unauthorized(server: EmulatorServer) -> None:
@@ -27,7 +27,7 @@ def test_no_authorization_header_is_unauthorized(server: EmulatorServer) -> None
     assert error_of(httpx.get(f"{server.url}/api/v2/projects"))[:2] == (401, "unauthorized")
 
 
-def test_a_caller_is_told_who_it_is(api: Caller) -> None:
+def test_the_caller_identity_names_the_tokens_member(api: Caller) -> None:
     identity = api.get("/api/v2/caller-identity").json()
     assert (identity["authKind"], identity["tokenKind"], identity["serviceToken"]) == ("token", "auth", False)
     service = api.get("/api/v2/caller-identity", headers={"Authorization": "api-service"}).json()
@@ -36,7 +36,9 @@ def test_a_caller_is_told_who_it_is(api: Caller) -> None:
 
 
 @pytest.mark.parametrize(("key", "kind"), [("sdk-emulator-production", "sdk"), ("mob-emulator-test", "mobile")])
-def test_an_sdk_key_is_told_who_it_is_too_and_proves_nothing(api: Caller, key: str, kind: str) -> None:
+def test_the_caller_identity_names_an_sdk_keys_environment_and_gives_no_rights(
+    api: Caller, key: str, kind: str
+) -> None:
     headers = {"Authorization": key}
     identity = api.get("/api/v2/caller-identity", headers=headers).json()
     assert identity["tokenKind"] == kind
@@ -90,40 +92,40 @@ def test_an_experiment_is_patched_by_plain_json_unless_switched_to_strict(api: C
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
-def test_a_body_that_is_not_json_by_its_type_is_refused(api: Caller, content_type: str) -> None:
-    answer = api.http.post(api.experiments, content=b"{}", headers={"Content-Type": content_type})
-    assert error_of(answer)[:2] == (400, "invalid_request")
+def test_a_body_with_another_content_type_than_json_is_rejected(api: Caller, content_type: str) -> None:
+    response = api.http.post(api.experiments, content=b"{}", headers={"Content-Type": content_type})
+    assert error_of(response)[:2] == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b'{"name": NaN}', b"null", b'"\\ud800"'])
-def test_a_body_that_is_not_a_json_object_is_refused(api: Caller, content: bytes) -> None:
-    answer = api.http.post(api.experiments, content=content, headers={"Content-Type": "application/json"})
-    assert error_of(answer)[:2] == (400, "invalid_request")
+def test_a_body_that_is_not_a_json_object_is_rejected(api: Caller, content: bytes) -> None:
+    response = api.http.post(api.experiments, content=content, headers={"Content-Type": "application/json"})
+    assert error_of(response)[:2] == (400, "invalid_request")
 
 
-def test_text_that_is_half_a_character_is_kept_as_it_came(api: Caller) -> None:
+def test_a_lone_surrogate_is_kept(api: Caller) -> None:
     content = b'{"instructions": [{"kind": "updateName", "value": "\\ud800 \\u00e9"}]}'
     api.create()
     headers = {"Content-Type": "application/json"}
-    answer = api.http.patch(f"{api.experiments}/bold", content=content, headers=headers)
-    assert answer.json()["name"] == "\ud800 é"
+    response = api.http.patch(f"{api.experiments}/bold", content=content, headers=headers)
+    assert response.json()["name"] == "\ud800 é"
     assert api.get("/projects/demo/experiments/bold").status_code == 200
 
 
-def test_a_wrong_verb_says_which_there_are(api: Caller) -> None:
-    answer = api.http.put("/api/v2/projects/demo")
-    assert error_of(answer)[:2] == (405, "method_not_allowed")
-    assert answer.headers["Allow"] == "GET"
+def test_a_wrong_verb_is_a_405_with_the_allowed_verbs(api: Caller) -> None:
+    response = api.http.put("/api/v2/projects/demo")
+    assert error_of(response)[:2] == (405, "method_not_allowed")
+    assert response.headers["Allow"] == "GET"
 
 
-def test_each_error_has_an_id_of_its_own(api: Caller) -> None:
+def test_each_error_has_a_separate_id(api: Caller) -> None:
     first, second = (api.get("/api/v2/nothing").json()["id"] for _ in range(2))
     assert first != second
 
 
 def test_the_date_header_is_the_emulators_clock(api: Caller) -> None:
-    answer = api.get("/api/v2")
-    assert answer.headers.get_list("Date") == ["Mon, 05 Jan 2026 09:00:00 GMT"]
+    response = api.get("/api/v2")
+    assert response.headers.get_list("Date") == ["Mon, 05 Jan 2026 09:00:00 GMT"]
     api.server.clock.advance("P10DT1H")
     assert api.get("/api/v2/nothing").headers["Date"] == "Thu, 15 Jan 2026 10:00:00 GMT"
 

@@ -1,4 +1,4 @@
-"""Creating experiments and iterations: what LaunchDarkly takes, what it refuses, and how it says so."""
+"""Creating experiments and iterations: the accepted and the rejected requests."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def test_an_experiment_belongs_to_the_member_of_the_token(api: Caller) -> None:
 def test_a_service_token_has_to_name_the_maintainer(api: Caller) -> None:
     member = api.create("first")["_maintainerId"]
     as_service = {"Authorization": "api-service"}
-    answer = api.post(api.experiments, api.experiment("second"), headers=as_service)
-    assert error_of(answer)[:2] == (400, "invalid_request")
-    answer = api.post(api.experiments, api.experiment("second", maintainerId=member), headers=as_service)
-    assert answer.json()["_maintainerId"] == member
+    response = api.post(api.experiments, api.experiment("second"), headers=as_service)
+    assert error_of(response)[:2] == (400, "invalid_request")
+    response = api.post(api.experiments, api.experiment("second", maintainerId=member), headers=as_service)
+    assert response.json()["_maintainerId"] == member
 
 
 def test_a_key_can_be_used_once_in_an_environment_and_again_in_another(api: Caller) -> None:
@@ -49,7 +49,7 @@ def test_a_key_can_be_used_once_in_an_environment_and_again_in_another(api: Call
     assert api.post(elsewhere, api.experiment()).status_code == 201
 
 
-def test_unknown_fields_are_ignored_without_a_word(api: Caller) -> None:
+def test_unknown_fields_are_ignored(api: Caller) -> None:
     created = api.create(nmae="typo", iteration=api.iteration(hypotesis="typo"))
     assert "nmae" not in created
 
@@ -160,7 +160,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_is_wrong_is_refused_with_400_and_named(api: Caller, wrong: Any) -> None:
+def test_an_invalid_experiment_is_rejected_with_400_and_named(api: Caller, wrong: Any) -> None:
     body = api.experiment()
     change, message = WRONG[wrong]
     change(body)
@@ -177,7 +177,7 @@ def test_two_treatments_cannot_serve_the_same_variation(api: Caller) -> None:
     assert "same variation" in error_of(api.post(api.experiments, api.experiment(iteration=iteration)))[2]
 
 
-def test_an_unknown_flag_is_refused(api: Caller) -> None:
+def test_an_unknown_flag_is_rejected(api: Caller) -> None:
     iteration = api.iteration()
     iteration["flags"] = {"nothing": iteration["flags"]["checkout-button"]}
     assert "no feature flag 'nothing'" in error_of(api.post(api.experiments, api.experiment(iteration=iteration)))[2]
@@ -206,7 +206,7 @@ def test_switched_to_always_the_flag_version_is_checked_at_the_start_too(api: Ca
     assert error_of(api.start())[:2] == (409, "optimistic_locking_error")
 
 
-def test_an_iteration_created_over_a_waiting_one_takes_its_place(api: Caller) -> None:
+def test_a_new_iteration_replaces_an_unstarted_one(api: Caller) -> None:
     first = api.create()["currentIteration"]["_id"]
     second = api.post(f"{api.experiments}/bold/iterations", api.iteration(hypothesis="Another")).json()
     shown = api.read()
@@ -216,11 +216,11 @@ def test_an_iteration_created_over_a_waiting_one_takes_its_place(api: Caller) ->
     assert [e["iteration"] for e in api.server.effects("iteration.discarded")] == [first]
 
 
-def test_switched_to_refuse_a_waiting_iteration_stays(api: Caller) -> None:
+def test_with_the_switch_refuse_an_unstarted_iteration_stays(api: Caller) -> None:
     api.server.switch(draft_over_draft="refuse")
     first = api.create()["currentIteration"]["_id"]
-    answer = api.post(f"{api.experiments}/bold/iterations", api.iteration())
-    assert error_of(answer)[:2] == (400, "invalid_request")
+    response = api.post(f"{api.experiments}/bold/iterations", api.iteration())
+    assert error_of(response)[:2] == (400, "invalid_request")
     assert api.read()["currentIteration"]["_id"] == first
 
 
@@ -235,8 +235,8 @@ def test_an_iteration_created_while_one_runs_is_a_draft(api: Caller) -> None:
 
 def test_the_flag_of_an_experiment_cannot_be_changed(api: Caller) -> None:
     api.create()
-    answer = api.post(f"{api.experiments}/bold/iterations", api.iteration("search-ranking"))
-    assert "cannot change its flag" in error_of(answer)[2]
+    response = api.post(f"{api.experiments}/bold/iterations", api.iteration("search-ranking"))
+    assert "cannot change its flag" in error_of(response)[2]
 
 
 def test_an_iteration_for_an_unknown_experiment_is_not_found(api: Caller) -> None:
@@ -244,6 +244,6 @@ def test_an_iteration_for_an_unknown_experiment_is_not_found(api: Caller) -> Non
 
 
 def test_a_bandit_is_bayesian(api: Caller) -> None:
-    answer = api.post(api.experiments, api.experiment(type="mab", methodology="frequentist"))
-    assert "multi-armed bandit" in error_of(answer)[2]
+    response = api.post(api.experiments, api.experiment(type="mab", methodology="frequentist"))
+    assert "multi-armed bandit" in error_of(response)[2]
     assert api.create("bandit", type="mab")["type"] == "mab"
