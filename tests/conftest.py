@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from support.surroundings import CONNECTION, REPOSITORY, connection_json
@@ -30,6 +31,11 @@ os.environ |= {
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(AIRFLOW_HOME / "logs"),
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
+
+# Examples of each property: few while one edits, all in CI or with HYPOTHESIS_PROFILE=full.
+settings.register_profile("quick", max_examples=25, deadline=None)
+settings.register_profile("full", max_examples=150, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("full" if os.environ.get("CI") else "quick"))
 
 
 @pytest.fixture

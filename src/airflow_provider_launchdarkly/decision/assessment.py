@@ -170,7 +170,9 @@ class _Moment(NamedTuple):
         needed = boundary.at(self.share) if self.share > 0 else None
         z = found.z(margin) if found and _enough(found) else None
         worse = -z if z is not None else None
-        reached = worse is not None and needed is not None and worse >= needed
+        # Before the first look, units may be in already, but the plan has no look for them.
+        may_judge = self.plan.look_at(self.evidence.elapsed) > 0
+        reached = may_judge and worse is not None and needed is not None and worse >= needed
         return Bar(worse, needed, alpha, boundary.spent_at(self.share), reached)
 
     def _comparison(

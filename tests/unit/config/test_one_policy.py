@@ -159,7 +159,7 @@ def test_a_refusal_names_the_same_field_and_message(
     assert (pasted.line, pasted.field, pasted.message) == (ABOVE + line, f"policy.{field}", alone.message)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(policy=policies(), dump=st.sampled_from((json.dumps, yaml.safe_dump)))
 def test_a_drawn_policy_is_the_same_in_a_file_and_in_a_rollout(
     policy: dict[str, object], dump: Callable[[object], str], tmp_path: Path

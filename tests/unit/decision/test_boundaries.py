@@ -6,7 +6,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.decision.boundaries import (
@@ -75,7 +75,6 @@ def test_the_design_with_28_looks_keeps_the_power_of_obrien_fleming() -> None:
     assert sum(crossing_probabilities(even(28), z, drift=quantile(0.025) + quantile(0.2))) > 0.85
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     looks=st.integers(1, 60),
     gamma=st.floats(-6.0, 1.0),
@@ -88,14 +87,12 @@ def test_every_solved_boundary_spends_exactly_what_it_may(looks: int, gamma: flo
         assert sum(crossed[: step + 1]) == pytest.approx(spent[step], abs=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
 @given(looks=st.integers(2, 60), gamma=st.floats(-6.0, -1.0), alpha=st.floats(0.005, 0.1))
 def test_late_spending_lowers_the_bar_from_look_to_look(looks: int, gamma: float, alpha: float) -> None:
     z = solve(even(looks), spending(looks, gamma, alpha))
     assert all(later <= earlier + 1e-9 for earlier, later in itertools.pairwise(z))
 
 
-@settings(max_examples=25, deadline=None)
 @given(looks=st.integers(1, 60), gamma=st.floats(-6.0, 1.0), alpha=st.floats(0.005, 0.1))
 def test_no_look_asks_less_than_a_single_look_would(looks: int, gamma: float, alpha: float) -> None:
     assert min(solve(even(looks), spending(looks, gamma, alpha))) >= quantile(alpha) - 1e-6

@@ -217,6 +217,13 @@ CASES = (
         ("inconclusive", "plan_ended"),
     ),
     Case(
+        "planned_units",
+        "before the first look, guardrail harmed",
+        {"planned_units": 20_000, "guardrails": [{"metric": "guardrail"}]},
+        evidence(0.5, UNCLEAR, shifted("guardrail", -6.0)),
+        ("wait", "between_looks"),
+    ),
+    Case(
         "preset: launchdarkly",
         "probability to be best at the threshold",
         {"preset": "launchdarkly"},

@@ -13,7 +13,7 @@ from typing import Any
 
 import jinja2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jinja2.nativetypes import NativeEnvironment
 
@@ -132,7 +132,6 @@ def templates(draw: st.DrawFn, wraps: list[Callable[[str, str, str, str, str], s
     return one(3)
 
 
-@settings(max_examples=300, deadline=None)
 @given(templates(LIKE_THESE))
 def test_each_placeholder_carries_what_its_place_in_the_text_means(text: str) -> None:
     wanted = pasted(f"SELECT {text}")
@@ -145,7 +144,6 @@ def test_each_placeholder_carries_what_its_place_in_the_text_means(text: str) ->
     assert [str(cell) for cell in row] == wanted.removeprefix("SELECT ").replace("'it''s ?'", "it's ?").split(", ")
 
 
-@settings(max_examples=300, deadline=None)
 @given(templates([*LIKE_THESE[:-1], *AND_THESE]), st.sampled_from([ENVIRONMENT, NATIVE]))
 def test_a_value_is_never_silently_wrong(text: str, environment: jinja2.Environment) -> None:
     wrong = (TypeError, AttributeError, jinja2.TemplateError)

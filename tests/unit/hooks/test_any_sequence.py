@@ -286,9 +286,7 @@ class Lifecycle(RuleBasedStateMachine):
 
 TestAnySequence = Lifecycle.TestCase
 TestAnySequence.settings = settings(
-    max_examples=40,
     stateful_step_count=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     derandomize=True,
 )

@@ -77,7 +77,7 @@ def truth(effect: float, broken: bool) -> GroundTruth:
 
 
 @pytest.mark.usefixtures("connection")
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(
     plan=ROLLOUTS,
     effect=st.sampled_from([-0.3, -0.1, 0.0, 0.0, 0.1, 0.3, 0.3]),

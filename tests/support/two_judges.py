@@ -1,0 +1,76 @@
+"""The two judges on the same drawn experiments: `decide` for one look of one experiment, and the vectorised one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
+from airflow_provider_launchdarkly.decision.judge import decide
+from airflow_provider_launchdarkly.decision.policy import Direction, Policy
+from airflow_provider_launchdarkly.decision.schedule import schedule_looks
+from airflow_provider_launchdarkly.decision.verdict import Kind, Verdict
+from airflow_provider_launchdarkly.simulation.report import STARTED_AT
+from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws, draw
+from airflow_provider_launchdarkly.simulation.vectorized_judge import KINDS, judge
+from airflow_provider_launchdarkly.simulation.world import World
+
+
+def drawn_evidence(policy: Policy, world: World, draws: Draws, experiment: int, look: int) -> Evidence:
+    """Return what is measured at one look of one drawn experiment, as a source of evidence would bring it."""
+    keys = [
+        policy.primary.metric or "primary",
+        *(part.metric for part in policy.guardrails),
+        *(part.metric for part in policy.signals),
+    ]
+    metrics = (draws.primary, *draws.guardrails, *draws.signals)
+    return Evidence(
+        elapsed=draws.moments[look],
+        treatments=tuple(
+            TreatmentEvidence(str(index), str(index), index == 0, share, int(draws.units[experiment, look, index]))
+            for index, share in enumerate(world.planned_shares)
+        ),
+        metrics=tuple(_metric(key, drawn, draws, experiment, look) for key, drawn in zip(keys, metrics, strict=True)),
+        primary_metric=keys[0],
+        started_at=STARTED_AT,
+    )
+
+
+def _metric(key: str, drawn: MetricDraws, draws: Draws, experiment: int, look: int) -> MetricEvidence:
+    return MetricEvidence(
+        key,
+        tuple(
+            Measurement(
+                str(treatment),
+                int(count),
+                float(drawn.mean[experiment, look, treatment]),
+                float(drawn.variance[experiment, look, treatment] ** 0.5),
+            )
+            for treatment, count in enumerate(draws.units[experiment, look])
+        ),
+        Direction.HIGHER,
+    )
+
+
+def judge_twice(
+    policy: Policy, world: World, *, experiments: int, seed: int, most_looks: int
+) -> Iterable[tuple[tuple[Kind, int], tuple[Kind, int], Verdict]]:
+    """Judge drawn experiments by both judges, at each look as if it were the first.
+
+    The looks are those of the plan, thinned to `most_looks`, one before the first and one after the end.
+
+    Yields:
+        For each experiment and look the verdict's kind and the shipped treatment (0 for none), from the vectorised
+        judge and from `decide`; and the latter's verdict.
+    """
+    plan = schedule_looks(policy, STARTED_AT, world.treatments)
+    chosen = sorted({int(look) for look in np.linspace(0, len(plan.look_times) - 1, most_looks)})
+    times = (plan.look_times[0] / 2, *(plan.look_times[look] for look in chosen), plan.end * 1.1)
+    draws = draw(world, times, plan.end, experiments, np.random.default_rng(seed))
+    for look in range(len(times)):
+        outcomes = judge(policy, draws.at([look]), world.planned_shares, STARTED_AT)
+        for experiment in range(experiments):
+            verdict = decide(policy, drawn_evidence(policy, world, draws, experiment, look))
+            quick = (KINDS[outcomes.kind[experiment]], int(outcomes.winner[experiment]))
+            yield quick, (verdict.kind, int(verdict.treatment_id or 0)), verdict
