@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.endpoints import get_experiment
 from airflow_provider_launchdarkly.api.errors import NotFoundError
+from airflow_provider_launchdarkly.api.models.base import iso
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
 from airflow_provider_launchdarkly.checks.significance import check_significance
 from airflow_provider_launchdarkly.decision.verdict import Reason
@@ -122,14 +123,14 @@ def _history(
         "environment_key": env.environment_key,
         "experiment_key": experiment.key,
         "iteration_id": iteration.id,
-        "started_at": _text(iteration.started_at),
+        "started_at": iso(iteration.started_at),
     }
     if iteration.running or iteration.stopped:
         yield (_order(iteration.started_at), 0), IterationEvent(START, iteration.id, {"event": START, **content})
     if iteration.stopped:
         winner = iteration.treatment(iteration.winning_treatment_id or "")
         ending = {
-            "ended_at": _text(iteration.ended_at),
+            "ended_at": iso(iteration.ended_at),
             "winning_treatment_id": iteration.winning_treatment_id,
             "winning_treatment": winner.name if winner else None,
             "winning_reason": iteration.winning_reason,
@@ -140,7 +141,3 @@ def _history(
 
 def _order(moment: datetime | None) -> float:
     return moment.timestamp() if moment else 0.0
-
-
-def _text(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

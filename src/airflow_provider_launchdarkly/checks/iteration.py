@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.api.errors import IterationStoppedError, MetricNotMeasuredError, StateError
+from airflow_provider_launchdarkly.api.errors import IterationStoppedError
 from airflow_provider_launchdarkly.api.models import MetricGroupResults
+from airflow_provider_launchdarkly.api.models.base import iso
 from airflow_provider_launchdarkly.api.reads.experiments import pinned, read_experiment
 from airflow_provider_launchdarkly.api.reads.results import metric_results
 from airflow_provider_launchdarkly.checks.arguments import RUNNING
@@ -37,8 +38,8 @@ def check_iteration_status(
     reached = iteration.stopped or (status == RUNNING and iteration.running)
     winner = next((t.name for t in iteration.treatments if t.id == iteration.winning_treatment_id), None)
     output: dict[str, Any] = _about(env, experiment_key, iteration) | {
-        "started_at": iteration.started_at.isoformat() if iteration.started_at else None,
-        "ended_at": iteration.ended_at.isoformat() if iteration.ended_at else None,
+        "started_at": iso(iteration.started_at),
+        "ended_at": iso(iteration.ended_at),
         "winning_treatment_id": iteration.winning_treatment_id,
         "winning_treatment": winner,
     }
@@ -70,9 +71,11 @@ def check_traffic(
     if iteration.not_started:
         output = _about(env, experiment_key, iteration) | {"units": {}, "least": 0}
         return CheckResult(False, f"iteration {iteration_id} of {experiment_key} is not started", output)
-    key, is_group = _metric(experiment_key, iteration, metric_key)
-    answer = yield from metric_results(env, experiment_key, key, iteration_id, is_group=is_group, traffic=not is_group)
-    counted = _units(answer.value)
+    metric = iteration.measured_metric(metric_key)
+    response = yield from metric_results(
+        env, experiment_key, metric.key, iteration_id, is_group=metric.is_group, traffic=not metric.is_group
+    )
+    counted = _units(response.value)
     # A treatment without a share of the traffic gets nobody, however long one waits.
     expected = [treatment for treatment in iteration.treatments if treatment.allocation_percent != 0]
     found = {treatment.name: counted.get(treatment.id, 0) for treatment in expected}
@@ -96,20 +99,6 @@ def _about(env: EnvironmentRef, experiment_key: str, iteration: Iteration) -> di
         "iteration_id": iteration.id,
         "status": iteration.status,
     }
-
-
-def _metric(experiment_key: str, iteration: Iteration, wanted: str | None) -> tuple[str, bool]:
-    key = wanted or (iteration.primary.key if iteration.primary else None)
-    if key is None:
-        raise StateError(f"iteration {iteration.id!r} of experiment {experiment_key!r} has no primary metric; name one")
-    for metric in iteration.measured:
-        if metric.key == key:
-            funnel = iteration.primary_funnel is not None and iteration.primary_funnel.key == key
-            return key, metric.is_group or funnel
-    raise MetricNotMeasuredError(
-        f"iteration {iteration.id!r} of experiment {experiment_key!r} does not measure {key!r}; it measures "
-        f"{', '.join(metric.key for metric in iteration.measured) or 'nothing'}"
-    )
 
 
 def _units(results: MetricResults | MetricGroupResults) -> dict[str, int]:

@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api import endpoints
-from airflow_provider_launchdarkly.api.errors import MetricNotMeasuredError, UnexpectedResponseError
+from airflow_provider_launchdarkly.api.errors import UnexpectedResponseError
 from airflow_provider_launchdarkly.api.models import MetricResults
 from airflow_provider_launchdarkly.api.reads.results import metric_results
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence
@@ -68,18 +68,11 @@ def evidence_from_results(look_context: LookContext, policy: Policy) -> Procedur
 def _read_metric(
     env: EnvironmentRef, experiment_key: str, iteration: Iteration, key: str, *, traffic: bool
 ) -> Procedure[tuple[MetricEvidence, MetricResults]]:
-    measured = next((metric for metric in iteration.measured if metric.key == key), None)
-    if measured is None:
-        known = ", ".join(metric.key for metric in iteration.measured) or "nothing"
-        raise MetricNotMeasuredError(
-            f"the policy judges metric {key!r}, but iteration {iteration.id!r} of experiment {experiment_key!r} "
-            f"measures {known}"
-        )
-    funnel = iteration.primary_funnel is not None and iteration.primary_funnel.key == key
-    answer = yield from metric_results(
-        env, experiment_key, key, iteration.id, is_group=measured.is_group or funnel, traffic=traffic
+    measured = iteration.measured_metric(key)
+    response = yield from metric_results(
+        env, experiment_key, key, iteration.id, is_group=measured.is_group, traffic=traffic
     )
-    metric_key, results = _last_of(key, answer.value)
+    metric_key, results = _last_of(key, response.value)
     metric = (yield endpoints.get_metric(env.project_key, metric_key)).value
     evidence = MetricEvidence(
         key=key,

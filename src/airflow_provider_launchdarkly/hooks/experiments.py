@@ -5,7 +5,7 @@ Each method only builds what is to be done; ``calls`` makes it run both ways, ``
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow_provider_launchdarkly.api import endpoints, writes
 from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP, LARGEST_PAGE, collect
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from airflow_provider_launchdarkly.api.endpoints import ExperimentFilter
     from airflow_provider_launchdarkly.api.http.procedure import Procedure, Response
     from airflow_provider_launchdarkly.api.http.request import Request
     from airflow_provider_launchdarkly.api.models import (
@@ -47,86 +48,40 @@ class ExperimentCalls(Caller):
 
     @api_call
     def list_experiments(
-        self,
-        *,
-        flag_key: str | None = None,
-        metric_key: str | None = None,
-        status: str | None = None,
-        lifecycle_state: Iterable[str] = (),
-        expand: Iterable[str] = (),
-        max_items: int = DEFAULT_CAP,
+        self, *, max_items: int = DEFAULT_CAP, **filters: Unpack[ExperimentFilter]
     ) -> Procedure[tuple[Experiment, ...]]:
         """Read the environment's experiments, page after page, at most ``max_items`` of them.
 
         Args:
-            flag_key: Only experiments on this flag.
-            metric_key: Only experiments that measure this metric.
-            status: Only experiments that have an iteration in this status, which may be a past one: check again.
-            lifecycle_state: ``active`` and/or ``archived``; LaunchDarkly's default is ``active``.
-            expand: As in ``get_experiment``.
-            max_items: Most experiments to bring.
+            max_items: Most experiments to return.
+            filters: Any of ``flag_key``, ``metric_key``, ``status``, ``lifecycle_state`` and ``expand``; see
+                ``api.endpoints.ExperimentFilter``.
         """
-        first = endpoints.list_experiments(
-            self.environment(),
-            flag_key=flag_key,
-            metric_key=metric_key,
-            status=status,
-            lifecycle_state=lifecycle_state,
-            expand=expand,
-            limit=min(LARGEST_PAGE, max_items),
-        )
+        first = endpoints.list_experiments(self.environment(), limit=min(LARGEST_PAGE, max_items), **filters)
         return collect(first, max_items=max_items)
 
     @api_walk
     def iter_experiments(
-        self,
-        *,
-        flag_key: str | None = None,
-        metric_key: str | None = None,
-        status: str | None = None,
-        lifecycle_state: Iterable[str] = (),
-        expand: Iterable[str] = (),
-        max_items: int = DEFAULT_CAP,
+        self, *, max_items: int = DEFAULT_CAP, **filters: Unpack[ExperimentFilter]
     ) -> Pages[Experiment]:
         """Walk through the environment's experiments, reading each page when it is reached.
 
         Parameters as in ``list_experiments``. ``for experiment in hook.iter_experiments(): …`` in a task,
         ``async for experiment in hook.iter_experiments.aio(): …`` on an event loop.
         """
-        first = endpoints.list_experiments(
-            self.environment(),
-            flag_key=flag_key,
-            metric_key=metric_key,
-            status=status,
-            lifecycle_state=lifecycle_state,
-            expand=expand,
-            limit=min(LARGEST_PAGE, max_items),
-        )
+        first = endpoints.list_experiments(self.environment(), limit=min(LARGEST_PAGE, max_items), **filters)
         return Pages(first, max_items)
 
     @api_call
     def list_experiments_in_any_environment(
-        self,
-        *,
-        flag_key: str | None = None,
-        metric_key: str | None = None,
-        status: str | None = None,
-        lifecycle_state: Iterable[str] = (),
-        expand: Iterable[str] = (),
-        max_items: int = DEFAULT_CAP,
+        self, *, max_items: int = DEFAULT_CAP, **filters: Unpack[ExperimentFilter]
     ) -> Procedure[tuple[Experiment, ...]]:
         """Read the project's experiments over all environments; parameters as in ``list_experiments``.
 
         New in LaunchDarkly's client 23.0.0.
         """
         first = endpoints.list_experiments_in_any_environment(
-            self.project(),
-            flag_key=flag_key,
-            metric_key=metric_key,
-            status=status,
-            lifecycle_state=lifecycle_state,
-            expand=expand,
-            limit=min(LARGEST_PAGE, max_items),
+            self.project(), limit=min(LARGEST_PAGE, max_items), **filters
         )
         return collect(first, max_items=max_items)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_provider_launchdarkly.api.models import MetricGroupResults
+from airflow_provider_launchdarkly.api.models.base import iso
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration, MetricResults, TreatmentResult
@@ -214,11 +214,6 @@ def metrics_output(
     if isinstance(results, MetricGroupResults):
         return [_metric(part.metric.key, part.results, attribute) for part in results.metrics]
     return [_metric(metric_key, results, attribute)]
-
-
-def iso(time: datetime | None) -> str | None:
-    """A time as ISO 8601 text."""
-    return time.isoformat() if time else None
 
 
 def _iteration(iteration: Iteration) -> IterationDetails:

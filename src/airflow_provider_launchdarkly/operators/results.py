@@ -6,11 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import (
-    IterationNotStartedError,
-    MetricNotMeasuredError,
-    UnexpectedResponseError,
-)
+from airflow_provider_launchdarkly.api.errors import IterationNotStartedError, UnexpectedResponseError
 from airflow_provider_launchdarkly.operators._base import LaunchDarklyExperimentBaseOperator
 
 if TYPE_CHECKING:
@@ -71,9 +67,12 @@ class LaunchDarklyGetResultsOperator(LaunchDarklyExperimentBaseOperator):
 
         experiment = self.hook.get_experiment(self.experiment_key, expand=ITERATIONS)
         iteration = self._iteration(experiment)
-        key, is_group = self._metric(experiment, iteration)
-        answer = self.hook.read_results(self.experiment_key, key, iteration.id, is_group=is_group, traffic=not is_group)
-        metrics = metrics_output(key, answer.value, self.attribute)
+        metric = iteration.measured_metric(self.metric_key)
+        key, is_group = metric.key, metric.is_group
+        response = self.hook.read_results(
+            self.experiment_key, key, iteration.id, is_group=is_group, traffic=not is_group
+        )
+        metrics = metrics_output(key, response.value, self.attribute)
         if not metrics:
             raise UnexpectedResponseError(f"the results of metric group {key!r} hold no metric")
         env = self.hook.environment()
@@ -86,7 +85,7 @@ class LaunchDarklyGetResultsOperator(LaunchDarklyExperimentBaseOperator):
             "iteration_id": iteration.id,
             "iteration_status": iteration.status,
             "is_group": is_group,
-            "read_at": answer.server_time.isoformat(),
+            "read_at": response.server_time.isoformat(),
             "metrics": metrics,
             "url": self.experiment_url,
         }
@@ -96,23 +95,9 @@ class LaunchDarklyGetResultsOperator(LaunchDarklyExperimentBaseOperator):
 
         if self.iteration_id:
             return pinned(experiment, self.iteration_id)
-        started = [iteration for iteration in experiment.iterations if iteration.started_at]
-        if experiment.running:
-            return experiment.running
-        if not started:
+        latest = experiment.latest_started
+        if latest is None:
             raise IterationNotStartedError(
                 f"no iteration of experiment {experiment.key!r} has been started, so there are no results"
             )
-        return max(started, key=lambda iteration: iteration.started_at.timestamp() if iteration.started_at else 0.0)
-
-    def _metric(self, experiment: Experiment, iteration: Iteration) -> tuple[str, bool]:
-        wanted = self.metric_key or (iteration.primary.key if iteration.primary else None)
-        for metric in iteration.measured:
-            if metric.key == wanted:
-                funnel = iteration.primary_funnel is not None and iteration.primary_funnel.key == wanted
-                return metric.key, metric.is_group or funnel
-        known = ", ".join(metric.key for metric in iteration.measured) or "nothing"
-        raise MetricNotMeasuredError(
-            f"iteration {iteration.id!r} of experiment {experiment.key!r} does not measure {wanted!r}; it measures "
-            f"{known}"
-        )
+        return latest

@@ -92,16 +92,7 @@ def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Drift]:
 
 def latest_iteration(experiment: Experiment) -> Iteration | None:
     """Return the running iteration; else a draft; else the one that was started last; else None."""
-    if experiment.running:
-        return experiment.running
-    if experiment.drafts:
-        return experiment.drafts[0]
-    stopped = [iteration for iteration in experiment.iterations if iteration.started_at]
-    return max(stopped, key=_started, default=None)
-
-
-def _started(iteration: Iteration) -> float:
-    return iteration.started_at.timestamp() if iteration.started_at else 0.0
+    return experiment.running or next(iter(experiment.drafts), experiment.latest_started)
 
 
 def _compare(post: ExperimentPost, designs: Sequence[IterationInput], found: Experiment) -> Drift:

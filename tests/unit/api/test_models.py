@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, MetricNotMeasuredError
 from airflow_provider_launchdarkly.api.models import (
     Environment,
     Experiment,
@@ -289,6 +289,69 @@ def test_snake_case_is_taken_too() -> None:
     assert IterationInput.checked(snake).to_wire()["primaryFunnelKey"] == "m"
 
 
+MEASURED = {
+    "_id": "i1",
+    "primaryFunnel": {"key": "signup-funnel"},
+    "metrics": [{"key": "signup-funnel"}, {"key": "errors"}, {"key": "health", "isGroup": True}],
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (None, ("signup-funnel", True)),
+        ("signup-funnel", ("signup-funnel", True)),
+        ("errors", ("errors", False)),
+        ("health", ("health", True)),
+    ],
+)
+def test_a_measured_metric_is_found_by_key_and_a_funnel_is_a_group(key: str | None, expected: tuple[str, bool]) -> None:
+    metric = read(Iteration, MEASURED).measured_metric(key)
+    assert (metric.key, metric.is_group) == expected
+
+
+@pytest.mark.parametrize(
+    ("iteration", "key", "says"),
+    [
+        (MEASURED, "sales", "iteration 'i1' does not measure 'sales'; it measures signup-funnel, errors, health"),
+        ({"_id": "i1", "metrics": [{"key": "errors"}]}, None, "has no primary metric; it measures errors"),
+        ({"_id": "i1"}, None, "has no primary metric; it measures nothing"),
+    ],
+)
+def test_a_metric_that_is_not_measured_is_an_error_that_lists_those_that_are(
+    iteration: Any, key: str | None, says: str
+) -> None:
+    with pytest.raises(MetricNotMeasuredError, match=says):
+        read(Iteration, iteration).measured_metric(key)
+
+
+@pytest.mark.parametrize(
+    ("shown", "latest"),
+    [
+        ({"currentIteration": {"_id": "a", "status": "not_started"}}, None),
+        (
+            {
+                "currentIteration": {"_id": "a", "status": "stopped", "startedAt": 1_700_000_000_000},
+                "previousIterations": [{"_id": "b", "status": "stopped", "startedAt": 1_800_000_000_000}],
+            },
+            "b",
+        ),
+        (
+            {
+                "currentIteration": {"_id": "a", "status": "running", "startedAt": 1_700_000_000_000},
+                "previousIterations": [{"_id": "b", "status": "stopped", "startedAt": 1_800_000_000_000}],
+            },
+            "a",
+        ),
+    ],
+)
+def test_the_latest_started_iteration_is_the_running_one_or_the_one_that_started_last(
+    shown: Any, latest: str | None
+) -> None:
+    found = read(Experiment, {"key": "bold"} | shown).latest_started
+    assert (found.id if found else None) == latest
+
+
 @pytest.mark.parametrize("share", [50, 50.0, "50", "50.00", "5E1", Decimal(50)])
 def test_an_allocation_is_sent_as_a_plain_string(share: Any) -> None:
     treatment = TreatmentInput.checked({"name": "a", "baseline": True, "allocationPercent": share, "parameters": []})
@@ -379,17 +442,22 @@ def test_only_one_randomization_unit_is_the_default() -> None:
         ExperimentationSettingsPut.checked({"randomizationUnits": units})
 
 
-@pytest.mark.parametrize("package", ["models", "endpoints"])
+@pytest.mark.parametrize("package", ["models", "endpoints", "writes"])
 def test_every_public_name_of_a_lazy_package_is_listed_with_its_home(package: str) -> None:
+    """mypy reads the names by `import *`, Python by the list: both have to offer the same."""
     module = import_module(f"airflow_provider_launchdarkly.api.{package}")
-    folder = Path(module.__file__ or "").parent
+    starred = [
+        node.module
+        for node in ast.walk(ast.parse(Path(module.__file__ or "").read_text()))
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+    ]
     public = {
-        node.name: path.stem
-        for path in folder.glob("*.py")
-        for node in ast.parse(path.read_text()).body
+        node.name
+        for home in starred
+        for node in ast.parse(Path(import_module(str(home)).__file__ or "").read_text()).body
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_")
     }
-    assert public.keys() <= set(module.__all__)
+    assert public - set(module.__all__) == set()
 
 
 @pytest.mark.parametrize("package", [".models", ".endpoints", ".writes"])

@@ -415,3 +415,9 @@ def test_an_iteration_is_not_sent_without_the_version_of_its_flag() -> None:
     )
     with pytest.raises(ConfigurationError, match=r"flags\[f\]\.flagConfigVersion is missing"):
         endpoints.create_iteration(ENV, "bold", iteration)
+
+
+@pytest.mark.parametrize("listing", [endpoints.list_experiments, endpoints.list_experiments_in_any_environment])
+def test_an_unknown_filter_is_refused_by_name(listing: Any) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'flagkey'"):
+        listing(ENV if listing is endpoints.list_experiments else "demo", flagkey="checkout-button")

@@ -25,6 +25,7 @@ if not TYPE_CHECKING:
         {
             "experiments": (
                 "EVERYTHING",
+                "ExperimentFilter",
                 "create_experiment",
                 "get_experiment",
                 "list_experiments",

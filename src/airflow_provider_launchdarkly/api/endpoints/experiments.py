@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.http.request import (
@@ -76,80 +76,50 @@ def get_experiment(env: EnvironmentRef, experiment_key: str, *, expand: Iterable
     )
 
 
-def list_experiments(
-    env: EnvironmentRef,
-    *,
-    flag_key: str | None = None,
-    metric_key: str | None = None,
-    status: str | None = None,
-    lifecycle_state: Iterable[str] = (),
-    expand: Iterable[str] = (),
-    limit: int | None = None,
-    offset: int | None = None,
-) -> Request[ExperimentPage]:
-    """Read one page of an environment's experiments.
+class ExperimentFilter(TypedDict, total=False):
+    """Which experiments a listing holds, and how much it shows of each.
 
-    Args:
-        env: Where they live.
+    Keys:
         flag_key: Only experiments on this flag.
         metric_key: Only experiments that measure this metric.
         status: Only experiments that have an iteration in this status, which may be a past one: check again.
         lifecycle_state: ``active`` and/or ``archived``; LaunchDarkly's default is ``active``.
         expand: As in `get_experiment`.
+    """
+
+    flag_key: str | None
+    metric_key: str | None
+    status: str | None
+    lifecycle_state: Iterable[str]
+    expand: Iterable[str]
+
+
+def list_experiments(
+    env: EnvironmentRef, *, limit: int | None = None, offset: int | None = None, **filters: Unpack[ExperimentFilter]
+) -> Request[ExperimentPage]:
+    """Read one page of an environment's experiments.
+
+    Args:
+        env: Where they live.
         limit: Items a page; LaunchDarkly's default is 20.
         offset: Items to skip.
+        filters: See `ExperimentFilter`.
+
+    Raises:
+        ConfigurationError: A filter value holds a comma or a colon, which LaunchDarkly cannot quote.
     """
-    return Request(
-        operation="list_experiments",
-        method="GET",
-        path=in_environment(env, "experiments"),
-        response_model=ExperimentPage,
-        query=_listing(
-            flag_key=flag_key,
-            metric_key=metric_key,
-            status=status,
-            lifecycle_state=lifecycle_state,
-            expand=expand,
-            limit=limit,
-            offset=offset,
-        ),
-        api_version=BETA,
-        version_is_configurable=True,
-    )
+    return _listing("list_experiments", in_environment(env, "experiments"), filters, limit, offset)
 
 
 def list_experiments_in_any_environment(
-    project_key: str,
-    *,
-    flag_key: str | None = None,
-    metric_key: str | None = None,
-    status: str | None = None,
-    lifecycle_state: Iterable[str] = (),
-    expand: Iterable[str] = (),
-    limit: int | None = None,
-    offset: int | None = None,
+    project_key: str, *, limit: int | None = None, offset: int | None = None, **filters: Unpack[ExperimentFilter]
 ) -> Request[ExperimentPage]:
     """Read one page of a project's experiments over all environments; parameters as in `list_experiments`.
 
     New in LaunchDarkly's client 23.0.0.
     """
-    return Request(
-        operation="list_experiments_in_any_environment",
-        method="GET",
-        path=path_of("projects", "{project_key}", "experiments", project_key=project_key),
-        response_model=ExperimentPage,
-        query=_listing(
-            flag_key=flag_key,
-            metric_key=metric_key,
-            status=status,
-            lifecycle_state=lifecycle_state,
-            expand=expand,
-            limit=limit,
-            offset=offset,
-        ),
-        api_version=BETA,
-        version_is_configurable=True,
-    )
+    path = path_of("projects", "{project_key}", "experiments", project_key=project_key)
+    return _listing("list_experiments_in_any_environment", path, filters, limit, offset)
 
 
 def create_iteration(env: EnvironmentRef, experiment_key: str, iteration: IterationInput) -> Request[Iteration]:
@@ -248,22 +218,34 @@ def _settings(project_key: str) -> str:
 
 
 def _listing(
-    *,
-    flag_key: str | None,
-    metric_key: str | None,
-    status: str | None,
-    lifecycle_state: Iterable[str],
-    expand: Iterable[str],
-    limit: int | None,
-    offset: int | None,
-) -> tuple[tuple[str, str], ...]:
-    wanted = {"flagKey": flag_key, "metricKey": metric_key, "status": status}
+    operation: str, path: str, filters: ExperimentFilter, limit: int | None, offset: int | None
+) -> Request[ExperimentPage]:
+    if unknown := sorted(filters.keys() - ExperimentFilter.__optional_keys__):
+        raise TypeError(f"{operation}() got an unexpected keyword argument {unknown[0]!r}")
+    wanted = {
+        "flagKey": filters.get("flag_key"),
+        "metricKey": filters.get("metric_key"),
+        "status": filters.get("status"),
+    }
     for field, value in wanted.items():
         # The filter grammar is field:value joined by commas, without a way to quote either sign.
         if value is not None and ("," in value or ":" in value):
             raise ConfigurationError(f"{field} is {value!r}: a filter value may hold neither a comma nor a colon")
-    filters = [f"{field}:{value}" for field, value in wanted.items() if value]
-    return query_of(limit=limit, offset=offset, filter=filters, expand=expand, lifecycleState=lifecycle_state)
+    return Request(
+        operation=operation,
+        method="GET",
+        path=path,
+        response_model=ExperimentPage,
+        query=query_of(
+            limit=limit,
+            offset=offset,
+            filter=[f"{field}:{value}" for field, value in wanted.items() if value],
+            expand=filters.get("expand"),
+            lifecycleState=filters.get("lifecycle_state"),
+        ),
+        api_version=BETA,
+        version_is_configurable=True,
+    )
 
 
 def _need_flag_versions(iteration: IterationInput) -> None:

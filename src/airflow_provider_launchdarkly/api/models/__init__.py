@@ -31,6 +31,7 @@ if not TYPE_CHECKING:
                 "Many",
                 "Table",
                 "Instant",
+                "iso",
                 "Number",
                 "Read",
                 "Link",

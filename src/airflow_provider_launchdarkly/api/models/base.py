@@ -97,6 +97,12 @@ Instant = Annotated[datetime | None, BeforeValidator(_none_if_zero)]
 pydantic tells the two apart by magnitude. A zero is what LaunchDarkly's server sends for "never".
 """
 
+
+def iso(instant: datetime | None) -> str | None:
+    """Write an instant as ISO 8601 text; None stays None."""
+    return instant.isoformat() if instant else None
+
+
 Number = Annotated[float | None, AfterValidator(_none_if_not_finite)]
 """A measured number; None when it is absent, null, NaN or infinite."""
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from airflow_provider_launchdarkly.api.errors import MetricNotMeasuredError
 from airflow_provider_launchdarkly.api.models.base import Instant, Link, Many, Number, Page, Read, Table, Text, YesNo
 
 FALLTHROUGH = "fallthrough"
@@ -154,6 +155,30 @@ class Iteration(Read):
             found.setdefault(metric.key, listed.get(metric.key, metric))
         return tuple(found.values())
 
+    def measured_metric(self, key: str | None = None) -> MeasuredMetric:
+        """Find a metric or metric group that the iteration measures.
+
+        Args:
+            key: Its key. None for the primary metric.
+
+        Returns:
+            The metric; ``is_group`` is True for a funnel, whose results have the route of metric groups.
+
+        Raises:
+            MetricNotMeasuredError: The iteration does not measure it; the message lists what it does measure.
+        """
+        wanted = key or (self.primary.key if self.primary else None)
+        metric = next((metric for metric in self.measured if metric.key == wanted), None)
+        if metric is None:
+            known = ", ".join(metric.key for metric in self.measured) or "nothing"
+            missing = f"does not measure {wanted!r}" if wanted else "has no primary metric"
+            raise MetricNotMeasuredError(
+                f"iteration {self.id!r} {missing}; it measures {known}. Name one of these, or add the metric to the "
+                "experiment's next iteration"
+            )
+        is_funnel = self.primary_funnel is not None and self.primary_funnel.key == wanted
+        return metric.model_copy(update={"is_group": metric.is_group or is_funnel})
+
     def treatment(self, id_or_name: str) -> Treatment | None:
         """The treatment with this id, else the only one with this name, else None."""
         for treatment in self.treatments:
@@ -219,6 +244,12 @@ class Experiment(Read):
     def running(self) -> Iteration | None:
         """The iteration under way, wherever LaunchDarkly shows it."""
         return next((iteration for iteration in self.iterations if iteration.running), None)
+
+    @property
+    def latest_started(self) -> Iteration | None:
+        """The running iteration; else the one that was started last; None if none was ever started."""
+        starts = {iteration.started_at: iteration for iteration in self.iterations if iteration.started_at}
+        return self.running or (starts[max(starts)] if starts else None)
 
     @property
     def drafts(self) -> tuple[Iteration, ...]:

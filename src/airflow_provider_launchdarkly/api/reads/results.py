@@ -9,7 +9,6 @@ from airflow_provider_launchdarkly.api.errors import (
     ApiError,
     ApprovalRequiredError,
     IterationNotStartedError,
-    MetricNotMeasuredError,
     NotFoundError,
     ResultsUnavailableError,
 )
@@ -104,12 +103,8 @@ def _explain(
             yield endpoints.get_metric(env.project_key, metric_key)
     except NotFoundError as missing:
         raise _missing(f"{what} {metric_key!r} in project {env.project_key!r}", missing) from None
-    measured = [metric.key for metric in iteration.measured]
-    if measured and metric_key not in measured:
-        raise MetricNotMeasuredError(
-            f"iteration {iteration_id!r} of experiment {experiment_key!r} does not measure {what} {metric_key!r}; it "
-            f"measures {', '.join(measured)}"
-        )
+    if iteration.measured:
+        iteration.measured_metric(metric_key)
     if iteration.not_started:
         raise IterationNotStartedError(
             f"iteration {iteration_id!r} of experiment {experiment_key!r} has not been started, so it has no results"

@@ -113,7 +113,7 @@ def _create(what: str, find: Request[T], create: Request[T], post: Write) -> Pro
         return found
 
     def reached(found: T | None) -> T | None:
-        differences = wire_differences(post, found) if found is not None else ()
+        differences = _wire_differences(post, found) if found is not None else ()
         if differences:
             raise ExperimentDiffersError(
                 f"{what} exists already, with other content; choose another key, or change one of the two: "
@@ -123,7 +123,7 @@ def _create(what: str, find: Request[T], create: Request[T], post: Write) -> Pro
         return found
 
     def confirmed(found: T | None, _written: Written[T | None]) -> T | None:
-        ignored = wire_differences(post, found) if found is not None else ()
+        ignored = _wire_differences(post, found) if found is not None else ()
         if ignored:
             raise FieldsNotAppliedError(
                 f"{what} was created, and LaunchDarkly ignored a part of what was asked: "
@@ -145,7 +145,7 @@ def _create(what: str, find: Request[T], create: Request[T], post: Write) -> Pro
     return Existing(ensured.value, adopted=not ensured.changed)
 
 
-def wire_differences(asked: Write, found: Read) -> tuple[Difference, ...]:
+def _wire_differences(asked: Write, found: Read) -> tuple[Difference, ...]:
     """What of a written value LaunchDarkly does not show, field by field, in LaunchDarkly's spelling.
 
     Args:

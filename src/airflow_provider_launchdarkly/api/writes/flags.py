@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
+from airflow_provider_launchdarkly.api.endpoints.experiments import list_experiments
 from airflow_provider_launchdarkly.api.endpoints.flags import patch_flag
 from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     ConflictError,
     Difference,
     FlagOffError,
+    LaunchDarklyError,
+    RuleOwnedError,
     StateError,
 )
+from airflow_provider_launchdarkly.api.http.paging import collect
 from airflow_provider_launchdarkly.api.models import (
     FALLTHROUGH,
     TurnFlagOff,
@@ -24,12 +28,10 @@ from airflow_provider_launchdarkly.api.models import (
 from airflow_provider_launchdarkly.api.models.instructions import WHOLE
 from airflow_provider_launchdarkly.api.reads.flags import read_flag
 from airflow_provider_launchdarkly.api.writes.ensure import Ensured, ensure, fields_as_asked
-from airflow_provider_launchdarkly.api.writes.rule_owner import raise_if_owned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
     from airflow_provider_launchdarkly.api.models import FeatureFlag, FlagConfig, Serves
@@ -218,3 +220,47 @@ def _served(flag: FeatureFlag, rule: Serves) -> str | dict[str, int] | None:
         if variation and part.weight:
             weights[variation.id] = weights.get(variation.id, 0) + part.weight
     return weights
+
+
+def raise_if_owned(
+    env: EnvironmentRef,
+    flag_key: str,
+    rule_id: str,
+    conflict: ConflictError,
+    *,
+    doing: str,
+    myself: str | None = None,
+) -> Procedure[None]:
+    """Raise a named error if a conflict will last because another experiment runs on the rule.
+
+    LaunchDarkly responds with the same 409 to a race.
+
+    Args:
+        env: Project and environment.
+        flag_key: The flag.
+        rule_id: The rule.
+        conflict: LaunchDarkly's response.
+        doing: The write that failed, for the message.
+        myself: Key of the experiment that writes; it may own the rule.
+
+    Raises:
+        RuleOwnedError: An experiment runs on the rule.
+        ConflictError: The given one, if the owner cannot be looked up. Naming the owner is best effort.
+    """
+    try:
+        others = yield from collect(list_experiments(env, flag_key=flag_key, status="running"))
+    except LaunchDarklyError:
+        raise conflict from None
+    for other in others:
+        # LaunchDarkly's filter matches any iteration, a past one too: what counts is the one that runs now.
+        held = other.running.flags.get(flag_key) if other.running else None
+        if other.key != myself and held and held.targeting_rule == rule_id:
+            raise RuleOwnedError(
+                f"{doing}: rule {rule_id!r} of flag {flag_key!r} belongs to the running experiment "
+                f"{other.key!r}. Stop that one first, or use another rule",
+                call=conflict.call,
+                refusal=conflict.refusal,
+                owner=other.key,
+                flag_key=flag_key,
+                rule_id=rule_id,
+            ) from conflict

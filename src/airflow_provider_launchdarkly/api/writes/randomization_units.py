@@ -48,7 +48,7 @@ def merge_randomization_units(
         return settings
 
     def write(found: ExperimentationSettings) -> Request[ExperimentationSettings]:
-        settings = merged(found, units)
+        settings = _merged(found, units)
         announce(found, settings)
         return endpoints.put_experimentation_settings(project_key, settings)
 
@@ -62,7 +62,7 @@ def merge_randomization_units(
     )
 
 
-def merged(found: ExperimentationSettings, units: Sequence[RandomizationUnitInput]) -> ExperimentationSettingsPut:
+def _merged(found: ExperimentationSettings, units: Sequence[RandomizationUnitInput]) -> ExperimentationSettingsPut:
     """The whole list to write: what is there, changed and completed by what was asked for.
 
     Args:

@@ -20,8 +20,7 @@ from airflow_provider_launchdarkly.api.models import StartIteration
 from airflow_provider_launchdarkly.api.reads.experiments import pinned, read_experiment
 from airflow_provider_launchdarkly.api.reads.flags import read_flag
 from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Written, ensure
-from airflow_provider_launchdarkly.api.writes.flags import turn_flag
-from airflow_provider_launchdarkly.api.writes.rule_owner import raise_if_owned
+from airflow_provider_launchdarkly.api.writes.flags import raise_if_owned, turn_flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -34,7 +34,7 @@ from airflow_provider_launchdarkly.api.models import (
 from airflow_provider_launchdarkly.api.reads.experiments import pinned, read_experiment
 from airflow_provider_launchdarkly.api.writes.changed_fields import check_changes, unapplied, unseen
 from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Ensured, Written, ensure, fields_as_asked
-from airflow_provider_launchdarkly.api.writes.rule_owner import raise_if_owned
+from airflow_provider_launchdarkly.api.writes.flags import raise_if_owned
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
