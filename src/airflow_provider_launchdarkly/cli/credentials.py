@@ -1,13 +1,13 @@
-"""Which LaunchDarkly the command line talks to: an Airflow connection in the environment, or an access token.
+"""The access to LaunchDarkly of the command line: an Airflow connection in the environment, or an access token.
 
-Reads environment variables as Airflow does, without Airflow: the command is quick, and runs where no Airflow is.
+It reads environment variables as Airflow does, but without Airflow, so the command is quick and runs anywhere.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
@@ -16,6 +16,8 @@ from airflow_provider_launchdarkly.hooks.connection import ConnectionSettings, r
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 
 TOKEN_VARIABLE = "LAUNCHDARKLY_ACCESS_TOKEN"  # noqa: S105 - the variable's name
 
@@ -31,13 +33,13 @@ class _Fields:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the command was told about LaunchDarkly.
+    """The environment variables and options that say where LaunchDarkly is.
 
     Attributes:
         variables: The process's environment variables.
         host: API base URL, for a token without a connection.
         project: Project, where neither rollout nor connection names one.
-        environment: Environment, likewise.
+        environment: Environment, where neither rollout nor connection names one.
     """
 
     variables: Mapping[str, str]
@@ -46,10 +48,10 @@ class Access:
     environment: str | None = None
 
     def settings(self, conn_id: str) -> ConnectionSettings:
-        """What is known of a connection.
+        """Return the settings of a connection.
 
         Raises:
-            ConfigurationError: There is neither the connection's variable nor a token, or it is wrong.
+            ConfigurationError: Neither the connection's variable nor a token is set, or it is wrong.
         """
         variable = f"AIRFLOW_CONN_{conn_id.upper()}"
         if written := self.variables.get(variable, "").strip():
@@ -61,15 +63,15 @@ class Access:
     def environment_ref(
         self, settings: ConnectionSettings, project: str | None, environment: str | None
     ) -> EnvironmentRef:
-        """The project and environment of a rollout.
+        """Return the project and environment of a rollout.
 
         Args:
             settings: The connection.
-            project: The rollout's own project, if it names one.
-            environment: Its own environment, if it names one.
+            project: The rollout's project, if it names one.
+            environment: The rollout's environment, if it names one.
 
         Raises:
-            ConfigurationError: Nobody names one.
+            ConfigurationError: Neither rollout, options nor connection name one.
         """
         found_project = project or self.project or settings.project_key
         found_environment = environment or self.environment or settings.environment_key
@@ -79,14 +81,39 @@ class Access:
         return EnvironmentRef(found_project, found_environment)
 
 
+class Clients:
+    """One client for each connection; all are closed at the end."""
+
+    def __init__(self) -> None:
+        self._clients: dict[Any, LaunchDarklyClient] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self._clients.values():
+            client.close()
+
+    def of(self, settings: ConnectionSettings) -> LaunchDarklyClient:
+        """Return the connection's client."""
+        from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
+
+        if settings.client not in self._clients:
+            self._clients[settings.client] = LaunchDarklyClient(**asdict(settings.client))
+        return self._clients[settings.client]
+
+
 def _parse(conn_id: str, variable: str, written: str) -> _Fields:
-    """A connection as JSON or as a URI, the two forms that Airflow takes."""
+    """Read a connection as JSON or as a URI, the two forms that Airflow takes."""
     if not written.startswith("{"):
         return _from_uri(conn_id, variable, written)
     try:
         fields: Any = json.loads(written)
     except ValueError:
         raise ConfigurationError(f"{variable} is neither a JSON object nor a URI") from None
+    for name in ("host", "password"):
+        if not isinstance(fields.get(name), str | None):
+            raise ConfigurationError(f"{variable}: {name} is not text; put it in quotes")
     extra = fields.get("extra")
     return _Fields(
         conn_id,

@@ -1,176 +1,83 @@
-"""The command `airflow-launchdarkly`. Each sub-command imports what it needs when it runs: `--help` stays quick."""
+"""The command `airflow-launchdarkly`. Each verb is a module here, with `add_parser(commands)` and `run(arguments)`.
+
+A verb imports what it needs when it runs, so `--help` stays quick.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never, Protocol
+
+from typing_extensions import override
 
 from airflow_provider_launchdarkly._version import __version__
-from airflow_provider_launchdarkly.cli import replay, simulate
-from airflow_provider_launchdarkly.cli.rollouts import add_rollout_commands
+from airflow_provider_launchdarkly.cli import emulator, init, plan, replay, schema, simulate, validate
+from airflow_provider_launchdarkly.cli.exit import CliError, ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from airflow_provider_launchdarkly.emulator.state.models import World
-    from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
+    from airflow_provider_launchdarkly.cli.arguments import Commands
+
+PROGRAM = "airflow-launchdarkly"
+
+
+class Verb(Protocol):
+    """A module that is a verb of the command line."""
+
+    def add_parser(self, commands: Commands) -> None:
+        """Add the verb's parser, named as in :data:`VERBS`."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Run the verb and return its :class:`ExitCode`; raise :class:`CliError` if it cannot do its work."""
+
+
+VERBS: Mapping[str, Verb] = {
+    "validate": validate,
+    "plan": plan,
+    "init": init,
+    "schema": schema,
+    "simulate": simulate,
+    "replay": replay,
+    "emulator": emulator,
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that exits with :attr:`ExitCode.ERROR` for wrong arguments: argparse's own 2 means a finding here."""
+
+    @override
+    def error(self, message: str) -> Never:
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.ERROR, f"{self.prog}: {message}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    main_parser = _Parser(prog=PROGRAM, description="LaunchDarkly experiments, run by Airflow.")
+    main_parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = main_parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    for verb in VERBS.values():
+        verb.add_parser(commands)
+    return main_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        argv: the arguments after the program's name; those of the process, if None.
+        argv: The arguments after the program's name. Default: those of the process.
 
     Returns:
-        The exit code: 0 when all went well, 1 when it did not, 2 (by `SystemExit`) for wrong arguments.
+        An :class:`ExitCode`. Wrong arguments raise ``SystemExit`` with :attr:`ExitCode.ERROR`.
     """
-    parser = argparse.ArgumentParser(
-        prog="airflow-launchdarkly", description="LaunchDarkly experiments, run by Airflow."
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_emulator(commands)
-    simulate.add_parser(commands)
-    replay.add_parser(commands)
-    add_rollout_commands(commands)
-    arguments = parser.parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments))
-    except CommandError as error:
-        print(f"{parser.prog} {arguments.command}: {error}", file=sys.stderr)
-        return 1
-
-
-class CommandError(Exception):
-    """A command cannot do what it was asked to do; the message is one sentence for people."""
-
-
-def _add_emulator(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "emulator",
-        help="run LaunchDarkly's experiments API on this machine",
-        description="Run LaunchDarkly's experiments API on this machine, with simulated people and a clock to turn.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=_port, default=8700, help="port to listen on; 0 takes a free one")
-    parser.add_argument("--seed", type=int, default=42, help="seed of every id and every simulated person")
-    parser.add_argument("--token", type=_token, default="api-emulator", help="access token to accept")
-    beginning = parser.add_mutually_exclusive_group()
-    beginning.add_argument(
-        "--scenario", default="effect", help="what is true of the people: effect, no-effect, broken-split or no-traffic"
-    )
-    beginning.add_argument("--world", metavar="FILE", help="YAML file with a world of your own, in place of a scenario")
-    beginning.add_argument("--load", metavar="FILE", help="JSON file with a snapshot to go on from")
-    parser.add_argument(
-        "--clock-rate", type=float, default=1.0, metavar="N", help="emulated seconds per second; 86400 makes each a day"
-    )
-    parser.add_argument("--clock-start", metavar="TIME", help="ISO 8601 time to start at; now, if it is not given")
-    parser.add_argument(
-        "--set",
-        dest="switches",
-        type=_switch,
-        action="append",
-        default=[],
-        metavar="SWITCH=POSITION",
-        help="set a switch, such as results=gone; can be repeated",
-    )
-    parser.set_defaults(run=_run_emulator, command="emulator")
-
-
-def _run_emulator(arguments: argparse.Namespace) -> int:
-    try:
-        from airflow_provider_launchdarkly.emulator.state.clock import parse_time
-        from airflow_provider_launchdarkly.emulator.state.files import read_snapshot, read_world
-        from airflow_provider_launchdarkly.emulator.state.settings import Settings
-        from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
-        from airflow_provider_launchdarkly.emulator.transport.server import address_of, listen, serve
-    except ModuleNotFoundError as error:
-        raise CommandError(f"needs {error.name}: pip install 'airflow-provider-launchdarkly[emulator]'") from None
-    try:
-        snapshot = read_snapshot(arguments.load) if arguments.load else None
-        start = arguments.clock_start or (snapshot and snapshot.get("time"))
-        emulator = Emulator(
-            seed=arguments.seed,
-            scenario=arguments.scenario,
-            token=arguments.token,
-            settings=Settings().changed(dict(arguments.switches)),
-            start=parse_time(start) if isinstance(start, str) else None,
-            rate=arguments.clock_rate,
-            world=read_world(arguments.world) if arguments.world else None,
-        )
-        if snapshot is not None:
-            emulator.load(snapshot)
-            emulator.settings = emulator.settings.changed(dict(arguments.switches))
-    except ValueError as error:
-        raise CommandError(str(error)) from None
-    try:
-        listening = listen(arguments.host, arguments.port)
-    except OSError as error:
-        place = f"{arguments.host}:{arguments.port}"
-        raise CommandError(f"cannot listen on {place} ({error.strerror}); choose another with --port") from None
-    greeting = _greeting(address_of(listening), emulator, arguments)
-    serve(emulator, listening, on_start=lambda: print(greeting, flush=True))
-    return 0
-
-
-def _greeting(url: str, emulator: Emulator, arguments: argparse.Namespace) -> str:
-    world, begun = emulator.world, arguments.world or arguments.load
-    project = next(iter(world.projects.values()), None)
-    environments = list(project.environments) if project else []
-    places = {"project_key": project.key} if project else {}
-    places |= {"environment_key": environments[0]} if environments else {}
-    connection = {"conn_type": "launchdarkly", "host": url, "password": arguments.token, "extra": places}
-    rate = "stands still" if emulator.clock.rate == 0 else f"runs at {emulator.clock.rate:g} times real time"
-    quoted = json.dumps(connection).replace("'", "'\\''")
-    return f"""LaunchDarkly emulator on {url}
-  {f"world     {begun}" if begun else f"scenario  {emulator.scenario}"}, seed {emulator.seed}
-  clock     {emulator.clock.now():%Y-%m-%d %H:%M:%S} UTC, {rate}
-{_projects(world)}
-
-The Airflow connection for it:
-  export AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT='{quoted}'
-
-Controls, which need no token:
-  GET, POST          {url}/__emulator__/clock      {{"set": TIME}}, {{"advance": "P10D"}} or {{"rate": N}}
-  POST               {url}/__emulator__/reset
-  GET                {url}/__emulator__/snapshot
-  POST               {url}/__emulator__/load       what snapshot gave
-  GET                {url}/__emulator__/journal
-  GET                {url}/__emulator__/requests?after=0
-  GET, POST, DELETE  {url}/__emulator__/faults
-  GET, POST          {url}/__emulator__/settings
-
-Ctrl-C ends it."""
-
-
-def _projects(world: World) -> str:
-    return "\n".join(
-        f"  project   {project.key}, environments {', '.join(project.environments)}"
-        for project in world.projects.values()
-    )
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
-    return int(text)
-
-
-def _token(text: str) -> str:
-    if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise argparse.ArgumentTypeError("a token is printable ASCII text without spaces")
-    return text
-
-
-def _switch(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"a switch is written as name=position, not {text!r}")
-    return name, value
+        return VERBS[arguments.command].run(arguments)
+    except CliError as error:
+        print(f"{PROGRAM} {arguments.command}: {error}", file=sys.stderr)
+        return error.code
 
 
 if __name__ == "__main__":

@@ -1,47 +1,52 @@
-"""The command `airflow-launchdarkly replay`: is a decision record whole, and does the same follow from it today?"""
+"""The command `replay`: verify a decision record, and decide each look on it again."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.audit_log import chain
+from airflow_provider_launchdarkly.cli.exit import CliError, ExitCode
 
 if TYPE_CHECKING:
     import argparse
 
     from airflow_provider_launchdarkly.audit_log.replay import Replay, Replayed
+    from airflow_provider_launchdarkly.cli.arguments import Commands
     from airflow_provider_launchdarkly.decision.policy import Policy
 
-AGREES, BROKEN, DISAGREES = 0, 1, 2
 
-
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Add `replay` to the command line."""
     parser = commands.add_parser(
         "replay",
         help="decide a decision record again, offline",
         description=(
             "Verify a decision record and decide every look on it again: by the policies on record, or by another one. "
-            "Exit code 0: it agrees; 1: the record is broken or cannot be read; 2: it disagrees."
+            "Exits with 1 if the record is broken or cannot be read, with 2 if a verdict differs."
         ),
     )
-    parser.add_argument("record", help="the record: a .jsonl file, or the URL of one, such as s3://bucket/…/it.jsonl")
-    parser.add_argument("--policy", metavar="FILE", help="a policy in YAML: what would it have done?")
+    parser.add_argument(
+        "record", metavar="RECORD", help="the record: a .jsonl file, or the URL of one, such as s3://bucket/it.jsonl"
+    )
+    parser.add_argument(
+        "--policy", metavar="FILE", help="decide by this policy, a YAML file, instead of those on record"
+    )
     parser.add_argument(
         "--head", metavar="HASH", help="hash that the last entry must have, from the task's XCom or log"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=run, command="replay")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it.
+    """Verify, decide again and print.
 
     Returns:
-        The exit code.
+        :attr:`ExitCode.FINDING` if a verdict differs.
+
+    Raises:
+        CliError: The record is broken, or it or the policy cannot be read.
     """
     try:
         entries = chain.read(_text(arguments.record))
@@ -50,9 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
         policy = _policy(arguments.policy)
         found = _replay(entries, policy)
     except (ValueError, OSError, ImportError) as error:
-        return _fail(arguments, error)
+        raise _failure(arguments, error) from None
     print(json.dumps(_as_json(arguments, entries, found), indent=2) if arguments.json else _as_text(entries, found))
-    return AGREES if found.agrees else DISAGREES
+    return ExitCode.OK if found.agrees else ExitCode.FINDING
 
 
 def _text(record: str) -> str:
@@ -77,14 +82,13 @@ def _replay(entries: tuple[dict[str, Any], ...], policy: Policy | None) -> Repla
     return replay(entries, policy)
 
 
-def _fail(arguments: argparse.Namespace, error: Exception) -> int:
+def _failure(arguments: argparse.Namespace, error: Exception) -> CliError:
+    """Print the error as JSON if JSON is asked for, and return it for people."""
     broken = isinstance(error, chain.BrokenRecordError)
-    problem = f"{arguments.record}: {'broken at ' if broken else ''}{error}"
     if arguments.json:
         line = error.line if isinstance(error, chain.BrokenRecordError) else None
         print(json.dumps({"agrees": None, "broken": broken, "line": line, "error": str(error)}, indent=2))
-    print(f"airflow-launchdarkly replay: {problem}", file=sys.stderr)
-    return BROKEN
+    return CliError(f"{arguments.record}: {'broken at ' if broken else ''}{error}")
 
 
 def _as_json(arguments: argparse.Namespace, entries: tuple[dict[str, Any], ...], found: Replay) -> dict[str, Any]:

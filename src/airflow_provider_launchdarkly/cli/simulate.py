@@ -1,14 +1,16 @@
-"""The sub-command `simulate`: what does this policy cost? Imports numpy only when it runs."""
+"""The command `simulate`: measure what a policy costs. Imports numpy only when it runs."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_launchdarkly.cli.exit import CliError, ExitCode
+
 if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.cli.arguments import Commands
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.simulation.report import Report, Scenario
 
@@ -20,20 +22,15 @@ _BUDGETS = {
 }
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `simulate` to the command.
-
-    Args:
-        subparsers: Those of the main parser. The sub-command sets ``run``, a function of the parsed arguments that
-            returns the exit code.
-    """
-    parser = subparsers.add_parser(
+def add_parser(commands: Commands) -> None:
+    """Add `simulate` to the command line."""
+    parser = commands.add_parser(
         "simulate",
         help="measure what a policy costs: false ships, power, days",
-        description="Run a policy on simulated experiments of known truth. Exits with 1 when a budget is exceeded.",
+        description="Run a policy on simulated experiments of known truth. Exits with 2 if a budget is exceeded.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("policy", nargs="?", type=Path, help="policy as a YAML file")
+    parser.add_argument("policy", nargs="?", type=Path, metavar="POLICY", help="policy as a YAML file")
     parser.add_argument("--preset", metavar="NAME", help="a preset instead of a file: balanced, do_no_harm, ...")
     parser.add_argument("--baseline", type=float, metavar="MEAN", help="mean or rate of the primary metric [0.1]")
     parser.add_argument("--std-dev", type=float, metavar="SD", help="its standard deviation, if it is not a rate")
@@ -49,35 +46,32 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--arrivals",
         default="even",
         choices=("even", "weekdays", "growing", "surging", "shrinking", "lost-day"),
-        help="how traffic is spread over the plan",
+        help="how traffic is spread over the days",
     )
     parser.add_argument("--experiments", type=_count, default=10_000, metavar="N", help="experiments for each truth")
-    parser.add_argument("--seed", type=int, default=1, help="where chance starts")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
     for name, text in _BUDGETS.items():
         parser.add_argument(f"--max-{name.replace('_', '-')}", type=float, metavar="X", help=f"budget: {text}")
     parser.add_argument("--min-power", type=float, metavar="X", help="budget: least power")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="write a picture, such as simulation.png")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.set_defaults(run=run, command="simulate")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate and print.
 
-    Args:
-        arguments: Those of the parser that :func:`add_parser` adds.
-
     Returns:
-        0; 1 when a budget is exceeded, or when the policy, an argument or a missing package makes it impossible.
+        :attr:`ExitCode.FINDING` if a budget is exceeded.
+
+    Raises:
+        CliError: The policy, an argument or a missing package makes it impossible.
     """
     try:
         return _run(arguments)
     except ModuleNotFoundError as error:
-        message = f"needs {error.name}: pip install 'airflow-provider-launchdarkly[simulation]'"
+        raise CliError(f"needs {error.name}: pip install 'airflow-provider-launchdarkly[simulation]'") from None
     except (ValueError, OSError) as error:
-        message = str(error)
-    print(f"airflow-launchdarkly simulate: {message}", file=sys.stderr)
-    return 1
+        raise CliError(str(error)) from None
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -97,11 +91,11 @@ def _run(arguments: argparse.Namespace) -> int:
         print(table(simulation.report))
         for line in (*(f"concern: {text}" for text in policy.concerns()), *(f"EXCEEDED: {text}" for text in over)):
             print(line)
-    return 1 if over else 0
+    return ExitCode.FINDING if over else ExitCode.OK
 
 
 def table(report: Report) -> str:
-    """The measures for people, with the simulation's own error (two standard errors) beside each share."""
+    """Return the measures as a table, with the simulation's error (two standard errors) beside each share."""
 
     def share(value: float) -> str:
         error = 2.0 * (max(value * (1.0 - value), 1.0 / report.experiments) / report.experiments) ** 0.5

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_provider_launchdarkly.cli.exit import ExitCode
 from airflow_provider_launchdarkly.cli.main import main
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def test_what_is_wrong_is_said_in_one_sentence(capsys, arguments, said):
 def test_wrong_arguments_are_refused_with_usage(capsys, arguments):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
-    assert ended.value.code == 2
+    assert ended.value.code == ExitCode.ERROR
     assert "usage: airflow-launchdarkly" in capsys.readouterr().err
 
 

@@ -170,7 +170,7 @@ def test_a_token_is_never_printed(run: Command, button: Path, monkeypatch: pytes
 def test_validate_needs_no_network(run: Command, button: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CONNECTION)
     validated = run("validate", button)
-    assert (validated.code, validated.out.splitlines()[-1]) == (0, "1 rollouts are right")
+    assert (validated.code, validated.out.splitlines()[-1]) == (0, "valid rollouts: 1")
     assert f"{button}:2: button: warning: 2 stages are 2 iterations" in validated.out
 
 
@@ -205,7 +205,7 @@ def test_init_prints_to_the_terminal_and_overwrites_nothing(
     launchdarkly.create(button)
     assert "hypothesis: " in run("init", "button").out
     refused = run("init", "button", "--output", button)
-    assert (refused.code, "is there already" in refused.err) == (1, True)
+    assert (refused.code, "exists already" in refused.err) == (1, True)
 
 
 def test_init_of_an_experiment_that_is_not_there_says_so(run: Command) -> None:

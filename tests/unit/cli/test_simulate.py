@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
 import pytest
 
-from airflow_provider_launchdarkly.cli.simulate import add_parser
+from airflow_provider_launchdarkly.cli.exit import ExitCode
+from airflow_provider_launchdarkly.cli.main import main
 
 
 def simulate(*words: str) -> int:
-    parser = argparse.ArgumentParser(prog="airflow-launchdarkly")
-    add_parser(parser.add_subparsers(required=True))
-    arguments = parser.parse_args(["simulate", *words, "--experiments", "300"])
-    return int(arguments.run(arguments))
+    return main(["simulate", *words, "--experiments", "300"])
 
 
 @pytest.fixture
@@ -59,13 +56,13 @@ def test_an_effect_can_be_given(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_exceeded_budget_on_the_command_line_fails(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert simulate(str(policy), "--min-power", "0.999") == 1
+    assert simulate(str(policy), "--min-power", "0.999") == ExitCode.FINDING
     assert "EXCEEDED: power is" in capsys.readouterr().out
 
 
 def test_an_exceeded_budget_in_the_policy_fails(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     policy.write_text("preset: launchdarkly\nbudget: {false_ship: 0.05}\n")
-    assert simulate(str(policy), "--json") == 1
+    assert simulate(str(policy), "--json") == ExitCode.FINDING
     (line,) = json.loads(capsys.readouterr().out)["exceeded"]
     assert line.startswith("false_ship is 0.2")
 
@@ -118,4 +115,4 @@ def test_a_wrong_policy_is_explained(policy: Path, capsys: pytest.CaptureFixture
 def test_wrong_words_are_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         simulate("--preset", "balanced", *words)
-    assert caught.value.code == 2
+    assert caught.value.code == ExitCode.ERROR
