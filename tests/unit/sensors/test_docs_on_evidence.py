@@ -23,10 +23,6 @@ from support.surroundings import REPOSITORY
 
 SQL_PAGE = (REPOSITORY / "docs" / "how-to" / "results-from-sql.md").read_text()
 RECORD_PAGE = (REPOSITORY / "docs" / "how-to" / "decision-record.md").read_text()
-PRELUDE = """
-from airflow_provider_launchdarkly.decision import *
-from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
-"""
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -54,17 +50,11 @@ def run_on_sqlite(sql: str, metric: str, table: str, rows: list[tuple[Any, ...]]
         return evidence_from_rows(look_context(10), policy, columns, cursor.fetchall(), {metric: Direction.HIGHER})
 
 
-@pytest.mark.parametrize("example", [*blocks(SQL_PAGE, "python"), *blocks(RECORD_PAGE, "python")])
-def test_an_example_in_python_runs(example: str) -> None:
-    with DAG("example", schedule=None):
-        exec(PRELUDE + example, {})
-
-
 def test_the_first_query_counts_what_it_says() -> None:
     (example,) = blocks(SQL_PAGE, "python")
     scope: dict[str, Any] = {}
     with DAG("example", schedule=None):
-        exec(PRELUDE + example, scope)
+        exec(example, scope)
     day = STARTED_AT.isoformat(" ")
     later = STARTED_AT.replace(year=2027).isoformat(" ")
     rows = [
