@@ -19,6 +19,9 @@ REPOSITORY = Path(__file__).parent.parent
 # Importing Airflow writes its configuration file into this folder.
 os.environ["AIRFLOW_HOME"] = str(REPOSITORY / "build" / "airflow")
 
+from pydantic import BaseModel
+from sphinx.pycode import ModuleAnalyzer
+
 import airflow_provider_launchdarkly
 from airflow_provider_launchdarkly.hooks.calls import Call, Walk
 
@@ -77,8 +80,26 @@ def show_calls_as_methods() -> None:
                 setattr(owner, name, member._build)  # noqa: SLF001
 
 
+def name_fields(
+    app: Sphinx, what: str, name: str, of: object, options: object, signature: str | None, returns: str | None
+) -> tuple[str, None] | None:
+    """Show a pydantic model's fields by name: their types and defaults fill a page, and have one in the reference."""
+    if isinstance(of, type) and issubclass(of, BaseModel):
+        return f"(*, {', '.join(of.model_fields)})", None
+    return None
+
+
+def describe_constants(app: Sphinx, what: str, name: str, of: object, options: object, lines: list[str]) -> None:
+    """Show the text below a constant where it is defined, in place of its class's docstring."""
+    texts = ModuleAnalyzer.for_module(f"{airflow_provider_launchdarkly.__name__}.assets").find_attr_docs()
+    if text := texts.get(("", name.rpartition(".")[2])):
+        lines[:] = text
+
+
 def setup(app: Sphinx) -> None:
     """Connect the functions above."""
     show_calls_as_methods()
     app.connect("source-read", show_root_file)
     app.connect("source-read", make_contents_from_links)
+    app.connect("autodoc-process-signature", name_fields)
+    app.connect("autodoc-process-docstring", describe_constants)

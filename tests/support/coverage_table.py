@@ -550,12 +550,14 @@ def page() -> str:
     """`docs/coverage.md`."""
     where = pages()
     lines = [
-        "# What of LaunchDarkly's API there is",
+        "# LaunchDarkly's API, call by call",
         "",
-        "Every row of LaunchDarkly's Experiments API and of what experiments stand on: the call of `LaunchDarklyHook`",
-        "that does it (in a task as it stands, on an event loop with `.aio`), the endpoint, the operator or sensor.",
-        f"This table is the one that `{TEST}` runs: each call, both ways, against the emulator;",
-        "the last column selects its test there. In the paths, `P` is `/api/v2/projects/{projectKey}` and `E` is",
+        "Each call of LaunchDarkly's Experiments API, and of the resources that experiments need: the hook's call, the",
+        "endpoint, and the operator or sensor. The hook's calls run in a task as they stand, and on an event loop with",
+        "`.aio`.",
+        "",
+        f"`{TEST}` runs each row in both forms against the emulator; `pytest` with the last column",
+        "selects it. In the paths, `P` is `/api/v2/projects/{projectKey}` and `E` is",
         "`P/environments/{environmentKey}`.",
         "",
         "| | hook | endpoint | also as | test |",
@@ -567,7 +569,7 @@ def page() -> str:
             title, others = (row.title, also) if number == 0 else ("", "")
             endpoint = case.endpoint.replace(IN_ENV, "E").replace(IN_PROJECT, "P")
             lines.append(f"| {title} | `{case.call}` | `{endpoint}` | {others} | `-k {case.call}` |")
-    lines += ["", "What each call takes and returns is in its docstring: `help(LaunchDarklyHook.save_and_start)`.", ""]
+    lines += ["", "[LaunchDarklyHook](reference/hook.md) lists the parameters of each call.", ""]
     return "\n".join(lines)
 
 

@@ -50,12 +50,6 @@ def run_on_sqlite(sql: str, metric: str, table: str, rows: list[tuple[Any, ...]]
         return evidence_from_rows(look_context(10), policy, columns, cursor.fetchall(), {metric: Direction.HIGHER})
 
 
-@pytest.mark.parametrize("example", [*blocks(SQL_PAGE, "python"), *blocks(RECORD_PAGE, "python")])
-def test_an_example_in_python_runs(example: str) -> None:
-    with DAG("example", schedule=None):
-        exec(example, {})
-
-
 def test_the_first_query_counts_what_it_says() -> None:
     (example,) = blocks(SQL_PAGE, "python")
     scope: dict[str, Any] = {}
