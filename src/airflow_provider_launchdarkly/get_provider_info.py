@@ -1,4 +1,4 @@
-"""What Airflow discovers of this provider. Read in every process: plain data, no imports."""
+"""The description of this provider for Airflow, which reads it in every process: plain data, no imports."""
 
 from __future__ import annotations
 
@@ -67,27 +67,27 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": {
                     "region": {
                         "label": "Region",
-                        "description": "Which LaunchDarkly instance to use when no API base URL is given: us if empty.",
+                        "description": "LaunchDarkly instance to use if there is no API base URL: us if empty.",
                         "schema": {"type": ["string", "null"], "enum": ["us", "eu", "federal"]},
                     },
                     "project_key": {
                         "label": "Default project key",
-                        "description": "Used where a task names no project.",
+                        "description": "Used if a task names no project.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "environment_key": {
                         "label": "Default environment key",
-                        "description": "Used where a task names no environment.",
+                        "description": "Used if a task names no environment.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "timeout": {
                         "label": "Timeout (seconds)",
-                        "description": "How long one HTTP exchange may take. Default 30.",
+                        "description": "Most time for one HTTP exchange. Default 30.",
                         "schema": {"type": ["number", "null"], "minimum": 1},
                     },
                     "retry_budget": {
                         "label": "Retry budget (seconds)",
-                        "description": "How long the retries of one call may take together. Default 60.",
+                        "description": "Most time for all retries of one call together. Default 60.",
                         "schema": {"type": ["number", "null"], "minimum": 1},
                     },
                     "verify": {
@@ -97,7 +97,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "ca_bundle": {
                         "label": "CA bundle",
-                        "description": "Path of a CA bundle, where a proxy re-signs TLS.",
+                        "description": "Path of a CA bundle, for a proxy that re-signs TLS.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "allow_insecure_http": {
@@ -107,7 +107,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "experiments_api_version": {
                         "label": "LD-API-Version on experiments",
-                        "description": "Default beta, as LaunchDarkly's documentation of its experiments API asks.",
+                        "description": "Default beta, as LaunchDarkly documents for its experiments API.",
                         "schema": {"type": ["string", "null"]},
                     },
                 },
@@ -119,8 +119,8 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "poll_interval": {
                         "description": (
-                            "Seconds between two reads of an experiment that a sensor waits for, where the sensor "
-                            "sets no poke_interval of its own."
+                            "Seconds between two polls, for sensors without a poke_interval and for watchers' "
+                            "triggers without a poll_interval."
                         ),
                         "type": "float",
                         "version_added": "0.1.0",
@@ -129,8 +129,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "record_path": {
                         "description": (
-                            "Folder for decision records, a path or an object storage URL, where a sensor sets no "
-                            "record_path of its own. Empty keeps none."
+                            "Folder for decision records, a path or an object storage URL, for sensors without a "
+                            "record_path. Empty keeps none."
                         ),
                         "type": "string",
                         "version_added": "0.1.0",

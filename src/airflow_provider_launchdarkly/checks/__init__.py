@@ -1,1 +1,1 @@
-"""The checks that sensors and triggers run. Pure procedures: no Airflow, no I/O."""
+"""The checks that sensors and triggers run: pure procedures, without Airflow and without I/O."""

@@ -1,16 +1,19 @@
-"""What time it is at LaunchDarkly, and whether a pinned iteration still runs. A pure procedure: one read."""
+"""Checks of time by LaunchDarkly's clock: the time itself, and how long an iteration has run. Pure procedures."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.endpoints import get_caller_identity, get_experiment
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS, pinned
+from airflow_provider_launchdarkly.checks.result import CheckResult, describe_time
 from airflow_provider_launchdarkly.checks.significance import verdict_if_ended_elsewhere
+from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason, Verdict
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.evidence.source import Target
@@ -27,16 +30,16 @@ def server_time() -> Procedure[datetime]:
     return time
 
 
-def check_dwell(target: Target, dwell: timedelta) -> Procedure[Verdict]:
-    """Read how long an iteration has run, by LaunchDarkly's clock.
+def check_dwell(target: Target, dwell: timedelta) -> Procedure[CheckResult]:
+    """Check whether an iteration has run for a time, by LaunchDarkly's clock.
 
     Args:
         target: The pinned iteration.
-        dwell: How long it is to run, from its start.
+        dwell: The time, counted from the iteration's start.
 
     Returns:
-        ``wait`` while it is to run on; ``inconclusive`` when its time is over; ``invalid`` if it was stopped or
-        replaced by someone else.
+        A verdict: ``wait`` before the time is over, ``inconclusive`` after it, ``invalid`` if someone else stopped or
+        replaced the iteration.
 
     Raises:
         IterationNotFoundError: The experiment has no such iteration.
@@ -44,13 +47,18 @@ def check_dwell(target: Target, dwell: timedelta) -> Procedure[Verdict]:
     """
     answer = yield get_experiment(target.environment, target.experiment_key, expand=ITERATIONS)
     iteration = pinned(answer.value, target.iteration_id)
+    now: datetime = answer.server_time
     if iteration.started_at is None:
-        return Verdict.wait(Reason.NO_DATA, f"iteration {iteration.id} is {iteration.status}", dwell * 0)
-    elapsed = answer.server_time - iteration.started_at
-    if not iteration.running:
-        return verdict_if_ended_elsewhere(answer.value, iteration, elapsed)
-    if elapsed < dwell:
-        summary = f"iteration {iteration.id} has run for {elapsed} of {dwell}: wait"
-        return Verdict.wait(Reason.MIN_DURATION, summary, elapsed, next_look=dwell)
-    summary = f"iteration {iteration.id} has run for {elapsed}, its time is over; nothing was judged"
-    return Verdict(Kind.INCONCLUSIVE, Reason.PLAN_ENDED, summary, elapsed)
+        summary = f"waiting for the start of iteration {iteration.id}, which is {iteration.status}"
+        verdict = Verdict.wait(Reason.NO_DATA, summary, timedelta())
+    elif not iteration.running:
+        verdict = verdict_if_ended_elsewhere(answer.value, iteration, now - iteration.started_at)
+    elif now - iteration.started_at < dwell:
+        end = describe_time(iteration.started_at + dwell, now)
+        summary = f"waiting until {end}: iteration {iteration.id} runs for {format_duration(dwell)}"
+        verdict = Verdict.wait(Reason.MIN_DURATION, summary, now - iteration.started_at, next_look=dwell)
+    else:
+        summary = f"inconclusive: iteration {iteration.id} has run for {format_duration(dwell)}; nothing was judged"
+        verdict = Verdict(Kind.INCONCLUSIVE, Reason.PLAN_ENDED, summary, now - iteration.started_at)
+    output = {**verdict.to_json(), **target.to_json()}
+    return CheckResult(verdict.ends, verdict.summary, output, is_news=verdict.ends, left=dwell - verdict.elapsed)

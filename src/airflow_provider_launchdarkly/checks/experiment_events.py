@@ -1,7 +1,7 @@
-"""What has happened to an experiment: iterations that were started or stopped, and the verdict on the running one.
+"""Events of an experiment: iterations that were started or stopped, and the verdict on the running one.
 
-Pure procedures, for the event trigger. They remember nothing: the same read tells the same happenings, each with a name
-by which whoever watches knows what it has told already.
+Pure procedures without memory, for the watcher's trigger: the same read gives the same events, each with a name by
+which the watcher notes that it has fired.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from airflow_provider_launchdarkly.api.endpoints import get_experiment
 from airflow_provider_launchdarkly.api.errors import NotFoundError
 from airflow_provider_launchdarkly.api.models.base import iso
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
+from airflow_provider_launchdarkly.checks.arguments import START, STOP, VERDICT
 from airflow_provider_launchdarkly.checks.significance import check_significance
 from airflow_provider_launchdarkly.decision.verdict import Reason
 
@@ -26,20 +27,18 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.evidence.source import Target
 
-START, STOP, VERDICT = "start", "stop", "verdict"
-
-# These verdicts only say that the iteration ended between two reads: that is told as its stop.
-_OVER = {Reason.ITERATION_REPLACED, Reason.ITERATION_STOPPED}
+# These verdicts only say that the iteration ended between two reads, which fires as its stop.
+_ENDED_ELSEWHERE = {Reason.ITERATION_REPLACED, Reason.ITERATION_STOPPED}
 
 
 @dataclass(frozen=True, slots=True)
 class IterationEvent:
-    """Something that happens once to an iteration.
+    """An event that happens once to an iteration.
 
     Attributes:
         kind: ``start``, ``stop`` or ``verdict``.
         iteration_id: The iteration.
-        content: What an event says of it: plain JSON.
+        content: Payload of the trigger's event: plain JSON.
     """
 
     kind: str
@@ -48,21 +47,21 @@ class IterationEvent:
 
     @property
     def name(self) -> str:
-        """By what it is known: the same in every read."""
+        """Name of the event, the same in every read."""
         return f"{self.kind}:{self.iteration_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What one read of an experiment shows.
+    """The state of an experiment in one read.
 
     Attributes:
-        happenings: Starts and stops, oldest first.
-        running: Id of the iteration under way, if any.
+        events: Starts and stops, oldest first.
+        running: Id of the running iteration, if any.
         iterations: Ids of all iterations.
     """
 
-    iteration_events: tuple[IterationEvent, ...] = ()
+    events: tuple[IterationEvent, ...] = ()
     running: str | None = None
     iterations: frozenset[str] = frozenset()
 
@@ -80,9 +79,9 @@ def read_state(env: EnvironmentRef, experiment_key: str) -> Procedure[State]:
         experiment: Experiment = (yield get_experiment(env, experiment_key, expand=ITERATIONS)).value
     except NotFoundError:
         return State()
-    told = [entry for iteration in experiment.iterations for entry in _history(env, experiment, iteration)]
+    history = [entry for iteration in experiment.iterations for entry in _history(env, experiment, iteration)]
     return State(
-        iteration_events=tuple(happening for _, happening in sorted(told, key=lambda entry: entry[0])),
+        events=tuple(event for _, event in sorted(history, key=lambda entry: entry[0])),
         running=experiment.running.id if experiment.running else None,
         iterations=frozenset(iteration.id for iteration in experiment.iterations),
     )
@@ -91,27 +90,25 @@ def read_state(env: EnvironmentRef, experiment_key: str) -> Procedure[State]:
 def read_verdict(
     target: Target, policy: Policy, *, previous: timedelta | None, poll_interval: timedelta
 ) -> Procedure[tuple[IterationEvent | None, timedelta]]:
-    """Look at the running iteration, as the sensor would.
+    """Check the significance of the running iteration, as the sensor does.
 
     Args:
         target: The iteration.
-        policy: As of :func:`check_significance`.
-        previous: The same.
-        poll_interval: The same.
+        policy: As for :func:`check_significance`.
+        previous: As for :func:`check_significance`.
+        poll_interval: As for :func:`check_significance`.
 
     Returns:
-        The verdict, if there is one that ends the waiting; and the time since the start, for the next ``previous``.
+        The verdict as an event, if it ends the waiting, else None; and ``elapsed``, the next poll's ``previous``.
 
     Raises:
-        LaunchDarklyError: As the look raises.
+        LaunchDarklyError: As :func:`check_significance` raises.
     """
-    look = yield from check_significance(target, policy, previous=previous, poll_interval=poll_interval)
-    verdict = look.verdict
-    if not verdict.ends or verdict.reason in _OVER:
+    found = yield from check_significance(target, policy, previous=previous, poll_interval=poll_interval)
+    verdict = found.verdict
+    if not verdict.ends or verdict.reason in _ENDED_ELSEWHERE:
         return None, verdict.elapsed
-    said = look.to_json()
-    keys = {key: said[key] for key in ("project_key", "environment_key", "experiment_key", "iteration_id")}
-    content = {"event": verdict.kind.value, **keys, "verdict": said}
+    content = {"event": verdict.kind.value, **target.to_json(), "verdict": found.to_json()}
     return IterationEvent(VERDICT, target.iteration_id, content), verdict.elapsed
 
 
@@ -135,8 +132,7 @@ def _history(
             "winning_treatment": winner.name if winner else None,
             "winning_reason": iteration.winning_reason,
         }
-        happening = IterationEvent(STOP, iteration.id, {"event": STOP, **content, **ending})
-        yield (_order(iteration.ended_at), 1), happening
+        yield (_order(iteration.ended_at), 1), IterationEvent(STOP, iteration.id, {"event": STOP, **content, **ending})
 
 
 def _order(moment: datetime | None) -> float:

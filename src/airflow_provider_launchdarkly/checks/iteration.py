@@ -1,4 +1,4 @@
-"""Where an iteration stands, and how much traffic it has had. Procedures without I/O of their own."""
+"""Checks of an iteration: its status and its traffic. Pure procedures."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 def check_iteration_status(
     env: EnvironmentRef, experiment_key: str, iteration_id: str, status: str
 ) -> Procedure[CheckResult]:
-    """See whether an iteration has reached a status. It never goes back, so one that is past it has reached it.
+    """Check whether an iteration has reached a status. A status never goes back: a stopped one has reached both.
 
     Args:
-        env: Where the experiment lives.
-        experiment_key: Its key.
+        env: Project and environment.
+        experiment_key: The experiment.
         iteration_id: The pinned iteration.
         status: ``running`` or ``stopped``.
 
     Raises:
-        IterationNotFoundError: The experiment has no such iteration, or not any more.
+        IterationNotFoundError: The experiment has no such iteration.
         LaunchDarklyError: As the calls raise.
     """
     experiment = yield from read_experiment(env, experiment_key)
@@ -43,52 +43,62 @@ def check_iteration_status(
         "winning_treatment_id": iteration.winning_treatment_id,
         "winning_treatment": winner,
     }
-    summary = f"iteration {iteration_id} of {experiment_key} is {iteration.status}"
-    return CheckResult(reached, summary if reached else f"{summary}: waiting for {status}", output)
+    summary = f"{iteration.status}: iteration {iteration_id} of {experiment_key}"
+    return CheckResult(reached, summary if reached else f"waiting for {status}, now {summary}", output)
 
 
 def check_traffic(
-    env: EnvironmentRef, experiment_key: str, iteration_id: str, units: int, metric_key: str | None = None
+    env: EnvironmentRef,
+    experiment_key: str,
+    iteration_id: str,
+    units_per_treatment: int,
+    metric_key: str | None = None,
 ) -> Procedure[CheckResult]:
-    """See whether every treatment of an iteration has had enough units.
+    """Check whether every treatment of an iteration has a number of units.
 
     Args:
-        env: Where the experiment lives.
-        experiment_key: Its key.
+        env: Project and environment.
+        experiment_key: The experiment.
         iteration_id: The pinned iteration.
-        units: Units that each treatment with a share of the traffic is to have.
-        metric_key: By which metric's results they are counted. None for the primary one. All exposed units count; for a
-            metric group, and where LaunchDarkly does not count these, the units that were measured.
+        units_per_treatment: Units in each treatment that has a share of the traffic.
+        metric_key: Metric whose results give the counts; None for the primary one. All exposed units count; for a
+            metric group, or if LaunchDarkly does not count exposures, the measured units.
 
     Raises:
-        IterationStoppedError: The iteration is over, so the units will never come.
+        IterationStoppedError: The iteration is stopped, so the missing units will never come.
         MetricNotMeasuredError: The iteration does not measure the metric.
-        ResultsUnavailableError: LaunchDarkly does not serve results any more.
+        ResultsUnavailableError: LaunchDarkly no longer serves results.
         LaunchDarklyError: As the calls raise.
     """
     experiment = yield from read_experiment(env, experiment_key)
     iteration = pinned(experiment, iteration_id)
     if iteration.not_started:
         output = _about(env, experiment_key, iteration) | {"units": {}, "least": 0}
-        return CheckResult(False, f"iteration {iteration_id} of {experiment_key} is not started", output)
+        return CheckResult(False, f"waiting for the start of iteration {iteration_id} of {experiment_key}", output)
     metric = iteration.measured_metric(metric_key)
     response = yield from metric_results(
         env, experiment_key, metric.key, iteration_id, is_group=metric.is_group, traffic=not metric.is_group
     )
     counted = _units(response.value)
-    # A treatment without a share of the traffic gets nobody, however long one waits.
+    # A treatment without a share of the traffic never gets units.
     expected = [treatment for treatment in iteration.treatments if treatment.allocation_percent != 0]
     found = {treatment.name: counted.get(treatment.id, 0) for treatment in expected}
-    least = min(found.values(), default=0)
-    reached = bool(found) and least >= units
-    summary = f"iteration {iteration_id} of {experiment_key} has units {found}"
+    fewest = min(found, key=lambda name: found[name], default="")
+    least = found.get(fewest, 0)
+    reached = bool(found) and least >= units_per_treatment
     if not reached and iteration.stopped:
         raise IterationStoppedError(
-            f"{summary} and is stopped: {units} for each treatment will never come",
+            f"iteration {iteration_id!r} of experiment {experiment_key!r} is stopped with units {found}, so "
+            f"{units_per_treatment} in each treatment will never come: wait for fewer units, or stop it later",
             winner=iteration.winning_treatment_id,
         )
     output = _about(env, experiment_key, iteration) | {"units": found, "least": least}
-    return CheckResult(reached, summary if reached else f"{summary}: waiting for {units} each", output)
+    state = "reached" if reached else "waiting for"
+    return CheckResult(
+        reached,
+        f"{state} {units_per_treatment:,} units in each treatment of {experiment_key}: {fewest} has {least:,}",
+        output,
+    )
 
 
 def _about(env: EnvironmentRef, experiment_key: str, iteration: Iteration) -> dict[str, Any]:
@@ -102,7 +112,7 @@ def _about(env: EnvironmentRef, experiment_key: str, iteration: Iteration) -> di
 
 
 def _units(results: MetricResults | MetricGroupResults) -> dict[str, int]:
-    """Units by treatment id; of a group's metrics, the one with the most counts: later steps of a funnel have fewer."""
+    """Return units by treatment id; for a group, the highest of its metrics: later steps of a funnel have fewer."""
     if isinstance(results, MetricGroupResults):
         most: dict[str, int] = {}
         for part in results.metrics:

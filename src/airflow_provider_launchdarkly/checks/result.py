@@ -1,28 +1,26 @@
-"""What one look of a waiting sensor saw. Pure."""
+"""The result of one poll, and how its line says when. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
 
 from airflow_provider_launchdarkly.api.http.procedure import Procedure
-
-if TYPE_CHECKING:
-    from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one look saw.
+    """The result of one poll.
 
     Attributes:
-        ends: Whether there is nothing more to wait for.
-        summary: One line for people.
-        output: Plain JSON; what the task returns if the look ends the waiting.
-        is_news: Whether the line is worth the log; False for a look that read next to nothing.
-        outcome: What the output is; None for what the trigger waits for.
-        left: How long there is to wait, where that is known: the trigger does not sleep on beyond it.
+        ends: True if the waiting is over.
+        summary: One line for people, the state first.
+        output: Plain JSON. The task returns it if the waiting is over.
+        is_news: False if the line is not worth a line in the trigger's log.
+        outcome: Key of the output in the trigger's event; None for the trigger's own.
+        left: Time left to wait, if it is known: the trigger sleeps no longer.
     """
 
     ends: bool
@@ -34,4 +32,21 @@ class CheckResult:
 
 
 Check: TypeAlias = Callable[[], Procedure[CheckResult]]
-"""Looks once each time it is called. May remember what it saw before; a fresh one has to decide the same."""
+"""Each call polls once. A check may remember its latest poll; a fresh one must come to the same decisions."""
+
+
+def describe_time(moment: datetime, now: datetime) -> str:
+    """Return a time to come as text, such as ``2026-12-04 09:00 UTC (in 14 h)``.
+
+    Args:
+        moment: The time, aware.
+        now: The present, aware, by the same clock.
+    """
+    left = moment - now
+    if left >= timedelta(days=2):
+        text = f"{left / timedelta(days=1):.0f} days"
+    elif left >= timedelta(hours=2):
+        text = f"{left / timedelta(hours=1):.0f} h"
+    else:
+        text = f"{max(left / timedelta(minutes=1), 0):.0f} min"
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC (in {text})"

@@ -1,7 +1,7 @@
-"""One look at an experiment: read its state, and if a look is due its results, and decide.
+"""The check of an experiment's significance: read its state, read its results if a look is due, and decide.
 
-A pure procedure, run by the sensor's poke on a worker and by the trigger in the triggerer: both decide by this code.
-It remembers nothing between two runs, so a restart, a retry or a clear decides as the process before would have.
+The sensor's poke on a worker and the trigger in the triggerer run these same pure procedures. A restart, a retry or a
+clear comes to the same decisions, because nothing but the time of the latest poll is remembered.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_launchdarkly.api.endpoints import get_experiment
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, UnexpectedResponseError
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS, pinned
+from airflow_provider_launchdarkly.checks.result import CheckResult, describe_time
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError
+from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_json
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.schedule import due_look, next_look, schedule_looks
 from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_decidable
@@ -32,13 +34,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SignificanceResult:
-    """What one look found.
+    """The result of one poll of an experiment's significance.
 
     Attributes:
-        target: What was looked at.
-        at: When, by LaunchDarkly's clock.
-        verdict: What follows.
-        evidence: What was measured; None where the verdict follows from the experiment's state and the clock.
+        target: The iteration.
+        at: Time of the poll, by LaunchDarkly's clock.
+        verdict: The verdict.
+        evidence: The numbers it rests on; None if it follows from the experiment's state and the clock alone.
     """
 
     target: Target
@@ -48,17 +50,65 @@ class SignificanceResult:
 
     @property
     def read_results(self) -> bool:
-        """Whether results were read."""
+        """True if results were read: this poll was a look."""
         return self.evidence is not None
 
     @property
     def ends(self) -> bool:
-        """Whether there is nothing more to wait for."""
+        """True if the waiting is over."""
         return self.verdict.ends
 
     def to_json(self) -> dict[str, Any]:
-        """The verdict as plain JSON, with what it is about."""
+        """Return the verdict as plain JSON, with the keys of its target."""
         return {**self.verdict.to_json(), **self.target.to_json()}
+
+
+class SignificanceCheck:
+    """The check that the sensor and its trigger run. It remembers the time of its latest poll.
+
+    Args:
+        target: The iteration.
+        policy: What to decide, and when to look at the results.
+        previous: ``verdict.elapsed`` of an earlier poll; None in a fresh process.
+        poll_interval: Time between two polls.
+        source: Where evidence comes from. Default: LaunchDarkly's results endpoints.
+
+    Attributes:
+        previous: ``verdict.elapsed`` of the latest poll; None before the first.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        policy: Policy,
+        *,
+        previous: timedelta | None = None,
+        poll_interval: timedelta,
+        source: Source = evidence_from_results,
+    ) -> None:
+        self._target = target
+        self._policy = policy
+        self._poll_interval = poll_interval
+        self._source = source
+        self.previous = previous
+
+    def __call__(self) -> Procedure[CheckResult]:
+        """Poll once.
+
+        Returns:
+            The verdict as plain JSON, with ``evidence`` and ``looked_at``, from which the look is put on record.
+        """
+        found = yield from check_significance(
+            self._target,
+            self._policy,
+            previous=self.previous,
+            poll_interval=self._poll_interval,
+            source=self._source,
+        )
+        self.previous = found.verdict.elapsed
+        evidence = evidence_to_json(found.evidence) if found.evidence else None
+        output = {**found.to_json(), "evidence": evidence, "looked_at": found.at.isoformat()}
+        return CheckResult(found.ends, found.verdict.summary, output, is_news=found.read_results or found.ends)
 
 
 def check_significance(
@@ -69,24 +119,26 @@ def check_significance(
     poll_interval: timedelta,
     source: Source = evidence_from_results,
 ) -> Procedure[SignificanceResult]:
-    """Look once.
+    """Poll an experiment once, and look at its results if a look is due.
 
     Args:
-        target: What to look at.
-        policy: What is to be decided, and when results are looked at.
-        previous: ``verdict.elapsed`` of the same process's look before; None in a fresh process. A look is due once its
+        target: The iteration.
+        policy: What to decide, and when to look at the results.
+        previous: ``verdict.elapsed`` of the same process's poll before; None in a fresh process. A look is due if its
             time has come since then; in a fresh process, if its time came a short while ago.
-        poll_interval: Time to the next run of this procedure, so that a process for each poll misses no look.
+        poll_interval: Time to the next poll. A look whose time came within one and a half intervals counts as due in a
+            fresh process, so that a process for each poll misses none.
         source: Where evidence comes from. Default: LaunchDarkly's results endpoints.
 
     Returns:
-        The look. ``invalid`` if the iteration was stopped or replaced, ``wait`` between looks, without reading results.
+        ``invalid`` if the iteration was stopped or replaced; ``wait`` between looks, without reading results; else the
+        verdict on the results.
 
     Raises:
         ConfigurationError: The policy does not fit the experiment, or the experiment is a bandit, a holdout or, with
             LaunchDarkly's results, ``export_only``.
         IterationNotFoundError: The experiment has no such iteration.
-        ResultsUnavailableError: LaunchDarkly does not serve results any more.
+        ResultsUnavailableError: LaunchDarkly no longer serves results.
         LaunchDarklyError: As the calls raise.
     """
     analysed = source is evidence_from_results
@@ -110,17 +162,17 @@ def find_due_look(
     poll_interval: timedelta,
     analysed_by_launchdarkly: bool = True,
 ) -> Procedure[SignificanceResult | LookContext]:
-    """Say whether a look is due, without reading results: the first half of :func:`check_significance`.
+    """Check whether a look is due, without reading results: the first half of :func:`check_significance`.
 
     Args:
-        target: What to look at.
-        policy: What is to be decided, and when results are looked at.
+        target: The iteration.
+        policy: What to decide, and when to look at the results.
         previous: As for :func:`check_significance`.
         poll_interval: As for :func:`check_significance`.
-        analysed_by_launchdarkly: Whether the results are to be LaunchDarkly's: some experiments have none there.
+        analysed_by_launchdarkly: True if the results are LaunchDarkly's, which has none for some experiments.
 
     Returns:
-        The occasion to look now; or a look that needs no results: ``wait`` between looks, or an ``invalid`` iteration.
+        The context of the look that is due now; else a result without evidence, ``wait`` or ``invalid``.
 
     Raises:
         ConfigurationError: The policy does not fit the experiment, or the experiment is a bandit, a holdout or, with
@@ -144,7 +196,7 @@ def find_due_look(
     except ValueError as error:
         raise ConfigurationError(f"policy: {error}") from error
     if not _is_due(plan, look_context.elapsed, previous, poll_interval):
-        return SignificanceResult(target, look_context.at, _between_looks(plan, look_context.elapsed))
+        return SignificanceResult(target, look_context.at, _between_looks(plan, look_context))
     return look_context
 
 
@@ -163,22 +215,25 @@ def _require_decidable(experiment: Experiment, *, launchdarkly_results: bool) ->
 
 
 def _not_started(iteration: Iteration) -> Verdict:
-    return Verdict.wait(Reason.NO_DATA, f"iteration {iteration.id} is {iteration.status}: wait", timedelta())
+    summary = f"waiting for the start of iteration {iteration.id}, which is {iteration.status}"
+    return Verdict.wait(Reason.NO_DATA, summary, timedelta())
 
 
 def verdict_if_ended_elsewhere(experiment: Experiment, iteration: Iteration, elapsed: timedelta) -> Verdict:
-    """What follows if somebody else stopped or replaced the iteration."""
+    """Return the verdict on an iteration that someone else stopped or replaced."""
     other = experiment.running
     if other is not None:
-        summary = f"iteration {iteration.id} is {iteration.status}, and iteration {other.id} runs in its place: invalid"
+        summary = f"invalid: iteration {iteration.id} is {iteration.status}, and iteration {other.id} runs in its place"
         return Verdict.invalid(Reason.ITERATION_REPLACED, summary, elapsed)
     winner = iteration.treatment(iteration.winning_treatment_id or "")
     with_winner = f" with winner {winner.name!r}" if winner else ""
-    summary = f"iteration {iteration.id} is {iteration.status}{with_winner}, not by this task: invalid"
+    summary = f"invalid: iteration {iteration.id} is {iteration.status}{with_winner}, not by this task"
     return Verdict.invalid(Reason.ITERATION_STOPPED, summary, elapsed)
 
 
-def _between_looks(plan: LookSchedule, elapsed: timedelta) -> Verdict:
+def _between_looks(plan: LookSchedule, look_context: LookContext) -> Verdict:
+    elapsed, looks = look_context.elapsed, len(plan.look_times)
     look, coming = plan.look_at(elapsed), next_look(plan, elapsed)
-    summary = f"between looks {look} and {look + 1} of {len(plan.look_times)}: wait"
-    return Verdict.wait(Reason.BETWEEN_LOOKS, summary, elapsed, look=look, looks=len(plan.look_times), next_look=coming)
+    when = f" at {describe_time(look_context.at - elapsed + coming, look_context.at)}" if coming is not None else ""
+    summary = f"waiting for look {look + 1} of {looks}{when}"
+    return Verdict.wait(Reason.BETWEEN_LOOKS, summary, elapsed, look=look, looks=looks, next_look=coming)

@@ -1,1 +1,1 @@
-"""Sensors: they wait for something in LaunchDarkly, and never change it."""
+"""Sensors wait for a state of LaunchDarkly. They only read."""

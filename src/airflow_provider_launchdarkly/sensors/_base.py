@@ -1,4 +1,4 @@
-"""What every sensor shares: look once, then defer to a trigger that looks by the same code. Changes nothing itself."""
+"""The base of all sensors: poll once on the worker, then wait in a trigger that runs the same check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Never
 
-from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api import errors
@@ -16,6 +16,7 @@ from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.checks.arguments import LEAVE, validate_on_kill
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
+from airflow_provider_launchdarkly.triggers._poll_interval import configured_poll_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,32 +24,33 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.checks.result import Check, CheckResult
+    from airflow_provider_launchdarkly.evidence.source import Target
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.triggers._base import PollingTrigger
-# As declared in the provider's configuration.
-SECONDS_BETWEEN_POLLS = 300.0
 
-# Airflow's timeout of sensors that know an end of their own: a policy's maximum duration, the end of a dwell time, or
-# that a window never opens, which is computed and not waited for.
+# Airflow's timeout of the sensors that end by themselves: at a policy's maximum duration, at the end of a dwell time,
+# or with an error if a change window never opens.
 BACKSTOP = timedelta(days=366)
 
 
 class LaunchDarklyBaseSensor(BaseSensorOperator):
-    """What every sensor shares.
+    """Base of all sensors.
 
-    By default it defers: after one look on the worker it waits in the triggerer. With ``deferrable=False``, modes
-    ``poke`` and ``reschedule`` decide by the same code. Safe to repeat: it only reads.
+    A sensor says two things: the check that polls once (:meth:`make_check`), and the trigger that runs the same check
+    in the triggerer (:meth:`trigger_class`). By default it polls once on the worker and then defers. With
+    ``deferrable=False``, the modes ``poke`` and ``reschedule`` run the check on the worker. Safe to repeat: it only
+    reads.
 
     Args:
         project_key: Default: the connection's.
         environment_key: Default: the connection's.
         launchdarkly_conn_id: The Airflow connection.
         deferrable: False occupies a worker (``mode="poke"``) or starts a process for each poke (``"reschedule"``).
-        poke_interval: Seconds between two looks. Default: ``[launchdarkly] poll_interval``.
+        poke_interval: Seconds between two polls. Default: ``[launchdarkly] poll_interval``.
         timeout: Seconds after which Airflow fails the task. Default: Airflow's, 7 days.
     """
 
-    # The word for what the trigger finds; its own, repeated here so that resuming a task loads no trigger.
+    # Key of the output in the trigger's event. It repeats the trigger's, so that resuming a task imports no trigger.
     outcome: ClassVar[str] = "finding"
     template_fields: Sequence[str] = ("project_key", "environment_key", "launchdarkly_conn_id")
     ui_color = "#e5e9ff"
@@ -65,18 +67,47 @@ class LaunchDarklyBaseSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         if poke_interval is None:
-            # Airflow 3.1 does not always load what providers declare as their configuration's defaults.
-            poke_interval = conf.getfloat("launchdarkly", "poll_interval", fallback=SECONDS_BETWEEN_POLLS)
+            poke_interval = configured_poll_interval()
         # Each entry of the output is an XCom of its own as well: `wait.output["status"]` works.
         super().__init__(poke_interval=poke_interval, **{"multiple_outputs": True} | kwargs)
         self.project_key = project_key
         self.environment_key = environment_key
         self.launchdarkly_conn_id = launchdarkly_conn_id
         self.deferrable = deferrable
+        self._check: Check | None = None
 
     @abstractmethod
-    def trigger(self, **shared: Any) -> PollingTrigger:
-        """The trigger that waits, from the sensor's own fields and those that all triggers have."""
+    def make_check(self, context: Context) -> Check:
+        """Return the check, made from the rendered fields. It is made once for each process.
+
+        Raises:
+            ConfigurationError: A field is wrong.
+        """
+
+    @abstractmethod
+    def trigger_class(self) -> type[PollingTrigger]:
+        """Import and return the class of the trigger."""
+
+    def trigger_arguments(self) -> dict[str, Any]:
+        """Return those of the trigger's arguments that are not the sensor's fields of the same name."""
+        project_key, environment_key = self.hook.environment()
+        return {
+            "project_key": project_key,
+            "environment_key": environment_key,
+            "poll_interval": self.poke_interval,
+        }
+
+    def make_trigger(self) -> PollingTrigger:
+        """Make the trigger: each argument that it accepts is given above, or is the sensor's field of that name.
+
+        Raises:
+            ConfigurationError: An argument is wrong; the triggerer would only find out after the deferral.
+        """
+        kind = self.trigger_class()
+        given = self.trigger_arguments()
+        trigger = kind(**{name: given[name] if name in given else getattr(self, name) for name in kind.accepts})
+        trigger.check()
+        return trigger
 
     @cached_property
     def hook(self) -> LaunchDarklyHook:
@@ -88,74 +119,51 @@ class LaunchDarklyBaseSensor(BaseSensorOperator):
 
     @override
     def execute(self, context: Context) -> Any:
-        """Look once; if that is not the end, defer (or poke, where the sensor is not deferrable)."""
+        """Poll once, and defer unless that ends the waiting; or poke, if the sensor is not deferrable."""
         if not self.deferrable:
             return super().execute(context)
-        return self._look_or_defer(context)
+        return self._poll_or_defer(context)
 
     @override
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once, for the modes that do not defer."""
-        seen = self._look(context)
-        return PokeReturnValue(is_done=seen.ends, xcom_value=seen.output if seen.ends else None)
+        """Poll once, for the modes that do not defer."""
+        result = self._poll(context)
+        return PokeReturnValue(is_done=result.ends, xcom_value=result.output if result.ends else None)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return what the trigger found, or raise its error here, where Airflow's retries apply."""
-        found = event.get(self.outcome) if event else None
+        """Return the trigger's output, or raise its error here, where Airflow's retries apply."""
+        output = event.get(self.outcome) if event else None
         match event:
             case {"status": "error", "error": str(kind), "message": str(message)}:
                 raise _error(kind, message)
-            case {"status": self.outcome} if isinstance(found, Mapping) and self._is_output(found):
-                self.log.info("%s", self._told(found))
-                return self._output(context, found)
+            case {"status": self.outcome} if output and isinstance(output, Mapping):
+                return self._after_trigger(context, output)
             case _:
                 raise LaunchDarklyError(
                     f"the trigger ended with {event!r}, which is neither a {self.outcome} nor an error"
                 )
 
-    def _is_output(self, found: Mapping[str, Any]) -> bool:
-        return bool(found)
+    def _after_trigger(self, context: Context, output: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Return the task's output, given the trigger's."""
+        self.log.info("Waited for and found: %s", dict(output))
+        return dict(output)
 
-    def _output(self, context: Context, found: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """What the task returns of what the trigger found."""
-        return dict(found)
+    def _poll(self, context: Context) -> CheckResult:
+        if self._check is None:
+            self._check = self.make_check(context)
+        result: CheckResult = self.hook.run(self._check())
+        self.log.info("%s", result.summary)
+        return result
 
-    def _told(self, output: Mapping[str, Any]) -> str:
-        return f"Waited for and found: {dict(output)}"
-
-    def _make_trigger(self) -> PollingTrigger:
-        project_key, environment_key = self._where()
-        trigger = self.trigger(
-            launchdarkly_conn_id=self.launchdarkly_conn_id,
-            project_key=project_key,
-            environment_key=environment_key,
-            poll_interval=self.poke_interval,
-        )
-        trigger.check()
-        return trigger
-
-    def _where(self) -> tuple[str | None, str | None]:
-        """The project and the environment that the trigger reads."""
-        return self.hook.environment()
-
-    @cached_property
-    def _make_check(self) -> Check:
-        return self._make_trigger().make_check(self.hook)
-
-    def _look_or_defer(self, context: Context) -> dict[str, Any]:
-        seen = self._look(context)
-        return seen.output if seen.ends else self._defer(context)
-
-    def _look(self, context: Context) -> CheckResult:  # noqa: ARG002
-        seen: CheckResult = self.hook.run(self._make_check())
-        self.log.info("%s", seen.summary)
-        return seen
+    def _poll_or_defer(self, context: Context) -> dict[str, Any]:
+        result = self._poll(context)
+        return result.output if result.ends else self._defer(context)
 
     def _defer(self, context: Context) -> Never:
-        self.defer(trigger=self._make_trigger(), method_name="execute_complete", timeout=self._time_left(context))
+        self.defer(trigger=self.make_trigger(), method_name="execute_complete", timeout=self._time_left(context))
 
     def _time_left(self, context: Context) -> timedelta:
-        """Until Airflow's backstops, from the start of this try: deferring again must not wind them up anew.
+        """Return the time to Airflow's timeouts, counted from the start of this try: deferring again extends nothing.
 
         Airflow 3.1 gives a resumed task a new start, so there they count from the latest deferral.
         """
@@ -166,7 +174,7 @@ class LaunchDarklyBaseSensor(BaseSensorOperator):
 
 
 def _error(kind: str, message: str) -> LaunchDarklyError:
-    """The trigger's error again, as the class that it was."""
+    """Return the trigger's error as an exception of the class that its name names."""
     found = getattr(errors, kind, None)
     if isinstance(found, type) and issubclass(found, LaunchDarklyError):
         return found(message)
@@ -174,15 +182,16 @@ def _error(kind: str, message: str) -> LaunchDarklyError:
 
 
 class LaunchDarklyIterationBaseSensor(LaunchDarklyBaseSensor):
-    """What the sensors on an iteration share.
+    """Base of the sensors on one iteration.
 
     Args:
         experiment_key: Key of the experiment.
         iteration_id: Id of the iteration, usually the output of the task that created or started it.
-        on_kill: What becomes of the iteration when a person marks the task, or its run, failed while it waits in the
-            triggerer. ``leave`` (default): it goes on. ``rollback``: the triggerer stops it on the baseline; needs
-            Airflow 3.3, and a triggerer that has taken the waiting over: not in the second after the task deferred, nor
-            while it looks on a worker. Clearing, marking as success, deleting the run and a timeout leave it alone.
+        on_kill: What happens to the iteration if a person marks the task, or its run, failed while it waits in the
+            triggerer. ``leave`` (default): it runs on. ``rollback``: the triggerer stops it on the baseline. This needs
+            Airflow 3.3, and takes effect once a triggerer runs the trigger: not in the second after the deferral, nor
+            while the task polls on a worker. Clearing the task, marking it as success, deleting the run and a timeout
+            leave the iteration alone.
     """
 
     template_fields: Sequence[str] = (*LaunchDarklyBaseSensor.template_fields, "experiment_key", "iteration_id")
@@ -192,27 +201,25 @@ class LaunchDarklyIterationBaseSensor(LaunchDarklyBaseSensor):
         super().__init__(**kwargs)
         self.experiment_key = experiment_key
         self.iteration_id = iteration_id
-        validate_on_kill(on_kill, heard=on_kill == LEAVE or (self.deferrable and _triggers_hear()))
-        # Not `on_kill`: that is Airflow's name for a method of every task.
+        validate_on_kill(on_kill, supported=on_kill == LEAVE or (self.deferrable and _airflow_kills_triggers()))
+        # Not `on_kill`: that is the name of a method of every Airflow task.
         self.when_killed = on_kill
 
     @property
-    def pinned(self) -> dict[str, str]:
-        """What every trigger on the iteration takes."""
-        return {
-            "experiment_key": self.experiment_key,
-            "iteration_id": self.iteration_id,
-            "when_killed": self.when_killed,
-        }
+    def target(self) -> Target:
+        """The pinned iteration."""
+        from airflow_provider_launchdarkly.evidence.source import Target
+
+        return Target(self.hook.environment(), self.experiment_key, self.iteration_id)
 
     @property
     def experiment_url(self) -> str:
-        """Where LaunchDarkly's UI shows the experiment."""
+        """Address of the experiment in LaunchDarkly's UI."""
         return self.hook.experiment_url(self.experiment_key)
 
 
-def _triggers_hear() -> bool:
-    """Whether this Airflow tells a trigger that a person has ended its task."""
+def _airflow_kills_triggers() -> bool:
+    """Return True if this Airflow calls a trigger's ``on_kill`` when a person ends its task."""
     from airflow.triggers.base import BaseTrigger
 
     return hasattr(BaseTrigger, "on_kill")

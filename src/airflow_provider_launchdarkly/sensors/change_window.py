@@ -1,4 +1,4 @@
-"""Waits for a change window to open, or for an iteration to have run its time: both by LaunchDarkly's clock."""
+"""The sensor on a change window."""
 
 from __future__ import annotations
 
@@ -17,28 +17,31 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_provider_launchdarkly.checks.result import CheckResult
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.checks.result import Check, CheckResult
     from airflow_provider_launchdarkly.triggers.change_window import ClockTrigger
 
 
 class LaunchDarklyChangeWindowSensor(LaunchDarklyBaseSensor):
     """Wait until a change window is open, by LaunchDarkly's clock.
 
-    Put it before what gives people something new. Never put it before a rollback. Safe to repeat: it only reads.
+    Put it before a task that gives people something new. Never put it before a rollback. Safe to repeat: it only reads.
+
+    The window's calendar is a file on the worker, so only the worker decides whether the window is open. The trigger
+    waits for the opening that the worker computed, and the worker then checks again.
 
     Args:
-        window: A :class:`ChangeWindow`, or the same as a mapping. Its
-            calendar is read from the worker's file system each time the sensor looks.
-        timezone: Overrides the window's, for instance with the time zone of a mapped market.
+        window: A :class:`ChangeWindow`, or the same as a mapping. Its calendar is read at each poll.
+        timezone: Time zone that replaces the window's, for instance that of a mapped market.
         timeout: Seconds after which Airflow fails the task. Default: 366 days.
         kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``, ``poke_interval`` and
-            what every task has.
+            the arguments of every task.
 
     Returns:
-        ``{"opened": …}``: the time at which it was seen open, in ISO 8601.
+        ``{"opened": …}``: the time of the poll that found the window open, in ISO 8601.
 
     Raises:
-        ConfigurationError: The window is none, never opens, or its calendar cannot be read.
+        ConfigurationError: The window is not valid, never opens, or its calendar cannot be read.
         LaunchDarklyError: LaunchDarkly's clock could not be read.
     """
 
@@ -57,43 +60,52 @@ class LaunchDarklyChangeWindowSensor(LaunchDarklyBaseSensor):
         self.timezone = timezone
         self._opening: datetime | None = None
         if is_literal(self.window) and is_literal(timezone):
-            self._window()
+            self._read_window()
 
     @override
-    def trigger(self, **shared: Any) -> ClockTrigger:
-        """The trigger that waits for the opening that the last look found."""
+    def make_check(self, context: Context) -> Check:
+        """Return the check of the window, by LaunchDarkly's clock."""
+        return self._check_window
+
+    @override
+    def trigger_class(self) -> type[ClockTrigger]:
+        """Import and return the trigger that waits for a time."""
         from airflow_provider_launchdarkly.triggers.change_window import ClockTrigger
 
+        return ClockTrigger
+
+    @override
+    def trigger_arguments(self) -> dict[str, Any]:
+        """Return the arguments of the trigger, which waits for the opening that the latest poll computed."""
         if self._opening is None:
-            raise RuntimeError("the window's next opening is known only after a look")
-        return ClockTrigger(until=self._opening.isoformat(), **shared)
+            raise RuntimeError("the next opening is computed by the first poll")
+        return {
+            # LaunchDarkly's clock belongs to no project, so a connection that names none will do.
+            "project_key": self.project_key,
+            "environment_key": self.environment_key,
+            "poll_interval": self.poke_interval,
+            "until": self._opening.isoformat(),
+        }
 
-    @override
-    def _where(self) -> tuple[str | None, str | None]:
-        # The clock is no project's, so a connection that names none will do.
-        return self.project_key, self.environment_key
-
-    @override
-    def _look(self, context: Context) -> CheckResult:
-        """See whether it is open. The calendar is a file of the worker's, so only the worker looks."""
+    def _check_window(self) -> Procedure[CheckResult]:
         from airflow_provider_launchdarkly.checks.dwell import server_time
-        from airflow_provider_launchdarkly.checks.result import CheckResult
+        from airflow_provider_launchdarkly.checks.result import CheckResult, describe_time
 
-        now = self.hook.run(server_time())
+        now = yield from server_time()
         try:
-            self._opening = self._window().with_calendar().next_opening(now)
+            opening = self._opening = self._read_window().with_calendar().next_opening(now)
         except (CalendarError, NeverOpenError) as error:
             raise ConfigurationError(str(error)) from error
-        is_open = self._opening <= now
-        state = "open" if is_open else f"shut, and opens at {self._opening.isoformat()}"
-        summary = f"At {now.isoformat()} the change window is {state}."
-        self.log.info("%s", summary)
+        is_open = opening <= now
+        summary = "the change window is open"
+        if not is_open:
+            summary = f"waiting for the change window, which opens at {describe_time(opening, now)}"
         return CheckResult(is_open, summary, {"opened": now.isoformat()})
 
     @override
-    def _output(self, context: Context, found: Mapping[str, Any]) -> dict[str, Any]:
-        """Look again, and wait on if it has shut meanwhile."""
-        return self._look_or_defer(context)
+    def _after_trigger(self, context: Context, output: Mapping[str, Any]) -> dict[str, Any]:
+        """Check again, and wait on if the window has shut meanwhile."""
+        return self._poll_or_defer(context)
 
-    def _window(self) -> ChangeWindow:
+    def _read_window(self) -> ChangeWindow:
         return ChangeWindow.from_json({**self.window, **({"timezone": self.timezone} if self.timezone else {})})

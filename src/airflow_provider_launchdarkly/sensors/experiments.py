@@ -1,8 +1,9 @@
-"""Sensors on one pinned iteration: its status, and its traffic."""
+"""Sensors on one iteration of an experiment: its status, its traffic, and the time that it has run."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -17,15 +18,16 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_launchdarkly.checks.result import Check
     from airflow_provider_launchdarkly.triggers.experiments import DwellTrigger, IterationStatusTrigger, TrafficTrigger
 
 
 class LaunchDarklyIterationStatusSensor(LaunchDarklyIterationBaseSensor):
-    """Wait until an iteration is running, or until it is stopped, whoever does it.
+    """Wait until an iteration is running, or until it is stopped, no matter who starts or stops it.
 
-    The iteration is pinned by its id and never goes back, so nothing is missed that happened before the sensor started:
-    an iteration that ran and is stopped already has reached ``running`` too, and the output says where it stands now.
-    An iteration that does not exist, or does not exist any more, is an error at once.
+    The iteration is pinned by its id and its status never goes back, so the sensor misses nothing that happened before
+    it began. An iteration that ran and is stopped has reached ``running`` too; the output gives its status now. An
+    iteration that does not exist is an error at once.
 
     Safe to repeat: it only reads.
 
@@ -34,7 +36,8 @@ class LaunchDarklyIterationStatusSensor(LaunchDarklyIterationBaseSensor):
         iteration_id: Id of the iteration, usually the output of the task that created or started it.
         status: ``running`` or ``stopped``.
         kwargs: ``on_kill``, ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``,
-            ``poke_interval``, ``timeout`` and what every task has, see :class:`LaunchDarklyIterationBaseSensor`.
+            ``poke_interval``, ``timeout`` and the arguments of every task, see
+            :class:`LaunchDarklyIterationBaseSensor`.
 
     Returns:
         Keys, ``iteration_id``, ``status``, ``started_at``, ``ended_at``, ``winning_treatment_id`` and
@@ -50,30 +53,38 @@ class LaunchDarklyIterationStatusSensor(LaunchDarklyIterationBaseSensor):
             validate_status(status)
 
     @override
-    def trigger(self, **shared: Any) -> IterationStatusTrigger:
-        """The trigger that reads the experiment."""
-        from airflow_provider_launchdarkly.triggers.experiments import IterationStatusTrigger
+    def make_check(self, context: Context) -> Check:
+        """Return the check of the iteration's status."""
+        from airflow_provider_launchdarkly.checks.iteration import check_iteration_status
 
         validate_status(self.status)
-        return IterationStatusTrigger(status=self.status, **self.pinned, **shared)
+        return partial(
+            check_iteration_status, self.hook.environment(), self.experiment_key, self.iteration_id, self.status
+        )
+
+    @override
+    def trigger_class(self) -> type[IterationStatusTrigger]:
+        """Import and return the trigger with the same check."""
+        from airflow_provider_launchdarkly.triggers.experiments import IterationStatusTrigger
+
+        return IterationStatusTrigger
 
 
 class LaunchDarklyTrafficSensor(LaunchDarklyIterationBaseSensor):
-    """Wait until every treatment of an iteration has had at least so many units.
+    """Wait until every treatment of an iteration has a number of units. Reads results, and judges none.
 
-    All exposed units since the iteration's start count, those before the sensor started too. An iteration that is
-    stopped with fewer is an error at once, since they will never come; so are results that LaunchDarkly does not serve
-    any more. Treatments without a share of the traffic are not waited for.
+    An iteration that is stopped with fewer units is an error at once: it will never have them.
 
     Safe to repeat: it only reads.
 
     Args:
         experiment_key: Key of the experiment.
         iteration_id: Id of the iteration, usually the output of the task that created or started it.
-        units_per_treatment: How many units, from 1.
-        metric_key: By which metric's results they are counted. Default: the primary one's.
+        units_per_treatment: Number of units in each treatment, from 1.
+        metric_key: Metric whose results give the counts. Default: the primary one.
         kwargs: ``on_kill``, ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``,
-            ``poke_interval``, ``timeout`` and what every task has, see :class:`LaunchDarklyIterationBaseSensor`.
+            ``poke_interval``, ``timeout`` and the arguments of every task, see
+            :class:`LaunchDarklyIterationBaseSensor`.
 
     Returns:
         Keys, ``iteration_id``, ``status``, ``units`` by treatment's name, and ``least``, the smallest of them.
@@ -93,16 +104,30 @@ class LaunchDarklyTrafficSensor(LaunchDarklyIterationBaseSensor):
             validate_units(self._units())
 
     @override
-    def trigger(self, **shared: Any) -> TrafficTrigger:
-        """The trigger that reads the experiment and its results."""
-        from airflow_provider_launchdarkly.triggers.experiments import TrafficTrigger
+    def make_check(self, context: Context) -> Check:
+        """Return the check of the iteration's traffic."""
+        from airflow_provider_launchdarkly.checks.iteration import check_traffic
 
         units = self._units()
         validate_units(units)
-        return TrafficTrigger(units_per_treatment=units, metric_key=self.metric_key, **self.pinned, **shared)
+        return partial(
+            check_traffic, self.hook.environment(), self.experiment_key, self.iteration_id, units, self.metric_key
+        )
+
+    @override
+    def trigger_class(self) -> type[TrafficTrigger]:
+        """Import and return the trigger with the same check."""
+        from airflow_provider_launchdarkly.triggers.experiments import TrafficTrigger
+
+        return TrafficTrigger
+
+    @override
+    def trigger_arguments(self) -> dict[str, Any]:
+        """Return the trigger's arguments, the number of units as a number."""
+        return super().trigger_arguments() | {"units_per_treatment": self._units()}
 
     def _units(self) -> Any:
-        """The number, which a template brings as text."""
+        """Return the number of units, which a template gives as text."""
         units: Any = self.units_per_treatment
         return int(units) if isinstance(units, str) and units.isdecimal() else units
 
@@ -110,17 +135,16 @@ class LaunchDarklyTrafficSensor(LaunchDarklyIterationBaseSensor):
 class LaunchDarklyDwellSensor(LaunchDarklyIterationBaseSensor):
     """Wait until an iteration has run for a time. Judges nothing.
 
-    The time is absolute: from the iteration's start, by LaunchDarkly's clock, so a retry, a clear or a restart does
-    not begin it anew. Safe to repeat: it only reads.
+    The time counts from the iteration's start, by LaunchDarkly's clock, so a retry, a clear or a restart does not begin
+    it anew. Safe to repeat: it only reads.
 
     Args:
         experiment_key: Key of the experiment.
-        iteration_id: Id of the iteration. If someone else stops or replaces it, that is ``invalid`` at once.
-        dwell: How long it is to run: a timedelta, or text such as ``2d``.
+        iteration_id: Id of the iteration. If someone else stops or replaces it, the verdict is ``invalid`` at once.
+        dwell: The time: a timedelta, or text such as ``2d``.
         timeout: Seconds after which Airflow fails the task. Default: 366 days.
         kwargs: ``on_kill``, ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``,
-            ``poke_interval`` and what every task has, see
-            :class:`LaunchDarklyIterationBaseSensor`.
+            ``poke_interval`` and the arguments of every task, see :class:`LaunchDarklyIterationBaseSensor`.
 
     Returns:
         A verdict as plain JSON: ``inconclusive`` with reason ``plan_ended`` when the time is over, or ``invalid``.
@@ -135,13 +159,25 @@ class LaunchDarklyDwellSensor(LaunchDarklyIterationBaseSensor):
             parse_duration(self.dwell)
 
     @override
-    def trigger(self, **shared: Any) -> DwellTrigger:
-        """The trigger that reads the experiment."""
-        from airflow_provider_launchdarkly.triggers.experiments import DwellTrigger
+    def make_check(self, context: Context) -> Check:
+        """Return the check of the time that the iteration has run."""
+        from airflow_provider_launchdarkly.checks.dwell import check_dwell
 
-        return DwellTrigger(dwell_seconds=parse_duration(self.dwell).total_seconds(), **self.pinned, **shared)
+        return partial(check_dwell, self.target, parse_duration(self.dwell))
 
     @override
-    def _output(self, context: Context, found: Mapping[str, Any]) -> dict[str, Any]:
-        """Look again: while the DAG was paused somebody may have stopped it, and its time has gone on."""
-        return self._look_or_defer(context)
+    def trigger_class(self) -> type[DwellTrigger]:
+        """Import and return the trigger with the same check."""
+        from airflow_provider_launchdarkly.triggers.experiments import DwellTrigger
+
+        return DwellTrigger
+
+    @override
+    def trigger_arguments(self) -> dict[str, Any]:
+        """Return the trigger's arguments, the time in seconds."""
+        return super().trigger_arguments() | {"dwell_seconds": parse_duration(self.dwell).total_seconds()}
+
+    @override
+    def _after_trigger(self, context: Context, output: Mapping[str, Any]) -> dict[str, Any]:
+        """Check again: while the DAG was paused, someone may have stopped the iteration, and its time has gone on."""
+        return self._poll_or_defer(context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -15,14 +16,17 @@ from airflow_provider_launchdarkly.templates import is_literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow.sdk import Context
+
+    from airflow_provider_launchdarkly.checks.result import Check
     from airflow_provider_launchdarkly.triggers.flags import FlagStateTrigger
 
 
 class LaunchDarklyFlagStateSensor(LaunchDarklyBaseSensor):
-    """Wait until a flag is on or off, or until everyone whom a rule matches is served one variation.
+    """Wait until a flag is on or off, or until a rule serves one variation to everyone whom it matches.
 
-    What counts is the state that LaunchDarkly shows, whenever it came about. While a flag is off, everyone is served
-    its off variation, so that is what ``variation`` is held against.
+    The state that LaunchDarkly shows counts, no matter when it came about. A flag that is off serves its off variation
+    to everyone, so ``variation`` is compared with that one.
 
     Safe to repeat: it only reads.
 
@@ -32,7 +36,7 @@ class LaunchDarklyFlagStateSensor(LaunchDarklyBaseSensor):
         variation: The variation's name, value or id; None if it does not matter.
         rule_id: Id of the rule; ``fallthrough`` is the default rule.
         kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``, ``poke_interval``,
-            ``timeout`` and what every task has.
+            ``timeout`` and the arguments of every task.
 
     Returns:
         Keys, ``on``, ``version``, ``rule_id``, and ``serves``: percent by variation id.
@@ -60,15 +64,29 @@ class LaunchDarklyFlagStateSensor(LaunchDarklyBaseSensor):
 
     @property
     def flag_url(self) -> str:
-        """Where LaunchDarkly's UI shows the flag."""
+        """Address of the flag in LaunchDarkly's UI."""
         return self.hook.flag_url(self.flag_key)
 
     @override
-    def trigger(self, **shared: Any) -> FlagStateTrigger:
-        """The trigger that reads the flag."""
-        from airflow_provider_launchdarkly.triggers.flags import FlagStateTrigger
+    def make_check(self, context: Context) -> Check:
+        """Return the check of the flag's state."""
+        from airflow_provider_launchdarkly.checks.flag import check_flag_state
 
         validate_state(self.on, self.variation)
+        return partial(check_flag_state, self.hook.environment(), self.flag_key, self.on, self.variation, self.rule_id)
+
+    @override
+    def trigger_class(self) -> type[FlagStateTrigger]:
+        """Import and return the trigger with the same check."""
+        from airflow_provider_launchdarkly.triggers.flags import FlagStateTrigger
+
+        return FlagStateTrigger
+
+    @override
+    def trigger_arguments(self) -> dict[str, Any]:
+        """Return the trigger's arguments: Airflow stores only flat ones, so a nested variation goes as JSON text."""
         nested = isinstance(self.variation, (list, dict))
-        wanted = {"variation_json": json.dumps(self.variation)} if nested else {"variation": self.variation}
-        return FlagStateTrigger(flag_key=self.flag_key, on=self.on, rule_id=self.rule_id, **wanted, **shared)
+        return super().trigger_arguments() | {
+            "variation": None if nested else self.variation,
+            "variation_json": json.dumps(self.variation) if nested else None,
+        }

@@ -1,14 +1,16 @@
-"""Waits until an experiment's results are really significant, or until the plan ends without."""
+"""The sensor on an experiment's significance."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.providers.common.compat.sdk import conf
 from typing_extensions import override
 
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.sensors._base import BACKSTOP, LaunchDarklyIterationBaseSensor
 from airflow_provider_launchdarkly.templates import is_literal
@@ -19,59 +21,58 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.checks.result import CheckResult
+    from airflow_provider_launchdarkly.checks.significance import SignificanceCheck
+    from airflow_provider_launchdarkly.evidence.source import Source
     from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
-    from airflow_provider_launchdarkly.sensors._significance_check import SignificanceCheck
     from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
 
 class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
     """Wait for the verdict on one iteration: ``ship``, ``rollback``, ``inconclusive`` or ``invalid``.
 
-    Looks at the results when the policy's plan says so, by LaunchDarkly's clock, and nowhere between: the boundary at
-    each look is computed from the plan alone, so a retry, a clear or a restart of the triggerer changes nothing. All
-    verdicts end the task in success; what follows from them is the next task's business, and only ``ship`` ships.
+    The sensor looks at the results at the times that the policy plans, by LaunchDarkly's clock, and at no others. The
+    boundary of each look follows from the plan alone, so a retry, a clear or a restart of the triggerer changes
+    nothing. Every verdict ends the task in success; the next task acts on it, and only ``ship`` ships.
 
-    By default it defers: after one look on the worker it waits in the triggerer. With ``deferrable=False``, modes
-    ``poke`` and ``reschedule`` decide by the same code; in ``reschedule`` mode keep ``poke_interval`` well below the
-    spacing of the looks, since each poke is a process that remembers nothing.
+    By default it defers: after one poll on the worker it waits in the triggerer. With ``deferrable=False``, the modes
+    ``poke`` and ``reschedule`` decide by the same code. In ``reschedule`` mode keep ``poke_interval`` well below the
+    spacing of the looks, since each poke is a process without memory.
 
-    With ``results`` or ``record_path`` each look is taken on a worker: the triggerer then only watches the clock and
-    the iteration's state, and neither runs a query nor writes to storage.
+    With ``results`` or ``record_path`` a worker takes each look: the triggerer then only watches the clock and the
+    iteration's state, runs no query and writes to no storage.
 
-    Safe to repeat: it only reads, apart from the record; there a look that is taken again, and finds the same, changes
-    nothing.
+    Safe to repeat: it only reads, apart from the record. There, a repeated look with the same result changes nothing.
 
     Args:
         experiment_key: Key of the experiment.
-        iteration_id: Id of the iteration to judge. Another iteration under way, or this one stopped by someone else,
-            is ``invalid`` at once.
-        policy: What is to be decided and how: a :class:`Policy`, or the same
-            as a mapping. Default: the default policy.
-        results: Where results come from: a :class:`SqlResults`, or the same
-            as a mapping. Default: LaunchDarkly's results endpoints.
-        record_path: Where decision records are kept: a folder, as a path or a URL that Airflow's ``ObjectStoragePath``
-            takes, such as ``s3://conn_id@bucket/decisions``. Default: ``[launchdarkly] record_path``, where empty keeps
-            none. A look that cannot be recorded fails the task: nothing is decided off the record.
-        on_kill: ``leave`` (default) or ``rollback``: what becomes of the experiment when a person marks the task
-            failed, see :class:`LaunchDarklyIterationBaseSensor`.
+        iteration_id: Id of the iteration to judge. If another iteration runs, or someone else stopped this one, the
+            verdict is ``invalid`` at once.
+        policy: What to decide and how: a :class:`Policy`, or the same as a mapping. Default: the default policy.
+        results: Where results come from: a :class:`SqlResults`, or the same as a mapping. Default: LaunchDarkly's
+            results endpoints.
+        record_path: Folder for decision records, as a path or a URL that Airflow's ``ObjectStoragePath`` takes, such as
+            ``s3://conn_id@bucket/decisions``. Default: ``[launchdarkly] record_path``; empty keeps none. A look that
+            cannot be recorded fails the task: nothing is decided off the record.
+        on_kill: ``leave`` (default) or ``rollback``: what happens to the experiment if a person marks the task failed,
+            see :class:`LaunchDarklyIterationBaseSensor`.
         project_key: Default: the connection's.
         environment_key: Default: the connection's.
         launchdarkly_conn_id: The Airflow connection.
         deferrable: False occupies a worker (``mode="poke"``) or starts a process for each poke (``"reschedule"``).
         poke_interval: Seconds between two reads of the experiment's state. Default: ``[launchdarkly] poll_interval``.
-        timeout: Seconds after which Airflow fails the task, however the experiment stands. Default: 366 days, since
-            the policy's maximum duration ends the waiting with a verdict.
+        timeout: Seconds after which Airflow fails the task. Default: 366 days, since the policy's maximum duration
+            ends the waiting with a verdict.
 
     Returns:
-        The verdict as plain JSON, with every number that it rests on. ``record`` says where it is on record: ``path``,
-        number of ``entries`` and the hash of the last, ``head``.
+        The verdict as plain JSON, with every number that it rests on. ``record`` locates it in the decision record:
+        ``path``, number of ``entries`` and the hash of the last, ``head``.
 
     Raises:
         SqlResultsError: The rows of a query cannot be the iteration's results.
         BindingError: A query's template puts a value of the iteration where it cannot be bound.
         BrokenRecordError: The record was changed by someone else; it is left as it is.
-        LaunchDarklyError: LaunchDarkly could not be read; ``ResultsUnavailableError`` where its results endpoints are
-            gone, which is never taken for "not significant yet".
+        ResultsUnavailableError: LaunchDarkly no longer serves results. This never counts as "not significant yet".
+        LaunchDarklyError: LaunchDarkly could not be read.
     """
 
     outcome: ClassVar[str] = "verdict"
@@ -88,7 +89,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
     ) -> None:
         super().__init__(timeout=timeout, **kwargs)
         self.policy = policy.to_json() if isinstance(policy, Policy) else dict(policy or {})
-        # No template field: the query is rendered anew for each look, with values that only the look knows.
+        # Not a template field: the query is rendered at each look, with values that only exist then.
         self.results = None if results is None else _plain(results)
         self.record_path = record_path
         self._previous: timedelta | None = None
@@ -96,61 +97,90 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
             Policy.from_json(self.policy)
 
     @override
-    def trigger(self, **shared: Any) -> SignificanceTrigger:
-        """The trigger that looks at the results when the plan says so, or fires then for a look on a worker."""
+    def make_check(self, context: Context) -> SignificanceCheck:
+        """Return the check, with the source of its evidence."""
+        from airflow_provider_launchdarkly.checks.significance import SignificanceCheck
+        from airflow_provider_launchdarkly.sensors._decision_record import latest_recorded_wait
+
+        policy, folder = Policy.from_json(self.policy), self._record_folder
+        if self._previous is None and folder is not None:
+            self._previous = latest_recorded_wait(self.target, policy, folder)
+        return SignificanceCheck(
+            self.target,
+            policy,
+            previous=self._previous,
+            poll_interval=timedelta(seconds=self.poke_interval),
+            source=self._source(context),
+        )
+
+    def _source(self, context: Context) -> Source:
+        if self.results is None:
+            from airflow_provider_launchdarkly.evidence.launchdarkly_results import evidence_from_results
+
+            return evidence_from_results
+        from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
+        from airflow_provider_launchdarkly.sensors._warehouse import warehouse_source
+
+        results = SqlResults.from_json(self.results)
+        conn_id = self.render_template(results.conn_id, context)
+        return warehouse_source(results.sql, conn_id, self.get_template_env(), context)
+
+    @override
+    def trigger_class(self) -> type[SignificanceTrigger]:
+        """Import and return the trigger that looks at the results, or fires when a look on a worker is due."""
         from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
+        return SignificanceTrigger
+
+    @override
+    def trigger_arguments(self) -> dict[str, Any]:
+        """Return the trigger's arguments: Airflow stores only flat ones, so the policy goes as JSON text."""
         on_worker = self.results is not None or self._record_folder is not None
-        # Where the trigger looks itself, a triggerer that takes over must not know of the first look alone: it would
-        # take what others looked at since for new.
+        # A trigger that takes looks itself gets no `previous`: after a failover it would repeat the looks since then.
         previous = self._previous if on_worker else None
-        return SignificanceTrigger(
-            policy=json.dumps(self.policy),
-            previous_seconds=None if previous is None else previous.total_seconds(),
-            look_on_worker=on_worker,
-            analysed_by_launchdarkly=self.results is None,
-            **self.pinned,
-            **shared,
-        )
+        return super().trigger_arguments() | {
+            "policy": json.dumps(self.policy),
+            "previous_seconds": None if previous is None else previous.total_seconds(),
+            "look_on_worker": on_worker,
+            "analysed_by_launchdarkly": self.results is None,
+        }
 
     @override
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Take the look that is due; else as every sensor: return what was found, or raise the error."""
+        """Take the look that is due; or return the trigger's output, or raise its error, as every sensor does."""
         match event:
             case {"status": "look", "look": {"previous_seconds": float() | int() | None as seconds}}:
                 self._previous = None if seconds is None else timedelta(seconds=seconds)
-                return self._look_or_defer(context)
+                return self._poll_or_defer(context)
             case _:
                 return super().execute_complete(context, event)
 
     @override
-    def _is_output(self, found: Mapping[str, Any]) -> bool:
-        return isinstance(found.get("verdict"), str)
+    def _after_trigger(self, context: Context, output: Mapping[str, Any]) -> dict[str, Any]:
+        """Record the look that ended the waiting."""
+        if not isinstance(output.get("verdict"), str):
+            raise LaunchDarklyError(f"the trigger ended with {dict(output)!r}, which is neither a verdict nor an error")
+        self.log.info("%s", output.get("summary"))
+        return self._record(output)
 
     @override
-    def _told(self, output: Mapping[str, Any]) -> str:
-        return str(output["summary"])
+    def _poll(self, context: Context) -> CheckResult:
+        """Poll once, and record the look if results were read or the waiting is over."""
+        result = super()._poll(context)
+        self._previous = cast("SignificanceCheck", self._check).previous
+        return replace(result, output=self._record(result.output)) if result.is_news else result
 
-    @override
-    def _output(self, context: Context, found: Mapping[str, Any]) -> dict[str, Any]:
-        verdict = dict(found)
-        evidence, looked_at = verdict.pop("evidence", None), verdict.pop("looked_at", None)
-        return self._looking.record(verdict, evidence, str(looked_at))
+    def _record(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        from airflow_provider_launchdarkly.sensors._decision_record import record_look
 
-    @override
-    def _look(self, context: Context) -> CheckResult:
-        """Look once on this worker, and put the look on record."""
-        from airflow_provider_launchdarkly.checks.result import CheckResult
-
-        look, answer = self._looking.look(context, self._previous)
-        self._previous = look.verdict.elapsed
-        return CheckResult(look.ends, look.verdict.summary, answer)
-
-    @property
-    def _looking(self) -> SignificanceCheck:
-        from airflow_provider_launchdarkly.sensors._significance_check import SignificanceCheck
-
-        return SignificanceCheck(self, self._record_folder)
+        return record_look(
+            found,
+            self.target,
+            Policy.from_json(self.policy),
+            source="launchdarkly" if self.results is None else "sql",
+            folder=self._record_folder,
+            log=self.log.info,
+        )
 
     @property
     def _record_folder(self) -> str | None:

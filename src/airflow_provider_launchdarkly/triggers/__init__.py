@@ -1,1 +1,1 @@
-"""Triggers: they read and decide, and never write."""
+"""Triggers wait in Airflow's triggerer. They only read, apart from ``on_kill``."""

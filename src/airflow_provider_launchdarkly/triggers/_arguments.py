@@ -1,11 +1,11 @@
-"""Checks a trigger's arguments when it runs, and never in its constructor.
+"""The check of a trigger's arguments, when the trigger runs and never in its constructor.
 
 Airflow's triggerer calls the constructor on the event loop that all triggers share. An exception there ends the process
 that runs them, so that every waiting task stands still (``TriggerRunner.create_triggers``, Airflow 3.1 to 3.3).
-So a constructor takes whatever it is given, and the trigger reports what is wrong in its event.
+So a constructor takes any arguments, and the trigger reports wrong ones in its event.
 
 Arguments are flat: strings, numbers, booleans, None, or a list of strings. Airflow 3.2 gives an asset watcher's nested
-mappings back encoded, Airflow 3.1 and 3.3 do so with lists of mappings. What is nested travels as JSON text.
+mappings back encoded, Airflow 3.1 and 3.3 do so with lists of mappings. Nested values travel as JSON text.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.decision.policy import Policy
 
 REQUIRED: Any = object()
-"""The default of an argument that has to be given."""
+"""Default of a required argument."""
 
-# How the keys of Airflow's own encoding look after Airflow has stored them.
+# Keys of Airflow's own encoding, after Airflow has stored them.
 ENCODED_KEYS = frozenset({"__var", "__type", "Encoding.VAR", "Encoding.TYPE"})
 
 LONGEST_VALUE_SHOWN = 200
 
 Check = Callable[[Any], None]
-"""Raises ValueError, whose message says what to write instead, if a value is not what the argument takes."""
+"""Raises ValueError if the argument does not take the value; the message gives the cure."""
 
 
 class Argument(NamedTuple):
     """One argument of a trigger.
 
     Attributes:
-        check: Tells whether a value is right.
-        default: What it is when it is not given; ``REQUIRED`` if it has to be.
+        check: Raises if a value is wrong.
+        default: Value if none is given; ``REQUIRED`` if there has to be one.
     """
 
     check: Check
@@ -47,9 +47,9 @@ class Argument(NamedTuple):
 
 
 class CheckedTrigger(BaseTrigger):
-    """Base of all triggers: takes any arguments, and says what is wrong with them when it is asked.
+    """Base of all triggers: it takes any arguments, and reports wrong ones on demand.
 
-    Each argument that the class accepts becomes an attribute. A missing one is None there until it is reported.
+    Each argument that the class accepts becomes an attribute. A missing one becomes None.
 
     Args:
         given: The arguments as Airflow stored them.
@@ -67,7 +67,7 @@ class CheckedTrigger(BaseTrigger):
 
     @override
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Name the class and its arguments: those that it accepts, with defaults, and unchanged what else was given."""
+        """Return the class and its arguments: the accepted ones with defaults, and all others unchanged."""
         accepted = {
             name: getattr(self, name)
             for name, argument in self.accepts.items()
@@ -76,7 +76,7 @@ class CheckedTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {**self._given, **accepted}
 
     def problems(self) -> list[str]:
-        """What is wrong with the arguments; each line names an argument, its value and the cure."""
+        """Return the problems of the arguments; each names an argument, its value and the cure."""
         unknown = [
             f"{name} is unknown to this version of the provider (its value is {_shown(value)}): remove it, or upgrade "
             "the provider in the triggerer"
@@ -100,7 +100,7 @@ class CheckedTrigger(BaseTrigger):
         """Raise if the arguments are wrong.
 
         Raises:
-            ConfigurationError: It names each wrong argument, its value and the cure.
+            ConfigurationError: The message names each wrong argument, its value and the cure.
         """
         if problems := self.problems():
             raise ConfigurationError(f"{type(self).__name__} cannot run: {'; '.join(problems)}")
@@ -111,7 +111,7 @@ def _reason(check: Check, value: Any) -> str | None:
         return "Airflow gave it back in its own encoding, so write it as JSON text"
     try:
         check(value)
-    except Exception as error:  # noqa: BLE001 - whatever a check stumbles over, the value is wrong
+    except Exception as error:  # noqa: BLE001 - any exception of a check means that the value is wrong
         return str(error) or type(error).__name__
     return None
 
@@ -122,7 +122,7 @@ def _shown(value: Any) -> str:
 
 
 def is_encoded(value: Any) -> bool:
-    """Whether a value, or anything in it, is still in Airflow's encoding."""
+    """Return True if a value, or anything in it, is still in Airflow's encoding."""
     if isinstance(value, Mapping):
         return bool(ENCODED_KEYS & {str(key) for key in value}) or any(map(is_encoded, value.values()))
     return isinstance(value, (list, tuple)) and any(map(is_encoded, value))
@@ -145,7 +145,7 @@ def truth(value: Any) -> None:
 
 
 def number(least: float, *, above: bool = False) -> Check:
-    """Check for a finite number of at least so much, or, with ``above``, of more."""
+    """Return a check for a finite number from ``least``, or above it."""
 
     def check(value: Any) -> None:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
@@ -156,7 +156,7 @@ def number(least: float, *, above: bool = False) -> Check:
 
 
 def whole_number(least: int) -> Check:
-    """Check for a whole number of at least so much."""
+    """Return a check for a whole number from ``least``."""
 
     def check(value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -166,7 +166,7 @@ def whole_number(least: int) -> Check:
 
 
 def one_of(*words: str) -> Check:
-    """Check for one of some words."""
+    """Return a check for one of some words."""
 
     def check(value: Any) -> None:
         if not isinstance(value, str) or value not in words:
@@ -176,7 +176,7 @@ def one_of(*words: str) -> Check:
 
 
 def some_of(*words: str) -> Check:
-    """Check for a list of some words, at least one."""
+    """Return a check for a list of at least one of some words."""
 
     def check(value: Any) -> None:
         is_words = isinstance(value, list) and all(isinstance(word, str) for word in value)
@@ -210,18 +210,18 @@ def policy_text(value: Any) -> None:
 
 
 def optional(check: Check) -> Check:
-    """Check as ``check`` does, and accept None too."""
+    """Return a check that accepts None as well."""
     return lambda value: None if value is None else check(value)
 
 
 def read_policy(value: Any) -> Policy:
-    """Read the policy that a trigger was given.
+    """Read a trigger's policy.
 
     Args:
         value: JSON text, or a mapping, which earlier versions of the provider stored.
 
     Raises:
-        ValueError: It is no policy.
+        ValueError: The value is not a policy.
     """
     try:
         content = json.loads(value) if isinstance(value, str) else value

@@ -1,8 +1,7 @@
-"""What every trigger shares: sleep, look, decide whether that was all. Reads only, holds no secret.
+"""The base of all triggers: sleep, poll, and fire once the waiting is over.
 
-The one exception, which has to be asked for, is what ``iteration`` does when a person ends the task.
-
-What a look is, is the procedure that the trigger's ``make_check`` returns: the sensor's poke runs the very same one.
+Triggers only read and hold no secret. The one exception, which a DAG has to ask for, is ``on_kill`` of the triggers on
+an iteration. Each poll runs the check that ``make_check()`` returns; the sensor's ``poke()`` runs the same check.
 """
 
 from __future__ import annotations
@@ -24,21 +23,20 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.checks.result import Check
 
-# A trigger that fires within about ten seconds of its deferral can get its task failed by the scheduler, which may
-# see the resumed task before the executor's report that the deferring process has ended
+# If a trigger fires within about ten seconds of its deferral, the scheduler can fail its task: it may see the resumed
+# task before the executor's report that the deferring process has ended
 # (https://github.com/apache/airflow/issues/71580).
 SECONDS_BEFORE_FIRST_POLL = 10.0
 
 # Each failed poll has spent the client's own retry budget already.
-MOST_FAILURES_IN_A_ROW = 10
+MAX_FAILURES_IN_A_ROW = 10
 
-# A time that is almost there is not asked for over and over.
+# Shortly before the time is over, poll once more instead of over and over.
 SHORTEST_DELAY = 1.0
 
 ERROR = "error"
 
-
-# Wrong arguments have one cause: a worker's version of the provider that is newer than the triggerer's.
+# Wrong arguments have one cause: the worker's version of the provider is newer than the triggerer's.
 CURE = (
     "If the worker runs another version of airflow-provider-launchdarkly than the triggerer, upgrade the triggerer "
     "first; then clear the task"
@@ -46,16 +44,16 @@ CURE = (
 
 
 class PollingTrigger(CheckedTrigger):
-    """Fire once: with what ended the waiting, or with the error that did.
+    """Fire once: with the result that ended the waiting, or with an error.
 
-    Safe to run twice, or to be taken over by another triggerer: it derives everything from its arguments and from
-    LaunchDarkly. The event is ``{"status": outcome, outcome: …}`` or ``{"status": "error", "error": …, "message": …}``.
-    Wrong arguments, too, end in such an error.
+    It is safe to run a trigger twice, or to move it to another triggerer: it derives everything from its arguments and
+    from LaunchDarkly. The event is ``{"status": outcome, outcome: …}`` or ``{"status": "error", "error": …, "message":
+    …}``. Wrong arguments end in such an error, too.
 
     Args:
         launchdarkly_conn_id: The Airflow connection.
-        project_key: The project; None where none is read.
-        environment_key: The environment; None where none is read.
+        project_key: The project; None if none is read.
+        environment_key: The environment; None if none is read.
         poll_interval: Seconds between two polls, at most.
     """
 
@@ -66,6 +64,8 @@ class PollingTrigger(CheckedTrigger):
         "environment_key": Argument(optional(text)),
         "poll_interval": Argument(number(0, above=True)),
     }
+    # Arguments of the trigger itself; the check takes all others, by the same names.
+    not_for_the_check: ClassVar[frozenset[str]] = frozenset(accepts)
     launchdarkly_conn_id: str
     project_key: str | None
     environment_key: str | None
@@ -73,15 +73,19 @@ class PollingTrigger(CheckedTrigger):
 
     @abstractmethod
     def make_check(self, hook: LaunchDarklyHook) -> Check:
-        """A fresh watch: called once for each poll, it looks once."""
+        """Return a fresh check, whose every call polls once."""
+
+    def check_arguments(self) -> dict[str, Any]:
+        """Return the check's arguments by name."""
+        return {name: getattr(self, name) for name in self.accepts if name not in self.not_for_the_check}
 
     @override
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll until a look ends the waiting; yield one event and end."""
+        """Poll until a result ends the waiting; yield one event and end."""
         try:
             self.check()
             hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
-            look = self.make_check(hook)
+            check = self.make_check(hook)
         except ConfigurationError as error:
             await asyncio.sleep(SECONDS_BEFORE_FIRST_POLL)
             yield _event(status=ERROR, error=type(error).__name__, message=f"{error}. {CURE}")
@@ -93,22 +97,22 @@ class PollingTrigger(CheckedTrigger):
             # Sensors that start together drift apart, so that they do not poll together for weeks.
             delay = self.poll_interval * random.uniform(0.9, 1.0)  # noqa: S311
             try:
-                seen = await hook.arun(look())
+                result = await hook.arun(check())
             except LaunchDarklyError as error:
                 failures += 1
-                if not error.retryable or failures >= MOST_FAILURES_IN_A_ROW:
+                if not error.retryable or failures >= MAX_FAILURES_IN_A_ROW:
                     yield _event(status=ERROR, error=type(error).__name__, message=str(error))
                     return
                 self.log.warning("Poll failed (%s in a row): %s: %s", failures, type(error).__name__, error)
                 continue
             failures = 0
-            if seen.left is not None:
-                delay = min(delay, max(seen.left.total_seconds(), SHORTEST_DELAY))
-            if seen.is_news:
-                self.log.info("%s", seen.summary)
-            if seen.ends:
-                outcome = seen.outcome or self.outcome
-                yield _event(status=outcome, **{outcome: seen.output})
+            if result.left is not None:
+                delay = min(delay, max(result.left.total_seconds(), SHORTEST_DELAY))
+            if result.is_news:
+                self.log.info("%s", result.summary)
+            if result.ends:
+                outcome = result.outcome or self.outcome
+                yield _event(status=outcome, **{outcome: result.output})
                 return
 
 

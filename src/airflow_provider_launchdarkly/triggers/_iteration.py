@@ -1,8 +1,8 @@
-"""What the triggers on one pinned iteration share: which one it is, and what becomes of it when a person ends the task.
+"""The base of the triggers on one pinned iteration, and what ``on_kill`` does to the iteration.
 
-Nothing becomes of it, or it goes back to the baseline: the one write that no worker does. For a task that waits in the
-triggerer and is marked failed there, Airflow starts no worker any more. So it is asked for by name, and made only when
-the task's state says that it was meant.
+By default, nothing. With ``rollback`` the trigger stops the iteration on the baseline. This is the only write that no
+worker does: if a task is marked failed while it waits in the triggerer, Airflow starts no worker for it any more. So a
+DAG has to ask for it, and it happens only if the task's state confirms that a person marked the task failed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.writes import BASELINE, stop_iteration
 from airflow_provider_launchdarkly.checks.arguments import LEAVE, ROLLBACK
+from airflow_provider_launchdarkly.evidence.source import Target
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.triggers._arguments import Argument, one_of, text
 from airflow_provider_launchdarkly.triggers._base import PollingTrigger
@@ -22,22 +23,22 @@ from airflow_provider_launchdarkly.triggers._base import PollingTrigger
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The event loop itself keeps no work alive.
+# The event loop holds tasks by weak references only.
 _UNDER_WAY: set[asyncio.Task[None]] = set()
 
-# Marked failed, by itself or with its run. Cleared, succeeded or deleted says nothing against the experiment.
+# The state of a task that was marked failed, alone or with its run. Any other state says nothing about the experiment.
 MARKED_FAILED = "failed"
 
 
 class IterationTrigger(PollingTrigger):
-    """What the triggers on an iteration share.
+    """Base of the triggers on an iteration.
 
     Args:
         experiment_key: The experiment.
         iteration_id: The pinned iteration.
-        when_killed: ``rollback`` stops the iteration on the baseline when a person marks the task failed; ``leave``
-            does nothing.
-        kwargs: What all triggers have, see :class:`PollingTrigger`.
+        when_killed: ``rollback`` stops the iteration on the baseline if a person marks the task failed; ``leave`` does
+            nothing.
+        kwargs: See :class:`PollingTrigger`.
     """
 
     accepts: ClassVar[Mapping[str, Argument]] = {
@@ -48,22 +49,27 @@ class IterationTrigger(PollingTrigger):
         "iteration_id": Argument(text),
         "when_killed": Argument(one_of(LEAVE, ROLLBACK), LEAVE),
     }
+    not_for_the_check: ClassVar[frozenset[str]] = PollingTrigger.not_for_the_check | {"when_killed"}
     experiment_key: str
     iteration_id: str
     when_killed: str
 
+    def target(self, hook: LaunchDarklyHook) -> Target:
+        """Return the pinned iteration."""
+        return Target(hook.environment(), self.experiment_key, self.iteration_id)
+
     @override
     async def on_kill(self) -> None:
-        """Stop the iteration on the baseline, if that was asked for and a person has marked the task failed.
+        """Stop the iteration on the baseline, if the DAG asked for that and a person has marked the task failed.
 
-        Called by Airflow 3.3 and later, and there also where nobody killed anything, for instance in a triggerer that
-        has lost the trigger to another one while it was paused. So the task's state decides; where it cannot be read,
-        nothing is done. Safe to repeat: the iteration is pinned, and one that is stopped already is left alone. If it
-        cannot be stopped, the task's log says so, and the experiment goes on.
+        Airflow 3.3 and later call this, also if no person ended the task: for instance in a triggerer that was paused
+        and lost the trigger to another one. So the task's state decides; if it cannot be read, nothing is done. Safe to
+        repeat: the iteration is pinned, and a stopped one is left alone. If the stop fails, the task's log says so, and
+        the experiment runs on.
         """
         if self.when_killed != ROLLBACK:
             return
-        # Airflow 3.3.2 cancels the trigger again each second while this runs, which would end the work half done.
+        # Airflow 3.3.2 cancels the trigger again each second while this runs, which would interrupt the work.
         work = asyncio.create_task(self._roll_back_or_say_why_not())
         _UNDER_WAY.add(work)
         work.add_done_callback(_UNDER_WAY.discard)
@@ -72,14 +78,14 @@ class IterationTrigger(PollingTrigger):
     async def _roll_back_or_say_why_not(self) -> None:
         try:
             await self._roll_back()
-        except Exception as error:  # noqa: BLE001 - nobody else hears of it: Airflow has let go of the trigger
-            self.log.error("Not stopped, the experiment goes on: %s: %s", type(error).__name__, error)  # noqa: TRY400
+        except Exception as error:  # noqa: BLE001 - Airflow has let go of the trigger, so no one else would log it
+            self.log.error("Not stopped, the experiment runs on: %s: %s", type(error).__name__, error)  # noqa: TRY400
 
     async def _roll_back(self) -> None:
         ti = self.task_instance
         state = await sync_to_async(_state_of)(ti) if ti else None
         if ti is None or state != MARKED_FAILED:
-            self.log.info("The task is %s, not marked failed: the experiment goes on.", state)
+            self.log.info("The task is %s, not marked failed: the experiment runs on.", state)
             return
         self.check()
         who = f"{ti.dag_id}.{ti.task_id}, run {ti.run_id}"
@@ -98,12 +104,12 @@ class IterationTrigger(PollingTrigger):
 
 
 def _state_of(ti: Any) -> str | None:
-    """The state of a task, as Airflow's database has it now; None if the task is gone. Runs beside the event loop."""
-    # Takes seconds to import, and only a trigger that is ended needs it.
+    """Return the task's state in Airflow's database; None if the task is gone. Runs in a thread."""
+    # This import takes seconds, and only a trigger that is ended needs it.
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     states: dict[str, Any] = RuntimeTaskInstance.get_task_states(
         dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
     )
-    # A mapped task stands there under its id and index; asked for by both, it is the only one.
+    # The key of a mapped task holds its id and its index; asked for by both, it is the only entry.
     return next((str(state) for state in states.get(ti.run_id, {}).values()), None)

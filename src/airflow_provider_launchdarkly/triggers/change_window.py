@@ -1,4 +1,4 @@
-"""Wait in the triggerer for LaunchDarkly's clock, or for the end of an iteration's time. Read, but for ``on_kill``."""
+"""The trigger of the sensor on a change window: wait for LaunchDarkly's clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.checks.dwell import server_time
-from airflow_provider_launchdarkly.checks.result import Check, CheckResult
+from airflow_provider_launchdarkly.checks.result import Check, CheckResult, describe_time
 from airflow_provider_launchdarkly.triggers._arguments import Argument, instant
 from airflow_provider_launchdarkly.triggers._base import PollingTrigger
 
@@ -24,7 +24,7 @@ class ClockTrigger(PollingTrigger):
 
     Args:
         until: The time, in ISO 8601, with its offset.
-        kwargs: What all triggers have, see :class:`PollingTrigger`.
+        kwargs: See :class:`PollingTrigger`.
     """
 
     accepts: ClassVar[Mapping[str, Argument]] = {**PollingTrigger.accepts, "until": Argument(instant)}
@@ -32,13 +32,12 @@ class ClockTrigger(PollingTrigger):
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:
-        """Read the clock."""
+        """Return the check of the clock."""
         until = datetime.fromisoformat(self.until).astimezone(UTC)
 
-        def look() -> Procedure[CheckResult]:
+        def check_clock() -> Procedure[CheckResult]:
             now = yield from server_time()
-            reached = now >= until
-            summary = f"it is {now.isoformat()}: waiting for {self.until}"
-            return CheckResult(reached, summary, {"now": now.isoformat()}, is_news=False, left=until - now)
+            summary = f"waiting until {describe_time(until, now)}"
+            return CheckResult(now >= until, summary, {"now": now.isoformat()}, is_news=False, left=until - now)
 
-        return look
+        return check_clock

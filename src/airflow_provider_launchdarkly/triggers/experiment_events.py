@@ -1,7 +1,7 @@
-"""Watches an experiment for Airflow's event-driven scheduling: fires when something happens to it, and never ends.
+"""The trigger that watches an experiment for Airflow's event-driven scheduling.
 
-Reads only, holds no secret. Airflow restarts a watcher's trigger that ends, or fails, at once and for ever: so this one
-does neither.
+It only reads and holds no secret. Airflow restarts a watcher's trigger that ends or fails, at once and for ever, so
+this one does neither. DAG files import it, so what only a running trigger needs is imported there.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import conf
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.checks.experiment_events import START, STOP, VERDICT, read_state, read_verdict
+from airflow_provider_launchdarkly.checks.arguments import START, STOP, VERDICT
 from airflow_provider_launchdarkly.decision.policy import Policy
-from airflow_provider_launchdarkly.evidence.source import Target
-from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.triggers._arguments import (
     REQUIRED,
     Argument,
@@ -32,11 +30,14 @@ from airflow_provider_launchdarkly.triggers._arguments import (
     some_of,
     text,
 )
+from airflow_provider_launchdarkly.triggers._poll_interval import configured_poll_interval
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from airflow_provider_launchdarkly.checks.experiment_events import IterationEvent, State
+    from airflow_provider_launchdarkly.evidence.source import Target
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
 KINDS = (START, STOP, VERDICT)
 ERROR = "error"
@@ -45,7 +46,7 @@ ERROR = "error"
 FIRST_POLL_WITHIN = 5.0
 LONGEST_PAUSE = 3600.0
 
-# An old watcher that the DAG processor replaces after an upgrade is gone before it fires.
+# After an upgrade the DAG processor replaces an old watcher within this time, so it does not fire its error.
 SECONDS_BEFORE_ERROR = 60.0
 
 CURE = (
@@ -55,23 +56,22 @@ CURE = (
 
 
 class ExperimentEventTrigger(CheckedTrigger, BaseEventTrigger):
-    """Fire when an iteration of the experiment is started or stopped, by whomever, or when it reaches a verdict.
+    """Fire when an iteration of the experiment is started or stopped, by anyone, or when it reaches a verdict.
 
     For an :class:`~airflow.sdk.AssetWatcher` on the asset of
-    :func:`~airflow_provider_launchdarkly.assets.experiment_asset`. Each of the three fires once for each iteration, in
-    the order in which they happened. What has happened before the watcher is first started does not fire.
+    :func:`~airflow_provider_launchdarkly.assets.experiment_asset`. Each of the three events fires once for each
+    iteration, in the order in which they happened. Events from before the first start of the watcher do not fire.
 
-    On Airflow 3.3 and later what has fired is kept in the asset's state store: a restarted triggerer fires what
-    happened meanwhile, and nothing twice. (An event may come twice only where Airflow itself is at-least-once: a
-    triggerer that is killed between firing and noting, or that hangs so long that another one takes over. The event's
-    ``iteration_id`` tells.) Before 3.3 there is no such store: a restarted triggerer takes what it finds for what has
-    fired already, so what happened while it was down does not fire.
+    On Airflow 3.3 and later the trigger notes what it has fired in the asset's state store: a restarted triggerer fires
+    what happened meanwhile, and nothing twice. (An event may come twice only if a triggerer is killed between firing
+    and noting, or hangs so long that another one takes over; its ``iteration_id`` identifies it.) Before 3.3 there is
+    no such store: a restarted triggerer counts everything it finds as fired, so events during its downtime are lost.
 
-    Errors do not end it: it logs them and pauses longer from poll to poll, up to an hour. An experiment that does not
-    exist yet is waited for.
+    An error does not end the trigger: it logs the error and pauses longer from poll to poll, up to an hour. It waits
+    for an experiment that does not exist yet.
 
     Wrong arguments are a DAG import error. If they reach the triggerer all the same, because it runs another version of
-    the provider, the watcher logs what is wrong each hour, and fires one event after a minute: ``event`` is ``error``,
+    the provider, the watcher logs the problems each hour, and fires one event after a minute: ``event`` is ``error``,
     ``iteration_id`` is None, and ``message`` names the argument, its value and the cure.
 
     Args:
@@ -80,10 +80,9 @@ class ExperimentEventTrigger(CheckedTrigger, BaseEventTrigger):
         environment_key: Default: the connection's.
         launchdarkly_conn_id: The Airflow connection.
         on: Which of ``start``, ``stop`` and ``verdict`` fire.
-        policy: What makes a verdict: a :class:`Policy`, or the same as a
-            mapping or as JSON text. Default: the default policy. The iteration goes on after its verdict; nobody stops
-            it.
-        poll_interval: Seconds between two reads. Default: ``[launchdarkly] poll_interval``.
+        policy: The policy of the verdict: a :class:`Policy`, or the same as a mapping or as JSON text. Default: the
+            default policy. The iteration runs on after its verdict.
+        poll_interval: Seconds between two polls. Default: ``[launchdarkly] poll_interval``.
     """
 
     accepts: ClassVar[Mapping[str, Argument]] = {
@@ -110,7 +109,7 @@ class ExperimentEventTrigger(CheckedTrigger, BaseEventTrigger):
         experiment_key: str = REQUIRED,
         project_key: str | None = None,
         environment_key: str | None = None,
-        launchdarkly_conn_id: str = LaunchDarklyHook.default_conn_name,
+        launchdarkly_conn_id: str = DEFAULT_CONNECTION,
         on: Sequence[str] = KINDS,
         policy: Policy | Mapping[str, Any] | str | None = None,
         poll_interval: float | None = None,
@@ -141,7 +140,7 @@ class ExperimentEventTrigger(CheckedTrigger, BaseEventTrigger):
 
     @override
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll for ever, and yield what has not been told yet."""
+        """Poll for ever, and yield each event that has not been fired yet."""
         if problems := self.problems():
             message = f"{type(self).__name__} watches nothing: {'; '.join(problems)}. {CURE}"
             self.log.error("%s", message)
@@ -150,58 +149,65 @@ class ExperimentEventTrigger(CheckedTrigger, BaseEventTrigger):
             while True:
                 await asyncio.sleep(LONGEST_PAUSE)
                 self.log.error("%s", message)
+        from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
         hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
-        notes = SeenEvents(getattr(self, "asset_state_store", None), f"{self.experiment_key} {'+'.join(self.on)}")
+        seen = SeenEvents(getattr(self, "asset_state_store", None), f"{self.experiment_key} {'+'.join(self.on)}")
         failures = 0
         await asyncio.sleep(random.uniform(0, min(self.poll_interval, FIRST_POLL_WITHIN)))  # noqa: S311
         while True:
             try:
-                async for happening in self._news(hook, notes):
-                    yield TriggerEvent(happening.content)  # type: ignore[no-untyped-call]
-                    await notes.add(happening.name)
+                async for event in self._new_events(hook, seen):
+                    yield TriggerEvent(event.content)  # type: ignore[no-untyped-call]
+                    await seen.add(event.name)
                 failures = 0
             except Exception as error:  # noqa: BLE001 - Airflow restarts a watcher that fails at once and for ever
                 failures += 1
                 self.log.warning("Poll failed (%s in a row): %s: %s", failures, type(error).__name__, error)
             await asyncio.sleep(self._pause(failures))
 
-    async def _news(self, hook: LaunchDarklyHook, notes: SeenEvents) -> AsyncIterator[IterationEvent]:
-        """One poll: what has happened and is not noted, oldest first."""
-        await notes.load()
+    async def _new_events(self, hook: LaunchDarklyHook, seen: SeenEvents) -> AsyncIterator[IterationEvent]:
+        """Poll once, and yield the events that are not noted, oldest first."""
+        from airflow_provider_launchdarkly.checks.experiment_events import read_state
+        from airflow_provider_launchdarkly.evidence.source import Target
+
+        await seen.load()
         await hook.load_settings()
         env = hook.environment()
         state = await hook.arun(read_state(env, self.experiment_key))
-        await notes.begin(state)
-        for happening in state.iteration_events:
-            if happening.kind in self.on and happening.name not in notes:
-                yield happening
-        if VERDICT in self.on and state.running and f"{VERDICT}:{state.running}" not in notes:
-            verdict = await self._look(hook, Target(env, self.experiment_key, state.running), notes)
+        await seen.begin(state)
+        for event in state.events:
+            if event.kind in self.on and event.name not in seen:
+                yield event
+        if VERDICT in self.on and state.running and f"{VERDICT}:{state.running}" not in seen:
+            verdict = await self._verdict(hook, Target(env, self.experiment_key, state.running), seen)
             if verdict is not None:
                 yield verdict
 
-    async def _look(self, hook: LaunchDarklyHook, target: Target, notes: SeenEvents) -> IterationEvent | None:
+    async def _verdict(self, hook: LaunchDarklyHook, target: Target, seen: SeenEvents) -> IterationEvent | None:
+        from airflow_provider_launchdarkly.checks.experiment_events import read_verdict
+
         iteration_id = target.iteration_id
-        # Of an iteration that was there before the watcher, ask whether there is a verdict already, however long ago
-        # its look was due: that one is not news.
-        old = notes.found_running == iteration_id
+        # For an iteration that is older than the watcher, every past look counts as due: a verdict that exists already
+        # is noted without firing.
+        is_old = seen.found_running == iteration_id
         verdict, elapsed = await hook.arun(
             read_verdict(
                 target,
                 read_policy(self.policy),
-                previous=timedelta() if old else self._previous.get(iteration_id),
+                previous=timedelta() if is_old else self._previous.get(iteration_id),
                 poll_interval=timedelta(seconds=self.poll_interval),
             )
         )
         self._previous = {iteration_id: elapsed}
-        notes.found_running = None
-        if old and verdict is not None:
-            await notes.add(verdict.name)
+        seen.found_running = None
+        if is_old and verdict is not None:
+            await seen.add(verdict.name)
             return None
         return verdict
 
     def _error_event(self, message: str) -> TriggerEvent:
-        """An event about wrong arguments, in the shape of all others."""
+        """Return an event about wrong arguments, in the shape of all others."""
         keys = {key: getattr(self, key) for key in ("project_key", "environment_key", "experiment_key")}
         named = {key: value if isinstance(value, str) else None for key, value in keys.items()}
         content = {"event": ERROR, **named, "iteration_id": None, "message": message}
@@ -215,13 +221,13 @@ class ExperimentEventTrigger(CheckedTrigger, BaseEventTrigger):
 
 
 def _as_list(on: Any) -> Any:
-    """Any collection of words as a sorted list, which every Airflow stores as it is."""
+    """Return a collection of words as a sorted list, which every Airflow version stores unchanged."""
     is_words = isinstance(on, (list, tuple, set, frozenset)) and all(isinstance(word, str) for word in on)
     return sorted(on) if is_words else on
 
 
 def _as_json(policy: Any) -> Any:
-    """A policy as JSON text, which every Airflow stores as it is; what is no policy stays what it is."""
+    """Return a policy as JSON text, which every Airflow version stores unchanged; anything else comes back as it is."""
     if policy is None:
         return "{}"
     if isinstance(policy, Policy):
@@ -232,28 +238,28 @@ def _as_json(policy: Any) -> Any:
         return json.dumps(dict(policy))
     except (TypeError, ValueError):
         pass
-    try:  # a mapping of Python's own values, such as timedelta
+    try:  # a mapping with Python values such as timedelta
         return json.dumps(Policy.from_json(policy).to_json())
-    except Exception:  # noqa: BLE001 - a constructor raises nothing: `problems` says what is wrong
+    except Exception:  # noqa: BLE001 - a constructor must not raise; `problems` reports it
         return policy
 
 
 def _configured_interval() -> Any:
     try:
-        return conf.getfloat("launchdarkly", "poll_interval", fallback=300.0)
-    except Exception as error:  # noqa: BLE001 - a constructor raises nothing: `problems` shows this text
+        return configured_poll_interval()
+    except Exception as error:  # noqa: BLE001 - a constructor must not raise; `problems` shows this text
         return str(error)
 
 
 class SeenEvents:
-    """What a watcher has told already: in memory, and on Airflow 3.3 also in its asset's state store.
+    """Note which events a watcher has fired: in memory, and on Airflow 3.3 also in its asset's state store.
 
     Args:
-        store: Airflow's ``asset_state_store``, or None where there is none.
+        store: Airflow's ``asset_state_store``, or None if there is none.
         key: The watcher's entry in it.
 
     Attributes:
-        found_running: The iteration that was running when the watcher began, until it has been looked at.
+        found_running: Id of the iteration that ran when the watcher began, until its verdict has been read once.
     """
 
     def __init__(self, store: Any, key: str) -> None:
@@ -267,27 +273,27 @@ class SeenEvents:
         return self._names is not None and name in self._names
 
     async def load(self) -> None:
-        """Read what an earlier triggerer noted, once."""
+        """Read the notes of an earlier triggerer, once."""
         if self._names is None and self._store is not None:
             try:
                 noted = await self._store.aget(self._key)
-            except ValueError:  # one trigger for several assets: Airflow cannot tell whose store is meant
+            except ValueError:  # one trigger for several assets: Airflow cannot choose between their stores
                 self._store = noted = None
             self._names = set(noted) if isinstance(noted, list) else None
 
     async def begin(self, state: State) -> None:
-        """Take what is there when the watcher is first started for told."""
+        """Count the events of the first poll as fired, unless there are notes."""
         self._iterations = state.iterations
         if self._names is None:
-            self._names = {happening.name for happening in state.iteration_events}
+            self._names = {event.name for event in state.events}
             self.found_running = state.running
             await self._save()
 
     async def add(self, name: str) -> None:
-        """Note that something has been told."""
-        assert self._names is not None, "a poll begins before it tells"  # noqa: S101
-        # What LaunchDarkly does not list any more will not be told again, and need not be kept.
-        self._names = {known for known in self._names if known.partition(":")[2] in self._iterations} | {name}
+        """Note that an event has been fired."""
+        assert self._names is not None, "begin() comes before add()"  # noqa: S101
+        # An iteration that LaunchDarkly no longer lists has no events any more, so its notes need not be kept.
+        self._names = {noted for noted in self._names if noted.partition(":")[2] in self._iterations} | {name}
         await self._save()
 
     async def _save(self) -> None:

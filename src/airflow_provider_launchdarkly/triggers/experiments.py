@@ -1,8 +1,12 @@
-"""Wait in the triggerer for an iteration's status or traffic. Only read, but for ``on_kill``."""
+"""The triggers of the sensors on an iteration: its status, its traffic, and the time that it has run.
+
+They only read, apart from ``on_kill``.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
@@ -10,22 +14,12 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.checks.arguments import RUNNING, STOPPED
 from airflow_provider_launchdarkly.checks.dwell import check_dwell
 from airflow_provider_launchdarkly.checks.iteration import check_iteration_status, check_traffic
-from airflow_provider_launchdarkly.checks.result import Check, CheckResult
-from airflow_provider_launchdarkly.evidence.source import Target
-from airflow_provider_launchdarkly.triggers._arguments import (
-    Argument,
-    number,
-    one_of,
-    optional,
-    text,
-    whole_number,
-)
+from airflow_provider_launchdarkly.triggers._arguments import Argument, number, one_of, optional, text, whole_number
 from airflow_provider_launchdarkly.triggers._iteration import IterationTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.checks.result import Check
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
@@ -34,30 +28,25 @@ class IterationStatusTrigger(IterationTrigger):
     """Fire once the pinned iteration has reached a status.
 
     Args:
-        status: ``running`` or ``stopped``.
-        kwargs: See :class:`IterationTrigger`.
+        kwargs: Those of :func:`check_iteration_status`, and of :class:`IterationTrigger`.
     """
 
     accepts: ClassVar[Mapping[str, Argument]] = {
         **IterationTrigger.accepts,
         "status": Argument(one_of(RUNNING, STOPPED)),
     }
-    status: str
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:
-        """Read the experiment."""
-        env = hook.environment()
-        return lambda: check_iteration_status(env, self.experiment_key, self.iteration_id, self.status)
+        """Return the check of the iteration's status."""
+        return partial(check_iteration_status, hook.environment(), **self.check_arguments())
 
 
 class TrafficTrigger(IterationTrigger):
-    """Fire once every treatment of the pinned iteration has had so many units.
+    """Fire once every treatment of the pinned iteration has a number of units.
 
     Args:
-        units_per_treatment: How many.
-        metric_key: By which metric's results they are counted; None for the primary one.
-        kwargs: See :class:`IterationTrigger`.
+        kwargs: Those of :func:`check_traffic`, and of :class:`IterationTrigger`.
     """
 
     accepts: ClassVar[Mapping[str, Argument]] = {
@@ -65,23 +54,18 @@ class TrafficTrigger(IterationTrigger):
         "units_per_treatment": Argument(whole_number(1)),
         "metric_key": Argument(optional(text), None),
     }
-    units_per_treatment: int
-    metric_key: str | None
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:
-        """Read the experiment and, once it is started, its results."""
-        env = hook.environment()
-        return lambda: check_traffic(
-            env, self.experiment_key, self.iteration_id, self.units_per_treatment, self.metric_key
-        )
+        """Return the check of the iteration's traffic."""
+        return partial(check_traffic, hook.environment(), **self.check_arguments())
 
 
 class DwellTrigger(IterationTrigger):
-    """Fire once the pinned iteration has run for a time, or is invalid since somebody else stopped or replaced it.
+    """Fire once the pinned iteration has run for a time, or is invalid since someone else stopped or replaced it.
 
     Args:
-        dwell_seconds: How long it is to run, from its start.
+        dwell_seconds: The time in seconds, counted from the iteration's start.
         kwargs: See :class:`IterationTrigger`.
     """
 
@@ -90,14 +74,5 @@ class DwellTrigger(IterationTrigger):
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:
-        """Read the experiment."""
-        target = Target(hook.environment(), self.experiment_key, self.iteration_id)
-        dwell = timedelta(seconds=self.dwell_seconds)
-
-        def look() -> Procedure[CheckResult]:
-            verdict = yield from check_dwell(target, dwell)
-            output = {**verdict.to_json(), **target.to_json()}
-            left = dwell - verdict.elapsed
-            return CheckResult(verdict.ends, verdict.summary, output, is_news=verdict.ends, left=left)
-
-        return look
+        """Return the check of the time that the iteration has run."""
+        return partial(check_dwell, self.target(hook), timedelta(seconds=self.dwell_seconds))

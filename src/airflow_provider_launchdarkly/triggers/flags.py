@@ -1,9 +1,10 @@
-"""Waits in the triggerer for a flag's state. Reads only, holds no secret."""
+"""The trigger of the sensor on a flag's state."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
@@ -22,12 +23,8 @@ class FlagStateTrigger(PollingTrigger):
     """Fire once a flag is on or off, or serves a variation.
 
     Args:
-        flag_key: The flag.
-        on: True or False; None if it does not matter.
-        variation: The variation's name, value or id; None if it does not matter.
         variation_json: Instead of ``variation``, a value that is a list or a mapping, as JSON text.
-        rule_id: The rule, ``fallthrough`` for the default rule.
-        kwargs: What all triggers have, see :class:`PollingTrigger`.
+        kwargs: The other arguments of :func:`check_flag_state`, and those of :class:`PollingTrigger`.
     """
 
     accepts: ClassVar[Mapping[str, Argument]] = {
@@ -40,15 +37,13 @@ class FlagStateTrigger(PollingTrigger):
         "variation_json": Argument(optional(json_text), None),
         "rule_id": Argument(text, "fallthrough"),
     }
-    flag_key: str
-    on: bool | None
-    variation: Any
     variation_json: str | None
-    rule_id: str
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:
-        """Read the flag."""
-        env = hook.environment()
-        variation = self.variation if self.variation_json is None else json.loads(self.variation_json)
-        return lambda: check_flag_state(env, self.flag_key, self.on, variation, self.rule_id)
+        """Return the check of the flag's state."""
+        arguments = self.check_arguments()
+        del arguments["variation_json"]
+        if self.variation_json is not None:
+            arguments["variation"] = json.loads(self.variation_json)
+        return partial(check_flag_state, hook.environment(), **arguments)

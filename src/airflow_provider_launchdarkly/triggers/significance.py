@@ -1,6 +1,6 @@
-"""Waits in the triggerer for an experiment's verdict, or for the next look. Only reads, but for ``on_kill``.
+"""The trigger of the sensor on an experiment's significance: it waits for the verdict, or for the next look.
 
-What one look is, and when one is due, is ``results.look``'s.
+It only reads, apart from ``on_kill``. ``checks.significance`` defines what a look reads and when it is due.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.checks.result import Check, CheckResult
-from airflow_provider_launchdarkly.checks.significance import check_significance, find_due_look
-from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_json
-from airflow_provider_launchdarkly.evidence.source import LookContext, Target
+from airflow_provider_launchdarkly.checks.significance import SignificanceCheck, find_due_look
+from airflow_provider_launchdarkly.evidence.source import LookContext
 from airflow_provider_launchdarkly.triggers._arguments import (
     Argument,
     number,
@@ -36,13 +35,13 @@ LOOK = "look"
 class SignificanceTrigger(IterationTrigger):
     """Fire once, with the verdict on one iteration, or with the error that ends the waiting.
 
-    Where looks belong on a worker, because they query a warehouse or are recorded, it fires as soon as one is due.
+    If looks belong on a worker, because they query a warehouse or are recorded, it fires as soon as one is due.
 
     Args:
         policy: A :class:`Policy` as JSON text.
-        previous_seconds: When a worker looked before, in seconds after the iteration's start; None if none did.
-        look_on_worker: Fire when a look is due, or the iteration is not under way any more, instead of looking here.
-        analysed_by_launchdarkly: Whether the results are to be LaunchDarkly's.
+        previous_seconds: Time of a worker's latest poll, in seconds after the iteration's start; None if there is none.
+        look_on_worker: Fire when a look is due, or the iteration no longer runs, instead of looking here.
+        analysed_by_launchdarkly: True if the results are LaunchDarkly's.
         kwargs: See :class:`IterationTrigger`.
     """
 
@@ -62,21 +61,15 @@ class SignificanceTrigger(IterationTrigger):
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:
-        """Look at the results when the policy's plan says so, and decide; or say that a look is due."""
+        """Return the check that judges the results at each look, or the one that fires when a look is due."""
         policy = read_policy(self.policy)
-        target = Target(hook.environment(), self.experiment_key, self.iteration_id)
+        target = self.target(hook)
         interval = timedelta(seconds=self.poll_interval)
         previous = None if self.previous_seconds is None else timedelta(seconds=self.previous_seconds)
+        if not self.look_on_worker:
+            return SignificanceCheck(target, policy, previous=previous, poll_interval=interval)
 
-        def look() -> Procedure[CheckResult]:
-            nonlocal previous
-            look = yield from check_significance(target, policy, previous=previous, poll_interval=interval)
-            previous = look.verdict.elapsed
-            evidence = evidence_to_json(look.evidence) if look.evidence else None
-            found = {**look.to_json(), "evidence": evidence, "looked_at": look.at.isoformat()}
-            return CheckResult(look.ends, look.verdict.summary, found, is_news=look.read_results or look.ends)
-
-        def wait_for_look() -> Procedure[CheckResult]:
+        def check_due_look() -> Procedure[CheckResult]:
             nonlocal previous
             found = yield from find_due_look(
                 target,
@@ -91,4 +84,4 @@ class SignificanceTrigger(IterationTrigger):
             previous = found.verdict.elapsed
             return CheckResult(found.ends, found.verdict.summary, before, is_news=found.ends, outcome=LOOK)
 
-        return wait_for_look if self.look_on_worker else look
+        return check_due_look

@@ -38,6 +38,26 @@ def test_before_the_first_look_no_results_are_read(run: Run) -> None:
     assert RESULTS not in reads(running)
 
 
+@pytest.mark.parametrize(
+    ("after", "summary"),
+    [
+        (timedelta(), "waiting for look 1 of 28 at 2026-01-06 09:00 UTC (in 24 h)"),
+        (timedelta(hours=10), "waiting for look 1 of 28 at 2026-01-06 09:00 UTC (in 14 h)"),
+        (timedelta(hours=23, minutes=15), "waiting for look 1 of 28 at 2026-01-06 09:00 UTC (in 45 min)"),
+        (timedelta(days=9, hours=12), "waiting for look 10 of 28 at 2026-01-15 09:00 UTC (in 12 h)"),
+    ],
+)
+def test_between_looks_the_line_says_when_the_next_look_is(run: Run, after: timedelta, summary: str) -> None:
+    running = run()
+    running.emulator.clock.advance(after)
+    assert running.look().verdict.summary == summary
+
+
+def test_a_look_that_is_weeks_away_is_counted_in_days(run: Run) -> None:
+    policy = Policy(looks=Looks(times=(timedelta(days=7),)), max_duration=timedelta(days=14))
+    assert run().look(policy).verdict.summary == "waiting for look 1 of 2 at 2026-01-12 09:00 UTC (in 7 days)"
+
+
 def test_a_look_is_due_exactly_a_day_after_the_start(run: Run) -> None:
     running = run()
     running.emulator.clock.advance("P1D")

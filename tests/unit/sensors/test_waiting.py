@@ -148,6 +148,25 @@ def test_poking_decides_by_the_same_code(scene: Scene, waiting: Waiting, monkeyp
     assert sensor.execute(CONTEXT) == waiting.sensor(scene).execute(CONTEXT)
 
 
+def test_a_sensor_that_pokes_makes_no_trigger(scene: Scene, waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
+    sensor = waiting.sensor(scene, deferrable=False, mode="reschedule")
+    monkeypatch.setattr(sensor, "trigger_class", lambda: pytest.fail("a trigger was made"))
+    assert not sensor.poke(CONTEXT).is_done
+    waiting.happen(scene)
+    assert sensor.poke(CONTEXT).is_done
+
+
+def test_the_line_of_a_poll_begins_with_the_state(scene: Scene, waiting: Waiting) -> None:
+    sensor = waiting.sensor(scene)
+    line = sensor._poll(CONTEXT).summary
+    assert line.startswith("waiting")
+    assert len(line) <= 120
+    waiting.happen(scene)
+    line = sensor._poll(CONTEXT).summary
+    assert "waiting" not in line
+    assert len(line) <= 120
+
+
 def test_the_trigger_is_plain_json_without_a_secret_and_rebuilds_itself(scene: Scene, waiting: Waiting) -> None:
     trigger = deferred(waiting.sensor(scene)).trigger
     path, arguments = trigger.serialize()

@@ -20,6 +20,7 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger
 import airflow_provider_launchdarkly.triggers
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyIterationStatusSensor
 from airflow_provider_launchdarkly.sensors.flags import LaunchDarklyFlagStateSensor
 from airflow_provider_launchdarkly.triggers import _base as polling
@@ -37,6 +38,7 @@ SHARED = {
     "environment_key": "production",
     "poll_interval": 60.0,
 }
+PLACE: dict[str, Any] = {"project_key": "demo", "environment_key": "production"}
 PINNED = {**SHARED, "experiment_key": "bold", "iteration_id": "i1", "when_killed": "leave"}
 POLICY = json.dumps(Policy(looks=timedelta(days=1)).to_json())
 
@@ -220,7 +222,7 @@ def test_a_watcher_goes_on_after_an_error_that_nobody_foresaw(
     async def fail(*_: Any) -> None:
         raise KeyError("nobody foresaw this")
 
-    monkeypatch.setattr(events.LaunchDarklyHook, "load_settings", fail)
+    monkeypatch.setattr(LaunchDarklyHook, "load_settings", fail)
     trigger = ExperimentEventTrigger(**RIGHT[ExperimentEventTrigger])
 
     async def run() -> None:
@@ -239,16 +241,17 @@ def test_a_policy_with_python_s_own_values_is_stored_as_json_text() -> None:
 
 
 def test_a_flag_s_variation_that_is_json_is_handed_over_as_text() -> None:
-    sensor = LaunchDarklyFlagStateSensor(task_id="t", flag_key="f", variation={"color": ["red"]})
-    given = sensor.trigger(**SHARED).serialize()[1]
+    sensor = LaunchDarklyFlagStateSensor(task_id="t", flag_key="f", variation={"color": ["red"]}, **PLACE)
+    given = sensor.make_trigger().serialize()[1]
     assert (given["variation"], given["variation_json"]) == (None, '{"color": ["red"]}')
 
 
-def test_a_sensor_names_a_wrong_argument_before_it_defers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LaunchDarklyIterationStatusSensor, "_where", lambda _self: ("demo", "production"))
-    sensor = LaunchDarklyIterationStatusSensor(task_id="t", experiment_key="e", iteration_id="", status="running")
+def test_a_sensor_names_a_wrong_argument_before_it_defers() -> None:
+    sensor = LaunchDarklyIterationStatusSensor(
+        task_id="t", experiment_key="e", iteration_id="", status="running", **PLACE
+    )
     with pytest.raises(ConfigurationError, match="iteration_id is '': write text that is not empty"):
-        sensor._make_trigger()
+        sensor.make_trigger()
 
 
 def test_a_wrong_configuration_is_named_and_breaks_no_import() -> None:

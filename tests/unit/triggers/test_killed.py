@@ -104,7 +104,7 @@ def test_what_cannot_be_stopped_is_said_in_the_log(
     emulator.fault("get_experiment", "status", status=401)
     kill(monkeypatch, iteration, "failed", when_killed="rollback")
     assert emulator.effects("iteration.stopped") == []
-    assert "Not stopped, the experiment goes on: AuthenticationError" in caplog.text + capsys.readouterr().out
+    assert "Not stopped, the experiment runs on: AuthenticationError" in caplog.text + capsys.readouterr().out
 
 
 @pytest.mark.parametrize("state", ["deferred", "running", "queued", "success", None])
@@ -136,9 +136,7 @@ def sensor(**arguments: Any) -> LaunchDarklyWaitForSignificanceSensor:
 
 def test_the_sensor_takes_it_where_airflow_can_do_it() -> None:
     if hasattr(BaseTrigger, "on_kill"):
-        trigger = sensor(on_kill="rollback").trigger(
-            launchdarkly_conn_id="c", project_key="p", environment_key="e", poll_interval=1
-        )
+        trigger = sensor(on_kill="rollback").make_trigger()
         assert trigger.serialize()[1]["when_killed"] == "rollback"
     else:
         with pytest.raises(ConfigurationError, match=r"needs Airflow 3\.3"):

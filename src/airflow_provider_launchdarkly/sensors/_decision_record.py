@@ -1,0 +1,76 @@
+"""Decision records on a worker: where they are kept, and what the log says of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_launchdarkly.audit_log.chain import Decision, canonical
+from airflow_provider_launchdarkly.audit_log.store import StoragePath, latest_wait, store_decision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import timedelta
+
+    from airflow_provider_launchdarkly.decision.policy import Policy
+    from airflow_provider_launchdarkly.evidence.source import Target
+
+
+def record_look(
+    found: Mapping[str, Any],
+    target: Target,
+    policy: Policy,
+    *,
+    source: str,
+    folder: str | None,
+    log: Callable[..., object],
+) -> dict[str, Any]:
+    """Put one look on record, and log where it is. Safe to repeat.
+
+    Args:
+        found: The verdict as plain JSON with the keys of its target, ``evidence`` and ``looked_at``, as
+            :class:`SignificanceCheck` returns it.
+        target: The iteration.
+        policy: The policy of the verdict.
+        source: ``launchdarkly`` or ``sql``.
+        folder: Folder of the records; None keeps none, and the log has the entry.
+        log: Writes a line to the task's log.
+
+    Returns:
+        The verdict, with ``record``: where the look is on record.
+
+    Raises:
+        BrokenRecordError: The record was changed by someone else.
+        OSError: The record cannot be read or written.
+    """
+    keys = target.to_json()
+    verdict = {name: value for name, value in found.items() if name not in ("evidence", "looked_at")}
+    decision = Decision(
+        at=str(found.get("looked_at")),
+        target=keys,
+        source=source,
+        policy=policy.to_json(),
+        evidence=found.get("evidence"),
+        verdict={name: value for name, value in verdict.items() if name not in keys},
+    )
+    stored = store_decision(decision, folder, _open_storage)
+    if stored.path is None:
+        log("No record_path is set. This look's entry: %s", canonical(stored.entry))
+    else:
+        log("Recorded in %s: entry %s, head %s", stored.path, stored.entries, stored.head)
+    return {**verdict, "record": stored.to_json()}
+
+
+def latest_recorded_wait(target: Target, policy: Policy, folder: str) -> timedelta | None:
+    """Return the time after the start of the latest look on record, if it was a wait by this policy.
+
+    Raises:
+        BrokenRecordError, OSError: As for :func:`record_look`.
+    """
+    return latest_wait(target.to_json(), policy.to_json(), folder, _open_storage)
+
+
+def _open_storage(folder: str) -> StoragePath:
+    from airflow.sdk import ObjectStoragePath
+
+    path: StoragePath = ObjectStoragePath(folder)
+    return path
