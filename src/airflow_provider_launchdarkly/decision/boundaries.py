@@ -52,16 +52,6 @@ def hwang_shih_decani(alpha: float, gamma: float, fraction: float) -> float:
     return alpha * math.expm1(-gamma * fraction) / math.expm1(-gamma)
 
 
-def lan_demets_obrien_fleming(alpha: float, fraction: float) -> float:
-    """The O'Brien-Fleming-like spending of Lan & DeMets (1983), Biometrika 70, section 3; one-sided ``alpha``."""
-    return 2.0 * tail(quantile(alpha / 2.0) / math.sqrt(fraction)) if fraction > 0 else 0.0
-
-
-def lan_demets_pocock(alpha: float, fraction: float) -> float:
-    """The Pocock-like spending of Lan & DeMets (1983), Biometrika 70, section 3; one-sided ``alpha``."""
-    return alpha * math.log1p((math.e - 1.0) * fraction)
-
-
 class Boundary(NamedTuple):
     """A solved design: the z value to reach at each look, and the error spent up to it.
 

@@ -2,43 +2,56 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy import Direction, Policy
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
 from support.policies import policies
 from support.two_judges import judge_twice
 
-RATES = st.sampled_from((0.0, 0.01, 0.1, 0.4))
-LIFTS = st.sampled_from((-0.5, -0.1, 0.0, 0.0, 0.15, 0.5, 1.0))
+RATES = st.sampled_from((0.0, 0.01, 0.1, 0.1, 0.1, 0.4))
+# Effects in standard errors at the plan's end, around the boundaries, so that each of their parts matters.
+EFFECTS = st.sampled_from((-4.0, 0.0, 0.0, 1.0, 2.0, 2.5, 3.0, 3.0, 4.0, 5.0, 12.0))
 # A treatment may be small, and there may be a third one.
-SHARES = st.sampled_from(((0.5, 0.5), (0.5, 0.5), (0.9, 0.1), (0.2, 0.8), (0.5, 0.3, 0.2)))
-UNITS_PER_DAY = st.sampled_from((3.0, 40.0, 300.0, 3000.0))
+SHARES = st.sampled_from(
+    ((0.5, 0.5), (0.5, 0.5), (0.9, 0.1), (0.2, 0.8), (0.5, 0.3, 0.2), (0.4, 0.3, 0.3), (0.3, 0.3, 0.4))
+)
+UNITS_PER_DAY = st.sampled_from((3.0, 40.0, 300.0, 300.0, 3000.0, 3000.0))
 
 
 @st.composite
-def truths(draw: st.DrawFn, challengers: int) -> MetricTruth:
-    """Draw a conversion metric, or a numeric one."""
-    lifts = tuple(draw(LIFTS) for _ in range(challengers))
+def truths(draw: st.DrawFn, direction: Direction | None, challengers: int, units: float) -> MetricTruth:
+    """Draw a conversion metric, or a numeric one, for so many units over all treatments; most effects are good."""
     if draw(st.booleans()):
-        return MetricTruth(draw(RATES), None, lifts)
-    return MetricTruth(draw(st.sampled_from((40.0, 1000.0))), draw(st.sampled_from((0.0, 30.0, 200.0))), lifts)
+        mean, std_dev = draw(RATES), None
+        deviation, highest = (mean * (1.0 - mean)) ** 0.5, 1.0 / mean - 1.0 if mean else 0.0
+    else:
+        mean, std_dev = draw(st.sampled_from((40.0, 1000.0))), draw(st.sampled_from((0.0, 30.0, 30.0, 200.0, 200.0)))
+        deviation, highest = std_dev, 10.0
+    error = (direction or Direction.HIGHER).sign * deviation * (2.0 * (challengers + 1) / max(units, 1.0)) ** 0.5
+    lifts = (draw(EFFECTS) * error / mean if mean else 0.0 for _ in range(challengers))
+    return MetricTruth(mean, std_dev, tuple(min(max(lift, -1.0), highest) for lift in lifts))
 
 
 @st.composite
-def worlds(draw: st.DrawFn, guardrails: int, signals: int) -> World:
+def worlds(draw: st.DrawFn, policy: Policy) -> World:
     """Draw a world with a metric for each guardrail and signal, at times with a broken split."""
-    shares = draw(SHARES)
-    metric = truths(len(shares) - 1)
+    shares, units_per_day = draw(SHARES), draw(UNITS_PER_DAY)
+    units = units_per_day * (policy.max_duration / timedelta(days=1))
+
+    def metric(direction: Direction | None) -> MetricTruth:
+        return draw(truths(direction, len(shares) - 1, units))
+
     broken = draw(st.sampled_from((False, False, False, True)))
     return World(
-        primary=draw(metric),
-        units_per_day=draw(UNITS_PER_DAY),
-        guardrails=tuple(draw(metric) for _ in range(guardrails)),
-        signals=tuple(draw(metric) for _ in range(signals)),
+        primary=metric(policy.primary.direction),
+        units_per_day=units_per_day,
+        guardrails=tuple(metric(part.direction) for part in policy.guardrails),
+        signals=tuple(metric(part.direction) for part in policy.signals),
         arrivals=draw(st.sampled_from(Arrivals)),
         planned_shares=shares,
         true_shares=(shares[0] + 0.1, *shares[1:]) if broken else (),
@@ -50,7 +63,7 @@ def test_both_judges_give_the_same_verdict_at_every_look(
     fields: dict[str, Any], data: st.DataObject, seed: int
 ) -> None:
     policy = Policy.from_json(fields)
-    world = data.draw(worlds(len(policy.guardrails), len(policy.signals)))
-    for quick, slow, verdict in judge_twice(policy, world, experiments=3, seed=seed, most_looks=6):
+    world = data.draw(worlds(policy))
+    for quick, slow, verdict in judge_twice(policy, world, experiments=8, seed=seed, most_looks=6):
         event(f"{verdict.kind}: {verdict.reason}")
         assert quick == slow, verdict.summary
