@@ -86,6 +86,7 @@ FOLDER = re.compile(r"`((?:tests|docs|src|cli)(?:/[\w-]+)*)`")
     "page",
     [
         "CONTRIBUTING.md",
+        "SECURITY.md",
         "docs/architecture.md",
         *(f"docs/decisions/{path.name}" for path in sorted((DOCS / "decisions").glob("*.md"))),
     ],
