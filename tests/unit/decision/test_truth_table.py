@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_launchdarkly.api.http.procedure import Answer
+from airflow_provider_launchdarkly.api.http.procedure import Response
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from airflow_provider_launchdarkly.api.models import Experiment
 from airflow_provider_launchdarkly.checks.significance import find_due_look
@@ -271,7 +271,7 @@ def test_each_state_of_the_iteration_gives_its_verdict(case: StateCase) -> None:
     check = find_due_look(target, Policy(), poll_interval=timedelta(minutes=5))
     next(check)  # the request for the experiment
     with pytest.raises(StopIteration) as ended:
-        check.send(Answer(Experiment.model_validate(shown), MONDAY + timedelta(hours=case.hours), 200))
+        check.send(Response(Experiment.model_validate(shown), MONDAY + timedelta(hours=case.hours), 200))
     verdict = ended.value.value.verdict
     assert (verdict.kind, verdict.reason) == case.verdict
 
