@@ -1,4 +1,4 @@
-"""Fixtures that come with the provider, in a test suite of one's own."""
+"""A test suite that uses the provider's pytest fixtures."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from airflow_provider_launchdarkly import LaunchDarklyHook
 WORLD = Path(__file__).with_name("world.yaml")
 
 
-def test_an_emulator_stands_behind_the_connection(launchdarkly_connection):
+def test_the_connection_leads_to_the_emulator(launchdarkly_connection):
     flag = LaunchDarklyHook(launchdarkly_connection).get_flag("checkout-button")
 
     assert [variation.name for variation in flag.variations] == ["Classic", "Bold"]
 
 
 @pytest.mark.launchdarkly(world=WORLD)
-def test_it_can_be_a_world_of_ones_own(launchdarkly_connection):
+def test_the_emulator_can_serve_another_world(launchdarkly_connection):
     flag = LaunchDarklyHook(launchdarkly_connection).get_flag("delivery-promise")
 
     assert flag.environments["production"].on
 
 
-def test_a_rate_limit_is_waited_for(launchdarkly_emulator, launchdarkly_connection):
+def test_the_hook_waits_for_a_rate_limit(launchdarkly_emulator, launchdarkly_connection):
     launchdarkly_emulator.fault("get_feature_flag", "status", limit="retry-after", wait=0.1)
 
     LaunchDarklyHook(launchdarkly_connection).get_flag("checkout-button")
