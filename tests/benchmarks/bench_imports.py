@@ -1,7 +1,7 @@
 """What the public names cost a DAG file, over `import airflow.sdk`, as a share of that. `make benchmarks` runs it.
 
-Each run is a pair: a fresh process times (CPU) `import airflow.sdk`, and then the import of our names. Medians of
-an odd number of runs. Read the shares; on the reference machine `airflow.sdk` takes 1.3 s.
+Each run is a pair: a fresh process times (CPU) `import airflow.sdk`, and then the import of our names. Medians of an
+odd number of runs. Read the shares; on the reference machine `airflow.sdk` takes 1.3 s.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def test_the_dags_settings_come_from_the_file(load: Callable[..., Any]) -> None:
 def test_a_broken_rollout_has_a_dag_that_says_so_and_harms_no_other(load: Callable[..., Any]) -> None:
     dags = load(good=GOOD, bad=BAD, worse="rollouts: [\n")
     assert set(dags) == {"good", "bad.broken", "worse.broken"}
-    assert "bad.yaml:9: stages[0].allocation: 500 is no percentage" in dags["bad.broken"].doc_md
+    assert "bad.yaml:9: stages[0].allocation: 500 is not a percentage" in dags["bad.broken"].doc_md
     assert "worse.yaml:2: this is no YAML" in dags["worse.broken"].doc_md
 
 

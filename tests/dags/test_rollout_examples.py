@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
-from airflow_provider_launchdarkly.rollout.state_machine import Ending
+from airflow_provider_launchdarkly.rollout.options import Ending
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import _base
 

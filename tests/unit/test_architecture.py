@@ -62,6 +62,27 @@ EMULATOR_ARROWS = {
     "handlers": {"errors", "serializers", "rules", "state"},
     "transport": {"errors", "handlers", "serializers", "rules", "state"},
 }
+# httpx is not among them, since airflow.sdk loads it: only api.http.client imports it.
+ONLY_FOR_RUNNING_TASKS = {
+    f"{NAME}.{module}"
+    for module in (
+        "api.endpoints",
+        "api.http.client",
+        "api.models",
+        "api.reads.results",
+        "api.writes.comparison",
+        "checks.significance",
+        "decision.judge",
+        "evidence.source",
+        "evidence.launchdarkly_results",
+        "evidence.sql_rows",
+        "hooks.launchdarkly",
+        "rollout.state_machine",
+        "simulation",
+    )
+}
+# The hook itself, and the asset watcher's trigger, which only the triggerer and its DAG files import.
+NEED_THE_HOOK = {"LaunchDarklyHook", "ExperimentEventTrigger"}
 KNOW_AIRFLOW = {
     *("hooks", "operators", "sensors", "triggers", "links", "rollout", "plugins"),
     *("assets", "retries", "notifications"),
@@ -262,10 +283,26 @@ NEEDED_BY_RUNNING_TASKS = {
         (f"{NAME}.rollout.drift", {"airflow", "httpx"}),
         (f"{NAME}.plugins.provider", {"fastapi", "starlette", "numpy", f"{NAME}.api", f"{NAME}.hooks"}),
         (f"{NAME}.rollout.dag", {"fastapi", "starlette", "numpy", "airflow.providers.standard.operators.hitl"}),
+        *((f"{NAME}.{module}", ONLY_FOR_RUNNING_TASKS) for module in ("rollout.dag", "rollout.loading")),
+        *((f"{NAME}.{module}", ONLY_FOR_RUNNING_TASKS) for module in ("rollout.timetable", "rollout.task_group")),
         (f"{NAME}.get_provider_info", {"airflow", "httpx", "pydantic"}),
     ],
 )
 def test_an_import_does_not_load(module: str, never_loaded: set[str]) -> None:
-    code = f"import sys, {module}; print(*sorted(set(sys.modules) & {never_loaded!r}))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert loaded == []
+    assert loaded_by(f"import {module}", never_loaded) == []
+
+
+def test_the_public_names_for_dag_files_load_nothing_that_only_a_running_task_needs() -> None:
+    names = ", ".join(set(airflow_provider_launchdarkly.__all__) - NEED_THE_HOOK)
+    assert loaded_by(f"from {NAME} import {names}", ONLY_FOR_RUNNING_TASKS) == []
+
+
+@pytest.mark.parametrize("name", sorted(NEED_THE_HOOK))
+def test_a_name_that_needs_the_hook_loads_it(name: str) -> None:
+    assert loaded_by(f"from {NAME} import {name}", ONLY_FOR_RUNNING_TASKS) != []
+
+
+def loaded_by(statement: str, modules: set[str]) -> list[str]:
+    """Which of these modules a statement loads in a fresh process."""
+    code = f"import sys\n{statement}\nprint(*sorted(set(sys.modules) & {modules!r}))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -1,7 +1,7 @@
 """A change window: the hours, weekdays and dates at which starting and shipping are allowed.
 
-Pure: instants in, instants out. An instant is inside by what a clock on the wall of the window's time zone shows at
-it, so the two days a year with 23 and 25 hours need no rule of their own.
+Pure: instants in, instants out. The window is evaluated in local wall-clock time, so the two days a year with 23 and
+25 hours need no extra rule.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DAY = timedelta(days=1)
 
-# A window that stays shut longer than this is a slip in its definition, not a window.
+# A window that stays closed longer than this is a mistake in its definition.
 HORIZON_DAYS = 800
 
 _HOURS = re.compile(r"(\d{2}):(\d{2})-(\d{2}):(\d{2})")
@@ -54,9 +54,9 @@ def _weekday(value: Any) -> Any:
 
 
 def _span(value: Any) -> Any:
-    """Read ``2026-12-24`` and ``2026-12-24/2027-01-02``, as well as a date, which is what YAML makes of the former."""
+    """Read ``2026-12-24`` and ``2026-12-24/2027-01-02``, and a date, which some YAML readers make of the former."""
     if isinstance(value, datetime):
-        raise ValueError(f"{value} has a time; a closure is made of whole days")  # noqa: TRY004 - pydantic wants it
+        raise ValueError(f"{value} has a time; a closure is made of whole days, such as 2026-12-24")  # noqa: TRY004 - pydantic wants it
     if isinstance(value, date):
         return {"first": value, "last": value}
     if isinstance(value, str):
@@ -66,11 +66,11 @@ def _span(value: Any) -> Any:
 
 
 class Closure(StrictModel):
-    """Whole days on which the window stays shut.
+    """Whole days on which the window stays closed.
 
     Attributes:
         first: The first day, in the window's time zone.
-        last: The last one, included.
+        last: The last day, included.
     """
 
     first: date
@@ -84,16 +84,16 @@ class Closure(StrictModel):
 
 
 class ChangeWindow(StrictModel):
-    """When people may be given something new. Rolling back never asks it.
+    """The times at which people may be given something new. Rolling back never waits for it.
 
     Attributes:
-        timezone: IANA name of the time zone of everything else here.
+        timezone: IANA name of the time zone of all other fields.
         weekdays: Days on which it opens: ``mon`` to ``sun``.
         hours: Spans such as ``09:00-17:00``; the end is not included. ``22:00-02:00`` ends on the next day and belongs
             to the weekday on which it begins. ``00:00-24:00`` is the whole day.
-        blackout: Days on which it stays shut: ``2026-12-24``, or ``2026-12-24/2027-01-02``, both included.
-        calendar: Path of an iCalendar file (RFC 5545) during whose events it stays shut as well. Read by
-            :meth:`with_calendar`, when a task needs it, so that a changed file counts at once.
+        blackout: Days on which it stays closed: ``2026-12-24``, or ``2026-12-24/2027-01-02``, both included.
+        calendar: Path of an iCalendar file (RFC 5545). The window stays closed during its events. Each task reads the
+            file anew by :meth:`with_calendar`, so that a change takes effect at once.
         events: The calendar's events, once read: pairs of instants, the end not included.
     """
 
@@ -109,7 +109,7 @@ class ChangeWindow(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _one_span(cls, value: Any) -> Any:
-        # `hours: "09:00-17:00"` is what most people will write.
+        # Most people write `hours: "09:00-17:00"`.
         if isinstance(value, dict) and isinstance(value.get("hours"), str):
             return {**value, "hours": (value["hours"],)}
         return value
@@ -134,15 +134,15 @@ class ChangeWindow(StrictModel):
         return cls.model_validate(value)
 
     def to_json(self) -> dict[str, Any]:
-        """The whole window as plain JSON; :meth:`from_json` reads it back."""
+        """Return the whole window as plain JSON; :meth:`from_json` reads it back."""
         return self.model_dump(mode="json")
 
     def with_calendar(self) -> ChangeWindow:
-        """The same window with its calendar's events read.
+        """Return the window with its calendar's events.
 
         Raises:
-            CalendarError: The file cannot be read, or says something that this does not understand. The message
-                names the file: a blackout that cannot be read must not be taken for none.
+            CalendarError: The file cannot be read, or uses an unsupported part of iCalendar. The message names the file
+                and the line. A blackout that cannot be read never counts as none.
         """
         if self.calendar is None:
             return self
@@ -159,7 +159,14 @@ class ChangeWindow(StrictModel):
         return self.model_copy(update={"events": tuple(self._instants(event) for event in events), "calendar": None})
 
     def is_open(self, at: datetime) -> bool:
-        """Whether an instant, aware, is inside."""
+        """Return whether the window is open at an instant.
+
+        A rule added here also needs its openings in :meth:`_possible_openings`, or :meth:`next_opening` finds them
+        late. A test draws every field and compares the two.
+
+        Args:
+            at: An aware datetime.
+        """
         wall = at.astimezone(self._zone)
         if any(closure.first <= wall.date() <= closure.last for closure in self.blackout):
             return False
@@ -177,17 +184,21 @@ class ChangeWindow(StrictModel):
         return False
 
     def next_opening(self, at: datetime) -> datetime:
-        """The first instant, not before `at`, that is inside: `at` itself if it is.
+        """Return the first instant at or after `at` at which the window is open.
+
+        Args:
+            at: An aware datetime.
 
         Raises:
-            NeverOpenError: There is none for two years.
+            NeverOpenError: It does not open within two years.
         """
         at = at.astimezone(UTC)
         if self.is_open(at):
             return at
         first = at.astimezone(self._zone).date()
         for days in range(HORIZON_DAYS):
-            candidates = [moment for moment in self._edges(first + days * DAY) if moment > at and self.is_open(moment)]
+            possible = self._possible_openings(first + days * DAY)
+            candidates = [moment for moment in possible if moment > at and self.is_open(moment)]
             if candidates:
                 return min(candidates)
         raise NeverOpenError(f"the change window does not open within {HORIZON_DAYS} days of {at.isoformat()}: {self}")
@@ -200,8 +211,8 @@ class ChangeWindow(StrictModel):
     def _spans(self) -> tuple[tuple[int, int], ...]:
         return tuple(_minutes(span) for span in self.hours)
 
-    def _edges(self, day: date) -> Iterator[datetime]:
-        """Every instant of a day at which the window may open: hours begin, an event ends, the clock is put forward."""
+    def _possible_openings(self, day: date) -> Iterator[datetime]:
+        """Yield each instant of a day at which the window can open: hours begin, an event ends, the clock changes."""
         for start in (0, *(start for start, _ in self._spans)):
             wall = datetime.combine(day, time(start // 60, start % 60), self._zone)
             for fold in (0, 1):
@@ -223,7 +234,7 @@ class ChangeWindow(StrictModel):
 
 
 def _minutes(span: str) -> tuple[int, int]:
-    """``09:00-17:00`` as minutes of the day."""
+    """Return ``09:00-17:00`` as minutes of the day."""
     match = _HOURS.fullmatch(span.strip())
     if match:
         hours = [int(part) for part in match.groups()]

@@ -1,16 +1,14 @@
-"""A rollout, as data: the experiment, its stages, how it is decided, and what its end means.
+"""A rollout as data: the experiment, its stages, its policy and its endings. Plain JSON in, plain JSON out.
 
-Only says what is wanted, and refuses what cannot be meant; plain JSON in, plain JSON out. Imports no Airflow: what
-turns it into tasks is `group`.
+It rejects what cannot work, such as shares that do not add up. It imports no Airflow: `task_group` makes the tasks.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, assert_never
 
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
 
@@ -18,6 +16,15 @@ from airflow_provider_launchdarkly.change_windows import ChangeWindow  # noqa: T
 from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.decision.policy import DAY, Duration, Flag, Policy
+from airflow_provider_launchdarkly.rollout.options import (
+    Autonomy,
+    Fallback,
+    Gate,
+    IfRunning,
+    Inconclusive,
+    InconclusiveOption,
+    OnKill,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,16 +36,16 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 def _percent(value: Any) -> Decimal:
-    # A float is taken by its shortest text: 0.1 means a tenth of a percent, not the binary fraction next to it.
+    # A float counts as its shortest text: 0.1 is a tenth of a percent, not the binary fraction next to it.
     percent = Decimal(str(value)) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
     if percent is None or not 0 <= percent <= 100:
-        raise ValueError(f"{value!r} is no percentage: write a number from 0 to 100")
+        raise ValueError(f"{value!r} is not a percentage: write a number from 0 to 100")
     return percent
 
 
 def _allocation(value: Any) -> Decimal | dict[str, Decimal]:
     if isinstance(value, dict):
-        return {str(label): _percent(part) for label, part in value.items()}
+        return {str(label): _percent(share) for label, share in value.items()}
     return _percent(value)
 
 
@@ -60,81 +67,12 @@ Allocation = Annotated[
 
 
 def _policy(value: Any) -> Any:
-    """A policy with its preset laid under it."""
+    """Lay a policy over the preset that it names."""
     return Policy.from_json(value) if isinstance(value, dict) else value
 
 
-class Gate(StrEnum):
-    """What must hold before a stage is left for the next one."""
-
-    GUARDRAILS = "guardrails"
-    """The dwell time is over, and neither a guardrail nor the primary metric is harmed, nor the split broken."""
-
-    DECISION = "decision"
-    """The whole policy: ship or rollback end the rollout; without a winner at the plan's end the next stage follows."""
-
-    NONE = "none"
-    """The dwell time is over. Nothing is judged."""
-
-
-class Inconclusive(StrEnum):
-    """What follows when the plan ends without a winner."""
-
-    BASELINE = "baseline"
-    """Stop on the baseline."""
-
-    EXTEND = "extend"
-    """Let it run on once, by `Endings.extension`, then stop on the baseline."""
-
-    ASK = "ask"
-    """Ask a person: stop on the baseline, extend, or leave it running."""
-
-
-class Fallback(StrEnum):
-    """What follows when a person says no, or nothing. Nothing is ever shipped by default."""
-
-    HOLD = "hold"
-    """The experiment goes on as it is, and the rollout ends; someone takes over."""
-
-    BASELINE = "baseline"
-    """Stop on the baseline."""
-
-
-class Autonomy(StrEnum):
-    """How much a rollout does by itself."""
-
-    OBSERVE = "observe"
-    """Judges, and logs what it would do. Changes nothing in LaunchDarkly."""
-
-    RECOMMEND = "recommend"
-    """Asks before each start and before shipping. Rolls back without asking."""
-
-    ACT = "act"
-    """Asks only where a stage or the ending wants an approval."""
-
-
-class OnKill(StrEnum):
-    """What becomes of the experiment when a person marks the rollout failed while it waits for results."""
-
-    LEAVE = "leave"
-    """The experiment goes on."""
-
-    ROLLBACK = "rollback"
-    """It is stopped on the baseline. Needs Airflow 3.3."""
-
-
-class IfRunning(StrEnum):
-    """What a run does that finds the first stage's iteration started by another run."""
-
-    ADOPT = "adopt"
-    """Waits on it too, and writes nothing that is done already."""
-
-    REFUSE = "refuse"
-    """Fails, and leaves it alone."""
-
-
 class Treatment(StrictModel):
-    """One treatment. Its share is the stages' business.
+    """One treatment. The stages set its share.
 
     Attributes:
         variation: The flag's variation: its name, its value or its id.
@@ -148,12 +86,12 @@ class Treatment(StrictModel):
 
     @property
     def label(self) -> str:
-        """How stages name it in `allocation`: its name, else its variation."""
+        """The treatment's name in a stage's `allocation`: its name, else its variation."""
         return self.name or str(self.variation)
 
 
 class Metric(StrictModel):
-    """A metric that is measured; what it means for the decision is the policy's.
+    """A metric that is measured. The policy says what it means for the decision.
 
     Attributes:
         key: Key of the metric or metric group.
@@ -170,22 +108,22 @@ class Metric(StrictModel):
 
 
 class Experiment(StrictModel):
-    """The experiment, as LaunchDarkly keeps it.
+    """The experiment in LaunchDarkly.
 
     Attributes:
-        key: Its key in the environment.
-        name: Its name in LaunchDarkly's UI. Default: the key.
-        description: Its description there.
+        key: The experiment's key in the environment.
+        name: The name in LaunchDarkly's UI. Default: the key.
+        description: The description in LaunchDarkly's UI.
         flag: Key of the flag whose rule serves the treatments.
         rule: Id of the flag's rule; ``fallthrough`` is the default rule.
-        hypothesis: What is believed, in a sentence. LaunchDarkly requires one.
+        hypothesis: The hypothesis, in a sentence. LaunchDarkly requires one.
         treatments: Two or more, one of them the baseline.
         primary_metric: Key of the metric that decides; or
         primary_funnel: key of the funnel metric group that decides. One of the two.
-        metrics: Further metrics. The policy's guardrails and signals are measured in any case.
+        metrics: Further metrics. The policy's guardrails and signals are always added.
         methodology: ``bayesian``, ``frequentist`` or ``export_only``.
         randomization_unit: Context kind that is randomized. Default: LaunchDarkly's, ``user``.
-        not_in_experiment_variation: What people are served whom the experiment leaves out. Default: the baseline's.
+        not_in_experiment_variation: The variation for people outside the experiment. Default: the baseline's.
         attributes: Context attributes by which results can be sliced.
         maintainer_id: Id of the member who maintains it. Needed with a service token.
         tags: Tags in LaunchDarkly.
@@ -216,33 +154,34 @@ class Experiment(StrictModel):
     def _check(self) -> Self:
         baselines = [treatment.label for treatment in self.treatments if treatment.baseline]
         if len(baselines) != 1:
-            raise ValueError(f"treatments: mark exactly one as the baseline, not {', '.join(baselines) or 'none'}")
+            raise ValueError(
+                f"treatments: {', '.join(baselines) or 'none'} is marked as the baseline; mark exactly one"
+            )
         labels = [treatment.label for treatment in self.treatments]
         if len(set(labels)) < len(labels):
-            raise ValueError(f"treatments: two have the same name: {', '.join(labels)}")
+            raise ValueError(f"treatments: two have the same name in {', '.join(labels)}; give each its own `name`")
         if bool(self.primary_metric) == bool(self.primary_funnel):
-            raise ValueError("name one of primary_metric and primary_funnel: what decides the experiment")
+            raise ValueError("primary_metric and primary_funnel: give exactly one of the two")
         return self
 
     @property
     def baseline(self) -> Treatment:
-        """The baseline."""
+        """The treatment that is marked as the baseline."""
         return next(treatment for treatment in self.treatments if treatment.baseline)
 
 
 class Stage(StrictModel):
-    """One step of the rollout: an iteration of its own, with data of its own.
+    """One stage of the rollout: a separate iteration with separate data.
 
     Attributes:
-        name: Shown in Airflow. Default: its number and share.
-        allocation: Percent of people who are served something new: one number, which the treatments share evenly and
-            the baseline gets the rest of; or each treatment's own by name, the baseline getting what is missing to 100.
-        dwell: How long the stage lasts, from its iteration's start, by LaunchDarkly's clock. For the gates
-            ``guardrails`` and ``none``; ``decision`` takes the policy's durations, and `dwell` as its
-            `max_duration` where it is given.
-        gate: What must hold before the next stage.
-        approval: Whether a person is asked before the stage starts.
-        notes: For those who read the rollout: why this stage is there.
+        name: The name in Airflow. Default: its number.
+        allocation: Percent of people who are served something new. One number: the treatments share it evenly. A
+            mapping: each treatment's percentage by its name. The baseline gets the rest to 100.
+        dwell: The stage's length from its iteration's start, by LaunchDarkly's clock. Required for the gates
+            ``guardrails`` and ``none``. For ``decision`` it replaces the policy's `max_duration`.
+        gate: The condition for going on to the next stage.
+        approval: True to ask a person before the stage starts.
+        notes: Notes for people who read or approve the rollout.
     """
 
     name: Text | None = None
@@ -255,20 +194,20 @@ class Stage(StrictModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.dwell is None and self.gate is not Gate.DECISION:
-            raise ValueError(f"gate {self.gate.value} needs a dwell time")
+            raise ValueError(f"gate {self.gate.value} needs a dwell time: write for instance `dwell: 2d`")
         if self.dwell is not None and self.dwell <= timedelta():
             raise ValueError(f"dwell is {format_duration(self.dwell)}, not above 0")
         return self
 
 
 class Approval(StrictModel):
-    """How people are asked, where a stage, an ending or the autonomy wants it.
+    """The approval settings.
 
     Attributes:
-        before_ship: Whether a person is asked before the winner is shipped.
+        before_ship: True to ask a person before the winner is shipped.
         users: Ids of the Airflow users who may answer. Default: everyone with access.
-        timeout: How long is waited for an answer, by Airflow's clock.
-        otherwise: What follows when the answer is no, or none comes in time. Never shipping.
+        timeout: The time to answer, by Airflow's clock.
+        otherwise: The action when a person rejects, or nobody answers in time. Never shipping.
     """
 
     before_ship: Flag = False
@@ -278,11 +217,11 @@ class Approval(StrictModel):
 
 
 class Endings(StrictModel):
-    """What the ends of a rollout lead to. Rollback always stops on the baseline; invalid always holds.
+    """The actions at the ends of a rollout. Rollback always stops on the baseline; invalid stops nothing.
 
     Attributes:
-        inconclusive: What follows without a winner.
-        extension: How much longer the last stage runs when it is extended.
+        inconclusive: The action without a winner.
+        extension: The time by which the last stage is extended.
     """
 
     inconclusive: Inconclusive = Inconclusive.BASELINE
@@ -299,22 +238,22 @@ class Rollout(StrictModel):
     """A whole rollout.
 
     Attributes:
-        experiment: What is compared.
-        stages: One or more. The last one's gate is ``decision``: only it can ship.
-        policy: How it is decided. `decision.Policy`; a preset by name under ``preset``.
-        endings: What the ends lead to.
-        approval: How people are asked.
-        change_window: When people may be given something new: each stage's start and shipping wait for it.
-        autonomy: How much it does by itself.
-        on_kill: What becomes of the experiment when a person marks the rollout failed while it waits for results.
-        if_running: What a run does that finds the first stage's iteration started by another run.
-        reshuffle: Whether a new stage may deal people out anew. False, the default, sends
-            ``canReshuffleTraffic: false``, so that whoever has the new thing keeps it while the share grows.
-        turn_flag_on: Turn the flag on before the first stage if it is off.
+        experiment: The experiment.
+        stages: One or more stages. The last one's gate is ``decision``, since it can ship.
+        policy: The decision policy. A preset goes by its name under ``preset``.
+        endings: The actions at the ends.
+        approval: The approval settings.
+        change_window: The times at which people may be given something new: each start and shipping wait for it.
+        autonomy: The degree to which it acts without asking.
+        on_kill: The action on the experiment when a person marks the rollout failed while it waits for results.
+        if_running: The action of a run that finds the first stage's iteration already started by another run.
+        reshuffle: True to let a new stage reassign people. False, the default, sends ``canReshuffleTraffic: false``:
+            people keep their treatment while the share grows.
+        turn_flag_on: True to turn the flag on before the first stage if it is off.
         connection: The Airflow connection.
         project: Project key. Default: the connection's.
         environment: Environment key. Default: the connection's.
-        notes: For those who read it.
+        notes: Notes for people who read or approve the rollout.
     """
 
     experiment: Experiment
@@ -359,19 +298,43 @@ class Rollout(StrictModel):
 
     @property
     def extends(self) -> bool:
-        """Whether the last stage may be let run on."""
+        """True if the last stage may be extended."""
         return self.endings.inconclusive is not Inconclusive.BASELINE
 
-    def policy_of(self, number: int, *, extended: bool = False) -> Policy:
-        """The policy by which one stage is judged.
-
-        Each stage has data of its own, so each is a test of its own: the errors that the policy allows for the whole
-        rollout are divided evenly among them (Bonferroni's inequality), `alpha` among the stages that can ship and
-        `alpha_harm` among all of them. An extension counts as one more.
+    def asks_before(self, number: int) -> bool:
+        """Return whether a person is asked before a stage starts.
 
         Args:
-            number: The stage's, from 0.
-            extended: Whether the stage has been let run on.
+            number: The stage's number, from 0.
+        """
+        return self.stages[number].approval or self.autonomy is Autonomy.RECOMMEND
+
+    @property
+    def asks_before_ship(self) -> bool:
+        """Whether a person is asked before the winner is shipped."""
+        return self.approval.before_ship or self.autonomy is Autonomy.RECOMMEND
+
+    @property
+    def default_inconclusive_option(self) -> InconclusiveOption:
+        """The option that is taken when no person chooses one in time."""
+        match self.approval.otherwise:
+            case Fallback.BASELINE:
+                return InconclusiveOption.TO_BASELINE
+            case Fallback.HOLD:
+                return InconclusiveOption.LEAVE
+            case unknown:
+                assert_never(unknown)
+
+    def policy_of(self, number: int, *, extended: bool = False) -> Policy:
+        """Return the policy of one stage.
+
+        Each stage has separate data, so each is a separate test. The error rates of the whole rollout are divided
+        evenly among the tests (Bonferroni's inequality): `alpha` among the stages that can ship, `alpha_harm` among
+        all stages. An extension counts as one more of both.
+
+        Args:
+            number: The stage's number, from 0.
+            extended: True for the policy of the extended stage.
 
         Raises:
             ValueError: The policy does not fit the stage.
@@ -395,11 +358,11 @@ class Rollout(StrictModel):
         return Policy.from_json(policy)
 
     def overridden(self, **fields: str | None) -> Rollout:
-        """The same rollout with keys that became known only when a task ran.
+        """Return the rollout with keys that became known only when a task ran.
 
         Args:
             fields: ``experiment_key``, ``experiment_name``, ``flag_key``, ``rule_id``, ``project_key``,
-                ``environment_key``, ``timezone``; None leaves what is there.
+                ``environment_key``, ``timezone``; None changes nothing.
         """
         given = {name: value for name, value in fields.items() if value is not None}
         plain = self.to_json()
@@ -417,7 +380,7 @@ class Rollout(StrictModel):
         return Rollout.from_json(plain)
 
     def shares(self, stage: Stage) -> tuple[Decimal, ...]:
-        """Each treatment's percentage in a stage, in the order of the experiment's treatments; they add up to 100.
+        """Return each treatment's percentage in a stage, in the order of the treatments. They add up to 100.
 
         Raises:
             ValueError: The stage's allocation does not fit the treatments.
@@ -427,44 +390,46 @@ class Rollout(StrictModel):
             given = stage.allocation
             known = {treatment.label for treatment in self.experiment.treatments}
             if unknown := sorted(set(given) - known):
-                raise ValueError(f"there is no treatment {unknown[0]!r}; there are {', '.join(sorted(known))}")
+                raise ValueError(f"treatment {unknown[0]!r} does not exist; write one of {', '.join(sorted(known))}")
             if missing := [label for label in new if label not in given]:
-                raise ValueError(f"treatment {missing[0]!r} has no share; write 0 to leave it out")
+                raise ValueError(f"treatment {missing[0]!r} has no share; write 0 to serve it to nobody")
         else:
-            # LaunchDarkly takes three decimals of a percent; what an even division leaves goes to the baseline.
+            # LaunchDarkly takes three decimals of a percent; the remainder of an even division goes to the baseline.
             given = dict.fromkeys(new, (stage.allocation / len(new)).quantize(Decimal("0.001"), rounding="ROUND_DOWN"))
         rest = HUNDRED - sum((given[label] for label in new), Decimal())
         baseline = given.get(self.experiment.baseline.label, rest)
         if rest < 0 or baseline != rest:
-            raise ValueError(f"shares add up to {_as_number(HUNDRED - rest + baseline)}, not to 100")
+            raise ValueError(f"the shares add up to {_as_number(HUNDRED - rest + baseline)}; make it 100")
         return tuple(rest if t.baseline else given[t.label] for t in self.experiment.treatments)
 
     def share_of_new(self, stage: Stage) -> Decimal:
-        """Percentage of people who are served something new in a stage."""
-        parts = zip(self.experiment.treatments, self.shares(stage), strict=True)
-        return sum((share for treatment, share in parts if not treatment.baseline), Decimal())
+        """Return the percentage of people who are served something new in a stage."""
+        shares = zip(self.experiment.treatments, self.shares(stage), strict=True)
+        return sum((share for treatment, share in shares if not treatment.baseline), Decimal())
 
     def concerns(self) -> tuple[str, ...]:
-        """What is allowed but suspicious, a sentence each."""
+        """Return a sentence for each setting that is allowed but suspicious."""
         found = [f"policy: {concern}" for concern in self.policy.concerns()]
         if len(self.stages) > 1:
             what = (
-                "each stage deals people out anew, so some of them switch back and forth"
+                "each stage reassigns people, so some of them switch back and forth"
                 if self.reshuffle
-                else "people keep their treatment from stage to stage, and are no fresh sample in the last one"
+                else "people keep their treatment from stage to stage, so the last one has no fresh sample"
             )
             found.append(
-                f"{len(self.stages)} stages are {len(self.stages)} iterations, each with data of its own: {what}"
+                f"{len(self.stages)} stages are {len(self.stages)} iterations, each with separate data: {what}"
             )
         shares = [self.share_of_new(stage) for stage in self.stages]
         for number, (before, after) in enumerate(pairwise(shares), start=1):
             if after < before:
                 less = f"{_as_number(after)} % after {_as_number(before)} %"
-                found.append(f"stages[{number}] serves {less}: people lose what they were given")
+                found.append(f"stages[{number}] serves {less}: some people lose what they were given")
         if max(shares[:-1], default=Decimal()) > 50:
-            found.append("a stage before the last serves more than 50 %: no guardrail is better measured beyond half")
+            found.append("a stage before the last serves more than 50 %: guardrails are measured best at 50 %")
         if self.policy.guardrails == () and any(stage.gate is Gate.GUARDRAILS for stage in self.stages):
-            found.append("gates are guardrails, and the policy has none: they watch the primary metric and the split")
+            found.append(
+                "gates are `guardrails`, but the policy has none: they check only the primary metric and the split"
+            )
         return tuple(found)
 
     @classmethod
@@ -477,5 +442,5 @@ class Rollout(StrictModel):
         return cls.model_validate(value)
 
     def to_json(self) -> dict[str, Any]:
-        """The whole rollout as plain JSON, defaults included; :meth:`from_json` reads the same back."""
+        """Return the whole rollout as plain JSON, defaults included; :meth:`from_json` reads it back."""
         return self.model_dump(mode="json")

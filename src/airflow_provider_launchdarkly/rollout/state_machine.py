@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason
-from airflow_provider_launchdarkly.rollout.spec import Autonomy, Fallback, Gate, Inconclusive
+from airflow_provider_launchdarkly.rollout.options import (
+    ApprovalOption,
+    Ending,
+    Fallback,
+    Gate,
+    Inconclusive,
+    InconclusiveOption,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,30 +25,6 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 BASELINE = "baseline"
-
-
-class Ending(StrEnum):
-    """How a rollout can end: every kind of verdict except ``wait``."""
-
-    SHIP = Kind.SHIP.value
-    ROLLBACK = Kind.ROLLBACK.value
-    INCONCLUSIVE = Kind.INCONCLUSIVE.value
-    INVALID = Kind.INVALID.value
-
-
-class ApprovalOption(StrEnum):
-    """The options of an approval, as Airflow shows them."""
-
-    APPROVE = "Approve"
-    REJECT = "Reject"
-
-
-class InconclusiveOption(StrEnum):
-    """The ways to deal with an experiment whose plan ended without a winner, as Airflow shows them."""
-
-    TO_BASELINE = "Stop on the baseline"
-    EXTEND = "Extend"
-    LEAVE = "Leave it running"
 
 
 class RolloutStateError(ValueError):
@@ -185,23 +167,13 @@ def _next_stage(rollout: Rollout, stage: int, elapsed: timedelta) -> int:
     following = stage + 1
     while following < len(rollout.stages) - 1:
         candidate = rollout.stages[following]
-        if candidate.gate is not Gate.NONE or asks_before(rollout, following) or candidate.dwell is None:
+        if candidate.gate is not Gate.NONE or rollout.asks_before(following) or candidate.dwell is None:
             break
         overdue -= candidate.dwell
         if overdue < timedelta():
             break
         following += 1
     return following
-
-
-def asks_before(rollout: Rollout, stage: int) -> bool:
-    """Return whether a person is asked before a stage starts."""
-    return rollout.stages[stage].approval or rollout.autonomy is Autonomy.RECOMMEND
-
-
-def asks_before_ship(rollout: Rollout) -> bool:
-    """Return whether a person is asked before the winner is shipped."""
-    return rollout.approval.before_ship or rollout.autonomy is Autonomy.RECOMMEND
 
 
 def progress(rollout: Rollout, outputs: Sequence[StageOutputs]) -> Progress:
@@ -351,20 +323,9 @@ def inconclusive_option(rollout: Rollout, outcome: Outcome, answer: Mapping[str,
         case Inconclusive.ASK:
             chosen = _chosen(answer)
             if answered_by(answer) is None or len(chosen) != 1 or chosen[0] not in set(InconclusiveOption):
-                return default_inconclusive_option(rollout)
+                return rollout.default_inconclusive_option
             option = InconclusiveOption(chosen[0])
             return InconclusiveOption.LEAVE if option is InconclusiveOption.EXTEND and not can_extend else option
-        case unknown:
-            assert_never(unknown)
-
-
-def default_inconclusive_option(rollout: Rollout) -> InconclusiveOption:
-    """Return the option that is taken when no person chooses one in time."""
-    match rollout.approval.otherwise:
-        case Fallback.BASELINE:
-            return InconclusiveOption.TO_BASELINE
-        case Fallback.HOLD:
-            return InconclusiveOption.LEAVE
         case unknown:
             assert_never(unknown)
 

@@ -19,15 +19,8 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.api.errors import IterationReplacedError
 from airflow_provider_launchdarkly.operators._base import fail_unless_retryable
 from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyCreateIterationOperator, judge_now
-from airflow_provider_launchdarkly.rollout import state_machine
+from airflow_provider_launchdarkly.rollout.options import Ending, InconclusiveOption
 from airflow_provider_launchdarkly.rollout.spec import Rollout
-from airflow_provider_launchdarkly.rollout.state_machine import (
-    Ending,
-    InconclusiveOption,
-    Outcome,
-    RolloutStateError,
-    StageOutputs,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators._outputs import IterationOutput
+    from airflow_provider_launchdarkly.rollout.state_machine import Confirmation, Outcome
 
 
 class ConfirmMode(StrEnum):
@@ -99,6 +93,9 @@ class LaunchDarklyRolloutBaseOperator(BaseOperator):
             AirflowFailException: A retry cannot cure the error.
             LaunchDarklyError: A retry may cure it.
         """
+        # Imported here, as everything that only a running task needs.
+        from airflow_provider_launchdarkly.rollout.state_machine import RolloutStateError
+
         with fail_unless_retryable():
             try:
                 return self.act(context)
@@ -111,7 +108,6 @@ class LaunchDarklyRolloutBaseOperator(BaseOperator):
 
     def hook_of(self, rollout: Rollout, project: str | None, environment: str | None) -> LaunchDarklyHook:
         """Return the hook on the rollout's connection."""
-        # Imported here, as everything that only a running task needs.
         from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
         return LaunchDarklyHook(rollout.connection, project, environment)
@@ -162,8 +158,10 @@ class LaunchDarklyEnterStageOperator(LaunchDarklyRolloutBaseOperator):
     @override
     def act(self, context: Context) -> dict[str, Any]:
         """Return the passed stage, or skip."""
+        from airflow_provider_launchdarkly.rollout.state_machine import StageOutputs, progress_to
+
         rollout = self.rollout_spec
-        found = state_machine.progress_to(rollout, self.stage, [StageOutputs(**output) for output in self.outputs])
+        found = progress_to(rollout, self.stage, [StageOutputs(**output) for output in self.outputs])
         if found is None or found.stage is None or found.verdict is None:
             raise AirflowSkipException(f"stage {self.stage} is not the next one")
         overdue = list(range(found.stage + 1, self.stage))
@@ -263,25 +261,25 @@ class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutBaseOperator):
         context["ti"].xcom_push(key="return_value", value=confirmation.to_json())
         raise AirflowSkipException(f"not confirmed: {confirmation.why}")
 
-    def _confirm(self, entered: Mapping[str, Any]) -> state_machine.Confirmation:
+    def _confirm(self, entered: Mapping[str, Any]) -> Confirmation:
+        from airflow_provider_launchdarkly.rollout.state_machine import confirm_ship, confirm_stage
+
         match self.mode:
             case ConfirmMode.FIRST_STAGE:
-                return state_machine.confirm_stage(
-                    self.rollout_spec, None, asked=self.asked, answer=self.answer, fresh=None
-                )
+                return confirm_stage(self.rollout_spec, None, asked=self.asked, answer=self.answer, fresh=None)
             case ConfirmMode.NEXT_STAGE:
                 fresh = self._evaluate(entered)
                 passed = entered.get("passed")
-                return state_machine.confirm_stage(
-                    self.rollout_spec, passed, asked=self.asked, answer=self.answer, fresh=fresh
-                )
+                return confirm_stage(self.rollout_spec, passed, asked=self.asked, answer=self.answer, fresh=fresh)
             case ConfirmMode.SHIP:
                 fresh = self._evaluate(entered)
-                return state_machine.confirm_ship(entered["verdict"], asked=self.asked, answer=self.answer, fresh=fresh)
+                return confirm_ship(entered["verdict"], asked=self.asked, answer=self.answer, fresh=fresh)
             case unknown:
                 assert_never(unknown)
 
     def _evaluate(self, entered: Mapping[str, Any]) -> dict[str, Any]:
+        from airflow_provider_launchdarkly.rollout.state_machine import RolloutStateError
+
         if not entered:
             raise RolloutStateError(
                 "the task that enters this step has no output, so there is nothing to judge; clear that task"
@@ -338,9 +336,11 @@ class LaunchDarklyOutcomeOperator(LaunchDarklyRolloutBaseOperator):
         return {**found.to_json(), "policy": policy}
 
     def _outcome(self, rollout: Rollout) -> Outcome:
+        from airflow_provider_launchdarkly.rollout import state_machine
+
         match self.mode:
             case OutcomeMode.STAGES:
-                outputs = [StageOutputs(**output) for output in self.outputs]
+                outputs = [state_machine.StageOutputs(**output) for output in self.outputs]
                 return state_machine.outcome_of_stages(rollout, outputs)
             case OutcomeMode.EXTENSION:
                 before = _outcome(self.outcome)
@@ -409,7 +409,9 @@ class LaunchDarklyIfOutcomeOperator(LaunchDarklyRolloutBaseOperator):
             case Condition.EXTENDS:
                 if not found.undecided:
                     return False
-                option = state_machine.inconclusive_option(self.rollout_spec, found, self.answer)
+                from airflow_provider_launchdarkly.rollout.state_machine import inconclusive_option
+
+                option = inconclusive_option(self.rollout_spec, found, self.answer)
                 return option is InconclusiveOption.EXTEND
             case unknown:
                 assert_never(unknown)
@@ -417,4 +419,6 @@ class LaunchDarklyIfOutcomeOperator(LaunchDarklyRolloutBaseOperator):
 
 def _outcome(value: Mapping[str, Any]) -> Outcome:
     """Read an outcome back from XCom."""
+    from airflow_provider_launchdarkly.rollout.state_machine import Outcome
+
     return Outcome.from_json({key: field for key, field in value.items() if key not in {"policy", "card"}})

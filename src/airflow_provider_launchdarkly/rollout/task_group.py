@@ -15,16 +15,22 @@ from airflow_provider_launchdarkly.operators.iterations import (
     LaunchDarklyStartIterationOperator,
     LaunchDarklyStopIterationOperator,
 )
-from airflow_provider_launchdarkly.rollout import state_machine
 from airflow_provider_launchdarkly.rollout.dry_run import (
     OVERRIDES,
     LaunchDarklyDryRunOperator,
     LaunchDarklyRunningIterationOperator,
     justification,
 )
+from airflow_provider_launchdarkly.rollout.options import (
+    ApprovalOption,
+    Autonomy,
+    Ending,
+    Gate,
+    Inconclusive,
+    InconclusiveOption,
+)
 from airflow_provider_launchdarkly.rollout.requests import experiment_fields, stage_design
-from airflow_provider_launchdarkly.rollout.spec import Autonomy, Gate, Inconclusive, Rollout
-from airflow_provider_launchdarkly.rollout.state_machine import ApprovalOption, Ending, InconclusiveOption
+from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.steps import (
     Condition,
     ConfirmMode,
@@ -155,7 +161,7 @@ class _Composer:
             else:
                 with TaskGroup(f"stage_{number + 1}", tooltip=self.rollout.stages[number].notes or ""):
                     outputs.append(self.stage(number, list(outputs)))
-        extends, confirms = self.rollout.extends, state_machine.asks_before_ship(self.rollout) or bool(self.window)
+        extends, confirms = self.rollout.extends, self.rollout.asks_before_ship or bool(self.window)
         outcome = self.outcome(
             "verdict" if not (extends or confirms) else "stages", mode=OutcomeMode.STAGES, outputs=outputs
         )
@@ -169,7 +175,7 @@ class _Composer:
         """Make the tasks of one stage; return references to their outputs."""
         rollout, stage = self.rollout, self.rollout.stages[number]
         tasks: list[Any] = []
-        asked = state_machine.asks_before(rollout, number)
+        asked = rollout.asks_before(number)
         name = stage.name or f"stage {number + 1} of {len(rollout.stages)}"
         question = f"Start {name} of {rollout.experiment.key}: {rollout.share_of_new(stage):f} % get something new?"
         entered = answer = confirm = None
@@ -302,7 +308,7 @@ class _Composer:
                     _entry(undecided, "card"),
                     tasks,
                     options=InconclusiveOption,
-                    default=state_machine.default_inconclusive_option(rollout),
+                    default=rollout.default_inconclusive_option,
                 )
             enter = LaunchDarklyIfOutcomeOperator(
                 task_id="enter", rollout=rollout, outcome=outcome.output, when=Condition.EXTENDS, answer=answer
@@ -322,7 +328,7 @@ class _Composer:
         """Make the tasks before shipping: people are asked, the window opens, the results are evaluated again."""
         rollout = self.rollout
         with TaskGroup("before_ship"):
-            asked = state_machine.asks_before_ship(rollout)
+            asked = rollout.asks_before_ship
             question = f"Ship the winner of {rollout.experiment.key} to everyone?"
             enter = LaunchDarklyIfOutcomeOperator(
                 task_id="enter",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -125,6 +125,56 @@ def test_the_next_opening_is_the_first_minute_inside(at: datetime, zone: str, ho
             break
         assert not found.is_open(probe)
         probe += max((opening - at) / 200, timedelta(minutes=1))
+
+
+# For each time zone, the days before those on which its clocks change: on Lord Howe by half an hour.
+DAYS = {
+    "UTC": [(6, 1), (12, 30)],
+    "Europe/Berlin": [(3, 28), (10, 24)],
+    "America/New_York": [(3, 7), (10, 31)],
+    "Australia/Lord_Howe": [(4, 4), (10, 3)],
+}
+# Clocks change in the small hours.
+CLOCK = st.builds("{:02}:{:02}".format, st.integers(1, 3) | st.integers(0, 23), st.sampled_from([0, 15, 30, 59]))
+SPAN = st.builds("{}-{}".format, CLOCK, CLOCK).filter(lambda span: span[:5] != span[6:])
+RULES = {
+    "timezone": st.sampled_from(sorted(DAYS)),
+    "weekdays": st.sets(st.sampled_from(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]), min_size=1),
+    "hours": st.lists(SPAN, min_size=1, max_size=2),
+    "blackout": st.lists(st.integers(0, 2), max_size=1),  # days, and minutes, after the first day
+    "calendar": st.none(),  # its events are the rule
+    "events": st.lists(st.tuples(st.integers(0, 2880), st.integers(1, 600)), max_size=2),
+}
+
+
+SUNDAY_IN_BERLIN = {"timezone": "Europe/Berlin", "weekdays": ["sun"], "blackout": [], "calendar": None, "events": []}
+
+
+def test_the_property_below_draws_every_rule() -> None:
+    assert set(RULES) == set(ChangeWindow.model_fields)
+
+
+@settings(max_examples=150, deadline=None)
+@given(fields=st.fixed_dictionaries(RULES), second_half=st.booleans())
+@example(fields=SUNDAY_IN_BERLIN | {"hours": ["02:30-02:45"]}, second_half=True)  # opens twice
+@example(fields=SUNDAY_IN_BERLIN | {"hours": ["02:30-04:00"]}, second_half=False)  # opens when the clock is put forward
+@example(fields=SUNDAY_IN_BERLIN | {"hours": ["02:00-05:00"], "events": [(1380, 250)]}, second_half=True)
+def test_a_window_opens_only_at_the_instants_that_next_opening_tries(fields: dict[str, Any], second_half: bool) -> None:
+    """An opening among none of them would be found late, and without an error."""
+    begin = datetime(2026, *DAYS[fields["timezone"]][second_half], tzinfo=UTC)
+    blackout = [(begin + timedelta(days=day)).date().isoformat() for day in fields["blackout"]]
+    starts = [(begin + timedelta(minutes=start), length) for start, length in fields["events"]]
+    events = [(start, start + timedelta(minutes=length)) for start, length in starts]
+    drawn = window(**{**fields, "blackout": blackout, "events": events})
+    minutes = [begin + timedelta(minutes=minute) for minute in range(1, 2 * 24 * 60)]
+    tried = {
+        moment for day in range(-1, 4) for moment in drawn._possible_openings((begin + timedelta(days=day)).date())
+    }
+    was_open = drawn.is_open(begin)
+    for moment in minutes:
+        is_open = drawn.is_open(moment)
+        assert was_open or not is_open or moment in tried, moment
+        was_open = is_open
 
 
 def test_a_window_is_read_back_from_its_json() -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.change_windows import ChangeWindow
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+from airflow_provider_launchdarkly.rollout.options import Ending
 from airflow_provider_launchdarkly.rollout.spec import Rollout
-from airflow_provider_launchdarkly.rollout.state_machine import Ending
 from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from support.task_runner import TaskRunner

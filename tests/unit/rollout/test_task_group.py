@@ -10,9 +10,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.rollout.options import Ending
 from airflow_provider_launchdarkly.rollout.requests import stage_design
 from airflow_provider_launchdarkly.rollout.spec import Rollout
-from airflow_provider_launchdarkly.rollout.state_machine import Ending
 from airflow_provider_launchdarkly.rollout.steps import (
     ConfirmMode,
     LaunchDarklyConfirmStepOperator,
