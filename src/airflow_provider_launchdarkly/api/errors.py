@@ -4,21 +4,21 @@ Pure: nothing here imports httpx, pydantic or Airflow. No message, attribute or 
 
     LaunchDarklyError
     ├── ConfigurationError            a setting or an argument is wrong; nothing was sent
-    ├── TransportError                no answer, and nothing can have happened
-    ├── UnexpectedResponseError         an answer that is not LaunchDarkly's: a redirect, HTML, another shape
+    ├── TransportError                no response, and nothing can have happened
+    ├── UnexpectedResponseError         a response that is not LaunchDarkly's: a redirect, HTML, another shape
     ├── UnclearOutcomeError           a write that may or may not have happened; read before writing again
-    ├── ApiError                      LaunchDarkly answered with an error
+    ├── ApiError                      LaunchDarkly responded with an error
     │   ├── InvalidRequestError         400, 422
     │   ├── AuthenticationError         401: bad token, or no permission for the call
     │   ├── PermissionDeniedError       403
-    │   ├── ApprovalRequiredError       403 or 405 that speaks of an approval
+    │   ├── ApprovalRequiredError       403 or 405 whose message names an approval
     │   ├── NotFoundError               404
     │   ├── ResultsUnavailableError     the results route is gone; this is not "no data yet"
     │   ├── ConflictError               409 that may pass
     │   │   └── RuleOwnedError            409 that will not: another experiment runs on the rule
     │   ├── RateLimitedError            429 beyond the time budget
     │   └── ServerError                 5xx to a read, beyond the time budget
-    └── StateError                    LaunchDarkly answered well, but the world is not as asked
+    └── StateError                    LaunchDarkly responded, but the state is not as asked
         ├── ExperimentDiffersError      it exists, with other content
         ├── FieldsNotAppliedError       the write was accepted, and some of it was ignored
         ├── ExperimentArchivedError
@@ -38,7 +38,7 @@ from typing_extensions import override
 
 
 class Call(NamedTuple):
-    """Which call an error belongs to.
+    """The call that failed.
 
     Attributes:
         operation: Name of the call, such as ``get_experiment``.
@@ -56,7 +56,7 @@ class Call(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """What LaunchDarkly said when it answered with an error.
+    """LaunchDarkly's error response.
 
     Attributes:
         status: HTTP status.
@@ -107,16 +107,16 @@ class ConfigurationError(LaunchDarklyError):
 
 
 class TransportError(LaunchDarklyError):
-    """No answer within the time budget, and nothing can have happened: a read, or a write that was never sent."""
+    """No response within the time budget, and nothing can have happened: a read, or a write that was never sent."""
 
     retryable = True
 
 
 class UnexpectedResponseError(LaunchDarklyError):
-    """The answer is not LaunchDarkly's: a redirect, a web page, JSON of another shape.
+    """The response is not LaunchDarkly's: a redirect, a web page, JSON of another shape.
 
     Attributes:
-        status: HTTP status of the answer.
+        status: HTTP status of the response.
     """
 
     def __init__(self, message: str = "", *, call: Call | None = None, status: int | None = None) -> None:
@@ -125,12 +125,12 @@ class UnexpectedResponseError(LaunchDarklyError):
 
 
 class UnclearOutcomeError(LaunchDarklyError):
-    """A write was sent and its outcome is unknown: timeout, closed connection, 5xx or an unreadable answer.
+    """A write was sent and its outcome is unknown: timeout, closed connection, 5xx or an unreadable response.
 
     Never send the write again before a read has shown that it did not happen.
 
     Attributes:
-        status: HTTP status if there was an answer, else None.
+        status: HTTP status if there was a response, else None.
     """
 
     retryable = True
@@ -141,10 +141,10 @@ class UnclearOutcomeError(LaunchDarklyError):
 
 
 class ApiError(LaunchDarklyError):
-    """LaunchDarkly answered with an error status.
+    """LaunchDarkly responded with an error status.
 
     Attributes:
-        refusal: What LaunchDarkly said.
+        refusal: LaunchDarkly's error response.
     """
 
     def __init__(self, message: str = "", *, call: Call | None = None, refusal: Refusal | None = None) -> None:
@@ -197,13 +197,13 @@ class ResultsUnavailableError(ApiError):
 
 
 class ConflictError(ApiError):
-    """409: somebody else is changing the same thing, or holds it. May pass."""
+    """409: somebody else changes the same thing, or owns it. A retry may help."""
 
     retryable = True
 
 
 class RuleOwnedError(ConflictError):
-    """409: the flag's rule already has a running experiment. Does not pass until that experiment is stopped.
+    """409: another experiment runs on the flag's rule. A retry fails until that experiment is stopped.
 
     Attributes:
         owner: Key of the experiment that runs on the rule.
@@ -242,7 +242,7 @@ class ServerError(ApiError):
 
 
 class StateError(LaunchDarklyError):
-    """LaunchDarkly answered well, but the world is not as asked. Running the task again finds the same."""
+    """LaunchDarkly responded, but the state is not as asked. Running the task again finds the same."""
 
 
 class Difference(NamedTuple):
@@ -280,7 +280,7 @@ class ExperimentDiffersError(StateError):
 class FieldsNotAppliedError(StateError):
     """LaunchDarkly accepted a write and ignored a part of it.
 
-    LaunchDarkly ignores fields that an endpoint does not know, without an error (LaunchDarkly REST docs, Overview).
+    LaunchDarkly ignores fields that an endpoint does not know, without an error (https://launchdarkly.com/docs/api).
 
     Attributes:
         differences: What did not take effect, field by field.

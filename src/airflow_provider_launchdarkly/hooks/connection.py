@@ -17,7 +17,7 @@ from airflow_provider_launchdarkly.api.http.settings import ClientSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# LaunchDarkly REST docs, "Overview": the three instances and their base URIs.
+# The three instances and their base URIs: https://launchdarkly.com/docs/api
 REGIONS: Mapping[str, str] = {
     "us": "https://app.launchdarkly.com",
     "eu": "https://app.eu.launchdarkly.com",

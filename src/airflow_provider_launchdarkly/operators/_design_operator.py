@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, NotFoundError
@@ -17,21 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.operators._design import MetricSpec, TreatmentSpec
 
 
-DESIGN_FIELDS = (
-    "flag_key",
-    "hypothesis",
-    "treatments",
-    "primary_metric",
-    "primary_funnel",
-    "metrics",
-    "rule_id",
-    "not_in_experiment_variation",
-    "randomization_unit",
-    "can_reshuffle_traffic",
-    "attributes",
-    "covariate_id",
-    "reallocation_frequency",
-)
+DESIGN_FIELDS = tuple(field.name for field in fields(IterationDesign))
 
 
 class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator):

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.api.models import Experiment, ExperimentPost, Iteration, IterationInput
-from airflow_provider_launchdarkly.api.writes.comparison import experiment_differences, iteration_differences
+from airflow_provider_launchdarkly.api.writes.comparison import (
+    experiment_differences,
+    experiment_fields,
+    iteration_differences,
+    iteration_fields,
+)
 
 ASKED: dict[str, Any] = {
     "hypothesis": "Bold sells more",
@@ -174,3 +179,24 @@ def test_analysis_settings_that_are_not_shown_did_not_take_effect() -> None:
     assert experiment({"analysisConfig": {"significanceThreshold": "5"}}, {}) == [
         "analysisConfig.significanceThreshold: asked '5', found None"
     ]
+
+
+def test_every_plain_field_of_a_new_experiment_is_compared() -> None:
+    """Fields are derived from the models: one that is added to both is compared without another line."""
+    assert experiment_fields() == {
+        "name": "name",
+        "description": "description",
+        "maintainerId": "maintainer_id",
+        "holdoutId": "holdout_id",
+        "tags": "tags",
+        "methodology": "methodology",
+        "dataSource": "data_source",
+        "type": "type",
+    }
+    assert iteration_fields() == {
+        "hypothesis": "hypothesis",
+        "randomizationUnit": "randomization_unit",
+        "canReshuffleTraffic": "can_reshuffle_traffic",
+        "reallocationFrequencyMillis": "reallocation_frequency_millis",
+        "attributes": "attributes",
+    }

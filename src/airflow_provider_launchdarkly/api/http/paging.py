@@ -16,7 +16,7 @@ T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
 LARGEST_PAGE = 50
-"""Most items a page that LaunchDarkly documents for metrics, metric groups and flags; used for every collection.
+"""The largest page of metrics and metric groups; other collections document no limit, and use the same.
 
 https://launchdarkly.com/docs/api/metrics/get-metrics
 """

@@ -1,7 +1,7 @@
 """LaunchDarkly's rate limits: reading the headers, and one gate for all callers of a token in this process.
 
 Pure but for the gate's own state; time and randomness come in as arguments. Header families, units and who shares
-which limit: LaunchDarkly REST docs, Overview, Rate limiting.
+which limit: https://launchdarkly.com/docs/api#rate-limiting
 """
 
 from __future__ import annotations

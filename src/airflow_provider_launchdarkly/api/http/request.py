@@ -1,4 +1,4 @@
-"""A call to LaunchDarkly as a value: what to send and how to read the answer. Pure; the client turns it into HTTP."""
+"""A call to LaunchDarkly as a value: the request and the model of its response. The client turns it into HTTP."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Read)
 
 STABLE = "20240415"
-"""The dated API version that LaunchDarkly serves today (LaunchDarkly REST docs, Overview, Versioning)."""
+"""The current dated API version: https://launchdarkly.com/docs/api#versioning"""
 
 BETA = "beta"
-"""What a beta resource has to be called with; without it LaunchDarkly answers 403 (same page)."""
+"""The API version of a beta resource; without it LaunchDarkly responds with 403: https://launchdarkly.com/docs/api#beta-resources"""
 
 JSON_CONTENT = "application/json"
 SEMANTIC_PATCH = "application/json; domain-model=launchdarkly.semanticpatch"
-"""Without it a PATCH body is read as a JSON patch and refused (LaunchDarkly REST docs, Overview, Updates)."""
+"""Without it LaunchDarkly reads a PATCH body as a JSON patch and refuses it.
+
+https://launchdarkly.com/docs/api#updates-using-semantic-patch
+"""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 

@@ -1,7 +1,7 @@
-"""What an HTTP answer means: the value it carries, or the error it is. Pure; knows no HTTP library.
+"""Turn an HTTP response into the value that it carries or the error that it is. Uses no HTTP library.
 
-Everything an error says passes through `Redaction`, so that a token that LaunchDarkly, or something between, echoes
-does not reach a log.
+Every text in an error passes through `Redaction`, so that a token that LaunchDarkly or a proxy echoes does not reach a
+log.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
 
 @dataclass(frozen=True, slots=True)
 class WireResponse:
-    """An HTTP answer.
+    """An HTTP response.
 
     Attributes:
         status: HTTP status.
@@ -58,7 +58,7 @@ class WireResponse:
     body: bytes
 
     def server_time(self) -> datetime:
-        """When LaunchDarkly answered, by its own clock; by the local one if the answer does not say."""
+        """Return LaunchDarkly's time of the response; the local time if it has no date."""
         try:
             stated = parsedate_to_datetime(self.headers.get("date", ""))
         except (ValueError, TypeError):
@@ -67,7 +67,7 @@ class WireResponse:
 
 
 class ErrorBody(Read):
-    """LaunchDarkly's error body (LaunchDarkly REST docs, Overview, Errors). ``id`` is for support."""
+    """LaunchDarkly's error body (https://launchdarkly.com/docs/api#errors). ``id`` is for support."""
 
     code: Text = ""
     message: Text = ""
@@ -76,19 +76,19 @@ class ErrorBody(Read):
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """Takes the token, and what would break a log line, out of a text that somebody else wrote."""
+    """Removes the token, and what would break a log line, from a text of LaunchDarkly's or a proxy's."""
 
     secret: str = field(repr=False)
 
     def __call__(self, text: str) -> str:
-        """The text without the secret, on one line, and not longer than a log line should be."""
+        """Return the text without the secret, on one line, and not longer than a log line should be."""
         clean = _NOT_PRINTABLE.sub(" ", text.replace(self.secret, "***")).strip()
         return clean if len(clean) <= _LONGEST_QUOTE else clean[:_LONGEST_QUOTE] + "…"
 
 
 @dataclass(frozen=True, slots=True)
 class Garbled:
-    """A successful answer whose body cannot be read.
+    """A successful response whose body cannot be read.
 
     Attributes:
         why: What is wrong with it, for people.
@@ -100,11 +100,11 @@ class Garbled:
 
 
 def read_value(request: Request[T], response: WireResponse) -> T | Garbled:
-    """Read the body of a successful answer.
+    """Read the body of a successful response.
 
     Args:
         request: What was asked.
-        response: A 2xx answer.
+        response: A 2xx response.
 
     Returns:
         The value, or what is wrong with the body.
@@ -125,7 +125,7 @@ def read_value(request: Request[T], response: WireResponse) -> T | Garbled:
 
 
 def unexpected(request: Request[T], response: WireResponse, garbled: Garbled) -> UnexpectedResponseError:
-    """The error for a successful answer that is not LaunchDarkly's."""
+    """Return the error for a successful response that is not LaunchDarkly's."""
     return UnexpectedResponseError(
         f"{request.call} was answered {response.status} with a body that cannot be read: {garbled.why}",
         call=request.call,
@@ -134,11 +134,11 @@ def unexpected(request: Request[T], response: WireResponse, garbled: Garbled) ->
 
 
 def error_of(request: Request[T], response: WireResponse, sent_version: str, redact: Redaction) -> LaunchDarklyError:
-    """The error that an answer of status 300 or above is.
+    """Return the error for a response of status 300 or above.
 
     Args:
         request: What was asked.
-        response: The answer.
+        response: The response.
         sent_version: The ``LD-API-Version`` that was sent.
         redact: Cleans LaunchDarkly's words.
 
@@ -173,7 +173,7 @@ def _refusal(response: WireResponse, redact: Redaction) -> Refusal:
 
 _KINDS: dict[int, tuple[type[ApiError], str]] = {
     400: (InvalidRequestError, ""),
-    # LaunchDarkly answers 401 to both (LaunchDarkly REST docs, Overview, Errors).
+    # LaunchDarkly responds with 401 to both: https://launchdarkly.com/docs/api#errors
     401: (
         AuthenticationError,
         (
@@ -189,8 +189,8 @@ _KINDS: dict[int, tuple[type[ApiError], str]] = {
 
 
 def _kind_of(refusal: Refusal, request: Request[T], sent_version: str) -> tuple[type[ApiError], str]:
-    """The class of an error, and the sentence that names the cure."""
-    # Flags answer 405 where approvals are required, segments 403 "approval is required".
+    """Return the class of an error, and the sentence that names the cure."""
+    # Flags respond with 405 where approvals are required, segments with 403 "approval is required".
     if refusal.status in {403, 405} and "approval" in refusal.message.lower():
         return ApprovalRequiredError, "Request and apply the change in LaunchDarkly, then run this again"
     if refusal.status == 403:

@@ -121,7 +121,7 @@ def next_step(attempt: Attempt, outcome: Outcome, chance: float) -> NextStep:
     if isinstance(outcome, Responded):
         at_least = outcome.wait or 0.0
         if outcome.status == 429:
-            # Refused before it was looked at, so a write did not happen (LaunchDarkly REST docs, Rate limiting).
+            # LaunchDarkly rejects the call before it acts on it: https://launchdarkly.com/docs/api#rate-limiting
             return _within_budget(attempt, max(FLOOR, at_least) + chance * _backoff(attempt.number))
         if final := _final(attempt, outcome):
             return final

@@ -1,4 +1,4 @@
-"""What a client is built from, checked. Pure: opens nothing. The token is in no repr and in no message."""
+"""Check the settings of a client. The token is in no repr and in no message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from airflow_provider_launchdarkly._version import __version__
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 
-# LaunchDarkly REST docs, Overview, Authentication: SDK keys, mobile keys and client-side ids never work on this API.
+# SDK keys, mobile keys and client-side ids never work on this API: https://launchdarkly.com/docs/api#authentication
 _OTHER_KEYS = {"sdk-": "an SDK key", "mob-": "a mobile key"}
 _ACCESS_TOKEN = "an API access token is needed (LaunchDarkly: Organization settings, Authorization; 'api-…')"  # noqa: S105
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
@@ -18,7 +18,7 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """Where a client connects to, and as whom.
+    """The host, the token and the limits of a client.
 
     Attributes:
         base_url: Scheme and host, such as ``https://app.launchdarkly.com``; a path before ``/api/v2`` for a gateway.

@@ -1,7 +1,7 @@
-"""How LaunchDarkly's JSON is read (tolerantly) and written (strictly). Knows no resource.
+"""Base classes that read LaunchDarkly's JSON tolerantly and write it strictly.
 
 Reads keep unknown fields and unknown enum values, and take nulls, missing lists and numbers as strings.
-Writes refuse unknown fields, since LaunchDarkly ignores them without an error (LaunchDarkly REST docs, Overview).
+Writes refuse unknown fields, since LaunchDarkly ignores them without an error: https://launchdarkly.com/docs/api
 """
 
 import math

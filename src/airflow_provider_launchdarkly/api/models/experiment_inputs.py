@@ -152,7 +152,7 @@ class ExperimentPost(Write):
 
     @model_validator(mode="after")
     def _bandits_are_bayesian(self) -> Self:
-        # Multi-armed bandits support no other methodology (LaunchDarkly docs, Multi-armed bandits).
+        # Multi-armed bandits support no other methodology (launchdarkly-api 25, ExperimentPost.methodology).
         if self.type == "mab" and self.methodology not in (None, "bayesian"):
             raise ValueError(f"methodology: a bandit (type mab) is bayesian, given {self.methodology!r}")
         return self

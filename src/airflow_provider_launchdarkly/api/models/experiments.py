@@ -1,7 +1,7 @@
 """Experiments and iterations as LaunchDarkly shows them.
 
-Where an iteration stands is told by its ``status`` alone: ``currentIteration`` may not be started yet, and
-``draftIteration`` may be running already (LaunchDarkly REST docs, Experiments).
+Read an iteration's state from its ``status`` alone: ``currentIteration`` may not be started yet, and ``draftIteration``
+may be running already: https://launchdarkly.com/docs/api/experiments/get-experiment
 """
 
 from collections.abc import Iterator

@@ -1,5 +1,8 @@
 """The instructions of LaunchDarkly's semantic patches, as typed values.
 
+Experiments: https://launchdarkly.com/docs/api/experiments/patch-experiment
+Flags: https://launchdarkly.com/docs/api/feature-flags/patch-feature-flag#using-semantic-patches-on-a-feature-flag
+
 Each class carries its ``kind``, so a misspelt one cannot be written. Parameter names differ by resource, as
 LaunchDarkly has them: an experiment's name is in ``value``, a layer's in ``name``.
 """
@@ -11,7 +14,10 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 from airflow_provider_launchdarkly.api.models.base import Write
 
 WHOLE = 100_000
-"""Rollout weights are thousandths of a percent: this is everyone (LaunchDarkly REST docs, Feature flags)."""
+"""Rollout weights are thousandths of a percent, so this is everyone.
+
+https://launchdarkly.com/docs/api/feature-flags/patch-feature-flag#using-semantic-patches-on-a-feature-flag
+"""
 
 
 class Instruction(Write):

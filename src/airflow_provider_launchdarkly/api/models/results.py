@@ -1,6 +1,6 @@
 """Experiment results in the shape of client 17.2.0, the last that published them, and the legacy results before.
 
-Every field may be null or absent; lists may be missing (LaunchDarkly REST docs, Get experiment results).
+Every field may be null or absent; lists may be missing. LaunchDarkly removed the page with the routes.
 """
 
 from pydantic import AliasChoices, Field

@@ -11,29 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, Difference
 from airflow_provider_launchdarkly.api.models import AnalysisConfigInput, FieldChange, MetricInput, TreatmentInput
-from airflow_provider_launchdarkly.api.writes.comparison import treatment_differences
+from airflow_provider_launchdarkly.api.writes.comparison import (
+    experiment_fields,
+    iteration_fields,
+    treatment_differences,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration
 
-_OF_THE_EXPERIMENT = {
-    "name": "name",
-    "description": "description",
-    "maintainerId": "maintainer_id",
-    "methodology": "methodology",
-    "holdoutId": "holdout_id",
-    "dataSource": "data_source",
-    "tags": "tags",
-}
-_OF_THE_ITERATION = {
-    "hypothesis": "hypothesis",
-    "randomizationUnit": "randomization_unit",
-    "canReshuffleTraffic": "can_reshuffle_traffic",
-    "reallocationFrequencyMillis": "reallocation_frequency_millis",
-    "attributes": "attributes",
-}
 _LISTS = frozenset({"tags", "attributes", "metrics"})
 _NOT_SHOWN = object()
 
@@ -121,10 +109,10 @@ def _difference(field: str, change: FieldChange, experiment: Experiment, iterati
 
 
 def _shown(field: str, experiment: Experiment, iteration: Iteration) -> Any:
-    if field in _OF_THE_EXPERIMENT:
-        return getattr(experiment, _OF_THE_EXPERIMENT[field])
-    if field in _OF_THE_ITERATION:
-        return getattr(iteration, _OF_THE_ITERATION[field])
+    if field in experiment_fields():
+        return getattr(experiment, experiment_fields()[field])
+    if field in iteration_fields():
+        return getattr(iteration, iteration_fields()[field])
     if field == "metrics":
         return tuple(metric.key for metric in iteration.measured)
     if field == "analysisConfig":

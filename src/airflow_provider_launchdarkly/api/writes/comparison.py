@@ -6,21 +6,29 @@ Only what was asked for is compared; what the caller left to LaunchDarkly's defa
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from pydantic.alias_generators import to_camel
 
 from airflow_provider_launchdarkly.api.errors import Difference
+from airflow_provider_launchdarkly.api.models import (
+    AnalysisConfig,
+    AnalysisConfigInput,
+    Experiment,
+    ExperimentPost,
+    Iteration,
+    IterationInput,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from airflow_provider_launchdarkly.api.models import (
-        Experiment,
-        ExperimentPost,
-        Iteration,
-        IterationInput,
-        Treatment,
-        TreatmentInput,
-    )
+    from airflow_provider_launchdarkly.api.models import Treatment, TreatmentInput
+    from airflow_provider_launchdarkly.api.models.base import Read, Write
+
+_DEFAULTS: Final = {"can_reshuffle_traffic": True, "data_source": "launchdarkly", "type": "experiment"}
+"""What LaunchDarkly takes when a field is not given, and need not show either."""
 
 
 def experiment_differences(asked: ExperimentPost, found: Experiment) -> tuple[Difference, ...]:
@@ -33,30 +41,50 @@ def experiment_differences(asked: ExperimentPost, found: Experiment) -> tuple[Di
     Returns:
         The differences. A field that was asked for and is not shown counts: LaunchDarkly ignores what it does not know.
     """
-    pairs: list[tuple[str, object, object]] = [
-        ("name", asked.name, found.name),
-        ("description", asked.description, found.description),
-        ("maintainerId", asked.maintainer_id, found.maintainer_id),
-        ("holdoutId", asked.holdout_id, found.holdout_id),
-        ("methodology", asked.methodology, found.methodology),
-        # What LaunchDarkly takes when nothing is said, so it need not show it either.
-        ("dataSource", asked.data_source, found.data_source or "launchdarkly"),
-        ("type", asked.type, found.type or "experiment"),
-        ("tags", _as_set(asked.tags), _as_set(found.tags)),
-    ]
+    pairs = _pairs(experiment_fields(), asked, found)
     if asked.analysis_config:
-        shown = found.analysis_config
-        for field, wire_name in (
-            ("bayesian_threshold", "bayesianThreshold"),
-            ("significance_threshold", "significanceThreshold"),
-            ("test_direction", "testDirection"),
-            ("multiple_comparison_correction_method", "multipleComparisonCorrectionMethod"),
-            ("multiple_comparison_correction_scope", "multipleComparisonCorrectionScope"),
-            ("sequential_testing_enabled", "sequentialTestingEnabled"),
-        ):
-            wanted = getattr(asked.analysis_config, field)
-            pairs.append((f"analysisConfig.{wire_name}", wanted, getattr(shown, field, None)))
+        fields = _plain_fields(AnalysisConfigInput, AnalysisConfig)
+        config = found.analysis_config or AnalysisConfig()
+        pairs += [
+            (f"analysisConfig.{name}", wanted, shown)
+            for name, wanted, shown in _pairs(fields, asked.analysis_config, config)
+        ]
     return tuple(_differing(pairs))
+
+
+@cache
+def experiment_fields() -> dict[str, str]:
+    """Return an experiment's plain fields: the models' names by LaunchDarkly's names."""
+    return _plain_fields(ExperimentPost, Experiment, structured=frozenset({"key", "analysis_config"}))
+
+
+@cache
+def iteration_fields() -> dict[str, str]:
+    """Return an iteration's plain fields: the models' names by LaunchDarkly's names."""
+    return _plain_fields(IterationInput, Iteration, structured=frozenset({"flags", "metrics", "treatments"}))
+
+
+def _plain_fields(
+    written: type[Write], read: type[Read], *, structured: frozenset[str] = frozenset()
+) -> dict[str, str]:
+    """Return the fields that both models have and that are compared by value, so that a new one is compared at once."""
+    return {to_camel(field): field for field in written.model_fields if field in read.model_fields.keys() - structured}
+
+
+def _pairs(fields: Mapping[str, str], asked: Write, found: Read) -> list[tuple[str, object, object]]:
+    return [
+        (name, _comparable(getattr(asked, field)), _comparable(_shown(found, field))) for name, field in fields.items()
+    ]
+
+
+def _shown(found: Read, field: str) -> object:
+    """Return a field's value; where LaunchDarkly shows none, the default that it takes."""
+    value = getattr(found, field)
+    return _DEFAULTS.get(field, value) if value in (None, "") else value
+
+
+def _comparable(value: object) -> object:
+    return sorted(set(value)) if isinstance(value, tuple) else value
 
 
 def iteration_differences(
@@ -80,12 +108,7 @@ def iteration_differences(
 
 
 def _iteration_fields(asked: IterationInput, found: Iteration) -> Iterator[tuple[str, object, object]]:
-    yield "hypothesis", asked.hypothesis, found.hypothesis
-    yield "randomizationUnit", asked.randomization_unit, found.randomization_unit
-    # True is what LaunchDarkly takes when nothing is said.
-    yield "canReshuffleTraffic", asked.can_reshuffle_traffic, found.can_reshuffle_traffic is not False
-    yield "reallocationFrequencyMillis", asked.reallocation_frequency_millis, found.reallocation_frequency_millis
-    yield "attributes", _as_set(asked.attributes), _as_set(found.attributes)
+    yield from _pairs(iteration_fields(), asked, found)
     yield "covariateId", asked.covariate_id, found.covariate_info.id if found.covariate_info else None
     # An iteration always has metrics: when none is shown, LaunchDarkly left them out of this answer.
     if found.measured:
@@ -175,7 +198,3 @@ def _same(wanted: object, shown: object) -> bool:
         return Decimal(wanted) == Decimal(shown)
     except InvalidOperation:
         return False
-
-
-def _as_set(values: Iterable[str] | None) -> list[str] | None:
-    return None if values is None else sorted(set(values))

@@ -1,7 +1,7 @@
 """A project's experimentation settings: which context kinds may be randomized.
 
-LaunchDarkly's PUT replaces the whole list (LaunchDarkly REST docs, Update experimentation settings), so what is there
-is read and merged, and nothing that the caller does not name is lost.
+LaunchDarkly's PUT replaces the whole list, so the present units are read and merged, and none that the caller does not
+name is lost.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Stopping the pinned iteration with a winner, which ships the winner. A repeat never stops another one.
 
-LaunchDarkly sets the flag's rule to the winner's variation, for everyone the rule matches (LaunchDarkly docs, Starting
-and stopping experiment iterations). So nothing here has a default winner.
+LaunchDarkly sets the flag's rule to the winner's variation, for everyone whom the rule matches. So there is no default
+winner. The instruction: https://launchdarkly.com/docs/api/experiments/patch-experiment
 """
 
 from __future__ import annotations
