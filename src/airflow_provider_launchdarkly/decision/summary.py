@@ -1,4 +1,4 @@
-"""The one-line summaries of verdicts."""
+"""Verdicts in one line for people. No decision is made here."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def opening(assessed: Assessment, elapsed: timedelta) -> str:
-    """Write the beginning of a summary: `look 14 of 28, day 14.0, 27,951 units`."""
+    """`look 14 of 28, day 14.0, 27,951 units`."""
     if not assessed.look:
         return f"day {days(elapsed)}"
     return f"look {assessed.look} of {len(assessed.plan.look_times)}, day {days(elapsed)}, {assessed.units:,} units"
 
 
 def days(duration: timedelta) -> str:
-    """Write a duration in days with one decimal."""
+    """A duration in days with one decimal."""
     return f"{duration / timedelta(days=1):.1f}"
 
 
@@ -28,7 +28,7 @@ def percent(share: float) -> str:
 
 
 def lift(compared: TreatmentEffect) -> str:
-    """Write a lift with its interval: `Bold +6.1 % [+1.2 %, +11.0 %]`."""
+    """`Bold +6.1 % [+1.2 %, +11.0 %]`."""
     if compared.lift is None:
         return compared.treatment if compared.difference is None else f"{compared.treatment} {compared.difference:+.4g}"
     text = f"{compared.treatment} {percent(compared.lift)}"
@@ -38,7 +38,7 @@ def lift(compared: TreatmentEffect) -> str:
 
 
 def success(metric: MetricJudgement, compared: TreatmentEffect) -> str:
-    """Write a treatment's lift on the primary metric, and its evidence beside the boundary."""
+    """What a treatment shows on the primary metric, against the bar."""
     text = f"{lift(compared)} on {metric.metric}"
     if compared.success is not None:
         return f"{text}, {bar(compared.success)}"
@@ -46,21 +46,21 @@ def success(metric: MetricJudgement, compared: TreatmentEffect) -> str:
 
 
 def bar(judged: Bar, name: str = "z") -> str:
-    """Write the evidence beside the boundary: `z 2.71 ≥ 2.46`."""
+    """`z 2.71 ≥ 2.46`."""
     if judged.z is None or judged.boundary is None:
         return f"no {name} yet"
     return f"{name} {judged.z:.2f} {'≥' if judged.z >= judged.boundary else '<'} {judged.boundary:.2f}"
 
 
 def harm(metric: MetricJudgement, compared: TreatmentEffect) -> str:
-    """Write the harm to a metric, and its evidence beside the boundary."""
+    """What was harmed, how much, by what evidence."""
     beyond = f" (more than the {percent(metric.margin).lstrip('+')} that may be lost)" if metric.margin else ""
     harmed = f", {bar(compared.harm, 'harm z')}" if compared.harm else ""
     return f"{metric.metric} is harmed by {lift(compared)}{beyond}{harmed}"
 
 
 def split(tested: Split) -> str:
-    """Write counts and plan: `units are split 5200 to 4800 (52.0 % to 48.0 %), planned 50.0 % to 50.0 %`."""
+    """`units are split 5200 to 4800 (52.0 % to 48.0 %), planned 50.0 % to 50.0 %`."""
     total = sum(tested.units) or 1
     counts = " to ".join(str(count) for count in tested.units)
     seen = " to ".join(f"{100 * count / total:.1f} %" for count in tested.units)
