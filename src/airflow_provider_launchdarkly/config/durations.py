@@ -1,4 +1,4 @@
-"""Durations as people write them in a policy: ``7d``, ``12h``, ``P7D``. A bare number is refused: days or seconds?"""
+"""Durations as people write them: ``7d``, ``12h``, ``P7D``. A bare number has no unit and is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def parse_duration(value: object) -> timedelta:
         The duration.
 
     Raises:
-        ValueError: It is something else; the message shows how to write it.
+        ValueError: The value is no duration; the message shows how to write one.
     """
     if isinstance(value, timedelta):
         return value
@@ -34,7 +34,7 @@ def parse_duration(value: object) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Write a duration so that :func:`parse_duration` reads the same again."""
+    """Write a duration as text that :func:`parse_duration` reads back without loss."""
     seconds = duration.total_seconds()
     if seconds and seconds % 60 == 0:
         days, rest = divmod(int(seconds), 86400)

@@ -1,7 +1,7 @@
-"""YAML read strictly: plain values, each with the line that it stands on. Knows nothing of rollouts.
+"""A strict YAML reader: plain values, each with its line number.
 
-Of YAML's many ways only the plain ones are taken (as in YAML 1.2's core schema): no tags, no anchors, no merge keys, no
-key twice. `yes`, `on` and `12:30` are text, as they look.
+The dialect is a part of YAML 1.2's core schema: no tags, no anchors, no merge keys, no repeated keys. `yes`, `on` and
+`12:30` are text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Path = tuple[str | int, ...]
-"""Where a value stands: ``("rollouts", "button", "stages", 0, "dwell")``."""
+"""The path of a value: ``("rollouts", "button", "stages", 0, "dwell")``."""
 
 _WORDS = {"null": None, "~": None, "": None, "true": True, "false": False}
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
@@ -25,10 +25,10 @@ _DEEPEST = 30
 
 
 class DocumentError(ValueError):
-    """The text is no YAML, or more than plain YAML.
+    """A text that is no YAML, or that uses more than plain YAML.
 
     Attributes:
-        line: Where, from 1; None where it cannot be said.
+        line: Line number, from 1; None where it is not known.
     """
 
     def __init__(self, message: str, line: int | None = None) -> None:
@@ -38,18 +38,18 @@ class DocumentError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML text, read.
+    """The content of a YAML text.
 
     Attributes:
-        value: Its content: dicts, lists and plain values.
-        lines: The line of each value, from 1, by where it stands.
+        value: Dicts, lists and plain values.
+        lines: Line number of each value, from 1, by path.
     """
 
     value: Any
     lines: dict[Path, int] = field(default_factory=dict)
 
     def line(self, path: Path) -> int | None:
-        """The line of a value, or of the nearest thing that contains it."""
+        """Return the line of a value; for an absent one that of the innermost value around it."""
         return next((self.lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.lines), None)
 
 
@@ -64,7 +64,7 @@ def read_document(text: str) -> Document:
         text: The file's content.
 
     Raises:
-        DocumentError: It is no YAML, or uses what is not taken here; with the line.
+        DocumentError: The text is no YAML, or uses a construct outside the dialect.
     """
     reader = _Reader(text)
     try:
@@ -94,18 +94,18 @@ class _Reader:
         value = self._value(next(self._events), ())
         next(self._events)  # the document's end
         if not isinstance(following := next(self._events), yaml.StreamEndEvent):
-            raise DocumentError("a second document begins: one to a file", _line(following))
+            raise DocumentError("a second document begins; a file holds one", _line(following))
         return value
 
     def _value(self, event: Any, path: Path) -> Any:
         line = _line(event)
         self.lines.setdefault(path, line)
         if isinstance(event, yaml.AliasEvent) or event.anchor:
-            raise DocumentError("anchors and aliases (& and *) are not taken: use defaults", line)
+            raise DocumentError("anchors and aliases (& and *) are not allowed; write the value out", line)
         if event.tag:
-            raise DocumentError(f"tags such as {event.tag!r} are not taken", line)
+            raise DocumentError(f"tags such as {event.tag!r} are not allowed; write the plain value", line)
         if len(path) > _DEEPEST:
-            raise DocumentError("nested too deeply", line)
+            raise DocumentError(f"nested more than {_DEEPEST} levels deep; write it flatter", line)
         if isinstance(event, yaml.ScalarEvent):
             # libyaml gives no style for plain text, and "" when it is asked in Python.
             return _plain(event.value) if event.implicit[0] and not event.style else event.value
@@ -124,11 +124,11 @@ class _Reader:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             line = _line(event)
             if not isinstance(event, yaml.ScalarEvent) or event.tag or event.anchor:
-                raise DocumentError("a key is a text, without anchor or tag", line)
+                raise DocumentError("a key is plain text, without anchor or tag", line)
             key = str(event.value)
             if key in values:
-                raise DocumentError(f"{key} is there twice", line)
-            # A value's line is its key's: that is where one looks for it.
+                raise DocumentError(f"{key} is there twice; keep one", line)
+            # A value's line is that of its key, where people search for it.
             self.lines[*path, key] = line
             values[key] = self._value(next(self._events), (*path, key))
         return values
@@ -139,7 +139,7 @@ def _line(event: Any) -> int:
 
 
 def _plain(text: str) -> Any:
-    """A scalar without quotes."""
+    """Return the value of a scalar without quotes."""
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):

@@ -1,6 +1,6 @@
-"""What a user asks of an experiment, in the terms of the field: metrics, error rates, looks, shortest and longest run.
+"""The policy of an experiment: metrics, error rates, looks, shortest and longest run.
 
-Only says what is wanted, and refuses what cannot be meant; what keeps the promise is in `plan` and `boundaries`.
+The models hold and check what a user asks for; `schedule` and `boundaries` compute what it takes.
 """
 
 from datetime import timedelta
@@ -34,7 +34,7 @@ Spending = Annotated[float, Field(ge=-20.0, le=5.0, strict=True)]
 
 
 class Direction(StrEnum):
-    """Which way a metric should move."""
+    """The direction in which a metric improves."""
 
     HIGHER = "higher"
     LOWER = "lower"
@@ -54,14 +54,14 @@ class Direction(StrEnum):
 
 
 class Rule(StrEnum):
-    """How success is judged."""
+    """The rule by which success is judged."""
 
     GROUP_SEQUENTIAL = "group_sequential"
     PROBABILITY_TO_BE_BEST = "probability_to_be_best"
 
 
 class Test(StrEnum):
-    """What a treatment has to show on the primary metric."""
+    """The claim that a treatment must prove on the primary metric."""
 
     __test__ = False  # not a test case, whatever pytest thinks of the name
 
@@ -70,7 +70,7 @@ class Test(StrEnum):
 
 
 class MismatchAction(StrEnum):
-    """What follows when units are not split as allocated."""
+    """The action on a sample ratio mismatch: units that are not split as allocated."""
 
     STOP = "stop"
     HOLD = "hold"
@@ -78,7 +78,7 @@ class MismatchAction(StrEnum):
 
 
 class MissingAction(StrEnum):
-    """What follows when data fail to arrive for longer than the grace period."""
+    """The action on data that do not arrive within the grace period."""
 
     HOLD = "hold"
     INVALID = "invalid"
@@ -138,14 +138,14 @@ class Guardrail(StrictModel):
 
 
 class Signal(StrictModel):
-    """A metric that only holds: while it points the wrong way (nominal one-sided p below `alpha`), nothing ships.
+    """A metric that delays shipping while it points the wrong way (nominal one-sided p below `alpha`).
 
-    Without data it does not hold: what must be known before shipping is a guardrail.
+    Without data it delays nothing: a metric that must be known before shipping is a guardrail.
 
     Attributes:
         metric: Key of the metric.
         direction: None takes LaunchDarkly's ``successCriteria``.
-        alpha: One-sided p value below which it holds. It is not corrected: holding ships nothing.
+        alpha: One-sided p value below which shipping waits. It is not corrected for looks, since it ships nothing.
     """
 
     metric: MetricKey
@@ -154,7 +154,7 @@ class Signal(StrictModel):
 
 
 class Looks(StrictModel):
-    """When results are looked at: evenly spaced, at cron times, at a list of times, or only at the end.
+    """The times of the looks: evenly spaced, at cron times, at a list of times, or only at the end.
 
     Attributes:
         every: Spacing, from the iteration's start.
@@ -199,11 +199,11 @@ class Looks(StrictModel):
 
 
 class Mismatch(StrictModel):
-    """The test of the split.
+    """The test for a sample ratio mismatch.
 
     Attributes:
-        alpha: Probability of ever alarming although units are split as allocated, over any number of looks.
-        action: What an alarm does.
+        alpha: Probability of any alarm, over any number of looks, while units are split as allocated.
+        action: The action on an alarm.
     """
 
     alpha: Annotated[float, Field(gt=0.0, le=0.1, strict=True)] = 0.01
@@ -211,12 +211,12 @@ class Mismatch(StrictModel):
 
 
 class Missing(StrictModel):
-    """What happens when data fail to arrive.
+    """The handling of data that do not arrive.
 
     Attributes:
-        grace: How long after the start an experiment may be without traffic or events.
-        stale_after: How long the counts may stand still while time goes on.
-        action: Hold waits, and is invalid at the plan's end at the latest.
+        grace: Time after the start without traffic or events that is tolerated.
+        stale_after: Time without any change of the counts that is tolerated.
+        action: `hold` waits until the plan's end, where the verdict is invalid; `invalid` ends at once.
     """
 
     grace: Duration = DAY
@@ -225,7 +225,7 @@ class Missing(StrictModel):
 
 
 class Traffic(StrictModel):
-    """What is expected of the experiment before it runs; plans the number of units and feeds the simulation.
+    """The expected traffic and baseline; they plan the number of units and feed the simulation.
 
     Attributes:
         units_per_day: Units that enter the experiment in a day, over all treatments.
@@ -250,7 +250,7 @@ class Traffic(StrictModel):
 
 
 class Budget(StrictModel):
-    """What a policy may cost: the simulation fails when it measures more. Deciding does not look at it.
+    """The most that a policy may cost: the simulation fails when it measures more. Verdicts do not depend on it.
 
     Attributes:
         false_ship: Most experiments without an effect that may be shipped.
@@ -268,34 +268,34 @@ class Budget(StrictModel):
 
 
 class Policy(StrictModel):
-    """How an experiment is decided. Every preset is one; printing it shows every number.
+    """The rules by which an experiment is decided; a preset is a policy too.
 
     Error rates are one-sided: `alpha` is the probability that a treatment without any effect is ever shipped, over all
     looks and all treatments; `alpha_harm` that a harmless experiment is ever rolled back, over all looks, treatments,
     guardrails and the primary metric.
 
     Attributes:
-        rule: How success is judged.
+        rule: Rule by which success is judged.
         primary: The metric that decides.
         guardrails: Metrics that must not get worse.
-        signals: Metrics that hold.
+        signals: Metrics that delay shipping.
         alpha: One-sided family-wise error of shipping.
         alpha_harm: One-sided family-wise error of rolling back.
         ship_spending: gamma of the Hwang-Shih-DeCani spending function for shipping; late.
         harm_spending: The same for harm; almost evenly, since harm must be found early.
         threshold: For `probability_to_be_best`: the probability at which a treatment wins.
-        looks: When results are looked at.
+        looks: Times of the looks.
         min_duration: Nothing ships before.
         max_duration: The plan's end.
         min_units_per_treatment: Nothing ships while a treatment has fewer units on the primary metric or a guardrail.
         planned_units: Units over all treatments at which the plan ends, if that comes before `max_duration`. With it
             the boundary follows the units instead of the clock.
-        traffic: What is expected. With `primary.minimum_detectable_effect`, or the margin of non-inferiority, it plans
-            the units for `power`, if they arrive before `max_duration`.
+        traffic: Expected traffic and baseline. With `primary.minimum_detectable_effect`, or the margin of
+            non-inferiority, it plans the units for `power`, if they arrive before `max_duration`.
         power: Probability with which the effect to be detected is to be found.
         mismatch: The test of the split.
-        missing: What happens when data fail to arrive.
-        budget: What the simulation holds the policy to.
+        missing: Handling of data that do not arrive.
+        budget: Limits that the simulation checks.
     """
 
     rule: Rule = Rule.GROUP_SEQUENTIAL
@@ -338,11 +338,11 @@ class Policy(StrictModel):
         if twice:
             raise ValueError(f"metric {twice[0]} is named twice among primary, guardrails and signals")
         if self.rule is Rule.PROBABILITY_TO_BE_BEST and self.primary.test is Test.NON_INFERIORITY:
-            raise ValueError("probability_to_be_best knows no margin: use group_sequential for non_inferiority")
+            raise ValueError("probability_to_be_best has no margin: use group_sequential for non_inferiority")
         return self
 
     def concerns(self) -> tuple[str, ...]:
-        """What is allowed but suspicious, a sentence each."""
+        """Return a sentence for each setting that is allowed but suspicious."""
         found = []
         for name in ("min_duration", "max_duration"):
             duration = getattr(self, name)
@@ -361,15 +361,15 @@ class Policy(StrictModel):
         return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
-        """The whole policy as plain JSON, defaults included; :meth:`from_json` reads it back."""
+        """Return the policy as plain JSON, defaults included; :meth:`from_json` reads it back."""
         return self.model_dump(mode="json")
 
     @classmethod
     def from_json(cls, value: "Mapping[str, Any]") -> "Policy":
-        """Read a policy from plain JSON; what is missing is as in the preset named under ``preset``, or in the default.
+        """Read a policy from plain JSON; absent fields come from the preset under ``preset``, or from the default.
 
         Raises:
-            pydantic.ValidationError: Which is a ValueError; it names each wrong field and its value.
+            pydantic.ValidationError: A field is wrong; each is named with its value. It is a ValueError.
             ValueError: There is no such preset.
         """
         from airflow_provider_launchdarkly.decision.presets import with_preset
@@ -378,9 +378,9 @@ class Policy(StrictModel):
 
     @classmethod
     def preset(cls, name: str) -> "Policy":
-        """The policy with this name: ``balanced``, ``do_no_harm``, ``launchdarkly`` or ``frequentist_fixed``.
+        """Return a preset: ``balanced``, ``do_no_harm``, ``launchdarkly`` or ``frequentist_fixed``.
 
         Raises:
-            ValueError: There is none; the message lists those there are.
+            ValueError: There is no such preset; the message lists the presets.
         """
         return cls.from_json({"preset": name})

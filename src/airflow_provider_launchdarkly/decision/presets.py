@@ -1,4 +1,4 @@
-"""Policies by name, as plain data: what each says beyond the default policy, and when to take it."""
+"""The presets: named policies as plain data, each the difference from the default policy."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ BALANCED: Final = "balanced"
 
 # `docs/concepts/how-we-decide.md` has the measured error rates of each.
 PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
-    # Ships what is better; 5 % one-sided over all looks. The default policy, so nothing to say.
+    # Ships what is better; 5 % one-sided over all looks. This is the default policy.
     BALANCED: {},
     # Ships what is shown to lose no more than 2 %: for a change that has other reasons, such as a rewrite.
     "do_no_harm": {"primary": {"test": "non_inferiority", "margin": 0.02}},
-    # What LaunchDarkly's results page says of a Bayesian experiment, looked at every day: the treatment whose
+    # The rule of LaunchDarkly's results page for a Bayesian experiment, applied every day: the treatment whose
     # probability to be best exceeds the threshold wins, and the control can win too (LaunchDarkly docs, "Decision
     # making with Bayesian statistics"). A mismatch is a message there, and no minimum of time or units is demanded.
     "launchdarkly": {
@@ -31,7 +31,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "frequentist_fixed": {"alpha": 0.025, "alpha_harm": 0.025, "looks": {"only_at_end": True}},
 }
 
-# `looks` says everything at once: it replaces the preset's as a whole.
+# `looks` replaces the preset's as a whole.
 _WHOLE = ("looks",)
 
 
@@ -45,7 +45,7 @@ def with_preset(value: Mapping[str, Any]) -> dict[str, Any]:
         The same without ``preset``.
 
     Raises:
-        ValueError: There is no such preset; the message lists those there are.
+        ValueError: There is no such preset; the message lists the presets.
     """
     own = dict(value)
     name = own.pop("preset", BALANCED)

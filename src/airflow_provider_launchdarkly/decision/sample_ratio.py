@@ -1,4 +1,4 @@
-"""Are units split as allocated? A sequential test, valid at every look, however often one looks."""
+"""The test for a sample ratio mismatch: units that are not split as allocated. It is valid at any number of looks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Weight of the prior around the allocated split, in units. It decides which deviations are found soonest: those of
-# about sqrt(0.25 / 2000), one percentage point of a half.
+# Weight of the prior around the allocated split, in units. Deviations of about sqrt(0.25 / 2000), one percentage point
+# of a half, are found soonest.
 PRIOR_UNITS = 2000.0
 
 
 class SplitTest(NamedTuple):
-    """The outcome.
+    """The outcome of the test.
 
     Attributes:
         log_bayes_factor: Natural logarithm of the evidence for a mismatch.
@@ -30,13 +30,13 @@ class SplitTest(NamedTuple):
 
 
 def log_bayes_factor(counts: Sequence[float], shares: Sequence[float], prior_units: float = PRIOR_UNITS) -> float:
-    """Logarithm of the Bayes factor of "some other split" against "the allocated split".
+    """Return the logarithm of the Bayes factor of "some other split" against "the allocated split".
 
     Lindon & Malek (2022), "Anytime-Valid Inference for Multinomial Count Data", NeurIPS 35 (arXiv:2011.03567): the
     Dirichlet-multinomial marginal likelihood over the multinomial one,
     ``B(a + n) / B(a) / prod(share_i ** n_i)`` with ``a_i = prior_units * share_i``. Under the allocated split it is a
     non-negative martingale with mean 1, so by Ville's inequality it ever reaches ``1 / alpha`` with probability at
-    most alpha, however often it is looked at.
+    most alpha, at any number of looks.
 
     Args:
         counts: Units seen in each treatment.

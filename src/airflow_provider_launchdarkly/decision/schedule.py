@@ -1,6 +1,6 @@
-"""A policy laid out in time: when the looks are, how much information each is planned to have, what each must reach.
+"""The look schedule of a policy: the times of the looks, their planned information, and their boundaries.
 
-Pure: the same policy and start give the same plan everywhere, so no process needs to remember an earlier look.
+The same policy and start give the same schedule in every process, so none needs to remember an earlier look.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ PRIMARY_SHARE_OF_HARM = 0.03
 
 
 class LookSchedule(NamedTuple):
-    """When to look, and what to reach then.
+    """The looks of a policy, and the boundaries at them.
 
     Attributes:
         look_times: Time of each look after the iteration's start, rising; the last is the plan's end.
         min_duration: Nothing ships before.
-        planned_units: Units over all treatments at which the plan ends early; None: the clock alone rules.
+        planned_units: Units over all treatments at which the plan ends early; None if only the clock ends it.
     """
 
     look_times: tuple[timedelta, ...]
@@ -51,20 +51,20 @@ class LookSchedule(NamedTuple):
         return self.look_times[-1]
 
     def look_at(self, elapsed: timedelta) -> int:
-        """Number of the latest look that is not in the future, from 1; 0 before the first."""
+        """Return the number of the latest look whose time has come, from 1; 0 before the first."""
         return bisect_right(self.look_times, elapsed)
 
     def ended(self, elapsed: timedelta, units: int) -> bool:
-        """Whether this is the last look."""
+        """Return whether the plan has ended."""
         full = self.planned_units is not None and units >= self.planned_units and elapsed >= self.min_duration
         return full or elapsed >= self.end
 
     def share(self, elapsed: timedelta, units: int) -> float:
-        """The share of the plan that is over.
+        """Return the share of the plan that is over, 0 to 1.
 
-        With planned units it is the share of them that is in: the information fraction itself, however traffic came.
-        Without, it is the share of the plan's duration at the latest planned look. At the plan's end it is 1: then all
-        error is spent, whatever number of units there is.
+        With planned units it is the share of them that has arrived, which is the information fraction. Without, it is
+        the share of the plan's duration at the latest planned look. At the plan's end it is 1: all error is spent then,
+        however many units arrived.
         """
         if self.ended(elapsed, units):
             return 1.0
@@ -74,12 +74,22 @@ class LookSchedule(NamedTuple):
         return self.look_times[look - 1] / self.end if look else 0.0
 
     def ship_boundary(self, alpha: float, gamma: float) -> Boundary:
-        """What success must reach. Error is only spent at looks at which something may ship."""
+        """Return the boundary for success. Error is only spent at looks at which something may ship.
+
+        Args:
+            alpha: One-sided error over all looks.
+            gamma: Shape of the spending function.
+        """
         first = next(index for index, time in enumerate(self.look_times) if time >= self.min_duration)
         return self._solve(first, SHIP_GROWTH, alpha, gamma)
 
     def harm_boundary(self, alpha: float, gamma: float) -> Boundary:
-        """What harm must reach; it is judged at every look."""
+        """Return the boundary for harm, which is judged at every look.
+
+        Args:
+            alpha: One-sided error over all looks.
+            gamma: Shape of the spending function.
+        """
         return self._solve(0, HARM_GROWTH, alpha, gamma)
 
     def _solve(self, first: int, growth: float, alpha: float, gamma: float) -> Boundary:
@@ -100,34 +110,34 @@ class LookSchedule(NamedTuple):
 
 
 def information(share: float, growth: float) -> float:
-    """The information fraction after a share of the time, under traffic that grows in a straight line by a factor.
+    """Return the information fraction after a share of the time, under traffic that grows linearly by a factor.
 
-    The units that have come by then, ``2 t + (growth - 1) t^2``, over all that come.
+    It is the share of the units that have arrived: ``(2 t + (growth - 1) t^2) / (growth + 1)``.
     """
     return (2.0 * share + (growth - 1.0) * share * share) / (growth + 1.0)
 
 
 def schedule_looks(policy: Policy, started_at: datetime | None = None, treatments: int = 2) -> LookSchedule:
-    """Lay a policy out in time.
+    """Compute the look schedule of a policy.
 
     Args:
         policy: The policy.
         started_at: When the iteration started, aware; only needed for looks at cron times.
-        treatments: How many there are, with the baseline; more need more units.
+        treatments: Number of treatments, with the baseline; more need more units.
 
     Raises:
-        ValueError: Cron looks without a start, or more looks than can be told apart.
+        ValueError: Cron looks without a start, or more than `MOST_LOOKS` of them.
     """
     times = look_times(policy, started_at)
     return LookSchedule(times, policy.min_duration, policy.planned_units or _units_for_power(policy, times, treatments))
 
 
 def _units_for_power(policy: Policy, times: tuple[timedelta, ...], treatments: int) -> int | None:
-    """Units over all treatments that find the effect to be detected with the wanted power.
+    """Return the units over all treatments that detect the policy's effect with its power.
 
     ``n = 2 (drift * std_dev / effect)**2`` per treatment, where `drift` is the expected z value at the plan's end at
-    which the boundary is crossed with that power (Jennison & Turnbull 2000, section 3.1). None without such a wish, or
-    if the expected traffic would not bring them before the plan's end: then time ends the plan.
+    which the boundary is crossed with that power (Jennison & Turnbull 2000, section 3.1). None if the policy names no
+    effect, or if the expected traffic is too little before the plan's end: then time ends the plan.
     """
     relative = policy.primary.margin or policy.primary.minimum_detectable_effect
     if policy.traffic is None or relative is None or policy.traffic.mean == 0:
@@ -153,7 +163,7 @@ def _drift_for(fractions: tuple[float, ...], alpha: float, gamma: float, power: 
 
 
 def look_times(policy: Policy, started_at: datetime | None = None) -> tuple[timedelta, ...]:
-    """The times of the looks after the iteration's start; the last is `max_duration`.
+    """Return the times of the looks after the iteration's start; the last is `max_duration`.
 
     Args:
         policy: The policy.
@@ -190,18 +200,18 @@ def due_look(
     tolerance: timedelta | None = None,
     started_at: datetime | None = None,
 ) -> int | None:
-    """Which look is due now, if any.
+    """Return the look that is due now, if any.
 
-    With `previous`, a look is due when its time has come since then. A fresh process knows no previous moment: for it
-    a look is due only if its time has come within the tolerance, so that a restart in mid-interval adds no look. A look
-    that is missed costs a little power and nothing else. After the plan's end a look is always due.
+    With `previous`, a look is due when its time has come since then. A fresh process has no previous time: for it a
+    look is due only within the tolerance, so that a restart between two looks adds none. A missed look costs a little
+    power and nothing else. After the plan's end a look is always due.
 
     Args:
-        policy: The policy, or its plan.
+        policy: The policy, or its schedule.
         elapsed: Time since the iteration's start, by LaunchDarkly's clock.
-        previous: `elapsed` when the same process asked before.
-        tolerance: How long a look stays due for a fresh process; None is a quarter of the time to the look after it.
-            It should not be below the interval between two processes, where each look is a process of its own.
+        previous: `elapsed` of the same process's previous call.
+        tolerance: Time for which a look stays due for a fresh process; None is a quarter of the time to the next look.
+            Where a new process checks at an interval, it should be at least that interval.
         started_at: When the iteration started; only needed for looks at cron times.
 
     Returns:
@@ -224,7 +234,7 @@ def due_look(
 def next_look(
     policy: Policy | LookSchedule, elapsed: timedelta, *, started_at: datetime | None = None
 ) -> timedelta | None:
-    """Time of the next look after the iteration's start; None at or after the plan's end."""
+    """Return the time of the next look after the iteration's start; None at or after the plan's end."""
     plan = policy if isinstance(policy, LookSchedule) else schedule_looks(policy, started_at)
     look = plan.look_at(elapsed)
     return plan.look_times[look] if look < len(plan.look_times) else None

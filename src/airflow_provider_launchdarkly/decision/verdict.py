@@ -1,4 +1,4 @@
-"""What was decided, why, and every number that it rests on. Types only: `judge` fills them."""
+"""The types of a verdict: the decision, its reason, and every number that it rests on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 
 class Kind(StrEnum):
-    """The verdicts, a closed set. Only `ship` ships; `wait` alone is no ending."""
+    """The kinds of verdict, a closed set. Only `ship` ships; all but `wait` are endings."""
 
     SHIP = "ship"
     ROLLBACK = "rollback"
@@ -52,7 +52,7 @@ class Reason(StrEnum):
 
 
 class Role(StrEnum):
-    """What a metric is in the policy."""
+    """The role of a metric in the policy."""
 
     PRIMARY = "primary"
     GUARDRAIL = "guardrail"
@@ -60,7 +60,7 @@ class Role(StrEnum):
 
 
 class Bar(NamedTuple):
-    """A boundary and what stands against it.
+    """A boundary and the evidence compared with it.
 
     Attributes:
         z: The standardised evidence; None where there is none yet.
@@ -78,7 +78,7 @@ class Bar(NamedTuple):
 
     @property
     def distance(self) -> float | None:
-        """How much z is missing; negative beyond the boundary."""
+        """The z value that is missing; negative beyond the boundary."""
         return None if self.z is None or self.boundary is None else self.boundary - self.z
 
 
@@ -134,7 +134,7 @@ class MetricJudgement(NamedTuple):
 
     Attributes:
         metric: Its key.
-        role: What it is in the policy.
+        role: Its role in the policy.
         direction: `higher` or `lower` is better.
         margin: Share of the baseline's mean that may be lost.
         comparisons: One for each treatment but the baseline.
@@ -148,7 +148,7 @@ class MetricJudgement(NamedTuple):
 
 
 class Split(NamedTuple):
-    """The test of the split.
+    """The outcome of the test for a sample ratio mismatch.
 
     Attributes:
         treatments: Names of the treatments.
@@ -170,18 +170,18 @@ class Split(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The answer to one look.
+    """The verdict of one look.
 
     Attributes:
-        kind: What to do.
-        reason: Why.
+        kind: The decision.
+        reason: Its reason.
         summary: One line for people.
         elapsed: Time since the iteration's start.
         look: Number of the look, from 1; 0 before the first; None where it never came to a look.
         looks: Looks in the plan.
         treatment_id: The treatment to ship.
         treatment: Its name.
-        harmed: What was harmed: `metric: treatment`, worst first.
+        harmed: Each harm as `metric: treatment`, worst first.
         share: Share of the plan that is over, by the clock or by planned units, 0 to 1.
         units: Units on the primary metric, over all treatments.
         metrics: Every metric's numbers.
@@ -222,11 +222,11 @@ class Verdict(NamedTuple):
 
     @classmethod
     def wait(cls, reason: Reason, summary: str, elapsed: timedelta, **numbers: Any) -> Self:
-        """There is nothing to judge yet, for instance between looks."""
+        """Return a wait without results, for instance between two looks."""
         return cls(Kind.WAIT, reason, summary, elapsed, **numbers)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain JSON: finite numbers or null, durations in days, the kind under `verdict`."""
+        """Return plain JSON: finite numbers or null, durations in days, the kind under `verdict`."""
         numbers = _fields(self)
         kind, elapsed, next_look = numbers.pop("kind"), numbers.pop("elapsed"), numbers.pop("next_look")
         return {"verdict": kind, "elapsed_days": elapsed, **numbers, "next_look_days": next_look}

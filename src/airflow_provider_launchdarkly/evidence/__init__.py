@@ -1,1 +1,1 @@
-"""Where evidence comes from: LaunchDarkly's results endpoints or a SQL query."""
+"""The sources of evidence: LaunchDarkly's results endpoints, and SQL queries."""

@@ -1,7 +1,6 @@
-"""Evidence from LaunchDarkly's results endpoints: which calls to make, and how their answers become evidence.
+"""Evidence from LaunchDarkly's results endpoints.
 
-Pure procedures. A number that LaunchDarkly does not give is derived from what it does give, or named as missing;
-nothing is ever guessed.
+A number that LaunchDarkly does not give is derived from those it gives; if that is impossible, an error names it.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ if TYPE_CHECKING:
 
 
 def evidence_from_results(look_context: LookContext, policy: Policy) -> Procedure[Evidence]:
-    """Read what the policy judges, in one iteration.
+    """Read the results of the metrics that the policy judges.
 
     Args:
-        look_context: The iteration and the moment.
-        policy: Names the metrics; without a primary one, the iteration's own is taken.
+        look_context: The iteration and the time of the look.
+        policy: Names the metrics; without a primary one, the iteration's primary metric is judged.
 
     Returns:
         The evidence. The direction of each metric comes from its ``successCriteria``, unless the policy sets it. A
@@ -53,7 +52,7 @@ def evidence_from_results(look_context: LookContext, policy: Policy) -> Procedur
         metric, _ = yield from _read_metric(env, experiment_key, iteration, key, traffic=False)
         metrics.append(metric)
     exposed = {result.treatment_id: _exposed(result) for result in results.total}
-    seen = results.metric_seen.timestamp if results.metric_seen else None
+    latest_event = results.metric_seen.timestamp if results.metric_seen else None
     return Evidence(
         elapsed=look_context.elapsed,
         treatments=look_context.treatments(exposed),
@@ -61,7 +60,7 @@ def evidence_from_results(look_context: LookContext, policy: Policy) -> Procedur
         primary_metric=primary,
         started_at=look_context.started_at,
         probability_of_mismatch=results.probability_of_mismatch,
-        unchanged_for=look_context.unchanged_since(seen),
+        unchanged_for=look_context.unchanged_since(latest_event),
     )
 
 
@@ -83,7 +82,7 @@ def _read_metric(
 
 
 def _last_of(key: str, results: MetricResults | MetricGroupResults) -> tuple[str, MetricResults]:
-    """A metric's own results, or those of the last metric of a group."""
+    """Return a metric's key and results; for a group those of its last metric."""
     if isinstance(results, MetricResults):
         return key, results
     if not results.metrics:
@@ -92,7 +91,7 @@ def _last_of(key: str, results: MetricResults | MetricGroupResults) -> tuple[str
 
 
 def _exposed(result: TreatmentResult) -> int:
-    """Everyone exposed; where LaunchDarkly does not count them, everyone measured."""
+    """Return the exposed units; the measured ones where LaunchDarkly does not count exposures."""
     return result.traffic if result.traffic is not None else result.units or 0
 
 
@@ -112,10 +111,10 @@ def _measurement(key: str, result: TreatmentResult) -> Measurement:
 
 
 def _from_distribution(result: TreatmentResult, units: int) -> tuple[float | None, float | None]:
-    """Mean and standard deviation per unit, back from the posterior of the mean.
+    """Derive mean and standard deviation per unit from the posterior of the mean.
 
-    The posterior's own deviation is that of the mean, so a unit's is larger by the square root of their number. The
-    prior's share is not taken out again: with many units it is nothing, with few it only pulls towards no difference.
+    The posterior's deviation is that of the mean, so a unit's is larger by the square root of the number of units. The
+    prior stays in: with many units it is negligible, with few it only shrinks the difference.
     """
     if result.distribution is None:
         return None, None

@@ -1,4 +1,4 @@
-"""What is looked at and when: what every source of evidence starts from. Pure."""
+"""The context of a look: target, iteration and time, which every source of evidence gets."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is looked at.
+    """The iteration to judge.
 
     Attributes:
         environment: Project and environment.
         experiment_key: The experiment.
-        iteration_id: The pinned iteration: another one under way is never judged in its place.
+        iteration_id: The iteration; another one that runs is never judged in its place.
     """
 
     environment: EnvironmentRef
@@ -34,7 +34,7 @@ class Target:
     iteration_id: str
 
     def to_json(self) -> dict[str, str]:
-        """The four keys that name it."""
+        """Return the four keys that name the iteration."""
         project_key, environment_key = self.environment
         return {
             "project_key": project_key,
@@ -49,10 +49,10 @@ class LookContext:
     """A look that is due.
 
     Attributes:
-        target: What is looked at.
-        iteration: It, as LaunchDarkly has it now, with its treatments.
-        started_at: When it started.
-        at: Now, by LaunchDarkly's clock.
+        target: The iteration to judge.
+        iteration: The iteration as just read, with its treatments.
+        started_at: Start of the iteration.
+        at: Time of the look, by LaunchDarkly's clock.
     """
 
     target: Target
@@ -64,12 +64,12 @@ class LookContext:
     def elapsed(self) -> timedelta:
         """Time since the iteration's start, by LaunchDarkly's clock.
 
-        A Date header has no fractions of a second. Without those of the start, a look at exactly one day is on time.
+        A Date header has no fractions of a second, so those of the start are dropped: a look at exactly one day is due.
         """
         return self.at - self.started_at.replace(microsecond=0)
 
     def primary_metric(self, policy: Policy) -> str:
-        """Key of the metric or group that decides: the policy's, else the iteration's own.
+        """Return the key of the metric or group that decides: the policy's, else the iteration's.
 
         Raises:
             StateError: Neither names one.
@@ -84,10 +84,10 @@ class LookContext:
         return key
 
     def treatments(self, exposed: Mapping[str, int]) -> tuple[TreatmentEvidence, ...]:
-        """The iteration's treatments.
+        """Return the iteration's treatments with their exposed units.
 
         Args:
-            exposed: Units exposed to each, by treatment id; who is not there has none.
+            exposed: Units exposed to each, by treatment id; treatments missing from the mapping count 0.
         """
         return tuple(
             TreatmentEvidence(
@@ -101,16 +101,16 @@ class LookContext:
         )
 
     def unchanged_since(self, latest: datetime | None) -> timedelta | None:
-        """How long the counts have stood still.
+        """Return the time for which the counts have not changed; None where unknown.
 
         Args:
-            latest: When the latest event of the primary metric happened, aware; None where unknown.
+            latest: Time of the latest event of the primary metric, aware; None where unknown.
         """
         if latest is None:
             return None
-        # An event from before the start is another iteration's: this one has stood still since it began.
+        # An event from before the start belongs to another iteration: this one has had none since it began.
         return max(self.at - max(latest, self.started_at), self.at - self.at)
 
 
 Source: TypeAlias = Callable[[LookContext, Policy], Procedure[Evidence]]
-"""Where evidence comes from: what to do, on an occasion to look, to get what the policy judges."""
+"""A source of evidence: the procedure that gets the evidence of a look for a policy."""

@@ -1,4 +1,4 @@
-"""Where in a query's text a driver binds a placeholder, and where it does not. Pure.
+"""The places in a query's text at which a driver binds a placeholder.
 
 SQL dialects disagree on what ends a string and what begins a comment. A place is wrong only if it is wrong in each of
 the dialects below: a query is not refused for an apostrophe in another database's comment.
@@ -41,12 +41,12 @@ _NEVER = r"(?!)"
 
 
 def check_places(text: str, places: Sequence[tuple[Span, str]], placeholder: str) -> str | None:
-    """Say what is wrong with the places of the values in a text.
+    """Check that a driver binds each value where it stands.
 
     Args:
         text: The query, with markers where values go.
-        places: Where each marker stands, and its value's name, from first to last.
-        placeholder: What the driver takes for a positional parameter, ``%s`` or ``?``.
+        places: The span of each marker and its value's name, from first to last.
+        placeholder: The driver's placeholder for a positional parameter, ``%s`` or ``?``.
 
     Returns:
         The problem and its cure; None if every value is bound where it stands.
@@ -64,7 +64,7 @@ def check_places(text: str, places: Sequence[tuple[Span, str]], placeholder: str
 
 
 def _stretches(text: str, backslashes: bool, hashes: bool) -> list[_Stretch]:
-    """The strings, quoted names and comments of a text.
+    """Find the strings, quoted names and comments of a text.
 
     Args:
         text: The query.
@@ -110,7 +110,7 @@ def _glued(text: str, places: Sequence[tuple[Span, str]], stretches: Iterable[_S
 def _foreign(
     text: str, places: Sequence[tuple[Span, str]], stretches: Iterable[_Stretch], placeholder: str
 ) -> str | None:
-    """Find a placeholder that the query's author wrote: it would take the value that is meant for another one."""
+    """Find a placeholder in the query itself: it would take the value of another place."""
     markers = {start: name for (start, _), name in places}
     for found in re.finditer(_PLACEHOLDERS.get(placeholder, _NEVER), text):
         if found[0] in ("%%", "??") or any(start <= found.start() < end for (start, end), _ in stretches):

@@ -86,11 +86,11 @@ def evidence_from_sql(
     policy: Policy,
     query: Callable[[LookContext], tuple[Sequence[str], Iterable[Sequence[Any]]]],
 ) -> Procedure[Evidence]:
-    """Run the query and read what the policy judges.
+    """Run the query and read the metrics that the policy judges.
 
     Args:
-        look_context: The iteration and the moment.
-        policy: Names the metrics; without a primary one, the iteration's own is taken.
+        look_context: The iteration and the time of the look.
+        policy: Names the metrics; without a primary one, the iteration's primary metric is judged.
         query: Runs the query for a look; returns column names and rows. It may block: this runs on a worker.
 
     Returns:
@@ -131,7 +131,7 @@ def evidence_from_rows(
     """Turn rows into evidence.
 
     Args:
-        look_context: The iteration and the moment.
+        look_context: The iteration and the time of the look.
         policy: Names the metrics.
         columns: Names of the columns, in any case.
         rows: The values, in the same order.
@@ -293,7 +293,7 @@ class _Reader:
     def _key(self, column: str) -> str:
         value = self._cells.get(column)
         if not isinstance(value, str) or not value:
-            raise self._error(column, f"{value!r} is no key")
+            raise self._error(column, f"{value!r} is no key; return text")
         return value
 
     def _treatment(self) -> str:

@@ -1,4 +1,4 @@
-"""Renders a results query so that the iteration's values travel as the driver's parameters, never in its text. Pure.
+"""Renders a results query so that the iteration's values are passed as parameters, never in its text.
 
 Each value renders as a marker. Only when the text is complete do the markers become placeholders, in the order in which
 they stand in it. Jinja may capture, move and repeat a value as it likes: its parameter moves with it.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Template(Protocol):
-    """What is needed of a Jinja template."""
+    """A Jinja template, as far as this module uses it."""
 
     def render(self, *args: Any, **kwargs: Any) -> str:
         """Render it with these variables."""
@@ -29,7 +29,7 @@ class Template(Protocol):
 
 
 class BindingError(ValueError):
-    """A value of the iteration cannot be bound where the query's template puts it. The message names value and cure."""
+    """A value of the iteration that cannot be bound where the template puts it. The message names value and cure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ def write_statement(
 
     Args:
         template: The query's template.
-        look_context: The iteration and the moment.
-        placeholder: What the driver takes for a positional parameter, ``%s`` or ``?``.
-        context: What else the template may use: the task's context. The iteration's names win.
+        look_context: The iteration and the time of the look.
+        placeholder: The driver's placeholder for a positional parameter, ``%s`` or ``?``.
+        context: The task's context, which the template may use too. The iteration's names win.
 
     Raises:
         BindingError: A value is changed on its way into the text, or stands where no driver binds it; or the text
@@ -73,7 +73,7 @@ def write_statement(
     if (difference := _difference(pasted, markers.paste(marked))) is not None:
         if render(plain) != pasted:
             raise BindingError(
-                "results: the query renders differently each time, so nobody can check where its values end up. It "
+                "results: the query renders differently each time, so its values cannot be checked. It "
                 "uses a clock, a random number or a counter: take looked_at or the run's id instead"
             )
         raise BindingError(
@@ -89,7 +89,7 @@ def write_statement(
 
 
 def _render_marked(render: Callable[[], str]) -> str:
-    """Render with markers what was already rendered with the values: what fails now, fails because they are bound."""
+    """Render with markers. The values rendered before, so a failure comes from their being bound."""
     from jinja2 import TemplateError
 
     try:
@@ -102,7 +102,7 @@ def _render_marked(render: Callable[[], str]) -> str:
 
 
 def _difference(pasted: str, bound: str) -> str | None:
-    """Some of the pasted text where the other one first departs from it; None where both are the same."""
+    """Return the pasted text around the first difference; None where both texts are the same."""
     if pasted == bound:
         return None
     both = zip(pasted, bound, strict=False)
@@ -111,7 +111,7 @@ def _difference(pasted: str, bound: str) -> str | None:
 
 
 class _Markers:
-    """Gives each value a text that nobody else can write: it holds a random number of this rendering.
+    """Gives each value a marker that no other text contains: it holds a random number of this rendering.
 
     Large and small letters alternate at both ends, so that each filter that changes the case breaks the marker.
     """
@@ -122,12 +122,12 @@ class _Markers:
         self.pattern = re.compile(rf"{self._stem}(\d+)yZ")
 
     def show(self, name: str, value: Any) -> Bound:
-        """What the template gets for a value."""
+        """Return what the template gets for a value."""
         self._values.append(Value(name, value))
         return Bound(value, f"{self._stem}{len(self._values) - 1}yZ")
 
     def value(self, place: re.Match[str]) -> Value:
-        """The value whose marker was found."""
+        """Return the value whose marker was found."""
         return self._values[int(place[1])]
 
     def paste(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a query's template sees of the iteration: names, and values that are shown either plain or bound. Pure."""
+"""The iteration's names and values in a query's template, shown plain or bound."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Value(NamedTuple):
 class Bound:
     """A value that prints as its marker, and compares as itself.
 
-    It has no text of its own. What asks for one, such as its length, fails, or prints something other than the plain
-    value does, and so is found.
+    It is no text. A filter that needs one, such as a length, fails or prints something else than the plain value, and
+    the check of the two renderings finds it.
     """
 
     def __init__(self, value: Any, marker: str) -> None:
@@ -90,15 +90,15 @@ def plain(_: str, value: Any) -> Any:
 
 
 def values_of(look_context: LookContext, show: Callable[[str, Any], Any]) -> dict[str, Any]:
-    """The names of the iteration that a query's template may use.
+    """Return the names that a query's template may use.
 
     Args:
-        look_context: The iteration and the moment.
-        show: Makes of a value's name and the value what the template gets.
+        look_context: The iteration and the time of the look.
+        show: Returns what the template gets for a value, from the value's name and the value.
     """
 
     def moment(name: str, value: datetime) -> Any:
-        """A moment; ``epoch`` and ``text`` are the same for databases without a type for it."""
+        """Show a time, with ``epoch`` and ``text`` for databases without a type for it."""
         shown = show(name, value)
         #: Whole seconds since 1970.
         shown.epoch = show(f"{name}.epoch", int(value.timestamp()))

@@ -1,4 +1,4 @@
-"""What a policy costs, measured on simulated experiments: false ships, power, days. The only place with numpy.
+"""The simulation: measures a policy's false ships, power and days on simulated experiments. Only it imports numpy.
 
-Needs the extra `simulation`. Nothing here decides by itself: boundaries, plan and tests are those of `decision`.
+It needs the extra `simulation`. Boundaries, look schedule and tests are those of `decision`.
 """

@@ -1,4 +1,4 @@
-"""What a policy costs: runs it on simulated experiments of known truth and counts how they end."""
+"""Measures what a policy costs: runs it on simulated experiments of known truth and counts how they end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# A policy that says nothing of its traffic is simulated with this.
+# A policy without traffic is simulated with this.
 USUAL_TRAFFIC = Traffic.model_construct(units_per_day=2000.0, mean=0.1)
 
 # Standard errors at the plan's end: what a fixed two-sided 5 % test finds with 80 % power, and a harm that it finds
@@ -38,16 +38,16 @@ STARTED_AT = datetime(2026, 1, 5, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What to simulate a policy with.
+    """The settings of a simulation.
 
     Attributes:
         traffic: Units a day, and the baseline of the primary metric; guardrails and signals are alike.
         effect: Relative lift of the last treatment; None for the one that a fixed two-sided 5 % test finds with 80 %
             power at the plan's end, or for no lift where non-inferiority is to be shown.
-        treatments: How many, with the baseline.
-        arrivals: How traffic is spread over the plan.
-        experiments: How many experiments to simulate for each truth.
-        seed: Where chance starts; the same seed gives the same numbers.
+        treatments: Number of treatments, with the baseline.
+        arrivals: Pattern of the traffic over the plan.
+        experiments: Number of experiments for each truth.
+        seed: Seed of the random numbers; the same seed gives the same numbers.
     """
 
     traffic: Traffic = USUAL_TRAFFIC
@@ -60,7 +60,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was measured. Shares are of the simulated experiments.
+    """The measures of a simulation. Shares are of the simulated experiments.
 
     Attributes:
         experiments: Experiments for each truth.
@@ -99,19 +99,19 @@ class Report:
     mismatch_found: float
 
     def to_json(self) -> dict[str, Any]:
-        """The measures as plain JSON."""
+        """Return the measures as plain JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """A report with what a picture needs.
+    """A report with the data of its picture.
 
     Attributes:
         report: The measures.
         plan: The policy laid out in time.
-        no_effect: How the experiments without effect ended.
-        with_effect: How those with the effect ended.
+        no_effect: Endings of the experiments without effect.
+        with_effect: Endings of those with the effect.
         paths: z of the primary metric at each look of some experiments without effect, then of some with it; shape
             (2, experiments, looks).
     """
@@ -128,7 +128,7 @@ def simulate(policy: Policy, scenario: Scenario) -> Simulation:
 
     Args:
         policy: The policy.
-        scenario: What is true and how much of it to draw.
+        scenario: The settings.
 
     Returns:
         The measures; the same for the same arguments.
@@ -166,7 +166,7 @@ def simulate(policy: Policy, scenario: Scenario) -> Simulation:
 
 
 def exceeded(policy: Policy, report: Report) -> list[str]:
-    """What costs more than the policy's budget allows, a sentence each."""
+    """Return a sentence for each measure beyond the policy's budget."""
     budget = policy.budget
     if budget is None:
         return []
@@ -181,7 +181,7 @@ def exceeded(policy: Policy, report: Report) -> list[str]:
 
 
 class _Run:
-    """One policy in one scenario; every truth is drawn from its own stream of the seed."""
+    """Simulates one policy in one scenario; each truth has a random stream of its own."""
 
     def __init__(self, policy: Policy, scenario: Scenario) -> None:
         self.policy, self.scenario = policy, scenario
@@ -197,7 +197,7 @@ class _Run:
         return judge(self.policy, draws, world.planned_shares, STARTED_AT), draws
 
     def nothing(self) -> World:
-        """No treatment is better, or worse, than what the policy still tolerates: the least favourable case."""
+        """Return the least favourable world: each metric is as much worse as the policy tolerates."""
         primary = self._truth(self.policy.primary.direction, self.policy.primary.margin)
         return World(
             primary=primary,
@@ -209,7 +209,7 @@ class _Run:
         )
 
     def harmed(self, change: float) -> World:
-        """The first guardrail, or the primary metric where there is none, is worse in the last treatment."""
+        """Return a world in which the last treatment harms the first guardrail, or the primary metric without one."""
         world = self.nothing().without_effect()
         if not world.guardrails:
             return world.with_lifts(self.last(self.sign * (change - self.policy.primary.margin)))
@@ -219,23 +219,23 @@ class _Run:
         return replace(world, guardrails=(first, *world.guardrails[1:]))
 
     def broken(self) -> World:
-        """The last treatment gets one percentage point of the units too many, the baseline too few."""
+        """Return a world in which one percentage point of the units is in the last treatment, not in the baseline."""
         world = self.nothing()
         first, *middle, last = world.planned_shares
         return replace(world, true_shares=(first - BROKEN_SPLIT, *middle, last + BROKEN_SPLIT))
 
     def last(self, lift: float) -> tuple[float, ...]:
-        """A lift of the last treatment alone."""
+        """Return lifts of which only the last treatment's is not 0."""
         return (*(0.0,) * (self.scenario.treatments - 2), lift)
 
     def usual_effect(self) -> float:
-        """The lift that gives a scenario without one its meaning."""
+        """Return the lift for a scenario that names none."""
         if self.policy.primary.test is Test.NON_INFERIORITY:
             return 0.0
         return self.sign * self.relative(USUAL_EFFECT)
 
     def relative(self, standard_errors: float) -> float:
-        """The relative change of a metric that is so many standard errors at the plan's end."""
+        """Return the relative change of a metric that is so many standard errors at the plan's end."""
         traffic = self.scenario.traffic
         units = min(traffic.units_per_day * self.days, float(self.plan.planned_units or math.inf))
         per_treatment = units / self.scenario.treatments

@@ -1,4 +1,4 @@
-"""What is true of the people in a simulated experiment, and how they arrive. Plain data, no randomness."""
+"""The true effects and the traffic of a simulated experiment, as plain data without randomness."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STEPS_PER_DAY = 24
 
 
 class Arrivals(StrEnum):
-    """How traffic is spread over the plan."""
+    """The patterns of traffic over the plan."""
 
     EVEN = "even"
     WEEKDAYS = "weekdays"
@@ -32,7 +32,7 @@ class Arrivals(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MetricTruth:
-    """One metric.
+    """The true distribution of a metric.
 
     Attributes:
         mean: The baseline's mean.
@@ -54,9 +54,9 @@ class World:
         guardrails: One for each guardrail of the policy, in its order.
         signals: One for each signal of the policy, in its order.
         units_per_day: Mean number of units that arrive in a day, over all treatments.
-        arrivals: How they are spread over the plan.
-        planned_shares: Shares that the treatments should get, the baseline first; only their ratios matter.
-        true_shares: Shares that they do get; empty for those planned.
+        arrivals: Pattern of their arrival over the plan.
+        planned_shares: Allocated shares of the treatments, the baseline first; only their ratios matter.
+        true_shares: Shares that the treatments get; empty for those planned.
     """
 
     primary: MetricTruth
@@ -69,21 +69,21 @@ class World:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """The shares that the treatments do get, summing to 1."""
+        """The shares that the treatments get, summing to 1."""
         shares = self.true_shares or self.planned_shares
         return tuple(share / sum(shares) for share in shares)
 
     @property
     def treatments(self) -> int:
-        """How many treatments there are, with the baseline."""
+        """Number of treatments, with the baseline."""
         return len(self.planned_shares)
 
     def without_effect(self) -> World:
-        """The same world where no treatment changes anything."""
+        """Return the same world without any effect."""
         return self.with_lifts((0.0,) * (self.treatments - 1))
 
     def with_lifts(self, lifts: tuple[float, ...]) -> World:
-        """The same world with these lifts of the primary metric, and no other effect."""
+        """Return the same world with these lifts of the primary metric, and no other effect."""
         none = (0.0,) * (self.treatments - 1)
         return replace(
             self,
@@ -94,7 +94,7 @@ class World:
 
 
 def expected_units(world: World, moments: Sequence[timedelta], end: timedelta) -> NDArray[np.float64]:
-    """Expected units in the experiment at each moment.
+    """Return the expected units in the experiment at each time.
 
     Args:
         world: The world.

@@ -41,7 +41,7 @@ def test_every_value_knows_its_line() -> None:
         ("a: 1\n b: 2\n", 2, "no YAML"),
         ("a:\n\t- 1\n", 2, "no YAML"),
         ("a: 1\n---\nb: 2\n", 2, "a second document"),
-        ("? [a, b]\n: 1\n", 1, "a key is a text"),
+        ("? [a, b]\n: 1\n", 1, "a key is plain text"),
         ("a: \x07\n", None, "no YAML"),
     ],
 )
@@ -52,7 +52,7 @@ def test_what_is_no_plain_yaml_is_refused_with_its_line(text: str, line: int | N
 
 
 def test_a_document_nested_without_end_is_refused() -> None:
-    with pytest.raises(DocumentError, match="nested too deeply"):
+    with pytest.raises(DocumentError, match="nested more than 30 levels deep"):
         read_document("[" * 100_000)
 
 

@@ -81,7 +81,7 @@ class TestRefusals:
             ),
             (
                 {"rule": "probability_to_be_best", "primary": {"test": "non_inferiority", "margin": 0.01}},
-                "probability_to_be_best knows no margin",
+                "probability_to_be_best has no margin",
             ),
             ({"primary": {"direction": "HigherThanBaseline"}}, "primary.direction"),
             ({"looks": {}}, "give exactly one of every, cron, times, only_at_end, not none"),

@@ -152,7 +152,7 @@ def test_an_event_from_before_the_start_is_as_old_as_the_iteration() -> None:
     [
         ({"treatment_id": "id-other"}, "treatment 'id-other', column 'treatment_id': iteration it-1 has no such"),
         ({"treatment_id": None}, "column 'treatment_id'"),
-        ({"metric": None}, "column 'metric': None is no key"),
+        ({"metric": None}, "column 'metric': None is no key; return text"),
         ({"units": -5}, "column 'units': -5 is no count"),
         ({"units": 10.5}, "column 'units': 10.5 is no count"),
         ({"units": None}, "column 'units': there is no value"),
