@@ -57,12 +57,16 @@ def create_iteration(store: Store | None = None, **changes: Any) -> Any:
 
 
 def start(iteration_id: str, *, turn_flag_on: bool = True, **changes: Any) -> Any:
-    fields = {"experiment_key": "button", "iteration_id": iteration_id, "turn_flag_on": turn_flag_on} | changes
+    fields: dict[str, Any] = {
+        "experiment_key": "button",
+        "iteration_id": iteration_id,
+        "turn_flag_on": turn_flag_on,
+    } | changes
     return LaunchDarklyStartIterationOperator(task_id="start", **fields).execute(task_context())
 
 
 def stop(iteration_id: str, winner: Any, **changes: Any) -> Any:
-    fields = {"experiment_key": "button", "iteration_id": iteration_id, "winner": winner} | changes
+    fields: dict[str, Any] = {"experiment_key": "button", "iteration_id": iteration_id, "winner": winner} | changes
     return LaunchDarklyStopIterationOperator(task_id="stop", **fields).execute(task_context())
 
 

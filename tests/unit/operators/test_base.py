@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, ServerError, TransportError
 from airflow_provider_launchdarkly.operators._base import LaunchDarklyExperimentBaseOperator
@@ -22,12 +23,13 @@ pytestmark = pytest.mark.usefixtures("connection")
 
 
 class Failing(LaunchDarklyExperimentBaseOperator):
-    """An operator whose work raises what it is given."""
+    """An operator whose work raises an error."""
 
     def __init__(self, *, error: Exception, **kwargs: Any) -> None:
         super().__init__(experiment_key="button", **kwargs)
         self.error = error
 
+    @override
     def act(self, context: Any) -> Any:
         raise self.error
 

@@ -10,7 +10,8 @@ import pytest
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.models import FeatureFlag
-from airflow_provider_launchdarkly.operators._design import IterationDesign, find_variation
+from airflow_provider_launchdarkly.api.variations import find_variation
+from airflow_provider_launchdarkly.operators._design import IterationDesign
 from airflow_provider_launchdarkly.operators._design_operator import LaunchDarklyIterationDesignBaseOperator
 
 DESIGN = IterationDesign(

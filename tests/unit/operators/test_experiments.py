@@ -92,7 +92,7 @@ def test_fields_change_in_place_and_a_repeat_writes_nothing(
     assert len(emulator.effects("experiment.changed")) == 1
 
 
-def test_a_locked_field_is_an_error_that_lists_what_may_change(scene: Scene, context: Any) -> None:
+def test_a_locked_field_is_an_error_that_lists_the_fields_that_may_change(scene: Scene, context: Any) -> None:
     with pytest.raises(AirflowFailException, match=r"ConfigurationError: hypothesis.*tags \(add/update/remove\)"):
         do(LaunchDarklyUpdateExperimentOperator, context, changes={"hypothesis": "Other."})
 

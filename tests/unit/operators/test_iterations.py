@@ -105,7 +105,9 @@ def test_a_rule_owned_by_another_running_experiment_is_an_error_that_names_it() 
 
 
 @pytest.mark.parametrize("store", [Store(), None], ids=["3.3", "before 3.3"])
-def test_a_second_run_refuses_what_another_one_started(emulator: EmulatorServer, store: Store | None) -> None:
+def test_a_second_run_refuses_an_iteration_that_another_run_started(
+    emulator: EmulatorServer, store: Store | None
+) -> None:
     iteration = create()["iteration_id"]
     assert refusing(iteration, task_context(Store()))["changed"]
     with pytest.raises(AirflowFailException, match=r"AlreadyRunningError.*another run has it.*if_running='adopt'"):

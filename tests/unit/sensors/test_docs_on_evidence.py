@@ -60,7 +60,7 @@ def test_an_example_in_python_runs(example: str) -> None:
         exec(PRELUDE + example, {})
 
 
-def test_the_first_query_counts_what_it_says() -> None:
+def test_the_first_query_counts_units_and_conversions() -> None:
     (example,) = blocks(SQL_PAGE, "python")
     scope: dict[str, Any] = {}
     with DAG("example", schedule=None):
