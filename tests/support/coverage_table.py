@@ -7,6 +7,7 @@ The tests run every call of this table both ways; `docs/coverage.md` is this tab
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -201,7 +202,7 @@ EXPERIMENTS = (
                 lambda found: found.running.treatments and found.mutable_fields_by_status,
             ),
         ),
-        ("LaunchDarklyGetExperimentOperator", "LaunchDarklyIterationStatusSensor"),
+        ("LaunchDarklyGetExperimentOperator", "LaunchDarklyIterationStatusSensor", "LaunchDarklyDwellSensor"),
     ),
     Row(
         "get experiments (filter, expand, lifecycle state, paging to the end with a cap)",
@@ -252,6 +253,7 @@ EXPERIMENTS = (
             "LaunchDarklyGetResultsOperator",
             "LaunchDarklyTrafficSensor",
             "LaunchDarklyWaitForSignificanceSensor",
+            "LaunchDarklyJudgeOperator",
         ),
     ),
     Row(
@@ -385,7 +387,7 @@ RESOURCES = (
                 lambda reached: reached.value.environments["production"].fallthrough.rollout is not None,
             ),
         ),
-        ("LaunchDarklySetFlagOperator", "LaunchDarklyFlagStateSensor"),
+        ("LaunchDarklySetFlagOperator", "LaunchDarklyFlagStateSensor", "LaunchDarklyCheckFlagServesOperator"),
     ),
     Row(
         "metrics: get, list, create",
@@ -532,7 +534,7 @@ RESOURCES = (
                 lambda versions: 20240415 in versions.valid_versions,
             ),
         ),
-        ("`test_connection`",),
+        ("`test_connection`", "LaunchDarklyChangeWindowSensor"),
     ),
 )
 ROWS = (*EXPERIMENTS, *RESOURCES)
@@ -540,10 +542,20 @@ CASES = [case for row in ROWS for case in row.cases]
 
 
 def pages() -> dict[str, str]:
-    """The documentation page of each operator and sensor, by class name."""
+    """Return the documentation page of each operator and sensor of the table, by class name, if there is one.
+
+    A page is named for its class: `wait-for-significance.md` for `LaunchDarklyWaitForSignificanceSensor`.
+    """
     docs = REPOSITORY / "docs"
-    found = sorted(set(docs.glob("reference/*s/*.md")) - set(docs.glob("reference/*/index.md")))
-    return {path.read_text().partition("\n")[0].removeprefix("# "): str(path.relative_to(docs)) for path in found}
+    by_name = {path.stem: path.relative_to(docs).as_posix() for path in sorted(docs.rglob("*.md"))}
+    names = [name for row in ROWS for name in row.also if name.startswith("LaunchDarkly")]
+    return {name: by_name[kebab_case(name)] for name in names if kebab_case(name) in by_name}
+
+
+def kebab_case(name: str) -> str:
+    """Return the name of a class's page: `wait-for-significance` for `LaunchDarklyWaitForSignificanceSensor`."""
+    core = name.removeprefix("LaunchDarkly").removesuffix("Operator").removesuffix("Sensor")
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", core).lower()
 
 
 def page() -> str:

@@ -1,1 +1,1 @@
-"""Operators: each one write to LaunchDarkly, safe to repeat."""
+"""Operators change and read experiments, iterations, flags, results and projects in LaunchDarkly."""

@@ -1,9 +1,8 @@
-"""What every operator shares: connection, keys, link, and failing fast. Does no work of its own."""
+"""The bases of all operators: the connection, the keys, the link, and failing at once if no retry can help."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import (
-    ConfigurationError,
-    LaunchDarklyError,
-)
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
-from airflow_provider_launchdarkly.operators._design import resolve_treatments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,10 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-    from airflow_provider_launchdarkly.operators._outputs import (
-        ChangedExperimentOutput,
-        IterationOutput,
-    )
+    from airflow_provider_launchdarkly.operators._outputs import ChangedExperimentOutput, IterationOutput
 
 
 @contextmanager
@@ -49,7 +41,7 @@ def fail_unless_retryable() -> Iterator[None]:
 
 
 class LaunchDarklyBaseOperator(BaseOperator):
-    """What every operator shares.
+    """Base of all operators.
 
     Args:
         project_key: Default: the connection's.
@@ -87,22 +79,22 @@ class LaunchDarklyBaseOperator(BaseOperator):
 
     @abstractmethod
     def act(self, context: Context) -> Any:
-        """Do the operator's work and return what XCom gets."""
+        """Do the operator's work, and return its output."""
 
     @override
     def execute(self, context: Context) -> Any:
-        """Run the operator, and spend no retry on what a retry cannot cure.
+        """Run the operator, and spend no retry on an error that a retry cannot cure.
 
         Raises:
-            AirflowFailException: LaunchDarkly's answer, or the input, stays the same on another try.
-            LaunchDarklyError: Anything that another try may cure; Airflow's ``retries`` apply.
+            AirflowFailException: Another try would end in the same error.
+            LaunchDarklyError: Another try may succeed; Airflow's ``retries`` apply.
         """
         with fail_unless_retryable():
             return self.act(context)
 
 
 class LaunchDarklyExperimentBaseOperator(LaunchDarklyBaseOperator):
-    """What every operator on one experiment shares.
+    """Base of the operators on one experiment.
 
     Args:
         experiment_key: Key of the experiment in its environment.
@@ -120,7 +112,7 @@ class LaunchDarklyExperimentBaseOperator(LaunchDarklyBaseOperator):
 
     @property
     def experiment_url(self) -> str:
-        """Where LaunchDarkly's UI shows the experiment."""
+        """Address of the experiment in LaunchDarkly's UI."""
         return self.hook.experiment_url(self.experiment_key)
 
     def _describe(self, experiment: Experiment, iteration: Iteration, *, changed: bool) -> IterationOutput:
@@ -145,14 +137,18 @@ class LaunchDarklyExperimentBaseOperator(LaunchDarklyBaseOperator):
         return {**shown, "changed": changed}
 
 
-def audit_comment(context: Context) -> str:
-    """What LaunchDarkly's audit log says of a write that names no comment of its own."""
+def audit_comment(comment: str | None, context: Context) -> str:
+    """Return a task's comment for LaunchDarkly's audit log; without one, the DAG, the task and the run."""
     ti = context["ti"]
-    return f"Airflow: {ti.dag_id}.{ti.task_id}, run {ti.run_id}"
+    return comment or f"Airflow: {ti.dag_id}.{ti.task_id}, run {ti.run_id}"
 
 
-class LaunchDarklyCommentedBaseOperator(LaunchDarklyExperimentBaseOperator):
-    """What the operators that change an experiment share: what the audit log says, and how changes are written."""
+class LaunchDarklyExperimentWriteBaseOperator(LaunchDarklyExperimentBaseOperator):
+    """Base of the operators that change an experiment that exists.
+
+    Args:
+        comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
+    """
 
     template_fields: Sequence[str] = (*LaunchDarklyExperimentBaseOperator.template_fields, "comment")
 
@@ -160,31 +156,6 @@ class LaunchDarklyCommentedBaseOperator(LaunchDarklyExperimentBaseOperator):
         super().__init__(**kwargs)
         self.comment = comment
 
-    def _comment(self, context: Context) -> str:
-        return self.comment or audit_comment(context)
-
-    def _resolved(self, changes: Mapping[str, Any], iteration_id: str | None = None) -> dict[str, Any]:
-        """The changes with treatments as LaunchDarkly takes them, where they name variations as people do."""
-        from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
-
-        treatments = changes.get("treatments")
-        if not isinstance(treatments, list | tuple) or not any("variation" in part for part in treatments):
-            return dict(changes)
-        experiment = self.hook.get_experiment(self.experiment_key, expand=ITERATIONS)
-        iteration = experiment.iteration(iteration_id) if iteration_id else experiment.current_iteration
-        flags = list(iteration.flags) if iteration else []
-        if len(flags) != 1:
-            raise ConfigurationError(
-                f"treatments: experiment {self.experiment_key!r} shows {len(flags)} flags, so variations have to be "
-                "given by id, in LaunchDarkly's own form"
-            )
-        resolved = resolve_treatments(self.hook.get_flag(flags[0]), treatments)
-        return {**changes, "treatments": resolved}
-
-
-def _check(changes: Any) -> None:
-    if not isinstance(changes, Mapping) or not changes:
-        raise ConfigurationError(f"changes is {changes!r}: write a mapping from field to new value")
-    from airflow_provider_launchdarkly.api.writes.update import field_changes
-
-    field_changes(changes)
+    def audit_comment(self, context: Context) -> str:
+        """Return the comment for LaunchDarkly's audit log."""
+        return audit_comment(self.comment, context)

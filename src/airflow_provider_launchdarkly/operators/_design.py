@@ -1,13 +1,13 @@
-"""An iteration as a DAG's author writes it, checked, and resolved against the flag into what LaunchDarkly takes.
+"""The design of an iteration as a DAG's author writes it, checked, and resolved into LaunchDarkly's own form.
 
-Pure. What can be seen to be wrong without LaunchDarkly is refused when the DAG file is parsed; what needs the flag
-(does this variation exist?) when the task runs.
+Pure. An error that needs no data from LaunchDarkly is raised when the DAG file is parsed; one that needs the flag, such
+as a variation that does not exist, when the task runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -24,13 +24,13 @@ class _TreatmentSpec(TypedDict):
 
 
 class TreatmentSpec(_TreatmentSpec, total=False):
-    """One treatment: what a share of the people in the experiment is served.
+    """One treatment: a share of the people in the experiment, and the variation that they get.
 
     Keys:
         variation: The flag's variation: its name, its value (``True``, ``"bold"``, ``3``) or its id.
         allocation_percent: Share of the iteration's people, 0 to 100. All shares add up to 100.
         baseline: True on exactly one treatment.
-        name: Shown in LaunchDarkly. Default: the variation's name, or its value.
+        name: Name in LaunchDarkly. Default: the variation's name, or its value.
     """
 
     baseline: bool
@@ -42,7 +42,7 @@ class _MetricSpec(TypedDict):
 
 
 class MetricSpec(_MetricSpec, total=False):
-    """One metric, where its key alone does not say it all.
+    """One metric, if its key alone is not enough.
 
     Keys:
         key: The metric's or metric group's key.
@@ -54,22 +54,9 @@ class MetricSpec(_MetricSpec, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IterationDesign:
-    """What a DAG's author says about an iteration.
+    """The design of an iteration.
 
-    Attributes:
-        flag_key: The flag whose rule serves the treatments.
-        hypothesis: What is believed, in a sentence. LaunchDarkly requires one.
-        treatments: Two or more, shares adding up to 100, one baseline.
-        primary_metric: Key of the metric that decides; or
-        primary_funnel: key of the funnel metric group that decides. One of the two.
-        metrics: Further metrics and metric groups. The primary one need not be repeated.
-        rule_id: The rule's id, or ``fallthrough`` for the flag's default rule.
-        not_in_experiment_variation: The variation for people whom the experiment leaves out. Default: the baseline's.
-        randomization_unit: What is randomized. None leaves LaunchDarkly's default, ``user``.
-        can_reshuffle_traffic: False keeps people where they are when the audience grows. None leaves the default, true.
-        attributes: Context attributes by which results can be sliced.
-        covariate_id: Id of a covariate file for stratified sampling.
-        reallocation_frequency: How often a bandit moves its traffic, as a timedelta or in seconds.
+    Attributes: the arguments of :class:`LaunchDarklyIterationDesignBaseOperator` of the same names, with its defaults.
     """
 
     flag_key: str
@@ -87,7 +74,7 @@ class IterationDesign:
     reallocation_frequency: timedelta | float | str | None = None
 
     def check(self) -> None:
-        """Refuse what cannot be an experiment, whatever the flag looks like.
+        """Reject a design that is wrong for every flag.
 
         Raises:
             ConfigurationError: A share, the baseline, a metric or a text is missing or wrong.
@@ -95,7 +82,7 @@ class IterationDesign:
         self._input(as_text)
 
     def resolve(self, flag: FeatureFlag) -> IterationInput:
-        """Turn the design into the request's iteration, with the flag's variation ids.
+        """Return the request's iteration, with the flag's variation ids.
 
         Args:
             flag: The flag, as read just now.
@@ -123,7 +110,7 @@ class IterationDesign:
         return IterationInput.checked(
             {
                 "hypothesis": self.hypothesis,
-                "treatments": [_treatment(self.flag_key, part, variation_id, flag) for part in treatments],
+                "treatments": [_treatment(self.flag_key, treatment, variation_id, flag) for treatment in treatments],
                 "metrics": self._metrics(),
                 "primary_single_metric_key": self.primary_metric,
                 "primary_funnel_key": self.primary_funnel,
@@ -142,7 +129,7 @@ class IterationDesign:
         )
 
     def metric_kinds(self) -> dict[str, bool]:
-        """Every metric of the design by key, and whether it is a metric group."""
+        """Return every metric of the design by key: True for a metric group."""
         return {metric["key"]: bool(metric.get("is_group")) for metric in self._metrics()}
 
     def _metrics(self) -> list[Mapping[str, Any]]:
@@ -152,12 +139,15 @@ class IterationDesign:
         return [primary, *(metric for metric in others if metric["key"] != primary["key"])]
 
 
+DESIGN_FIELDS = tuple(field.name for field in fields(IterationDesign))
+
+
 def resolve_treatments(flag: FeatureFlag, treatments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Turn treatments as a DAG's author writes them into LaunchDarkly's own form.
+    """Return treatments in LaunchDarkly's own form.
 
     Args:
         flag: The flag, as read just now.
-        treatments: As in :class:`IterationDesign`.
+        treatments: The treatments, each as a :class:`TreatmentSpec`.
 
     Raises:
         ConfigurationError: A key is unknown or missing, or the flag has no such variation.
@@ -165,8 +155,8 @@ def resolve_treatments(flag: FeatureFlag, treatments: Sequence[Mapping[str, Any]
     from airflow_provider_launchdarkly.api.models import TreatmentInput
 
     checked = _entries("treatments", treatments, TreatmentSpec)
-    made = [_treatment(flag.key, part, lambda wanted: find_variation(flag, wanted).id, flag) for part in checked]
-    return [TreatmentInput.checked(part).to_wire() for part in made]
+    resolved = [_treatment(flag.key, entry, lambda wanted: find_variation(flag, wanted).id, flag) for entry in checked]
+    return [TreatmentInput.checked(treatment).to_wire() for treatment in resolved]
 
 
 def _treatment(
@@ -186,7 +176,7 @@ def _treatment(
 
 
 def _entries(field: str, entries: Any, spec: Any) -> Sequence[Mapping[str, Any]]:
-    """The entries of a list of mappings, once their keys are known to be right."""
+    """Check the keys of a list of mappings, and return the list."""
     if not isinstance(entries, list | tuple):
         raise ConfigurationError(f"{field} is {entries!r}: write a list")
     known = spec.__required_keys__ | spec.__optional_keys__

@@ -1,13 +1,12 @@
-"""The base of the operators that describe an iteration."""
+"""The base of the operators that create an iteration."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, NotFoundError
 from airflow_provider_launchdarkly.operators._base import LaunchDarklyExperimentBaseOperator
-from airflow_provider_launchdarkly.operators._design import IterationDesign
+from airflow_provider_launchdarkly.operators._design import DESIGN_FIELDS, IterationDesign
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
@@ -18,24 +17,25 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.operators._design import MetricSpec, TreatmentSpec
 
 
-DESIGN_FIELDS = tuple(field.name for field in fields(IterationDesign))
-
-
 class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator):
-    """What the operators that describe an iteration share: its design, checked as early as it can be.
+    """Base of the operators that create an iteration: its design, checked as early as possible.
+
+    The constructor names each field of :class:`IterationDesign` again, since Airflow's ``default_args`` and type
+    checkers read its signature.
 
     Args:
         flag_key: Key of the flag whose rule serves the treatments.
-        hypothesis: What is believed, in a sentence. LaunchDarkly requires one.
+        hypothesis: The hypothesis, in a sentence. LaunchDarkly requires one.
         treatments: Two or more of ``{"variation": …, "allocation_percent": …, "baseline": …, "name": …}``. A variation
             is named by its name, its value or its id. Percentages add up to 100; exactly one is the baseline.
         primary_metric: Key of the metric that decides; or
         primary_funnel: key of the funnel metric group that decides. One of the two.
         metrics: Further metrics: keys, or ``{"key": …, "is_group": True}`` for metric groups.
         rule_id: Id of the flag's rule; ``fallthrough`` is the default rule.
-        not_in_experiment_variation: What people are served whom the experiment leaves out. Default: the baseline's.
-        randomization_unit: Context kind that is randomized. Default: LaunchDarkly's, ``user``.
-        can_reshuffle_traffic: False keeps people in their treatment when the audience grows.
+        not_in_experiment_variation: Variation for people whom the experiment leaves out. Default: the baseline's.
+        randomization_unit: Context kind that is randomized. None leaves LaunchDarkly's default, ``user``.
+        can_reshuffle_traffic: False keeps people in their treatment when the audience grows. None leaves LaunchDarkly's
+            default, true.
         attributes: Context attributes by which results can be sliced.
         covariate_id: Id of a covariate file for stratified sampling.
         reallocation_frequency: How often a bandit moves its traffic: a timedelta, or seconds.
@@ -79,15 +79,15 @@ class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator
             self.design().check()
 
     def design(self) -> IterationDesign:
-        """The iteration as the rendered fields describe it."""
+        """Return the design in the rendered fields."""
         return IterationDesign(**{field: getattr(self, field) for field in DESIGN_FIELDS})
 
     def resolved(self) -> IterationInput:
-        """The design as LaunchDarkly takes it: variations by id, metrics known to exist.
+        """Return the design in LaunchDarkly's own form: variations by id, and metrics that exist.
 
         Raises:
-            ConfigurationError: The project has no such metric or metric group; LaunchDarkly would take a metric group
-                for a metric.
+            ConfigurationError: The design is wrong, the flag has no such variation, or the project has no such metric
+                or metric group. (LaunchDarkly itself accepts a metric group's key as a metric's.)
         """
         design = self.design()
         iteration = design.resolve(self.hook.get_flag(self.flag_key))

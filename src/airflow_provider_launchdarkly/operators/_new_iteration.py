@@ -1,7 +1,4 @@
-"""The three ways to a new iteration, each made safe to repeat: post it, turn the draft into it, save and start.
-
-Knows no Airflow: it is given the hook's calls and returns what there is then.
-"""
+"""Three ways to a new iteration, each safe to repeat: post it, change the draft into it, or save and start."""
 
 from __future__ import annotations
 
@@ -17,19 +14,19 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration, IterationInput
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
-# What an iteration runs on cannot be edited: LaunchDarkly lets nobody change an experiment's flag, and shows no field
-# for its rule (LaunchDarkly docs, Editing and archiving experiments).
+# LaunchDarkly lets no one change an experiment's flag, and has no field for its rule (LaunchDarkly docs, "Editing and
+# archiving experiments").
 _ONLY_BY_POST = frozenset({"flags", "covariateId"})
 
 
 @dataclass(frozen=True, slots=True)
 class MadeIteration:
-    """An iteration that exists as asked.
+    """An iteration of the wanted design.
 
     Attributes:
         experiment: The experiment, with its iterations.
         iteration: The iteration.
-        made: Whether this call made it, or changed it.
+        made: True if this call created it or changed it.
     """
 
     experiment: Experiment
@@ -40,19 +37,19 @@ class MadeIteration:
 def make_iteration(
     hook: LaunchDarklyHook, experiment_key: str, design: IterationInput, *, method: str, comment: str
 ) -> MadeIteration:
-    """Bring about an iteration with this design.
+    """Create an iteration of this design, unless there is one.
 
     Args:
         hook: The hook, with the project and environment.
         experiment_key: The experiment.
-        design: What the iteration is to be.
+        design: The design.
         method: ``post``, ``update_draft`` or ``save_and_start``.
-        comment: What LaunchDarkly's audit log, and for a running iteration its record of the change, is to say.
+        comment: Text for LaunchDarkly's audit log; for ``save_and_start`` also the justification.
 
     Raises:
-        ConfigurationError: The method cannot change such a field.
-        StateError: There is no draft to update, or no running iteration to copy.
-        IterationReplacedError: An iteration of this design was under way before, and another one is now.
+        ConfigurationError: The method cannot change a field that differs.
+        StateError: The experiment has no draft to update, or no running iteration to copy.
+        IterationReplacedError: An iteration of this design ran before, and another one runs now.
         LaunchDarklyError: As the calls raise.
     """
     if method == "post":
@@ -65,14 +62,14 @@ def make_iteration(
 
 
 def design_changes(design: IterationInput, found: Iteration) -> dict[str, FieldChange]:
-    """The changes of fields that turn an iteration into the design; empty when it is so already.
+    """Return the changes of fields that turn an iteration into the design.
 
     Args:
-        design: What it is to be.
+        design: The design.
         found: The iteration, read with its treatments.
 
     Raises:
-        ConfigurationError: A field differs that only a new iteration by POST can have otherwise.
+        ConfigurationError: A field differs that only a new iteration by POST can change.
     """
     wire = design.to_wire()
     fields = {difference.field.partition("[")[0]: difference for difference in iteration_differences(design, found)}

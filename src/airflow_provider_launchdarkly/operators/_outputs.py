@@ -1,6 +1,6 @@
-"""What the operators return: plain JSON with finite numbers, typed. Pure.
+"""The outputs of the operators: plain JSON with finite numbers, typed. Pure.
 
-XCom carries JSON, so models end here: times are ISO 8601 text, percentages text as LaunchDarkly has them.
+XCom carries JSON: times are ISO 8601 text, and percentages are text, as in LaunchDarkly's API.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TreatmentOutput(TypedDict):
-    """One treatment of an iteration, as XCom carries it."""
+    """One treatment of an iteration."""
 
     treatment_id: str | None
     name: str
@@ -28,10 +28,7 @@ class TreatmentOutput(TypedDict):
 
 
 class IterationOutput(TypedDict):
-    """What the operators return about an experiment and its pinned iteration: plain JSON.
-
-    ``changed`` is False when the task found its work done already.
-    """
+    """An experiment and its pinned iteration. ``changed`` is False if nothing had to change."""
 
     project_key: str
     environment_key: str
@@ -44,7 +41,7 @@ class IterationOutput(TypedDict):
 
 
 class StopOutput(IterationOutput):
-    """What stopping returns: also the winner, and what everyone matched by the rule is served since."""
+    """A stopped iteration, its winner, and the variation that the rule serves since."""
 
     winning_treatment_id: str
     winning_treatment: str
@@ -56,7 +53,7 @@ class StopOutput(IterationOutput):
 
 
 class IterationDetails(TypedDict):
-    """One iteration of an experiment, whole."""
+    """One iteration of an experiment, with all its fields."""
 
     iteration_id: str
     status: str
@@ -75,10 +72,10 @@ class IterationDetails(TypedDict):
 
 
 class ExperimentOutput(TypedDict):
-    """An experiment with its iterations, as LaunchDarkly shows it.
+    """An experiment with its iterations.
 
     ``status`` is ``running`` if an iteration runs, else ``not_started`` if there is a draft, else that of the current
-    iteration; ``running_iteration_id`` and ``draft_iteration_id`` are None where there is none. Times are ISO 8601.
+    iteration; ``running_iteration_id`` and ``draft_iteration_id`` are None if there is none. Times are ISO 8601.
     """
 
     project_key: str
@@ -103,13 +100,13 @@ class ExperimentOutput(TypedDict):
 
 
 class ChangedExperimentOutput(ExperimentOutput):
-    """An experiment after a write; ``changed`` is False when the task found its work done already."""
+    """An experiment after a write. ``changed`` is False if nothing had to change."""
 
     changed: bool
 
 
 class TreatmentResultOutput(TypedDict):
-    """What was measured for one treatment; None where LaunchDarkly gives no number."""
+    """Results of one treatment; None if LaunchDarkly gives no number."""
 
     treatment_id: str
     name: str
@@ -142,8 +139,8 @@ class MetricResultsOutput(TypedDict):
 class ResultsOutput(MetricResultsOutput):
     """Results of a metric, or of a metric group.
 
-    ``metrics`` has one entry for each metric of a group, in its order, and one alone for a single metric. The fields
-    beside it are those of the metric; of a group's last metric, which is the end of a funnel.
+    ``metrics`` has one entry for each metric of a group, in its order, or one entry for a single metric. The fields
+    beside it are those of that metric; for a group, of its last metric, which is the end of a funnel.
     """
 
     project_key: str
@@ -158,7 +155,7 @@ class ResultsOutput(MetricResultsOutput):
 
 
 def treatments_of(iteration: Iteration) -> list[TreatmentOutput]:
-    """The treatments of an iteration."""
+    """Return the treatments of an iteration."""
     return [
         {
             "treatment_id": treatment.id,
@@ -172,7 +169,7 @@ def treatments_of(iteration: Iteration) -> list[TreatmentOutput]:
 
 
 def experiment_output(env: EnvironmentRef, experiment: Experiment, url: str) -> ExperimentOutput:
-    """An experiment with every iteration that it was read with."""
+    """Return an experiment with the iterations that were read with it."""
     running, draft = experiment.running, next(iter(experiment.drafts), None)
     analysis = experiment.analysis_config
     return {
@@ -202,7 +199,7 @@ def experiment_output(env: EnvironmentRef, experiment: Experiment, url: str) -> 
 
 
 def status_of(experiment: Experiment) -> str | None:
-    """Where an experiment stands now: LaunchDarkly may show its draft or its running iteration in either place."""
+    """Return an experiment's status: LaunchDarkly may show its draft or its running iteration in either place."""
     shown = experiment.running or next(iter(experiment.drafts), None) or experiment.current_iteration
     return shown.status if shown else None
 
@@ -210,7 +207,7 @@ def status_of(experiment: Experiment) -> str | None:
 def metrics_output(
     metric_key: str, results: MetricResults | MetricGroupResults, attribute: str | None
 ) -> list[MetricResultsOutput]:
-    """The results of a metric or of each metric of a group, with the slices of one attribute, or of all of them."""
+    """Return the results of a metric, or of each metric of a group, with the slices of one attribute or of all."""
     if isinstance(results, MetricGroupResults):
         return [_metric(part.metric.key, part.results, attribute) for part in results.metrics]
     return [_metric(metric_key, results, attribute)]

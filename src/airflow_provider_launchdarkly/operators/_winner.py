@@ -1,7 +1,7 @@
-"""Who wins, from what a DAG says: a treatment, the baseline, or the verdict of the sensor.
+"""The winner of an iteration: a treatment, the baseline, or the choice of a verdict.
 
-Pure, and deliberately unforgiving: stopping an iteration ships its winner to everyone, so only a `ship` verdict about
-this very iteration names a treatment, and a verdict that is no ending names nobody.
+Pure, and strict on purpose: stopping an iteration ships its winner to everyone. So only a ``ship`` verdict about this
+very iteration names a treatment, and ``wait`` and ``invalid`` name no winner.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ BASELINE = "baseline"
 
 
 class WinnerError(LaunchDarklyError):
-    """Nobody wins by what was given, so nothing may be stopped. The message says why and what to do."""
+    """``winner`` names no winner, so nothing is stopped. The message gives the reason and the cure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Winner:
-    """Whom to stop the iteration with.
+    """The winner of an iteration.
 
     Attributes:
         treatment: A treatment's id or name, or ``baseline``.
-        reason: Why, for LaunchDarkly's record; None when the DAG gave none.
+        reason: The verdict's summary; None if the DAG names the winner.
     """
 
     treatment: str
@@ -33,18 +33,18 @@ class Winner:
 
 
 def choose_winner(winner: Any, *, experiment_key: str, iteration_id: str) -> Winner:
-    """Read a DAG's ``winner``.
+    """Read the ``winner`` argument.
 
     Args:
-        winner: A treatment's id or name, ``"baseline"``, or a verdict as the sensor returns it.
-        experiment_key: The experiment about to be stopped.
-        iteration_id: The iteration about to be stopped.
+        winner: A treatment's id or name, ``"baseline"``, or the sensor's verdict.
+        experiment_key: Key of the experiment to stop.
+        iteration_id: Id of the iteration to stop.
 
     Returns:
         The winner. ``ship`` names the verdict's treatment; ``rollback`` and ``inconclusive`` name the baseline.
 
     Raises:
-        WinnerError: The verdict is ``invalid`` or ``wait``, is about something else, or is no verdict at all.
+        WinnerError: The verdict is ``invalid`` or ``wait``, is about another iteration, or is not a verdict.
     """
     if isinstance(winner, str) and winner.strip():
         if winner.lstrip().startswith("{"):
@@ -74,8 +74,11 @@ def choose_winner(winner: Any, *, experiment_key: str, iteration_id: str) -> Win
             return Winner(BASELINE, summary)
         case "invalid":
             raise WinnerError(
-                f"the verdict is invalid ({winner.get('reason')}): {summary}. Nothing was stopped, the flag is as it "
-                "was. Find the cause, then stop with winner='baseline' or start a new iteration"
+                f"the verdict is invalid ({winner.get('reason')}): {summary}. Nothing was stopped, and the "
+                "flag is unchanged. Find the cause, then stop with winner='baseline' or start a new iteration"
             )
         case _:
-            raise WinnerError(f"the verdict is {kind!r}, which ends nothing: nothing was stopped")
+            raise WinnerError(
+                f"the verdict is {kind!r}, which names no winner: nothing was stopped. Wait for another verdict, or "
+                "name a treatment"
+            )

@@ -1,6 +1,6 @@
 """Operators on experiments: create, update, archive, restore, get and list.
 
-Thin shells: ``api/writes`` says what makes each write safe to repeat.
+They only call ``api/reads`` and ``api/writes``; the latter makes each write safe to repeat.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import (
-    ConfigurationError,
-)
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP
 from airflow_provider_launchdarkly.operators._base import (
     LaunchDarklyBaseOperator,
-    LaunchDarklyCommentedBaseOperator,
     LaunchDarklyExperimentBaseOperator,
-    _check,
+    LaunchDarklyExperimentWriteBaseOperator,
 )
+from airflow_provider_launchdarkly.operators._changes import resolve_changes, validate_changes
 from airflow_provider_launchdarkly.operators._design_operator import LaunchDarklyIterationDesignBaseOperator
 from airflow_provider_launchdarkly.templates import is_literal
 
@@ -35,25 +33,26 @@ if TYPE_CHECKING:
 
 
 class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignBaseOperator):
-    """Create an experiment with its first iteration. Nobody is served anything new until the iteration is started.
+    """Create an experiment with its first iteration. What the flag serves changes only once the iteration is started.
 
-    Safe to repeat: the experiment's key is yours. An experiment with this key and this content is adopted, one with
-    other content is an error that shows the difference. After an unclear answer the experiment is read before
-    anything is sent again.
+    Safe to repeat: the DAG chooses the experiment's key. The task adopts an experiment with this key and this content,
+    and fails with the difference if the content is another. After an unclear answer it reads the experiment before it
+    sends anything again.
 
     Args:
         experiment_key: Key of the experiment in its environment.
         name: Name in LaunchDarkly's UI.
         description: Description in LaunchDarkly's UI.
-        maintainer_id: Id of the member who maintains it. Needed with a service token, which has no member of its own.
+        maintainer_id: Id of the member who maintains it. Needed with a service token, which belongs to no member.
         methodology: ``bayesian``, ``frequentist`` or ``export_only``. Always sent, since LaunchDarkly's default has
             changed over time.
         analysis_config: LaunchDarkly's own analysis settings: thresholds, direction, corrections.
-        data_source: Where metric events come from. Default: LaunchDarkly.
+        data_source: Source of metric events. Default: LaunchDarkly.
         experiment_type: ``experiment`` (LaunchDarkly's default), ``mab`` for a multi-armed bandit, or ``holdout``.
-        holdout_id: Id of the holdout it belongs to.
+        holdout_id: Id of the experiment's holdout.
         tags: Tags.
-        kwargs: The iteration's design (see :class:`LaunchDarklyIterationDesignBaseOperator`), and what every task has.
+        kwargs: The iteration's design (see :class:`LaunchDarklyIterationDesignBaseOperator`), and the arguments
+            of every task.
 
     Returns:
         :class:`.IterationOutput`, with ``changed`` False if the experiment was adopted.
@@ -102,7 +101,7 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignBaseOperat
 
     @override
     def act(self, context: Context) -> IterationOutput:
-        """Create the experiment, or adopt the one that is there already."""
+        """Create the experiment, or adopt the one that exists already."""
         from airflow_provider_launchdarkly.api.models import ExperimentPost
 
         post = ExperimentPost.checked(
@@ -131,72 +130,69 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignBaseOperat
         return self._describe(created.experiment, created.iteration, changed=not created.adopted)
 
 
-class LaunchDarklyUpdateExperimentOperator(LaunchDarklyCommentedBaseOperator):
-    """Change fields of an experiment in place. Nothing ends and nothing starts by it.
+class LaunchDarklyUpdateExperimentOperator(LaunchDarklyExperimentWriteBaseOperator):
+    """Change fields of an experiment in place. No iteration ends or starts.
 
-    Safe to repeat: the changes name a target state, and what is so already is left alone without a write. After the
-    write the experiment is read again, and a field that did not take effect is an error.
+    Safe to repeat: the changes name the desired state, and only fields that differ from it are written. After the
+    write the task reads the experiment again, and fails if a field did not take effect.
 
     Args:
         experiment_key: Key of the experiment.
         changes: By field, in LaunchDarkly's spelling: the new value, or
-            ``{"operation": "add" | "update" | "remove", "value": …}``. While an iteration runs, LaunchDarkly lets
-            ``name``, ``description``, ``maintainerId`` and ``tags`` change, and ``metrics`` and ``attributes`` be added
-            to; before it starts, everything but the flag. ``treatments`` may name variations as the create operators
-            do. What cannot change is an error that lists what can.
+            ``{"operation": "add" | "update" | "remove", "value": …}``. While an iteration runs, ``name``,
+            ``description``, ``maintainerId`` and ``tags`` can change, and ``metrics`` and ``attributes`` can be added;
+            before it starts, everything but the flag. ``treatments`` may name variations as the create operators do. A
+            field that cannot change is an error that lists those that can.
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
 
     Returns:
-        :class:`ChangedExperimentOutput`, with ``changed`` False if
-        everything was so already.
+        :class:`.ChangedExperimentOutput`, with ``changed`` False if nothing had to change.
     """
 
-    template_fields: Sequence[str] = (*LaunchDarklyCommentedBaseOperator.template_fields, "changes")
+    template_fields: Sequence[str] = (*LaunchDarklyExperimentWriteBaseOperator.template_fields, "changes")
 
     def __init__(self, *, changes: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.changes = changes
         if is_literal(changes):
-            _check(changes)
+            validate_changes(changes)
 
     @override
     def act(self, context: Context) -> ChangedExperimentOutput:
-        """Change what is not so already."""
-        _check(self.changes)
-        updated = self.hook.update_experiment(
-            self.experiment_key, self._resolved(self.changes), comment=self._comment(context)
-        )
+        """Change the fields that differ."""
+        validate_changes(self.changes)
+        changes = resolve_changes(self.hook, self.experiment_key, self.changes)
+        updated = self.hook.update_experiment(self.experiment_key, changes, comment=self.audit_comment(context))
         self.log.info(
-            "Changed %s of %s." if updated.changed else "%s of %s are as asked already: nothing to do.",
+            "Changed %s of %s." if updated.changed else "%s of %s need no change: nothing to do.",
             ", ".join(self.changes),
             self.experiment_key,
         )
         return self._describe_whole(updated.value, changed=updated.changed)
 
 
-class LaunchDarklyArchiveExperimentOperator(LaunchDarklyCommentedBaseOperator):
-    """Archive an experiment: it leaves LaunchDarkly's lists, and starts no iteration until it is restored.
+class LaunchDarklyArchiveExperimentOperator(LaunchDarklyExperimentWriteBaseOperator):
+    """Archive an experiment: it leaves LaunchDarkly's lists, and can start no iteration until it is restored.
 
     LaunchDarkly deletes no experiments; this is the only removal. Safe to repeat: an archived experiment is left alone.
-    An experiment with a running iteration is an error: stopping it ships a winner, which nobody named here.
+    An experiment with a running iteration is an error: stopping it would ship a winner, and this operator takes none.
 
     Args:
         experiment_key: Key of the experiment.
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
 
     Returns:
-        :class:`ChangedExperimentOutput`, with ``changed`` False if it
-        was archived already.
+        :class:`.ChangedExperimentOutput`, with ``changed`` False if it was archived already.
     """
 
     @override
     def act(self, context: Context) -> ChangedExperimentOutput:
         """Archive the experiment, unless it is archived."""
-        archived = self.hook.archive_experiment(self.experiment_key, comment=self._comment(context))
+        archived = self.hook.archive_experiment(self.experiment_key, comment=self.audit_comment(context))
         return self._describe_whole(archived.value, changed=archived.changed)
 
 
-class LaunchDarklyRestoreExperimentOperator(LaunchDarklyCommentedBaseOperator):
+class LaunchDarklyRestoreExperimentOperator(LaunchDarklyExperimentWriteBaseOperator):
     """Restore an archived experiment, so that it can start iterations again.
 
     Safe to repeat: an experiment that is not archived is left alone.
@@ -206,19 +202,18 @@ class LaunchDarklyRestoreExperimentOperator(LaunchDarklyCommentedBaseOperator):
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
 
     Returns:
-        :class:`ChangedExperimentOutput`, with ``changed`` False if it
-        was not archived.
+        :class:`.ChangedExperimentOutput`, with ``changed`` False if it was not archived.
     """
 
     @override
     def act(self, context: Context) -> ChangedExperimentOutput:
         """Restore the experiment, if it is archived."""
-        restored = self.hook.restore_experiment(self.experiment_key, comment=self._comment(context))
+        restored = self.hook.restore_experiment(self.experiment_key, comment=self.audit_comment(context))
         return self._describe_whole(restored.value, changed=restored.changed)
 
 
 class LaunchDarklyGetExperimentOperator(LaunchDarklyExperimentBaseOperator):
-    """Read an experiment whole: its fields, all its iterations with treatments, and what may be changed when.
+    """Read a whole experiment: its fields, all its iterations with treatments, and which fields can change.
 
     Safe to repeat: it only reads.
 
@@ -226,7 +221,7 @@ class LaunchDarklyGetExperimentOperator(LaunchDarklyExperimentBaseOperator):
         experiment_key: Key of the experiment.
 
     Returns:
-        :class:`ExperimentOutput`.
+        :class:`.ExperimentOutput`.
     """
 
     @override
@@ -248,12 +243,12 @@ class LaunchDarklyListExperimentsOperator(LaunchDarklyBaseOperator):
         flag_key: Only experiments on this flag.
         metric_key: Only experiments that measure this metric.
         status: Only experiments whose iteration is ``not_started``, ``running`` or ``stopped`` now. LaunchDarkly's own
-            filter also finds experiments that once had such an iteration; these are left out.
+            filter also finds experiments that once had such an iteration; the operator leaves them out.
         lifecycle_state: ``active`` and/or ``archived``. Default: LaunchDarkly's, ``active``.
-        max_items: Most experiments to bring. Reaching it is logged as a warning.
+        max_items: Most experiments to read. Reaching this number is logged as a warning.
 
     Returns:
-        A list of :class:`ExperimentOutput`.
+        A list of :class:`.ExperimentOutput`.
     """
 
     template_fields: Sequence[str] = (
@@ -283,7 +278,7 @@ class LaunchDarklyListExperimentsOperator(LaunchDarklyBaseOperator):
 
     @override
     def act(self, context: Context) -> list[ExperimentOutput]:
-        """Read the experiments, and leave out those that were in the wanted status only in the past."""
+        """Read the experiments, and leave out those that had the wanted status only in the past."""
         from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
         from airflow_provider_launchdarkly.operators._outputs import experiment_output, status_of
 
@@ -296,7 +291,7 @@ class LaunchDarklyListExperimentsOperator(LaunchDarklyBaseOperator):
             max_items=self.max_items,
         )
         if len(found) >= self.max_items:
-            self.log.warning("Stopped at %s experiments; there may be more.", self.max_items)
+            self.log.warning("Stopped at max_items, %s experiments; there may be more.", self.max_items)
         wanted = [experiment for experiment in found if self.status in (None, status_of(experiment))]
         self.log.info("Found %s experiments.", len(wanted))
         env = self.hook.environment()

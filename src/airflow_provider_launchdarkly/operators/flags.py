@@ -1,4 +1,4 @@
-"""Operators on flags: set what a flag serves, and check it. Thin shells around `api.writes` and `api.reads`."""
+"""Operators on flags: set what a flag serves, and check it. They only call ``api/reads`` and ``api/writes``."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 class FlagOutput(TypedDict):
-    """A flag in one environment: plain JSON. ``serves`` is percent by variation id, for the rule that was named.
+    """A flag in one environment: plain JSON. ``serves`` is percent by variation id, for the task's rule.
 
-    ``changed`` is False when the task found its work done already.
+    ``changed`` is False if nothing had to change.
     """
 
     project_key: str
@@ -40,25 +40,24 @@ class FlagOutput(TypedDict):
 
 
 class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
-    """Turn a flag on or off, and let a rule of it serve one variation or a percentage rollout.
+    """Turn a flag on or off, and set what one of its rules serves: one variation, or a percentage rollout.
 
-    Safe to repeat: what is named is a target state, and what is so already is left alone without a write. When the flag
-    is to be on, what it serves is set first; when it is to be off, it is turned off first: nobody is served in between
-    what nobody asked for. LaunchDarkly refuses to change a rule while an experiment runs on it, which is an error that
-    names the experiment.
+    Safe to repeat: the arguments name the desired state, and only what differs is written. A flag is turned on after
+    its rule is set, and turned off before, so it never serves an unwanted variation in between. LaunchDarkly rejects a
+    change of a rule while an experiment runs on it; the error names the experiment.
 
     Args:
         flag_key: Key of the flag.
-        on: True or False turns it on or off. Default: left as it is.
+        on: True or False turns it on or off. Default: no change.
         variation: The variation for everyone whom the rule matches: its name, value or id; or
         rollout: percent by variation (name, value or id), adding up to 100.
         rule_id: Id of the rule; ``fallthrough`` is the default rule.
-        context_kind: By which kind of context the rollout splits. Default: LaunchDarkly's, ``user``.
-        bucket_by: By which attribute the rollout splits. Default: LaunchDarkly's, the context's key.
+        context_kind: Kind of context by which the rollout splits. Default: LaunchDarkly's, ``user``.
+        bucket_by: Attribute by which the rollout splits. Default: LaunchDarkly's, the context's key.
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
 
     Returns:
-        :class:`FlagOutput`.
+        :class:`.FlagOutput`.
     """
 
     template_fields: Sequence[str] = (
@@ -97,18 +96,18 @@ class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
         self.bucket_by = bucket_by
         self.comment = comment
         if all(is_literal(value) for value in (on, variation, rollout)):
-            self._check()
+            self._validate()
 
     @property
     def flag_url(self) -> str:
-        """Where LaunchDarkly's UI shows the flag."""
+        """Address of the flag in LaunchDarkly's UI."""
         return self.hook.flag_url(self.flag_key)
 
     @override
     def act(self, context: Context) -> FlagOutput:
-        """Bring the flag into the state asked for."""
-        self._check()
-        comment = self.comment or audit_comment(context)
+        """Bring the flag into the desired state."""
+        self._validate()
+        comment = audit_comment(self.comment, context)
         changed = False
         if self.on is False:
             changed |= self._turn(comment)
@@ -123,20 +122,22 @@ class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
     def _turn(self, comment: str) -> bool:
         return self.hook.turn_flag(self.flag_key, on=bool(self.on), comment=comment).changed
 
-    def _check(self) -> None:
+    def _validate(self) -> None:
         from airflow_provider_launchdarkly.api.writes.flags import weights_of
 
         if self.on is not None and not isinstance(self.on, bool):
             raise ConfigurationError(f"on is {self.on!r}: write True or False")
         if self.variation is not None and self.rollout is not None:
             raise ConfigurationError(
-                f"variation is {self.variation!r} and rollout is {self.rollout!r}: a rule serves one of the two"
+                f"variation is {self.variation!r} and rollout is {self.rollout!r}: give one of the two"
             )
         if self.on is None and self.variation is None and self.rollout is None:
-            raise ConfigurationError("on, variation and rollout are all missing: there is nothing to set")
+            raise ConfigurationError(
+                "on, variation and rollout are all None: give at least one, so that there is a state to set"
+            )
         if self.rollout is not None:
             if not isinstance(self.rollout, Mapping):
-                raise ConfigurationError(f"rollout is {self.rollout!r}: write percent by variation")
+                raise ConfigurationError(f"rollout is {self.rollout!r}: write a mapping from variation to percent")
             weights_of(self.rollout)
 
     def _serving(self, flag: FeatureFlag) -> Serving:
@@ -146,7 +147,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
             return Serving(variation_id=find_variation(flag, self.variation).id)
         percents = {find_variation(flag, name).id: percent for name, percent in self.rollout.items()}
         if len(percents) != len(self.rollout):
-            raise ConfigurationError(f"rollout is {self.rollout!r}: a variation is named twice")
+            raise ConfigurationError(f"rollout is {self.rollout!r}, which names a variation twice: name each once")
         return Serving(weights=weights_of(percents), context_kind=self.context_kind, bucket_by=self.bucket_by)
 
     def _describe(self, flag: FeatureFlag, *, changed: bool) -> FlagOutput:
@@ -181,11 +182,11 @@ class LaunchDarklyCheckFlagServesOperator(LaunchDarklyBaseOperator):
     take a moment to show. Safe to repeat: it only reads.
 
     Args:
-        stopped: The stop operator's output. Give this, or ``flag_key`` and ``variation_id``.
-        flag_key: Key of the flag.
-        variation_id: Id of the variation that everyone is meant to get.
+        stopped: The stop operator's output; or
+        flag_key: key of the flag, and
+        variation_id: id of the variation that everyone should get.
         rule_id: Id of the rule. Default: ``fallthrough``, the default rule.
-        kwargs: Project, environment, connection, and what every task has.
+        kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id`` and the arguments of every task.
 
     Returns:
         ``{"flag_key", "rule_id", "variation_id", "variation", "version"}``.
@@ -218,7 +219,8 @@ class LaunchDarklyCheckFlagServesOperator(LaunchDarklyBaseOperator):
         self.variation_id = variation_id
         self.rule_id = rule_id
         if stopped is None and not (flag_key and variation_id):
-            raise ConfigurationError("give stopped, or flag_key and variation_id")
+            given = f"stopped is None, flag_key {flag_key!r} and variation_id {variation_id!r}"
+            raise ConfigurationError(f"{given}: give stopped, or both of the others")
 
     @override
     def act(self, context: Context) -> dict[str, Any]:

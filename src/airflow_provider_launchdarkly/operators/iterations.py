@@ -1,6 +1,6 @@
 """Operators on iterations: create, start, stop, save and start, and judge one.
 
-Thin shells: ``api/writes`` says what makes each write safe to repeat.
+They only call ``api/writes``, which makes each write safe to repeat.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError, StateEr
 from airflow_provider_launchdarkly.assets import EVERY_EXPERIMENT, emit_event
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.operators._base import (
-    LaunchDarklyCommentedBaseOperator,
     LaunchDarklyExperimentBaseOperator,
-    _check,
+    LaunchDarklyExperimentWriteBaseOperator,
     audit_comment,
 )
+from airflow_provider_launchdarkly.operators._changes import resolve_changes, validate_changes
 from airflow_provider_launchdarkly.operators._design_operator import LaunchDarklyIterationDesignBaseOperator
 from airflow_provider_launchdarkly.operators._winner import choose_winner
 from airflow_provider_launchdarkly.templates import is_literal
@@ -33,48 +33,45 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators._outputs import IterationOutput, StopOutput
 
-
-# Where a task keeps the id of the iteration that it made, in Airflow's task state store; and of the one it starts.
-ITERATION_ID = "iteration_id"
-
-
+# Keys in Airflow's task state store: the iteration that the task created, and the one that it is about to start.
+CREATED = "iteration_id"
 STARTING = "starting"
 
-
-# What a start does when the iteration runs already and this task did not start it.
+# Values of `if_running` and of `method`.
 IF_RUNNING = ("adopt", "refuse")
-
-
-# By which of LaunchDarkly's calls a new iteration is made.
 METHODS = ("post", "update_draft", "save_and_start")
+
+# A poll interval so long that the latest look always counts as due.
+ANY_TIME = timedelta(days=366)
 
 
 class LaunchDarklyCreateIterationOperator(LaunchDarklyIterationDesignBaseOperator):
-    """Create a new iteration of an experiment. Each iteration collects data of its own.
+    """Create a new iteration of an experiment. Each iteration collects its own data.
 
-    LaunchDarkly has no key for an iteration, so a repeat is made safe by reading first: an iteration with this content
-    is adopted, and what would be ended or overwritten by mistake is an error that shows the difference. On Airflow 3.3
-    and later the task also remembers the iteration that it made, so that clearing it later makes no second one.
+    Safe to repeat: LaunchDarkly has no key for an iteration, so the task reads first. It adopts an iteration with this
+    content, and fails with the difference if it would end or overwrite another one. On Airflow 3.3 and later the task
+    also stores the id of the iteration that it created, so that clearing it later creates no second one.
 
     Args:
         experiment_key: Key of the experiment.
-        method: By which of LaunchDarkly's calls.
+        method: LaunchDarkly's call that creates the iteration.
 
-            ``post`` (default) creates a draft beside whatever is under way: ``POST …/iterations``, published up to
+            ``post`` (default) creates a draft beside a running iteration: ``POST …/iterations``, published up to
             LaunchDarkly's client 22 and deprecated since 23. A draft with other content is an error.
 
-            ``update_draft`` changes the draft that the experiment has into this design, by ``updateExperimentFields``
-            (since client 23). The experiment's current iteration has to be one that was never started.
+            ``update_draft`` changes the experiment's draft into this design, by ``updateExperimentFields`` (since
+            client 23). The experiment's current iteration has to be one that was never started.
 
             ``save_and_start`` ends the running iteration without a winner and runs a copy with this design in its
             place, in one step, by ``saveAndStartNewIteration`` (since client 23). Nothing is shipped.
 
             The last two cannot change the flag, its rule or the covariate file.
         comment: Recorded in LaunchDarkly's audit log by the last two. Default: the DAG run and task.
-        kwargs: The iteration's design (see :class:`LaunchDarklyIterationDesignBaseOperator`), and what every task has.
+        kwargs: The iteration's design (see :class:`LaunchDarklyIterationDesignBaseOperator`), and the arguments
+            of every task.
 
     Returns:
-        :class:`.IterationOutput`, with ``changed`` False if the iteration was there already.
+        :class:`.IterationOutput`, with ``changed`` False if the iteration existed already.
     """
 
     template_fields: Sequence[str] = (*LaunchDarklyIterationDesignBaseOperator.template_fields, "method", "comment")
@@ -84,80 +81,79 @@ class LaunchDarklyCreateIterationOperator(LaunchDarklyIterationDesignBaseOperato
         self.method = method
         self.comment = comment
         if is_literal(method):
-            self._check_method()
+            self._validate_method()
 
     @override
     def act(self, context: Context) -> IterationOutput:
-        """Create the iteration, or adopt the one that an earlier try made."""
+        """Create the iteration, or adopt the one that an earlier try created."""
         from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
         from airflow_provider_launchdarkly.operators._new_iteration import make_iteration
 
-        self._check_method()
+        self._validate_method()
         store = context.get("task_state_store")
-        if store is not None and (known := store.get(ITERATION_ID)):
+        if store is not None and (created := store.get(CREATED)):
             experiment = self.hook.get_experiment(self.experiment_key, expand=ITERATIONS)
-            if iteration := experiment.iteration(str(known)):
-                self.log.info("An earlier try made iteration %s: nothing to do.", known)
+            if iteration := experiment.iteration(str(created)):
+                self.log.info("An earlier try created iteration %s: nothing to do.", created)
                 return self._describe(experiment, iteration, changed=False)
         made = make_iteration(
             self.hook,
             self.experiment_key,
             self.resolved(),
             method=self.method,
-            comment=self.comment or audit_comment(context),
+            comment=audit_comment(self.comment, context),
         )
         if store is not None:
-            store.set(ITERATION_ID, made.iteration.id)
+            store.set(CREATED, made.iteration.id)
         self.log.info(
             "%s iteration %s of %s (%s).",
-            "Made" if made.made else "Adopted",
+            "Created" if made.made else "Adopted",
             made.iteration.id,
             self.experiment_key,
             made.iteration.status,
         )
         return self._describe(made.experiment, made.iteration, changed=made.made)
 
-    def _check_method(self) -> None:
+    def _validate_method(self) -> None:
         if self.method not in METHODS:
             raise ConfigurationError(f"method is {self.method!r}: write one of {', '.join(METHODS)}")
 
 
 class AlreadyRunningError(StateError):
-    """The iteration runs already, started by another run, and the task was told to refuse then."""
+    """The iteration runs already, another run started it, and ``if_running`` is ``refuse``."""
 
 
-class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentBaseOperator):
-    """Start an iteration: from here on people are assigned and measured.
+class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentWriteBaseOperator):
+    """Start an iteration: from then on people are assigned and measured.
 
-    Safe to repeat: the iteration is pinned by its id. Running already is success without a write; another iteration
-    under way, or this one stopped, is an error. After an unclear answer the experiment is read before anything is
-    sent again.
+    Safe to repeat: the iteration is pinned by its id. If it is already running, the task succeeds without a write. If
+    another iteration runs, or this one is stopped, the task fails. After an unclear answer it reads the experiment
+    before it sends anything again.
 
-    Two DAG runs that come to the same iteration: LaunchDarkly starts it once, for one of them. The other run adopts
-    what runs, or refuses, by `if_running`; it never ends or changes it.
+    If two DAG runs start the same iteration, LaunchDarkly starts it once, for one of them. The other run adopts the
+    running iteration or fails, by ``if_running``; it never ends or changes it.
 
     Args:
         experiment_key: Key of the experiment.
         iteration_id: Id of the iteration to start, usually the output of the task that created it.
-        if_running: What follows when the iteration runs already and this task did not start it. ``adopt`` (default):
-            success. ``refuse``: the task fails without a retry. A retry or a cleared task takes what it started itself
-            for its own; on Airflow before 3.3, which has no memory for tasks, every try after the first adopts.
-        turn_flag_on: Turn the flag on first if it is off. LaunchDarkly starts nothing on a flag that is off.
-        change_justification: Required by LaunchDarkly when another iteration of the experiment is running, which ends
-            with this start. Left out, a running iteration is an error.
+        if_running: What to do if the iteration already runs and this task did not start it. ``adopt`` (default): the
+            task succeeds. ``refuse``: it fails without a retry. A retry or a cleared task recognises the iteration that
+            it started itself; before Airflow 3.3, which has no task state store, every try after the first adopts.
+        turn_flag_on: Turn the flag on first if it is off. LaunchDarkly starts no iteration on a flag that is off.
+        change_justification: Text that LaunchDarkly requires if another iteration of the experiment runs, which ends
+            with this start. Without it, a running iteration is an error.
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
-        emit_asset: Emit the event ``start`` on the experiment's asset (see ``assets``) whenever the task succeeds, also
-            when a repeat finds its work done: ``changed`` tells.
+        emit_asset: Emit the event ``start`` on the experiment's asset (see ``assets``) whenever the task succeeds. A
+            repeat without a write emits it too, with ``changed`` False.
 
     Returns:
         :class:`.IterationOutput`, with ``changed`` False if the iteration was running already.
     """
 
     template_fields: Sequence[str] = (
-        *LaunchDarklyExperimentBaseOperator.template_fields,
+        *LaunchDarklyExperimentWriteBaseOperator.template_fields,
         "iteration_id",
         "change_justification",
-        "comment",
     )
 
     def __init__(
@@ -167,7 +163,6 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentBaseOperator):
         turn_flag_on: bool = False,
         change_justification: str | None = None,
         if_running: str = "adopt",
-        comment: str | None = None,
         emit_asset: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -181,7 +176,6 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentBaseOperator):
         self.iteration_id = iteration_id
         self.turn_flag_on = turn_flag_on
         self.change_justification = change_justification
-        self.comment = comment
 
     @override
     def act(self, context: Context) -> IterationOutput:
@@ -192,15 +186,15 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentBaseOperator):
             self.iteration_id,
             turn_flag_on=self.turn_flag_on,
             justification=self.change_justification,
-            comment=self.comment or audit_comment(context),
-            announce=lambda _iteration: self._remember(context),
+            comment=self.audit_comment(context),
+            announce=lambda _iteration: self._note_start(context),
         )
         if started.flag_turned_on:
             self.log.info("Turned the flag on.")
         if started.already_running and not adopts:
             raise AlreadyRunningError(
                 f"iteration {self.iteration_id!r} of experiment {self.experiment_key!r} runs already, and this task "
-                "did not start it: another run has it. Nothing was changed. To go on with it: if_running='adopt'"
+                "did not start it: another run has it. Nothing was changed. To continue with it, set if_running='adopt'"
             )
         if started.already_running:
             self.log.info("Iteration %s was running already: nothing to do.", self.iteration_id)
@@ -212,48 +206,47 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentBaseOperator):
         return output
 
     def _may_have_started(self, context: Context) -> bool:
-        """Whether an earlier try of this task may have started the iteration."""
+        """Return True if an earlier try of this task may have started the iteration."""
         store = context.get("task_state_store")
         if store is None:
             return bool(context["ti"].try_number > 1)
         return bool(store.get(STARTING) == self.iteration_id)
 
-    def _remember(self, context: Context) -> None:
-        """Note, before it is asked for, that this task starts the iteration."""
+    def _note_start(self, context: Context) -> None:
+        """Note, before the request, that this task starts the iteration."""
         store = context.get("task_state_store")
         if store is not None and self.if_running == "refuse":
             store.set(STARTING, self.iteration_id)
 
 
-class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentBaseOperator):
+class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentWriteBaseOperator):
     """Stop an iteration, which ships its winner: LaunchDarkly sets the flag's rule to the winner's variation.
 
-    There is no default winner. Safe to repeat: stopped already with the same winner is success without a write,
-    stopped with another is an error. Killing the task does not stop the experiment.
+    There is no default winner. Safe to repeat: if the iteration is already stopped with the same winner, the task
+    succeeds without a write; with another winner, it fails. Killing the task does not stop the experiment.
 
     Args:
         experiment_key: Key of the experiment.
         iteration_id: Id of the iteration to stop.
         winner: A treatment's id or name, ``"baseline"``, or the verdict of
-            :class:`LaunchDarklyWaitForSignificanceSensor`
-            (``winner=wait.output``). A ``ship`` verdict names its treatment, ``rollback`` and ``inconclusive`` name the
-            baseline; ``invalid`` stops nothing and fails the task, since a person has to look.
+            :class:`LaunchDarklyWaitForSignificanceSensor` (``winner=wait.output``). A ``ship`` verdict names its
+            treatment, ``rollback`` and ``inconclusive`` name the baseline; ``invalid`` stops nothing and fails the
+            task, since a person has to find the cause.
         reason: Recorded in LaunchDarkly as the reason. Default: the verdict's summary.
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
-        emit_asset: Emit an event on the experiment's asset (see ``assets``) whenever the task succeeds, also when a
-            repeat finds its work done (``changed`` tells): ``ship``, ``rollback`` or ``inconclusive`` with the verdict,
-            or ``stop`` where the winner was named.
+        emit_asset: Emit an event on the experiment's asset (see ``assets``) whenever the task succeeds: ``ship``,
+            ``rollback`` or ``inconclusive`` with the verdict, or ``stop`` if the DAG names the winner. A repeat without
+            a write emits it too, with ``changed`` False.
 
     Returns:
         :class:`.StopOutput`, with ``changed`` False if the iteration was stopped with this winner already.
     """
 
     template_fields: Sequence[str] = (
-        *LaunchDarklyExperimentBaseOperator.template_fields,
+        *LaunchDarklyExperimentWriteBaseOperator.template_fields,
         "iteration_id",
         "winner",
         "reason",
-        "comment",
     )
 
     def __init__(
@@ -262,7 +255,6 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentBaseOperator):
         iteration_id: str,
         winner: Any,
         reason: str | None = None,
-        comment: str | None = None,
         emit_asset: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -273,11 +265,10 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentBaseOperator):
         self.iteration_id = iteration_id
         self.winner = winner
         self.reason = reason
-        self.comment = comment
 
     @override
     def act(self, context: Context) -> StopOutput:
-        """Say what will be served, and stop the iteration, unless it is stopped with this winner already."""
+        """Log what everyone will be served, and stop the iteration, unless it is stopped with this winner already."""
         winner = choose_winner(self.winner, experiment_key=self.experiment_key, iteration_id=self.iteration_id)
         reason = self.reason or winner.reason or f"named by {context['ti'].dag_id}.{context['ti'].task_id}"
         stopped = self.hook.stop_iteration(
@@ -285,55 +276,53 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentBaseOperator):
             self.iteration_id,
             winner=winner.treatment,
             reason=reason,
-            comment=self.comment or audit_comment(context),
+            comment=self.audit_comment(context),
             announce=self._announce,
         )
-        plan = stopped.plan
+        effect = stopped.plan
         if stopped.already_stopped:
             self.log.info(
-                "Iteration %s was stopped with %r already: nothing to do.", self.iteration_id, plan.winner.name
+                "Iteration %s is stopped with %r already: nothing to do.", self.iteration_id, effect.winner.name
             )
         output: StopOutput = {
             **self._describe(stopped.experiment, stopped.iteration, changed=not stopped.already_stopped),
-            "winning_treatment_id": plan.winner.id or "",
-            "winning_treatment": plan.winner.name,
+            "winning_treatment_id": effect.winner.id or "",
+            "winning_treatment": effect.winner.name,
             "winning_reason": stopped.iteration.winning_reason,
-            "flag_key": plan.flag_key,
-            "rule_id": plan.rule_id,
-            "variation_id": plan.variation.id,
-            "variation": plan.variation.value,
+            "flag_key": effect.flag_key,
+            "rule_id": effect.rule_id,
+            "variation_id": effect.variation.id,
+            "variation": effect.variation.value,
         }
         if self.emit_asset:
             verdict = self.winner if isinstance(self.winner, Mapping) else None
             emit_event(context, self.outlets, verdict["verdict"] if verdict else "stop", {**output, "verdict": verdict})
         return output
 
-    def _announce(self, plan: StopEffect) -> None:
-        self.log.info("%s", plan)
+    def _announce(self, effect: StopEffect) -> None:
+        self.log.info("%s", effect)
 
 
-class LaunchDarklySaveAndStartIterationOperator(LaunchDarklyCommentedBaseOperator):
+class LaunchDarklySaveAndStartIterationOperator(LaunchDarklyExperimentWriteBaseOperator):
     """End the running iteration without a winner, and start a changed copy of it, in one step. Nothing is shipped.
 
-    This is how a rollout goes from one allocation to the next. Safe to repeat: the iteration to end is named by its id.
-    Once another one with the changes runs in its place, a repeat finds the work done; anything else that runs there, or
-    a stop with a winner, is an error.
+    A rollout goes from one allocation to the next in this way. Safe to repeat: the iteration to end is pinned by its
+    id. If an iteration with the changes already runs in its place, the task succeeds without a write. If another
+    iteration runs there, or this one was stopped with a winner, the task fails.
 
     Args:
         experiment_key: Key of the experiment.
         iteration_id: Id of the iteration to end.
-        changes: What the copy has otherwise, by field, as for :class:`LaunchDarklyUpdateExperimentOperator`.
-            ``treatments`` may name variations as the create operators do. Default: an exact copy.
-        change_justification: Why, for LaunchDarkly's record. Default: the DAG run and task.
+        changes: Fields in which the copy differs, as for :class:`LaunchDarklyUpdateExperimentOperator`. Default: none.
+        change_justification: Recorded in LaunchDarkly as the reason. Default: the comment.
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
 
     Returns:
-        :class:`IterationOutput` of the iteration that runs now, with
-        ``changed`` False if it ran already.
+        :class:`.IterationOutput` of the iteration that runs now, with ``changed`` False if it ran already.
     """
 
     template_fields: Sequence[str] = (
-        *LaunchDarklyCommentedBaseOperator.template_fields,
+        *LaunchDarklyExperimentWriteBaseOperator.template_fields,
         "iteration_id",
         "changes",
         "change_justification",
@@ -352,19 +341,19 @@ class LaunchDarklySaveAndStartIterationOperator(LaunchDarklyCommentedBaseOperato
         self.changes = changes
         self.change_justification = change_justification
         if changes is not None and is_literal(changes):
-            _check(changes)
+            validate_changes(changes)
 
     @override
     def act(self, context: Context) -> IterationOutput:
-        """Replace the named iteration, unless that is done."""
-        comment = self._comment(context)
+        """Replace the iteration, unless it is replaced already."""
+        comment = self.audit_comment(context)
         changes = self.changes or {}
         if changes:
-            _check(changes)
+            validate_changes(changes)
         saved = self.hook.save_and_start(
             self.experiment_key,
             self.iteration_id,
-            self._resolved(changes, self.iteration_id),
+            resolve_changes(self.hook, self.experiment_key, changes, self.iteration_id),
             justification=self.change_justification or comment,
             comment=comment,
         )
@@ -375,20 +364,16 @@ class LaunchDarklySaveAndStartIterationOperator(LaunchDarklyCommentedBaseOperato
         return self._describe(saved.experiment, saved.iteration, changed=not saved.already_saved)
 
 
-# As for a process that comes by once a year: whichever look was the latest is due.
-WHENEVER = timedelta(days=366)
-
-
 class LaunchDarklyJudgeOperator(LaunchDarklyExperimentBaseOperator):
-    """Judge an iteration by the results as they are now, against the boundary of the latest look whose time has come.
+    """Judge an iteration on its results now, against the boundary of the latest look whose time has come.
 
-    Never waits: ``wait`` is one of its answers. Safe to repeat: it only reads.
+    It never waits: ``wait`` is one of its verdicts. Safe to repeat: it only reads.
 
     Args:
         experiment_key: Key of the experiment.
         iteration_id: Id of the iteration.
-        policy: As for the sensor whose verdict is to be judged afresh.
-        kwargs: Project, environment, connection, and what every task has.
+        policy: The policy of the sensor whose verdict is judged again: a :class:`Policy`, or the same as a mapping.
+        kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id`` and the arguments of every task.
 
     Returns:
         The verdict as plain JSON: ``ship``, ``rollback``, ``inconclusive``, ``invalid`` or ``wait``.
@@ -414,7 +399,7 @@ class LaunchDarklyJudgeOperator(LaunchDarklyExperimentBaseOperator):
 def judge_now(
     hook: LaunchDarklyHook, experiment_key: str, iteration_id: str, policy: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Judge an iteration by the results as they are now. Only reads.
+    """Judge an iteration on its results now. Only reads.
 
     Args:
         hook: The hook, with the project and environment.
@@ -423,11 +408,10 @@ def judge_now(
         policy: A :class:`Policy` as plain JSON.
 
     Returns:
-        The verdict as plain JSON, also where it is ``wait``.
+        The verdict as plain JSON: ``ship``, ``rollback``, ``inconclusive``, ``invalid`` or ``wait``.
     """
     from airflow_provider_launchdarkly.checks.significance import check_significance
     from airflow_provider_launchdarkly.evidence.source import Target
 
     target = Target(hook.environment(), experiment_key, iteration_id)
-    look = hook.run(check_significance(target, Policy.from_json(policy), poll_interval=WHENEVER))
-    return look.to_json()
+    return hook.run(check_significance(target, Policy.from_json(policy), poll_interval=ANY_TIME)).to_json()

@@ -1,4 +1,4 @@
-"""The operator on a project's experimentation settings. A thin shell around ``api/changes``."""
+"""The operator on a project's experimentation settings. It only calls ``api/writes``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SettingsOutput(TypedDict):
-    """A project's randomization units: plain JSON. ``changed`` is False when everything was so already."""
+    """A project's randomization units: plain JSON. ``changed`` is False if nothing had to change."""
 
     project_key: str
     randomization_units: list[str]
@@ -28,18 +28,17 @@ class SettingsOutput(TypedDict):
 
 
 class LaunchDarklyUpdateExperimentationSettingsOperator(LaunchDarklyBaseOperator):
-    """Add or change randomization units of a project and keep all others.
+    """Add or change randomization units of a project, and keep all others.
 
-    LaunchDarkly's call replaces the whole list, so the list is read and merged first, and what will change is logged
-    before it is written. Safe to repeat: units that are so already are left alone, and without a change nothing is
-    written.
+    LaunchDarkly's call replaces the whole list, so the task reads the list, merges the units into it, logs the changes
+    and writes. Safe to repeat: without a change it writes nothing.
 
     Args:
         randomization_units: ``{"randomization_unit": …, "default": …}`` each. The unit is an existing context kind. A
-            new default takes the place of the old one.
+            new default replaces the old one.
 
     Returns:
-        :class:`SettingsOutput`.
+        :class:`.SettingsOutput`.
     """
 
     template_fields: Sequence[str] = (*LaunchDarklyBaseOperator.template_fields, "randomization_units")
@@ -48,24 +47,24 @@ class LaunchDarklyUpdateExperimentationSettingsOperator(LaunchDarklyBaseOperator
         super().__init__(**kwargs)
         self.randomization_units = randomization_units
         if is_literal(randomization_units):
-            self._check()
+            self._validate()
 
     @override
     def act(self, context: Context) -> SettingsOutput:
         """Merge the units into the project's list."""
-        self._check()
-        reached = self.hook.merge_randomization_units(self.randomization_units, announce=self._announce)
-        units = reached.value.randomization_units
-        if not reached.changed:
-            self.log.info("The randomization units are as asked already: nothing to do.")
+        self._validate()
+        ensured = self.hook.merge_randomization_units(self.randomization_units, announce=self._announce)
+        units = ensured.value.randomization_units
+        if not ensured.changed:
+            self.log.info("The randomization units need no change: nothing to do.")
         return {
             "project_key": self.hook.project(),
             "randomization_units": [unit.randomization_unit for unit in units],
             "default": next((unit.randomization_unit for unit in units if unit.default), None),
-            "changed": reached.changed,
+            "changed": ensured.changed,
         }
 
-    def _check(self) -> None:
+    def _validate(self) -> None:
         from airflow_provider_launchdarkly.api.models import ExperimentationSettingsPut
 
         units = self.randomization_units

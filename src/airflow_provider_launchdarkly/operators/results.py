@@ -1,4 +1,4 @@
-"""The operator that reads the results of an iteration. Only reads, so a repeat is safe."""
+"""The operator on an iteration's results."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class LaunchDarklyGetResultsOperator(LaunchDarklyExperimentBaseOperator):
     """Read the results of a metric or a metric group in one iteration, over everyone and by attribute value.
 
-    Safe to repeat: it only reads. For a decision use the sensor: a look at the results outside of its plan is how
-    experiments are stopped too early.
+    Safe to repeat: it only reads. For a decision use :class:`LaunchDarklyWaitForSignificanceSensor`: deciding on looks
+    that were not planned stops experiments too early.
 
     Args:
         experiment_key: Key of the experiment.
@@ -31,12 +31,11 @@ class LaunchDarklyGetResultsOperator(LaunchDarklyExperimentBaseOperator):
         attribute: Only slices by this context attribute. Default: all slices that LaunchDarkly gives.
 
     Returns:
-        :class:`ResultsOutput`, with ``read_at`` in LaunchDarkly's
-        time. Whether the key is a group's is read from the iteration.
+        :class:`.ResultsOutput`, with ``read_at`` by LaunchDarkly's clock. The iteration says if the key is a group's.
 
     Raises:
-        ResultsUnavailableError: LaunchDarkly does not serve results any more; as all errors that another try cannot
-            cure, inside an AirflowFailException.
+        AirflowFailException: From ``ResultsUnavailableError``, if LaunchDarkly no longer serves results, and from every
+            other error that another try cannot cure.
     """
 
     template_fields: Sequence[str] = (
@@ -61,7 +60,7 @@ class LaunchDarklyGetResultsOperator(LaunchDarklyExperimentBaseOperator):
 
     @override
     def act(self, context: Context) -> ResultsOutput:
-        """Find the iteration and whether the key is a group's, and read the results."""
+        """Find the iteration and the metric, and read the results."""
         from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
         from airflow_provider_launchdarkly.operators._outputs import metrics_output
 

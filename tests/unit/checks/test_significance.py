@@ -1,4 +1,4 @@
-"""One look: when it reads results, what it says of an iteration that is not ours any more; it has no memory."""
+"""The check of significance: when it reads results, and its verdict on an iteration that ended elsewhere."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_restarts_and_repeated_polls_change_nothing(run: Run) -> None:
     assert look.verdict.to_json() == steady.verdict.to_json()
 
 
-def test_the_verdict_is_plain_json_and_says_what_it_is_about(run: Run) -> None:
+def test_the_verdict_is_plain_json_with_the_keys_of_its_target(run: Run) -> None:
     running = run()
     verdict = running.look_daily().to_json()
     assert json.loads(json.dumps(verdict, allow_nan=False)) == verdict
@@ -158,7 +158,7 @@ def test_an_iteration_that_is_not_started_is_waited_for(run: Run) -> None:
     assert (verdict.kind, verdict.reason) == (Kind.WAIT, Reason.NO_DATA)
 
 
-def test_an_unknown_iteration_is_an_error_that_names_those_there_are(run: Run) -> None:
+def test_an_unknown_iteration_is_an_error_that_names_the_known_ones(run: Run) -> None:
     running = run()
     known = running.target.iteration_id
     running.target = Target(ENV, KEY, "no-such-iteration")

@@ -1,15 +1,18 @@
-"""An iteration as a DAG's author writes it: what is refused, and what is resolved against the flag."""
+"""The design of an iteration: which are refused, and how variations are resolved with the flag."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any
 
 import pytest
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.models import FeatureFlag
-from airflow_provider_launchdarkly.operators._design import IterationDesign, find_variation
+from airflow_provider_launchdarkly.api.variations import find_variation
+from airflow_provider_launchdarkly.operators._design import IterationDesign
+from airflow_provider_launchdarkly.operators._design_operator import LaunchDarklyIterationDesignBaseOperator
 
 DESIGN = IterationDesign(
     flag_key="button",
@@ -110,7 +113,7 @@ def test_a_metric_with_a_misspelt_key_is_refused() -> None:
 
 @pytest.mark.parametrize("field", ["flag_key", "hypothesis"])
 @pytest.mark.parametrize("value", ["", None, 3])
-def test_texts_that_launchdarkly_needs_are_needed(field: str, value: Any) -> None:
+def test_flag_key_and_hypothesis_are_required(field: str, value: Any) -> None:
     assert f"{field} is {value!r}" in refused(**{field: value})
 
 
@@ -139,7 +142,7 @@ def test_a_primary_funnel_is_a_metric_group() -> None:
     assert [(m.key, m.is_group) for m in resolved.metrics] == [("steps", True)]
 
 
-def test_people_left_out_are_served_the_variation_named() -> None:
+def test_people_left_out_get_the_named_variation() -> None:
     resolved = dataclasses.replace(DESIGN, not_in_experiment_variation="Classic").resolve(FLAG)
     assert resolved.flags["button"].not_in_experiment_variation_id == "v0"
 
@@ -152,7 +155,7 @@ def test_a_variation_is_found_by_id_name_or_value(wanted: Any, found: str) -> No
     assert find_variation(FLAG, wanted).id == found
 
 
-def test_an_unknown_variation_is_refused_with_what_there_is() -> None:
+def test_an_unknown_variation_is_refused_with_those_of_the_flag() -> None:
     with pytest.raises(ConfigurationError, match="'Blod' is not one of flag 'button'; it has 'Classic', 'Bold'"):
         find_variation(FLAG, "Blod")
 
@@ -163,3 +166,13 @@ def test_a_variation_that_fits_twice_is_refused() -> None:
     )
     with pytest.raises(ConfigurationError, match="fits 2 variations"):
         find_variation(flag, "x")
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(IterationDesign), ids=lambda field: field.name)
+def test_the_operators_take_each_field_of_a_design_with_its_default(field: dataclasses.Field[Any]) -> None:
+    base = LaunchDarklyIterationDesignBaseOperator
+    parameter = inspect.signature(base.__init__).parameters[field.name]
+    required = field.default is dataclasses.MISSING
+    assert parameter.default == (inspect.Parameter.empty if required else field.default)
+    assert parameter.annotation == field.type
+    assert field.name in base.template_fields

@@ -1,4 +1,4 @@
-"""Setting a flag: a target state, reached in the order that serves nobody what nobody asked for."""
+"""Setting a flag: the desired state, in an order that serves no unwanted variation in between."""
 
 from __future__ import annotations
 
@@ -45,21 +45,23 @@ def test_a_repeat_writes_nothing(hook: LaunchDarklyHook, emulator: EmulatorServe
     assert len(instructions(emulator)) == 2
 
 
-def test_a_flag_that_goes_off_goes_off_first(hook: LaunchDarklyHook, emulator: EmulatorServer, context: Any) -> None:
+def test_a_flag_is_turned_off_before_its_rule_changes(
+    hook: LaunchDarklyHook, emulator: EmulatorServer, context: Any
+) -> None:
     set_flag(context, on=True, variation="Bold")
     output = set_flag(context, on=False, variation="Classic")
     assert output["on"] is False
     assert instructions(emulator)[2:] == ["turnFlagOff", "updateFallthroughVariationOrRollout"]
 
 
-def test_a_rule_of_its_own(hook: LaunchDarklyHook, context: Any) -> None:
+def test_a_rule_may_be_named_by_its_id(hook: LaunchDarklyHook, context: Any) -> None:
     rule = hook.get_flag("pricing-page").environments["production"].rules[0].id
     output = set_flag(context, flag_key="pricing-page", variation=True, rule_id=rule)
     new = hook.get_flag("pricing-page").variations[1].id
     assert output["serves"] == {new: 100.0}
 
 
-def test_an_unknown_rule_or_variation_is_an_error_that_names_those_there_are(
+def test_an_unknown_rule_or_variation_is_an_error_that_names_the_known_ones(
     hook: LaunchDarklyHook, context: Any
 ) -> None:
     with pytest.raises(AirflowFailException, match=r"'Loud'.*'Classic', 'Bold'"):
@@ -85,13 +87,13 @@ def test_a_rule_with_a_running_experiment_is_an_error_that_names_it(scene: Scene
         {"rollout": [60, 40]},
     ],
 )
-def test_what_can_be_seen_to_be_wrong_is_refused_when_the_dag_file_is_parsed(fields: dict[str, Any]) -> None:
+def test_a_wrong_state_is_refused_when_the_dag_file_is_parsed(fields: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         LaunchDarklySetFlagOperator(task_id="set", flag_key="checkout-button", **fields)
 
 
 def test_a_variation_named_twice_is_refused(hook: LaunchDarklyHook, context: Any) -> None:
-    with pytest.raises(AirflowFailException, match="named twice"):
+    with pytest.raises(AirflowFailException, match="name each once"):
         set_flag(context, rollout={"Bold": 60, "bold": 40})
 
 

@@ -1,4 +1,4 @@
-"""The three ways to a new iteration: which call, what is adopted, what is never ended or overwritten by mistake."""
+"""The three ways to a new iteration: the call, adoption, and that nothing is ended or overwritten by mistake."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def calls(emulator: EmulatorServer) -> list[str]:
     return [line.operation for line in emulator.requests() if line.method in {"POST", "PATCH"}]
 
 
-def test_post_makes_a_draft_beside_what_runs(scene: Scene, emulator: EmulatorServer, context: Any) -> None:
+def test_post_creates_a_draft_beside_the_running_iteration(
+    scene: Scene, emulator: EmulatorServer, context: Any
+) -> None:
     output = make(context, "post", treatments=quarters(25))
     assert (output["status"], output["changed"]) == ("not_started", True)
     assert calls(emulator)[-1] == "create_iteration"
@@ -58,7 +60,7 @@ def test_update_draft_turns_the_draft_into_the_design(
     assert set(patch.body["instructions"][0]["value"]) == {"treatments", "hypothesis"}
 
 
-def test_without_a_draft_there_is_nothing_to_update(scene: Scene, context: Any) -> None:
+def test_update_draft_fails_without_a_draft(scene: Scene, context: Any) -> None:
     with pytest.raises(AirflowFailException, match=r"StateError.*method='post'.*method='save_and_start'"):
         make(context, "update_draft")
 
@@ -73,13 +75,13 @@ def test_save_and_start_ends_the_running_iteration_without_a_winner(
     assert len(emulator.effects("iteration.started")) == 2
 
 
-def test_a_design_that_runs_already_is_adopted(scene: Scene, emulator: EmulatorServer, context: Any) -> None:
+def test_a_running_iteration_of_this_design_is_adopted(scene: Scene, emulator: EmulatorServer, context: Any) -> None:
     output = make(context, "save_and_start")
     assert (output["iteration_id"], output["changed"]) == (scene.iteration_id, False)
     assert len(emulator.effects("iteration.started")) == 1
 
 
-def test_a_task_that_is_cleared_late_does_not_end_what_came_after_it(
+def test_a_task_that_is_cleared_late_does_not_end_a_later_iteration(
     scene: Scene, emulator: EmulatorServer, context: Any
 ) -> None:
     make(context, "save_and_start", treatments=quarters(25))
@@ -89,7 +91,7 @@ def test_a_task_that_is_cleared_late_does_not_end_what_came_after_it(
     assert len(emulator.effects("iteration.started")) == 3
 
 
-def test_without_a_running_iteration_there_is_nothing_to_copy(scene: Scene, context: Any) -> None:
+def test_save_and_start_fails_without_a_running_iteration(scene: Scene, context: Any) -> None:
     scene.stop()
     with pytest.raises(AirflowFailException, match=r"StateError.*method='post'"):
         make(context, "save_and_start", treatments=quarters(25))

@@ -1,4 +1,4 @@
-"""Who wins: only a `ship` verdict about this very iteration names a treatment."""
+"""The winner: only a `ship` verdict about this very iteration names a treatment."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def test_a_ship_verdict_names_its_treatment() -> None:
 
 
 @pytest.mark.parametrize("kind", ["rollback", "inconclusive"])
-def test_every_other_ending_names_the_baseline_even_if_the_verdict_names_a_treatment(kind: str) -> None:
+def test_rollback_and_inconclusive_name_the_baseline_even_with_a_treatment(kind: str) -> None:
     assert choose(VERDICT | {"verdict": kind}).treatment == BASELINE
 
 
 @pytest.mark.parametrize("kind", ["invalid", "wait", "shipped", "", None])
-def test_what_is_no_ending_names_nobody(kind: str | None) -> None:
+def test_a_verdict_that_ends_nothing_names_no_winner(kind: str | None) -> None:
     with pytest.raises(WinnerError, match=r"[Nn]othing was stopped"):
         choose(VERDICT | {"verdict": kind})
 
 
 @pytest.mark.parametrize("field", ["experiment_key", "iteration_id"])
 @pytest.mark.parametrize("kind", ["ship", "rollback", "inconclusive"])
-def test_a_verdict_about_something_else_names_nobody(field: str, kind: str) -> None:
+def test_a_verdict_about_another_iteration_names_no_winner(field: str, kind: str) -> None:
     with pytest.raises(WinnerError, match=f"{field} 'another'"):
         choose(VERDICT | {"verdict": kind, field: "another"})
 
 
-def test_a_ship_verdict_without_a_treatment_names_nobody() -> None:
+def test_a_ship_verdict_without_a_treatment_names_no_winner() -> None:
     with pytest.raises(WinnerError, match="treatment_id"):
         choose(VERDICT | {"treatment_id": None})
 

@@ -16,7 +16,6 @@ from airflow_provider_launchdarkly.api.models import ExperimentPost
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import _base
 from support.warehouse import CONNECTION, Warehouse, backends, open_warehouse
 
 ENV = EnvironmentRef("demo", "production")
@@ -98,7 +97,7 @@ def fire(underway: Underway, monkeypatch: pytest.MonkeyPatch) -> Fire:
     async def turn(_: float) -> None:
         underway.emulator.clock.advance("P1D")
 
-    monkeypatch.setattr(_base.asyncio, "sleep", turn)
+    monkeypatch.setattr("airflow_provider_launchdarkly.triggers._base.asyncio.sleep", turn)
 
     async def first(events: AsyncIterator[Any]) -> Any:
         return await anext(events)

@@ -1,4 +1,4 @@
-"""Sensors on LaunchDarkly's clock: they wake in time, and only the worker says that a change window is open."""
+"""Sensors on LaunchDarkly's clock: they wake in time, and only the worker decides that a change window is open."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_window_needs_no_project(night: EmulatorServer, monkeypatch: pytest.Mo
     assert window().execute_complete(CONTEXT, event)["opened"].startswith("2026-03-03T09:")
 
 
-def test_what_the_window_waits_with_is_plain_json_and_rebuilds_itself(night: EmulatorServer) -> None:
+def test_the_trigger_is_plain_json_and_rebuilds_itself(night: EmulatorServer) -> None:
     trigger = deferred(window()).trigger
     path, arguments = trigger.serialize()
     assert json.loads(json.dumps(arguments)) == arguments
@@ -94,7 +94,7 @@ def test_a_window_that_never_opens_is_an_error_at_once(night: EmulatorServer, ho
         window(window=shut, **how).execute(CONTEXT)
 
 
-def test_the_end_of_a_dwell_time_is_met_and_not_asked_for_over_and_over(
+def test_the_end_of_a_dwell_time_is_polled_once(
     connection: str, emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # LaunchDarkly's clock is read in whole seconds: two days after such a start, 0.7 of one seem to be left.
@@ -106,7 +106,7 @@ def test_the_end_of_a_dwell_time_is_met_and_not_asked_for_over_and_over(
     assert (verdict["verdict"], verdict["reason"]) == ("inconclusive", "plan_ended")
 
 
-def test_an_iteration_stopped_by_somebody_else_has_nothing_to_dwell_on(
+def test_an_iteration_that_someone_else_stopped_ends_the_dwell_time(
     connection: str, emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = Scene(LaunchDarklyHook(connection), emulator)
@@ -118,10 +118,10 @@ def test_an_iteration_stopped_by_somebody_else_has_nothing_to_dwell_on(
     assert (verdict["verdict"], verdict["reason"]) == ("invalid", "iteration_stopped")
 
 
-def test_what_happened_while_the_task_was_held_up_counts(
+def test_a_stop_after_the_trigger_fired_counts(
     connection: str, emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The DAG was paused after the trigger had fired: days go by, and then somebody stops the iteration."""
+    """The DAG was paused after the trigger had fired: days go by, and then someone stops the iteration."""
     scene = Scene(LaunchDarklyHook(connection), emulator)
     event, _ = fires(deferred(dwell(scene, "2d")).trigger, emulator, monkeypatch)
     emulator.clock.advance("P5D")

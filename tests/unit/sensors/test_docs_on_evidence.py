@@ -50,7 +50,7 @@ def run_on_sqlite(sql: str, metric: str, table: str, rows: list[tuple[Any, ...]]
         return evidence_from_rows(look_context(10), policy, columns, cursor.fetchall(), {metric: Direction.HIGHER})
 
 
-def test_the_first_query_counts_what_it_says() -> None:
+def test_the_first_query_counts_units_and_conversions() -> None:
     (example,) = blocks(SQL_PAGE, "python")
     scope: dict[str, Any] = {}
     with DAG("example", schedule=None):

@@ -1,4 +1,4 @@
-"""What the sensor puts on record: each look, once, from the worker; and what it says of it in the log and the XCom."""
+"""The decision record: each look once, written by the worker, and named in the log and the XCom."""
 
 from __future__ import annotations
 
@@ -149,11 +149,11 @@ def test_the_verdict_stays_plain_json(underway: Underway, folder: Path) -> None:
 
 
 def test_the_evidence_says_how_long_launchdarkly_s_counts_have_stood_still(underway: Underway, folder: Path) -> None:
-    def nobody_comes_after_ten_days(emulator: Any) -> None:
+    def stop_traffic_after_ten_days(emulator: Any) -> None:
         truths = emulator.world.projects["demo"].truths
         truths["checkout-button"] = dataclasses.replace(truths["checkout-button"], no_traffic_from_day=10)
 
-    underway.emulator.call(nobody_comes_after_ten_days)
+    underway.emulator.call(stop_traffic_after_ten_days)
     for days in ("P5D", "P10D"):
         underway.emulator.clock.advance(days)
         underway.sensor(record_path=str(folder), deferrable=False).poke({})
@@ -163,8 +163,8 @@ def test_the_evidence_says_how_long_launchdarkly_s_counts_have_stood_still(under
     assert entries(folder, underway)[-1]["verdict"]["reason"] == "stale_results"
 
 
-def test_deferring_again_does_not_wind_up_airflow_s_timeout_anew(underway: Underway, folder: Path) -> None:
-    begun = SimpleNamespace(start_date=datetime.now(UTC) - timedelta(hours=1))
+def test_deferring_again_does_not_extend_airflow_s_timeout(underway: Underway, folder: Path) -> None:
+    begun: Any = SimpleNamespace(start_date=datetime.now(UTC) - timedelta(hours=1))
     with pytest.raises(TaskDeferred) as deferred:
         underway.sensor(record_path=str(folder), timeout=3 * 3600).execute({"ti": begun})
     assert timedelta(hours=1, minutes=59) < deferred.value.timeout <= timedelta(hours=2)

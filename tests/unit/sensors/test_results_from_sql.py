@@ -34,7 +34,7 @@ def sensor(underway: Underway, warehouse: Warehouse, **arguments: Any) -> Any:
     return underway.sensor(results=SqlResults("warehouse", warehouse.query), **arguments)
 
 
-def test_it_ships_what_the_warehouse_shows(underway: Underway, filled: Warehouse, fire: Fire) -> None:
+def test_it_ships_on_the_numbers_of_the_warehouse(underway: Underway, filled: Warehouse, fire: Fire) -> None:
     verdict, events = wait(underway, fire, results=SqlResults("warehouse", filled.query))
     assert (verdict["verdict"], verdict["treatment"]) == ("ship", "Bold")
     assert verdict["look"] == len(events)
@@ -52,7 +52,7 @@ def test_the_trigger_reads_no_results_and_runs_no_query(underway: Underway, fill
     assert [line.operation for line in underway.emulator.requests(after=seen)] == ["get_experiment"]
 
 
-def test_what_the_trigger_holds_is_plain_json_without_the_query(underway: Underway, filled: Warehouse) -> None:
+def test_the_trigger_is_plain_json_without_the_query(underway: Underway, filled: Warehouse) -> None:
     with pytest.raises(TaskDeferred) as deferred:
         sensor(underway, filled).execute({})
     trigger = deferred.value.trigger
@@ -74,7 +74,9 @@ def test_a_look_that_was_taken_is_not_taken_again_after_deferring(
 
 
 def _started(underway: Underway) -> Any:
-    return underway.hook.get_experiment("bold-checkout-button").running.started_at
+    running = underway.hook.get_experiment("bold-checkout-button").running
+    assert running is not None
+    return running.started_at
 
 
 def test_a_late_worker_takes_the_look_that_was_due(underway: Underway, filled: Warehouse) -> None:
@@ -115,7 +117,7 @@ def test_it_works_without_deferring(underway: Underway, filled: Warehouse, mode:
     assert found.xcom_value["verdict"] == "ship"
 
 
-def test_only_what_happened_since_the_start_and_in_this_iteration_counts(underway: Underway, filled: Warehouse) -> None:
+def test_only_events_since_the_start_and_of_this_iteration_count(underway: Underway, filled: Warehouse) -> None:
     before = underway.emulator.clock.now() - timedelta(days=3)
     filled.execute(
         "INSERT INTO exposures VALUES (%s, %s, %s, %s)",

@@ -1,4 +1,4 @@
-"""The sensor and its trigger: looks once, defers, and brings back a verdict or an error, in every mode by one code."""
+"""The sensor and its trigger: poll once, defer, and return a verdict or an error, by the same check in every mode."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def begin() -> str:
 
 
 def sensor(iteration: str, **changes: Any) -> LaunchDarklyWaitForSignificanceSensor:
-    fields = {"experiment_key": KEY, "iteration_id": iteration, "policy": Policy()} | changes
+    fields: dict[str, Any] = {"experiment_key": KEY, "iteration_id": iteration, "policy": Policy()} | changes
     return LaunchDarklyWaitForSignificanceSensor(task_id="wait", **fields)
 
 
@@ -191,7 +191,7 @@ def test_transient_errors_are_waited_out(emulator: EmulatorServer, sleeps: Sleep
         ({"status": 403}, "PermissionDeniedError"),
     ],
 )
-def test_what_waiting_cannot_cure_ends_the_waiting_with_the_error(
+def test_an_error_that_waiting_cannot_cure_ends_the_waiting(
     emulator: EmulatorServer, sleeps: Sleeps, iteration: str, fault: dict[str, Any], error: str
 ) -> None:
     trigger = deferred(iteration).trigger
@@ -234,12 +234,12 @@ def test_the_error_of_the_trigger_is_raised_on_the_worker_where_retries_apply(it
 @pytest.mark.parametrize(
     "event", [None, {}, {"status": "done"}, {"status": "verdict"}, {"status": "verdict", "verdict": {}}]
 )
-def test_an_event_that_is_none_of_ours_fails_loudly(iteration: str, event: dict[str, Any] | None) -> None:
+def test_an_unknown_event_is_an_error(iteration: str, event: dict[str, Any] | None) -> None:
     with pytest.raises(LaunchDarklyError, match="neither a verdict nor an error"):
         sensor(iteration).execute_complete(CONTEXT, event)
 
 
-def test_an_error_of_an_unknown_kind_is_raised_as_ours(iteration: str) -> None:
+def test_an_error_of_an_unknown_kind_is_raised_as_launchdarkly_error(iteration: str) -> None:
     event = {"status": "error", "error": "os", "message": "what"}
     with pytest.raises(LaunchDarklyError, match="os: what"):
         sensor(iteration).execute_complete(CONTEXT, event)

@@ -1,4 +1,4 @@
-"""Sensors on iterations and flags: nothing is missed, what cannot come is an error, one code decides in every mode."""
+"""Sensors on iterations and flags: no event is missed, an impossible state is an error, every mode runs one check."""
 
 from __future__ import annotations
 
@@ -115,14 +115,14 @@ def events(
     return asyncio.run(collect()), delays
 
 
-def test_what_happened_before_it_started_is_found_without_deferring(scene: Scene, waiting: Waiting) -> None:
+def test_a_state_from_before_the_sensor_started_is_found_without_deferring(scene: Scene, waiting: Waiting) -> None:
     waiting.happen(scene)
     output = waiting.sensor(scene).execute(CONTEXT)
     assert json.loads(json.dumps(output)) == output
     assert output["project_key"] == "demo"
 
 
-def test_it_looks_once_and_defers_until_it_happens(
+def test_it_polls_once_and_defers_until_the_state_is_reached(
     scene: Scene, waiting: Waiting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sensor = waiting.sensor(scene)
@@ -142,7 +142,7 @@ def test_the_first_poll_comes_ten_seconds_after_the_deferral_at_the_earliest(
     assert all(0.9 <= delay <= 1 for delay in delays[1:])
 
 
-def test_poking_decides_by_the_same_code(scene: Scene, waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poking_runs_the_same_check(scene: Scene, waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: waiting.happen(scene))
     sensor = waiting.sensor(scene, deferrable=False, mode="poke", poke_interval=60)
     assert sensor.execute(CONTEXT) == waiting.sensor(scene).execute(CONTEXT)
@@ -191,7 +191,7 @@ def test_a_refused_token_ends_the_waiting_on_the_worker(
 @pytest.mark.parametrize(
     "event", [None, {}, {"status": "finding"}, {"status": "finding", "finding": {}}, {"status": 1}]
 )
-def test_an_event_that_is_none_of_ours_fails_loudly(scene: Scene, waiting: Waiting, event: Any) -> None:
+def test_an_unknown_event_is_an_error(scene: Scene, waiting: Waiting, event: Any) -> None:
     with pytest.raises(LaunchDarklyError, match="neither a finding nor an error"):
         waiting.sensor(scene).execute_complete(CONTEXT, event)
 
@@ -208,7 +208,7 @@ def test_an_iteration_that_runs_is_not_stopped(scene: Scene) -> None:
     deferred(status(scene, "stopped"))
 
 
-def test_a_draft_is_waited_for_until_somebody_starts_it(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_draft_is_waited_for_until_it_is_started(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.stop()
     draft = scene.hook.create_iteration("bold", scene.iteration).iteration.id
     trigger = deferred(status(scene, "running", iteration_id=draft)).trigger
@@ -253,7 +253,7 @@ def test_a_stop_during_the_waiting_ends_it_with_the_error(scene: Scene, monkeypa
         sensor.execute_complete(CONTEXT, event)
 
 
-def test_results_that_are_gone_are_not_taken_for_no_traffic(scene: Scene) -> None:
+def test_results_that_are_gone_are_an_error_and_not_zero_traffic(scene: Scene) -> None:
     scene.emulator.switch(results="gone")
     with pytest.raises(ResultsUnavailableError):
         traffic(scene).execute(CONTEXT)
@@ -296,7 +296,7 @@ def test_a_variation_the_flag_does_not_have_is_an_error_at_once(scene: Scene) ->
         lambda scene: flag(scene, on="yes"),
     ],
 )
-def test_what_cannot_be_waited_for_is_refused_when_the_dag_file_is_parsed(
+def test_a_state_that_cannot_come_is_refused_when_the_dag_file_is_parsed(
     make: Callable[[Any], LaunchDarklyBaseSensor],
 ) -> None:
     with pytest.raises(ConfigurationError):

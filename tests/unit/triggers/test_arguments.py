@@ -1,4 +1,4 @@
-"""What a trigger does with arguments that Airflow stored: no constructor raises, and the event says what is wrong."""
+"""Arguments of triggers as Airflow stores them: no constructor raises, and the event names the wrong ones."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_no_wrong_value_ends_the_triggerer(trigger: Any, wrong: str, storage: st
 
 @pytest.mark.parametrize("shape", HANDED_BACK)
 @pytest.mark.parametrize("trigger", TRIGGERS)
-def test_what_any_minor_hands_back_encoded_is_named_with_value_and_cure(trigger: Any, shape: str) -> None:
+def test_an_encoded_argument_is_named_with_value_and_cure(trigger: Any, shape: str) -> None:
     for name in arguments_of(trigger):
         built = trigger(**{**RIGHT[trigger], name: HANDED_BACK[shape]})
         built.trigger_id = 1
@@ -200,7 +200,7 @@ def test_a_policy_that_an_earlier_version_stored_as_a_mapping_is_read(trigger: A
 
 @pytest.mark.parametrize("bad", ["nonsense", "[]", '{"alpha": 2}', '{"Encoding.VAR": {}, "Encoding.TYPE": "dict"}', 7])
 @pytest.mark.parametrize("trigger", [SignificanceTrigger, ExperimentEventTrigger])
-def test_a_policy_that_is_none_is_named(trigger: Any, bad: Any) -> None:
+def test_a_value_that_is_no_policy_is_named(trigger: Any, bad: Any) -> None:
     (problem,) = trigger(**{**RIGHT[trigger], "policy": bad}).problems()
     assert problem.startswith(f"policy is {bad!r}: ")
 
@@ -216,11 +216,11 @@ def test_a_watcher_with_wrong_arguments_fires_once_and_goes_on_without_a_hot_loo
     assert set(slept[1:]) == {events.LONGEST_PAUSE}
 
 
-def test_a_watcher_goes_on_after_an_error_that_nobody_foresaw(
+def test_a_watcher_continues_after_an_unexpected_error(
     slept: list[float], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: Any
 ) -> None:
     async def fail(*_: Any) -> None:
-        raise KeyError("nobody foresaw this")
+        raise KeyError("an unexpected error")
 
     monkeypatch.setattr(LaunchDarklyHook, "load_settings", fail)
     trigger = ExperimentEventTrigger(**RIGHT[ExperimentEventTrigger])
@@ -232,7 +232,7 @@ def test_a_watcher_goes_on_after_an_error_that_nobody_foresaw(
     asyncio.run(run())
     assert len(slept) == 5
     assert all(pause >= 0.9 * 60 for pause in slept[1:])
-    assert "nobody foresaw this" in caplog.text + capsys.readouterr().out
+    assert "an unexpected error" in caplog.text + capsys.readouterr().out
 
 
 def test_a_policy_with_python_s_own_values_is_stored_as_json_text() -> None:

@@ -1,4 +1,4 @@
-"""The watcher's trigger: each happening once for each iteration, also after a restart, and no end."""
+"""The watcher's trigger: each event fires once for each iteration, also after a restart, and the trigger never ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -18,10 +18,13 @@ from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import experiment_events
 from airflow_provider_launchdarkly.triggers.experiment_events import ExperimentEventTrigger
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
 try:
     from airflow.sdk.serde import serialize  # Airflow >= 3.2
 except ImportError:
-    from airflow.serialization.serde import serialize
+    from airflow.serialization.serde import serialize  # type: ignore[import-not-found,no-redef]
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -94,25 +97,25 @@ def polls(monkeypatch: pytest.MonkeyPatch) -> Any:
         fired: list[dict[str, Any]] = []
 
         async def collect() -> None:
-            async with aclosing(trigger.run()) as happened:
+            async with aclosing(cast("AsyncGenerator[Any]", trigger.run())) as happened:
                 async for event in happened:
                     fired.append(event.payload)  # noqa: PERF401 - what was fired before the end is wanted
 
         monkeypatch.setattr(experiment_events, "asyncio", type("Asyncio", (), {"sleep": staticmethod(sleep)}))
         with pytest.raises(asyncio.CancelledError):
             asyncio.run(collect())
-        trigger.slept = slept
+        vars(trigger)["slept"] = slept
         return fired
 
     return run
 
 
-def make_check(store: Store | None = None, **changes: Any) -> ExperimentEventTrigger:
+def watcher(store: Store | None = None, **changes: Any) -> ExperimentEventTrigger:
     path, arguments = ExperimentEventTrigger(experiment_key=KEY, poll_interval=60.0, **changes).serialize()
     assert path.endswith("triggers.experiment_events.ExperimentEventTrigger")
     assert serialize(arguments)
     trigger = ExperimentEventTrigger(**json.loads(json.dumps(arguments)))
-    trigger.asset_state_store = store
+    vars(trigger)["asset_state_store"] = store
     return trigger
 
 
@@ -123,13 +126,13 @@ def names(fired: list[dict[str, Any]]) -> list[str]:
 def test_it_fires_once_when_someone_starts_and_once_when_someone_stops_an_iteration(person: Person, polls: Any) -> None:
     iteration = person.create()
     steps = {1: lambda: person.start(iteration), 3: lambda: person.stop(iteration, "Bold")}
-    started, stopped = polls(make_check(), 6, between=lambda poll: steps.get(poll, lambda: None)())
+    started, stopped = polls(watcher(), 6, between=lambda poll: steps.get(poll, lambda: None)())
     assert (started["event"], stopped["event"]) == ("start", "stop")
     assert started["iteration_id"] == stopped["iteration_id"] == iteration
     assert (stopped["winning_treatment"], stopped["winning_reason"]) == ("Bold", "seen enough")
 
 
-def test_both_happenings_between_two_polls_fire_in_their_order(person: Person, polls: Any) -> None:
+def test_both_events_between_two_polls_fire_in_their_order(person: Person, polls: Any) -> None:
     iteration = person.create()
 
     def start_and_stop(poll: int) -> None:
@@ -137,19 +140,19 @@ def test_both_happenings_between_two_polls_fire_in_their_order(person: Person, p
             person.start(iteration)
             person.stop(iteration)
 
-    assert names(polls(make_check(), 3, between=start_and_stop)) == ["start", "stop"]
+    assert names(polls(watcher(), 3, between=start_and_stop)) == ["start", "stop"]
 
 
-def test_what_happened_before_the_watcher_began_does_not_fire(person: Person, polls: Any) -> None:
+def test_events_from_before_the_watcher_began_do_not_fire(person: Person, polls: Any) -> None:
     iteration = person.create()
     person.start(iteration)
     person.stop(iteration)
-    assert polls(make_check(), 3) == []
+    assert polls(watcher(), 3) == []
 
 
 def test_an_experiment_that_does_not_exist_yet_is_waited_for(person: Person, polls: Any) -> None:
     steps = {2: lambda: person.start(person.create())}
-    assert names(polls(make_check(), 4, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
+    assert names(polls(watcher(), 4, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
 
 
 def test_a_verdict_fires_once_for_an_iteration_and_the_iteration_goes_on(
@@ -163,7 +166,7 @@ def test_a_verdict_fires_once_for_an_iteration_and_the_iteration_goes_on(
         else:
             emulator.clock.advance(timedelta(days=1))
 
-    (ship,) = polls(make_check(on=["verdict"]), 30, between=live)
+    (ship,) = polls(watcher(on=["verdict"]), 30, between=live)
     assert ship["event"] == ship["verdict"]["verdict"] == "ship"
     assert ship["iteration_id"] == iteration
     assert "Bold" in ship["verdict"]["summary"]
@@ -179,7 +182,7 @@ def test_a_verdict_that_was_there_before_the_watcher_does_not_fire(
     def next_day(poll: int) -> None:
         emulator.clock.advance(timedelta(days=1))
 
-    assert polls(make_check(), 4, between=next_day) == []
+    assert polls(watcher(), 4, between=next_day) == []
 
 
 def test_each_iteration_fires_its_own(person: Person, polls: Any) -> None:
@@ -187,30 +190,30 @@ def test_each_iteration_fires_its_own(person: Person, polls: Any) -> None:
     person.start(first)
     person.stop(first)
     steps = {1: lambda: person.start(person.create_another())}
-    (again,) = polls(make_check(), 3, between=lambda poll: steps.get(poll, lambda: None)())
+    (again,) = polls(watcher(), 3, between=lambda poll: steps.get(poll, lambda: None)())
     assert (again["event"], again["iteration_id"] == first) == ("start", False)
 
 
-def test_only_what_is_asked_for_fires(person: Person, polls: Any) -> None:
+def test_only_the_chosen_events_fire(person: Person, polls: Any) -> None:
     iteration = person.create()
     steps = {1: lambda: person.start(iteration), 2: lambda: person.stop(iteration)}
-    assert names(polls(make_check(on=["stop"]), 4, between=lambda poll: steps.get(poll, lambda: None)())) == ["stop"]
+    assert names(polls(watcher(on=["stop"]), 4, between=lambda poll: steps.get(poll, lambda: None)())) == ["stop"]
 
 
-def test_after_a_restart_the_store_knows_what_has_fired_and_what_happened_meanwhile(person: Person, polls: Any) -> None:
+def test_after_a_restart_with_a_store_only_new_events_fire(person: Person, polls: Any) -> None:
     store, iteration = Store(), person.create()
     steps = {1: lambda: person.start(iteration)}
-    assert names(polls(make_check(store), 3, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
+    assert names(polls(watcher(store), 3, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
     person.stop(iteration)
-    assert names(polls(make_check(store), 3)) == ["stop"]
-    assert polls(make_check(store), 3) == []
+    assert names(polls(watcher(store), 3)) == ["stop"]
+    assert polls(watcher(store), 3) == []
 
 
 def test_after_a_restart_without_a_store_nothing_fires_twice(person: Person, polls: Any) -> None:
     iteration = person.create()
     steps = {1: lambda: person.start(iteration)}
-    assert names(polls(make_check(), 3, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
-    assert polls(make_check(), 3) == []
+    assert names(polls(watcher(), 3, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
+    assert polls(watcher(), 3) == []
 
 
 def test_errors_do_not_end_it_and_slow_it_down(person: Person, polls: Any, emulator: EmulatorServer) -> None:
@@ -221,9 +224,9 @@ def test_errors_do_not_end_it_and_slow_it_down(person: Person, polls: Any, emula
         if poll == 4:
             person.start(iteration)
 
-    trigger = make_check()
+    trigger = watcher()
     assert names(polls(trigger, 6, between=live)) == ["start"]
-    first, *pauses = trigger.slept
+    first, *pauses = vars(trigger)["slept"]
     assert first <= 5
     assert all(0.9 * minutes <= pause / 60 <= minutes for pause, minutes in zip(pauses, (2, 4, 8), strict=False))
     assert all(54 <= pause <= 60 for pause in pauses[3:])
@@ -241,7 +244,7 @@ def test_a_policy_that_does_not_fit_still_lets_starts_and_stops_fire(
             person.stop(iteration)
         emulator.clock.advance(timedelta(days=1))
 
-    trigger = make_check(policy={"primary": {"metric": "no-such-metric"}})
+    trigger = watcher(policy={"primary": {"metric": "no-such-metric"}})
     assert names(polls(trigger, 4, between=live)) == ["start", "stop"]
 
 

@@ -1,4 +1,4 @@
-"""What a person's ending of the waiting does to the experiment: nothing, unless it was asked for and meant."""
+"""`on_kill`: a person who ends the task does nothing to the experiment, unless the DAG asks for it."""
 
 from __future__ import annotations
 
@@ -83,18 +83,19 @@ def test_a_task_marked_failed_stops_the_iteration_on_the_baseline(
     assert stopped["iteration"] == iteration
     found = LaunchDarklyHook().get_experiment(KEY, expand=("previousIterations", "treatments")).iteration(iteration)
     assert found is not None
+    assert found.baseline is not None
     assert found.winning_treatment_id == found.baseline.id
     assert found.winning_reason == "ramp.wait, run run-1, was marked failed while it waited"
 
 
-def test_airflow_s_further_cancels_do_not_leave_it_half_done(
+def test_airflow_s_further_cancels_do_not_interrupt_the_stop(
     emulator: EmulatorServer, iteration: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kill(monkeypatch, iteration, "failed", cancels=3, when_killed="rollback")
     assert len(emulator.effects("iteration.stopped")) == 1
 
 
-def test_what_cannot_be_stopped_is_said_in_the_log(
+def test_a_stop_that_fails_is_logged(
     emulator: EmulatorServer,
     iteration: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -115,7 +116,7 @@ def test_nothing_is_stopped_unless_the_task_was_marked_failed(
     assert emulator.effects("iteration.stopped") == []
 
 
-def test_by_default_the_experiment_goes_on(
+def test_by_default_the_experiment_runs_on(
     emulator: EmulatorServer, iteration: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert kill(monkeypatch, iteration, "failed") == {}
@@ -134,7 +135,7 @@ def sensor(**arguments: Any) -> LaunchDarklyWaitForSignificanceSensor:
     return LaunchDarklyWaitForSignificanceSensor(task_id="wait", experiment_key=KEY, iteration_id="i", **arguments)
 
 
-def test_the_sensor_takes_it_where_airflow_can_do_it() -> None:
+def test_rollback_needs_airflow_3_3() -> None:
     if hasattr(BaseTrigger, "on_kill"):
         trigger = sensor(on_kill="rollback").make_trigger()
         assert trigger.serialize()[1]["when_killed"] == "rollback"
@@ -143,7 +144,7 @@ def test_the_sensor_takes_it_where_airflow_can_do_it() -> None:
             sensor(on_kill="rollback")
 
 
-def test_without_a_trigger_nobody_would_hear_of_it() -> None:
+def test_rollback_needs_a_deferrable_sensor() -> None:
     with pytest.raises(ConfigurationError, match="deferrable=True"):
         sensor(on_kill="rollback", deferrable=False)
 

@@ -1,4 +1,4 @@
-"""Experimentation settings: merged, told, written once."""
+"""Experimentation settings: units are merged, changes are logged and written once."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ def test_a_repeat_writes_nothing(hook: LaunchDarklyHook, emulator: EmulatorServe
     assert [line.method for line in emulator.requests()].count("PUT") == 1
 
 
-def test_what_changes_is_told_before_it_is_written(
-    hook: LaunchDarklyHook, context: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_changes_are_logged(hook: LaunchDarklyHook, context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log()
     monkeypatch.setattr(LaunchDarklyUpdateExperimentationSettingsOperator, "log", log)
     update(context)
@@ -61,6 +59,6 @@ def test_what_changes_is_told_before_it_is_written(
 @pytest.mark.parametrize(
     "units", [[], None, [{"unit": "user"}], [*UNITS, {"randomization_unit": "user", "default": True}]]
 )
-def test_what_can_be_seen_to_be_wrong_is_refused_when_the_dag_file_is_parsed(units: Any) -> None:
+def test_wrong_units_are_refused_when_the_dag_file_is_parsed(units: Any) -> None:
     with pytest.raises(ConfigurationError):
         LaunchDarklyUpdateExperimentationSettingsOperator(task_id="units", randomization_units=units)
