@@ -7,6 +7,9 @@ SCENARIO ?= effect
 KEEP ?= 0
 # Processes that run unit, dags and contract tests: auto takes one for each core, 0 runs them in pytest's own.
 WORKERS ?= auto
+# Airflows that run side by side for the stack tests, each with its own services, ports and folder: one for each core.
+STACKS ?= 2
+STACK_TESTS = tests/stack --numprocesses $(STACKS) --dist worksteal
 
 export UV_PYTHON_DOWNLOADS = never
 # The certificates that the machine trusts, a company's own included (the second name is for older versions of uv).
@@ -40,7 +43,7 @@ demo: $(INSTALLED)  ## roll out an experiment on real Airflow (SCENARIO=effect|n
 test: $(INSTALLED)  ## run every tier, with branch coverage: unit, dags, contract, stack
 	@echo "== unit, dags, contract and stack tests on Airflow $(AIRFLOW), with branch coverage"
 	@$(BIN)/python -m pytest tests/unit tests/dags tests/contract --numprocesses $(WORKERS) --cov --cov-report=
-	@$(BIN)/python -m pytest tests/stack --cov --cov-append --cov-report=term
+	@$(BIN)/python -m pytest $(STACK_TESTS) --cov --cov-append --cov-report=term
 
 unit: $(INSTALLED)  ## run the unit tests
 	@echo "== unit tests"
@@ -51,8 +54,8 @@ dags: $(INSTALLED)  ## run the example DAGs through dag.test()
 	@$(BIN)/python -m pytest tests/dags --numprocesses $(WORKERS)
 
 stack: $(INSTALLED)  ## run the tests on a real scheduler, triggerer and API server
-	@echo "== real-stack tests"
-	@$(BIN)/python -m pytest tests/stack
+	@echo "== real-stack tests on Airflow $(AIRFLOW), on $(STACKS) Airflows side by side"
+	@$(BIN)/python -m pytest $(STACK_TESTS)
 
 contract: $(INSTALLED)  ## run LaunchDarkly's official clients against the emulator
 	@echo "== contract tests: the official clients, each in an environment of its own"
@@ -62,6 +65,8 @@ calibrate: $(INSTALLED)  ## hold the decision engine to its error rates and powe
 	@echo "== calibration: 10,000 simulated experiments for each measure"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group comparison
 	@$(BIN)/python tests/benchmarks/calibrate.py
+	@echo "== calibration of small treatments: 10,000 simulated experiments for each split and metric"
+	@$(BIN)/python tests/benchmarks/calibrate_small_arms.py
 	@echo "== calibration end to end: 200 experiments through sensor code and emulator"
 	@$(BIN)/python tests/benchmarks/calibrate_end_to_end.py
 
@@ -80,6 +85,7 @@ lint: $(INSTALLED)  ## ruff and mypy
 docs: $(INSTALLED)  ## build the documentation site in build/docs; each warning is an error
 	@echo "== documentation"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group docs
+	@rm -rf docs/reference/api
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env docs build/docs
 	@echo "built: build/docs/index.html"
 
@@ -89,5 +95,5 @@ constraints:  ## recompile the constraint files
 
 clean:  ## remove what the other targets made
 	@echo "== removing environments and caches"
-	@rm -rf .venv .venv-* build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-* build dist docs/reference/api .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

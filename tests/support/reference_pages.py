@@ -22,6 +22,7 @@ from pydantic import BaseModel
 if __name__ == "__main__":  # as a script the tests folder is not on the path yet
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from airflow_provider_launchdarkly.api import errors
 from airflow_provider_launchdarkly.api.http.settings import ClientSettings
 from airflow_provider_launchdarkly.change_windows import window
 from airflow_provider_launchdarkly.config.durations import format_duration
@@ -386,7 +387,7 @@ def hook_page() -> Iterator[str]:
 
     calls = getmembers(LaunchDarklyHook, lambda member: isinstance(member, Call | Walk))
     for name, call in calls:
-        first = " ".join((call.__doc__ or "").partition("\n\n")[0].split()).replace("``", "`")
+        first = first_line(call)
         yield f"| `{name}` | {parameters(signature(call._build))} | {first} |"
     yield ""
     yield prose(
@@ -398,6 +399,44 @@ def hook_page() -> Iterator[str]:
         endpoints.
         """
     )
+
+
+def errors_page() -> Iterator[str]:
+    """`docs/reference/errors.md`."""
+    yield from ("# Errors", "", GENERATED, "")
+    yield prose(
+        """
+        Every error derives from `LaunchDarklyError`, which you import from the package itself; the others
+        are in `airflow_provider_launchdarkly.api.errors`. Each message names what is wrong and what to do.
+        """
+    )
+    yield from (
+        "",
+        "```python",
+        "from airflow_provider_launchdarkly import LaunchDarklyError",
+        "from airflow_provider_launchdarkly.api.errors import ResultsUnavailableError",
+        "```",
+        "",
+    )
+    yield prose(
+        """
+        Where a retry may help, Airflow's `retries` apply. Operators fail at once on all other errors, and
+        [`retry_policy()`](../how-to/retries.md) does the same for other tasks. An error is also an instance
+        of the errors above it that the column names.
+        """
+    )
+    yield from ("", "| error | is a | a retry may help | |", "|---|---|---|---|")
+    for name, of in sorted(vars(errors).items()):
+        if isinstance(of, type) and issubclass(of, errors.LaunchDarklyError):
+            bases = ", ".join(f"`{base.__name__}`" for base in of.__bases__ if base is not errors.LaunchDarklyError)
+            is_a = "" if of is errors.LaunchDarklyError else bases
+            yield f"| `{name}` | {is_a} | {'yes' if of.retryable else 'no'} | {first_line(of)} |"
+
+
+def first_line(of: Any) -> str:
+    """Return the first paragraph of a docstring, as Markdown."""
+    text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", of.__doc__ or "").replace("``", "`")
+    return " ".join(text.partition("\n\n")[0].split()).replace("|", "\\|")
 
 
 def parameters(of: Signature) -> str:
@@ -414,6 +453,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "connection.md": connection_page,
     "configuration.md": configuration_page,
     "hook.md": hook_page,
+    "errors.md": errors_page,
 }
 
 
