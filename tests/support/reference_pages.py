@@ -23,7 +23,9 @@ if __name__ == "__main__":  # as a script the tests folder is not on the path ye
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from airflow_provider_launchdarkly.api import errors
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.api.http.settings import ClientSettings
+from airflow_provider_launchdarkly.api.reads import flags
 from airflow_provider_launchdarkly.change_windows import window
 from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.decision import policy, verdict
@@ -31,6 +33,7 @@ from airflow_provider_launchdarkly.decision.presets import PRESETS
 from airflow_provider_launchdarkly.get_provider_info import get_provider_info
 from airflow_provider_launchdarkly.hooks.calls import Call, Walk
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.operators import _winner, iterations
 from airflow_provider_launchdarkly.rollout import files, spec
 
 if TYPE_CHECKING:
@@ -407,7 +410,8 @@ def errors_page() -> Iterator[str]:
     yield prose(
         """
         Every error derives from `LaunchDarklyError`, which you import from the package itself; the others
-        are in `airflow_provider_launchdarkly.api.errors`. Each message names what is wrong and what to do.
+        are in `airflow_provider_launchdarkly.api.errors` unless the table names another module. Each
+        message names what is wrong and what to do.
         """
     )
     yield from (
@@ -426,11 +430,20 @@ def errors_page() -> Iterator[str]:
         """
     )
     yield from ("", "| error | is a | a retry may help | |", "|---|---|---|---|")
-    for name, of in sorted(vars(errors).items()):
-        if isinstance(of, type) and issubclass(of, errors.LaunchDarklyError):
-            bases = ", ".join(f"`{base.__name__}`" for base in of.__bases__ if base is not errors.LaunchDarklyError)
-            is_a = "" if of is errors.LaunchDarklyError else bases
-            yield f"| `{name}` | {is_a} | {'yes' if of.retryable else 'no'} | {first_line(of)} |"
+    defined_in = (errors, flags, iterations, _winner)
+    found = {of for module in defined_in for of in vars(module).values() if is_error(of)}
+    for of in sorted(found, key=lambda of: of.__name__):
+        is_a = ", ".join(
+            f"`{base.__name__}`" for base in of.__bases__ if is_error(base) and base is not LaunchDarklyError
+        )
+        module = of.__module__.removeprefix("airflow_provider_launchdarkly.")
+        where = "" if of.__module__ == errors.__name__ else f" (`{module}`)"
+        yield f"| `{of.__name__}`{where} | {is_a} | {'yes' if of.retryable else 'no'} | {first_line(of)} |"
+
+
+def is_error(of: Any) -> bool:
+    """Return whether this is one of the package's errors about LaunchDarkly."""
+    return isinstance(of, type) and issubclass(of, LaunchDarklyError)
 
 
 def first_line(of: Any) -> str:
