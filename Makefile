@@ -85,6 +85,7 @@ lint: $(INSTALLED)  ## ruff and mypy
 docs: $(INSTALLED)  ## build the documentation site in build/docs; each warning is an error
 	@echo "== documentation"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group docs
+	@rm -rf docs/reference/api
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env docs build/docs
 	@echo "built: build/docs/index.html"
 
@@ -94,5 +95,5 @@ constraints:  ## recompile the constraint files
 
 clean:  ## remove what the other targets made
 	@echo "== removing environments and caches"
-	@rm -rf .venv .venv-* build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-* build dist docs/reference/api .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,7 +22,10 @@ from pydantic import BaseModel
 if __name__ == "__main__":  # as a script the tests folder is not on the path yet
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from airflow_provider_launchdarkly.api import errors
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.api.http.settings import ClientSettings
+from airflow_provider_launchdarkly.api.reads import flags
 from airflow_provider_launchdarkly.change_windows import window
 from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.decision import policy, verdict
@@ -30,6 +33,7 @@ from airflow_provider_launchdarkly.decision.presets import PRESETS
 from airflow_provider_launchdarkly.get_provider_info import get_provider_info
 from airflow_provider_launchdarkly.hooks.calls import Call, Walk
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.operators import _winner, iterations
 from airflow_provider_launchdarkly.rollout import files, spec
 
 if TYPE_CHECKING:
@@ -386,7 +390,7 @@ def hook_page() -> Iterator[str]:
 
     calls = getmembers(LaunchDarklyHook, lambda member: isinstance(member, Call | Walk))
     for name, call in calls:
-        first = " ".join((call.__doc__ or "").partition("\n\n")[0].split()).replace("``", "`")
+        first = first_line(call)
         yield f"| `{name}` | {parameters(signature(call._build))} | {first} |"
     yield ""
     yield prose(
@@ -398,6 +402,54 @@ def hook_page() -> Iterator[str]:
         endpoints.
         """
     )
+
+
+def errors_page() -> Iterator[str]:
+    """`docs/reference/errors.md`."""
+    yield from ("# Errors", "", GENERATED, "")
+    yield prose(
+        """
+        Every error derives from `LaunchDarklyError`, which you import from the package itself; the others
+        are in `airflow_provider_launchdarkly.api.errors` unless the table names another module. Each
+        message names what is wrong and what to do.
+        """
+    )
+    yield from (
+        "",
+        "```python",
+        "from airflow_provider_launchdarkly import LaunchDarklyError",
+        "from airflow_provider_launchdarkly.api.errors import ResultsUnavailableError",
+        "```",
+        "",
+    )
+    yield prose(
+        """
+        Where a retry may help, Airflow's `retries` apply. Operators fail at once on all other errors, and
+        [`retry_policy()`](../how-to/retries.md) does the same for other tasks. An error is also an instance
+        of the errors above it that the column names.
+        """
+    )
+    yield from ("", "| error | is a | a retry may help | |", "|---|---|---|---|")
+    defined_in = (errors, flags, iterations, _winner)
+    found = {of for module in defined_in for of in vars(module).values() if is_error(of)}
+    for of in sorted(found, key=lambda of: of.__name__):
+        is_a = ", ".join(
+            f"`{base.__name__}`" for base in of.__bases__ if is_error(base) and base is not LaunchDarklyError
+        )
+        module = of.__module__.removeprefix("airflow_provider_launchdarkly.")
+        where = "" if of.__module__ == errors.__name__ else f" (`{module}`)"
+        yield f"| `{of.__name__}`{where} | {is_a} | {'yes' if of.retryable else 'no'} | {first_line(of)} |"
+
+
+def is_error(of: Any) -> bool:
+    """Return whether this is one of the package's errors about LaunchDarkly."""
+    return isinstance(of, type) and issubclass(of, LaunchDarklyError)
+
+
+def first_line(of: Any) -> str:
+    """Return the first paragraph of a docstring, as Markdown."""
+    text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", of.__doc__ or "").replace("``", "`")
+    return " ".join(text.partition("\n\n")[0].split()).replace("|", "\\|")
 
 
 def parameters(of: Signature) -> str:
@@ -414,6 +466,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "connection.md": connection_page,
     "configuration.md": configuration_page,
     "hook.md": hook_page,
+    "errors.md": errors_page,
 }
 
 
