@@ -1,4 +1,4 @@
-"""What an Airflow connection says about LaunchDarkly, read strictly and once.
+"""Read the fields of an Airflow connection strictly.
 
 Pure: takes the connection's fields, returns :class:`ConnectionSettings` or a ConfigurationError that names the
 connection, the field and the cure. Knows nothing of Airflow, opens nothing.
