@@ -1,4 +1,4 @@
-"""One exception per thing that a caller of LaunchDarkly's API can do something about.
+"""Exceptions of LaunchDarkly's API, one for each thing that a caller can react to.
 
 Pure: nothing here imports httpx, pydantic or Airflow. No message, attribute or repr ever holds a token::
 
@@ -62,7 +62,7 @@ class Refusal(NamedTuple):
         status: HTTP status.
         code: LaunchDarkly's error code, such as ``not_found``; empty when the body had none.
         message: LaunchDarkly's own words; empty when the body had none.
-        request_id: What LaunchDarkly's support asks for; None when the answer had none.
+        request_id: The id that LaunchDarkly's support asks for; None when the response had none.
     """
 
     status: int
@@ -168,7 +168,7 @@ class ApiError(LaunchDarklyError):
 
     @property
     def request_id(self) -> str | None:
-        """What LaunchDarkly's support asks for."""
+        """The id that LaunchDarkly's support asks for."""
         return self.refusal.request_id
 
 
@@ -193,7 +193,7 @@ class NotFoundError(ApiError):
 
 
 class ResultsUnavailableError(ApiError):
-    """The results route does not answer any more. Waiting does not help: choose another source of results."""
+    """LaunchDarkly no longer serves the results route. Waiting does not help: choose another source of results."""
 
 
 class ConflictError(ApiError):

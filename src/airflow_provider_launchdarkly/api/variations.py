@@ -1,4 +1,4 @@
-"""A flag's variations as people name them, and what a flag serves by variation. Pure.
+"""Find a flag's variations by name, value or id, and the share of each.
 
 LaunchDarkly's reads name variations by index and its writes by id; people name them by name or value.
 """
@@ -58,7 +58,7 @@ def rule_of(flag: FeatureFlag, config: FlagConfig, rule_id: str) -> Serves:
 
 
 def shares(flag: FeatureFlag, rule: Serves) -> dict[str, Decimal]:
-    """What a rule serves: percent by variation id, variations without a share left out."""
+    """Return percent by variation id for a rule; variations without a share are left out."""
     if rule.rollout is None or not rule.rollout.variations:
         variation = flag.variation_at(rule.variation)
         return {variation.id: Decimal(100)} if variation else {}

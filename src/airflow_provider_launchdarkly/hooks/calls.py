@@ -1,7 +1,6 @@
-"""How one description of a call becomes a method that runs both ways, in a task and on an event loop.
+"""Descriptors that turn one description of a call into a method for tasks and for event loops.
 
-Knows no call of its own and no connection: the groups of calls are in ``experiments`` and ``resources``, the connection
-is the hook's.
+The groups of calls are in ``experiments`` and ``resources``, the connection in ``launchdarkly``.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ P = ParamSpec("P")
 
 
 class Caller(ABC):
-    """What a call needs of its hook: where it goes, and somebody who carries it out."""
+    """The part of a hook that a call needs: its project and environment, and a client to run it."""
 
     @abstractmethod
     def environment(self, project_key: str | None = None, environment_key: str | None = None) -> EnvironmentRef:
@@ -62,7 +61,7 @@ class Pages(Generic[T]):
 
     Attributes:
         first: The request for its first page.
-        max_items: Most items to bring.
+        max_items: Most items to return.
     """
 
     first: Request[Any]
@@ -78,7 +77,7 @@ class BoundCall(Generic[P, T]):
         self.__doc__ = build.__doc__
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the call on the process's shared client and return what LaunchDarkly answered."""
+        """Run the call on the process's shared client and return the result."""
         value: T = self._hook.run(self._build(self._hook, *args, **kwargs))
         return value
 

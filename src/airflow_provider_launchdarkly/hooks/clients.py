@@ -1,4 +1,4 @@
-"""One HTTP client for a connection and process (and event loop), however many hooks, tasks and triggers there are.
+"""Share one HTTP client per connection and process (and event loop) among all hooks, tasks and triggers.
 
 Building a client costs 25 ms and 0.7 MB of TLS context, and looking a connection up from a trigger costs the
 triggerer's supervisor tens of milliseconds: with a thousand waiting sensors both must happen once.
@@ -34,7 +34,7 @@ _loops: WeakKeyDictionary[AbstractEventLoop, dict[str, _LoopEntry]] = WeakKeyDic
 
 @dataclass(slots=True)
 class _LoopEntry:
-    """What one event loop holds for one connection id."""
+    """An event loop's client and settings for one connection id."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     settings: ConnectionSettings | None = None

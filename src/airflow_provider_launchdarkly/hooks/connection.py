@@ -1,4 +1,4 @@
-"""What an Airflow connection says about LaunchDarkly, read strictly and once.
+"""Read the fields of an Airflow connection strictly.
 
 Pure: takes the connection's fields, returns :class:`ConnectionSettings` or a ConfigurationError that names the
 connection, the field and the cure. Knows nothing of Airflow, opens nothing.
@@ -41,11 +41,25 @@ KNOWN_EXTRAS = frozenset(
 class ConnectionFields(Protocol):
     """The part of an Airflow connection that is read here."""
 
-    conn_id: Any
-    host: Any
-    port: Any
-    password: Any
-    extra: Any
+    @property
+    def conn_id(self) -> Any:
+        """The connection's id."""
+
+    @property
+    def host(self) -> Any:
+        """Base URL, or empty."""
+
+    @property
+    def port(self) -> Any:
+        """Port, if a connection URI split it off."""
+
+    @property
+    def password(self) -> Any:
+        """The access token."""
+
+    @property
+    def extra(self) -> Any:
+        """A JSON object as text."""
 
 
 @dataclass(frozen=True, slots=True)

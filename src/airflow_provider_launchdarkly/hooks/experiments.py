@@ -1,6 +1,6 @@
 """The hook's calls on experiments, their iterations, their results and the project's experimentation settings.
 
-Each method only builds what is to be done; ``calls`` makes it run both ways, ``api`` knows what it means.
+Each method only builds a request or a procedure; ``calls`` makes it run both ways, ``api`` defines it.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class ExperimentCalls(Caller):
             experiment_key: Its key.
             changes: By field, in LaunchDarkly's spelling: the new value, or
                 ``{"operation": "add" | "update" | "remove", "value": …}``.
-            comment: What LaunchDarkly's audit log is to say.
+            comment: Text for LaunchDarkly's audit log.
         """
         return writes.update_experiment(
             self.environment(), experiment_key, writes.field_changes(changes), comment=comment
@@ -204,7 +204,7 @@ class ExperimentCalls(Caller):
         iteration_id: str | None = None,
         expand: Iterable[str] = ("traffic",),
     ) -> Request[MetricResults]:
-        """Read a metric's results as LaunchDarkly answers: ``total``, and ``slices`` by attribute value.
+        """Read a metric's results in LaunchDarkly's form: ``total``, and ``slices`` by attribute value.
 
         Without ``iteration_id`` LaunchDarkly takes the current iteration.
         """
@@ -274,7 +274,7 @@ class ExperimentCalls(Caller):
 
         Args:
             units: ``{"randomization_unit": …, "default": …}`` each.
-            announce: Told what is there and what will be, just before a write.
+            announce: Called with the present and the new settings just before a write.
         """
         from airflow_provider_launchdarkly.api.models import RandomizationUnitInput
 

@@ -74,7 +74,7 @@ class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, Pr
 
     @property
     def settings(self) -> ConnectionSettings:
-        """What the connection says.
+        """The settings that the connection holds.
 
         Raises:
             AirflowNotFoundException: There is no such connection.
@@ -86,7 +86,7 @@ class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, Pr
 
     @override
     async def load_settings(self) -> ConnectionSettings:
-        """Read the connection without blocking the event loop; :attr:`settings` answers from then on."""
+        """Read the connection without blocking the event loop; :attr:`settings` needs no look-up afterwards."""
         self._settings, _ = await shared_async_client(self.launchdarkly_conn_id, self._look_up)
         return self._settings
 
@@ -152,7 +152,7 @@ class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, Pr
         """The project and environment of a call: the call's own, else the hook's, else the connection's.
 
         Raises:
-            ConfigurationError: Nobody names one.
+            ConfigurationError: Neither the call, the hook nor the connection names one.
         """
         environment = environment_key or self.environment_key or self.settings.environment_key
         if not environment:
@@ -167,7 +167,7 @@ class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, Pr
         """The project of a call: the call's own, else the hook's, else the connection's.
 
         Raises:
-            ConfigurationError: Nobody names one.
+            ConfigurationError: Neither the call, the hook nor the connection names one.
         """
         project = project_key or self.project_key or self.settings.project_key
         if not project:
@@ -178,14 +178,14 @@ class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, Pr
         return project
 
     def experiment_url(self, experiment_key: str) -> str:
-        """Where LaunchDarkly's UI shows the experiment."""
+        """URL of the experiment in LaunchDarkly's UI."""
         env = self.environment()
         path = f"/projects/{quote(env.project_key, safe='')}/experiments/{quote(experiment_key, safe='')}"
         query = urlencode({"env": env.environment_key, "selected-env": env.environment_key})
         return f"{self.settings.client.base_url}{path}?{query}"
 
     def flag_url(self, flag_key: str) -> str:
-        """Where LaunchDarkly's UI shows the flag's targeting in the environment."""
+        """URL of the flag's targeting in LaunchDarkly's UI."""
         env = self.environment()
         path = f"/projects/{quote(env.project_key, safe='')}/flags/{quote(flag_key, safe='')}/targeting"
         query = urlencode({"env": env.environment_key, "selected-env": env.environment_key})

@@ -1,6 +1,6 @@
-"""The hook's calls on what experiments stand on: flags, metrics, holdouts, layers, projects, and who is calling.
+"""The hook's calls on what experiments stand on: flags, metrics, holdouts, layers, projects, and the caller's identity.
 
-Each method only builds what is to be done; ``calls`` makes it run both ways, ``api`` knows what it means.
+Each method only builds a request or a procedure; ``calls`` makes it run both ways, ``api`` defines it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class FlagCalls(Caller):
             filters: LaunchDarkly's filter, such as ``hasExperiment:true``.
             tag: Only flags with this tag.
             with_rules: Also rules and fallthrough, which LaunchDarkly leaves out otherwise.
-            max_items: Most flags to bring.
+            max_items: Most flags to return.
         """
         env = self.environment()
         first = endpoints.list_flags(
@@ -94,7 +94,7 @@ class FlagCalls(Caller):
         Args:
             flag_key: The flag.
             instructions: What to do, in order: all of it, or nothing.
-            comment: What LaunchDarkly's audit log is to say.
+            comment: Text for LaunchDarkly's audit log.
             dry_run: Only validate and show the outcome.
             ignore_conflicts: Change it even if a pending scheduled change or approval would break.
         """
@@ -199,7 +199,7 @@ class HoldoutCalls(Caller):
 
 
 class ProjectCalls(Caller):
-    """Projects, environments, and who is calling."""
+    """Projects, environments, and the caller's identity."""
 
     @api_call
     def get_project(self, project_key: str | None = None, *, expand: Iterable[str] = ()) -> Request[Project]:
@@ -230,7 +230,7 @@ class ProjectCalls(Caller):
 
     @api_call
     def get_caller_identity(self) -> Request[CallerIdentity]:
-        """Read what LaunchDarkly knows of the token. Says nothing about what it may do."""
+        """Read the owner of the token. It does not show the token's rights."""
         return endpoints.get_caller_identity()
 
     @api_call

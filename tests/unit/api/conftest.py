@@ -48,7 +48,7 @@ class Driver:
 
     def __init__(self, kind: str, url: str, token: str, **options: Any) -> None:
         self.time = FakeTime()
-        options = {
+        made: dict[str, Any] = {
             "gate": RateGate(),
             "monotonic": self.time.monotonic,
             "random": lambda: 0.5,
@@ -56,7 +56,7 @@ class Driver:
         } | options
         self._loop = asyncio.Runner() if kind == "async" else None
         make = LaunchDarklyClient if kind == "sync" else AsyncLaunchDarklyClient
-        self.client: Any = make(url, token, **options)
+        self.client: Any = make(url, token, **made)
 
     def _wait(self, result: Any) -> Any:
         return self._loop.run(result) if self._loop and inspect.iscoroutine(result) else result
@@ -133,7 +133,8 @@ def driver(connect: Connect, emulator: EmulatorServer) -> Driver:
 
 @pytest.fixture
 def flag(driver: Driver) -> FeatureFlag:
-    return driver.send(endpoints.get_flag("demo", FLAG, environments=["production"])).value
+    found: FeatureFlag = driver.send(endpoints.get_flag("demo", FLAG, environments=["production"])).value
+    return found
 
 
 def design(flag: FeatureFlag, *, shares: tuple[str, ...] = ("50", "50"), **changes: Any) -> IterationInput:

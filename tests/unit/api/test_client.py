@@ -411,5 +411,5 @@ def test_a_driver_that_answers_with_nothing_is_a_mistake_of_ours(connect: Connec
     driver: Driver = connect(Script(answer()))
     dialogue = driver.client._exchange.send(READ)
     next(dialogue)
-    with pytest.raises(RuntimeError, match="answered a request with nothing"):
+    with pytest.raises(RuntimeError, match="sent a request and returned no reply"):
         dialogue.send(None)

@@ -148,7 +148,7 @@ def test_a_status_of_tomorrow_is_left_alone(
             body["currentIteration"]["status"] = "paused"
 
     driver = connect(relay(emulator, paused), url=emulator.url)
-    with pytest.raises(StateError, match="status 'paused', which this version does not know"):
+    with pytest.raises(StateError, match="status 'paused', which this version does not support"):
         driver.run(start(created.iteration.id))
     assert started(emulator) == []
 

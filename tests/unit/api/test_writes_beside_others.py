@@ -132,6 +132,25 @@ def refusing_drafts(scene: Scene) -> None:
     scene.emulator.switch(draft_over_draft="refuse")
 
 
+def in_turn(*actions: Callable[[Scene], object]) -> Callable[[Scene], None]:
+    """Do several things, one after the other."""
+
+    def act(scene: Scene) -> None:
+        for action in actions:
+            action(scene)
+
+    return act
+
+
+def archive(scene: Scene) -> None:
+    scene.patch(ArchiveExperiment())
+
+
+def stop_what_runs(scene: Scene) -> None:
+    running = scene.other.send(endpoints.get_experiment(ENV, "bold")).value.running.id
+    scene.other.run(writes.stop_iteration(ENV, "bold", running, winner="baseline", reason="theirs"))
+
+
 def nothing(_scene: Scene) -> None:
     """Nothing to prepare."""
 
@@ -174,18 +193,16 @@ RACES = {
     "start, started and stopped": Race(
         Scene.create,
         start,
-        lambda scene: (scene.start(), scene.stop()),
+        in_turn(Scene.start, Scene.stop),
         (IterationStoppedError, "is stopped .winner: .+.; a stopped iteration never starts again"),
     ),
     "start, started and replaced": Race(
         Scene.create,
         start,
-        lambda scene: (scene.start(), scene.replace()),
+        in_turn(Scene.start, Scene.replace),
         (IterationStoppedError, "never starts again"),
     ),
-    "start, archived": Race(
-        Scene.create, start, lambda scene: scene.patch(ArchiveExperiment()), (ExperimentArchivedError, "restore it")
-    ),
+    "start, archived": Race(Scene.create, start, archive, (ExperimentArchivedError, "restore it")),
     "start, flag turned off": Race(
         Scene.create, start, lambda scene: scene.patch_flag(TurnFlagOff()), (FlagOffError, "is off")
     ),
@@ -202,18 +219,7 @@ RACES = {
     "save and start, replaced alike, is found out": Race(
         running,
         lambda scene: writes.save_and_start(ENV, "bold", scene.draft),
-        lambda scene: (
-            scene.replace(),
-            scene.other.run(
-                writes.stop_iteration(
-                    ENV,
-                    "bold",
-                    scene.other.send(endpoints.get_experiment(ENV, "bold")).value.running.id,
-                    winner="baseline",
-                    reason="theirs",
-                )
-            ),
-        ),
+        in_turn(Scene.replace, stop_what_runs),
         (IterationStoppedError, "so no copy of it"),
     ),
     "update, started": Race(
@@ -237,11 +243,11 @@ RACES = {
     "archive, archived": Race(
         Scene.create,
         lambda scene: writes.archive_experiment(ENV, "bold"),
-        lambda scene: scene.patch(ArchiveExperiment()),
+        archive,
         lambda reached: reached.value.archived,
     ),
     "restore, restored": Race(
-        lambda scene: (scene.create(), scene.patch(ArchiveExperiment())),
+        in_turn(Scene.create, archive),
         lambda scene: writes.restore_experiment(ENV, "bold"),
         lambda scene: scene.other.run(writes.restore_experiment(ENV, "bold")),
         lambda reached: not reached.value.archived,

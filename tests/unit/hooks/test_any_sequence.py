@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
@@ -44,6 +45,7 @@ class Connected(LaunchDarklyHook):
             **asdict(self._settings.client), sleep=sleep, monotonic=lambda: now[0], gate=RateGate()
         )
 
+    @override
     def get_conn(self) -> LaunchDarklyClient:
         return self.client
 
@@ -87,6 +89,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.on = False
         self.refusals: list[LaunchDarklyError] = []
 
+    @override
     def teardown(self) -> None:
         if hasattr(self, "emulator"):
             self.hook.client.close()

@@ -1,4 +1,4 @@
-"""One function for each call of LaunchDarkly's API: arguments in, a `Request` out. Pure, no I/O.
+"""Functions that build the requests of LaunchDarkly's API, one for each call. They do no I/O.
 
 Each name loads the module it lives in when it is first used, and with it only that resource's models.
 """

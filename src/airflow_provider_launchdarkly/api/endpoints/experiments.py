@@ -77,7 +77,7 @@ def get_experiment(env: EnvironmentRef, experiment_key: str, *, expand: Iterable
 
 
 class ExperimentFilter(TypedDict, total=False):
-    """Which experiments a listing holds, and how much it shows of each.
+    """Filters for a listing of experiments.
 
     Keys:
         flag_key: Only experiments on this flag.
@@ -160,7 +160,7 @@ def patch_experiment(
         env: Where the experiment lives.
         experiment_key: Its key.
         instructions: What to do, in order.
-        comment: What LaunchDarkly's audit log is to say.
+        comment: Text for LaunchDarkly's audit log.
 
     Raises:
         ConfigurationError: There is no instruction.

@@ -89,7 +89,7 @@ def list_flags(
 
 
 def create_flag(project_key: str, post: FlagPost) -> Request[FeatureFlag]:
-    """Create a flag. Its key makes a repeat safe: LaunchDarkly answers 409 to a second one."""
+    """Create a flag. Its key makes a repeat safe: LaunchDarkly refuses a second one with 409."""
     return Request(
         operation="create_flag",
         method="POST",
@@ -116,7 +116,7 @@ def patch_flag(
         env: Project and environment.
         flag_key: The flag.
         instructions: What to do, in order.
-        comment: What LaunchDarkly's audit log is to say.
+        comment: Text for LaunchDarkly's audit log.
         dry_run: Only validate and show the outcome (LaunchDarkly's clients since 22.0.0).
         ignore_conflicts: Change it even if a pending scheduled change or approval would break.
 

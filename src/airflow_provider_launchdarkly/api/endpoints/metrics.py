@@ -67,7 +67,7 @@ def list_metrics(
 
 
 def create_metric(project_key: str, post: MetricPost) -> Request[Metric]:
-    """Create a metric. Its key makes a repeat safe: LaunchDarkly answers 409 to a second one."""
+    """Create a metric. Its key makes a repeat safe: LaunchDarkly refuses a second one with 409."""
     return Request(
         operation="create_metric",
         method="POST",

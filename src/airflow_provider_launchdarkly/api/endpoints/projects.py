@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def get_caller_identity() -> Request[CallerIdentity]:
-    """Read whose credential this is. It answers for any credential: read a project too before trusting it."""
+    """Read the owner of the credential. It succeeds for any credential: read a project too before trusting it."""
     return Request(
         operation="get_caller_identity", method="GET", path=path_of("caller-identity"), response_model=CallerIdentity
     )

@@ -1,1 +1,1 @@
-"""One call of LaunchDarkly as a dialogue without I/O, and the two thin clients that run it."""
+"""HTTP: the exchange of one call, without I/O, and the two clients that run it."""

@@ -1,6 +1,6 @@
-"""The two thin loops that turn the dialogue into HTTP: one for tasks, one for event loops.
+"""The two clients that turn the exchange into HTTP: one for tasks, one for event loops.
 
-The only module that imports httpx. What to send, when to send it again and what an answer means is decided elsewhere.
+The only module that imports httpx. `exchange` decides what to send, when to send it again and what a response means.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class _Token(httpx.Auth):
 
 
 class ClientOptions(TypedDict, total=False):
-    """What both clients take beside the host and the token; `settings.ClientSettings` says what each means.
+    """Options of both clients beside the host and the token; `settings.ClientSettings` explains each.
 
     The last three are for tests: the rate-limit gate that is otherwise the process's for the token, seconds of a clock
     that never goes back, and uniform random numbers in [0, 1).
@@ -82,7 +82,7 @@ class ClientOptions(TypedDict, total=False):
 
 
 class _Client:
-    """What both clients are built from."""
+    """Base of both clients: settings, and how a request is built."""
 
     def __init__(self, base_url: str, token: str, **options: Unpack[ClientOptions]) -> None:
         gate = options.pop("gate", None)
@@ -105,7 +105,7 @@ class _Client:
         return f"{type(self).__name__}({self.settings.base_url!r})"
 
     def _options(self) -> dict[str, Any]:
-        """What the httpx client is built with."""
+        """Return the arguments of the httpx client."""
         settings = self.settings
         return {
             "auth": _Token(settings.token),
@@ -184,7 +184,7 @@ class LaunchDarklyClient(_Client):
 
         Args:
             first: The request for the first page.
-            max_items: Most items to bring.
+            max_items: Most items to return.
         """
         pager: Pager[Any] = Pager(first, max_items=max_items)
         while pager.request:
@@ -267,7 +267,7 @@ class AsyncLaunchDarklyClient(_Client):
 
         Args:
             first: The request for the first page.
-            max_items: Most items to bring.
+            max_items: Most items to return.
         """
         pager: Pager[Any] = Pager(first, max_items=max_items)
         while pager.request:
@@ -311,7 +311,7 @@ class AsyncLaunchDarklyClient(_Client):
 
 
 def _tls(settings: ClientSettings) -> ssl.SSLContext | bool:
-    """One TLS context for the client: building one costs 25 ms and 0.7 MB. None is needed over plain http."""
+    """Return the client's TLS context: building one costs 25 ms and 0.7 MB. Plain http needs none."""
     if settings.base_url.startswith("http://"):
         return False
     if isinstance(settings.verify, bool):

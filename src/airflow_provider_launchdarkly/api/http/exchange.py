@@ -1,6 +1,6 @@
-"""One call, or a procedure of calls, as a dialogue without I/O: yields what to transmit and how long to wait.
+"""Generators that carry out one call or a procedure: they yield requests to transmit and sleeps, and do no I/O.
 
-Both clients drive the same dialogue, so every decision about retries, limits and errors exists once.
+Both clients drive the same generators, so every decision about retries, limits and errors exists once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
-    """What to transmit. The driver adds the host and the token.
+    """A request to transmit. The client adds the host and the token.
 
     Attributes:
         method: HTTP verb.
@@ -65,7 +65,7 @@ Dialogue: TypeAlias = Generator[WireRequest | Sleep, Reply, R]
 
 @dataclass(slots=True)
 class _Attempts:
-    """How far one call has come."""
+    """The attempts of one call so far."""
 
     number: int = 0
     first_ended: float | None = None
@@ -134,7 +134,7 @@ class Exchange:
             return result
 
     def run(self, procedure: Procedure[R]) -> Dialogue[R]:
-        """Carry out a procedure: send what it yields, hand it the answers, throw errors in where it waits for them.
+        """Carry out a procedure: send its requests, hand it the responses, and throw errors in at the yield.
 
         Args:
             procedure: The procedure, not started yet.
@@ -181,12 +181,12 @@ class Exchange:
     def _judge(
         self, request: Request[T], reply: Reply, version: str, now: float
     ) -> tuple[retry.Outcome, Response[T] | LaunchDarklyError]:
-        """What an attempt's reply is: for the retry rules, and for the caller if it is final."""
+        """Return an attempt's outcome for the retry rules, and its result for the caller if it is final."""
         if isinstance(reply, WireResponse):
             return self._judge_response(request, reply, version, now)
         if reply is None:
-            raise RuntimeError("the driver answered a request with nothing")
-        return reply, TransportError(f"{request.call} got no answer: {reply.why}", call=request.call)
+            raise RuntimeError("the client sent a request and returned no reply")
+        return reply, TransportError(f"{request.call} got no response: {reply.why}", call=request.call)
 
     def _judge_response(
         self, request: Request[T], response: WireResponse, version: str, now: float

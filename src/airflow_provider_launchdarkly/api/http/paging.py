@@ -1,4 +1,4 @@
-"""Walking through a collection page by page. Pure: which request comes next, and when to stop."""
+"""Walk through a collection page by page: the next request, and when to stop. No I/O."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ https://launchdarkly.com/docs/api/metrics/get-metrics
 """
 
 DEFAULT_CAP = 1_000
-"""Most items that a walk brings unless it is told otherwise."""
+"""Default for the most items that a listing returns."""
 
 
 class PageOf(Protocol[T_co]):
@@ -30,15 +30,15 @@ class PageOf(Protocol[T_co]):
 
     @property
     def items(self) -> tuple[T_co, ...]:
-        """What is on the page."""
+        """The items of this page."""
 
     @property
     def next_href(self) -> str | None:
-        """Where the next page is, relative to the host."""
+        """Path of the next page, relative to the host; None on the last one."""
 
 
 class Pager(Generic[T]):
-    """Knows which page to ask for next.
+    """Iterates over the pages of a collection.
 
     Stops at the last page, at an empty page, at a page that was there before, and at the cap.
     """
@@ -50,7 +50,7 @@ class Pager(Generic[T]):
 
     @property
     def request(self) -> Request[Any] | None:
-        """The page to ask for next; None when the walk is over."""
+        """The request for the next page; None at the end."""
         return self._next
 
     def take(self, page: PageOf[T]) -> tuple[T, ...]:
@@ -83,7 +83,7 @@ def collect(first: Request[Any], *, max_items: int = DEFAULT_CAP) -> Procedure[t
 
     Args:
         first: The request for the first page.
-        max_items: Most items to bring.
+        max_items: Most items to return.
 
     Returns:
         The items of all pages, at most ``max_items``.

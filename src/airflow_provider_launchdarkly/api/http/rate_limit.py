@@ -28,13 +28,13 @@ _DEFAULT_GAP = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One family of limits as an answer shows it.
+    """One family of limits as a response shows it.
 
     Attributes:
         shared: Whether other routes count against it too; False for a limit of one route.
-        limit: Calls a window; None when the answer does not say.
-        remaining: Calls left in this window; None when the answer does not say.
-        resets_in: Seconds until the window ends, 0 to `LONGEST_WINDOW`; None when the answer does not say.
+        limit: Calls a window; None when the response does not say.
+        remaining: Calls left in this window; None when the response does not say.
+        resets_in: Seconds until the window ends, 0 to `LONGEST_WINDOW`; None when the response does not say.
     """
 
     shared: bool
@@ -45,11 +45,11 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """What one answer says about rate limits.
+    """The rate limits that one response shows.
 
     Attributes:
         limits: The families that are present. Absence says nothing.
-        retry_after: Seconds to wait at least; None when the answer does not say.
+        retry_after: Seconds to wait at least; None when the response does not say.
     """
 
     limits: tuple[Limit, ...] = ()
@@ -57,12 +57,12 @@ class RateLimits:
 
     @property
     def blocking(self) -> tuple[Limit, ...]:
-        """Which limits a 429 is about: those with nothing left, else all, since LaunchDarkly need not show which."""
+        """The limits that caused a 429: those with nothing left, else all, since LaunchDarkly need not show which."""
         return tuple(limit for limit in self.limits if limit.remaining == 0) or self.limits
 
     @property
     def wait(self) -> float | None:
-        """Seconds to wait at least after a 429; None when no header says."""
+        """Seconds to wait at least after a 429; None when no header does."""
         known = [limit.resets_in for limit in self.blocking if limit.resets_in is not None]
         if self.retry_after is not None:
             known.append(self.retry_after)
@@ -83,14 +83,14 @@ _FAMILIES = (
 
 
 def read_limits(headers: Mapping[str, str], now: datetime) -> RateLimits:
-    """Read the rate-limit headers of an answer. What is missing, negative or no number is left out, never an error.
+    """Read the rate-limit headers of a response. Missing, negative and unreadable values are left out.
 
     Args:
         headers: Headers, names in lower case.
         now: When LaunchDarkly answered, by its own clock: resets are absolute, and the worker's clock may be off.
 
     Returns:
-        What the answer says.
+        The limits that it shows.
     """
     limits = []
     for limit_name, remaining_name, reset_name, shared in _FAMILIES:
@@ -144,7 +144,7 @@ def _retry_after(text: str | None, now: datetime) -> float | None:
 
 @dataclass(slots=True)
 class _Lane:
-    """What is known of one limit: until when it is closed, and how far apart callers are to pass while it is low."""
+    """The state of one limit: until when it is closed, and the gap between callers while it is low."""
 
     closed_until: float = -math.inf
     tickets: int = 0
@@ -163,7 +163,7 @@ class _Lane:
 
     def reserve(self, now: float, chance: float) -> float:
         if now < self.closed_until:
-            # One place each behind the reopening, wrapped at a window's length so that nobody waits for ever.
+            # One place each behind the reopening, wrapped at a window's length so that every wait is bounded.
             place = (self.tickets + chance) * _DEFAULT_GAP % _WINDOW
             self.tickets += 1
             return self.closed_until - now + place
@@ -176,7 +176,7 @@ class _Lane:
 
 @dataclass(slots=True, weakref_slot=True)
 class RateGate:
-    """Where all callers of one token in this process wait for the same window, once, and then spread out.
+    """Gate that all callers of one token in this process pass: they wait for the same window, then spread out.
 
     A 429 closes the gate until the window's end for every caller, not just the one that met it. Low remaining counts
     space callers over what is left of the window, so that the 429 does not come. A route's limit closes that route
@@ -208,13 +208,13 @@ class RateGate:
             return max((max(0.0, lane.closed_until - now) for lane in lanes), default=0.0)
 
     def observe(self, route: str, limits: RateLimits, now: float, *, refused: float | None) -> None:
-        """Learn from an answer.
+        """Update the gate from a response.
 
         Args:
             route: The call's operation.
-            limits: What the answer says.
+            limits: The limits that the response shows.
             now: Monotonic seconds.
-            refused: Seconds to wait at least if the answer was a 429, else None.
+            refused: Seconds to wait at least if the response was a 429, else None.
         """
         with self._lock:
             if refused is not None:

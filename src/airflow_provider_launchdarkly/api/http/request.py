@@ -35,7 +35,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
 class EnvironmentRef(NamedTuple):
-    """Where an experiment lives."""
+    """A project and an environment."""
 
     project_key: str
     environment_key: str
@@ -74,12 +74,12 @@ class Request(Generic[T]):
 
     @property
     def is_read(self) -> bool:
-        """Whether the call changes nothing, so that it may be sent again at will."""
+        """True if the call changes nothing, so that it may be repeated."""
         return self.method in _SAFE_METHODS
 
     @property
     def call(self) -> Call:
-        """How errors name this call."""
+        """The call's name, verb and path, for errors."""
         return Call(self.operation, self.method, self.path)
 
 

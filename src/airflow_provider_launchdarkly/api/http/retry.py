@@ -37,7 +37,7 @@ class Attempt:
 
 
 class Body(Enum):
-    """Whether the body of a response could be read."""
+    """State of a response's body."""
 
     READ = "read"
     DAMAGED = "damaged"  # Cut short or mangled on the way: another try may bring it whole.
@@ -74,7 +74,7 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The request was sent, or a part of it, and no whole answer came back.
+    """The request was sent, or a part of it, and no whole response came back.
 
     Attributes:
         why: What happened, for people.

@@ -41,7 +41,7 @@ class ClientSettings:
     allow_insecure_http: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work.
+        """Check the settings.
 
         Raises:
             ConfigurationError: A value is wrong; the message names it (never the token) and the cure.
@@ -59,7 +59,7 @@ class ClientSettings:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the host is this machine: no proxy stands between, and plain http is no risk."""
+        """True if the host is this machine: no proxy stands between, and plain http is no risk."""
         return _is_loopback(urlsplit(self.base_url).hostname or "")
 
 

@@ -1,4 +1,4 @@
-"""What LaunchDarkly sends, read tolerantly, and what it takes, written strictly. Plain data: no I/O, no Airflow.
+"""Models of LaunchDarkly's JSON: read tolerantly, written strictly. Plain data, no I/O.
 
 Each name loads the module it lives in when it is first used: building a model costs a third of a millisecond, there are
 a hundred, and a task needs a few.

@@ -66,7 +66,7 @@ def _none_if_not_finite(value: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class _NullIs:
-    """Reads null as a value of its own.
+    """Reads null as an empty value.
 
     Written as a schema of pydantic-core and not as a validator function, because a function makes pydantic build Python
     objects of everything below it first: a page of experiments takes three times as long.
@@ -108,7 +108,7 @@ Number = Annotated[float | None, AfterValidator(_none_if_not_finite)]
 
 
 class Read(BaseModel):
-    """Something LaunchDarkly sends. Unknown fields are kept in ``model_extra``."""
+    """Base of models that LaunchDarkly sends. Unknown fields are kept in ``model_extra``."""
 
     model_config = _READ
 
@@ -121,7 +121,7 @@ class Link(Read):
 
 
 class Page(Read):
-    """What every collection of LaunchDarkly has beside its items.
+    """Fields that every collection of LaunchDarkly has beside its items.
 
     The count is ``total_count`` for experiments and holdouts and ``totalCount`` elsewhere: one by name, one by alias.
     """
@@ -137,7 +137,7 @@ class Page(Read):
 
 
 class Write(BaseModel):
-    """Something LaunchDarkly takes. A field left None is not sent."""
+    """Base of models that LaunchDarkly takes. A field left None is not sent."""
 
     model_config = _WRITE
 
@@ -154,7 +154,7 @@ class Write(BaseModel):
             raise ConfigurationError(_sentence(cls.__name__, wrong)) from None
 
     def to_wire(self) -> dict[str, JsonValue]:
-        """As plain JSON in LaunchDarkly's spelling, without the fields that were not given."""
+        """Return plain JSON in LaunchDarkly's spelling, without the fields that were not given."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 

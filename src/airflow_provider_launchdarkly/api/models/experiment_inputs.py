@@ -1,4 +1,4 @@
-"""What LaunchDarkly takes to create experiments and iterations, checked before anything is sent.
+"""Inputs to create experiments and iterations, checked before anything is sent.
 
 An unknown field, allocations that do not add up to 100, no baseline or two: refused here, by name and value.
 """
@@ -121,7 +121,7 @@ def _refuse_twice(field: str, values: list[str]) -> None:
 
 
 class AnalysisConfigInput(Write):
-    """How LaunchDarkly is to analyse the experiment. Thresholds are sent as strings."""
+    """Settings of LaunchDarkly's analysis. Thresholds are sent as strings."""
 
     bayesian_threshold: str | None = None
     significance_threshold: str | None = None

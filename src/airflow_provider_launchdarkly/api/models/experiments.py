@@ -14,11 +14,11 @@ from airflow_provider_launchdarkly.api.errors import MetricNotMeasuredError
 from airflow_provider_launchdarkly.api.models.base import Instant, Link, Many, Number, Page, Read, Table, Text, YesNo
 
 FALLTHROUGH = "fallthrough"
-"""How LaunchDarkly names a flag's default rule."""
+"""LaunchDarkly's name for a flag's default rule."""
 
 
 class IterationStatus(StrEnum):
-    """Where an iteration stands. It never goes backwards."""
+    """State of an iteration. It never goes backwards."""
 
     NOT_STARTED = "not_started"
     RUNNING = "running"
@@ -78,7 +78,7 @@ class MeasuredMetric(Read):
 
 
 class LayerSnapshot(Read):
-    """What a layer had reserved when the iteration was stopped."""
+    """A layer's reservations when the iteration was stopped."""
 
     key: Text = ""
     name: Text = ""
@@ -122,17 +122,17 @@ class Iteration(Read):
 
     @property
     def not_started(self) -> bool:
-        """Whether it is a draft that can still be started."""
+        """True for a draft that can still be started."""
         return self.status == IterationStatus.NOT_STARTED
 
     @property
     def running(self) -> bool:
-        """Whether it is under way."""
+        """True while it is under way."""
         return self.status == IterationStatus.RUNNING
 
     @property
     def stopped(self) -> bool:
-        """Whether it is over; it never starts again."""
+        """True once it is over; it never starts again."""
         return self.status == IterationStatus.STOPPED
 
     @property
@@ -189,7 +189,7 @@ class Iteration(Read):
 
 
 class AnalysisConfig(Read):
-    """How LaunchDarkly analyses the experiment. The thresholds are strings in LaunchDarkly's JSON."""
+    """Settings of LaunchDarkly's analysis. The thresholds are strings in LaunchDarkly's JSON."""
 
     bayesian_threshold: str | None = None
     significance_threshold: str | None = None
@@ -224,7 +224,7 @@ class Experiment(Read):
 
     @property
     def archived(self) -> bool:
-        """Whether it is archived: hidden from lists, and unable to start iterations."""
+        """True if it is archived: hidden from lists, and unable to start iterations."""
         return self.archived_date is not None
 
     @property

@@ -1,4 +1,4 @@
-"""Feature flags: what an experiment runs on. Reads give variation indexes, patches want variation ids."""
+"""Feature flags. Reads give variation indexes, patches want variation ids."""
 
 from typing import Annotated, Literal
 
@@ -55,7 +55,7 @@ class Clause(Read):
 
 
 class Serves(Read):
-    """What a rule serves: a variation by index, or a rollout."""
+    """A rule's target: a variation by index, or a rollout."""
 
     variation: int | None = None
     rollout: Rollout | None = None
@@ -129,14 +129,14 @@ class VariationInput(Write):
 
 
 class DefaultsInput(Write):
-    """Which variations, by index, a new flag serves when on and when off."""
+    """The variations, by index, that a new flag serves when on and when off."""
 
     on_variation: int
     off_variation: int
 
 
 class ClientSideAvailabilityInput(Write):
-    """Which kinds of client-side SDKs see the flag."""
+    """The kinds of client-side SDKs that see the flag."""
 
     using_environment_id: bool
     using_mobile_key: bool

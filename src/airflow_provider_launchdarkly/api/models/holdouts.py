@@ -1,4 +1,4 @@
-"""Holdouts and layers: who stays out of experiments, and which experiments exclude each other."""
+"""Holdouts keep people out of experiments; layers keep experiments apart."""
 
 from typing import Annotated
 
@@ -56,7 +56,7 @@ class HoldoutPost(Write):
 
 
 class LayerReservation(Read):
-    """What an experiment has reserved of a layer, in percent."""
+    """An experiment's reservation of a layer, in percent."""
 
     experiment_key: Text = ""
     reservation_percent: Number = None

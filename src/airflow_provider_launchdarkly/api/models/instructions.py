@@ -144,20 +144,20 @@ class _ServesVariationOrRollout(Instruction):
 
 
 class UpdateFallthroughVariationOrRollout(_ServesVariationOrRollout):
-    """What the default rule serves."""
+    """Let the default rule serve a variation or a rollout."""
 
     kind: Literal["updateFallthroughVariationOrRollout"] = "updateFallthroughVariationOrRollout"
 
 
 class UpdateRuleVariationOrRollout(_ServesVariationOrRollout):
-    """What one rule serves."""
+    """Let one rule serve a variation or a rollout."""
 
     kind: Literal["updateRuleVariationOrRollout"] = "updateRuleVariationOrRollout"
     rule_id: Annotated[str, Field(min_length=1)]
 
 
 class UpdateOffVariation(Instruction):
-    """What the flag serves while it is off."""
+    """Set the variation that the flag serves while it is off."""
 
     kind: Literal["updateOffVariation"] = "updateOffVariation"
     variation_id: Annotated[str, Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""Metrics and metric groups: what experiments measure, and which direction is better."""
+"""Metrics and metric groups."""
 
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -9,14 +9,14 @@ from airflow_provider_launchdarkly.api.models.base import Instant, Many, Number,
 
 
 class SuccessCriteria(StrEnum):
-    """Which direction of the metric is better."""
+    """The better direction of a metric."""
 
     HIGHER = "HigherThanBaseline"
     LOWER = "LowerThanBaseline"
 
 
 class EventDefault(Read):
-    """What a unit without an event counts as."""
+    """The value of a unit without an event."""
 
     disabled: bool | None = None
     value: Number = None
@@ -51,7 +51,7 @@ class Metric(Read):
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether a smaller value is the better one; what is not numeric is better when higher."""
+        """True if a smaller value is better; a metric that is not numeric is better when higher."""
         return self.success_criteria == SuccessCriteria.LOWER
 
 
@@ -97,7 +97,7 @@ class MetricGroupPage(Page):
 
 
 class EventDefaultInput(Write):
-    """What a unit without an event counts as."""
+    """The value of a unit without an event."""
 
     disabled: bool | None = None
     value: float | None = None

@@ -1,4 +1,4 @@
-"""Projects, environments, and who is calling.
+"""Projects, environments, and the caller's identity.
 
 LaunchDarkly's environments carry an SDK key and a mobile key. They are secrets, so the models here, unlike the others,
 drop what they do not name.
@@ -10,7 +10,7 @@ from airflow_provider_launchdarkly.api.models.base import Instant, Many, Page, R
 
 
 class ApprovalSettings(Read):
-    """Whether changes need an approval."""
+    """Settings that say if changes need an approval."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -62,7 +62,7 @@ class ProjectPage(Page):
 
 
 class CallerIdentity(Read):
-    """Whose credential this is. LaunchDarkly answers for SDK keys too: a 200 alone proves no right."""
+    """The owner of a credential. LaunchDarkly returns one for SDK keys too: a 200 alone proves no right."""
 
     account_id: str | None = None
     project_id: str | None = None
@@ -82,7 +82,7 @@ class CallerIdentity(Read):
 
 
 class Versions(Read):
-    """Which API versions LaunchDarkly serves."""
+    """The API versions that LaunchDarkly serves."""
 
     valid_versions: Many[int] = ()
     latest_version: int | None = None

@@ -16,7 +16,7 @@ class Interval(Read):
 
 
 class RelativeDifference(Read):
-    """How a treatment differs from another, relative to that other one (``from_treatment_id``)."""
+    """A treatment's difference from another, relative to that other one (``from_treatment_id``)."""
 
     from_treatment_id: Text = ""
     lower: Number = None
@@ -49,7 +49,7 @@ class BetaModel(Read):
 
 
 class TreatmentResult(Read):
-    """What was measured for one treatment.
+    """Measurements of one treatment.
 
     ``mean`` is the posterior mean; ``data_mean`` and ``data_std_dev`` come from the data alone. ``units`` counts
     exposed units that have values, ``traffic`` all exposed units (only with ``expand=traffic``).
@@ -77,7 +77,7 @@ class TreatmentResult(Read):
 
 
 class MetricSeen(Read):
-    """Whether LaunchDarkly ever saw an event for the metric, and when last."""
+    """The metric's latest event: if LaunchDarkly ever saw one, and when."""
 
     ever: bool | None = None
     timestamp: Instant = None
@@ -114,7 +114,7 @@ class MetricResults(Read):
 
 
 class GroupedMetric(Read):
-    """Which metric of a group a result belongs to."""
+    """The metric of a group that a result belongs to."""
 
     key: Text = ""
     name: Text = ""

@@ -1,4 +1,4 @@
-"""Reads a flag, and waits a bounded time until it serves what was meant."""
+"""Read a flag, and wait a bounded time until it serves a variation to everyone."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def read_flag(env: EnvironmentRef, flag_key: str) -> Procedure[FeatureFlag]:
 
 
 class FlagServesUnexpectedVariationError(StateError):
-    """The flag does not serve to everyone what was shipped: it is off, or somebody changed it since."""
+    """The flag does not serve the shipped variation to everyone: it is off, or was changed since."""
 
 
 def flag_that_serves(env: EnvironmentRef, flag_key: str, rule_id: str, variation_id: str) -> Procedure[FeatureFlag]:
-    """Read a flag that is to serve a variation to everyone.
+    """Read a flag, and check that it serves one variation to everyone.
 
     Raises:
         FlagServesUnexpectedVariationError: It does not, some seconds later either.

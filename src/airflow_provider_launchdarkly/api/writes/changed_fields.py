@@ -1,8 +1,8 @@
-"""Changes of experiment fields: checked before they are sent, and looked for in what LaunchDarkly shows after. Pure.
+"""Check changes of experiment fields before they are sent, and find them in what LaunchDarkly shows after.
 
 LaunchDarkly does not publish the names of the fields that `updateExperimentFields` takes; it shows which it takes in
-which state (`mutableFieldsByStatus`). So a name is held against that where it is shown, and a field that this module
-does not know is sent as it is and looked for under its own name.
+which state (`mutableFieldsByStatus`). So a name is checked against that where it is shown. A field without a rule here
+is sent as it is, and looked for under the same name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NOT_SHOWN = object()
 
 
 def check_changes(changes: Mapping[str, FieldChange], experiment: Experiment, status: str) -> None:
-    """Refuse changes that LaunchDarkly would refuse or ignore.
+    """Reject changes that LaunchDarkly would refuse or ignore.
 
     Args:
         changes: Changes by field.
@@ -75,7 +75,7 @@ def _mapping(field: str, value: Any) -> Mapping[str, Any]:
 def unapplied(
     changes: Mapping[str, FieldChange], experiment: Experiment, iteration: Iteration
 ) -> tuple[Difference, ...]:
-    """The changes that do not show.
+    """Return the changes that do not show.
 
     Args:
         changes: Changes by field.
@@ -93,7 +93,7 @@ def unapplied(
 
 
 def unseen(changes: Mapping[str, FieldChange], experiment: Experiment, iteration: Iteration) -> bool:
-    """Whether some field is one that neither experiment nor iteration shows, so that nobody can tell if it changed."""
+    """Return True if neither experiment nor iteration shows one of the fields, so that a read cannot confirm it."""
     return any(_shown(field, experiment, iteration) is _NOT_SHOWN for field in changes if field != "treatments")
 
 

@@ -1,4 +1,4 @@
-"""What was asked for against what LaunchDarkly shows: the differences, field by field. Pure.
+"""Compare an experiment as asked for with the one that LaunchDarkly shows, field by field.
 
 Only what was asked for is compared; what the caller left to LaunchDarkly's default may be anything.
 """
@@ -189,7 +189,7 @@ def _differing(pairs: Iterable[tuple[str, object, object]]) -> Iterator[Differen
 
 
 def _same(wanted: object, shown: object) -> bool:
-    """Equality, but numbers in strings by value: LaunchDarkly may answer 50 or 50.0 to "50"."""
+    """Compare values, and numbers in strings as numbers: LaunchDarkly may show 50 or 50.0 for "50"."""
     if wanted == shown:
         return True
     if not (isinstance(wanted, str) and isinstance(shown, str)):

@@ -1,4 +1,4 @@
-"""Creating an experiment and creating an iteration, so that a repeat never makes a second one."""
+"""Create an experiment or an iteration, so that a repeat never makes a second one."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ def create_iteration(
     """Create an iteration, or adopt the draft that is there with the same content.
 
     Safe to repeat until it is started: the experiment's drafts are read before each write, and after an answer that
-    leaves the outcome open. LaunchDarkly has no key for iterations, so once started it is another one's turn: keep the
-    id that this returns.
+    leaves the outcome open. After this iteration starts, a repeat creates a second one: store the
+    returned id.
 
     Args:
         env: Where the experiment lives.

@@ -1,4 +1,4 @@
-"""Creating what has a key of its own - flags, metrics, metric groups - so that a repeat adopts it."""
+"""Create flags, metrics and metric groups by key, so that a repeat adopts them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _NOT_SHOWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Existing(Generic[T]):
-    """Something that exists as asked.
+    """A resource that exists as asked.
 
     Attributes:
         value: What LaunchDarkly shows.
@@ -146,7 +146,7 @@ def _create(what: str, find: Request[T], create: Request[T], post: Write) -> Pro
 
 
 def _wire_differences(asked: Write, found: Read) -> tuple[Difference, ...]:
-    """What of a written value LaunchDarkly does not show, field by field, in LaunchDarkly's spelling.
+    """Return the written fields that LaunchDarkly does not show, in LaunchDarkly's spelling.
 
     Args:
         asked: What was written.

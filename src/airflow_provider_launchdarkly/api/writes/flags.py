@@ -1,4 +1,4 @@
-"""Flags as experiments need them: read, turned on or off, and serving a variation or a rollout."""
+"""Turn flags on or off, and let a rule serve a variation or a rollout."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What a rule is to serve: one variation, or a rollout.
+    """The target of a rule: one variation, or a rollout.
 
     Attributes:
         variation_id: The variation for everyone.
@@ -87,13 +87,13 @@ def turn_flag(
 ) -> Procedure[Ensured[FeatureFlag]]:
     """Turn a flag on or off in one environment.
 
-    Safe to repeat: a flag that is so already is left alone.
+    Safe to repeat: a flag in this state is left alone.
 
     Args:
         env: Project and environment.
         flag_key: The flag.
         on: The state to reach.
-        comment: What LaunchDarkly's audit log is to say.
+        comment: Text for LaunchDarkly's audit log.
 
     Raises:
         FlagOffError: The flag is archived.
@@ -134,7 +134,7 @@ def serve(
         flag_key: The flag.
         serving: What to serve.
         rule_id: The rule's id, ``fallthrough`` for the default rule.
-        comment: What LaunchDarkly's audit log is to say.
+        comment: Text for LaunchDarkly's audit log.
 
     Raises:
         ConfigurationError: Not exactly one of variation and weights is given, or the flag has no such variation.
@@ -208,7 +208,7 @@ def _serving_differences(
 
 
 def _served(flag: FeatureFlag, rule: Serves) -> str | dict[str, int] | None:
-    """What a rule serves, by variation id: LaunchDarkly's reads name variations by index."""
+    """Return a rule's target by variation id: LaunchDarkly's reads name variations by index."""
     if rule.rollout is None or not rule.rollout.variations:
         variation = flag.variation_at(rule.variation)
         return variation.id if variation else None

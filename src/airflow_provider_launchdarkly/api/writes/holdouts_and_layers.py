@@ -1,4 +1,4 @@
-"""Ending a holdout, and reserving a layer's traffic for an experiment."""
+"""End a holdout, and reserve a layer's traffic for an experiment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def end_holdout(env: EnvironmentRef, holdout_key: str, *, comment: str | None = 
     Args:
         env: Where it lives.
         holdout_key: Its key.
-        comment: What LaunchDarkly's audit log is to say.
+        comment: Text for LaunchDarkly's audit log.
 
     Raises:
         LaunchDarklyError: As the calls raise.
@@ -57,7 +57,7 @@ def reserve(
         layer_key: The layer.
         experiment_key: The experiment.
         percent: Its share, in whole percent. Zero is possible only until it starts.
-        comment: What LaunchDarkly's audit log is to say.
+        comment: Text for LaunchDarkly's audit log.
 
     Raises:
         StateError: There is no such layer.

@@ -1,4 +1,4 @@
-"""A project's experimentation settings: which context kinds may be randomized.
+"""Change a project's randomization units: the context kinds that may be randomized.
 
 LaunchDarkly's PUT replaces the whole list, so the present units are read and merged, and none that the caller does not
 name is lost.
@@ -30,12 +30,12 @@ def merge_randomization_units(
     """Add or change randomization units and keep all others.
 
     Safe to repeat: units that are so already are left alone, and without a change nothing is written. The list is read
-    just before each write; LaunchDarkly offers no way to exclude that somebody else writes in between.
+    just before each write; LaunchDarkly has no way to exclude another write in between.
 
     Args:
         project_key: The project.
         units: Units to add or change. A new default takes the place of the old one.
-        announce: Told what is there and what will be, just before a write.
+        announce: Called with the present and the new settings just before a write.
 
     Raises:
         FieldsNotAppliedError: LaunchDarkly accepted the write, and a unit is still not as asked.

@@ -1,4 +1,4 @@
-"""Starting the pinned iteration, so that a repeat never starts another one."""
+"""Start the pinned iteration, so that a repeat never starts another one."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def start_iteration(
     comment: str | None = None,
     announce: Callable[[Iteration], None] = lambda _iteration: None,
 ) -> Procedure[StartedIteration]:
-    """Start an iteration. LaunchDarkly tells the experiment's maintainer and followers.
+    """Start an iteration. LaunchDarkly notifies the experiment's maintainer and followers.
 
     Safe to repeat: the iteration is pinned by its id and read before each write and after an answer that leaves the
-    outcome open. Running already is success without a write.
+    outcome open. If it is already running, this succeeds without a write.
 
     Args:
         env: Where the experiment lives.
@@ -71,8 +71,8 @@ def start_iteration(
             that is off.
         justification: Why a running iteration of this experiment may end by this start. Without it, a running one is
             an error.
-        comment: What LaunchDarkly's audit log is to say.
-        announce: Told just before LaunchDarkly is asked to start it; not called when nothing is written.
+        comment: Text for LaunchDarkly's audit log.
+        announce: Called just before the write that starts it; not called if nothing is written.
 
     Raises:
         IterationNotFoundError: The experiment has no such iteration.
@@ -155,7 +155,9 @@ def _check_startable(experiment: Experiment, iteration: Iteration, justification
             winner=iteration.winning_treatment_id,
         )
     if not iteration.not_started:
-        raise StateError(f"{where} has status {iteration.status!r}, which this version does not know; nothing was sent")
+        raise StateError(
+            f"{where} has status {iteration.status!r}, which this version does not support; nothing was sent"
+        )
     if experiment.archived:
         raise ExperimentArchivedError(f"experiment {experiment.key!r} is archived: restore it before starting {where}")
     running = experiment.running

@@ -1,4 +1,4 @@
-"""Stopping the pinned iteration with a winner, which ships the winner. A repeat never stops another one.
+"""Stop the pinned iteration with a winner, which ships the winner. A repeat never stops another one.
 
 LaunchDarkly sets the flag's rule to the winner's variation, for everyone whom the rule matches. So there is no default
 winner. The instruction: https://launchdarkly.com/docs/api/experiments/patch-experiment
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration, Treatment
 
 BASELINE = "baseline"
-"""The winner's name when nobody beat it: an inconclusive or harmful experiment stops on it."""
+"""The winner's name when no treatment beat it: an inconclusive or harmful experiment stops on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopEffect:
-    """What stopping does, or did, to the flag.
+    """The effect of a stop on the flag.
 
     Attributes:
         environment: Project and environment.
@@ -98,7 +98,7 @@ def stop_iteration(
     """Stop an iteration, which ships its winner to everyone whom the flag's rule matches.
 
     Safe to repeat: the iteration is pinned by its id and read before each write and after an answer that leaves the
-    outcome open. Stopped already with the same winner is success without a write; with another it is an error.
+    outcome open. If it is already stopped with the same winner, this succeeds without a write; with another, it fails.
 
     Args:
         env: Where the experiment lives.
@@ -106,8 +106,8 @@ def stop_iteration(
         iteration_id: The iteration to stop.
         winner: ``baseline``, or a treatment's id or name.
         reason: Why this winner, for LaunchDarkly's record.
-        comment: What LaunchDarkly's audit log is to say.
-        announce: Told what will happen just before it does; not called when nothing is written.
+        comment: Text for LaunchDarkly's audit log.
+        announce: Called with the effect just before the write; not called if nothing is written.
 
     Raises:
         ConfigurationError: The winner is not one of the iteration's treatments.
@@ -207,11 +207,13 @@ def _check_stoppable(experiment: Experiment, iteration: Iteration, treatment: Tr
         successor = f"; iteration {experiment.running.id!r} runs now" if experiment.running else ""
         raise IterationStoppedError(
             f"{where} is stopped already {found}, not with {treatment.name!r}{successor}. Nothing was changed: the "
-            "flag serves what that stop, or somebody since, has set",
+            "flag serves what that stop, or a later change, has set",
             winner=iteration.winning_treatment_id,
         )
     if not iteration.running and not iteration.stopped:
-        raise StateError(f"{where} has status {iteration.status!r}, which this version does not know; nothing was sent")
+        raise StateError(
+            f"{where} has status {iteration.status!r}, which this version does not support; nothing was sent"
+        )
 
 
 def _plan(
@@ -220,7 +222,7 @@ def _plan(
     if len(iteration.flags) != 1:
         raise StateError(
             f"iteration {iteration.id!r} of experiment {experiment_key!r} shows {len(iteration.flags)} flags "
-            f"({', '.join(iteration.flags) or 'none'}); what stopping ships can be told for exactly one. Stop it in "
+            f"({', '.join(iteration.flags) or 'none'}); what stopping ships is defined for exactly one. Stop it in "
             "LaunchDarkly"
         )
     flag_key, rule = next(iter(iteration.flags.items()))

@@ -1,4 +1,4 @@
-"""Changing an experiment that exists: its fields, its archive state, and save-and-start.
+"""Change an existing experiment: its fields, its archive state, and save-and-start.
 
 An edit that ends an iteration is never made by accident: `update_experiment` changes what LaunchDarkly lets change in
 place, `save_and_start` names the iteration that it ends.
@@ -93,7 +93,7 @@ def update_experiment(
         env: Where the experiment lives.
         experiment_key: Its key.
         changes: Changes by field; `field_changes` reads them from a mapping.
-        comment: What LaunchDarkly's audit log is to say.
+        comment: Text for LaunchDarkly's audit log.
 
     Raises:
         ConfigurationError: A field cannot change so in this state; the message lists those that can.
@@ -194,7 +194,7 @@ def save_and_start(
         iteration_id: The iteration to end.
         changes: What the copy has otherwise, by field; `field_changes` reads them from a mapping.
         justification: Why, for LaunchDarkly's record.
-        comment: What LaunchDarkly's audit log is to say.
+        comment: Text for LaunchDarkly's audit log.
 
     Raises:
         ConfigurationError: A field cannot change so.
