@@ -1,7 +1,6 @@
 """Experiments as Airflow assets: one URI for each, and the events that tasks emit on it.
 
-Knows the shape of a URI and of an event. What happened is the operators' and the trigger's to say; nothing here reads
-LaunchDarkly.
+This module defines the form of URIs and events; operators and the trigger emit them. It sends no request.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 SCHEME = "launchdarkly"
 
 EVERY_EXPERIMENT = AssetAlias(name="launchdarkly")
-"""Whatever happens to any experiment: ``DAG(schedule=[EVERY_EXPERIMENT])``. The tasks that emit events have it as
-their outlet, since which experiment they act on is often known only when they run."""
+"""The events of all experiments: ``DAG(schedule=[EVERY_EXPERIMENT])``. The tasks that emit events have it as their
+outlet, since their experiment is often known only when they run."""
 
 EventName = Literal["start", "ship", "rollback", "inconclusive", "invalid", "stop", "error"]
 _SHAPE = "launchdarkly://PROJECT/ENVIRONMENT/EXPERIMENT"
@@ -45,8 +44,8 @@ def experiment_asset(project_key: str, environment_key: str, experiment_key: str
         project_key: Key of the project.
         environment_key: Key of the environment.
         experiment_key: Key of the experiment.
-        fields: What else an Asset takes, such as ``watchers``. Its name has to stay its URI: Airflow takes assets of
-            different names for different assets, and the events are emitted on this one.
+        fields: Further arguments of an Asset, such as ``watchers``. Do not give a name: Airflow treats assets of
+            different names as different, and the events are emitted on this one.
     """
     return Asset(uri=experiment_uri(project_key, environment_key, experiment_key), **fields)
 
@@ -87,7 +86,7 @@ def emit_event(context: Context, outlets: Iterable[Any], event: EventName, about
 
 
 def experiment_events(triggering_asset_events: Mapping[Any, Iterable[Any]], *events: EventName) -> list[dict[str, Any]]:
-    """What happened to the experiments whose events started this DAG run, oldest first.
+    """Return the events of experiments that started this DAG run, oldest first.
 
     Args:
         triggering_asset_events: The context variable of this name. Airflow may start one run for several events.

@@ -22,7 +22,7 @@ class LaunchDarklyExperimentLink(BaseOperatorLink):
 
     @override
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
-        """Return the experiment's address, or an empty string where the operator does not know its experiment."""
+        """Return the experiment's address, or an empty string if the operator has none."""
         return getattr(operator, "experiment_url", "") or ""
 
 
@@ -33,5 +33,5 @@ class LaunchDarklyFlagLink(BaseOperatorLink):
 
     @override
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
-        """Return the address of the flag's targeting, or an empty string where the operator does not know its flag."""
+        """Return the address of the flag's targeting, or an empty string if the operator has none."""
         return getattr(operator, "flag_url", "") or ""

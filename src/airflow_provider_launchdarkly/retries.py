@@ -1,4 +1,4 @@
-"""Airflow's retries, spent only where another try may help. Needs the retry policies of Airflow 3.3."""
+"""A retry policy that retries only errors that another try may cure. Needs Airflow 3.3."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def retry_policy() -> ExceptionRetryPolicy:
     """Return a policy for any task that talks to LaunchDarkly: ``@task(retries=3, retry_policy=retry_policy())``.
 
-    Errors of ours that stay the same on another try (a refused token, an experiment that differs) fail the task at
-    once; all others take the task's own ``retries`` and ``retry_delay``. Our operators do that by themselves, on every
-    Airflow; the policy is for the sensor and for tasks that use the hook.
+    Errors that another try cannot cure (a rejected token, an experiment that differs) fail the task at once; all
+    others use the task's ``retries`` and ``retry_delay``. Our operators do this on every Airflow version; the policy is
+    for the sensors and for tasks that use the hook.
 
     Raises:
         RuntimeError: This Airflow is older than 3.3 and has no retry policies.

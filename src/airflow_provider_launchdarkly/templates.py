@@ -1,4 +1,4 @@
-"""Which fields of a task are known when its DAG file is parsed, and can be checked there. Pure."""
+"""Finds the fields of a task that can be checked when its DAG file is parsed. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def is_literal(value: Any) -> bool:
-    """Whether a field is known when the DAG file is parsed: no Jinja in it, no other task's output."""
+    """Return True if a field has no Jinja and no other task's output, so that it can be checked at parse time."""
     if isinstance(value, str):
         return "{{" not in value and "{%" not in value
     if isinstance(value, Mapping):

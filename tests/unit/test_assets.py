@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from airflow.sdk import Asset
 
-from airflow_provider_launchdarkly.assets import experiment_asset, experiment_events, experiment_uri
+from airflow_provider_launchdarkly.assets import EventName, experiment_asset, experiment_events, experiment_uri
+from airflow_provider_launchdarkly.decision.verdict import Kind
+from airflow_provider_launchdarkly.notifications.cards import HEADLINES
+from airflow_provider_launchdarkly.rollout.options import Ending
 
 
 def event(name: str, *, hour: int = 0, watched: bool = False, **content: Any) -> Any:
@@ -71,3 +74,12 @@ def test_an_event_that_came_by_its_asset_and_by_the_alias_is_one() -> None:
 def test_what_others_emit_on_the_asset_is_left_out() -> None:
     by_hand = SimpleNamespace(extra={"from_rest_api": True}, timestamp=datetime(2026, 1, 5, tzinfo=UTC))
     assert experiment_events({"asset": [by_hand]}) == []
+
+
+def test_each_ending_of_a_rollout_has_an_event_and_a_headline() -> None:
+    assert set(Ending) <= set(get_args(EventName))
+    assert set(Ending) <= set(HEADLINES)
+
+
+def test_an_ending_is_a_kind_of_verdict_that_ends_the_wait() -> None:
+    assert {ending.value for ending in Ending} == {kind.value for kind in Kind} - {"wait"}

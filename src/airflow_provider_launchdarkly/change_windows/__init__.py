@@ -1,4 +1,4 @@
-"""When people may be given something new: business hours, weekdays, blackouts. Pure: no Airflow, no clock."""
+"""Change windows: business hours, weekdays and blackouts for giving people something new. Pure."""
 
 from airflow_provider_launchdarkly.change_windows.calendar import CalendarError, read_calendar
 from airflow_provider_launchdarkly.change_windows.window import ChangeWindow, Closure, NeverOpenError, Weekday

@@ -1,6 +1,6 @@
-"""Reads the events of an iCalendar file (RFC 5545): as much of it as blackout dates need, and no less.
+"""Reads the events of an iCalendar file (RFC 5545), without repetitions. Pure.
 
-Pure. What is not understood is refused, never skipped: a blackout that was overlooked is a change on the wrong day.
+It rejects what it does not support and never skips it: an overlooked blackout is a change on the wrong day.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Event:
     """One event.
 
     Attributes:
-        start: Its beginning; naive where the calendar leaves the time zone to the reader, as for whole days.
-        end: Its end, not included.
-        summary: What it is called.
+        start: The beginning; naive if the calendar gives no time zone, as for whole days.
+        end: The end, not included.
+        summary: The title.
     """
 
     start: datetime
@@ -53,7 +53,7 @@ def read_calendar(text: str) -> tuple[Event, ...]:
         text: The file's content.
 
     Raises:
-        CalendarError: It is no calendar, an event has no beginning, or it repeats: a repetition has to be written out.
+        CalendarError: The file is not a calendar, an event has no beginning, or it repeats.
     """
     lines = list(_lines(text))
     if not lines or (lines[0].name, lines[0].value.upper()) != ("BEGIN", "VCALENDAR"):
@@ -112,7 +112,7 @@ def _event(fields: dict[str, _Line]) -> Event:
     elif "DURATION" in fields:
         end = start + _duration(fields["DURATION"])
     else:
-        # RFC 5545, 3.6.1: without an end, a date is a day long, and a time is a moment.
+        # RFC 5545, 3.6.1: without an end, a date lasts a day, and a time has no length.
         end = start + (timedelta(days=1) if whole_day else timedelta())
     if (start.tzinfo is None) != (end.tzinfo is None) or end < start:
         raise CalendarError(f"line {number}: the event ends before it begins, or in another kind of time")
@@ -128,7 +128,9 @@ def _moment(line: _Line) -> tuple[datetime, bool]:
             return datetime.strptime(line.value, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC), False
         moment = datetime.strptime(line.value, "%Y%m%dT%H%M%S")  # noqa: DTZ007 - floating, or by TZID
     except ValueError:
-        raise CalendarError(f"line {line.number}: {line.value!r} is no date and no time") from None
+        raise CalendarError(
+            f"line {line.number}: {line.value!r} is not a date or a time; write 20261224 or 20261224T090000Z"
+        ) from None
     zone = line.parameters.get("TZID")
     if zone is None:
         return moment, False
@@ -141,6 +143,6 @@ def _moment(line: _Line) -> tuple[datetime, bool]:
 def _duration(line: _Line) -> timedelta:
     match = _DURATION.fullmatch(line.value.upper())
     if not match or not any(match.groups()):
-        raise CalendarError(f"line {line.number}: {line.value!r} is no duration")
+        raise CalendarError(f"line {line.number}: {line.value!r} is not a duration; write for instance P1D or PT2H")
     weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)

@@ -1,4 +1,4 @@
-"""How a command ends: the exit codes, and the one error that commands raise."""
+"""The exit codes of all commands, and the one error that they raise."""
 
 from __future__ import annotations
 

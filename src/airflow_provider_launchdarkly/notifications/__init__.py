@@ -1,1 +1,1 @@
-"""What people are told, and how it reaches them: message templates, and a notifier that hands them on."""
+"""Messages for people: the decision cards, and a notifier that sends them."""

@@ -1,7 +1,7 @@
-"""The decision card: what was decided about an experiment, why, and by which numbers, for people.
+"""The decision card: a verdict, its reason and its numbers, for people.
 
-Pure functions from a verdict's plain JSON, as XCom carries it, to text, Markdown, Slack's mrkdwn or HTML. They decide
-nothing, and take verdicts that lack numbers. Notifiers send them; rollouts ask for approval with them.
+Pure functions from a verdict's plain JSON to text, Markdown, Slack's mrkdwn or HTML. They decide nothing, and accept
+verdicts without numbers. Notifiers send the cards; rollouts ask for approval with them.
 """
 
 from __future__ import annotations
@@ -55,10 +55,9 @@ def card_of(verdict: Mapping[str, Any], *, url: str | None = None, headline: str
     """Read a verdict.
 
     Args:
-        verdict: What :class:`LaunchDarklyWaitForSignificanceSensor`
-            returns.
-        url: Where the experiment is shown.
-        headline: What is asked or told, where that is not the verdict itself.
+        verdict: The output of :class:`LaunchDarklyWaitForSignificanceSensor`.
+        url: The experiment's address in LaunchDarkly.
+        headline: The question or message, if it is not the verdict itself.
     """
     decided = _decided(verdict)
     summary = str(verdict.get("summary") or "")
@@ -78,7 +77,7 @@ def card_of(verdict: Mapping[str, Any], *, url: str | None = None, headline: str
 
 
 def text_card(verdict: Mapping[str, Any], *, url: str | None = None) -> str:
-    """The card as plain text, with a table for a fixed-width font."""
+    """Return the card as plain text, with a table for a fixed-width font."""
     card = card_of(verdict, url=url)
     parts = [card.title, *card.lead, _table(card.rows), "\n".join(card.pictures), "\n".join(card.facts), card.url]
     return "\n\n".join(part for part in parts if part)
@@ -87,13 +86,13 @@ def text_card(verdict: Mapping[str, Any], *, url: str | None = None) -> str:
 def markdown_card(
     verdict: Mapping[str, Any], *, url: str | None = None, headline: str | None = None, notes: str | None = None
 ) -> str:
-    """The card as Markdown, as Airflow's UI shows it.
+    """Return the card as Markdown, as Airflow's UI shows it.
 
     Args:
         verdict: The verdict.
-        url: Where the experiment is shown.
-        headline: What is asked or told, above the verdict.
-        notes: What the author of a rollout wants to be read with it: Markdown of their own.
+        url: The experiment's address in LaunchDarkly.
+        headline: The question or message above the verdict.
+        notes: The rollout author's notes, as Markdown.
     """
     card = card_of(verdict, url=url, headline=headline)
     lines = ["| " + " | ".join(_markdown(cell) for cell in row) + " |" for row in (COLUMNS, *card.rows)]
@@ -111,7 +110,7 @@ def markdown_card(
 
 
 def slack_card(verdict: Mapping[str, Any], *, url: str | None = None) -> str:
-    """The card as Slack's mrkdwn, which knows no tables: they are fixed-width text."""
+    """Return the card as Slack's mrkdwn, which has no tables: they become fixed-width text."""
     card = card_of(verdict, url=url)
     parts = [
         f"*{_slack(card.title)}*",
@@ -124,7 +123,7 @@ def slack_card(verdict: Mapping[str, Any], *, url: str | None = None) -> str:
 
 
 def html_card(verdict: Mapping[str, Any], *, url: str | None = None) -> str:
-    """The card as HTML without styles, for e-mail."""
+    """Return the card as HTML without styles, for e-mail."""
     card = card_of(verdict, url=url)
     heads = "".join(f"<th>{html.escape(column)}</th>" for column in COLUMNS)
     rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in card.rows)

@@ -1,6 +1,6 @@
-"""A notifier that makes a message of what happened, and hands it to another provider's notifier, or to the log.
+"""A notifier that writes a message about a decision, and sends it through another provider's notifier or to the log.
 
-It knows no channel: Slack, e-mail and others have notifiers of their own, in their own providers.
+Slack, e-mail and other channels have notifiers in their own providers.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 
 class LaunchDarklyNotifier(BaseNotifier):
-    """Tell people what was decided: as a callback of a task or a DAG, or of a deadline.
+    """Notify people of a decision, as a callback of a task, a DAG or a deadline.
 
-    The message is the decision card of a verdict. Where there is none to be found (the task failed before it had one,
-    or a deadline was missed), the message says what is known of the run instead.
+    The message is the verdict's decision card. Without a verdict (the task failed before it had one, or a deadline was
+    missed), the message describes the state of the run instead.
 
     Args:
         task_id: The task whose output is the verdict. Default: the task whose callback this is.
-        through: Who sends the message: the class of another notifier, any callable that takes the text, or the dotted
-            path of either (which deadlines need, since Airflow stores their callbacks). Default: the log.
-        arguments: What else ``through`` takes. Templated, with the context of the callback.
+        through: The sender: the class of another notifier, a callable that takes the text, or the dotted path of
+            either (required for deadlines, since Airflow stores their callbacks). Default: the log.
+        arguments: Further arguments of ``through``. Templated, with the context of the callback.
         field: The argument of ``through`` that takes the text: ``text`` for Slack, ``html_content`` for SMTP.
         markup: ``text``, ``markdown``, ``slack`` or ``html``.
-        launchdarkly_conn_id: The connection, for the link to LaunchDarkly. Nothing is asked of LaunchDarkly.
+        launchdarkly_conn_id: The connection, for the link to LaunchDarkly. No request is sent.
         context: Set by Airflow, for deadlines.
 
     Raises:
-        ValueError: There is no such markup.
+        ValueError: The markup does not exist.
     """
 
     template_fields: Sequence[str] = ("task_id", "arguments")
@@ -54,7 +54,7 @@ class LaunchDarklyNotifier(BaseNotifier):
         context: Context | None = None,
     ) -> None:
         if markup not in CARDS:
-            raise ValueError(f"markup is {markup!r}; known are {', '.join(CARDS)}")
+            raise ValueError(f"markup is {markup!r}; write one of {', '.join(CARDS)}")
         self.task_id = task_id
         self.through = through
         self.arguments = dict(arguments or {})
@@ -92,7 +92,7 @@ class LaunchDarklyNotifier(BaseNotifier):
                     await sent
 
     def message(self, context: Context) -> str:
-        """The text that is sent: a decision card, or what is known without a verdict."""
+        """Return the text to send: a decision card, or the state of the run if there is no verdict."""
         verdict = self._verdict(context)
         if verdict is None:
             return _without_verdict(cast("Mapping[str, Any]", context))
@@ -118,14 +118,14 @@ class LaunchDarklyNotifier(BaseNotifier):
             return None  # a message without its link is better than none
 
     def _sender(self) -> BaseNotifier | Callable[..., Any] | None:
-        """The notifier with its arguments, or the callable; None for the log."""
+        """Return the notifier with its arguments, or the callable; None for the log."""
         through: Any = self.through
         if isinstance(through, str):
             module, _, name = through.rpartition(".")
             through = getattr(import_module(module), name)
         if not (isinstance(through, type) and issubclass(through, BaseNotifier)):
             return cast("Callable[..., Any] | None", through)
-        # The text is set afterwards, so that what people wrote in LaunchDarkly is never taken for a template.
+        # The text is set afterwards, so that text from LaunchDarkly is never rendered as a template.
         notifier: BaseNotifier = through(**{self.field: ""} | self.arguments)
         if not hasattr(notifier, self.field):
             raise ValueError(f"{through.__name__} has no {self.field!r} to put the message in; set field=")
@@ -145,5 +145,5 @@ def _without_verdict(context: Mapping[str, Any]) -> str:
 
 
 def _field(of: Any, name: str) -> Any:
-    """A field of what a callback gets: an object in a task, plain JSON in the triggerer."""
+    """Return a field of a callback's context: an object in a task, plain JSON in the triggerer."""
     return of.get(name) if isinstance(of, Mapping) else getattr(of, name, None)

@@ -1,1 +1,1 @@
-"""What Airflow loads as plugins."""
+"""The Airflow plugin, which registers the timetable."""

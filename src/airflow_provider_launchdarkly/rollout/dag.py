@@ -25,18 +25,19 @@ def rollout_dag(
 ) -> DAG:
     """Make the DAG of one rollout.
 
-    It has no schedule unless one is given, and one run at a time: a second run would find the experiment taken.
+    By default it has no schedule, and one run at a time: a second run would find the experiment already started.
 
     Args:
         rollout: The rollout, or the same as plain JSON.
         dag_id: Default: the experiment's key.
         notifiers: As for :func:`experiment_rollout`.
-        poll_interval: The same.
-        overrides: The same: keys known only when a task runs, such as ``{"experiment_key": "{{ params.key }}"}``.
+        poll_interval: As for :func:`experiment_rollout`.
+        overrides: As for :func:`experiment_rollout`: keys known only when a task runs, such as
+            ``{"experiment_key": "{{ params.key }}"}``.
         arguments: Anything that ``DAG`` takes.
 
     Raises:
-        pydantic.ValidationError: The rollout is wrong; it names each field and its value.
+        pydantic.ValidationError: The rollout is not valid; the error names each field and its value.
     """
     spec = rollout if isinstance(rollout, Rollout) else Rollout.from_json(rollout)
     defaults = {
@@ -53,7 +54,7 @@ def rollout_dag(
 
 
 def schedule_in_words(rollout: Rollout) -> str:
-    """What will happen when, as Markdown: for people who approve it, and for the DAG's page in Airflow."""
+    """Return the rollout's schedule as Markdown, for the people who approve it and the DAG's page in Airflow."""
     experiment = rollout.experiment
     lines = [
         f"### {experiment.name or experiment.key}",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class DriftStatus(StrEnum):
-    """How a rollout compares with LaunchDarkly."""
+    """The result of a comparison in one word."""
 
     CREATE = "create"
     """The experiment does not exist."""

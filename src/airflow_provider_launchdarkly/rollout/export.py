@@ -1,4 +1,4 @@
-"""A commented rollout file made from an experiment that exists. Pure: from what was read to text."""
+"""Writes a commented rollout file from an experiment that exists. Pure."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 
 
 def flag_of(experiment: Experiment) -> str:
-    """Key of the flag that an experiment's latest iteration runs on.
+    """Return the key of the flag of an experiment's latest iteration.
 
     Raises:
-        StateError: It has no iteration, or one on several flags.
+        StateError: The experiment has no iteration, or one on several flags.
     """
     iteration = latest_iteration(experiment)
     flags = list(iteration.flags) if iteration else []
     if len(flags) != 1:
-        raise StateError(f"experiment {experiment.key!r} runs on {len(flags)} flags; a rollout is about one")
+        raise StateError(f"experiment {experiment.key!r} runs on {len(flags)} flags; a rollout needs exactly one")
     return flags[0]
 
 
 def initial_file(env: EnvironmentRef, experiment: Experiment, flag: FeatureFlag) -> str:
-    """Write the file: what the experiment is, its latest iteration as the only stage, and what else one may say.
+    """Return the file: the experiment, its latest iteration as the only stage, and comments on the other fields.
 
     Args:
-        env: Where the experiment lives.
+        env: The experiment's project and environment.
         experiment: Read with its iterations and treatments.
-        flag: Its flag.
+        flag: The experiment's flag.
 
     Returns:
-        YAML, which ``plan`` finds equal to the experiment.
+        YAML that ``plan`` finds equal to the experiment.
 
     Raises:
         StateError: The experiment has no iteration with treatments.
@@ -51,15 +51,15 @@ def initial_file(env: EnvironmentRef, experiment: Experiment, flag: FeatureFlag)
 def _lines(env: EnvironmentRef, experiment: Experiment, iteration: Iteration, flag: FeatureFlag) -> Iterator[str]:
     project, environment = env
     yield f"# Made from experiment {experiment.key} in {project}/{environment} by `airflow-launchdarkly init`."
-    yield "# Say what is to be decided (policy) and in which steps (stages); `airflow-launchdarkly validate` checks it."
+    yield "# Edit the policy and the stages; `airflow-launchdarkly validate` checks the file."
     yield "rollouts:"
     yield f"  {_quoted(experiment.key)}:"
     yield f"    project: {_quoted(project)}"
     yield f"    environment: {_quoted(environment)}"
     yield from _experiment(experiment, iteration, flag)
-    yield "    # Each stage is an iteration of its own, whose data begin at zero. Before the last one you may put, say:"
+    yield "    # Each stage is a separate iteration whose data begin at zero. Before the last one you can put:"
     yield "    #   - {allocation: 10, dwell: 2d, gate: guardrails}"
-    yield "    # allocation: percent of people who are served something new; or each treatment's own, as here."
+    yield "    # allocation: percent of people who are served something new; or of each treatment, as here."
     yield "    stages:"
     shares = ", ".join(
         f"{_quoted(_label(treatment, flag))}: {treatment.allocation_percent or 0}" for treatment in iteration.treatments
@@ -67,7 +67,7 @@ def _lines(env: EnvironmentRef, experiment: Experiment, iteration: Iteration, fl
     yield f"      - allocation: {{{shares}}}"
     yield "        gate: decision  # the last stage is where the policy decides"
     if iteration.can_reshuffle_traffic is not False:
-        yield "    # Whether a new stage may deal people out anew. This iteration may."
+        yield "    # True: a new stage reassigns people, as this iteration does."
         yield "    reshuffle: true"
     yield "    policy:"
     yield "      preset: balanced  # ships what is better; 5 % one-sided over all looks"
@@ -124,7 +124,7 @@ def _experiment(experiment: Experiment, iteration: Iteration, flag: FeatureFlag)
 def _guardrails(iteration: Iteration) -> Iterator[str]:
     primary = iteration.primary.key if iteration.primary else None
     others = [metric.key for metric in iteration.measured if metric.key != primary and not metric.is_group]
-    yield "      # Metrics that must not get worse; margin is the share that may be lost."
+    yield "      # Metrics that must not get worse; margin is the share of the mean that may be lost."
     if not others:
         yield "      # guardrails: [{metric: page-load-ms, margin: 0.02}]"
         return
@@ -134,7 +134,7 @@ def _guardrails(iteration: Iteration) -> Iterator[str]:
 
 
 def _variation(treatment: Treatment, flag: FeatureFlag) -> str:
-    """How the flag's variation is named: by its name where only one has it, else by its id."""
+    """Return the name of the flag's variation if it is unique, else its id."""
     variation_id = treatment.variation_of(flag.key)
     found = next((variation for variation in flag.variations if variation.id == variation_id), None)
     names = [variation.name for variation in flag.variations]
@@ -148,7 +148,7 @@ def _label(treatment: Treatment, flag: FeatureFlag) -> str:
 
 
 def _quoted(value: Any) -> str:
-    """A value in YAML: JSON is YAML, and words that cannot be mistaken need no quotes."""
+    """Return a value as YAML: JSON is YAML, and plain words need no quotes."""
     plain = isinstance(value, str) and value[:1].isalpha() and value.replace("-", "").replace("_", "").isalnum()
     if plain and value.isascii() and value not in {"true", "false", "null"}:
         return str(value)

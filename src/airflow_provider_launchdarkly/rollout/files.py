@@ -1,6 +1,6 @@
-"""Rollouts in YAML files: read strictly, each error with its file, line and field. No network, no Airflow.
+"""Reads rollouts from YAML files; each error has its file, line and field. No network, no Airflow.
 
-A file holds rollouts by name, and `defaults` that are laid under each of them. One that is wrong spoils no other.
+A file has rollouts by name, and `defaults` for all of them. A rollout that is wrong does not affect the others.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _NAME = re.compile(r"[\w.-]{1,200}", re.ASCII)
 
 
 class DagSettings(StrictModel):
-    """What a rollout's DAG is in Airflow; the rest of it is made from the rollout.
+    """The settings of a rollout's DAG in Airflow.
 
     Attributes:
-        schedule: Cron expression, or a preset such as ``@daily``. Default: only by hand.
-        start_date: Day from which the schedule counts.
-        paused: Whether a new DAG begins paused. Default: as Airflow is configured.
+        schedule: Cron expression, or a preset such as ``@daily``. Default: none.
+        start_date: First day of the schedule.
+        paused: True to pause the DAG when it is new. Default: as Airflow is configured.
         tags: Tags in Airflow's UI, besides ``launchdarkly``.
         owner: Owner in Airflow's UI.
         retries: Retries of each task.
@@ -57,14 +57,14 @@ class DagSettings(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class NamedRollout:
-    """A rollout of a file.
+    """A valid rollout of a file.
 
     Attributes:
-        name: Its name, and its DAG's id.
+        name: The rollout's name, which is its DAG's id.
         file: The file.
-        line: Where it begins there.
-        rollout: What it says, defaults included.
-        dag: What its DAG is in Airflow, which the file says beside it, under ``dag``.
+        line: The line of its name.
+        rollout: The rollout, defaults included.
+        dag: The settings of its DAG, from the field ``dag``.
     """
 
     name: str
@@ -76,12 +76,12 @@ class NamedRollout:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A rollout, or a whole file, that cannot be read.
+    """A rollout, or a whole file, that is not valid.
 
     Attributes:
         name: The rollout's name; the file's, without its suffix, if the file is broken.
         file: The file.
-        problems: What is wrong.
+        problems: Its errors.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Broken:
 
 
 def rollout_files(paths: Iterable[FilePath]) -> Iterator[FilePath]:
-    """The YAML files among paths, and in folders among them, however deep; sorted within a folder."""
+    """Yield the YAML files among paths and in their folders at any depth, sorted within a folder."""
     for path in paths:
         if path.is_dir():
             yield from sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
@@ -103,17 +103,17 @@ def read_files(files: Iterable[FilePath], *, only: str | None = None) -> Iterato
 
     Args:
         files: The files.
-        only: Name of the one rollout that is wanted; others are left out, unchecked.
+        only: Name of the only rollout to read; others are neither checked nor returned.
 
     Returns:
-        Each rollout, or why it cannot be read, in the order of the files. A name that was there before is broken.
+        Each rollout, or its errors, in the order of the files. The second rollout of a name is an error.
     """
     known: dict[str, NamedRollout] = {}
     for file in files:
         for found in read_file(file, only=only):
             first = known.setdefault(found.name, found) if isinstance(found, NamedRollout) else found
             if isinstance(found, NamedRollout) and first is not found:
-                message = f"rollout {found.name!r} is there already, in {first.file}:{known[found.name].line}"
+                message = f"rollout {found.name!r} exists already in {first.file}:{known[found.name].line}"
                 yield Broken(found.name, file, (Problem(file, found.line, "", message),))
             else:
                 yield found
@@ -124,7 +124,7 @@ def read_file(file: FilePath, *, only: str | None = None) -> Iterator[NamedRollo
 
     Args:
         file: The file, in UTF-8.
-        only: Name of the one rollout that is wanted.
+        only: Name of the only rollout to read.
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -148,15 +148,17 @@ def _broken_file(file: FilePath, message: str, line: int | None) -> Broken:
 def _rollouts(file: FilePath, document: Document, only: str | None) -> Iterator[NamedRollout | Broken]:
     content = document.value
     if not isinstance(content, dict) or not isinstance(content.get("rollouts"), dict) or not content["rollouts"]:
-        yield _broken_file(file, "a file of rollouts holds `rollouts:`, and under it each one by its name", 1)
+        yield _broken_file(file, "the file has no `rollouts:`; write it, and below it each rollout by its name", 1)
         return
     defaults = content.get("defaults") or {}
     if unknown := [key for key in content if key not in {"defaults", "rollouts"}]:
-        message = f"{unknown[0]} is not known here; there are defaults and rollouts"
+        message = f"{unknown[0]} is unknown; write defaults or rollouts"
         yield _broken_file(file, message, document.line((unknown[0],)))
         return
     if not isinstance(defaults, dict):
-        yield _broken_file(file, "defaults are a mapping, as a rollout is", document.line(("defaults",)))
+        yield _broken_file(
+            file, "defaults is not a mapping; write fields as of a rollout", document.line(("defaults",))
+        )
         return
     for name, own in content["rollouts"].items():
         if only in {None, name}:
@@ -171,7 +173,9 @@ def _rollout(
         message = f"the name {name!r} cannot be a DAG's id: letters, digits, '.', '_' and '-', at most 200"
         return Broken(file.stem, file, (Problem(file, line, "", message),))
     if not isinstance(own, dict):
-        return Broken(name, file, (Problem(file, line, "", "a rollout is a mapping: experiment, stages, ..."),))
+        return Broken(
+            name, file, (Problem(file, line, "", "the rollout is not a mapping; write experiment, stages, ..."),)
+        )
     value = lay_over({"experiment": {"key": name}}, lay_over(defaults, own, whole=_WHOLE))
     _find_calendar(value.get("change_window"), file)
     settings = value.pop("dag", None) or {}
@@ -184,7 +188,7 @@ def _rollout(
 
 
 def _checked(model: type[Model], value: Any, place: Path, wrong: list[tuple[Path, str]]) -> Model | None:
-    """The value as a model, or None, with its errors added to `wrong`."""
+    """Return the value as a model; on errors, add them to `wrong` and return None."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -193,14 +197,14 @@ def _checked(model: type[Model], value: Any, place: Path, wrong: list[tuple[Path
 
 
 def _find_calendar(window: Any, file: FilePath) -> None:
-    """A calendar's path is relative to the file that names it."""
+    """Make a calendar's path relative to the file that names it."""
     if isinstance(window, dict) and isinstance(window.get("calendar"), str):
         window["calendar"] = str(file.parent / window["calendar"])
 
 
 def _problem(file: FilePath, document: Document, name: str, error: tuple[Path, str]) -> Problem:
     place, message = error
-    # What pydantic adds for the branches of a union is in no file.
+    # A path that pydantic adds for the branches of a union has no line.
     own: Path = ("rollouts", name, *place)
     line = document.lines.get(own) or document.lines.get(("defaults", *place)) or document.line(own)
     return Problem(file, line, field_name(place), message)

@@ -1,4 +1,4 @@
-"""DAGs from files, for a file of two lines in the DAGs folder. A broken rollout gets a DAG of its own that says so."""
+"""Makes DAGs from rollout files. A broken rollout gets a failing DAG that shows the errors."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from airflow_provider_launchdarkly.rollout.dag import rollout_dag
 from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_files, rollout_files
 
 BROKEN = ".broken"
-"""What is appended to a broken rollout's name to make the id of the DAG that stands for it."""
+"""The suffix of the DAG that stands for a broken rollout."""
 
 
 def load_rollouts(folder: str | Path) -> dict[str, DAG]:
     """Make a DAG of each rollout in a folder's YAML files.
 
-    The whole of a file in the DAGs folder is::
+    The file in the DAGs folder needs only::
 
         from airflow_provider_launchdarkly.rollout.loading import load_rollouts
         dags = load_rollouts("rollouts")
 
-    A rollout that cannot be read keeps no other from being one. For it there is a DAG named ``<name>.broken``, whose
-    one task fails every hour with file, line and field, so that whatever tells of failed tasks tells of it. The
-    rollout's own DAG is missing then, so Airflow holds its runs where they are, and goes on with them once the file is
-    right: were it replaced instead, Airflow would take the tasks of its runs for removed.
+    A broken rollout does not affect the others. It gets a DAG named ``<name>.broken``, whose task fails every hour with
+    file, line and field, so that the usual alerts for failed tasks report it. The rollout's own DAG is missing
+    meanwhile: Airflow pauses its runs, and resumes them once the file is valid. A replaced DAG would lose their tasks.
 
     Args:
-        folder: The folder, or a single file; relative to the file that calls.
+        folder: The folder, or a single file, relative to the calling file.
 
     Returns:
-        The DAGs by their ids. In a task's process, only the DAG that it belongs to.
+        The DAGs by id. In a task's process, only the task's DAG.
     """
     caller = inspect.currentframe()
     here = Path(caller.f_back.f_globals.get("__file__", ".")) if caller and caller.f_back else Path()
@@ -44,7 +43,7 @@ def load_rollouts(folder: str | Path) -> dict[str, DAG]:
     for found in read_files(rollout_files([here.parent / folder]), only=only):
         dag = _dag(found) if isinstance(found, NamedRollout) else _broken_dag(found)
         if dag.dag_id not in dags:
-            with dag:  # leaving it is what tells Airflow of a DAG that is no global variable of the file
+            with dag:  # Airflow registers a DAG that is no global variable when its context ends
                 dags[dag.dag_id] = dag
     return dags
 
@@ -72,7 +71,7 @@ def _broken_dag(broken: Broken) -> DAG:
     with DAG(
         f"{broken.name}{BROKEN}",
         description=str(broken.problems[0])[:500],
-        doc_md=f"Rollout `{broken.name}` cannot be read:\n\n```\n{problems}\n```\n\nIts runs are held until it can.",
+        doc_md=f"Rollout `{broken.name}` is not valid:\n\n```\n{problems}\n```\n\nIts runs are paused until it is.",
         schedule="@hourly",
         start_date=datetime(2020, 1, 1, tzinfo=UTC),
         catchup=False,

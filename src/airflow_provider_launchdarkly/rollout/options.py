@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Ending(StrEnum):
-    """How a rollout can end: every kind of verdict except ``wait``."""
+    """The endings of a rollout: every kind of verdict except ``wait``."""
 
     SHIP = "ship"
     ROLLBACK = "rollback"

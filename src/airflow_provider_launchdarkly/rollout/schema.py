@@ -1,7 +1,7 @@
-"""The JSON Schema of rollout files, for editors: what one may write, where, and what it means.
+"""The JSON Schema of rollout files, for editors.
 
-Made from the models, so it says what they do. Two things it leaves to `validate`: what is required, since defaults may
-bring it, and what only holds between fields.
+It is made from the models. Only the command `validate` checks which fields are required, since defaults may set them,
+and rules between fields.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core.core_schema import WithDefaultSchema
 
-# Where a plain value says the same as a mapping.
+# The models that also take a plain value.
 _SHORT = {"Looks": {"type": "string"}, "Metric": {"type": "string"}, "Closure": {"type": "string"}}
 
 
 class _WithoutDefaults(GenerateJsonSchema):
-    """Leaves defaults out: they depend on the file's own, and a schema's are only for show."""
+    """A generator without defaults: the file's own `defaults` replace them."""
 
     @override
     def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
@@ -73,7 +73,7 @@ def file_schema() -> dict[str, Any]:
 
 
 def _tidy(part: dict[str, Any]) -> None:
-    """Say of each field what its class's docstring says of it, and that durations are written as `7d`."""
+    """Describe each field as its class's docstring does, and write durations as `7d`."""
     summary, _, attributes = part.get("description", "").partition("\n\nAttributes:\n")
     if "description" in part:
         part["description"] = " ".join(summary.split())

@@ -80,7 +80,7 @@ class StageOutputs:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a rollout has come.
+    """The progress of a rollout so far.
 
     Attributes:
         stage: The last stage that has a verdict; None before the first.
@@ -97,7 +97,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a rollout ends.
+    """The end of a rollout.
 
     Attributes:
         ending: The ending.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class ConfirmMode(StrEnum):
-    """What a confirmation allows."""
+    """The write that a confirmation allows."""
 
     FIRST_STAGE = "first_stage"
     """The first stage starts. No iteration is running yet, so there are no results to evaluate."""

@@ -1,4 +1,4 @@
-"""A timetable whose runs fall into a change window, for DAGs that start iterations by the calendar."""
+"""A timetable whose runs start only while a change window is open."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class ChangeWindowTimetable(Timetable):
     """Run at the times of a cron expression, but only while a change window is open.
 
-    A time at which the window is shut is put off until it opens; several that are put off until the same opening are
-    one run. Times are those of the window's time zone, through changes of the clock.
+    A run at a time when the window is closed waits until it opens; runs that wait for the same opening become one.
+    Times are in the window's time zone, across changes of the clock.
 
     Args:
         cron: A cron expression such as ``0 9 * * mon``, with the meaning that it has as ``schedule``.
@@ -40,30 +40,30 @@ class ChangeWindowTimetable(Timetable):
     @property
     @override
     def summary(self) -> str:
-        """What the UI shows."""
+        """Return the text that the UI shows."""
         return f"{self.cron} in {self.window.timezone}, {', '.join(self.window.hours)}"
 
     @override
     def serialize(self) -> dict[str, Any]:
-        """As Airflow stores it."""
+        """Return it as Airflow stores it."""
         return {"cron": self.cron, "window": self.window.to_json()}
 
     @classmethod
     @override
     def deserialize(cls, data: dict[str, Any]) -> Timetable:
-        """Read it back."""
+        """Read back what :meth:`serialize` returned."""
         return cls(data["cron"], data["window"])
 
     @override
     def infer_manual_data_interval(self, *, run_after: pendulum.DateTime) -> DataInterval:
-        """A run by hand is at its own time."""
+        """Return the time of a manual run, which waits for no window."""
         return DataInterval.exact(run_after)
 
     @override
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        """The next run after the last one; without catch-up none of the past."""
+        """Return the next run after the last one; without catch-up, none in the past."""
         after = last_automated_data_interval.end if last_automated_data_interval else None
         earliest = restriction.earliest
         if not restriction.catchup:
@@ -80,7 +80,7 @@ class ChangeWindowTimetable(Timetable):
     def next_run(self, at: datetime, *, inclusive: bool) -> datetime | None:
         """Return the first run after a time, or at it if `inclusive`; None if there is none.
 
-        A time of the cron expression that is put off is put off past no later one, so only those after `at` count.
+        A postponed run never passes a later time of the expression, so only times after `at` count.
         """
         moment = self._cron.at_or_after(at) if inclusive else self._cron.after(at)
         return None if moment is None else self.window.next_opening(moment)

@@ -236,11 +236,11 @@ def test_a_folded_line_is_one_line() -> None:
     ("change", "message"),
     [
         (("DTEND;VALUE=DATE:20260603", "RRULE:FREQ=YEARLY"), "RRULE is not supported"),
-        (("20260601", "2026-06-01"), "no date and no time"),
+        (("20260601", "2026-06-01"), "not a date or a time"),
         (("TZID=Europe/Berlin:20260604T090000", "TZID=Custom:20260604T090000"), "TZID 'Custom'"),
         (("END:VCALENDAR\r\n", ""), "ends within VCALENDAR"),
         (("DTSTART;VALUE=DATE:20260601\r\n", ""), "no DTSTART"),
-        (("DURATION:PT90M", "DURATION:soon"), "no duration"),
+        (("DURATION:PT90M", "DURATION:soon"), "not a duration"),
         (("BEGIN:VCALENDAR\r\n", ""), "begins with"),
     ],
 )

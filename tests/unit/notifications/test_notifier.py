@@ -123,7 +123,7 @@ def test_a_field_that_the_other_notifier_does_not_have_is_an_error() -> None:
 
 
 def test_an_unknown_markup_is_refused_when_the_dag_file_is_parsed() -> None:
-    with pytest.raises(ValueError, match="known are text, markdown, slack, html"):
+    with pytest.raises(ValueError, match="write one of text, markdown, slack, html"):
         LaunchDarklyNotifier(markup="pdf")
 
 

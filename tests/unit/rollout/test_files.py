@@ -110,10 +110,10 @@ def test_a_name_that_is_there_already_is_an_error_that_says_where(read: Callable
         ("", 1, "rollouts:"),
         ("rollouts: []\n", 1, "rollouts:"),
         ("experiment: {}\n", 1, "rollouts:"),
-        ("rollouts: {a: {}}\ndefault: {}\n", 2, "default is not known"),
-        ("rollouts: {a: {}}\ndefaults: [1]\n", 2, "defaults are a mapping"),
+        ("rollouts: {a: {}}\ndefault: {}\n", 2, "default is unknown"),
+        ("rollouts: {a: {}}\ndefaults: [1]\n", 2, "defaults is not a mapping"),
         ("rollouts:\n  a b: {}\n", 2, "'a b' cannot be a DAG's id"),
-        ("rollouts:\n  a: 5\n", 2, "a rollout is a mapping"),
+        ("rollouts:\n  a: 5\n", 2, "the rollout is not a mapping"),
     ],
 )
 def test_a_file_of_another_shape_is_refused(read: Callable[..., list], content: str, line: int, message: str) -> None:
