@@ -74,7 +74,7 @@ def test_a_verdict_that_does_not_follow_is_a_disagreement(tmp_path: Path, capsys
 
 
 def decided_otherwise(verdict: str) -> tuple[dict[str, Any], ...]:
-    """A whole chain whose first verdict somebody made up before it was written."""
+    """Return a whole chain whose first verdict does not follow from its evidence."""
     looked = decision(Policy(), evidence(1))
     made_up: dict[str, Any] = {**looked.verdict, "verdict": verdict, "treatment_id": "id-bold"}
     return chain.append(
