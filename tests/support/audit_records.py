@@ -1,4 +1,4 @@
-"""Decision records, made up: an experiment looked at daily until it ends. No Airflow."""
+"""Decision records of an experiment that is judged daily until it ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TARGET = {
 
 
 def evidence(day: float, lift: float = 0.1, units_per_day: int = 1000) -> Evidence:
-    """What was measured after so many days, where Bold converts better by this share."""
+    """Return the evidence after so many days, where Bold converts better by this share."""
     units = int(day * units_per_day)
     rates = {"id-classic": 0.1, "id-bold": 0.1 * (1 + lift)}
     return Evidence(
@@ -46,23 +46,23 @@ def evidence(day: float, lift: float = 0.1, units_per_day: int = 1000) -> Eviden
     )
 
 
-def decision(policy: Policy, seen: Evidence | None, verdict: Verdict | None = None) -> Decision:
-    """A look at this evidence, decided."""
+def decision(policy: Policy, measured: Evidence | None, verdict: Verdict | None = None) -> Decision:
+    """Return the decision by this evidence, or this verdict without any."""
     if verdict is None:
-        assert seen is not None
-        verdict = decide(policy, seen)
+        assert measured is not None
+        verdict = decide(policy, measured)
     return Decision(
         at=(STARTED_AT + verdict.elapsed).isoformat(),
         target=TARGET,
         source="launchdarkly",
         policy=policy.to_json(),
-        evidence=evidence_to_json(seen) if seen else None,
+        evidence=evidence_to_json(measured) if measured else None,
         verdict=verdict.to_json(),
     )
 
 
 def record(policy: Policy | None = None, lift: float = 0.1, units_per_day: int = 1000) -> tuple[dict[str, Any], ...]:
-    """Look daily until a verdict ends it."""
+    """Return the record of daily looks until a verdict ends the experiment."""
     policy = policy or Policy()
     entries: tuple[dict[str, Any], ...] = ()
     for day in range(1, 29):

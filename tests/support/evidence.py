@@ -1,4 +1,4 @@
-"""Evidence for tests, in few words: one conversion metric, a baseline and a treatment, evenly split."""
+"""Evidence for tests: by default one metric, a baseline and a treatment, evenly split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 def rates(
     key: str, units: int | tuple[int, ...], *values: float, direction: Direction | None = Direction.HIGHER
 ) -> MetricEvidence:
-    """A conversion metric with these rates, the baseline's first."""
+    """Return a conversion metric with these rates, the baseline's first."""
     counts = (units,) * len(values) if isinstance(units, int) else units
     return MetricEvidence(
         key,
@@ -30,7 +30,7 @@ def rates(
 def shifted(
     key: str, z: float, units: int = 10_000, *, direction: Direction | None = Direction.HIGHER
 ) -> MetricEvidence:
-    """A numeric metric (mean 100, deviation 20) whose treatment differs by so many standard errors."""
+    """Return a numeric metric (mean 100, deviation 20) whose treatment differs by so many standard errors."""
     difference = z * 20.0 * (2.0 / units) ** 0.5
     return MetricEvidence(
         key,
@@ -47,7 +47,7 @@ def evidence(
     unchanged_for: timedelta | None = None,
     probability_of_mismatch: float | None = None,
 ) -> Evidence:
-    """What is measured on a day; the first metric is the experiment's own primary one."""
+    """Return the evidence of a day; the first metric is the experiment's primary one."""
     count = len(metrics[0].measurements)
     exposures = exposed or (None,) * count
     planned = shares or (1.0,) * count

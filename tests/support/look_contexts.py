@@ -1,4 +1,4 @@
-"""Occasions to look, made up: an iteration of two or three treatments, some days after its start. No Airflow."""
+"""Contexts of looks: an iteration of two or three treatments, some days after its start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ METRIC = "checkout-conversion"
 
 
 def look_context(days: float = 10, names: tuple[str, ...] = ("Classic", "Bold")) -> LookContext:
-    """A look that is due so many days after the start; treatment `Bold` has the id `id-bold`."""
+    """Return the context of a look so many days after the start; treatment `Bold` has the id `id-bold`."""
     iteration = Iteration.model_validate(
         {
             "_id": "it-1",

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Airflow's own name for an expression (airflow/utils/dates.py); croniter knows all the others.
+# The only preset of Airflow (airflow/utils/dates.py) that croniter does not have.
 _QUARTERLY = {"@quarterly": "0 0 1 */3 *"}
 
 # croniter draws `R` at random each time, so every process would compute other looks.

@@ -25,7 +25,7 @@ Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
 ]
 MetricKey = Annotated[str, Field(min_length=1, max_length=256)]
-# Numbers are taken strictly: a quoted number, or true for 1, is a slip that should be seen.
+# Numbers are taken strictly: a quoted number, or true for 1, is a slip and refused.
 Probability = Annotated[float, Field(gt=0.0, lt=0.5, strict=True)]
 Margin = Annotated[float, Field(ge=0.0, lt=1.0, strict=True)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]

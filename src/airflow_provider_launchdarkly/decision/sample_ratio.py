@@ -39,7 +39,7 @@ def log_bayes_factor(counts: Sequence[float], shares: Sequence[float], prior_uni
     most alpha, at any number of looks.
 
     Args:
-        counts: Units seen in each treatment.
+        counts: Units in each treatment.
         shares: Shares that they should have, above 0, summing to 1.
         prior_units: Weight of the prior, in units.
     """
@@ -51,10 +51,10 @@ def log_bayes_factor(counts: Sequence[float], shares: Sequence[float], prior_uni
 
 
 def split_test(counts: Sequence[float], shares: Sequence[float], alpha: float) -> SplitTest:
-    """Test the split of all units seen so far.
+    """Test whether the units so far are split as allocated.
 
     Args:
-        counts: Units seen in each treatment.
+        counts: Units in each treatment.
         shares: Shares that they should have; only their ratios matter. Treatments with share 0 are left out.
         alpha: Probability of ever alarming although the split is as allocated.
     """

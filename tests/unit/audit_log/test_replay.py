@@ -74,7 +74,7 @@ def test_a_verdict_that_does_not_follow_is_a_disagreement(tmp_path: Path, capsys
 
 
 def decided_otherwise(verdict: str) -> tuple[dict[str, Any], ...]:
-    """A whole chain whose first verdict somebody made up before it was written."""
+    """Return a whole chain whose first verdict does not follow from its evidence."""
     looked = decision(Policy(), evidence(1))
     made_up: dict[str, Any] = {**looked.verdict, "verdict": verdict, "treatment_id": "id-bold"}
     return chain.append(
@@ -189,7 +189,7 @@ def test_a_file_that_is_not_there_is_an_error(
 
 
 def test_a_record_may_be_in_an_object_store(capsys: pytest.CaptureFixture[str]) -> None:
-    import fsspec
+    import fsspec  # type: ignore[import-untyped]
 
     fsspec.filesystem("memory").pipe("/bucket/it-1.jsonl", chain.write(record()).encode())
     assert main(["replay", "memory://bucket/it-1.jsonl"]) == 0

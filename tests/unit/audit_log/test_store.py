@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import fsspec
+import fsspec  # type: ignore[import-untyped]
 import pytest
 from upath import UPath
 
@@ -89,7 +89,7 @@ def test_a_crash_while_writing_leaves_the_record_before(tmp_path: Path, monkeypa
     def crash(_: int) -> None:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(store.os, "fsync", crash)
+    monkeypatch.setattr("os.fsync", crash)
     with pytest.raises(OSError, match="full"):
         store_decision(decision(POLICY, evidence(2)), str(tmp_path), open_path)
     assert place(str(tmp_path)).read_text(encoding="utf-8") == before

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
 from textwrap import indent
 
@@ -17,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.audit_log import chain
+from airflow_provider_launchdarkly.cli.main import main
 from airflow_provider_launchdarkly.config.problems import Problem
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.policy_files import PolicyError, parse_policy
@@ -110,14 +109,6 @@ def in_file(text: str) -> Policy | list[Problem]:
         return list(error.problems)
 
 
-def run_command(name: str, *words: str) -> int:
-    """Run a verb of the command line."""
-    parser = argparse.ArgumentParser(prog="airflow-launchdarkly")
-    import_module(f"airflow_provider_launchdarkly.cli.{name}").add_parser(parser.add_subparsers(required=True))
-    arguments = parser.parse_args([name, *words])
-    return int(arguments.run(arguments))
-
-
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_is_the_same_policy_everywhere_or_refused_everywhere(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -126,7 +117,7 @@ def test_a_text_is_the_same_policy_everywhere_or_refused_everywhere(
     file, log = tmp_path / "policy.yaml", tmp_path / "record.jsonl"
     file.write_text(text)
     log.write_text(chain.write(chain.append((), decision(Policy(), None, STOPPED))))
-    replayed = run_command("replay", str(log), "--policy", str(file), "--json")
+    replayed = main(["replay", str(log), "--policy", str(file), "--json"])
     printed = json.loads(capsys.readouterr().out)
     if isinstance(alone, Policy):
         assert pasted == alone
@@ -136,7 +127,7 @@ def test_a_text_is_the_same_policy_everywhere_or_refused_everywhere(
         assert replayed == 1
         expected = "\n".join(str(problem).replace("policy", str(file), 1) for problem in alone)
         assert printed["error"] == expected
-        assert run_command("simulate", str(file)) == 1
+        assert main(["simulate", str(file)]) == 1
         assert expected in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""YAML, read strictly: what looks like text is text, and every value knows its line."""
+"""YAML, read strictly: what looks like text is text, and every value has its line."""
 
 from __future__ import annotations
 

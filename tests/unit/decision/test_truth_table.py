@@ -118,8 +118,8 @@ BETTER, UNCLEAR = shifted("primary", 6.0), shifted("primary", 0.0)
 EMPTY = MetricEvidence(
     "primary", (Measurement(CONTROL, 500, 0.1, 0.3), Measurement(BOLD, 0, None, None)), BETTER.direction
 )
-OFF = {"exposed": (10_000, 9_000)}
-STALE = {"unchanged_for": timedelta(days=3)}
+OFF = (10_000, 9_000)
+STALE = timedelta(days=3)
 NI = {"primary": {"test": "non_inferiority", "margin": 0.01}}
 PROVE = {"guardrails": [{"metric": "guardrail", "margin": 0.005, "prove": True}]}
 SIGNAL = {"signals": [{"metric": "signal"}]}
@@ -127,31 +127,43 @@ HOLD, WARN = {"mismatch": {"action": "hold"}}, {"mismatch": {"action": "warn"}}
 STRICT = {"missing": {"action": "invalid"}}
 
 CASES = (
-    Case("mismatch: hold", "split off, running", HOLD, evidence(14, BETTER, **OFF), ("wait", "mismatch")),
-    Case("mismatch: hold", "split off, plan's end", HOLD, evidence(28, BETTER, **OFF), ("invalid", "mismatch")),
+    Case("mismatch: hold", "split off, running", HOLD, evidence(14, BETTER, exposed=OFF), ("wait", "mismatch")),
+    Case("mismatch: hold", "split off, plan's end", HOLD, evidence(28, BETTER, exposed=OFF), ("invalid", "mismatch")),
     Case(
         "mismatch: hold",
         "split off, primary worse",
         HOLD,
-        evidence(14, shifted("primary", -6.0), **OFF),
+        evidence(14, shifted("primary", -6.0), exposed=OFF),
         ("rollback", "primary_harmed"),
     ),
-    Case("mismatch: warn", "split off, primary better", WARN, evidence(14, BETTER, **OFF), ("ship", "better")),
+    Case("mismatch: warn", "split off, primary better", WARN, evidence(14, BETTER, exposed=OFF), ("ship", "better")),
     Case("missing: hold", "no data in a treatment, running", {}, evidence(14, EMPTY), ("wait", "no_data")),
     Case("missing: hold", "no data in a treatment, plan's end", {}, evidence(28, EMPTY), ("invalid", "no_traffic")),
-    Case("missing: hold", "counts stand still, running", {}, evidence(14, BETTER, **STALE), ("wait", "stale_results")),
+    Case(
+        "missing: hold",
+        "counts stand still, running",
+        {},
+        evidence(14, BETTER, unchanged_for=STALE),
+        ("wait", "stale_results"),
+    ),
     Case(
         "missing: hold",
         "counts stand still, plan's end",
         {},
-        evidence(28, BETTER, **STALE),
+        evidence(28, BETTER, unchanged_for=STALE),
         ("invalid", "stale_results"),
     ),
     Case("missing: invalid", "no data in a treatment, within grace", STRICT, evidence(1, EMPTY), ("wait", "no_data")),
     Case(
         "missing: invalid", "no data in a treatment, after grace", STRICT, evidence(2, EMPTY), ("invalid", "no_traffic")
     ),
-    Case("missing: invalid", "counts stand still", STRICT, evidence(14, BETTER, **STALE), ("invalid", "stale_results")),
+    Case(
+        "missing: invalid",
+        "counts stand still",
+        STRICT,
+        evidence(14, BETTER, unchanged_for=STALE),
+        ("invalid", "stale_results"),
+    ),
     Case(
         "a signal",
         "points the wrong way, primary better, running",

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2.nativetypes import NativeEnvironment
+from typing_extensions import override
 
 from airflow_provider_launchdarkly.evidence.sql_statement import BindingError, Statement, write_statement
 from support.look_contexts import look_context
@@ -35,6 +36,7 @@ class Moment(datetime):
 
 
 class Several(list[Any]):
+    @override
     def __str__(self) -> str:
         return f"({', '.join(map(str, self))})"
 
@@ -101,7 +103,7 @@ LIKE_THESE: list[Callable[[str, str, str, str, str], str]] = [
     lambda n, v, w, a, b: f"{{{{ '%s, %s' | format({v}, {w}) }}}}, 'it''s ?', {a}",
 ]
 AND_THESE: list[Callable[[str, str, str, str, str], str]] = [
-    lambda n, v, w, a, b, change=change: f"{{% set {n} %}}{a}{{% endset %}}{b}, {{{{ {n}{change} }}}}"  # type: ignore[misc]
+    lambda n, v, w, a, b, change=change: f"{{% set {n} %}}{a}{{% endset %}}{b}, {{{{ {n}{change} }}}}"
     for change in (
         *(" | upper", " | lower", " | title", " | capitalize", " | length", " | reverse", "[:3]", "[4:]", "[::-1]"),
         *(" | int", " | tojson", " | urlencode", " | wordcount", " | first", " | last", " | list", " | sort"),
@@ -306,9 +308,14 @@ def test_values_compare_as_themselves() -> None:
 
 
 def test_a_text_that_looks_like_a_marker_is_only_a_text() -> None:
-    """Markers are made anew for each rendering, so that nobody can write one."""
-    seen: list[str] = []
-    write("SELECT {{ iteration_id }}{{ keep(iteration_id) }}", keep=lambda value: seen.append(str(value)) or "")
-    marker = next(text for text in seen if text != "it-1")
+    """Each rendering has markers of its own, so that no query can contain one."""
+    shown: list[str] = []
+
+    def keep(value: object) -> str:
+        shown.append(str(value))
+        return ""
+
+    write("SELECT {{ iteration_id }}{{ keep(iteration_id) }}", keep=keep)
+    marker = next(text for text in shown if text != "it-1")
     text = f"SELECT '{marker}', {marker}, {{{{ iteration_id }}}}"
     assert write(text) == Statement(f"SELECT '{marker}', {marker}, ?", ("it-1",))
