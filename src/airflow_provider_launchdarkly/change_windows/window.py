@@ -15,11 +15,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from airflow_provider_launchdarkly.change_windows.calendar import CalendarError, Event, read_calendar
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from airflow_provider_launchdarkly.change_windows.calendar import Event
 
 DAY = timedelta(days=1)
 
@@ -146,9 +147,11 @@ class ChangeWindow(StrictModel):
         """
         if self.calendar is None:
             return self
-        try:
-            from pathlib import Path
+        from pathlib import Path
 
+        from airflow_provider_launchdarkly.change_windows.calendar import CalendarError, read_calendar
+
+        try:
             text = Path(self.calendar).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise CalendarError(f"calendar {self.calendar!r} cannot be read: {error}") from error

@@ -21,7 +21,6 @@ from airflow_provider_launchdarkly.operators._base import (
 )
 from airflow_provider_launchdarkly.operators._changes import resolve_changes, validate_changes
 from airflow_provider_launchdarkly.operators._design_operator import LaunchDarklyIterationDesignBaseOperator
-from airflow_provider_launchdarkly.operators._winner import choose_winner
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
@@ -269,6 +268,9 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentWriteBaseOperator)
     @override
     def act(self, context: Context) -> StopOutput:
         """Log what everyone will be served, and stop the iteration, unless it is stopped with this winner already."""
+        # Imported here, as everything that only a running task needs.
+        from airflow_provider_launchdarkly.operators._winner import choose_winner
+
         winner = choose_winner(self.winner, experiment_key=self.experiment_key, iteration_id=self.iteration_id)
         reason = self.reason or winner.reason or f"named by {context['ti'].dag_id}.{context['ti'].task_id}"
         stopped = self.hook.stop_iteration(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, assert_never
 
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
 
-from airflow_provider_launchdarkly.change_windows import ChangeWindow  # noqa: TC001 - pydantic reads annotations
+from airflow_provider_launchdarkly.change_windows.window import ChangeWindow  # noqa: TC001 - pydantic reads annotations
 from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.decision.policy import DAY, Duration, Flag, Policy

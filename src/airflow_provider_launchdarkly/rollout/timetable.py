@@ -9,7 +9,7 @@ import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.change_windows import ChangeWindow
+from airflow_provider_launchdarkly.change_windows.window import ChangeWindow
 from airflow_provider_launchdarkly.decision.cron import Cron
 
 if TYPE_CHECKING:

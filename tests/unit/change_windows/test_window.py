@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from airflow_provider_launchdarkly.change_windows import CalendarError, ChangeWindow, NeverOpenError, read_calendar
+from airflow_provider_launchdarkly.change_windows.calendar import CalendarError, read_calendar
+from airflow_provider_launchdarkly.change_windows.window import ChangeWindow, NeverOpenError
 
 
 def window(**fields: Any) -> ChangeWindow:

@@ -11,7 +11,7 @@ from airflow.sdk import DAG
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.change_windows import ChangeWindow
+from airflow_provider_launchdarkly.change_windows.window import ChangeWindow
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.rollout.options import Ending
 from airflow_provider_launchdarkly.rollout.spec import Rollout

@@ -9,7 +9,7 @@ import pendulum
 import pytest
 from airflow.timetables.base import DataInterval, TimeRestriction
 
-from airflow_provider_launchdarkly.change_windows import ChangeWindow
+from airflow_provider_launchdarkly.change_windows.window import ChangeWindow
 from airflow_provider_launchdarkly.plugins.provider import LaunchDarklyPlugin
 from airflow_provider_launchdarkly.rollout.timetable import ChangeWindowTimetable
 from support.cron_expressions import CLOCK_CHANGES, WEEKDAYS, airflow_times, draw_expression, draw_start, timetable_runs
