@@ -81,10 +81,11 @@ def _read(arguments: argparse.Namespace) -> tuple[list[NamedRollout], int]:
     rollouts, problems = [], 0
     found = list(read_files(rollout_files(arguments.files)))
     for entry in found:
-        if isinstance(entry, Broken):
-            problems += len(entry.problems)
-            _complain(str(problem) for problem in entry.problems)
-        else:
+        wrong = entry.problems if isinstance(entry, Broken) else filter(None, [entry.calendar_problem])
+        if messages := [str(problem) for problem in wrong]:
+            problems += len(messages)
+            _complain(messages)
+        elif not isinstance(entry, Broken):
             rollouts.append(entry)
     if not found:
         _complain([f"no rollout files in {', '.join(map(str, arguments.files))}"])

@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 from datetime import UTC, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG, get_parsing_context, task
 
 from airflow_provider_launchdarkly.rollout.dag import rollout_dag
 from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_files, rollout_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BROKEN = ".broken"
 """What is appended to a broken rollout's name to make the id of the DAG that stands for it."""
@@ -28,7 +31,9 @@ def load_rollouts(folder: str | Path) -> dict[str, DAG]:
     A rollout that cannot be read keeps no other from being one. For it there is a DAG named ``<name>.broken``, whose
     one task fails every hour with file, line and field, so that whatever tells of failed tasks tells of it. The
     rollout's own DAG is missing then, so Airflow holds its runs where they are, and goes on with them once the file is
-    right: were it replaced instead, Airflow would take the tasks of its runs for removed.
+    right: were it replaced instead, Airflow would take the tasks of its runs for removed. If only the change window's
+    calendar cannot be read, the rollout's own DAG stands beside the broken one: its starts and shipping fail, and it
+    can still roll back.
 
     Args:
         folder: The folder, or a single file; relative to the file that calls.
@@ -42,11 +47,22 @@ def load_rollouts(folder: str | Path) -> dict[str, DAG]:
     only = wanted.removesuffix(BROKEN) if wanted else None
     dags: dict[str, DAG] = {}
     for found in read_files(rollout_files([here.parent / folder]), only=only):
-        dag = _dag(found) if isinstance(found, NamedRollout) else _broken_dag(found)
-        if dag.dag_id not in dags:
-            with dag:  # leaving it is what tells Airflow of a DAG that is no global variable of the file
-                dags[dag.dag_id] = dag
+        for dag in _dags(found):
+            if dag.dag_id not in dags:
+                with dag:  # leaving it is what tells Airflow of a DAG that is no global variable of the file
+                    dags[dag.dag_id] = dag
     return dags
+
+
+def _dags(found: NamedRollout | Broken) -> Iterator[DAG]:
+    if isinstance(found, Broken):
+        yield _broken_dag(found, "cannot be read", "Its runs are held until it can.")
+        return
+    yield _dag(found)
+    if found.calendar_problem:
+        broken = Broken(found.name, found.file, (found.calendar_problem,))
+        consequence = "Its starts and shipping fail until it can. Judging and rolling back go on."
+        yield _broken_dag(broken, "has a calendar that cannot be read", consequence)
 
 
 def _dag(found: NamedRollout) -> DAG:
@@ -67,12 +83,12 @@ def _given(**arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def _broken_dag(broken: Broken) -> DAG:
+def _broken_dag(broken: Broken, what: str, consequence: str) -> DAG:
     problems = "\n".join(str(problem) for problem in broken.problems)
     with DAG(
         f"{broken.name}{BROKEN}",
         description=str(broken.problems[0])[:500],
-        doc_md=f"Rollout `{broken.name}` cannot be read:\n\n```\n{problems}\n```\n\nIts runs are held until it can.",
+        doc_md=f"Rollout `{broken.name}` {what}:\n\n```\n{problems}\n```\n\n{consequence}",
         schedule="@hourly",
         start_date=datetime(2020, 1, 1, tzinfo=UTC),
         catchup=False,
