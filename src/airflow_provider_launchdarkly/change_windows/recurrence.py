@@ -12,7 +12,7 @@ from airflow_provider_launchdarkly.change_windows.moments import Moment, read_mo
 from airflow_provider_launchdarkly.change_windows.time_zones import to_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import tzinfo
 
     from dateutil.rrule import rrule
@@ -215,23 +215,25 @@ def _by_parts(line: ContentLine, frequency: str, given: dict[str, str]) -> dict[
                 raise line.error(f"RRULE WKST={value!r} is no weekday; use one of {', '.join(_DAYS)}")
             parts["wkst"] = _DAYS.index(value)
         elif name == "BYDAY":
-            parts["byweekday"] = _weekdays(line, frequency, value, numbered="BYWEEKNO" not in given)
+            parts["byweekday"] = _weekdays(line, frequency, value, given.keys())
         else:
             ours, least, most, counts_back = _NUMBERS[name]
             parts[ours] = _numbers(line, name, value, least, most, counts_back=counts_back)
     return parts
 
 
-def _weekdays(line: ContentLine, frequency: str, value: str, *, numbered: bool) -> tuple[Any, ...]:
+def _weekdays(line: ContentLine, frequency: str, value: str, given: Collection[str]) -> tuple[Any, ...]:
     from dateutil.rrule import weekday
 
+    # A month has at most five of each weekday, a year 53; dateutil fails on more.
+    most = 5 if frequency == "MONTHLY" or "BYMONTH" in given else 53
     days = []
     for text in value.split(","):
         match = _BY_DAY.fullmatch(text.strip())
         number = int(match[1]) if match and match[1] else None
-        if match is None or number == 0 or (number and abs(number) > 53):
-            raise line.error(f"RRULE BYDAY={text!r} is no weekday; use MO to SU, or 1MO and -1FR in months and years")
-        if number and (frequency not in {"MONTHLY", "YEARLY"} or not numbered):
+        if match is None or number == 0 or (number and abs(number) > most):
+            raise line.error(f"RRULE BYDAY={text!r} is no weekday; use MO to SU, or 1MO and -1FR, up to {most}")
+        if number and (frequency not in {"MONTHLY", "YEARLY"} or "BYWEEKNO" in given):
             raise line.error(f"RRULE BYDAY={text!r} has a number, which needs FREQ=MONTHLY or YEARLY and no BYWEEKNO")
         days.append(weekday(_DAYS.index(match[2]), number))
     return tuple(days)

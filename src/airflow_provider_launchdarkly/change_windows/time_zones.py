@@ -73,7 +73,7 @@ class CalendarZones:
         try:
             zone = tzical(StringIO(text)).get("file")
             to_instant(datetime(2026, 1, 1), zone or UTC)  # noqa: DTZ001 - a wall clock of this zone
-        except (ValueError, TypeError, OverflowError, AttributeError) as error:
+        except (ValueError, TypeError, OverflowError, AttributeError, LookupError) as error:
             raise lines[0].error(f"the VTIMEZONE {name!r} cannot be read: {error}") from None
         return zone
 
