@@ -9,18 +9,20 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from airflow_provider_launchdarkly.change_windows.content_lines import MAX_BYTES, CalendarError
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from airflow_provider_launchdarkly.change_windows.calendar import Event
+    from airflow_provider_launchdarkly.change_windows.busy_times import BusyTimes
+
 
 DAY = timedelta(days=1)
 
@@ -95,7 +97,7 @@ class ChangeWindow(StrictModel):
         blackout: Days on which it stays closed: ``2026-12-24``, or ``2026-12-24/2027-01-02``, both included.
         calendar: Path of an iCalendar file (RFC 5545). The window stays closed during its events. Each task reads the
             file anew by :meth:`with_calendar`, so that a change takes effect at once.
-        events: The calendar's events, once read: pairs of instants, the end not included.
+        events: The calendar's events, once read: its text, with only the lines that say when they are.
     """
 
     timezone: str = "UTC"
@@ -105,7 +107,8 @@ class ChangeWindow(StrictModel):
     hours: Annotated[tuple[str, ...], Field(min_length=1)] = ("09:00-17:00",)
     blackout: tuple[Annotated[Closure, BeforeValidator(_span)], ...] = ()
     calendar: str | None = None
-    events: tuple[tuple[datetime, datetime], ...] = ()
+    # Kept out of messages: it is as long as the calendar.
+    events: Annotated[str, Field(repr=False)] = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -149,17 +152,16 @@ class ChangeWindow(StrictModel):
             return self
         from pathlib import Path
 
-        from airflow_provider_launchdarkly.change_windows.calendar import CalendarError, read_calendar
-
         try:
-            text = Path(self.calendar).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            with Path(self.calendar).open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+        except (OSError, ValueError) as error:
             raise CalendarError(f"calendar {self.calendar!r} cannot be read: {error}") from error
         try:
-            events = read_calendar(text)
+            events = _checked_events(content)
         except CalendarError as error:
             raise CalendarError(f"calendar {self.calendar!r}: {error}") from error
-        return self.model_copy(update={"events": tuple(self._instants(event) for event in events), "calendar": None})
+        return self.model_validate({**self.model_dump(), "calendar": None, "events": events})
 
     def is_open(self, at: datetime) -> bool:
         """Return whether the window is open at an instant.
@@ -169,11 +171,16 @@ class ChangeWindow(StrictModel):
 
         Args:
             at: An aware datetime.
+
+        Raises:
+            CalendarError: The window names a calendar that has not been read.
         """
+        if self.calendar is not None:
+            raise CalendarError(f"calendar {self.calendar!r} has not been read; call with_calendar() first")
         wall = at.astimezone(self._zone)
         if any(closure.first <= wall.date() <= closure.last for closure in self.blackout):
             return False
-        if any(start <= at < end for start, end in self.events):
+        if self._busy.covers(at):
             return False
         minute = wall.hour * 60 + wall.minute
         today, yesterday = WEEKDAYS[wall.weekday()], WEEKDAYS[wall.weekday() - 1]
@@ -211,6 +218,14 @@ class ChangeWindow(StrictModel):
         return ZoneInfo(self.timezone)
 
     @cached_property
+    def _busy(self) -> BusyTimes:
+        # Imported here: only a window with a calendar pays for reading one.
+        from airflow_provider_launchdarkly.change_windows.busy_times import BusyTimes
+        from airflow_provider_launchdarkly.change_windows.calendar import read_calendar
+
+        return BusyTimes(read_calendar(self.events) if self.events else (), self._zone)
+
+    @cached_property
     def _spans(self) -> tuple[tuple[int, int], ...]:
         return tuple(_minutes(span) for span in self.hours)
 
@@ -224,16 +239,16 @@ class ChangeWindow(StrictModel):
         nightfall = datetime.combine(day + DAY, time(), self._zone)
         if midnight.utcoffset() != nightfall.utcoffset():
             yield _change_of_clock(midnight.astimezone(UTC), nightfall.astimezone(UTC), self._zone)
-        for _, end in self.events:
-            if end.astimezone(self._zone).date() == day:
-                yield end.astimezone(UTC)
+        yield from self._busy.ends(midnight.astimezone(UTC), nightfall.astimezone(UTC))
 
-    def _instants(self, event: Event) -> tuple[datetime, datetime]:
-        start, end = (
-            (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).astimezone(UTC)
-            for moment in (event.start, event.end)
-        )
-        return start, end
+
+@lru_cache(maxsize=4)
+def _checked_events(content: bytes) -> str:
+    """Return the essential text of a calendar, checked; cached, since many rollouts name the same one."""
+    from airflow_provider_launchdarkly.change_windows.calendar import essential_text, read_calendar
+
+    read_calendar(content)
+    return essential_text(content)
 
 
 def _minutes(span: str) -> tuple[int, int]:

@@ -21,16 +21,19 @@ def read_rollouts(paths: Sequence[Path]) -> tuple[list[NamedRollout], int]:
     Returns:
         The valid rollouts, and the number of problems.
     """
-    from airflow_provider_launchdarkly.rollout.files import Broken, read_files, rollout_files
+    from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_files, rollout_files
 
     rollouts, problems = [], 0
     found = list(read_files(rollout_files(paths)))
     for entry in found:
         if isinstance(entry, Broken):
-            problems += len(entry.problems)
-            for problem in entry.problems:
-                print(problem, file=sys.stderr)
+            wrong = entry.problems
         else:
+            wrong = (entry.calendar_problem,) if entry.calendar_problem else ()
+        for problem in wrong:
+            print(problem, file=sys.stderr)
+        problems += len(wrong)
+        if isinstance(entry, NamedRollout) and not wrong:
             rollouts.append(entry)
     if not found:
         print(f"no rollout files in {', '.join(map(str, paths))}: name a .yaml file or a folder", file=sys.stderr)

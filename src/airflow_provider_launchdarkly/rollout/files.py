@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from airflow_provider_launchdarkly.change_windows.content_lines import CalendarError
 from airflow_provider_launchdarkly.config.defaults import lay_over
 from airflow_provider_launchdarkly.config.problems import Problem, field_name, flatten_errors
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
@@ -65,6 +66,8 @@ class NamedRollout:
         line: The line of its name.
         rollout: The rollout, defaults included.
         dag: The settings of its DAG, from the field ``dag``.
+        calendar_problem: Why its change window's calendar cannot be read; None if it can, or if it names none. Only
+            starting and shipping need the calendar: a running rollout must be able to roll back without it.
     """
 
     name: str
@@ -72,6 +75,7 @@ class NamedRollout:
     line: int
     rollout: Rollout
     dag: DagSettings
+    calendar_problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,12 @@ def _rollout(
     rollout = _checked(Rollout, value, (), wrong)
     if dag is None or rollout is None:
         return Broken(name, file, tuple(_problem(file, document, name, error) for error in wrong))
+    try:
+        if rollout.change_window:
+            rollout.change_window.with_calendar()
+    except CalendarError as error:
+        calendar_problem = _problem(file, document, name, (("change_window", "calendar"), str(error)))
+        return NamedRollout(name, file, line, rollout, dag, calendar_problem)
     return NamedRollout(name, file, line, rollout, dag)
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 from datetime import UTC, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG, get_parsing_context, task
 
 from airflow_provider_launchdarkly.rollout.dag import rollout_dag
 from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_files, rollout_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BROKEN = ".broken"
 """The suffix of the DAG that stands for a broken rollout."""
@@ -28,6 +31,8 @@ def load_rollouts(folder: str | Path) -> dict[str, DAG]:
     A broken rollout does not affect the others. It gets a DAG named ``<name>.broken``, whose task fails every hour with
     file, line and field, so that the usual alerts for failed tasks report it. The rollout's own DAG is missing
     meanwhile: Airflow pauses its runs, and resumes them once the file is valid. A replaced DAG would lose their tasks.
+    If only the change window's calendar cannot be read, the rollout keeps its own DAG beside the broken one: its starts
+    and shipping fail, and it can still roll back.
 
     Args:
         folder: The folder, or a single file, relative to the calling file.
@@ -41,11 +46,22 @@ def load_rollouts(folder: str | Path) -> dict[str, DAG]:
     only = wanted.removesuffix(BROKEN) if wanted else None
     dags: dict[str, DAG] = {}
     for found in read_files(rollout_files([here.parent / folder]), only=only):
-        dag = _dag(found) if isinstance(found, NamedRollout) else _broken_dag(found)
-        if dag.dag_id not in dags:
-            with dag:  # Airflow registers a DAG that is no global variable when its context ends
-                dags[dag.dag_id] = dag
+        for dag in _dags(found):
+            if dag.dag_id not in dags:
+                with dag:  # Airflow registers a DAG that is no global variable when its context ends
+                    dags[dag.dag_id] = dag
     return dags
+
+
+def _dags(found: NamedRollout | Broken) -> Iterator[DAG]:
+    if isinstance(found, Broken):
+        yield _broken_dag(found, "cannot be read", "Its runs are held until it can.")
+        return
+    yield _dag(found)
+    if found.calendar_problem:
+        broken = Broken(found.name, found.file, (found.calendar_problem,))
+        consequence = "Its starts and shipping fail until it can. Judging and rolling back go on."
+        yield _broken_dag(broken, "has a calendar that cannot be read", consequence)
 
 
 def _dag(found: NamedRollout) -> DAG:
@@ -66,12 +82,12 @@ def _given(**arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def _broken_dag(broken: Broken) -> DAG:
+def _broken_dag(broken: Broken, what: str, consequence: str) -> DAG:
     problems = "\n".join(str(problem) for problem in broken.problems)
     with DAG(
         f"{broken.name}{BROKEN}",
         description=str(broken.problems[0])[:500],
-        doc_md=f"Rollout `{broken.name}` is not valid:\n\n```\n{problems}\n```\n\nIts runs are paused until it is.",
+        doc_md=f"Rollout `{broken.name}` {what}:\n\n```\n{problems}\n```\n\n{consequence}",
         schedule="@hourly",
         start_date=datetime(2020, 1, 1, tzinfo=UTC),
         catchup=False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.change_windows.calendar import CalendarError
+from airflow_provider_launchdarkly.change_windows.content_lines import CalendarError
 from airflow_provider_launchdarkly.change_windows.window import ChangeWindow, NeverOpenError
 from airflow_provider_launchdarkly.sensors._base import BACKSTOP, LaunchDarklyBaseSensor
 from airflow_provider_launchdarkly.templates import is_literal

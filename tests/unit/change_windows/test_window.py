@@ -236,8 +236,8 @@ def test_a_folded_line_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("DTEND;VALUE=DATE:20260603", "RRULE:FREQ=YEARLY"), "RRULE is not supported"),
-        (("20260601", "2026-06-01"), "not a date or a time"),
+        (("DTEND;VALUE=DATE:20260603", "RRULE:FREQ=HOURLY"), "FREQ='HOURLY' is not supported"),
+        (("20260601", "2026-06-01"), "no date and no time"),
         (("TZID=Europe/Berlin:20260604T090000", "TZID=Custom:20260604T090000"), "TZID 'Custom'"),
         (("END:VCALENDAR\r\n", ""), "ends within VCALENDAR"),
         (("DTSTART;VALUE=DATE:20260601\r\n", ""), "no DTSTART"),
