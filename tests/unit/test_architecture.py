@@ -81,8 +81,7 @@ ONLY_FOR_RUNNING_TASKS = {
         "simulation",
     )
 }
-# The hook itself, and the asset watcher's trigger, which only the triggerer and its DAG files import.
-NEED_THE_HOOK = {"LaunchDarklyHook", "ExperimentEventTrigger"}
+NEED_THE_HOOK = {"LaunchDarklyHook"}
 KNOW_AIRFLOW = {
     *("hooks", "operators", "sensors", "triggers", "links", "rollout", "plugins"),
     *("assets", "retries", "notifications"),
