@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.audit_log.chain import Decision, canonical
 from airflow_provider_launchdarkly.audit_log.store import StoragePath, latest_wait, store_decision
 from airflow_provider_launchdarkly.checks.significance import SignificanceResult, check_significance
@@ -108,12 +109,18 @@ class SignificanceCheck:
         self, results: SqlResults, look_context: LookContext, context: Context
     ) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
         """Run the results query for one look."""
-        from jinja2 import StrictUndefined
+        from jinja2 import StrictUndefined, TemplateNotFound
 
         # A name that is misspelt in a query must not become an empty place in it.
         environment = self._sensor.get_template_env().overlay(undefined=StrictUndefined)
-        from_file = results.sql.endswith(".sql")
-        template = environment.get_template(results.sql) if from_file else environment.from_string(results.sql)
+        path = results.path
+        try:
+            template = environment.get_template(path) if path else environment.from_string(results.sql)
+        except TemplateNotFound:
+            raise ConfigurationError(
+                f"results: the DAG's folder and its template_searchpath have no file {path!r}; sql is taken for a path "
+                "since it is one line without blanks that ends in .sql"
+            ) from None
 
         def write(placeholder: str) -> Statement:
             return write_statement(template, look_context, placeholder, context)

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.evidence.sql_statement import Statement
 
 
+# Connection types of warehouses whose hooks cannot bind the iteration's values as they are, and why.
+_NOT_SUPPORTED = {
+    "databricks": "its hook, DatabricksHook, runs jobs and is no DbApiHook",
+    "gcpbigquery": "its hook, BigQueryHook, takes legacy SQL by default and named parameters only",
+    "google_cloud_platform": "its hook, GoogleBaseHook, is no DbApiHook, and BigQueryHook takes named parameters only",
+}
+
+
 def query_warehouse(conn_id: str, write: Callable[[str], Statement]) -> tuple[tuple[str, ...], Sequence[Sequence[Any]]]:
     """Run one query.
 
@@ -25,12 +33,19 @@ def query_warehouse(conn_id: str, write: Callable[[str], Statement]) -> tuple[tu
         Column names and rows.
 
     Raises:
-        ConfigurationError: The connection's hook is no ``DbApiHook``, or the query returns no rows at all.
+        ConfigurationError: The connection's hook is no ``DbApiHook`` with positional parameters, or the query returns
+            no rows at all.
     """
     from airflow.providers.common.sql.hooks.handlers import fetch_all_handler
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-    hook = BaseHook.get_connection(conn_id).get_hook()  # type: ignore[no-untyped-call]
+    connection = BaseHook.get_connection(conn_id)
+    if (problem := _NOT_SUPPORTED.get(connection.conn_type or "")) is not None:
+        raise ConfigurationError(
+            f"connection {conn_id!r} is of type {connection.conn_type!r}, which cannot be queried for results: "
+            f"{problem}; let a task copy the rows of the results into a database that can, such as PostgreSQL"
+        )
+    hook = connection.get_hook()  # type: ignore[no-untyped-call]
     if not isinstance(hook, DbApiHook):
         raise ConfigurationError(
             f"connection {conn_id!r} has a {type(hook).__name__}, which is no DbApiHook: results need a SQL database"
