@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,20 +10,28 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+# Words and signs of SQL. A line that ends in ".sql" and has blanks, but none of these, is a path with a blank in it.
+_QUERY = re.compile(
+    r"--|/\*|[#;({'\"`=]|\b(?:select|with|from|values|table|call|exec|execute|show|explain|declare|set)\b",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class SqlResults:
     """A query on an Airflow connection that returns an experiment's results, in place of LaunchDarkly's.
 
     Attributes:
-        conn_id: The Airflow connection; any whose hook is a ``DbApiHook``.
-        sql: The query, a Jinja template, or the path of a ``.sql`` file as Airflow's operators take it. The template
-            has the task's context, and values that are bound as parameters: ``iteration_started_at``, ``looked_at``,
+        conn_id: The Airflow connection; any whose hook is a ``DbApiHook`` with positional parameters.
+        sql: The query, a Jinja template, or the path of a file with it as Airflow's operators take it. A path is one
+            line without blanks that ends in ``.sql``; everything else is a query. The template has the task's
+            context, and values that are bound as parameters: ``iteration_started_at``, ``looked_at``,
             ``treatment_ids``, ``treatments``, ``project_key``, ``environment_key``, ``experiment_key``,
             ``iteration_id``. The query returns a row for each metric and treatment;
             ``docs/how-to/results-from-sql.md`` lists the columns, and the uses of a value that cannot be bound.
 
     Raises:
-        ValueError: A field is empty or not text.
+        ValueError: A field is empty or not text, or `sql` reads like a path with a blank in it.
     """
 
     conn_id: str
@@ -33,6 +42,18 @@ class SqlResults:
             value = getattr(self, name)
             if not isinstance(value, str) or not value.strip():
                 raise ValueError(f"results: {name} is {value!r}; write text that is not empty")
+        text = self.sql.strip()
+        if text.endswith(".sql") and len(text.splitlines()) == 1 and self.path is None and not _QUERY.search(text):
+            raise ValueError(
+                f"results: sql is {self.sql!r}, which reads like the path of a file; a path has no blanks: rename the "
+                "file or its folder"
+            )
+
+    @property
+    def path(self) -> str | None:
+        """The path of the file that holds the query; None where `sql` is the query itself."""
+        text = self.sql.strip()
+        return text if text.endswith(".sql") and not any(sign.isspace() for sign in text) else None
 
     def to_json(self) -> dict[str, str]:
         """Return plain JSON; :meth:`from_json` reads it back."""

@@ -6,13 +6,10 @@ treatment and the column.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
 from enum import Enum, StrEnum
-from numbers import Real
-from typing import TYPE_CHECKING, Any, assert_never
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence
@@ -22,17 +19,32 @@ from airflow_provider_launchdarkly.evidence.moments import (
     Moments,
     add_second_variable,
     adjust_by_covariate,
+    as_float,
     centre,
     ratio_of_means,
+    rounded,
+)
+from airflow_provider_launchdarkly.evidence.sql_cells import (
+    CellError,
+    find_key,
+    read_count,
+    read_key,
+    read_moment,
+    read_number,
+    shown,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.models import Metric
     from airflow_provider_launchdarkly.decision.policy import Policy
+    from airflow_provider_launchdarkly.evidence.moments import Number
     from airflow_provider_launchdarkly.evidence.source import LookContext
+
+_T = TypeVar("_T")
 
 REQUIRED = ("metric", "treatment_id", "units")
 OPTIONAL = ("exposed", "latest_event_at")
@@ -72,6 +84,8 @@ class SqlResultsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    """A row. Its moments are None where nobody has the metric yet."""
+
     metric: str
     treatment_id: str
     units: int
@@ -130,6 +144,9 @@ def evidence_from_rows(
 ) -> Evidence:
     """Turn rows into evidence.
 
+    A treatment without a row, with no units, with NULL in all of a metric's numbers, or with nothing but zeros in a
+    ratio's, has no data yet on that metric.
+
     Args:
         look_context: The iteration and the time of the look.
         policy: Names the metrics.
@@ -142,9 +159,10 @@ def evidence_from_rows(
         SqlResultsError: The rows cannot be the iteration's results.
     """
     names = _checked_columns(columns)
-    found = _distinct(_Reader(look_context, dict(zip(names, row, strict=True))).row() for row in rows)
-    primary = look_context.primary_metric(policy)
     judged = list(directions)
+    cells = (dict(zip(names, row, strict=True)) for row in rows)
+    found = _distinct(_Reader(look_context, judged, row).row() for row in cells)
+    primary = look_context.primary_metric(policy)
     measured = {row.metric for row in found}
     for key in judged:
         if found and key not in measured:
@@ -182,39 +200,58 @@ def _distinct(rows: Iterable[_Row]) -> list[_Row]:
     found: dict[tuple[str, str], _Row] = {}
     for row in rows:
         if (row.metric, row.treatment_id) in found:
-            raise SqlResultsError(f"metric {row.metric!r}, treatment {row.treatment_id!r}: the query returned two rows")
+            raise SqlResultsError(
+                f"metric {row.metric!r}, treatment {row.treatment_id!r}: the query returned two rows; group by the "
+                "treatment alone, and by ids in one case where tables write them differently"
+            )
         found[row.metric, row.treatment_id] = row
     return list(found.values())
 
 
 def _measurements(look_context: LookContext, rows: Sequence[_Row]) -> tuple[Measurement, ...]:
-    filled = [row for row in rows if row.moments is not None]
-    kinds = {row.second for row in filled}
-    if len(kinds) > 1:
-        raise SqlResultsError(
-            f"metric {rows[0].metric!r}: some treatments have a covariate or a denominator, and others have not"
-        )
-    moments = [row.moments for row in filled if row.moments is not None]
-    match next(iter(kinds), None):
-        case SecondVariableKind.COVARIATE:
-            moments = list(adjust_by_covariate(moments))
-        case SecondVariableKind.DENOMINATOR:
-            moments = [_ratio(row) for row in filled]
-        case None:
-            pass
-        case unreachable:
-            assert_never(unreachable)
-    numbers = {row.treatment_id: moment for row, moment in zip(filled, moments, strict=True)}
+    moments = {row.treatment_id: found for row, found in _moments(rows) if found is not None}
     return tuple(
-        Measurement(treatment.id, found.units, found.mean, found.std_dev)
-        if (found := numbers.get(treatment.id)) is not None
+        Measurement(treatment.id, found.units, as_float(found.mean), found.std_dev)
+        if (found := moments.get(treatment.id)) is not None
         else Measurement(treatment.id, 0, None, None)
         for treatment in look_context.iteration.treatments
     )
 
 
-def _ratio(row: _Row) -> Moments:
+def _moments(rows: Sequence[_Row]) -> Iterable[tuple[_Row, Moments | None]]:
+    """Return the rows of one metric, each with what is judged: adjusted, a ratio, or None while there is no data."""
+    filled = [row for row in rows if row.moments is not None]
+    kinds = {row.second for row in filled}
+    if SecondVariableKind.DENOMINATOR in kinds:
+        # SUM is NULL over no denominators at all: without numerators either, there is no ratio yet.
+        filled = [row for row in filled if row.second is not None or not _all_zero(row)]
+        kinds = {row.second for row in filled}
+    if len(kinds) > 1:
+        raise SqlResultsError(
+            f"metric {rows[0].metric!r}: some treatments have a covariate or a denominator, and others have not; where "
+            "a sum may be over no values, write COALESCE(SUM(…), 0)"
+        )
+    moments = [row.moments for row in filled if row.moments is not None]
+    match next(iter(kinds), None):
+        case SecondVariableKind.COVARIATE:
+            return zip(filled, adjust_by_covariate(moments), strict=True)
+        case SecondVariableKind.DENOMINATOR:
+            return [(row, _ratio(row)) for row in filled]
+        case None:
+            return zip(filled, moments, strict=True)
+        case unreachable:
+            assert_never(unreachable)
+
+
+def _all_zero(row: _Row) -> bool:
+    return row.moments is not None and row.moments.mean == 0 and row.moments.sum_of_squares == 0
+
+
+def _ratio(row: _Row) -> Moments | None:
     assert row.moments is not None  # noqa: S101 - narrows the type: only filled rows come here
+    second = row.moments.second
+    if second is not None and second.mean == 0 and second.sum_of_squares == 0 and _all_zero(row):
+        return None
     try:
         return ratio_of_means(row.moments)
     except ImpossibleMomentsError as error:
@@ -225,8 +262,9 @@ def _ratio(row: _Row) -> Moments:
 class _Reader:
     """Reads one row; its errors name metric, treatment and column."""
 
-    def __init__(self, look_context: LookContext, cells: Mapping[str, Any]) -> None:
+    def __init__(self, look_context: LookContext, judged: Sequence[str], cells: Mapping[str, Any]) -> None:
         self._look_context = look_context
+        self._judged = judged
         self._cells = cells
 
     def row(self) -> _Row:
@@ -235,14 +273,15 @@ class _Reader:
         if exposed < units:
             raise self._error("units", f"{units} units, but only {exposed} exposed")
         moments, second = self._moments(units) if units else (None, None)
-        return _Row(self._key("metric"), self._treatment(), units, exposed, moments, second, self._latest())
+        latest = self._read("latest_event_at", read_moment) if self._given("latest_event_at") else None
+        return _Row(self._metric(), self._treatment(), units, exposed, moments, second, latest)
 
-    def _moments(self, units: int) -> tuple[Moments, SecondVariableKind | None]:
+    def _moments(self, units: int) -> tuple[Moments | None, SecondVariableKind | None]:
         first = self._first(units)
         given = [kind for kind in SecondVariableKind if any(self._given(column) for column in kind.columns)]
         if len(given) > 1:
             raise self._error("denominator_sum", "a ratio metric takes no covariate; leave one of the two NULL")
-        if not given:
+        if first is None or not given:
             return first, None
         total, squares, product = given[0].columns
         try:
@@ -251,8 +290,11 @@ class _Reader:
             raise self._error(product, str(error)) from None
         return both, given[0]
 
-    def _first(self, units: int) -> Moments:
+    def _first(self, units: int) -> Moments | None:
+        """Return the metric's own moments; None while nobody has it, when aggregates are NULL."""
         given = [form for form in NumberForm if any(self._given(column) for column in form.value)]
+        if not given and any(column in self._cells for form in NumberForm for column in form.value):
+            return None
         if len(given) != 1:
             forms = "; or ".join(" and ".join(form.value) for form in NumberForm)
             problem = "has no numbers" if not given else "has numbers in more than one form"
@@ -272,76 +314,66 @@ class _Reader:
         conversions = self._count("conversions")
         if conversions > units:
             raise self._error("conversions", f"{conversions} of {units} units")
-        return Moments(units, conversions / units, conversions * (1.0 - conversions / units))
+        return Moments(units, Fraction(conversions, units), conversions * (1 - Fraction(conversions, units)))
 
     def _from_mean(self, units: int) -> Moments:
-        variance = self._number("variance") if units > 1 or self._given("variance") else 0.0
+        mean = self._number("mean")
+        if units == 1:
+            return Moments(units, mean, 0, rounded=True)
+        if not self._given("variance"):
+            raise self._error(
+                "variance",
+                f"there is no value: fewer than two of the {units} units have one. AVG and VAR_SAMP skip NULL; count "
+                "the same units as they do, with COUNT(x), or write COALESCE(x, 0) in all three",
+            )
+        variance = self._number("variance")
         if variance < 0:
-            raise self._error("variance", f"{variance:g} is negative")
-        return Moments(units, self._number("mean"), variance * (units - 1))
+            raise self._error("variance", f"{as_float(variance):g} is negative")
+        return Moments(units, mean, Fraction(variance) * (units - 1), rounded=True)
 
     def _from_sums(self, units: int) -> Moments:
         total, squares = self._number("sum"), self._number("sum_squares")
         try:
-            return Moments(units, *centre(units, total, squares))
+            return Moments(units, *centre(units, total, squares), rounded=rounded(total, squares))
         except ImpossibleMomentsError as error:
-            raise self._error("sum_squares", f"{squares:g}: {error}") from None
+            raise self._error("sum_squares", f"{as_float(squares):g}: {error}") from None
 
     def _given(self, column: str) -> bool:
         return self._cells.get(column) is not None
 
-    def _key(self, column: str) -> str:
-        value = self._cells.get(column)
-        if not isinstance(value, str) or not value:
-            raise self._error(column, f"{value!r} is no key; return text")
-        return value
+    def _metric(self) -> str:
+        found: str | None = self._read("metric", lambda value: find_key(value, self._judged))
+        return found or self._read("metric", read_key)
 
     def _treatment(self) -> str:
-        found = self._cells.get("treatment_id")
         known = self._look_context.iteration.treatments
-        if found not in {treatment.id for treatment in known}:
+        found = self._read("treatment_id", lambda value: find_key(value, [treatment.id for treatment in known]))
+        if found is None:
             names = ", ".join(f"{treatment.id} ({treatment.name})" for treatment in known)
             raise self._error(
                 "treatment_id", f"iteration {self._look_context.iteration.id} has no such treatment; it has {names}"
             )
-        return str(found)
+        return found
 
-    def _number(self, column: str) -> float:
-        value = self._cells.get(column)
-        if value is None:
+    def _number(self, column: str) -> Number:
+        if not self._given(column):
             raise self._error(column, "there is no value")
-        if isinstance(value, bool) or not isinstance(value, Real | Decimal):
-            raise self._error(column, f"{value!r} is no number")
-        number = float(value)
-        if not math.isfinite(number):
-            raise self._error(column, f"{value!r} is not finite")
-        return number
+        return self._read(column, read_number)
 
     def _count(self, column: str) -> int:
-        number = self._number(column)
-        if number < 0 or number != int(number):
-            raise self._error(column, f"{self._cells[column]} is no count")
-        return int(number)
+        if not self._given(column):
+            raise self._error(column, "there is no value")
+        return self._read(column, read_count)
 
-    def _latest(self) -> datetime | None:
-        value = self._cells.get("latest_event_at")
-        if isinstance(value, str):
-            try:
-                value = datetime.fromisoformat(value)
-            except ValueError:
-                raise self._error("latest_event_at", f"{value!r} is no ISO 8601 time") from None
-        elif isinstance(value, Real | Decimal) and not isinstance(value, bool):
-            value = datetime.fromtimestamp(self._number("latest_event_at"), UTC)
-        if value is None:
-            return None
-        if not isinstance(value, datetime):
-            raise self._error("latest_event_at", f"{value!r} is no time: give a timestamp, ISO 8601 text or epoch")
-        # A timestamp without a zone is taken as UTC, as warehouses keep them.
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    def _read(self, column: str, read: Callable[[Any], _T]) -> _T:
+        try:
+            return read(self._cells.get(column))
+        except CellError as error:
+            raise self._error(column, str(error)) from None
 
     def _error(self, column: str, problem: str) -> SqlResultsError:
         return _row_error(self._cells.get("metric"), self._cells.get("treatment_id"), column, problem)
 
 
 def _row_error(metric: Any, treatment: Any, column: str, problem: str) -> SqlResultsError:
-    return SqlResultsError(f"metric {metric!r}, treatment {treatment!r}, column {column!r}: {problem}")
+    return SqlResultsError(f"metric {shown(metric)}, treatment {shown(treatment)}, column {column!r}: {problem}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, TemplateNotFound
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.evidence.sql_rows import evidence_from_sql
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.evidence import Evidence
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.evidence.source import LookContext, Source
+    from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 
 
-def warehouse_source(sql: str, conn_id: str, environment: Environment, context: Context) -> Source:
+def warehouse_source(results: SqlResults, conn_id: str, environment: Environment, context: Context) -> Source:
     """Return the source of evidence that runs a query at each look.
 
     Args:
-        sql: The query's template, or the name of a file that ends in ``.sql``.
+        results: The query, or the path of its file.
         conn_id: The Airflow connection of the warehouse.
         environment: The DAG's Jinja environment.
         context: The task's context, for the template.
@@ -36,7 +37,14 @@ def warehouse_source(sql: str, conn_id: str, environment: Environment, context: 
     strict = environment.overlay(undefined=StrictUndefined)
 
     def query(look_context: LookContext) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
-        template = strict.get_template(sql) if sql.endswith(".sql") else strict.from_string(sql)
+        path = results.path
+        try:
+            template = strict.get_template(path) if path else strict.from_string(results.sql)
+        except TemplateNotFound:
+            raise ConfigurationError(
+                f"results: the DAG's folder and its template_searchpath have no file {path!r}; sql is taken for a path "
+                "since it is one line without blanks that ends in .sql"
+            ) from None
         return query_warehouse(
             conn_id, lambda placeholder: write_statement(template, look_context, placeholder, context)
         )
@@ -45,6 +53,14 @@ def warehouse_source(sql: str, conn_id: str, environment: Environment, context: 
         return evidence_from_sql(look_context, policy, query)
 
     return evidence_from_warehouse
+
+
+# Connection types of warehouses whose hooks cannot bind the iteration's values as they are, and why.
+_NOT_SUPPORTED = {
+    "databricks": "its hook, DatabricksHook, runs jobs and is no DbApiHook",
+    "gcpbigquery": "its hook, BigQueryHook, takes legacy SQL by default and named parameters only",
+    "google_cloud_platform": "its hook, GoogleBaseHook, is no DbApiHook, and BigQueryHook takes named parameters only",
+}
 
 
 def query_warehouse(conn_id: str, write: Callable[[str], Statement]) -> tuple[tuple[str, ...], Sequence[Sequence[Any]]]:
@@ -58,12 +74,19 @@ def query_warehouse(conn_id: str, write: Callable[[str], Statement]) -> tuple[tu
         Column names and rows.
 
     Raises:
-        ConfigurationError: The connection's hook is no ``DbApiHook``, or the query is no SELECT.
+        ConfigurationError: The connection's hook is no ``DbApiHook`` with positional parameters, or the query is no
+            SELECT.
     """
     from airflow.providers.common.sql.hooks.handlers import fetch_all_handler
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-    hook = BaseHook.get_connection(conn_id).get_hook()  # type: ignore[no-untyped-call]
+    connection = BaseHook.get_connection(conn_id)
+    if (problem := _NOT_SUPPORTED.get(connection.conn_type or "")) is not None:
+        raise ConfigurationError(
+            f"connection {conn_id!r} is of type {connection.conn_type!r}, which cannot be queried for results: "
+            f"{problem}; let a task copy the rows of the results into a database that can, such as PostgreSQL"
+        )
+    hook = connection.get_hook()  # type: ignore[no-untyped-call]
     if not isinstance(hook, DbApiHook):
         raise ConfigurationError(
             f"connection {conn_id!r} has a {type(hook).__name__}, which is no DbApiHook: results need a SQL database"

@@ -123,7 +123,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
 
         results = SqlResults.from_json(self.results)
         conn_id = self.render_template(results.conn_id, context)
-        return warehouse_source(results.sql, conn_id, self.get_template_env(), context)
+        return warehouse_source(results, conn_id, self.get_template_env(), context)
 
     @override
     def trigger_class(self) -> type[SignificanceTrigger]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -11,12 +11,12 @@ import pytest
 from airflow_provider_launchdarkly.decision.evidence import Evidence
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Direction, Guardrail, Policy, Primary
-from airflow_provider_launchdarkly.decision.verdict import Kind
+from airflow_provider_launchdarkly.decision.verdict import Kind, Reason
 from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError, evidence_from_rows, evidence_from_sql
 from support.look_contexts import METRIC, STARTED_AT, look_context
 
-CLASSIC, BOLD = "id-classic", "id-bold"
+BOTH = CLASSIC, BOLD = "id-classic", "id-bold"
 Row = dict[str, Any]
 
 
@@ -156,12 +156,11 @@ def test_an_event_from_before_the_start_is_as_old_as_the_iteration() -> None:
         ({"units": -5}, "column 'units': -5 is no count"),
         ({"units": 10.5}, "column 'units': 10.5 is no count"),
         ({"units": None}, "column 'units': there is no value"),
-        ({"units": "1000"}, "column 'units': '1000' is no number"),
+        ({"units": "1,000"}, "column 'units': '1,000' is no number"),
         ({"units": True}, "column 'units': True is no number"),
         ({"units": float("nan")}, "column 'units': nan is not finite"),
         ({"conversions": -1}, "column 'conversions': -1 is no count"),
         ({"conversions": 1001}, "column 'conversions': 1001 of 1000 units"),
-        ({"conversions": None}, "the row has no numbers; it takes conversions; or mean and variance; or sum and sum_s"),
         ({"mean": 0.1, "variance": 0.1}, "column 'mean': the row has numbers in more than one form"),
         ({"exposed": 900}, "column 'units': 1000 units, but only 900 exposed"),
         ({"latest_event_at": "yesterday"}, "column 'latest_event_at': 'yesterday' is no ISO 8601 time"),
@@ -178,7 +177,13 @@ def test_a_row_that_cannot_be_true_is_refused(change: Row, message: str) -> None
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ({"mean": 1.0}, "column 'variance': there is no value"),
+        ({"mean": 1.0}, "column 'variance': there is no value: fewer than two of the 10 units have one. AVG and VAR_"),
+        (
+            {"sum": 1e10, "sum_squares": 1e19},
+            "column 'sum_squares': 1e+19: the variance of 10 values with sum 1e+10 is",
+        ),
+        ({"sum": None, "sum_squares": 14.0}, "column 'sum': there is no value"),
+        ({"sum": 14.0, "sum_squares": None}, "column 'sum_squares': there is no value"),
         ({"mean": 1.0, "variance": -1.0}, "column 'variance': -1 is negative"),
         ({"sum": 20.0, "sum_squares": 39.0}, "column 'sum_squares': 39: 10 values with sum 20 have squares of 40"),
         ({"sum": 20.0, "sum_squares": 60.0, "covariate_sum": 1.0}, "column 'covariate_sum_squares': there is no value"),
@@ -200,6 +205,13 @@ def test_numbers_that_cannot_be_true_are_refused(numbers: Row, message: str) -> 
     assert message in str(raised.value)
 
 
+def test_a_result_without_any_column_of_numbers_is_refused() -> None:
+    with pytest.raises(
+        SqlResultsError, match=r"the row has no numbers; it takes conversions; or mean and variance; or"
+    ):
+        evidence({"metric": METRIC, "treatment_id": BOLD, "units": 10})
+
+
 def test_an_unknown_treatment_is_told_which_there_are() -> None:
     with pytest.raises(SqlResultsError, match=r"it has id-classic \(Classic\), id-bold \(Bold\)"):
         evidence(conversions("Bold"))
@@ -208,6 +220,18 @@ def test_an_unknown_treatment_is_told_which_there_are() -> None:
 def test_two_rows_for_one_metric_and_treatment_are_refused() -> None:
     with pytest.raises(SqlResultsError, match=f"metric '{METRIC}', treatment '{BOLD}': the query returned two rows"):
         evidence(conversions(BOLD), conversions(CLASSIC), conversions(BOLD))
+
+
+@pytest.mark.parametrize("same", [BOLD.upper(), f"{BOLD}   ", BOLD.encode()])
+def test_two_rows_for_one_treatment_are_found_however_its_id_is_written(same: object) -> None:
+    with pytest.raises(SqlResultsError, match="the query returned two rows; group by the treatment alone"):
+        evidence(conversions(BOLD), {**conversions(BOLD), "treatment_id": same}, conversions(CLASSIC))
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    with pytest.raises(SqlResultsError) as raised:
+        evidence({**conversions(BOLD), "units": "x" * 10_000})
+    assert len(str(raised.value)) < 300
 
 
 def test_a_metric_of_the_policy_without_any_row_is_an_error_while_others_have_some() -> None:
@@ -223,7 +247,7 @@ def test_a_metric_that_the_policy_does_not_judge_is_passed_over() -> None:
 
 def test_a_covariate_in_one_treatment_alone_is_refused() -> None:
     covariate = {"covariate_sum": 10.0, "covariate_sum_squares": 20.0, "covariate_product": 1.0}
-    with pytest.raises(SqlResultsError, match="some treatments have a covariate"):
+    with pytest.raises(SqlResultsError, match=r"some treatments have a covariate .* COALESCE"):
         evidence(conversions(CLASSIC), conversions(BOLD, **covariate))
 
 
@@ -248,6 +272,88 @@ def test_a_direction_that_the_policy_sets_is_not_asked_for() -> None:
     with pytest.raises(StopIteration) as finished:
         next(procedure)
     assert finished.value.value.primary_metric == "only-in-the-warehouse"
+
+
+@pytest.mark.parametrize("scale", [1, Decimal("0.01"), Decimal("1e-9")])
+def test_exact_sums_of_large_numbers_keep_their_variance(scale: Any) -> None:
+    """A mean of 1e9 with a deviation of 10, as bigint and as DECIMAL: 1,000 units below and 1,000 above."""
+    low, high = (10**9 - 10) * scale, (10**9 + 10) * scale
+    sums = {"metric": METRIC, "units": 2000, "sum": 1000 * (low + high)}
+    with localcontext(prec=60):
+        sums["sum_squares"] = 1000 * (low * low + high * high)
+    found = evidence({**sums, "treatment_id": CLASSIC}, {**sums, "treatment_id": BOLD})
+    assert measured(found, BOLD)[2] == pytest.approx(float(10 * scale) * (2000 / 1999) ** 0.5)
+
+
+def test_numbers_may_come_as_text() -> None:
+    row = {"metric": METRIC, "units": "3", "sum": "6.0", "sum_squares": "14.0"}
+    found = evidence({**row, "treatment_id": CLASSIC}, {**row, "treatment_id": BOLD})
+    assert measured(found, BOLD) == (3, 2.0, pytest.approx(1.0))
+
+
+def test_ids_and_metrics_in_another_case_and_with_blanks_are_found() -> None:
+    rows = [conversions(treatment.upper() + "   ") for treatment in (CLASSIC, BOLD)]
+    found = evidence(*({**row, "metric": METRIC.upper() + " "} for row in rows))
+    assert measured(found, BOLD)[:2] == (1000, 0.1)
+
+
+NULLS = {"conversions": None, "mean": None, "variance": None, "sum": None, "sum_squares": None}
+REVENUE: Row = {"metric": METRIC, "units": 5000, "sum": Decimal(900), "sum_squares": Decimal(2700)}
+
+
+@pytest.mark.parametrize("without", [(CLASSIC,), (BOLD,), (CLASSIC, BOLD)])
+def test_a_metric_that_nobody_has_in_a_treatment_yet_is_waited_for(without: tuple[str, ...]) -> None:
+    """It neither ships nor rolls back: a treatment whose sum is NULL is not taken for one of zeros."""
+    rows = [{**REVENUE, **(NULLS if treatment in without else {}), "treatment_id": treatment} for treatment in BOTH]
+    verdict = decide(Policy(), evidence(*rows, days=20))
+    assert (verdict.kind, verdict.reason) == (Kind.WAIT, Reason.NO_DATA)
+    assert f"{METRIC} has no data for {'Classic' if CLASSIC in without else 'Bold'}: wait" in verdict.summary
+
+
+def test_a_guardrail_that_nobody_has_yet_is_waited_for_and_the_others_are_judged() -> None:
+    policy = Policy(guardrails=(Guardrail(metric="refunds"),))
+    refunds = {"metric": "refunds", "units": 5000, **NULLS}
+    rows = [{**refunds, "treatment_id": treatment} for treatment in BOTH]
+    better = [conversions(CLASSIC, 5000, 500), conversions(BOLD, 5000, 900)]
+    verdict = decide(policy, evidence(*better, *rows, policy=policy, days=20))
+    assert decide(Policy(), evidence(*better, days=20)).kind is Kind.SHIP
+    assert (verdict.kind, verdict.reason) == (Kind.WAIT, Reason.NO_DATA)
+    assert "refunds has no data for Classic" in verdict.summary
+    worse = [conversions(CLASSIC, 5000, 900), conversions(BOLD, 5000, 500)]
+    assert decide(policy, evidence(*worse, *rows, policy=policy, days=20)).kind is Kind.ROLLBACK
+
+
+def test_units_without_the_metric_still_count_as_exposed() -> None:
+    rows = [{**REVENUE, **NULLS, "treatment_id": CLASSIC}, {**REVENUE, "units": 4000, "treatment_id": BOLD}]
+    found = evidence(*rows)
+    assert [treatment.exposed for treatment in found.treatments] == [5000, 4000]
+    assert measured(found, CLASSIC) == (0, None, None)
+
+
+NO_VIEWS = {"denominator_sum": 0, "denominator_sum_squares": 0, "denominator_product": 0}
+VIEWS = {"denominator_sum": 10000, "denominator_sum_squares": 30000, "denominator_product": 2000}
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        {"sum": 0, "sum_squares": 0, **NO_VIEWS},
+        {"sum": 0, "sum_squares": 0, **dict.fromkeys(NO_VIEWS)},
+        {"sum": None, "sum_squares": None, **dict.fromkeys(NO_VIEWS)},
+        {"sum": None, "sum_squares": None, **NO_VIEWS},
+        {"sum": None, "sum_squares": None, **VIEWS},
+    ],
+)
+def test_a_ratio_that_nobody_has_yet_is_waited_for(nothing: Row) -> None:
+    for rows in ((nothing, VIEWS), (VIEWS, nothing), (nothing, nothing)):
+        named = [{**REVENUE, **row, "treatment_id": treatment} for row, treatment in zip(rows, BOTH, strict=True)]
+        verdict = decide(Policy(), evidence(*named, days=20))
+        assert (verdict.kind, verdict.reason) == (Kind.WAIT, Reason.NO_DATA)
+
+
+def test_a_variance_that_a_database_calls_nan_for_one_unit_is_not_read() -> None:
+    row = {"metric": METRIC, "units": 1, "mean": 2.0, "variance": float("nan")}
+    assert measured(evidence({**row, "treatment_id": BOLD}), BOLD) == (1, 2.0, None)
 
 
 @pytest.mark.parametrize("value", [{}, {"conn_id": "w"}, {"conn_id": "w", "sql": " "}, {"conn_id": 1, "sql": "x"}])

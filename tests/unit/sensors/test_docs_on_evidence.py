@@ -7,6 +7,7 @@ import sqlite3
 import uuid
 from contextlib import closing
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import jinja2
@@ -16,13 +17,16 @@ from airflow.sdk import DAG
 from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.decision.evidence import Evidence
 from airflow_provider_launchdarkly.decision.policy import Direction, Policy, Primary
-from airflow_provider_launchdarkly.evidence.sql_rows import COLUMNS, evidence_from_rows
+from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
+from airflow_provider_launchdarkly.evidence.sql_rows import COLUMNS, SqlResultsError, evidence_from_rows
 from airflow_provider_launchdarkly.evidence.sql_statement import BindingError, write_statement
 from support.look_contexts import STARTED_AT, look_context
 from support.surroundings import REPOSITORY
 
 SQL_PAGE = (REPOSITORY / "docs" / "how-to" / "results-from-sql.md").read_text()
 RECORD_PAGE = (REPOSITORY / "docs" / "how-to" / "decision-record.md").read_text()
+
+MISTAKES = (REPOSITORY / "docs" / "reference" / "mistakes.md").read_text()
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -129,3 +133,32 @@ def test_each_refusal_is_worded_as_in_the_page() -> None:
             assert all(word in str(error.value) for word in words), (text, str(error.value))
             checked += 1
     assert checked == 15
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {},
+        {"conversions": "1,000"},
+        {"conversions": float("nan")},
+        {"conversions": Decimal("1E+999999")},
+        {"units": 8400, "sum": 8.4e12, "sum_squares": 8.4e21},
+        {"sum": 20, "sum_squares": 39},
+        {"mean": 1.5},
+        {"sum": 9, "sum_squares": 41, "denominator_sum": 0, "denominator_sum_squares": 0, "denominator_product": 0},
+        {"conversions": 1, "latest_event_at": "2026-01-05 09:00:00 CST"},
+        {"conversions": 1, "latest_event_at": 0},
+    ],
+)
+def test_the_mistakes_of_a_row_are_told_as_the_page_says(numbers: dict[str, Any]) -> None:
+    row = {"metric": "checkout-conversion", "treatment_id": "id-bold", "units": 10, **numbers}
+    with pytest.raises(SqlResultsError) as raised:
+        evidence_from_rows(look_context(), Policy(), list(row), [list(row.values())], {"checkout-conversion": None})
+    told = re.sub(r"^metric .*?, column '\w+': (\S*e\+\d+: |39: )?", "", str(raised.value))
+    assert f"`{told}`" in MISTAKES
+
+
+def test_a_path_with_a_blank_is_refused_as_the_page_says() -> None:
+    with pytest.raises(ValueError, match="a path has no blanks") as raised:
+        SqlResults("warehouse", "my queries/results.sql")
+    assert f"`{raised.value}`" in MISTAKES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -19,7 +20,7 @@ from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError
 from airflow_provider_launchdarkly.evidence.sql_statement import BindingError
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
-from support.warehouse import Warehouse
+from support.warehouse import CONNECTION, Warehouse
 from unit.sensors.conftest import Fire, Underway, begin, wait
 
 
@@ -219,6 +220,44 @@ def test_the_query_sees_the_task_s_context(asking: Task, filled: Warehouse) -> N
 def test_a_connection_without_sql_is_refused(asking: Task) -> None:
     with pytest.raises(ConfigurationError, match="LaunchDarklyHook, which is no DbApiHook"):
         asking("SELECT 1", conn_id="launchdarkly_default").execute({})
+
+
+def test_a_query_that_ends_in_a_comment_with_sql_is_no_path(asking: Task, filled: Warehouse) -> None:
+    sql = " ".join(filled.query.split()) + " -- as in queries/results.sql"
+    assert asking(sql).execute({})["verdict"] == "ship"
+
+
+def test_a_query_is_read_from_a_file(asking: Task, filled: Warehouse, tmp_path: Path) -> None:
+    (tmp_path / "results.sql").write_text(filled.query)
+    assert _in_a_dag(asking("results.sql\n"), tmp_path).execute({})["verdict"] == "ship"
+
+
+def test_a_file_that_does_not_exist_is_named_with_the_rule(asking: Task, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no file 'queries/missing.sql'; sql is taken for a path since"):
+        _in_a_dag(asking("queries/missing.sql"), tmp_path).execute({})
+
+
+def _in_a_dag(task: Any, folder: Path) -> Any:
+    with DAG("d", schedule=None, template_searchpath=[str(folder)]) as dag:
+        dag.add_task(task)
+    return task
+
+
+@pytest.mark.parametrize(
+    ("conn_type", "problem"),
+    [
+        ("google_cloud_platform", "GoogleBaseHook, is no DbApiHook"),
+        ("gcpbigquery", "BigQueryHook, takes legacy SQL by default and named parameters only"),
+        ("databricks", "DatabricksHook, runs jobs and is no DbApiHook"),
+    ],
+)
+def test_a_warehouse_whose_hook_cannot_bind_is_refused_before_its_provider_is_asked(
+    asking: Task, filled: Warehouse, monkeypatch: pytest.MonkeyPatch, conn_type: str, problem: str
+) -> None:
+    monkeypatch.setenv(CONNECTION, json.dumps({"conn_type": conn_type, "host": "example.invalid"}))
+    with pytest.raises(ConfigurationError, match=problem) as raised:
+        asking(filled.query).execute({})
+    assert f"connection 'warehouse' is of type {conn_type!r}" in str(raised.value)
 
 
 def test_a_covariate_narrows_the_interval(underway: Underway, filled: Warehouse) -> None:
