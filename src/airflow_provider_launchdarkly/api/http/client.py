@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, cast
 import httpx
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError
 from airflow_provider_launchdarkly.api.http.body import ACCEPTED_ENCODINGS, BodyReader
 from airflow_provider_launchdarkly.api.http.deadline import BoundedBackend, Deadline, DeadlineError, Places
 from airflow_provider_launchdarkly.api.http.exchange import Dialogue, Exchange, Reply, WireRequest
@@ -139,6 +139,13 @@ class _Client:
         url = self._base.copy_with(raw_path=raw_path)
         return client.build_request(wire.method, url, headers=wire.headers, content=wire.body)
 
+    def _items(self, pager: Pager[Any], page: Any) -> tuple[Any, ...]:
+        try:
+            return pager.take(page)
+        except LaunchDarklyError as error:
+            self._redact.clean(error)
+            raise
+
     def _failure(self, error: Exception, *, late: bool, sent: bool = True) -> NotSent | Broken:
         """Return the outcome of an attempt that brought no whole response.
 
@@ -221,7 +228,7 @@ class LaunchDarklyClient(_Client):
         """
         pager: Pager[Any] = Pager(first, max_items=max_items)
         while pager.request:
-            yield from pager.take(self.send(pager.request).value)
+            yield from self._items(pager, self.send(pager.request).value)
 
     def close(self) -> None:
         """Close the connections."""
@@ -313,7 +320,7 @@ class AsyncLaunchDarklyClient(_Client):
         """
         pager: Pager[Any] = Pager(first, max_items=max_items)
         while pager.request:
-            for item in pager.take((await self.send(pager.request)).value):
+            for item in self._items(pager, (await self.send(pager.request)).value):
                 yield item
 
     async def close(self) -> None:
@@ -428,7 +435,10 @@ def _proxy_problem(error: Exception) -> str:
         if wrong:
             return f"{shown}, which is no proxy: write http://HOST:PORT, or unset {name}"
     hosts = os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")
-    return f"the environment variable NO_PROXY is {hosts!r}: write host names with commas between them ({error})"
+    return (
+        f"the environment variable NO_PROXY is {hosts!r}: write host names or IPv4 addresses with commas between them "
+        f"({error})"
+    )
 
 
 def _proxy_error(value: str) -> Exception | None:
