@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from airflow_provider_launchdarkly.api import endpoints, writes
 from airflow_provider_launchdarkly.api.errors import (
@@ -27,7 +28,7 @@ from airflow_provider_launchdarkly.api.errors import (
 )
 from airflow_provider_launchdarkly.api.http import deadline as deadlines
 from airflow_provider_launchdarkly.api.http.body import LARGEST_BODY, BodyReader
-from airflow_provider_launchdarkly.api.http.client import IN_FLIGHT, AsyncLaunchDarklyClient
+from airflow_provider_launchdarkly.api.http.client import IN_FLIGHT, AsyncLaunchDarklyClient, LaunchDarklyClient
 from airflow_provider_launchdarkly.api.http.rate_limit import LONGEST_PAUSE, RateGate
 from airflow_provider_launchdarkly.api.http.settings import ClientSettings
 from airflow_provider_launchdarkly.api.models import StartIteration
@@ -103,6 +104,14 @@ def test_a_server_that_never_ends_is_given_up_at_the_deadline(
     assert server.closed.acquire(timeout=5), "the connection stays open"
 
 
+def test_connections_through_a_proxy_keep_to_the_deadline_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.test:3128")
+    with LaunchDarklyClient("https://app.launchdarkly.com", TOKEN) as client:
+        ways: list[Any] = [client._http._transport, *filter(None, client._http._mounts.values())]
+        assert len(ways) > 1
+        assert all(isinstance(way._pool._network_backend, deadlines.BoundedBackend) for way in ways)
+
+
 def test_a_server_that_takes_nothing_of_a_write_is_given_up_at_the_deadline(connect: Connect) -> None:
     """Its receive buffer fills, and each further piece would begin a new timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -116,11 +125,13 @@ def test_a_write_that_the_deadline_cuts_off_is_read_back(connect: Connect, emula
     """The emulator carries the write out; of its answer only the beginning comes."""
 
     class Slow(httpx.SyncByteStream, httpx.AsyncByteStream):
+        @override
         def __iter__(self) -> Iterator[bytes]:
             while True:
                 time.sleep(0.02)
                 yield b" "
 
+        @override
         async def __aiter__(self) -> Any:
             while True:
                 await asyncio.sleep(0.02)
@@ -230,11 +241,13 @@ class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._piece = piece
         self.taken = 0
 
+    @override
     def __iter__(self) -> Iterator[bytes]:
         while True:
             self.taken += len(self._piece)
             yield self._piece
 
+    @override
     async def __aiter__(self) -> Any:
         for piece in self:
             yield piece

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.endpoints import Request
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
@@ -137,6 +138,7 @@ class Recorder(httpx.BaseTransport):
         self._recording = recording
         self._inner = httpx.HTTPTransport(verify=False, trust_env=False)
 
+    @override
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         response = self._inner.handle_request(request)
         body = response.read()

@@ -19,7 +19,8 @@ from airflow_provider_launchdarkly.api.errors import (
 from airflow_provider_launchdarkly.api.http.dates import read_http_date
 from airflow_provider_launchdarkly.api.http.procedure import Procedure
 from airflow_provider_launchdarkly.api.http.responses import Redaction
-from airflow_provider_launchdarkly.api.models import FeatureFlag, RandomizationUnitInput, StartIteration
+from airflow_provider_launchdarkly.api.models import Experiment, FeatureFlag, RandomizationUnitInput, StartIteration
+from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Written, ensure
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 from .conftest import ENV, TOKEN, Connect, Script, answer, experiment, relay
@@ -96,15 +97,27 @@ def test_a_randomization_unit_without_a_name_is_told_before_anything_is_written(
     assert [request.method for request in script.seen] == ["GET"]
 
 
-def test_a_write_answered_with_another_shape_is_read_back(connect: Connect) -> None:
-    """The response to the write reads as settings, and comparing it fails all the same."""
-    units = [{"randomizationUnit": "user", "default": True}]
-    after = {"randomizationUnits": [*units, {"randomizationUnit": "org"}]}
-    script = Script(answer(body={"randomizationUnits": units}), answer(body={}), answer(body=after))
-    wanted = [RandomizationUnitInput(randomization_unit="org")]
-    ensured = connect(script).run(writes.merge_randomization_units("demo", wanted))
-    assert ensured.changed
-    assert [request.method for request in script.seen] == ["GET", "PUT", "GET"]
+def test_a_write_whose_answer_cannot_be_compared_is_read_back(connect: Connect) -> None:
+    def read() -> Procedure[Experiment]:
+        response = yield READ
+        found: Experiment = response.value
+        return found
+
+    def confirmed(found: Experiment, _written: Written[Experiment]) -> Experiment | None:
+        return found if found.iterations[0].status == "running" else None
+
+    desired = DesiredState(
+        what="it runs",
+        read=read,
+        reached=lambda _found: None,
+        write=lambda _found: WRITE,
+        confirmed=confirmed,
+        unconfirmed=lambda _found, _written: LaunchDarklyError("it does not run"),
+    )
+    running = {"key": "bold", "currentIteration": {"status": "running"}}
+    script = Script(answer(body={"key": "bold"}), answer(body={"key": "bold"}), answer(body=running))
+    assert connect(script).run(ensure(desired)).changed
+    assert [request.method for request in script.seen] == ["GET", "PATCH", "GET"]
 
 
 @pytest.mark.parametrize("error", [ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError])
