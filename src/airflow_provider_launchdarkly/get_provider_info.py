@@ -82,12 +82,20 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "timeout": {
                         "label": "Timeout (seconds)",
-                        "description": "Most time for one HTTP exchange. Default 30.",
+                        "description": "Most time for connecting, for each read and for each write. Default 30.",
                         "schema": {"type": ["number", "null"], "minimum": 1},
                     },
                     "retry_budget": {
                         "label": "Retry budget (seconds)",
                         "description": "Most time for all retries of one call together. Default 60.",
+                        "schema": {"type": ["number", "null"], "minimum": 1},
+                    },
+                    "deadline": {
+                        "label": "Deadline (seconds)",
+                        "description": (
+                            "Most time for one call, waits and retries included. Default: retry_budget and twice "
+                            "timeout, 120."
+                        ),
                         "schema": {"type": ["number", "null"], "minimum": 1},
                     },
                     "verify": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
@@ -9,6 +10,8 @@ from typing_extensions import override
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
+
+log = logging.getLogger(__name__)
 
 
 class LaunchDarklyExperimentLink(BaseOperatorLink):
@@ -23,7 +26,7 @@ class LaunchDarklyExperimentLink(BaseOperatorLink):
     @override
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
         """Return the experiment's address, or an empty string if the operator has none."""
-        return getattr(operator, "experiment_url", "") or ""
+        return _address(operator, "experiment_url")
 
 
 class LaunchDarklyFlagLink(BaseOperatorLink):
@@ -34,4 +37,16 @@ class LaunchDarklyFlagLink(BaseOperatorLink):
     @override
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
         """Return the address of the flag's targeting, or an empty string if the operator has none."""
-        return getattr(operator, "flag_url", "") or ""
+        return _address(operator, "flag_url")
+
+
+def _address(operator: BaseOperator, name: str) -> str:
+    """Return an operator's address, or an empty string if it has none or it cannot be built.
+
+    Airflow builds links after the task has failed too. An error here would follow the task's own error in the log.
+    """
+    try:
+        return getattr(operator, name, "") or ""
+    except Exception as error:  # noqa: BLE001 - the reason is in the task's own error
+        log.debug("no link: %s", error)
+        return ""

@@ -323,6 +323,7 @@ def connection_page() -> Iterator[str]:
     yield "| `password` | The API access token (`api-…`). Required. |"
     yield "| `host` | Base URL, for a proxy, a gateway or the emulator. Default: the region's. |"
     yield "| `port` | Only where the host names none, as in a connection URI. |"
+    yield "| `login`, `schema` | Must be empty: nothing uses them. |"
     yield "| `extra` | A JSON object with the keys below. An unknown key is an error. |"
     yield from ("", "| key of `extra` | default | |", "|---|---|---|")
     for name, field in connection["conn-fields"].items():
@@ -331,8 +332,7 @@ def connection_page() -> Iterator[str]:
     yield from ("", "Times are in seconds. Numbers and booleans may be text, as a connection URI makes them.")
     yield prose(
         """
-        The default of `timeout` holds for connecting, reading and writing each. [Retries and their
-        budgets](retries.md) says what `retry_budget` covers.
+        [Retries and their budgets](retries.md) says what `timeout`, `retry_budget` and `deadline` cover.
         """
     )
 

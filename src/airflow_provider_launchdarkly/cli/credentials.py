@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 
 TOKEN_VARIABLE = "LAUNCHDARKLY_ACCESS_TOKEN"  # noqa: S105 - the variable's name
+_CONNECTION_FIELDS = frozenset(
+    {"conn_id", "conn_type", "description", "extra", "host", "login", "password", "port", "schema"}
+)
 
 
 @dataclass(slots=True)
 class _Fields:
     conn_id: Any
     host: Any = None
+    login: Any = None
     port: Any = None
     password: Any = None
+    schema: Any = None
     extra: Any = None
 
 
@@ -111,30 +116,50 @@ def _parse(conn_id: str, variable: str, written: str) -> _Fields:
         fields: Any = json.loads(written)
     except ValueError:
         raise ConfigurationError(f"{variable} is neither a JSON object nor a URI") from None
-    for name in ("host", "password"):
+    if unknown := sorted(fields.keys() - _CONNECTION_FIELDS):
+        raise ConfigurationError(
+            f"{variable} has unknown fields {', '.join(unknown)}; known are {', '.join(sorted(_CONNECTION_FIELDS))}"
+        )
+    for name in ("host", "login", "password", "schema"):
         if not isinstance(fields.get(name), str | None):
             raise ConfigurationError(f"{variable}: {name} is not text; put it in quotes")
     extra = fields.get("extra")
     return _Fields(
         conn_id,
         host=fields.get("host"),
+        login=fields.get("login"),
         port=fields.get("port"),
         password=fields.get("password"),
+        schema=fields.get("schema"),
         extra=extra if isinstance(extra, str) or extra is None else json.dumps(extra),
     )
 
 
 def _from_uri(conn_id: str, variable: str, written: str) -> _Fields:
+    """Read a connection URI as Airflow does, and refuse what Airflow would drop."""
+    kind, _, rest = written.partition("://")
+    # Airflow takes "launchdarkly://https://…" too.
+    protocol, _, address = rest.partition("://") if "://" in rest.partition("?")[0] else ("", "", rest)
     try:
-        parts = urlsplit(written)
+        parts = urlsplit(f"//{address}")
         port = parts.port
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
     except ValueError:
         raise ConfigurationError(f"{variable} is neither a JSON object nor a URI") from None
-    query = dict(parse_qsl(parts.query))
+    if not kind or kind == written:
+        raise ConfigurationError(f"{variable} is neither a JSON object nor a URI")
+    if parts.fragment:
+        raise ConfigurationError(f"{variable}: leave out what follows '#'; in a token or a value, write it as %23")
+    if "__extra__" in query and len(query) > 1:
+        others = ", ".join(sorted(query.keys() - {"__extra__"}))
+        raise ConfigurationError(f"{variable}: beside __extra__ Airflow ignores {others}; put all of it into __extra__")
+    host = unquote(parts.hostname or "")
     return _Fields(
         conn_id,
-        host=unquote(parts.hostname or "") or None,
+        host=(f"{protocol}://{host}" if protocol else host) or None,
+        login=unquote(parts.username or "") or None,
         port=port,
         password=unquote(parts.password or "") or None,
+        schema=unquote(parts.path[1:]) or None,
         extra=query.pop("__extra__", None) or json.dumps(query),
     )

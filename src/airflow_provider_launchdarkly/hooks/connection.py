@@ -30,6 +30,7 @@ KNOWN_EXTRAS = frozenset(
         "environment_key",
         "timeout",
         "retry_budget",
+        "deadline",
         "verify",
         "ca_bundle",
         "experiments_api_version",
@@ -50,8 +51,16 @@ class ConnectionFields(Protocol):
         """Base URL, or empty."""
 
     @property
+    def login(self) -> Any:
+        """Must be empty."""
+
+    @property
     def port(self) -> Any:
         """Port, if a connection URI split it off."""
+
+    @property
+    def schema(self) -> Any:
+        """Must be empty."""
 
     @property
     def password(self) -> Any:
@@ -91,6 +100,7 @@ def read_settings(connection: ConnectionFields) -> ConnectionSettings:
         ConfigurationError: A field is missing, unknown or impossible; the message names it and says what to write.
     """
     extra = _Extra.of(connection)
+    _refuse_unused(connection)
     token = (connection.password or "").strip()
     if not token:
         raise ConfigurationError(
@@ -101,6 +111,7 @@ def read_settings(connection: ConnectionFields) -> ConnectionSettings:
         "base_url": _base_url(connection, extra),
         "timeout": extra.number("timeout"),
         "retry_budget": extra.number("retry_budget"),
+        "deadline": extra.number("deadline"),
         "verify": extra.text("ca_bundle") if extra.boolean("verify") is not False else False,
         "experiments_api_version": extra.text("experiments_api_version"),
         "allow_insecure_http": extra.boolean("allow_insecure_http"),
@@ -123,11 +134,50 @@ def _base_url(connection: ConnectionFields, extra: _Extra) -> str:
         return REGIONS[region or "us"]
     if region is not None and host != REGIONS[region]:
         raise extra.error("region", region, f"the host is {host!r} already: give one of the two")
-    parts = urlsplit(host)
-    if connection.port and parts.hostname and parts.port is None:
-        # A connection URI splits "http://127.0.0.1:8700" into host and port.
-        return f"{parts.scheme}://{parts.netloc}:{int(connection.port)}{parts.path}"
-    return host
+    return _with_port(connection, host)
+
+
+def _with_port(connection: ConnectionFields, host: str) -> str:
+    """Put back the port that a connection URI splits off "http://127.0.0.1:8700"."""
+    if connection.port in (None, ""):
+        return host
+    try:
+        port = int(connection.port)
+        parts = urlsplit(host)
+        named = parts.port
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"connection {connection.conn_id!r}: host {host!r} and port {connection.port!r} make no base URL; write "
+            "one such as 'https://ld.example.com:8443' as host, without a port"
+        ) from None
+    if not parts.hostname or named == port:
+        return host
+    if named is not None or parts.path:
+        raise ConfigurationError(
+            f"connection {connection.conn_id!r}: port is {port}, and the host is {host!r}; write the port in the host"
+        )
+    return f"{parts.scheme}://{parts.netloc}:{port}"
+
+
+def _refuse_unused(connection: ConnectionFields) -> None:
+    """Refuse fields that would have no effect: they are a mistake in a connection URI.
+
+    A login is not shown, since it may be the token in the wrong place.
+    """
+    if getattr(connection, "login", None):
+        raise ConfigurationError(
+            f"connection {connection.conn_id!r}: login is set, and LaunchDarkly has none; the access token is the "
+            "password: launchdarkly://:TOKEN@/?project_key=…"
+        )
+    if schema := getattr(connection, "schema", None):
+        raise ConfigurationError(
+            f"connection {connection.conn_id!r}: schema is {schema!r}, and nothing uses it; in a connection URI write "
+            "the whole base URL, percent-encoded, between '@' and '/': launchdarkly://:TOKEN@https%3A%2F%2FHOST/"
+        )
+    if connection.port and not connection.host:
+        raise ConfigurationError(
+            f"connection {connection.conn_id!r}: port is {connection.port!r} without a host; write the base URL as host"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,6 +196,7 @@ class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, Pr
         try:
             identity = self._identify()
             seen = self._read_some_project()
+            self._check_environment()
         except LaunchDarklyError as error:
             return False, str(error)
         kind = "service token" if identity.service_token else "token"
@@ -216,6 +217,29 @@ class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, Pr
         if identity.environment_id and not identity.token_id:
             raise ConfigurationError("This is the SDK key of an environment; the API needs an API access token.")
         return identity
+
+    def _check_environment(self) -> None:
+        """Check that the default environment exists, if there is one and a project to read it in.
+
+        Raises:
+            ConfigurationError: It does not, or the token may not read it.
+        """
+        key = self.environment_key or self.settings.environment_key
+        project = self.project_key or self.settings.project_key
+        if not key or not project:
+            return
+        try:
+            self.run(endpoints.get_environment(EnvironmentRef(project, key)))
+        except NotFoundError:
+            raise ConfigurationError(
+                f"The token is valid, but project {project!r} has no environment {key!r}, or it may not see it: "
+                "correct environment_key"
+            ) from None
+        except (AuthenticationError, PermissionDeniedError):
+            raise ConfigurationError(
+                f"The token is valid, but it has no access to environment {key!r} of project {project!r}: it needs at "
+                "least the Reader role there."
+            ) from None
 
     def _read_some_project(self) -> str:
         key = self.project_key or self.settings.project_key

@@ -233,7 +233,7 @@ def test_no_budget_is_no_retry(connect: Connect) -> None:
 
 def test_a_certificate_that_is_not_trusted_is_not_tried_again(connect: Connect) -> None:
     script = Script(httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"))
-    with pytest.raises(TransportError, match="set verify to its CA bundle"):
+    with pytest.raises(TransportError, match="set ca_bundle in the connection's extra"):
         connect(script).send(READ)
     assert len(script.seen) == 1
 

@@ -133,6 +133,40 @@ def test_proxies_of_the_environment_are_used_but_never_in_front_of_this_machine(
         assert not any(here._http._mounts.values())
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("ALL_PROXY", "socks5://me:secret@proxy.test:1080", "SOCKS proxy needs the package socksio"),
+        ("all_proxy", "socks5h://proxy.test", "SOCKS proxy needs the package socksio"),
+        ("HTTPS_PROXY", "ftp://proxy.test", "which is no proxy: write http://HOST:PORT"),
+        ("HTTP_PROXY", "http://proxy.test:port", "which is no proxy"),
+        ("https_proxy", "quic://[", "which is no proxy"),
+        ("SSL_CERT_FILE", "/no/such/file.pem", "CA certificates cannot be read"),
+    ],
+)
+def test_a_setting_of_the_environment_that_cannot_work_is_told_in_one_sentence(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
+) -> None:
+    for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=says) as refused:
+        connect(url=URL)
+    message = str(refused.value)
+    assert f"{variable} is" in message
+    assert "secret" not in message
+    assert "\n" not in message
+    assert refused.value.__suppress_context__
+
+
+def test_a_no_proxy_that_cannot_be_read_is_named(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "localhost,::1/128")
+    with pytest.raises(ConfigurationError, match="NO_PROXY is 'localhost,::1/128'"):
+        connect(url=URL)
+
+
 def test_connections_outlive_the_minute_between_two_polls() -> None:
     with LaunchDarklyClient(URL, TOKEN) as client:
         assert client._http._transport._pool._keepalive_expiry > 60

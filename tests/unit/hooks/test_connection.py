@@ -128,3 +128,31 @@ def test_plain_http_to_another_machine_has_to_be_allowed() -> None:
 
 def test_the_token_is_no_part_of_the_repr() -> None:
     assert TOKEN not in repr(settings())
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"login": "api-0000-other"}, "login is set"),
+        ({"schema": "https"}, "schema is 'https'"),
+        ({"port": 8700}, "port is 8700 without a host"),
+        ({"host": "https://ld.example.com:8443", "port": 9000}, "port is 9000"),
+        ({"host": "https://ld.example.com/path", "port": 9000}, "port is 9000"),
+        ({"host": "https://ld.example.com", "port": "many"}, "make no base URL"),
+        ({"host": "https://ld.example.com:99999", "port": 1}, "make no base URL"),
+        ({"host": "https://[", "port": 1}, "make no base URL"),
+    ],
+)
+def test_a_field_that_would_have_no_effect_is_refused(fields: dict[str, Any], says: str) -> None:
+    message = refused(**fields)
+    assert says in message
+    assert "api-0000-other" not in message
+
+
+def test_a_port_that_the_host_names_too_is_no_contradiction() -> None:
+    assert settings(host="https://ld.example.com:8443", port=8443).client.base_url == "https://ld.example.com:8443"
+
+
+def test_the_deadline_of_a_call_is_a_key_of_extra() -> None:
+    assert settings(extra={"deadline": "45"}).client.seconds_per_call == 45.0
+    assert "deadline is 0.0" in refused(extra={"deadline": 0})

@@ -149,6 +149,10 @@ def test_without_a_default_project_the_connection_test_lists_projects(
         ({"password": "api-outsider"}, "has no access to project 'demo'"),
         ({"password": ""}, "password is empty"),
         ({"extra": {"project_key": "no-such-project"}}, "no project 'no-such-project'"),
+        (
+            {"extra": {"project_key": "demo", "environment_key": "prodution"}},
+            "project 'demo' has no environment 'prodution'",
+        ),
         ({"host": "http://127.0.0.1:9", "extra": {"retry_budget": 0.1}}, "could not be reached"),
         ({"host": "127.0.0.1:9"}, "scheme and host are needed"),
         ({"extra": {"projct_key": "demo"}}, "unknown keys projct_key"),

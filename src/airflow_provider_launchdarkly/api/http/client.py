@@ -1,27 +1,33 @@
 """The two clients that turn the exchange into HTTP: one for tasks, one for event loops.
 
-The only module that imports httpx. `exchange` decides what to send, when to send it again and what a response means.
+The only module that imports httpx. `exchange` decides what to send, when to send it again, what a response means and
+how long a call may take; the clients keep to that deadline and to the size limit of a response.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random as random_numbers
+import re
 import ssl
 import time
-from contextlib import closing
+import zlib
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, cast
 
 import httpx
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError
+from airflow_provider_launchdarkly.api.http.body import ACCEPTED_ENCODINGS, BodyReader
+from airflow_provider_launchdarkly.api.http.deadline import BoundedBackend, Deadline, DeadlineError, Places
 from airflow_provider_launchdarkly.api.http.exchange import Dialogue, Exchange, Reply, WireRequest
 from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP, Pager
-from airflow_provider_launchdarkly.api.http.procedure import Procedure, Response, Sleep
+from airflow_provider_launchdarkly.api.http.procedure import STRANGE_DATA, Procedure, Response, Sleep
 from airflow_provider_launchdarkly.api.http.rate_limit import RateGate, gate_of
-from airflow_provider_launchdarkly.api.http.responses import Redaction, WireResponse
+from airflow_provider_launchdarkly.api.http.responses import LOCATION, Redaction, WireResponse
 from airflow_provider_launchdarkly.api.http.retry import Broken, NotSent
 from airflow_provider_launchdarkly.api.http.settings import ClientSettings
 from airflow_provider_launchdarkly.api.models.base import Read
@@ -36,16 +42,23 @@ __all__ = ["AsyncLaunchDarklyClient", "LaunchDarklyClient", "Procedure", "Respon
 
 T = TypeVar("T", bound=Read)
 R = TypeVar("R")
+C = TypeVar("C", httpx.Client, httpx.AsyncClient)
 
 # httpx's connection pool slows down with every request that waits in it: 1,000 pollers get 88 calls a second out of
 # it, and 950 when a semaphore lets four at a time through.
 IN_FLIGHT = 4
 
 # Longer than the minute that pollers usually pause, so that a poll does not pay for a new TLS handshake.
-_LIMITS = httpx.Limits(max_connections=16, max_keepalive_connections=16, keepalive_expiry=300.0)
+# More connections than places, since a call that takes long has given its place to another.
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=16, keepalive_expiry=300.0)
 
 # Raised before anything of the request left this machine.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+
+# Between sending and the whole response: httpx's errors, and what it and zlib raise on strange data.
+_FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, DeadlineError, zlib.error, OSError, *STRANGE_DATA)
+
+_PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 class _Token(httpx.Auth):
@@ -73,6 +86,7 @@ class ClientOptions(TypedDict, total=False):
     experiments_api_version: str
     timeout: float
     retry_budget: float
+    deadline: float | None
     verify: bool | str
     user_agent: str
     allow_insecure_http: bool
@@ -95,6 +109,7 @@ class _Client:
             redact=self._redact,
             gate=gate if gate is not None else gate_of(self.settings.base_url, token),
             budget=self.settings.retry_budget,
+            deadline=self.settings.seconds_per_call,
             experiments_api_version=self.settings.experiments_api_version,
             monotonic=monotonic,
             random=random,
@@ -109,7 +124,7 @@ class _Client:
         settings = self.settings
         return {
             "auth": _Token(settings.token),
-            "headers": {"User-Agent": settings.user_agent},
+            "headers": {"User-Agent": settings.user_agent, "Accept-Encoding": ACCEPTED_ENCODINGS},
             "timeout": httpx.Timeout(settings.timeout),
             "limits": _LIMITS,
             "verify": _tls(settings),
@@ -124,12 +139,34 @@ class _Client:
         url = self._base.copy_with(raw_path=raw_path)
         return client.build_request(wire.method, url, headers=wire.headers, content=wire.body)
 
-    def _failure(self, error: httpx.HTTPError) -> NotSent | Broken:
+    def _items(self, pager: Pager[Any], page: Any) -> tuple[Any, ...]:
+        try:
+            return pager.take(page)
+        except LaunchDarklyError as error:
+            self._redact.clean(error)
+            raise
+
+    def _failure(self, error: Exception, *, late: bool, sent: bool = True) -> NotSent | Broken:
+        """Return the outcome of an attempt that brought no whole response.
+
+        Args:
+            error: What was raised.
+            late: Whether the call's deadline has passed.
+            sent: Whether a part of the request may have left this machine.
+        """
         why = f"{type(error).__name__}: {self._redact(str(error)) or 'no detail'}"
-        if not isinstance(error, _NEVER_SENT):
+        if late:
+            why = f"no whole response within the call's deadline of {self.settings.seconds_per_call:g} s"
+        if isinstance(error, httpx.InvalidURL):
+            return NotSent(why, hopeless=True)
+        if sent and not isinstance(error, _NEVER_SENT):
             return Broken(why)
         if "CERTIFICATE_VERIFY_FAILED" in why:
-            return NotSent(f"the host's certificate is not trusted; set verify to its CA bundle ({why})", hopeless=True)
+            return NotSent(
+                "the host's certificate is not trusted; set ca_bundle in the connection's extra to the file of the CA "
+                f"that signed it ({why})",
+                hopeless=True,
+            )
         return NotSent(why)
 
 
@@ -161,7 +198,10 @@ class LaunchDarklyClient(_Client):
     ) -> None:
         super().__init__(base_url, token, **options)
         self._sleep = sleep
-        self._http = httpx.Client(transport=transport, **self._options())
+        self._deadline = Deadline()
+        hooks = {"response": [_keep_location]}
+        self._http = _opened(httpx.Client, transport=transport, event_hooks=hooks, **self._options())
+        _bound_reads(self._http, self._deadline)
 
     def send(self, request: Request[T]) -> Response[T]:
         """Carry out one call.
@@ -188,7 +228,7 @@ class LaunchDarklyClient(_Client):
         """
         pager: Pager[Any] = Pager(first, max_items=max_items)
         while pager.request:
-            yield from pager.take(self.send(pager.request).value)
+            yield from self._items(pager, self.send(pager.request).value)
 
     def close(self) -> None:
         """Close the connections."""
@@ -218,18 +258,26 @@ class LaunchDarklyClient(_Client):
                     reply = self._transmit(step)
 
     def _transmit(self, wire: WireRequest) -> Reply:
+        self._deadline.start(wire.seconds)
         try:
-            response = self._http.send(self._build(self._http, wire))
-        except httpx.HTTPError as error:
-            return self._failure(error)
-        return WireResponse(response.status_code, response.headers, response.content)
+            response = self._http.send(self._build(self._http, wire), stream=True)
+            reader = BodyReader(response.headers.get("content-encoding", ""))
+            # The stream and not `iter_bytes`, which decompresses a piece whole, however large that makes it.
+            with closing(response):
+                for piece in cast("httpx.SyncByteStream", response.stream):
+                    if not reader.feed(piece):
+                        break
+                    self._deadline.shorten(None)
+        except _FAILURES as error:
+            return self._failure(error, late=self._deadline.passed)
+        return WireResponse(response.status_code, response.headers, reader.body, reader.unreadable)
 
 
 class AsyncLaunchDarklyClient(_Client):
     """LaunchDarkly's API for an event loop. Build one for each connection and loop, and keep it.
 
     Arguments and rules are those of `LaunchDarklyClient`; ``sleep`` is awaited. At most `IN_FLIGHT` requests are under
-    way at a time, whoever waits.
+    way at a time; one that takes longer than five seconds gives its place to the next.
     """
 
     def __init__(
@@ -243,8 +291,9 @@ class AsyncLaunchDarklyClient(_Client):
     ) -> None:
         super().__init__(base_url, token, **options)
         self._sleep = sleep
-        self._http = httpx.AsyncClient(transport=transport, **self._options())
-        self._turnstile = asyncio.Semaphore(IN_FLIGHT)
+        hooks = {"response": [_akeep_location]}
+        self._http = _opened(httpx.AsyncClient, transport=transport, event_hooks=hooks, **self._options())
+        self._places = Places(IN_FLIGHT)
 
     async def send(self, request: Request[T]) -> Response[T]:
         """Carry out one call.
@@ -271,7 +320,7 @@ class AsyncLaunchDarklyClient(_Client):
         """
         pager: Pager[Any] = Pager(first, max_items=max_items)
         while pager.request:
-            for item in pager.take((await self.send(pager.request)).value):
+            for item in self._items(pager, (await self.send(pager.request)).value):
                 yield item
 
     async def close(self) -> None:
@@ -302,12 +351,20 @@ class AsyncLaunchDarklyClient(_Client):
                     reply = await self._transmit(step)
 
     async def _transmit(self, wire: WireRequest) -> Reply:
+        sent = False
+        limit = asyncio.timeout(wire.seconds)
         try:
-            async with self._turnstile:
-                response = await self._http.send(self._build(self._http, wire))
-        except httpx.HTTPError as error:
-            return self._failure(error)
-        return WireResponse(response.status_code, response.headers, response.content)
+            async with limit, self._places.taken():
+                sent = True
+                response = await self._http.send(self._build(self._http, wire), stream=True)
+                reader = BodyReader(response.headers.get("content-encoding", ""))
+                async with aclosing(response):
+                    async for piece in cast("httpx.AsyncByteStream", response.stream):
+                        if not reader.feed(piece):
+                            break
+        except _FAILURES as error:
+            return self._failure(error, late=limit.expired(), sent=sent)
+        return WireResponse(response.status_code, response.headers, reader.body, reader.unreadable)
 
 
 def _tls(settings: ClientSettings) -> ssl.SSLContext | bool:
@@ -315,7 +372,16 @@ def _tls(settings: ClientSettings) -> ssl.SSLContext | bool:
     if settings.base_url.startswith("http://"):
         return False
     if isinstance(settings.verify, bool):
-        return httpx.create_ssl_context(verify=settings.verify, trust_env=True)
+        try:
+            return httpx.create_ssl_context(verify=settings.verify, trust_env=True)
+        except OSError as error:
+            named = " and ".join(
+                f"{name} is {os.environ[name]!r}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ
+            )
+            raise ConfigurationError(
+                f"the environment's CA certificates cannot be read ({error.strerror or error}): {named}; correct or "
+                "unset it"
+            ) from None
     bundle = Path(settings.verify)
     try:
         if bundle.is_dir():
@@ -323,5 +389,63 @@ def _tls(settings: ClientSettings) -> ssl.SSLContext | bool:
         return ssl.create_default_context(cafile=bundle)
     except OSError as error:
         raise ConfigurationError(
-            f"verify is {settings.verify!r}: a file or folder of CA certificates is needed ({error.strerror or error})"
+            f"verify is {settings.verify!r} (ca_bundle of a connection): a file or folder of CA certificates is needed "
+            f"({error.strerror or error})"
         ) from None
+
+
+def _bound_reads(client: httpx.Client, deadline: Deadline) -> None:
+    """Make the client's connections keep to the deadline. httpx has no option for another network backend."""
+    transports: list[Any] = [client._transport, *client._mounts.values()]  # noqa: SLF001
+    for transport in transports:
+        if isinstance(transport, httpx.HTTPTransport):
+            pool: Any = transport._pool  # noqa: SLF001
+            pool._network_backend = BoundedBackend(pool._network_backend, deadline)  # noqa: SLF001
+
+
+def _keep_location(response: httpx.Response) -> None:
+    """Move a redirect's target out of httpx's sight: it would build the next request, and raise on a strange one."""
+    target = response.headers.pop("location", None)
+    if target is not None:
+        response.headers[LOCATION] = target
+
+
+async def _akeep_location(response: httpx.Response) -> None:
+    _keep_location(response)
+
+
+def _opened(make: Callable[..., C], **options: Any) -> C:
+    """Make an httpx client. It reads the proxies of the environment, and raises on one that it cannot use."""
+    try:
+        return make(**options)
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise ConfigurationError(_proxy_problem(error)) from None
+
+
+def _proxy_problem(error: Exception) -> str:
+    for name in (*_PROXY_VARIABLES, *map(str.lower, _PROXY_VARIABLES)):
+        value = os.environ.get(name, "").strip()
+        wrong = _proxy_error(value)
+        shown = f"the environment variable {name} is {re.sub(r'[^/@]*@', '***@', value)!r}"
+        if isinstance(wrong, ImportError):
+            return (
+                f"{shown}: a SOCKS proxy needs the package socksio; run pip install 'httpx[socks]', name an http:// "
+                f"proxy, or unset {name}"
+            )
+        if wrong:
+            return f"{shown}, which is no proxy: write http://HOST:PORT, or unset {name}"
+    hosts = os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")
+    return (
+        f"the environment variable NO_PROXY is {hosts!r}: write host names or IPv4 addresses with commas between them "
+        f"({error})"
+    )
+
+
+def _proxy_error(value: str) -> Exception | None:
+    if not value:
+        return None
+    try:
+        httpx.Client(proxy=value if "://" in value else f"http://{value}", trust_env=False).close()
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        return error
+    return None

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 from airflow_provider_launchdarkly.api.errors import (
@@ -18,10 +18,12 @@ from airflow_provider_launchdarkly.api.errors import (
     Refusal,
     TransportError,
     UnclearOutcomeError,
+    UnexpectedResponseError,
 )
 from airflow_provider_launchdarkly.api.http import retry
-from airflow_provider_launchdarkly.api.http.procedure import Procedure, Response, Sleep
+from airflow_provider_launchdarkly.api.http.procedure import STRANGE_DATA, Procedure, Response, Sleep
 from airflow_provider_launchdarkly.api.http.rate_limit import RateGate, read_limits
+from airflow_provider_launchdarkly.api.http.request import Request
 from airflow_provider_launchdarkly.api.http.responses import (
     Garbled,
     Redaction,
@@ -33,13 +35,12 @@ from airflow_provider_launchdarkly.api.http.responses import (
 from airflow_provider_launchdarkly.api.http.retry import Broken, NotSent
 from airflow_provider_launchdarkly.api.models.base import Read
 
-if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.api.http.request import Request
-
 T = TypeVar("T", bound=Read)
 R = TypeVar("R")
 
 log = logging.getLogger(__name__)
+
+_SHORTEST_ATTEMPT = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,14 @@ class WireRequest:
         target: Path and query, encoded.
         headers: Headers of this request.
         body: Body, None for none.
+        seconds: How long the attempt may take until its response is read.
     """
 
     method: str
     target: str
     headers: dict[str, str]
     body: bytes | None
+    seconds: float
 
 
 Reply: TypeAlias = WireResponse | NotSent | Broken | None
@@ -65,8 +68,15 @@ Dialogue: TypeAlias = Generator[WireRequest | Sleep, Reply, R]
 
 @dataclass(slots=True)
 class _Attempts:
-    """The attempts of one call so far."""
+    """The attempts of one call so far.
 
+    Attributes:
+        ends: The call's deadline, in monotonic seconds.
+        number: How many have ended.
+        first_ended: When the first one ended.
+    """
+
+    ends: float
     number: int = 0
     first_ended: float | None = None
 
@@ -86,6 +96,7 @@ class Exchange:
         redact: Takes the client's token out of texts.
         gate: The rate-limit gate that all callers of the token share.
         budget: Seconds that the retries of one call may take together.
+        deadline: Seconds that one call may take, its waits and retries included.
         experiments_api_version: ``LD-API-Version`` for the Experiments API.
         monotonic: Seconds of a clock that never goes back.
         random: Uniform random numbers in [0, 1).
@@ -94,6 +105,7 @@ class Exchange:
     redact: Redaction
     gate: RateGate = field(repr=False)
     budget: float
+    deadline: float
     experiments_api_version: str
     monotonic: Callable[[], float]
     random: Callable[[], float]
@@ -113,15 +125,16 @@ class Exchange:
                 (`errors.UnclearOutcomeError`).
         """
         version = self.experiments_api_version if request.version_is_configurable else request.api_version
-        wire = _wire(request, version)
-        attempts = _Attempts()
+        attempts = _Attempts(self.monotonic() + self.deadline)
         while True:
-            yield from self._pass_gate(request)
-            reply = yield wire
+            yield from self._pass_gate(request, attempts.ends)
+            reply = yield _wire(request, version, attempts.ends - self.monotonic())
             now = self.monotonic()
             elapsed = attempts.ended(now)
             outcome, result = self._judge(request, reply, version, now)
-            attempt = retry.Attempt(attempts.number, request.is_read, elapsed, self.budget)
+            # A further attempt that could not even begin before the deadline is none.
+            budget = min(self.budget, elapsed + attempts.ends - now - _SHORTEST_ATTEMPT)
+            attempt = retry.Attempt(attempts.number, request.is_read, elapsed, budget)
             match retry.next_step(attempt, outcome, self.random()):
                 case Sleep(seconds=seconds) as sleep:
                     log.info("%s: %s; try %d in %.1f s", request.call, _why(outcome), attempts.number + 1, seconds)
@@ -130,7 +143,7 @@ class Exchange:
                 case retry.ReadBack():
                     raise _unclear(request, outcome)
             if isinstance(result, LaunchDarklyError):
-                raise result
+                raise self.redact.clean(result)
             return result
 
     def run(self, procedure: Procedure[R]) -> Dialogue[R]:
@@ -142,6 +155,7 @@ class Exchange:
         Returns:
             What the procedure returns.
         """
+        last: Request[Any] | None = None
         try:
             step = next(procedure)
             while True:
@@ -150,10 +164,18 @@ class Exchange:
                 except LaunchDarklyError as error:
                     step = procedure.throw(error)
                 else:
+                    last = step if isinstance(step, Request) else last
                     step = procedure.send(response)
         except StopIteration as done:
             result: R = done.value
             return result
+        except LaunchDarklyError as error:
+            self.redact.clean(error)
+            raise
+        except STRANGE_DATA as error:
+            if last is None:
+                raise
+            raise self.redact.clean(_unusable(last, error)) from None
         finally:
             procedure.close()
 
@@ -164,11 +186,12 @@ class Exchange:
             return None
         return (yield from self.send(step))
 
-    def _pass_gate(self, request: Request[Any]) -> Dialogue[None]:
+    def _pass_gate(self, request: Request[Any], ends: float) -> Dialogue[None]:
         entered = self.monotonic()
         wait = self.gate.reserve(request.operation, entered, self.random())
         while wait > 0:
-            if self.monotonic() - entered + wait > self.budget:
+            now = self.monotonic()
+            if now - entered + wait > self.budget or now + wait > ends - _SHORTEST_ATTEMPT:
                 raise RateLimitedError(
                     f"{request.call} was not sent: LaunchDarkly's rate limit for this token is used up for another "
                     f"{wait:.1f} s, longer than this call may wait",
@@ -183,7 +206,10 @@ class Exchange:
     ) -> tuple[retry.Outcome, Response[T] | LaunchDarklyError]:
         """Return an attempt's outcome for the retry rules, and its result for the caller if it is final."""
         if isinstance(reply, WireResponse):
-            return self._judge_response(request, reply, version, now)
+            try:
+                return self._judge_response(request, reply, version, now)
+            except STRANGE_DATA as error:
+                return retry.Responded(reply.status, body=retry.Body.STRANGE), _unusable(request, error, reply.status)
         if reply is None:
             raise RuntimeError("the client sent a request and returned no reply")
         return reply, TransportError(f"{request.call} got no response: {reply.why}", call=request.call)
@@ -207,20 +233,30 @@ class Exchange:
         return retry.Responded(response.status), Response(value, server_time, response.status, request_id)
 
 
-def _wire(request: Request[Any], version: str) -> WireRequest:
+def _wire(request: Request[Any], version: str, seconds: float) -> WireRequest:
     headers = {"Accept": "application/json", "LD-API-Version": version}
     body = None
     if request.body is not None:
         headers["Content-Type"] = request.content_type
         body = json.dumps(request.body, allow_nan=False, separators=(",", ":")).encode()
     target = f"{request.path}?{urlencode(request.query)}" if request.query else request.path
-    return WireRequest(request.method, target, headers, body)
+    return WireRequest(request.method, target, headers, body, seconds)
 
 
 def _unclear(request: Request[Any], outcome: retry.Outcome) -> UnclearOutcomeError:
     status = outcome.status if isinstance(outcome, retry.Responded) else None
     return UnclearOutcomeError(
         f"{request.call} was sent, and whether it took effect is unknown: {_why(outcome)}",
+        call=request.call,
+        status=status,
+    )
+
+
+def _unusable(request: Request[Any], error: Exception, status: int | None = None) -> UnexpectedResponseError:
+    """Return the error for a response that made the code that reads it fail."""
+    return UnexpectedResponseError(
+        f"the response to {request.call} cannot be used ({type(error).__name__}); LaunchDarkly changed "
+        "its shape, or the host is not LaunchDarkly's",
         call=request.call,
         status=status,
     )

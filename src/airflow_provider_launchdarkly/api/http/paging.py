@@ -97,8 +97,11 @@ def collect(first: Request[Any], *, max_items: int = DEFAULT_CAP) -> Procedure[t
 
 
 def _follow(current: Request[Any], href: str) -> Request[Any]:
-    parts = urlsplit(href)
-    is_path = not parts.scheme and not parts.netloc and parts.path.startswith("/api/v2/")
+    try:
+        parts = urlsplit(href)
+        is_path = not parts.scheme and not parts.netloc and parts.path.startswith("/api/v2/")
+    except ValueError:
+        is_path = False
     if not is_path or not href.isascii() or not href.isprintable():
         raise UnexpectedResponseError(
             f"{current.call} names {href[:200]!r} as its next page. LaunchDarkly's links are paths of its API; this "

@@ -19,6 +19,9 @@ T_co = TypeVar("T_co", covariant=True)
 R = TypeVar("R")
 S = TypeVar("S")
 
+STRANGE_DATA: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What code raises on an answer of another shape than LaunchDarkly documents. A pydantic error is a ValueError."""
+
 SETTLING: Final = (0.25, 1.0, 2.0)
 """Seconds before each further read of something that was just changed: a read may lag behind a write."""
 

@@ -10,9 +10,10 @@ import hashlib
 import math
 import threading
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
+
+from airflow_provider_launchdarkly.api.http.dates import read_http_date
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 LONGEST_WINDOW: Final = 30.0
 """Cap, in seconds, on a wait computed from a reset time. The windows are 10 s; more is a clock gone wrong."""
+
+LONGEST_PAUSE: Final = 300.0
+"""Most seconds that one 429 closes a gate, whatever its ``Retry-After``: one wrong answer must not stop all callers."""
 
 _WINDOW = 10.0
 _LOW = 2
@@ -134,12 +138,12 @@ def _retry_after(text: str | None, now: datetime) -> float | None:
     if not text:
         return None
     value = _number(text)
-    if value is not None:
-        return max(0.0, value)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
-    except (ValueError, TypeError):
-        return None
+    if value is None:
+        date = read_http_date(text)
+        if date is None:
+            return None
+        value = (date - now).total_seconds()
+    return max(0.0, value)
 
 
 @dataclass(slots=True)
@@ -219,7 +223,8 @@ class RateGate:
         with self._lock:
             if refused is not None:
                 shared = not limits.blocking or any(limit.shared for limit in limits.blocking)
-                self._lane("" if shared or limits.retry_after is not None else route).close(now + refused)
+                lane = self._lane("" if shared or limits.retry_after is not None else route)
+                lane.close(now + min(refused, LONGEST_PAUSE))
                 return
             for limit in limits.limits:
                 self._learn(limit, self._lane("" if limit.shared else route), now)

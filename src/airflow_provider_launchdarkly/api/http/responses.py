@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote, urlsplit
 
 from pydantic import ValidationError
 
@@ -29,6 +28,7 @@ from airflow_provider_launchdarkly.api.errors import (
     ServerError,
     UnexpectedResponseError,
 )
+from airflow_provider_launchdarkly.api.http.dates import read_http_date
 from airflow_provider_launchdarkly.api.http.request import BETA
 from airflow_provider_launchdarkly.api.models.base import Read, Text
 
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.request import Request
 
 T = TypeVar("T", bound=Read)
+E = TypeVar("E", bound=LaunchDarklyError)
+
+LOCATION: Final = "x-unfollowed-location"
+"""The header in which the client hands on a redirect's ``Location``."""
 
 _LONGEST_QUOTE = 500
 _NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
@@ -51,19 +55,17 @@ class WireResponse:
         status: HTTP status.
         headers: Headers, names in lower case.
         body: The body, decompressed.
+        unreadable: Why the body was not read to its end; empty if it was.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    unreadable: str = ""
 
     def server_time(self) -> datetime:
         """Return LaunchDarkly's time of the response; the local time if it has no date."""
-        try:
-            stated = parsedate_to_datetime(self.headers.get("date", ""))
-        except (ValueError, TypeError):
-            return datetime.now(UTC)
-        return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
+        return read_http_date(self.headers.get("date", "")) or datetime.now(UTC)
 
 
 class ErrorBody(Read):
@@ -82,8 +84,36 @@ class Redaction:
 
     def __call__(self, text: str) -> str:
         """Return the text without the secret, on one line, and not longer than a log line should be."""
-        clean = _NOT_PRINTABLE.sub(" ", text.replace(self.secret, "***")).strip()
+        clean = _NOT_PRINTABLE.sub(" ", self.hide(text)).strip()
         return clean if len(clean) <= _LONGEST_QUOTE else clean[:_LONGEST_QUOTE] + "…"
+
+    def hide(self, text: str) -> str:
+        """Return the text without the secret, also where it is percent-encoded or escaped in quotes."""
+        for form in {self.secret, quote(self.secret, safe=""), repr(self.secret)[1:-1]}:
+            text = text.replace(form, "***")
+        return text
+
+    def clean(self, error: E) -> E:
+        """Take the secret out of an error's message and attributes. The other side may have sent it in any field."""
+        error.args = self._without(error.args)
+        for name, value in vars(error).items():
+            setattr(error, name, self._without(value))
+        return error
+
+    def _without(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self.hide(value)
+            case None | bool() | int() | float():
+                return value
+            case tuple() | list():
+                parts = [self._without(part) for part in value]
+                return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+            case dict():
+                return {self._without(name): self._without(part) for name, part in value.items()}
+        shown = repr(value)
+        hidden = self.hide(shown)
+        return value if hidden == shown else hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +139,8 @@ def read_value(request: Request[T], response: WireResponse) -> T | Garbled:
     Returns:
         The value, or what is wrong with the body.
     """
+    if response.unreadable:
+        return Garbled(response.unreadable, True)
     try:
         return request.response_model.model_validate_json(response.body)
     except ValidationError as wrong:
@@ -208,8 +240,12 @@ def _forbidden(request: Request[T], sent_version: str) -> str:
 
 
 def _redirected(request: Request[T], response: WireResponse, redact: Redaction) -> UnexpectedResponseError:
-    host = urlsplit(response.headers.get("location", "")).netloc
-    target = f" to host {redact(host)!r}" if host else ""
+    location = response.headers.get(LOCATION, "")
+    try:
+        host = urlsplit(location).netloc
+    except ValueError:
+        host = ""
+    target = f" to host {redact(host)!r}" if host else location and f" to {redact(location)!r}"
     return UnexpectedResponseError(
         f"{request.call} was redirected{target} ({response.status}). Redirects are not followed, so that the token "
         "stays with its host: set the connection's host to LaunchDarkly's API itself",

@@ -13,6 +13,7 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 # SDK keys, mobile keys and client-side ids never work on this API: https://launchdarkly.com/docs/api#authentication
 _OTHER_KEYS = {"sdk-": "an SDK key", "mob-": "a mobile key"}
 _ACCESS_TOKEN = "an API access token is needed (LaunchDarkly: Organization settings, Authorization; 'api-…')"  # noqa: S105
+_MOST_SECONDS = 86_400.0
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
 
@@ -26,6 +27,8 @@ class ClientSettings:
         experiments_api_version: ``LD-API-Version`` for the Experiments API.
         timeout: Seconds until connecting, reading or writing is given up.
         retry_budget: Seconds that the retries of one call may take together.
+        deadline: Seconds that one call may take, its waits and retries included. None for ``retry_budget`` and twice
+            ``timeout``.
         verify: True to check certificates, a path to a CA bundle to check by that, False not to check.
         user_agent: What LaunchDarkly sees as the caller.
         allow_insecure_http: Whether plain http is allowed to a host that is not this machine.
@@ -36,6 +39,7 @@ class ClientSettings:
     experiments_api_version: str = "beta"
     timeout: float = 30.0
     retry_budget: float = 60.0
+    deadline: float | None = None
     verify: bool | str = True
     user_agent: str = f"airflow-provider-launchdarkly/{__version__}"
     allow_insecure_http: bool = False
@@ -52,10 +56,17 @@ class ClientSettings:
             value = getattr(self, name)
             if not _HEADER_VALUE.fullmatch(value):
                 raise ConfigurationError(f"{name} is {value!r}: printable ASCII is needed, it is sent as a header")
-        for name in ("timeout", "retry_budget"):
+        for name in ("timeout", "retry_budget", "deadline"):
             value = getattr(self, name)
-            if not 0 <= value < float("inf") or (name == "timeout" and value == 0):
-                raise ConfigurationError(f"{name} is {value!r}: a number of seconds is needed")
+            if value is None and name == "deadline":
+                continue
+            if not 0 <= value <= _MOST_SECONDS or (name != "retry_budget" and value == 0):
+                raise ConfigurationError(f"{name} is {value!r}: a number of seconds is needed, at most a day (86400)")
+
+    @property
+    def seconds_per_call(self) -> float:
+        """Seconds that one call may take, its waits and retries included."""
+        return self.retry_budget + 2 * self.timeout if self.deadline is None else self.deadline
 
     @property
     def is_loopback(self) -> bool:

@@ -5,6 +5,7 @@ LaunchDarkly has no idempotency key, so a write is sent again only after a read 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -16,7 +17,7 @@ from airflow_provider_launchdarkly.api.errors import (
     LaunchDarklyError,
     UnclearOutcomeError,
 )
-from airflow_provider_launchdarkly.api.http.procedure import SETTLING, Procedure, Sleep, read_until
+from airflow_provider_launchdarkly.api.http.procedure import SETTLING, STRANGE_DATA, Procedure, Sleep, read_until
 from airflow_provider_launchdarkly.api.http.request import Request
 
 if TYPE_CHECKING:
@@ -147,7 +148,11 @@ def ensure(desired: DesiredState[S, R]) -> Procedure[Ensured[R]]:
 
 def _confirmed(desired: DesiredState[S, R], written: Written[S]) -> Procedure[Ensured[R]]:
     """Read after an accepted write: LaunchDarkly ignores fields that it does not know, and reads may lag behind."""
-    result = desired.confirmed(written.response, written) if desired.response_is_state else None
+    result = None
+    if desired.response_is_state:
+        # A response of another shape proves nothing: then a read decides.
+        with suppress(*STRANGE_DATA):
+            result = desired.confirmed(written.response, written)
     if result is None:
         state, result = yield from read_until(
             desired.read,

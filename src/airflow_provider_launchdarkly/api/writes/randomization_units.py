@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api import endpoints
-from airflow_provider_launchdarkly.api.errors import Difference
+from airflow_provider_launchdarkly.api.errors import Difference, UnexpectedResponseError
 from airflow_provider_launchdarkly.api.models import ExperimentationSettingsPut, RandomizationUnitInput
 from airflow_provider_launchdarkly.api.writes.ensure import Ensured, ensure, fields_as_asked
 
@@ -81,6 +81,11 @@ def _merged(found: ExperimentationSettings, units: Sequence[RandomizationUnitInp
     new_default = any(unit.default for unit in asked.values())
     whole = []
     for present in found.randomization_units:
+        if not present.randomization_unit:
+            raise UnexpectedResponseError(
+                "LaunchDarkly shows a randomization unit without a name; nothing was written, since a write replaces "
+                "the whole list: correct that unit in the project's experimentation settings first"
+            )
         change = asked.pop(present.randomization_unit, None)
         default = False if new_default else present.default
         standard = present.standard_randomization_unit
