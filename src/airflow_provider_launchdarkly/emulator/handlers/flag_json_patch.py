@@ -15,12 +15,17 @@ from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_requ
 from airflow_provider_launchdarkly.emulator.rules import flag_patch, json_patch
 from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 from airflow_provider_launchdarkly.emulator.serializers import flags as serialize
-from airflow_provider_launchdarkly.emulator.state.models import FALLTHROUGH, WHOLE_ROLLOUT, Rollout, WeightedVariation
+from airflow_provider_launchdarkly.emulator.state.flag_models import (
+    FALLTHROUGH,
+    WHOLE_ROLLOUT,
+    Rollout,
+    WeightedVariation,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_launchdarkly.emulator.state.models import Flag, FlagConfig, Serving
+    from airflow_provider_launchdarkly.emulator.state.flag_models import Flag, FlagConfig, Serving
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 

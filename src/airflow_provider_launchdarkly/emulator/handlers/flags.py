@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_launchdarkly.emulator.handlers import flag_json_patch
 from airflow_provider_launchdarkly.emulator.handlers.operation import Request, Response
-from airflow_provider_launchdarkly.emulator.rules import factories, flag_patch
+from airflow_provider_launchdarkly.emulator.rules import factories, filters, flag_patch
 from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 from airflow_provider_launchdarkly.emulator.serializers import flags as serialize
 
@@ -19,12 +19,13 @@ def get_feature_flag(request: Request) -> Response:
 
 
 def get_feature_flags(request: Request) -> Response:
-    """GET a project's flags. `env` adds environments, and `summary=0` adds what their rules serve."""
+    """GET a project's flags, by `filter` and `sort`. `env` adds environments, `summary=0` what their rules serve."""
     transaction = request.transaction()
     environments = request.query_values("env")
     for key in environments:
         transaction.environment(key)
-    wanted = [flag for flag in transaction.project.flags.values() if flag.archived == request.query_flag("archived")]
+    wanted = filters.flags(transaction, request.query_value("filter"), archived=request.query_flag("archived"))
+    wanted = filters.sorted_flags(wanted, request.query_value("sort"), environments)
     tags = set(request.query_values("tag"))
     wanted = [flag for flag in wanted if tags <= set(flag.tags)]
     full = (request.query_value("summary") or "").lower() in ("0", "false")

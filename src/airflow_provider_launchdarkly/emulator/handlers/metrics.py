@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_launchdarkly.emulator.handlers.operation import Request, Response
-from airflow_provider_launchdarkly.emulator.rules import factories
+from airflow_provider_launchdarkly.emulator.rules import factories, filters
 from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 from airflow_provider_launchdarkly.emulator.serializers import metrics as serialize
 
@@ -18,11 +18,12 @@ def get_metric(request: Request) -> Response:
 
 
 def get_metrics(request: Request) -> Response:
-    """GET a project's metrics."""
+    """GET a project's metrics, by `filter` and `sort`."""
     transaction = request.transaction()
-    page, paging = request.page(list(transaction.project.metrics.values()), highest=50)
+    found = filters.metrics(transaction, request.query_value("filter"), request.query_value("sort"))
+    page, paging = request.page(found, highest=50)
     items = [serialize.listed_metric(transaction, metric, request.query_values("expand")) for metric in page]
-    return Response(200, {"items": items, "totalCount": len(transaction.project.metrics), "_links": paging})
+    return Response(200, {"items": items, "totalCount": len(found), "_links": paging})
 
 
 def post_metric(request: Request) -> Response:
@@ -49,8 +50,9 @@ def get_metric_group(request: Request) -> Response:
 
 
 def get_metric_groups(request: Request) -> Response:
-    """GET a project's metric groups."""
+    """GET a project's metric groups, by `filter` and `sort`."""
     transaction = request.transaction()
-    page, paging = request.page(list(transaction.project.metric_groups.values()), highest=50)
+    found = filters.metric_groups(transaction, request.query_value("filter"), request.query_value("sort"))
+    page, paging = request.page(found, highest=50)
     items = [serialize.metric_group(transaction, group) for group in page]
-    return Response(200, {"items": items, "totalCount": len(transaction.project.metric_groups), "_links": paging})
+    return Response(200, {"items": items, "totalCount": len(found), "_links": paging})

@@ -14,7 +14,8 @@ from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_launchdarkly.emulator.state.models import JSON, Token, World
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON
+    from airflow_provider_launchdarkly.emulator.state.models import Token, World
     from airflow_provider_launchdarkly.emulator.state.settings import Settings
 
 Requirement = Literal["no", "strict", "always"]

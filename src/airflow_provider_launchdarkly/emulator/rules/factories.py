@@ -8,14 +8,8 @@ from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_requ
 from airflow_provider_launchdarkly.emulator.rules.experiment_inputs import key as read_key
 from airflow_provider_launchdarkly.emulator.rules.lifecycle import check_member
 from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
-from airflow_provider_launchdarkly.emulator.state.models import (
-    Flag,
-    FlagConfig,
-    Metric,
-    MetricGroup,
-    MetricInGroup,
-    Variation,
-)
+from airflow_provider_launchdarkly.emulator.state.flag_models import Flag, FlagConfig, Variation
+from airflow_provider_launchdarkly.emulator.state.models import Metric, MetricGroup, MetricInGroup
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_request, method_not_allowed
 from airflow_provider_launchdarkly.emulator.rules.lifecycle import record_flag_toggle, store_config
 from airflow_provider_launchdarkly.emulator.rules.targeting import with_config, with_serving
-from airflow_provider_launchdarkly.emulator.state.models import (
+from airflow_provider_launchdarkly.emulator.state.flag_models import (
     FALLTHROUGH,
     WHOLE_ROLLOUT,
     Rollout,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
-    from airflow_provider_launchdarkly.emulator.state.models import Flag, FlagConfig, Serving
+    from airflow_provider_launchdarkly.emulator.state.flag_models import Flag, FlagConfig, Serving
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 

@@ -15,22 +15,13 @@ from airflow_provider_launchdarkly.emulator.serializers.links import (
     project_path,
     resource_links,
 )
-from airflow_provider_launchdarkly.emulator.state.models import Rollout
+from airflow_provider_launchdarkly.emulator.state.flag_models import Rollout
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from airflow_provider_launchdarkly.emulator.state.models import (
-        JSON,
-        Environment,
-        Flag,
-        FlagConfig,
-        Project,
-        Rule,
-        Serving,
-        Token,
-        World,
-    )
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON, Flag, FlagConfig, Rule, Serving
+    from airflow_provider_launchdarkly.emulator.state.models import Environment, Project, Token, World
     from airflow_provider_launchdarkly.emulator.state.settings import Settings
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 

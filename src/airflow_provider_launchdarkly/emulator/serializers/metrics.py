@@ -18,8 +18,12 @@ from airflow_provider_launchdarkly.emulator.state.clock import from_milliseconds
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from airflow_provider_launchdarkly.emulator.state.models import JSON, Experiment, Metric, MetricGroup, MetricUse
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON
+    from airflow_provider_launchdarkly.emulator.state.models import Experiment, Metric, MetricGroup, MetricUse
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
+
+_NOT_SHOWN = frozenset({"valueColumn"})
+"""The fields that creating a metric takes and no published model of a metric has."""
 
 
 def metric(transaction: Transaction, metric: Metric, expand: Collection[str] = ()) -> dict[str, JSON]:
@@ -27,7 +31,7 @@ def metric(transaction: Transaction, metric: Metric, expand: Collection[str] = (
     groups = [
         g for g in transaction.project.metric_groups.values() if any(item.key == metric.key for item in g.metrics)
     ]
-    using = _using_metric(transaction, metric)
+    using = transaction.using_metric(metric.key)
     parts: dict[str, Callable[[], JSON]] = {
         "experiments": lambda: [_dependent_experiment(transaction, e) for e in using],
         "experimentCount": lambda: len(using),
@@ -40,18 +44,10 @@ def metric(transaction: Transaction, metric: Metric, expand: Collection[str] = (
 
 def listed_metric(transaction: Transaction, metric: Metric, expand: Collection[str] = ()) -> dict[str, JSON]:
     """Return the JSON of a metric in a list (`MetricListingRep`)."""
-    using = _using_metric(transaction, metric)
+    using = transaction.using_metric(metric.key)
     return _metric(transaction, metric, using) | (
         {"experimentCount": len(using)} if "experimentCount" in expand else {}
     )
-
-
-def _using_metric(transaction: Transaction, metric: Metric) -> list[Experiment]:
-    return [
-        e
-        for e in transaction.experiments()
-        if any(_measures(transaction, use, metric.key) for use in e.current.metrics)
-    ]
 
 
 def _dependent_experiment(transaction: Transaction, experiment: Experiment) -> dict[str, JSON]:
@@ -83,7 +79,7 @@ def _metric(transaction: Transaction, metric: Metric, using: list[Experiment]) -
         "description": metric.description,
         "tags": list(metric.tags),
         "_creationDate": metric.created_at,
-        "lastModified": {"date": from_milliseconds(metric.created_at).isoformat().replace("+00:00", "Z")},
+        "lastModified": {"date": _date(metric.last_modified or metric.created_at)},
         "isNumeric": metric.is_numeric,
         "successCriteria": "HigherThanBaseline" if metric.higher_is_better else "LowerThanBaseline",
         "eventKey": metric.event_key,
@@ -93,20 +89,22 @@ def _metric(transaction: Transaction, metric: Metric, using: list[Experiment]) -
         "analysisUnits": list(metric.randomization_units),
         "randomizationUnits": list(metric.randomization_units),
         "eventDefault": _event_default(metric),
-        "dataSource": {"key": "launchdarkly"},
+        "dataSource": {"key": metric.data_source_key},
         "maintainerId": metric.maintainer_id,
-        "archived": False,
+        "archived": metric.archived_at is not None,
+        "archivedAt": metric.archived_at,
         "activeExperimentCount": sum(e.running is not None for e in using),
         "_links": resource_links(metrics_path(transaction.project.key), metric.key),
         "_site": page_link(f"/projects/{quote(transaction.project.key)}/metrics/{quote(metric.key)}/details"),
     }
-    return {name: value for name, value in representation.items() if value is not None}
+    shown = {name: value for name, value in representation.items() if value is not None}
+    return shown | {name: value for name, value in metric.details.items() if name not in _NOT_SHOWN}
 
 
 def metric_group(transaction: Transaction, group: MetricGroup, expand: Collection[str] = ()) -> dict[str, JSON]:
     """Return the JSON of a metric group; `expand` adds the experiments that use it."""
     member = transaction.world.members[group.maintainer_id]
-    using = [e for e in transaction.experiments() if any(u.is_group and u.key == group.key for u in e.current.metrics)]
+    using = transaction.using_group(group.key)
     representation: dict[str, JSON] = {
         "_id": group.id,
         "key": group.key,
@@ -115,7 +113,7 @@ def metric_group(transaction: Transaction, group: MetricGroup, expand: Collectio
         "description": group.description,
         "tags": list(group.tags),
         "_creationDate": group.created_at,
-        "_lastModified": group.created_at,
+        "_lastModified": group.last_modified or group.created_at,
         "maintainer": {
             "key": member.id,
             "kind": "member",
@@ -192,11 +190,9 @@ def group_with_metrics(transaction: Transaction, group: MetricGroup) -> dict[str
     }
 
 
-def _measures(transaction: Transaction, use: MetricUse, metric_key: str) -> bool:
-    if not use.is_group:
-        return use.key == metric_key
-    return any(item.key == metric_key for item in transaction.project.metric_groups[use.key].metrics)
-
-
 def _event_default(metric: Metric) -> dict[str, JSON]:
     return {"disabled": False, "value": 0} if metric.missing_counts_as_zero else {"disabled": True}
+
+
+def _date(milliseconds: int) -> str:
+    return from_milliseconds(milliseconds).isoformat().replace("+00:00", "Z")

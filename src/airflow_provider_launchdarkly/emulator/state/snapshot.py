@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
-from airflow_provider_launchdarkly.emulator.state import models
+from airflow_provider_launchdarkly.emulator.state import flag_models, models
 from airflow_provider_launchdarkly.emulator.state.clock import parse_time
 from airflow_provider_launchdarkly.emulator.state.settings import Settings
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _CLASSES: dict[str, type[Any]] = {
-    name: value for name, value in vars(models).items() if isinstance(value, type) and is_dataclass(value)
+    name: value
+    for name, value in {**vars(flag_models), **vars(models)}.items()
+    if isinstance(value, type) and is_dataclass(value)
 }
 _CLASS = "is"
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly.emulator.errors import not_found
 
 if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON, Flag
     from airflow_provider_launchdarkly.emulator.state.models import (
-        JSON,
         Environment,
         Experiment,
-        Flag,
         Holdout,
         Layer,
         Metric,
@@ -126,6 +125,19 @@ class Transaction:
             if layer.share_of(environment_key, experiment_key) is not None:
                 return layer
         return None
+
+    def using_metric(self, key: str) -> list[Experiment]:
+        """Return the experiments whose current iteration measures a metric, alone or in a group."""
+        groups = {g.key for g in self.project.metric_groups.values() if any(item.key == key for item in g.metrics)}
+        return [
+            experiment
+            for experiment in self.experiments()
+            if any((use.key in groups) if use.is_group else use.key == key for use in experiment.current.metrics)
+        ]
+
+    def using_group(self, key: str) -> list[Experiment]:
+        """Return the experiments whose current iteration measures a metric group."""
+        return [e for e in self.experiments() if any(use.is_group and use.key == key for use in e.current.metrics)]
 
     def owner_of(self, environment_key: str, flag_key: str, rule_id: str) -> Experiment | None:
         """Return the experiment that runs on a flag's rule, or None."""

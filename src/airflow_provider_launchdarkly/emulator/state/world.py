@@ -10,19 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow_provider_launchdarkly.emulator.fields import Fields
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+from airflow_provider_launchdarkly.emulator.state.flag_models import Flag, FlagConfig, Rule, Variation
 from airflow_provider_launchdarkly.emulator.state.models import (
     Environment,
-    Flag,
-    FlagConfig,
     Member,
     Metric,
     MetricGroup,
     MetricInGroup,
     Project,
     RandomizationUnit,
-    Rule,
     Token,
-    Variation,
     World,
     object_id,
     uuid_id,
