@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 from airflow_provider_launchdarkly.emulator.errors import ApiError, forbidden, invalid_request, not_found, unauthorized
 from airflow_provider_launchdarkly.emulator.handlers.operation import Request, Response
+from airflow_provider_launchdarkly.emulator.serializers import whole_world
 from airflow_provider_launchdarkly.emulator.serializers.flags import sdk_caller
 from airflow_provider_launchdarkly.emulator.state import snapshot
 from airflow_provider_launchdarkly.emulator.state.clock import Clock, to_milliseconds
@@ -126,6 +127,7 @@ class Emulator:
             ValueError: The data is not a snapshot.
         """
         world, moment, settings = snapshot.from_json(data)
+        whole_world.check(world, settings, to_milliseconds(moment))
         add_administrator_token(world, self._token)
         if moment > self.clock.now():
             self.clock.set(moment)
