@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_request
-from airflow_provider_launchdarkly.emulator.rules import flag_patch, json_patch
+from airflow_provider_launchdarkly.emulator.rules import flag_patch, flag_rules, json_patch
 from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 from airflow_provider_launchdarkly.emulator.serializers import flags as serialize
 from airflow_provider_launchdarkly.emulator.state.flag_models import (
@@ -93,7 +93,7 @@ def _config(
         elif name == "offVariation":
             config = replace(config, off_variation=_index(flag, wanted, "offVariation"))
         elif name == "fallthrough":
-            flag_patch.check_rule_is_free(transaction, environment_key, flag, FALLTHROUGH)
+            flag_rules.check_rule_is_free(transaction, environment_key, flag, FALLTHROUGH)
             config = replace(config, fallthrough=_serving(flag, wanted.object("fallthrough")))
         else:
             raise invalid_request(f"/environments/{environment_key}/{name} cannot be changed by a JSON patch")

@@ -51,6 +51,9 @@ class Transaction:
     _holdouts: dict[tuple[str, str], Holdout] = field(default_factory=dict)
     _layers: dict[str, Layer] = field(default_factory=dict)
     _units: tuple[RandomizationUnit, ...] | None = None
+    _deleted_flags: set[str] = field(default_factory=set)
+    _deleted_metrics: set[str] = field(default_factory=set)
+    _deleted_metric_groups: set[str] = field(default_factory=set)
 
     def environment(self, key: str) -> Environment:
         """Return an environment, or raise a 404."""
@@ -151,6 +154,10 @@ class Transaction:
         """Store a flag at the commit."""
         self._flags[flag.key] = flag
 
+    def delete_flag(self, key: str) -> None:
+        """Delete a flag, and its ground truth, at the commit."""
+        self._deleted_flags.add(key)
+
     def put_experiment(self, experiment: Experiment) -> None:
         """Store an experiment at the commit."""
         self._experiments[experiment.environment_key, experiment.key] = experiment
@@ -159,9 +166,17 @@ class Transaction:
         """Store a metric at the commit."""
         self._metrics[metric.key] = metric
 
+    def delete_metric(self, key: str) -> None:
+        """Delete a metric at the commit."""
+        self._deleted_metrics.add(key)
+
     def put_metric_group(self, group: MetricGroup) -> None:
         """Store a metric group at the commit."""
         self._metric_groups[group.key] = group
+
+    def delete_metric_group(self, key: str) -> None:
+        """Delete a metric group at the commit."""
+        self._deleted_metric_groups.add(key)
 
     def put_holdout(self, holdout: Holdout) -> None:
         """Store a holdout at the commit."""
@@ -189,6 +204,14 @@ class Transaction:
         self.project.holdouts.update(self._holdouts)
         self.project.layers.update(self._layers)
         self.project.randomization_units = self.randomization_units
+        for keys, kept in (
+            (self._deleted_flags, (self.project.flags, self.project.truths)),
+            (self._deleted_metrics, (self.project.metrics,)),
+            (self._deleted_metric_groups, (self.project.metric_groups,)),
+        ):
+            for key in keys:
+                for resources in kept:
+                    resources.pop(key, None)
 
     def _update_bandits(self) -> None:
         places = dict.fromkeys(self.project.bandits)
