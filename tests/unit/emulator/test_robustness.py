@@ -164,6 +164,46 @@ def bodies(api: Caller) -> list[tuple[str, str, Any]]:
         ),
         ("POST", f"{PRODUCTION}/holdouts", holdout),
         (
+            "POST",
+            "/api/v2/metrics/demo",
+            {
+                "key": "w",
+                "kind": "click",
+                "selector": ".a",
+                "urls": [{"kind": "exact", "url": "x"}],
+                "winsorLowerPercentile": 1,
+                "windowEndOffset": 5,
+                "dataSource": {"key": "w"},
+                "denominator": {"eventName": "e"},
+            },
+        ),
+        (
+            "POST",
+            "/api/v2/flags/demo",
+            {
+                "key": "c",
+                "name": "C",
+                "customProperties": {"a": {"name": "A", "value": ["v"]}},
+                "clientSideAvailability": {"usingMobileKey": True, "usingEnvironmentId": True},
+                "initialPrerequisites": [{"key": "checkout-button", "variationId": variations[0]}],
+            },
+        ),
+        (
+            "POST",
+            "/api/v2/flags/demo/search-ranking/copy",
+            {"source": {"key": "production"}, "target": {"key": "test"}, "includedActions": ["updateOn"]},
+        ),
+        (
+            "PATCH json",
+            "/api/v2/metrics/demo/search-click-through",
+            [{"op": "replace", "path": "/tags", "value": ["a"]}, {"op": "add", "path": "/selector", "value": "x"}],
+        ),
+        (
+            "PATCH json",
+            f"{PROJECT}/metric-groups/page-health",
+            [{"op": "replace", "path": "/metrics/0/nameInGroup", "value": "n"}],
+        ),
+        (
             "PATCH",
             f"{PRODUCTION}/holdouts/q",
             {"instructions": [{"kind": "updateName", "value": "x"}, {"kind": "removeExperiment", "value": "bold"}]},
@@ -204,6 +244,7 @@ def test_odd_bodies_are_rejected_without_an_internal_error(
                 holdoutKey="q",
                 holdoutId="x",
                 layerKey="l",
+                id="me",
             )
             assert api.get(path, params={"expand": everything}).status_code in (200, 404), path
 

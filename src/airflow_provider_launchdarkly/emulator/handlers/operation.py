@@ -24,11 +24,12 @@ Requirement = Literal["no", "strict", "always"]
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The status and JSON of a response, and the effects of the request for the journal."""
+    """The status, JSON and further headers of a response, and the effects of the request for the journal."""
 
     status: int
     body: JSON
     effects: Sequence[dict[str, JSON]] = ()
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

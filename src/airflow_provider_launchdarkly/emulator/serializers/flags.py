@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from airflow_provider_launchdarkly.emulator.rules.flag_status import last_requested
+from airflow_provider_launchdarkly.emulator.rules.flag_status import status as status_of
 from airflow_provider_launchdarkly.emulator.serializers.links import (
     flags_path,
     link,
@@ -15,6 +17,7 @@ from airflow_provider_launchdarkly.emulator.serializers.links import (
     project_path,
     resource_links,
 )
+from airflow_provider_launchdarkly.emulator.state.clock import from_milliseconds
 from airflow_provider_launchdarkly.emulator.state.flag_models import Rollout
 
 if TYPE_CHECKING:
@@ -234,3 +237,12 @@ def _serving(serving: Serving) -> dict[str, JSON]:
             "canReshuffle": serving.experiment.can_reshuffle,
         }
     return {"rollout": rollout}
+
+
+def status(transaction: Transaction, flag: Flag, environment_key: str) -> dict[str, JSON]:
+    """Return the JSON of a flag's status in an environment."""
+    seen = last_requested(transaction, flag)
+    representation: dict[str, JSON] = {"name": status_of(transaction, flag, environment_key)}
+    if seen is not None:
+        representation["lastRequested"] = from_milliseconds(seen).isoformat().replace("+00:00", "Z")
+    return representation

@@ -13,6 +13,7 @@ from airflow_provider_launchdarkly.emulator.serializers.links import (
     project_path,
     resource_links,
 )
+from airflow_provider_launchdarkly.emulator.serializers.members import maintainer
 from airflow_provider_launchdarkly.emulator.state.clock import from_milliseconds
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def _metric(transaction: Transaction, metric: Metric, using: list[Experiment]) -
         "_site": page_link(f"/projects/{quote(transaction.project.key)}/metrics/{quote(metric.key)}/details"),
     }
     shown = {name: value for name, value in representation.items() if value is not None}
-    return shown | {name: value for name, value in metric.details.items() if name not in _NOT_SHOWN}
+    shown |= {name: value for name, value in metric.details.items() if name not in _NOT_SHOWN}
+    return transaction.settings.api.metric_resource(shown)
 
 
 def metric_group(transaction: Transaction, group: MetricGroup, expand: Collection[str] = ()) -> dict[str, JSON]:
@@ -114,18 +116,7 @@ def metric_group(transaction: Transaction, group: MetricGroup, expand: Collectio
         "tags": list(group.tags),
         "_creationDate": group.created_at,
         "_lastModified": group.last_modified or group.created_at,
-        "maintainer": {
-            "key": member.id,
-            "kind": "member",
-            "_member": {
-                "_id": member.id,
-                "firstName": member.first_name,
-                "lastName": member.last_name,
-                "role": member.role,
-                "email": member.email,
-                "_links": resource_links("/api/v2/members", member.id),
-            },
-        },
+        "maintainer": maintainer(member, transaction.settings.api),
         "metrics": metrics_in_group(transaction, group),
         "_version": group.version,
         "activeExperimentCount": sum(e.running is not None for e in using),
@@ -135,7 +126,7 @@ def metric_group(transaction: Transaction, group: MetricGroup, expand: Collectio
         representation["experiments"] = [_dependent_experiment(transaction, e) for e in using]
     if "experimentCount" in expand:
         representation["experimentCount"] = len(using)
-    return representation
+    return transaction.settings.api.metric_resource(representation)
 
 
 def metrics_in_group(transaction: Transaction, group: MetricGroup) -> list[dict[str, JSON]]:
@@ -148,7 +139,8 @@ def metrics_in_group(transaction: Transaction, group: MetricGroup) -> list[dict[
 
 def metric_v2(transaction: Transaction, metric: Metric) -> dict[str, JSON]:
     """Return the JSON of a primary, secondary or group's metric (`MetricV2Rep`)."""
-    return _used_metric(transaction, metric) | {"unitAggregationType": metric.unit_aggregation}
+    used = _used_metric(transaction, metric) | {"unitAggregationType": metric.unit_aggregation}
+    return transaction.settings.api.metric(used)
 
 
 def _used_metric(transaction: Transaction, metric: Metric) -> dict[str, JSON]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly.emulator.errors import not_found
 
 if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
     from airflow_provider_launchdarkly.emulator.state.flag_models import JSON, Flag
     from airflow_provider_launchdarkly.emulator.state.models import (
         Environment,
@@ -51,6 +52,8 @@ class Transaction:
     _holdouts: dict[tuple[str, str], Holdout] = field(default_factory=dict)
     _layers: dict[str, Layer] = field(default_factory=dict)
     _units: tuple[RandomizationUnit, ...] | None = None
+    _truths: dict[str, GroundTruth] = field(default_factory=dict)
+    _old_metrics: list[Metric] = field(default_factory=list)
     _deleted_flags: set[str] = field(default_factory=set)
     _deleted_metrics: set[str] = field(default_factory=set)
     _deleted_metric_groups: set[str] = field(default_factory=set)
@@ -154,6 +157,10 @@ class Transaction:
         """Store a flag at the commit."""
         self._flags[flag.key] = flag
 
+    def put_truth(self, flag_key: str, truth: GroundTruth) -> None:
+        """Store a flag's ground truth at the commit."""
+        self._truths[flag_key] = truth
+
     def delete_flag(self, key: str) -> None:
         """Delete a flag, and its ground truth, at the commit."""
         self._deleted_flags.add(key)
@@ -165,6 +172,20 @@ class Transaction:
     def put_metric(self, metric: Metric) -> None:
         """Store a metric at the commit."""
         self._metrics[metric.key] = metric
+
+    def put_old_metric(self, metric: Metric) -> None:
+        """Keep a metric's version at the commit, since iterations and clients may still name it."""
+        self._old_metrics.append(metric)
+
+    def metric_version(self, key: str, version_id: str | None) -> Metric:
+        """Return a version of a metric, the present one by default, or raise a 404."""
+        present = self.metric(key)
+        if version_id in (None, present.version_id):
+            return present
+        old = self.project.old_metrics.get(version_id or "")
+        if old is None or old.key != key:
+            raise not_found(f"metric {key!r} has no version {version_id!r}")
+        return old
 
     def delete_metric(self, key: str) -> None:
         """Delete a metric at the commit."""
@@ -199,7 +220,9 @@ class Transaction:
         self.project.flags.update(self._flags)
         self.project.experiments.update(self._experiments)
         self._update_bandits()
+        self.project.truths.update(self._truths)
         self.project.metrics.update(self._metrics)
+        self.project.old_metrics.update((metric.version_id, metric) for metric in self._old_metrics)
         self.project.metric_groups.update(self._metric_groups)
         self.project.holdouts.update(self._holdouts)
         self.project.layers.update(self._layers)

@@ -186,7 +186,8 @@ class Emulator:
             result = self._result_of(operation, request, results_as_of)
         except ApiError as error:
             return self._error_response(error)
-        return HttpResponse(result.status, _to_json(result.body), self._rate_limits())
+        body = b"" if result.status == 204 else _to_json(result.body)
+        return HttpResponse(result.status, body, (*self._rate_limits(), *result.headers))
 
     def _rate_limits(self) -> tuple[tuple[str, str], ...]:
         """Return the rate-limit headers of a response without a fault, by the switch `rate_limit_headers`."""
@@ -210,7 +211,7 @@ class Emulator:
         if token.role == "reader" and operation.method != "GET":
             raise forbidden("the token's role does not allow this action")
         self._check_version(operation, request)
-        body = self._read_body(operation, request) if operation.method != "GET" else None
+        body = self._read_body(operation, request) if operation.method not in ("GET", "DELETE") else None
         operation_request = Request(
             world=self.world,
             settings=self.settings,
