@@ -112,8 +112,7 @@ DIFFERENCES = (
     "Flags have no scheduled changes, guarded rollouts or progressive rollouts.",
     "Rules, targets and prerequisites are kept and shown. The people of an experiment come as if they had none.",
     "A JSON patch changes only a flag's name, description, tags, temporary, archived, on, fallthrough, off variation.",
-    "Percentiles, windows, winsorization, filters, denominators and data sources of metrics are kept and shown. They "
-    "change no result.",
+    "Percentiles, windows, winsorization, filters, denominators and data sources of metrics change no result.",
     "Filters on applications, code references, guarded rollouts, release pipelines, teams and views find nothing.",
     "Turning a flag off or on changes its traffic at the next full hour of the iteration.",
     "A bandit's people are divided by the shares at the start of their day.",

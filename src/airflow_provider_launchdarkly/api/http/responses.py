@@ -109,8 +109,9 @@ def read_value(request: Request[T], response: WireResponse) -> T | Garbled:
     Returns:
         The value, or what is wrong with the body.
     """
+    body = b"{}" if response.status == 204 and not response.body else response.body
     try:
-        return request.response_model.model_validate_json(response.body)
+        return request.response_model.model_validate_json(body)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
     kind = response.headers.get("content-type", "application/json").partition(";")[0]
