@@ -78,28 +78,25 @@ class Scene:
         self.hook.stop_iteration("bold", self.iteration_id, winner="baseline", reason="enough")
 
     def layer(self) -> str:
-        self.hook.run(endpoints.create_layer("demo", LayerPost(key="checkout", name="Checkout", description="One")))
-        return "checkout"
+        return self.hook.create_layer(LAYER).value.key
 
     def holdout(self) -> Any:
+        return self.hook.create_holdout(self.holdout_post()).value
+
+    def holdout_post(self) -> HoldoutPost:
         self.hook.create_flag(FlagPost(key="holdout-q1", name="Holdout Q1", purpose="holdout"))
-        return self.hook.run(
-            endpoints.create_holdout(
-                self.hook.environment(),
-                HoldoutPost.checked(
-                    {
-                        "key": "q1",
-                        "name": "Q1",
-                        "randomization_unit": "user",
-                        "attributes": ["country"],
-                        "holdout_amount": "10",
-                        "primary_metric_key": "checkout-conversion",
-                        "metrics": [{"key": "checkout-conversion"}],
-                        "prerequisite_flag_key": "holdout-q1",
-                        "maintainer_id": self.hook.get_caller_identity().member_id,
-                    }
-                ),
-            )
+        return HoldoutPost.checked(
+            {
+                "key": "q1",
+                "name": "Q1",
+                "randomization_unit": "user",
+                "attributes": ["country"],
+                "holdout_amount": "10",
+                "primary_metric_key": "checkout-conversion",
+                "metrics": [{"key": "checkout-conversion"}],
+                "prerequisite_flag_key": "holdout-q1",
+                "maintainer_id": self.hook.get_caller_identity().member_id,
+            }
         )
 
 
@@ -164,6 +161,13 @@ def _stop_flag(call: Any, scene: Scene, **kwargs: Any) -> Any:
     return call("checkout-button", Serving(weights={scene.classic: 90_000, scene.bold: 10_000}), **kwargs)
 
 
+def _off(scene: Scene) -> bool:
+    """Turn a flag off in production that is on in both environments."""
+    scene.hook.turn_flag("search-ranking", on=False)
+    return True
+
+
+LAYER = LayerPost(key="checkout", name="Checkout", description="One")
 UNITS = [{"randomization_unit": "organization", "default": True}]
 METRIC = MetricPost(key="signups", kind="custom", event_key="signup", name="Sign-ups", is_numeric=False)
 
@@ -348,7 +352,7 @@ EXPERIMENTS = (
 )
 RESOURCES = (
     Row(
-        "flags: get, list, create, semantic patch, `dryRun`",
+        "flags: get, list, create, semantic patch (all 53 instructions), `dryRun`, copy, delete, status",
         (
             Case(
                 "get_flag",
@@ -381,6 +385,30 @@ RESOURCES = (
                 lambda reached: reached.changed and reached.value.environments["production"].on,
             ),
             Case(
+                "delete_flag",
+                "DELETE /api/v2/flags/{projectKey}/{featureFlagKey}",
+                lambda call, scene: call("pricing-page"),
+                lambda reached: reached.changed and reached.value == "pricing-page",
+            ),
+            Case(
+                "copy_flag",
+                "POST /api/v2/flags/{projectKey}/{featureFlagKey}/copy",
+                lambda call, scene: call("search-ranking", "test", actions=["updateOn"]) if _off(scene) else None,
+                lambda reached: reached.changed and not reached.value.environments["test"].on,
+            ),
+            Case(
+                "get_flag_status",
+                "GET /api/v2/flag-statuses/{projectKey}/{environmentKey}/{featureFlagKey}",
+                lambda call, scene: call("checkout-button"),
+                lambda status: status.name == "active" and status.last_requested,
+            ),
+            Case(
+                "get_flag_statuses",
+                "GET /api/v2/flag-status/{projectKey}/{featureFlagKey}",
+                lambda call, scene: call("checkout-button"),
+                lambda found: found.environments.keys() == {"production", "test"},
+            ),
+            Case(
                 "serve",
                 "PATCH /api/v2/flags/{projectKey}/{featureFlagKey}",
                 _stop_flag,
@@ -390,7 +418,7 @@ RESOURCES = (
         ("LaunchDarklySetFlagOperator", "LaunchDarklyFlagStateSensor", "LaunchDarklyCheckFlagServesOperator"),
     ),
     Row(
-        "metrics: get, list, create",
+        "metrics: get, list, create, update, delete",
         (
             Case(
                 "get_metric",
@@ -410,10 +438,22 @@ RESOURCES = (
                 lambda call, scene: call(METRIC),
                 lambda made: made.value.key == "signups",
             ),
+            Case(
+                "update_metric",
+                "PATCH /api/v2/metrics/{projectKey}/{metricKey}",
+                lambda call, scene: call("page-load-ms", {"name": "Load", "tags": ["speed"]}),
+                lambda reached: reached.changed and (reached.value.name, reached.value.tags) == ("Load", ("speed",)),
+            ),
+            Case(
+                "delete_metric",
+                "DELETE /api/v2/metrics/{projectKey}/{metricKey}",
+                lambda call, scene: call("revenue-per-user"),
+                lambda reached: reached.changed,
+            ),
         ),
     ),
     Row(
-        "metric groups: get, list, create",
+        "metric groups: get, list, create, update, delete",
         (
             Case(
                 "get_metric_group",
@@ -446,11 +486,29 @@ RESOURCES = (
                 ),
                 lambda made: made.value.key == "health",
             ),
+            Case(
+                "update_metric_group",
+                f"PATCH {IN_PROJECT}/metric-groups/{{metricGroupKey}}",
+                lambda call, scene: call("page-health", {"description": "Speed and errors"}),
+                lambda reached: reached.changed and reached.value.description == "Speed and errors",
+            ),
+            Case(
+                "delete_metric_group",
+                f"DELETE {IN_PROJECT}/metric-groups/{{metricGroupKey}}",
+                lambda call, scene: call("page-health"),
+                lambda reached: reached.changed,
+            ),
         ),
     ),
     Row(
-        "holdouts: get, list, end",
+        "holdouts: create, get, list, end",
         (
+            Case(
+                "create_holdout",
+                f"POST {IN_ENV}/holdouts",
+                lambda call, scene: call(scene.holdout_post()),
+                lambda made: not made.adopted and made.value.base_experiment.key == "q1",
+            ),
             Case(
                 "list_holdouts",
                 f"GET {IN_ENV}/holdouts",
@@ -478,8 +536,14 @@ RESOURCES = (
         ),
     ),
     Row(
-        "layers: list, reserve",
+        "layers: create, list, reserve",
         (
+            Case(
+                "create_layer",
+                f"POST {IN_PROJECT}/layers",
+                lambda call, scene: call(LAYER),
+                lambda made: not made.adopted and made.value.key == "checkout",
+            ),
             Case(
                 "list_layers",
                 f"GET {IN_PROJECT}/layers",
@@ -519,13 +583,25 @@ RESOURCES = (
         ),
     ),
     Row(
-        "caller identity; versions",
+        "caller identity; members; versions",
         (
             Case(
                 "get_caller_identity",
                 "GET /api/v2/caller-identity",
                 lambda call, scene: call(),
                 lambda identity: identity.token_name == "emulator",
+            ),
+            Case(
+                "list_members",
+                "GET /api/v2/members",
+                lambda call, scene: call(filters="email:grace@example.com"),
+                lambda found: [member.first_name for member in found] == ["Grace"],
+            ),
+            Case(
+                "get_member",
+                "GET /api/v2/members/{id}",
+                lambda call, scene: call(),
+                lambda member: member.email == "ada@example.com",
             ),
             Case(
                 "get_versions",

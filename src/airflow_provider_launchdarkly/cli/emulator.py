@@ -28,7 +28,9 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--token", type=_token, default="api-emulator", help="access token to accept")
     beginning = parser.add_mutually_exclusive_group()
     beginning.add_argument(
-        "--scenario", default="effect", help="what is true of the people: effect, no-effect, broken-split or no-traffic"
+        "--scenario",
+        default="effect",
+        help="truth about the people: effect, no-effect, broken-split, no-traffic or harm",
     )
     beginning.add_argument("--world", metavar="FILE", help="YAML file with a world of your own, in place of a scenario")
     beginning.add_argument("--load", metavar="FILE", help="JSON file with a snapshot to go on from")

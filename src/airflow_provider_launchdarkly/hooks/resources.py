@@ -12,19 +12,27 @@ from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP, LARGEST_P
 from airflow_provider_launchdarkly.hooks.calls import Caller, api_call
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pydantic import JsonValue
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import Request
     from airflow_provider_launchdarkly.api.models import (
         CallerIdentity,
+        CopyAction,
         Environment,
         FeatureFlag,
         FlagInstruction,
         FlagPost,
+        FlagStatus,
+        FlagStatuses,
         Holdout,
+        HoldoutPost,
         Layer,
         LayerPage,
+        LayerPost,
+        Member,
         Metric,
         MetricGroup,
         MetricGroupPost,
@@ -119,6 +127,40 @@ class FlagCalls(Caller):
         """Let a flag's rule serve one variation or a percentage rollout, by variation id. Safe to repeat."""
         return writes.serve(self.environment(), flag_key, serving, rule_id=rule_id, comment=comment)
 
+    @api_call
+    def delete_flag(self, flag_key: str) -> Procedure[Ensured[str]]:
+        """Delete a flag in all environments, for good. Safe to repeat."""
+        return writes.delete_flag(self.project(), flag_key)
+
+    @api_call
+    def copy_flag(
+        self,
+        flag_key: str,
+        target: str,
+        *,
+        actions: Sequence[CopyAction] = (),
+        comment: str | None = None,
+    ) -> Procedure[Ensured[FeatureFlag]]:
+        """Copy a flag's configuration from the environment to another. Safe to repeat.
+
+        Args:
+            flag_key: The flag.
+            target: The key of the environment to copy to.
+            actions: The parts to copy, such as ``updateTargets``; all of them when empty.
+            comment: The comment for LaunchDarkly's audit log.
+        """
+        return writes.copy_flag(self.environment(), flag_key, target, actions=actions, comment=comment)
+
+    @api_call
+    def get_flag_status(self, flag_key: str) -> Request[FlagStatus]:
+        """Read whether a flag is requested in the environment: new, inactive, active or launched."""
+        return endpoints.get_flag_status(self.environment(), flag_key)
+
+    @api_call
+    def get_flag_statuses(self, flag_key: str) -> Request[FlagStatuses]:
+        """Read a flag's status in all environments."""
+        return endpoints.get_flag_statuses(self.project(), flag_key)
+
 
 class MetricCalls(Caller):
     """Metrics and metric groups."""
@@ -142,6 +184,16 @@ class MetricCalls(Caller):
         return writes.create_metric(self.project(), post)
 
     @api_call
+    def update_metric(self, metric_key: str, changes: Mapping[str, JsonValue]) -> Procedure[Ensured[Metric]]:
+        """Set fields of a metric, by LaunchDarkly's names. Safe to repeat."""
+        return writes.update_metric(self.project(), metric_key, changes)
+
+    @api_call
+    def delete_metric(self, metric_key: str) -> Procedure[Ensured[str]]:
+        """Delete a metric, for good. Safe to repeat."""
+        return writes.delete_metric(self.project(), metric_key)
+
+    @api_call
     def get_metric_group(self, metric_group_key: str) -> Request[MetricGroup]:
         """Read a metric group with its metrics."""
         return endpoints.get_metric_group(self.project(), metric_group_key)
@@ -158,6 +210,18 @@ class MetricCalls(Caller):
     def create_metric_group(self, post: MetricGroupPost) -> Procedure[Existing[MetricGroup]]:
         """Create a metric group, or adopt the one with its key and content. Safe to repeat."""
         return writes.create_metric_group(self.project(), post)
+
+    @api_call
+    def update_metric_group(
+        self, metric_group_key: str, changes: Mapping[str, JsonValue]
+    ) -> Procedure[Ensured[MetricGroup]]:
+        """Set fields of a metric group, by LaunchDarkly's names. Safe to repeat."""
+        return writes.update_metric_group(self.project(), metric_group_key, changes)
+
+    @api_call
+    def delete_metric_group(self, metric_group_key: str) -> Procedure[Ensured[str]]:
+        """Delete a metric group, for good; its metrics stay. Safe to repeat."""
+        return writes.delete_metric_group(self.project(), metric_group_key)
 
 
 class HoldoutCalls(Caller):
@@ -181,6 +245,11 @@ class HoldoutCalls(Caller):
         )
 
     @api_call
+    def create_holdout(self, post: HoldoutPost) -> Procedure[Existing[Holdout]]:
+        """Create a holdout, or adopt the one with its key and content. Safe to repeat."""
+        return writes.create_holdout(self.environment(), post)
+
+    @api_call
     def end_holdout(self, holdout_key: str, *, comment: str | None = None) -> Procedure[Ensured[Holdout]]:
         """End a holdout, for good. Safe to repeat."""
         return writes.end_holdout(self.environment(), holdout_key, comment=comment)
@@ -189,6 +258,11 @@ class HoldoutCalls(Caller):
     def list_layers(self, *, filters: str | None = None) -> Request[LayerPage]:
         """Read the project's layers, which LaunchDarkly does not page."""
         return endpoints.list_layers(self.project(), filters=filters)
+
+    @api_call
+    def create_layer(self, post: LayerPost) -> Procedure[Existing[Layer]]:
+        """Create a layer, or adopt the one with its key and content. Safe to repeat."""
+        return writes.create_layer(self.project(), post)
 
     @api_call
     def reserve_layer(
@@ -227,6 +301,18 @@ class ProjectCalls(Caller):
         """Read the project's environments, without their SDK and mobile keys, page after page."""
         first = endpoints.list_environments(self.project(), filters=filters, limit=min(LARGEST_PAGE, max_items))
         return collect(first, max_items=max_items)
+
+    @api_call
+    def list_members(
+        self, *, filters: str | None = None, max_items: int = DEFAULT_CAP
+    ) -> Procedure[tuple[Member, ...]]:
+        """Read the account's members, page after page; ``filters`` such as ``email:ada@example.com``."""
+        return collect(endpoints.list_members(filters=filters, limit=min(LARGEST_PAGE, max_items)), max_items=max_items)
+
+    @api_call
+    def get_member(self, member_id: str = "me") -> Request[Member]:
+        """Read a member by id; ``me`` is the token's member."""
+        return endpoints.get_member(member_id)
 
     @api_call
     def get_caller_identity(self) -> Request[CallerIdentity]:

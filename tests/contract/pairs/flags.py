@@ -106,6 +106,42 @@ FLAGS = {
         "post_feature_flag",
         {**PROJECT, "feature_flag_body": BODY},
     ),
+    "delete a flag": Pair(endpoints.delete_flag("demo", "cta"), "feature_flags", "delete_feature_flag", FLAG),
+    "copy a flag": Pair(
+        endpoints.copy_flag(
+            "demo",
+            "cta",
+            "production",
+            "test",
+            source_version=2,
+            target_version=3,
+            actions=["updateOn"],
+            comment="by Airflow",
+        ),
+        "feature_flags",
+        "copy_feature_flag",
+        {
+            **FLAG,
+            "flag_copy_config_post": {
+                "source": {"key": "production", "currentVersion": 2},
+                "target": {"key": "test", "currentVersion": 3},
+                "includedActions": ["updateOn"],
+                "comment": "by Airflow",
+            },
+        },
+    ),
+    "get a flag's status": Pair(
+        endpoints.get_flag_status(PRODUCTION, "cta"),
+        "feature_flags",
+        "get_feature_flag_status",
+        {**FLAG, "environment_key": "production"},
+    ),
+    "get a flag's statuses": Pair(
+        endpoints.get_flag_statuses("demo", "cta", environment="test"),
+        "feature_flags",
+        "get_feature_flag_status_across_environments",
+        {**FLAG, "env": "test"},
+    ),
     **PATCHES,
     "patch a flag: only to see what would come of it": DRY_RUN,
 }

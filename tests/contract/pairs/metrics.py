@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api import models as m
-from contract.pairs.pair import NEW, PROJECT, Pair
+from contract.pairs.pair import NEW, OLD, PROJECT, Pair
 
 POST = m.MetricPost(
     key="sales",
@@ -48,6 +48,9 @@ GROUP_BODY = {
     "tags": ["a"],
     "metrics": [{"key": "seen", "nameInGroup": "Seen"}],
 }
+OPERATIONS = [m.PatchOperation(op="replace", path="/tags", value=["b"]), m.PatchOperation(op="remove", path="/unit")]
+OPERATIONS_BODY = [{"op": "replace", "path": "/tags", "value": ["b"]}, {"op": "remove", "path": "/unit"}]
+PATCH_ARGUMENTS = {"json_patch": OLD, "patch_operation": NEW}
 METRIC, ONE_GROUP = {**PROJECT, "metric_key": "sales"}, {**PROJECT, "metric_group_key": "funnel"}
 METRICS = {
     "get a metric": Pair(endpoints.get_metric("demo", "sales"), "metrics", "get_metric", METRIC),
@@ -66,6 +69,31 @@ METRICS = {
     ),
     "create a metric": Pair(
         endpoints.create_metric("demo", POST), "metrics", "post_metric", {**PROJECT, "metric_post": BODY}
+    ),
+    **{
+        f"patch a metric with a client that calls it {argument}": Pair(
+            endpoints.patch_metric("demo", "sales", OPERATIONS),
+            "metrics",
+            "patch_metric",
+            {**METRIC, argument: OPERATIONS_BODY},
+            versions=versions,
+        )
+        for argument, versions in PATCH_ARGUMENTS.items()
+    },
+    "delete a metric": Pair(endpoints.delete_metric("demo", "sales"), "metrics", "delete_metric", METRIC),
+    **{
+        f"patch a metric group with a client that calls it {argument}": Pair(
+            endpoints.patch_metric_group("demo", "funnel", OPERATIONS),
+            "metrics_beta",
+            "patch_metric_group",
+            {**ONE_GROUP, argument: OPERATIONS_BODY},
+            beta=True,
+            versions=versions,
+        )
+        for argument, versions in PATCH_ARGUMENTS.items()
+    },
+    "delete a metric group": Pair(
+        endpoints.delete_metric_group("demo", "funnel"), "metrics_beta", "delete_metric_group", ONE_GROUP, beta=True
     ),
     "get a metric group": Pair(
         endpoints.get_metric_group("demo", "funnel", expand=("experiments",)),

@@ -42,4 +42,4 @@ class Pair:
     @property
     def content_type(self) -> str | None:
         """What the official client has to be told; it takes every PATCH for a JSON patch."""
-        return SEMANTIC_PATCH if self.ours.method == "PATCH" else None
+        return SEMANTIC_PATCH if self.ours.method == "PATCH" and self.ours.content_type == SEMANTIC_PATCH else None

@@ -9,6 +9,13 @@ LISTING = {"sort": "-name", "limit": 5, "offset": 10}
 PROJECTS = {
     "who am I": Pair(endpoints.get_caller_identity(), "other", "get_caller_identity", {}),
     "which versions are there": Pair(endpoints.get_versions(), "other", "get_versions", {}),
+    "list members": Pair(
+        endpoints.list_members(filters="query:ada", sort="-displayName", limit=5, offset=10),
+        "account_members",
+        "get_members",
+        {"filter": "query:ada", "sort": "-displayName", "limit": 5, "offset": 10},
+    ),
+    "get a member": Pair(endpoints.get_member("me"), "account_members", "get_member", {"id": "me"}),
     "get a project": Pair(endpoints.get_project("demo"), "projects", "get_project", PROJECT),
     "get a project with its environments": Pair(
         endpoints.get_project("demo", expand=("environments",)),

@@ -88,7 +88,7 @@ def test_it_is_always_utc() -> None:
 )
 def test_it_rejects_the_past_times_without_an_offset_and_the_end_of_the_calendar(turn: Callable[[Clock], None]) -> None:
     clock = Clock(START, rate=0)
-    with pytest.raises(ValueError, match=r"never goes back|offset from UTC|year 9999"):
+    with pytest.raises(ValueError, match=r"never goes back|offset from UTC|year 9000"):
         turn(clock)
     assert clock.now() == START
 

@@ -48,16 +48,16 @@ def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(value, (*path, name))
 
 
-def with_one_odd_value(data: Any, chance: random.Random) -> Any:
+def with_one_odd_value(data: Any, chance: random.Random, odd: tuple[Any, ...] = ODD) -> Any:
     """Return the data with one value replaced by an odd one."""
     changed = copy.deepcopy(data)
     path = chance.choice(list(places(changed)))
     if not path:
-        return chance.choice(ODD)
+        return chance.choice(odd)
     parent, last = changed, path[-1]
     for name in path[:-1]:
         parent = parent[name]
-    parent[last] = copy.deepcopy(chance.choice(ODD))
+    parent[last] = copy.deepcopy(chance.choice(odd))
     return changed
 
 
@@ -164,6 +164,46 @@ def bodies(api: Caller) -> list[tuple[str, str, Any]]:
         ),
         ("POST", f"{PRODUCTION}/holdouts", holdout),
         (
+            "POST",
+            "/api/v2/metrics/demo",
+            {
+                "key": "w",
+                "kind": "click",
+                "selector": ".a",
+                "urls": [{"kind": "exact", "url": "x"}],
+                "winsorLowerPercentile": 1,
+                "windowEndOffset": 5,
+                "dataSource": {"key": "w"},
+                "denominator": {"eventName": "e"},
+            },
+        ),
+        (
+            "POST",
+            "/api/v2/flags/demo",
+            {
+                "key": "c",
+                "name": "C",
+                "customProperties": {"a": {"name": "A", "value": ["v"]}},
+                "clientSideAvailability": {"usingMobileKey": True, "usingEnvironmentId": True},
+                "initialPrerequisites": [{"key": "checkout-button", "variationId": variations[0]}],
+            },
+        ),
+        (
+            "POST",
+            "/api/v2/flags/demo/search-ranking/copy",
+            {"source": {"key": "production"}, "target": {"key": "test"}, "includedActions": ["updateOn"]},
+        ),
+        (
+            "PATCH json",
+            "/api/v2/metrics/demo/search-click-through",
+            [{"op": "replace", "path": "/tags", "value": ["a"]}, {"op": "add", "path": "/selector", "value": "x"}],
+        ),
+        (
+            "PATCH json",
+            f"{PROJECT}/metric-groups/page-health",
+            [{"op": "replace", "path": "/metrics/0/nameInGroup", "value": "n"}],
+        ),
+        (
             "PATCH",
             f"{PRODUCTION}/holdouts/q",
             {"instructions": [{"kind": "updateName", "value": "x"}, {"kind": "removeExperiment", "value": "bold"}]},
@@ -204,6 +244,7 @@ def test_odd_bodies_are_rejected_without_an_internal_error(
                 holdoutKey="q",
                 holdoutId="x",
                 layerKey="l",
+                id="me",
             )
             assert api.get(path, params={"expand": everything}).status_code in (200, 404), path
 
@@ -213,3 +254,70 @@ def test_odd_bodies_are_rejected_without_an_internal_error(
 )
 def test_odd_queries_are_rejected(api: Caller, query: str) -> None:
     assert error_of(api.get(f"{PRODUCTION}/experiments?{query}"))[0] == 400
+
+
+CONTROLS: dict[str, list[Any]] = {
+    "clock": [{"set": "2027-01-01T00:00:00Z"}, {"advance": "P1D"}, {"rate": 3}],
+    "reset": [{"scenario": "effect"}],
+    "settings": [{"results": "gone"}],
+    "faults": [
+        {"operation": "read", "fault": "status", "headers": {"a": "b"}, "message": "m", "limit": "route", "wait": 2},
+        {"operation": "get_metrics", "fault": "hidden", "times": 2, "delay": 0, "seconds": 3},
+        {"fault": "stale", "hours": 3, "probability": 1},
+    ],
+}
+ODD_CONTROLS: tuple[Any, ...] = (
+    *ODD,
+    10**400,
+    {"is": "Flag"},
+    {"is": []},
+    {"is": "dict", "items": 3},
+    "9999-12-31T23:59:59Z",
+    "0001-01-01T00:00:00+14:00",
+    f"P{'9' * 400}D",
+    ["effect"],
+)
+AFTERWARDS = (
+    "/__emulator__/clock",
+    "/__emulator__/snapshot",
+    "/__emulator__/faults",
+    "/api/v2/flags/demo?summary=0&env=production",
+    "/api/v2/metrics/demo",
+    "/api/v2/projects/demo/metric-groups",
+    "/",
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_odd_control_requests_are_rejected_and_leave_the_emulator_working(api: Caller, seed: int) -> None:
+    chance = random.Random(seed)
+    api.running()
+    snapshot = api.get("/__emulator__/snapshot").json()
+    for _ in range(120):
+        name = chance.choice([*CONTROLS, "load"])
+        sent = with_one_odd_value(snapshot if name == "load" else chance.choice(CONTROLS[name]), chance, ODD_CONTROLS)
+        response = api.http.post(f"/__emulator__/{name}", content=json.dumps(sent).encode())
+        assert response.status_code in (200, 400), (name, sent if name != "load" else response.text)
+        api.http.delete("/__emulator__/faults")
+        for path in AFTERWARDS:
+            assert api.get(path).status_code in (200, 401, 404), (path, name, sent)
+        assert api.http.post("/__emulator__/load", json=snapshot).status_code == 200
+
+
+@pytest.mark.parametrize("after", ["9" * 5000, "x", "", "-1", "%00"])
+def test_odd_sequence_numbers_are_rejected(api: Caller, after: str) -> None:
+    assert api.get(f"/__emulator__/requests?after={after}").status_code in (200, 400)
+
+
+@pytest.mark.parametrize("header", [{"a b": "c"}, {"a": "line\nbreak"}, {"é": "x"}, {"a": "é"}])
+def test_a_fault_with_an_impossible_header_is_rejected(api: Caller, header: dict[str, str]) -> None:
+    fault = {"operation": "read", "fault": "status", "headers": header}
+    assert api.post("/__emulator__/faults", fault).status_code == 400
+
+
+def test_the_clock_stops_at_its_end(api: Caller) -> None:
+    assert api.post("/__emulator__/clock", {"set": "8999-12-31T23:59:59Z"}).status_code == 200
+    assert api.post("/__emulator__/clock", {"rate": 1e6}).status_code == 200
+    assert api.get("/__emulator__/clock").json()["now"] <= "9000-01-01T00:00:00+00:00"
+    assert api.post("/__emulator__/clock", {"advance": "P1D"}).status_code == 400
+    assert api.get("/api/v2/flags/demo").status_code == 200

@@ -40,6 +40,10 @@ if not TYPE_CHECKING:
                 "list_flags",
                 "create_flag",
                 "patch_flag",
+                "delete_flag",
+                "copy_flag",
+                "get_flag_status",
+                "get_flag_statuses",
             ),
             "holdouts": (
                 "list_holdouts",
@@ -55,9 +59,13 @@ if not TYPE_CHECKING:
                 "get_metric",
                 "list_metrics",
                 "create_metric",
+                "patch_metric",
+                "delete_metric",
                 "get_metric_group",
                 "list_metric_groups",
                 "create_metric_group",
+                "patch_metric_group",
+                "delete_metric_group",
             ),
             "projects": (
                 "get_caller_identity",
@@ -66,6 +74,8 @@ if not TYPE_CHECKING:
                 "list_projects",
                 "get_environment",
                 "list_environments",
+                "list_members",
+                "get_member",
             ),
             "results": (
                 "get_metric_results",

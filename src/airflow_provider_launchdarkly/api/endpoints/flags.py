@@ -6,12 +6,22 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.http.request import SEMANTIC_PATCH, EnvironmentRef, Request, path_of, query_of
-from airflow_provider_launchdarkly.api.models import FeatureFlag, FlagInstruction, FlagPage, FlagPost
+from airflow_provider_launchdarkly.api.models import (
+    FeatureFlag,
+    FlagInstruction,
+    FlagPage,
+    FlagPost,
+    FlagStatus,
+    FlagStatuses,
+)
+from airflow_provider_launchdarkly.api.models.base import NoContent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pydantic import JsonValue
+
+    from airflow_provider_launchdarkly.api.models import CopyAction
 
 
 def get_flag(
@@ -139,6 +149,83 @@ def patch_flag(
         query=query_of(ignoreConflicts=ignore_conflicts or None, dryRun=dry_run or None),
         body=body,
         content_type=SEMANTIC_PATCH,
+    )
+
+
+def delete_flag(project_key: str, flag_key: str) -> Request[NoContent]:
+    """Delete a flag in all environments. It cannot be restored."""
+    return Request(
+        operation="delete_flag", method="DELETE", path=_flag(project_key, flag_key), response_model=NoContent
+    )
+
+
+def copy_flag(
+    project_key: str,
+    flag_key: str,
+    source: str,
+    target: str,
+    *,
+    source_version: int | None = None,
+    target_version: int | None = None,
+    actions: Sequence[CopyAction] = (),
+    comment: str | None = None,
+) -> Request[FeatureFlag]:
+    """Copy a flag's configuration from one environment to another.
+
+    Args:
+        project_key: The project.
+        flag_key: The flag.
+        source: The environment to copy from.
+        target: The environment to copy to.
+        source_version: The version that the flag must have in the source; None for any.
+        target_version: The version that the flag must have in the target; None for any.
+        actions: The parts to copy; all of them when empty.
+        comment: The comment for LaunchDarkly's audit log.
+    """
+    places: list[dict[str, JsonValue]] = [
+        {"key": key} if version is None else {"key": key, "currentVersion": version}
+        for key, version in ((source, source_version), (target, target_version))
+    ]
+    body: dict[str, JsonValue] = {"source": places[0], "target": places[1]}
+    if actions:
+        body["includedActions"] = list(actions)
+    if comment:
+        body["comment"] = comment
+    return Request(
+        operation="copy_flag",
+        method="POST",
+        path=f"{_flag(project_key, flag_key)}/copy",
+        response_model=FeatureFlag,
+        body=body,
+    )
+
+
+def get_flag_status(env: EnvironmentRef, flag_key: str) -> Request[FlagStatus]:
+    """Read whether a flag is requested in an environment, and whether all get the same."""
+    return Request(
+        operation="get_flag_status",
+        method="GET",
+        path=path_of(
+            "flag-statuses",
+            "{project_key}",
+            "{environment_key}",
+            "{flag_key}",
+            project_key=env.project_key,
+            environment_key=env.environment_key,
+            flag_key=flag_key,
+        ),
+        response_model=FlagStatus,
+    )
+
+
+def get_flag_statuses(project_key: str, flag_key: str, *, environment: str | None = None) -> Request[FlagStatuses]:
+    """Read a flag's status in all environments, or in one."""
+    return Request(
+        operation="get_flag_statuses",
+        method="GET",
+        path=path_of("flag-status", "{project_key}", "{flag_key}", project_key=project_key, flag_key=flag_key),
+        response_model=FlagStatuses,
+        query=query_of(env=environment),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.http.request import BETA, Request, path_of, query_of
 from airflow_provider_launchdarkly.api.models import (
     Metric,
@@ -13,9 +14,14 @@ from airflow_provider_launchdarkly.api.models import (
     MetricPage,
     MetricPost,
 )
+from airflow_provider_launchdarkly.api.models.base import NoContent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from pydantic import JsonValue
+
+    from airflow_provider_launchdarkly.api.models import PatchOperation
 
 
 def get_metric(
@@ -88,14 +94,7 @@ def get_metric_group(project_key: str, metric_group_key: str, *, expand: Iterabl
     return Request(
         operation="get_metric_group",
         method="GET",
-        path=path_of(
-            "projects",
-            "{project_key}",
-            "metric-groups",
-            "{metric_group_key}",
-            project_key=project_key,
-            metric_group_key=metric_group_key,
-        ),
+        path=_group(project_key, metric_group_key),
         response_model=MetricGroup,
         query=query_of(expand=expand),
         api_version=BETA,
@@ -131,4 +130,75 @@ def create_metric_group(project_key: str, post: MetricGroupPost) -> Request[Metr
         response_model=MetricGroup,
         body=post.to_wire(),
         api_version=BETA,
+    )
+
+
+def patch_metric(project_key: str, metric_key: str, operations: Sequence[PatchOperation]) -> Request[Metric]:
+    """Change a metric by a JSON patch: all operations take effect, or none.
+
+    Raises:
+        ConfigurationError: There is no operation.
+    """
+    return Request(
+        operation="patch_metric",
+        method="PATCH",
+        path=path_of("metrics", "{project_key}", "{metric_key}", project_key=project_key, metric_key=metric_key),
+        response_model=Metric,
+        body=_operations(operations),
+    )
+
+
+def delete_metric(project_key: str, metric_key: str) -> Request[NoContent]:
+    """Delete a metric. It cannot be restored."""
+    return Request(
+        operation="delete_metric",
+        method="DELETE",
+        path=path_of("metrics", "{project_key}", "{metric_key}", project_key=project_key, metric_key=metric_key),
+        response_model=NoContent,
+    )
+
+
+def patch_metric_group(
+    project_key: str, metric_group_key: str, operations: Sequence[PatchOperation]
+) -> Request[MetricGroup]:
+    """Change a metric group by a JSON patch: all operations take effect, or none.
+
+    Raises:
+        ConfigurationError: There is no operation.
+    """
+    return Request(
+        operation="patch_metric_group",
+        method="PATCH",
+        path=_group(project_key, metric_group_key),
+        response_model=MetricGroup,
+        body=_operations(operations),
+        api_version=BETA,
+    )
+
+
+def delete_metric_group(project_key: str, metric_group_key: str) -> Request[NoContent]:
+    """Delete a metric group. It cannot be restored."""
+    return Request(
+        operation="delete_metric_group",
+        method="DELETE",
+        path=_group(project_key, metric_group_key),
+        response_model=NoContent,
+        api_version=BETA,
+    )
+
+
+def _operations(operations: Sequence[PatchOperation]) -> list[JsonValue]:
+    if not operations:
+        raise ConfigurationError("operations is empty: a patch needs at least one")
+    return [operation.to_operation() for operation in operations]
+
+
+def _group(project_key: str, metric_group_key: str) -> str:
+    return path_of(
+        "projects",
+        "{project_key}",
+        "metric-groups",
+        "{metric_group_key}",
+        project_key=project_key,
+        metric_group_key=metric_group_key,
     )

@@ -9,6 +9,8 @@ from airflow_provider_launchdarkly.api.models import (
     CallerIdentity,
     Environment,
     EnvironmentPage,
+    Member,
+    MemberPage,
     Project,
     ProjectPage,
     Versions,
@@ -87,4 +89,34 @@ def list_environments(
         path=path_of("projects", "{project_key}", "environments", project_key=project_key),
         response_model=EnvironmentPage,
         query=query_of(limit=limit, offset=offset, filter=filters, sort=sort),
+    )
+
+
+def list_members(
+    *, filters: str | None = None, sort: str | None = None, limit: int | None = None, offset: int | None = None
+) -> Request[MemberPage]:
+    """Read one page of the account's members.
+
+    Args:
+        filters: LaunchDarkly's filter, such as ``query:ada`` or ``email:ada@example.com``.
+        sort: ``displayName`` or ``lastSeen``, with ``-`` for the other way.
+        limit: Items a page.
+        offset: Items to skip.
+    """
+    return Request(
+        operation="list_members",
+        method="GET",
+        path=path_of("members"),
+        response_model=MemberPage,
+        query=query_of(limit=limit, offset=offset, filter=filters, sort=sort),
+    )
+
+
+def get_member(member_id: str) -> Request[Member]:
+    """Read a member by id; ``me`` is the token's member."""
+    return Request(
+        operation="get_member",
+        method="GET",
+        path=path_of("members", "{member_id}", member_id=member_id),
+        response_model=Member,
     )

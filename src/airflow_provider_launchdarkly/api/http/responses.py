@@ -141,8 +141,9 @@ def read_value(request: Request[T], response: WireResponse) -> T | Garbled:
     """
     if response.unreadable:
         return Garbled(response.unreadable, True)
+    body = b"{}" if response.status == 204 and not response.body else response.body
     try:
-        return request.response_model.model_validate_json(response.body)
+        return request.response_model.model_validate_json(body)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
     kind = response.headers.get("content-type", "application/json").partition(";")[0]

@@ -113,6 +113,10 @@ class Read(BaseModel):
     model_config = _READ
 
 
+class NoContent(Read):
+    """The empty response to a deletion."""
+
+
 class Link(Read):
     """A server-relative link of a resource."""
 

@@ -114,6 +114,21 @@ class FeatureFlag(Read):
         return self.variations[index] if index is not None and 0 <= index < len(self.variations) else None
 
 
+class FlagStatus(Read):
+    """Whether a flag is requested, and whether all get the same: ``new``, ``inactive``, ``active`` or ``launched``."""
+
+    name: Text = ""
+    last_requested: Instant = None
+    default: JsonValue = None
+
+
+class FlagStatuses(Read):
+    """A flag's status by environment."""
+
+    key: Text = ""
+    environments: Table[FlagStatus] = Field(default_factory=dict)
+
+
 class FlagPage(Page):
     """One page of flags."""
 
@@ -160,3 +175,15 @@ class FlagPost(Write):
     maintainer_id: str | None = None
     maintainer_team_key: str | None = None
     purpose: Literal["migration", "holdout"] | None = None
+
+
+CopyAction = Literal[
+    "updateOn",
+    "updateRules",
+    "updateFallthrough",
+    "updateOffVariation",
+    "updatePrerequisites",
+    "updateTargets",
+    "updateFlagConfigMigrationSettings",
+]
+"""A part of a flag's configuration that can be copied to another environment."""

@@ -160,6 +160,19 @@ class MetricPost(Write):
         return self
 
 
+class PatchOperation(Write):
+    """One operation of a JSON patch (RFC 6902)."""
+
+    op: Literal["add", "remove", "replace", "test"]
+    path: Annotated[str, Field(pattern="^/")]
+    value: JsonValue = None
+
+    def to_operation(self) -> dict[str, JsonValue]:
+        """Return the operation as JSON; ``value`` may be null, and a removal has none."""
+        operation: dict[str, JsonValue] = {"op": self.op, "path": self.path}
+        return operation if self.op == "remove" else {**operation, "value": self.value}
+
+
 class MetricInGroupInput(Write):
     """One metric of a new group."""
 

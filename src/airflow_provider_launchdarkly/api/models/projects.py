@@ -81,6 +81,26 @@ class CallerIdentity(Read):
     scopes: Many[str] = ()
 
 
+class Member(Read):
+    """A member of the account, who can maintain experiments, metrics and flags."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: Text = Field(default="", alias="_id")
+    email: Text = ""
+    first_name: Text = ""
+    last_name: Text = ""
+    role: Text = ""
+
+
+class MemberPage(Page):
+    """One page of members."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    items: Many[Member] = ()
+
+
 class Versions(Read):
     """The API versions that LaunchDarkly serves."""
 

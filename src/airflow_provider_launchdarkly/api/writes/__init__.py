@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly._lazy import on_first_use
 
 if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.writes.copy_flag import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.create import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.create_by_key import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.writes.delete import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.flags import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.holdouts_and_layers import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.writes.metrics import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.randomization_units import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.start import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.stop import *  # noqa: F403
@@ -33,8 +36,21 @@ if not TYPE_CHECKING:
             "create_by_key": (
                 "Existing",
                 "create_flag",
+                "lacking",
                 "create_metric",
                 "create_metric_group",
+                "create_holdout",
+                "create_layer",
+            ),
+            "copy_flag": ("copy_flag",),
+            "delete": (
+                "delete_flag",
+                "delete_metric",
+                "delete_metric_group",
+            ),
+            "metrics": (
+                "update_metric",
+                "update_metric_group",
             ),
             "flags": (
                 "Serving",

@@ -11,16 +11,21 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_request
-from airflow_provider_launchdarkly.emulator.rules import flag_patch, json_patch
+from airflow_provider_launchdarkly.emulator.errors import invalid_request
+from airflow_provider_launchdarkly.emulator.rules import flag_patch, flag_rules, json_patch
 from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 from airflow_provider_launchdarkly.emulator.serializers import flags as serialize
-from airflow_provider_launchdarkly.emulator.state.models import FALLTHROUGH, WHOLE_ROLLOUT, Rollout, WeightedVariation
+from airflow_provider_launchdarkly.emulator.state.flag_models import (
+    FALLTHROUGH,
+    WHOLE_ROLLOUT,
+    Rollout,
+    WeightedVariation,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_launchdarkly.emulator.state.models import Flag, FlagConfig, Serving
+    from airflow_provider_launchdarkly.emulator.state.flag_models import Flag, FlagConfig, Serving
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 
@@ -58,22 +63,14 @@ def apply_patch(transaction: Transaction, key: str, body: Any) -> None:
 def _patched(present: dict[str, Any], body: Any) -> dict[str, Any]:
     patch = body.get("patch") if isinstance(body, dict) else body
     if isinstance(patch, list):
-        try:
-            patched = json_patch.apply(deepcopy(present), patch)
-        except json_patch.TestFailedError as failed:
-            raise conflict(f"the patch's precondition does not hold: {failed}") from None
-        except json_patch.PatchError as wrong:
-            raise invalid_request(f"invalid JSON patch: {wrong}") from None
-    elif isinstance(body, dict) and isinstance(body.get("merge"), dict):
-        patched = json_patch.merge(deepcopy(present), body["merge"])
-    else:
-        raise invalid_request(
-            "a flag is changed by a JSON patch, or by a semantic patch, which needs Content-Type: "
-            "application/json; domain-model=launchdarkly.semanticpatch"
-        )
-    if not isinstance(patched, dict):
-        raise invalid_request("the patch leaves no flag")
-    return patched
+        return json_patch.applied(present, patch)
+    if isinstance(body, dict) and isinstance(body.get("merge"), dict):
+        merged: dict[str, Any] = json_patch.merge(deepcopy(present), body["merge"])
+        return merged
+    raise invalid_request(
+        "a flag is changed by a JSON patch, or by a semantic patch, which needs Content-Type: "
+        "application/json; domain-model=launchdarkly.semanticpatch"
+    )
 
 
 def _config(
@@ -88,7 +85,7 @@ def _config(
         elif name == "offVariation":
             config = replace(config, off_variation=_index(flag, wanted, "offVariation"))
         elif name == "fallthrough":
-            flag_patch.check_rule_is_free(transaction, environment_key, flag, FALLTHROUGH)
+            flag_rules.check_rule_is_free(transaction, environment_key, flag, FALLTHROUGH)
             config = replace(config, fallthrough=_serving(flag, wanted.object("fallthrough")))
         else:
             raise invalid_request(f"/environments/{environment_key}/{name} cannot be changed by a JSON patch")

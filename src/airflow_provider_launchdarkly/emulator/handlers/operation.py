@@ -14,7 +14,8 @@ from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_launchdarkly.emulator.state.models import JSON, Token, World
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON
+    from airflow_provider_launchdarkly.emulator.state.models import Token, World
     from airflow_provider_launchdarkly.emulator.state.settings import Settings
 
 Requirement = Literal["no", "strict", "always"]
@@ -23,11 +24,12 @@ Requirement = Literal["no", "strict", "always"]
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The status and JSON of a response, and the effects of the request for the journal."""
+    """The status, JSON and further headers of a response, and the effects of the request for the journal."""
 
     status: int
     body: JSON
     effects: Sequence[dict[str, JSON]] = ()
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.emulator.handlers.operation import Request, Response
-from airflow_provider_launchdarkly.emulator.rules import randomization_units
+from airflow_provider_launchdarkly.emulator.rules import filters, randomization_units
 from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 from airflow_provider_launchdarkly.emulator.serializers import flags as serialize
 from airflow_provider_launchdarkly.emulator.serializers.links import link, project_path
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.emulator.state.models import JSON, Project
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON
+    from airflow_provider_launchdarkly.emulator.state.models import Project
 
 API_VERSIONS = (20240415,)
 """The dated versions that have not reached their end of life (LaunchDarkly REST docs, Overview, "Versioning")."""
@@ -23,9 +24,13 @@ def get_project(request: Request) -> Response:
 
 
 def get_projects(request: Request) -> Response:
-    """GET the projects that the token may see."""
+    """GET the projects that the token may see, by `filter` and `sort`."""
     allowed = request.token.projects
-    visible = [p for p in request.world.projects.values() if allowed is None or p.key in allowed]
+    visible = filters.projects(
+        (p for p in request.world.projects.values() if allowed is None or p.key in allowed),
+        request.query_value("filter"),
+        request.query_value("sort"),
+    )
     page, paging = request.page(visible)
     return Response(200, {"items": [_project(request, p) for p in page], "totalCount": len(visible), "_links": paging})
 
@@ -38,11 +43,14 @@ def get_environment(request: Request) -> Response:
 
 
 def get_environments_by_project(request: Request) -> Response:
-    """GET a project's environments."""
+    """GET a project's environments, by `filter` and `sort`."""
     project = request.transaction().project
-    page, paging = request.page(list(project.environments.values()))
+    found = filters.environments(
+        project.environments.values(), request.query_value("filter"), request.query_value("sort")
+    )
+    page, paging = request.page(found)
     items = [serialize.environment(project, environment, request.settings) for environment in page]
-    return Response(200, {"items": items, "totalCount": len(project.environments), "_links": paging})
+    return Response(200, {"items": items, "totalCount": len(found), "_links": paging})
 
 
 def get_experimentation_settings(request: Request) -> Response:

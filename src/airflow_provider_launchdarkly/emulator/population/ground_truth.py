@@ -95,6 +95,9 @@ class MetricTruth:
         return 1 - self.lost.get(variation, 0.0)
 
 
+NO_EVENTS = MetricTruth("conversion", 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class SliceTruth:
     """A value of an attribute: its ``share`` of the people, and its effects by metric and variation."""
@@ -124,6 +127,8 @@ class GroundTruth:
         split: The true share of each variation, which replaces the requested shares (a sample ratio mismatch).
         attributes: The slices by attribute and value.
         metrics: The metrics by key.
+        other_conversion: The truth of each conversion metric that ``metrics`` does not name; None if it has no events.
+        other_numeric: The truth of each numeric metric that ``metrics`` does not name; None if it has no events.
         source: The data from which this was read.
         drawn: The populations drawn from it. `population_cache` keeps them here, so they live as long as this object.
     """
@@ -135,6 +140,8 @@ class GroundTruth:
     split: Mapping[str, float] = field(default_factory=dict)
     attributes: Mapping[str, Mapping[str, SliceTruth]] = field(default_factory=dict)
     metrics: Mapping[str, MetricTruth] = field(default_factory=dict)
+    other_conversion: MetricTruth | None = None
+    other_numeric: MetricTruth | None = None
     source: Mapping[str, Any] = field(default_factory=dict, repr=False)
     drawn: OrderedDict[tuple[object, ...], Any] = field(default_factory=OrderedDict, repr=False)
 
@@ -144,7 +151,8 @@ class GroundTruth:
 
         Args:
             data: ``people_per_day`` (required), ``growth``, ``weekdays`` {day name: factor}, ``no_traffic_from_day``,
-                ``split`` {variation: share}, ``attributes`` {attribute: {value: {share, effects}}} and ``metrics``
+                ``split`` {variation: share}, ``attributes`` {attribute: {value: {share, effects}}}, ``other_metrics``
+                {baseline_rate, baseline_mean, standard_deviation} for the metrics without an entry, and ``metrics``
                 {key: {baseline_rate | baseline_mean and standard_deviation, effects, novelty, drift, late_events,
                 lost_events, event_share, covariate_correlation, after}}. A variation is named by its name in the
                 flag, or by its JSON value as text.
@@ -154,6 +162,10 @@ class GroundTruth:
             ValueError: A field is unknown, missing or wrong. The message names its path, the value and the cure.
         """
         return replace(_read_truth(Fields(data, path)), source=data)
+
+    def metric(self, key: str, *, is_numeric: bool) -> MetricTruth | None:
+        """Return the truth of a metric, that of all others of its kind if it is not named, or None."""
+        return self.metrics.get(key) or (self.other_numeric if is_numeric else self.other_conversion)
 
     def attribute_values(self, attribute: str) -> tuple[str, ...]:
         """Return the values of an attribute; none for an unknown attribute."""
@@ -196,7 +208,10 @@ class GroundTruth:
 def _read_truth(fields: Fields) -> GroundTruth:
     growth = fields.number("growth", 0.0, low=-0.5, high=0.5)
     no_traffic = fields.number("no_traffic_from_day", low=0) if "no_traffic_from_day" in fields else None
+    other_conversion, other_numeric = _read_others(fields.child("other_metrics"))
     truth = GroundTruth(
+        other_conversion=other_conversion,
+        other_numeric=other_numeric,
         people_per_day=fields.number("people_per_day", low=0, high=_MOST_PEOPLE_A_DAY),
         growth=growth,
         weekdays=_read_weekdays(fields.child("weekdays")),
@@ -257,6 +272,18 @@ def _read_attributes(fields: Fields) -> dict[str, dict[str, SliceTruth]]:
             )
         _check_whole(f"{fields.path}.{name}", {value: truth.share for value, truth in attributes[name].items()})
     return attributes
+
+
+def _read_others(fields: Fields) -> tuple[MetricTruth | None, MetricTruth | None]:
+    conversion = numeric = None
+    if "baseline_rate" in fields:
+        conversion = MetricTruth("conversion", fields.number("baseline_rate", low=0, high=1))
+    if "baseline_mean" in fields:
+        deviation = fields.number("standard_deviation", low=0, above=True)
+        numeric = MetricTruth("numeric", fields.number("baseline_mean"), deviation)
+        _check_level(fields.path, numeric)
+    fields.finish()
+    return conversion, numeric
 
 
 def _read_metric(fields: Fields) -> MetricTruth:

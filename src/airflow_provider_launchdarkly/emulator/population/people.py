@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from airflow_provider_launchdarkly.emulator.population.ground_truth import NO_EVENTS
 from airflow_provider_launchdarkly.emulator.population.sampling import (
     NOTHING,
     Covariate,
@@ -334,15 +335,17 @@ class Population:
 
     def _steps(self, metric: SimulatedMetric) -> tuple[str, ...]:
         """Return the metric's key after the keys of its earlier steps; none if the ground truth lacks one of them."""
-        truths = self._truth.metrics
-        steps = [*metric.preceding, metric.key]
-        if any(step not in truths for step in steps):
+        truth = self._truth.metric(metric.key, is_numeric=metric.is_numeric)
+        earlier = [self._truth.metric(step, is_numeric=False) for step in metric.preceding]
+        if truth is None or None in earlier:
             return ()
-        while not metric.preceding and (before := truths[steps[0]].after) is not None:
+        steps, before = [*metric.preceding, metric.key], truth.after
+        while not metric.preceding and before is not None:
             steps.insert(0, before)
+            before = self._truth.metrics[before].after
         for step in steps[:-1]:
-            _check_kind(step, truths[step], is_numeric=False)
-        _check_kind(metric.key, truths[metric.key], is_numeric=metric.is_numeric)
+            _check_kind(step, self._truth.metric(step, is_numeric=False), is_numeric=False)
+        _check_kind(metric.key, truth, is_numeric=metric.is_numeric)
         return tuple(steps)
 
     def _measure(
@@ -352,13 +355,14 @@ class Population:
         exposed = sum(self._exposures[arm, cell].through(day, hour) for cell in cells)
         events, last = NOTHING, 0
         for cell in cells if steps else ():
-            responses = self._response(arm, cell, steps)
+            responses = self._response(arm, cell, steps, is_numeric=metric.is_numeric)
             events += responses.through(day, hour)
             last = max(last, responses.last_event_hour(day, hour))
         counts_all = bool(steps) and (not metric.is_numeric or metric.missing_counts_as_zero)
         units = exposed if counts_all else events.count
         covariate = None
-        if steps and self._truth.metrics[metric.key].correlation and units == events.count:
+        truth = self._truth.metric(metric.key, is_numeric=metric.is_numeric)
+        if steps and truth is not None and truth.correlation and units == events.count:
             covariate = CovariateMoments(events.x_total, events.x_squares, events.xy)
         return TreatmentStatistics(
             treatment_id=self.arms[arm].treatment_id,
@@ -370,7 +374,7 @@ class Population:
             last_event_at=self._started_at + last * _HOUR if last else None,
         )
 
-    def _response(self, arm: int, cell: int, steps: tuple[str, ...]) -> _Responses:
+    def _response(self, arm: int, cell: int, steps: tuple[str, ...], *, is_numeric: bool = False) -> _Responses:
         path = " > ".join(steps)
         responses = self._responses.get((arm, cell, path))
         if responses is None:
@@ -380,15 +384,15 @@ class Population:
                 self._exposures[arm, cell],
                 self._response(arm, cell, steps[:-1]) if len(steps) > 1 else None,
                 path=path,
-                truth=self._truth.metrics[steps[-1]],
+                truth=self._truth.metric(steps[-1], is_numeric=is_numeric) or NO_EVENTS,
                 variation=variation,
                 effect=effects.get(variation),
             )
         return responses
 
 
-def _check_kind(key: str, truth: MetricTruth, *, is_numeric: bool) -> None:
-    if (truth.kind == "numeric") != is_numeric:
+def _check_kind(key: str, truth: MetricTruth | None, *, is_numeric: bool) -> None:
+    if truth is not None and (truth.kind == "numeric") != is_numeric:
         asked = "a number" if is_numeric else "a conversion"
         raise ValueError(
             f"truth.metrics.{key}: is {truth.kind}, but the metric is {asked}; change the truth or isNumeric"

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly.emulator.population.population_cache import population_of
 from airflow_provider_launchdarkly.emulator.rules.simulated_iteration import ground_truth_of, simulated_iteration
 from airflow_provider_launchdarkly.emulator.rules.targeting import experiment_rollout, with_serving
-from airflow_provider_launchdarkly.emulator.state.models import WHOLE_ROLLOUT, Reallocation
+from airflow_provider_launchdarkly.emulator.state.flag_models import WHOLE_ROLLOUT
+from airflow_provider_launchdarkly.emulator.state.models import Reallocation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

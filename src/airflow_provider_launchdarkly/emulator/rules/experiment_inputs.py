@@ -8,12 +8,13 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.emulator.errors import invalid_request
-from airflow_provider_launchdarkly.emulator.state.models import JSON, MetricUse, Parameter
+from airflow_provider_launchdarkly.emulator.state.models import MetricUse, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,255}")
 

@@ -5,23 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, cast
 
 from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_request
+from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.emulator.rules.experiment_inputs import key as read_key
+from airflow_provider_launchdarkly.emulator.rules.flag_rules import variation_index
+from airflow_provider_launchdarkly.emulator.rules.flag_settings import check_team, check_values
 from airflow_provider_launchdarkly.emulator.rules.lifecycle import check_member
+from airflow_provider_launchdarkly.emulator.rules.metric_fields import with_fields
 from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
-from airflow_provider_launchdarkly.emulator.state.models import (
-    Flag,
-    FlagConfig,
-    Metric,
-    MetricGroup,
-    MetricInGroup,
-    Variation,
-)
+from airflow_provider_launchdarkly.emulator.state.flag_models import JSON, Flag, FlagConfig, Prerequisite, Variation
+from airflow_provider_launchdarkly.emulator.state.models import Metric, MetricGroup, MetricInGroup
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
+DEFAULT_TRUTH = {
+    "people_per_day": 1_000,
+    "other_metrics": {"baseline_rate": 0.1, "baseline_mean": 100, "standard_deviation": 30},
+}
+"""The ground truth of a flag that a client creates: no variation has an effect on any metric."""
+DEFAULT_TRUTH_IN_WORDS = "default: 1000 people a day, conversions 10 %, numbers 100 with a deviation of 30, no effects"
 METRIC_KINDS = ("custom", "pageview", "click", "trace")
-_CRITERIA = ("HigherThanBaseline", "LowerThanBaseline")
 
 
 def flag(transaction: Transaction, body: RequestBody) -> Flag:
@@ -31,7 +34,9 @@ def flag(transaction: Transaction, body: RequestBody) -> Flag:
         raise conflict(f"a feature flag with the key {key!r} already exists in project {transaction.project.key!r}")
     variations = _variations(transaction, body)
     on, off = _defaults(body, len(variations))
+    needed = body.objects("initialPrerequisites") if "initialPrerequisites" in body else []
     config = FlagConfig(
+        prerequisites=tuple(_prerequisite(transaction, item) for item in needed),
         version=1,
         last_modified=transaction.now,
         fallthrough=on,
@@ -42,6 +47,12 @@ def flag(transaction: Transaction, body: RequestBody) -> Flag:
     purpose = body.optional_text("purpose")
     if purpose is not None and purpose not in ("migration", "holdout"):
         raise invalid_request(f"purpose must be migration or holdout, not {purpose!r}")
+    team = body.optional_text("maintainerTeamKey")
+    if team is not None:
+        check_team(transaction, team)
+    if "migrationSettings" in body:
+        body.object("migrationSettings")
+    client = body.object("clientSideAvailability") if "clientSideAvailability" in body else RequestBody({})
     made = Flag(
         key=key,
         name=body.text("name"),
@@ -50,15 +61,36 @@ def flag(transaction: Transaction, body: RequestBody) -> Flag:
         variations=variations,
         configs=dict.fromkeys(transaction.project.environments, config),
         tags=tuple(dict.fromkeys(body.texts("tags"))),
-        maintainer_id=_maintainer(transaction, body),
+        maintainer_id=None if team else _maintainer(transaction, body),
+        maintainer_team_key=team,
+        client_side_id=client.flag("usingEnvironmentId", default=body.flag("includeInSnippet", default=False)),
+        mobile_key=client.flag("usingMobileKey", default="clientSideAvailability" in body),
+        custom_properties=_custom_properties(body),
+        migration_settings=body.raw("migrationSettings") if "migrationSettings" in body else None,
         temporary=body.flag("temporary", default=True),
         purpose=purpose,
         default_on=on,
         default_off=off,
     )
     transaction.put_flag(made)
+    transaction.put_truth(key, GroundTruth.from_dict(DEFAULT_TRUTH))
     transaction.record("flag.created", flag=key)
     return made
+
+
+def _custom_properties(body: RequestBody) -> dict[str, dict[str, JSON]]:
+    if "customProperties" not in body:
+        return {}
+    given = body.object("customProperties")
+    inner = {key: given.object(key) for key in given.names()}
+    return {key: {"name": item.text("name"), "value": list(item.texts("value"))} for key, item in inner.items()}
+
+
+def _prerequisite(transaction: Transaction, item: RequestBody) -> Prerequisite:
+    key = item.text("key")
+    if key not in transaction.project.flags:
+        raise invalid_request(f"{item.path('key')}: there is no feature flag {key!r}")
+    return Prerequisite(key, variation_index(transaction.flag(key), item))
 
 
 def _variations(transaction: Transaction, body: RequestBody) -> tuple[Variation, ...]:
@@ -74,10 +106,7 @@ def _variations(transaction: Transaction, body: RequestBody) -> tuple[Variation,
     )
     if len(variations) < 2:
         raise invalid_request("variations: a flag has at least two")
-    values = [variation.value for variation in variations]
-    # `1 == True` in Python, not in JSON.
-    if any((type(a), a) == (type(b), b) for i, a in enumerate(values) for b in values[:i]):
-        raise invalid_request("variations must have different values")
+    check_values(variations)
     return variations
 
 
@@ -98,32 +127,19 @@ def metric(transaction: Transaction, body: RequestBody) -> Metric:
     key, kind = read_key(body), body.choice("kind", METRIC_KINDS, "")
     if key in transaction.project.metrics:
         raise conflict(f"a metric with the key {key!r} already exists in project {transaction.project.key!r}")
-    is_numeric = body.flag("isNumeric", default=False)
-    if kind == "custom":
-        body.text("eventKey")
-        if is_numeric:
-            body.text("successCriteria")
-    if kind in ("click", "pageview"):
-        body.objects("urls")
-    event_default = body.object("eventDefault") if "eventDefault" in body else RequestBody({})
-    made = Metric(
-        key=key,
-        name=body.optional_text("name") or key,
-        id=transaction.world.new_id("metric"),
-        version_id=transaction.world.new_uuid("metric-version"),
-        created_at=transaction.now,
-        kind=kind,
-        is_numeric=is_numeric,
-        higher_is_better=body.choice("successCriteria", _CRITERIA, _CRITERIA[0]) == _CRITERIA[0],
-        event_key=body.optional_text("eventKey"),
-        unit=body.optional_text("unit"),
-        unit_aggregation=body.choice("unitAggregationType", ("average", "sum", "count_distinct"), "average"),
-        analysis_type=body.choice("analysisType", ("mean", "percentile"), "mean"),
-        missing_counts_as_zero=not event_default.flag("disabled", default=False),
-        description=body.optional_text("description") or "",
-        tags=tuple(dict.fromkeys(body.texts("tags"))),
-        maintainer_id=_maintainer(transaction, body),
-        randomization_units=body.texts("analysisUnits") or body.texts("randomizationUnits") or ("user",),
+    made = with_fields(
+        transaction,
+        Metric(
+            key=key,
+            name=key,
+            id=transaction.world.new_id("metric"),
+            version_id=transaction.world.new_uuid("metric-version"),
+            created_at=transaction.now,
+            kind=kind,
+            is_numeric=body.flag("isNumeric", default=False),
+            maintainer_id=transaction.member_id,
+        ),
+        body,
     )
     transaction.put_metric(made)
     transaction.record("metric.created", metric=key)
@@ -138,6 +154,25 @@ def metric_group(transaction: Transaction, body: RequestBody) -> MetricGroup:
             f"a metric group with the key {key!r} already exists in project {transaction.project.key!r}"
         )
     body.text("maintainerId")
+    made = MetricGroup(
+        key=key,
+        name=body.text("name"),
+        id=transaction.world.new_id("metric-group"),
+        version_id=transaction.world.new_uuid("metric-group-version"),
+        kind=cast("Literal['funnel', 'standard']", kind),
+        metrics=metrics_in_group(transaction, body, kind),
+        created_at=transaction.now,
+        maintainer_id=_maintainer(transaction, body) or "",
+        description=body.optional_text("description") or "",
+        tags=tuple(dict.fromkeys(body.texts("tags"))),
+    )
+    transaction.put_metric_group(made)
+    transaction.record("metric_group.created", metric_group=key)
+    return made
+
+
+def metrics_in_group(transaction: Transaction, body: RequestBody, kind: str) -> tuple[MetricInGroup, ...]:
+    """Return a metric group's members, at least two, each once; those of a funnel are conversions."""
     members = []
     for item in body.objects("metrics"):
         name = item.text("key")
@@ -148,21 +183,7 @@ def metric_group(transaction: Transaction, body: RequestBody) -> MetricGroup:
         members.append(MetricInGroup(name, item.optional_text("nameInGroup") or transaction.project.metrics[name].name))
     if len({member.key for member in members}) < max(2, len(members)):
         raise invalid_request("metrics must name at least two metrics, each once")
-    made = MetricGroup(
-        key=key,
-        name=body.text("name"),
-        id=transaction.world.new_id("metric-group"),
-        version_id=transaction.world.new_uuid("metric-group-version"),
-        kind=cast("Literal['funnel', 'standard']", kind),
-        metrics=tuple(members),
-        created_at=transaction.now,
-        maintainer_id=_maintainer(transaction, body) or "",
-        description=body.optional_text("description") or "",
-        tags=tuple(dict.fromkeys(body.texts("tags"))),
-    )
-    transaction.put_metric_group(made)
-    transaction.record("metric_group.created", metric_group=key)
-    return made
+    return tuple(members)
 
 
 def _maintainer(transaction: Transaction, body: RequestBody) -> str | None:

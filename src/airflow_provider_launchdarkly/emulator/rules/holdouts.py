@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly.emulator.errors import invalid_request, not_found, patch_failed
 from airflow_provider_launchdarkly.emulator.rules import experiment_inputs
 from airflow_provider_launchdarkly.emulator.rules.lifecycle import check_member, check_metrics, check_unit
+from airflow_provider_launchdarkly.emulator.state.flag_models import FALLTHROUGH
 from airflow_provider_launchdarkly.emulator.state.models import (
-    FALLTHROUGH,
     Experiment,
     Holdout,
     Iteration,
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
-    from airflow_provider_launchdarkly.emulator.state.models import Flag, Status
+    from airflow_provider_launchdarkly.emulator.state.flag_models import Flag
+    from airflow_provider_launchdarkly.emulator.state.models import Status
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 

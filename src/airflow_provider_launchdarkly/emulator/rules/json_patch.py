@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
+
+from airflow_provider_launchdarkly.emulator.errors import conflict, invalid_request
 
 
 class PatchError(ValueError):
@@ -11,6 +14,25 @@ class PatchError(ValueError):
 
 class TestFailedError(PatchError):
     """A `test` operation found another value than it expects."""
+
+
+def applied(document: dict[str, Any], operations: Any) -> dict[str, Any]:
+    """Return a copy of a resource's JSON with operations applied.
+
+    Raises:
+        ApiError: 409 for a failed `test`, 400 for a patch that is malformed or leaves no resource.
+    """
+    if not isinstance(operations, list):
+        raise invalid_request("a JSON patch must be a list of operations")
+    try:
+        patched = apply(deepcopy(document), operations)
+    except TestFailedError as failed:
+        raise conflict(f"the patch's precondition does not hold: {failed}") from None
+    except PatchError as wrong:
+        raise invalid_request(f"invalid JSON patch: {wrong}") from None
+    if not isinstance(patched, dict):
+        raise invalid_request("the patch leaves nothing")
+    return patched
 
 
 def apply(document: Any, operations: list[Any]) -> Any:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
         IterationInput,
         TreatmentInput,
     )
-    from airflow_provider_launchdarkly.emulator.state.models import Flag, MetricUse
+    from airflow_provider_launchdarkly.emulator.state.flag_models import Flag
+    from airflow_provider_launchdarkly.emulator.state.models import MetricUse
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 

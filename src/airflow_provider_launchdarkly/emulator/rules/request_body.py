@@ -35,6 +35,10 @@ class RequestBody:
     def __contains__(self, name: str) -> bool:
         return self._data.get(name) is not None
 
+    def has(self, name: str) -> bool:
+        """Return whether the field is given, even as null, which can be the value of a variation."""
+        return name in self._data
+
     def path(self, name: str) -> str:
         """Return the field's full path for error messages."""
         return f"{self._where}.{name}" if self._where else name

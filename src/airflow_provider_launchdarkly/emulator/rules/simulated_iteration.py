@@ -16,7 +16,8 @@ from airflow_provider_launchdarkly.emulator.population.types import (
 from airflow_provider_launchdarkly.emulator.state.clock import from_milliseconds
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.emulator.state.models import Experiment, Flag, Iteration, Metric, Treatment
+    from airflow_provider_launchdarkly.emulator.state.flag_models import Flag
+    from airflow_provider_launchdarkly.emulator.state.models import Experiment, Iteration, Metric, Treatment
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 NO_TRAFFIC = GroundTruth.from_dict({"people_per_day": 0})
@@ -43,7 +44,12 @@ def simulated_iteration(transaction: Transaction, experiment: Experiment, iterat
 
 def ground_truth_of(transaction: Transaction, iteration: Iteration) -> GroundTruth:
     """Return the ground truth of the flag that an iteration runs on."""
-    return transaction.project.truths.get(iteration.flag.flag_key, NO_TRAFFIC)
+    return ground_truth(transaction, iteration.flag.flag_key)
+
+
+def ground_truth(transaction: Transaction, flag_key: str) -> GroundTruth:
+    """Return the ground truth of a flag."""
+    return transaction.project.truths.get(flag_key, NO_TRAFFIC)
 
 
 def _bandit(transaction: Transaction, experiment: Experiment, iteration: Iteration) -> Bandit | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.emulator.state.models import (
+from airflow_provider_launchdarkly.emulator.state.flag_models import (
     FALLTHROUGH,
     WHOLE_ROLLOUT,
     ExperimentAllocation,
@@ -15,7 +15,8 @@ from airflow_provider_launchdarkly.emulator.state.models import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.emulator.state.models import Flag, FlagConfig, Iteration, Serving
+    from airflow_provider_launchdarkly.emulator.state.flag_models import Flag, FlagConfig, Serving
+    from airflow_provider_launchdarkly.emulator.state.models import Iteration
 
 
 def with_config(flag: Flag, environment_key: str, config: FlagConfig, now: int) -> Flag:

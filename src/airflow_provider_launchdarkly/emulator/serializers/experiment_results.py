@@ -27,7 +27,8 @@ if TYPE_CHECKING:
         SimulatedIteration,
         SimulatedMetric,
     )
-    from airflow_provider_launchdarkly.emulator.state.models import JSON, Experiment, Iteration
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON
+    from airflow_provider_launchdarkly.emulator.state.models import Experiment, Iteration
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 

@@ -16,7 +16,8 @@ from airflow_provider_launchdarkly.emulator.serializers.metrics import dependent
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from airflow_provider_launchdarkly.emulator.state.models import JSON, Experiment, Iteration, Treatment
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON
+    from airflow_provider_launchdarkly.emulator.state.models import Experiment, Iteration, Treatment
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from airflow_provider_launchdarkly.emulator.rules.flag_status import last_requested
+from airflow_provider_launchdarkly.emulator.rules.flag_status import status as status_of
 from airflow_provider_launchdarkly.emulator.serializers.links import (
     flags_path,
     link,
@@ -15,22 +17,14 @@ from airflow_provider_launchdarkly.emulator.serializers.links import (
     project_path,
     resource_links,
 )
-from airflow_provider_launchdarkly.emulator.state.models import Rollout
+from airflow_provider_launchdarkly.emulator.state.clock import from_milliseconds
+from airflow_provider_launchdarkly.emulator.state.flag_models import Rollout
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from airflow_provider_launchdarkly.emulator.state.models import (
-        JSON,
-        Environment,
-        Flag,
-        FlagConfig,
-        Project,
-        Rule,
-        Serving,
-        Token,
-        World,
-    )
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON, Flag, FlagConfig, Rule, Serving, Target
+    from airflow_provider_launchdarkly.emulator.state.models import Environment, Project, Token, World
     from airflow_provider_launchdarkly.emulator.state.settings import Settings
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
@@ -44,8 +38,8 @@ def flag(project: Project, flag: Flag, environments: Collection[str], *, summary
         "key": flag.key,
         "_version": flag.version,
         "creationDate": flag.created_at,
-        "includeInSnippet": False,
-        "clientSideAvailability": {"usingMobileKey": False, "usingEnvironmentId": False},
+        "includeInSnippet": flag.client_side_id,
+        "clientSideAvailability": {"usingMobileKey": flag.mobile_key, "usingEnvironmentId": flag.client_side_id},
         "variations": [
             {"_id": v.id, "value": v.value}
             | ({"name": v.name} if v.name is not None else {})
@@ -56,18 +50,23 @@ def flag(project: Project, flag: Flag, environments: Collection[str], *, summary
         "tags": list(flag.tags),
         "_links": resource_links(flags_path(project.key), flag.key),
         "experiments": {"baselineIdx": 0, "items": []},
-        "customProperties": {},
+        "customProperties": {key: dict(value) for key, value in flag.custom_properties.items()},
         "archived": flag.archived,
-        "deprecated": False,
+        "deprecated": flag.deprecated_at is not None,
         "defaults": {
             "onVariation": flag.default_on,
             "offVariation": flag.default_off % len(flag.variations),
         },
     }
-    if flag.maintainer_id is not None:
-        representation["maintainerId"] = flag.maintainer_id
-    if flag.purpose is not None:
-        representation["_purpose"] = flag.purpose
+    optional = {
+        "maintainerId": flag.maintainer_id,
+        "maintainerTeamKey": flag.maintainer_team_key,
+        "_purpose": flag.purpose,
+        "archivedDate": flag.archived_at,
+        "deprecatedDate": flag.deprecated_at,
+        "migrationSettings": None if flag.migration_settings is None else dict(flag.migration_settings),
+    }
+    representation |= {name: value for name, value in optional.items() if value is not None}
     if environments:
         representation["environments"] = {
             key: _config(project, flag, key, flag.configs[key], summary=summary)
@@ -185,19 +184,23 @@ def _config(project: Project, flag: Flag, key: str, config: FlagConfig, *, summa
         "version": config.version,
         "_site": page_link(f"/projects/{quote(project.key)}/flags/{quote(flag.key)}/targeting?env={quote(key)}"),
         "_environmentName": project.environments[key].name,
-        "trackEvents": False,
-        "trackEventsFallthrough": False,
+        "trackEvents": config.track_events,
+        "trackEventsFallthrough": config.track_events_fallthrough,
     }
     if not summary:
         representation |= {
-            "targets": [],
-            "contextTargets": [],
+            "targets": [_target(t) for t in config.targets if t.context_kind == "user"],
+            "contextTargets": [_target(t) for t in config.targets if t.context_kind != "user"],
             "rules": [_rule(rule) for rule in config.rules],
             "fallthrough": _serving(config.fallthrough),
             "offVariation": config.off_variation,
-            "prerequisites": [],
+            "prerequisites": [{"key": p.key, "variation": p.variation} for p in config.prerequisites],
         }
     return representation
+
+
+def _target(target: Target) -> dict[str, JSON]:
+    return {"values": list(target.values), "variation": target.variation, "contextKind": target.context_kind}
 
 
 def _rule(rule: Rule) -> dict[str, JSON]:
@@ -234,3 +237,12 @@ def _serving(serving: Serving) -> dict[str, JSON]:
             "canReshuffle": serving.experiment.can_reshuffle,
         }
     return {"rollout": rollout}
+
+
+def status(transaction: Transaction, flag: Flag, environment_key: str) -> dict[str, JSON]:
+    """Return the JSON of a flag's status in an environment."""
+    seen = last_requested(transaction, flag)
+    representation: dict[str, JSON] = {"name": status_of(transaction, flag, environment_key)}
+    if seen is not None:
+        representation["lastRequested"] = from_milliseconds(seen).isoformat().replace("+00:00", "Z")
+    return representation

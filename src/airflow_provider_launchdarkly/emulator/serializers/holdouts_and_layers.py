@@ -10,7 +10,8 @@ from airflow_provider_launchdarkly.emulator.serializers.experiments import exper
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from airflow_provider_launchdarkly.emulator.state.models import JSON, Holdout, Layer
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON
+    from airflow_provider_launchdarkly.emulator.state.models import Holdout, Layer
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 

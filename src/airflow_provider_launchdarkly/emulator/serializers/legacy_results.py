@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_launchdarkly.emulator.population.types import TreatmentStatistics
-    from airflow_provider_launchdarkly.emulator.state.models import JSON, Experiment, Flag, Iteration, Metric
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON, Flag
+    from airflow_provider_launchdarkly.emulator.state.models import Experiment, Iteration, Metric
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 _DAY = timedelta(days=1)

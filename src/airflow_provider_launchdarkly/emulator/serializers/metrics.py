@@ -13,13 +13,18 @@ from airflow_provider_launchdarkly.emulator.serializers.links import (
     project_path,
     resource_links,
 )
+from airflow_provider_launchdarkly.emulator.serializers.members import maintainer
 from airflow_provider_launchdarkly.emulator.state.clock import from_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from airflow_provider_launchdarkly.emulator.state.models import JSON, Experiment, Metric, MetricGroup, MetricUse
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON
+    from airflow_provider_launchdarkly.emulator.state.models import Experiment, Metric, MetricGroup, MetricUse
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
+
+_NOT_SHOWN = frozenset({"valueColumn"})
+"""The fields that creating a metric takes and no published model of a metric has."""
 
 
 def metric(transaction: Transaction, metric: Metric, expand: Collection[str] = ()) -> dict[str, JSON]:
@@ -27,7 +32,7 @@ def metric(transaction: Transaction, metric: Metric, expand: Collection[str] = (
     groups = [
         g for g in transaction.project.metric_groups.values() if any(item.key == metric.key for item in g.metrics)
     ]
-    using = _using_metric(transaction, metric)
+    using = transaction.using_metric(metric.key)
     parts: dict[str, Callable[[], JSON]] = {
         "experiments": lambda: [_dependent_experiment(transaction, e) for e in using],
         "experimentCount": lambda: len(using),
@@ -40,18 +45,10 @@ def metric(transaction: Transaction, metric: Metric, expand: Collection[str] = (
 
 def listed_metric(transaction: Transaction, metric: Metric, expand: Collection[str] = ()) -> dict[str, JSON]:
     """Return the JSON of a metric in a list (`MetricListingRep`)."""
-    using = _using_metric(transaction, metric)
+    using = transaction.using_metric(metric.key)
     return _metric(transaction, metric, using) | (
         {"experimentCount": len(using)} if "experimentCount" in expand else {}
     )
-
-
-def _using_metric(transaction: Transaction, metric: Metric) -> list[Experiment]:
-    return [
-        e
-        for e in transaction.experiments()
-        if any(_measures(transaction, use, metric.key) for use in e.current.metrics)
-    ]
 
 
 def _dependent_experiment(transaction: Transaction, experiment: Experiment) -> dict[str, JSON]:
@@ -83,7 +80,7 @@ def _metric(transaction: Transaction, metric: Metric, using: list[Experiment]) -
         "description": metric.description,
         "tags": list(metric.tags),
         "_creationDate": metric.created_at,
-        "lastModified": {"date": from_milliseconds(metric.created_at).isoformat().replace("+00:00", "Z")},
+        "lastModified": {"date": _date(metric.last_modified or metric.created_at)},
         "isNumeric": metric.is_numeric,
         "successCriteria": "HigherThanBaseline" if metric.higher_is_better else "LowerThanBaseline",
         "eventKey": metric.event_key,
@@ -93,20 +90,23 @@ def _metric(transaction: Transaction, metric: Metric, using: list[Experiment]) -
         "analysisUnits": list(metric.randomization_units),
         "randomizationUnits": list(metric.randomization_units),
         "eventDefault": _event_default(metric),
-        "dataSource": {"key": "launchdarkly"},
+        "dataSource": {"key": metric.data_source_key},
         "maintainerId": metric.maintainer_id,
-        "archived": False,
+        "archived": metric.archived_at is not None,
+        "archivedAt": metric.archived_at,
         "activeExperimentCount": sum(e.running is not None for e in using),
         "_links": resource_links(metrics_path(transaction.project.key), metric.key),
         "_site": page_link(f"/projects/{quote(transaction.project.key)}/metrics/{quote(metric.key)}/details"),
     }
-    return {name: value for name, value in representation.items() if value is not None}
+    shown = {name: value for name, value in representation.items() if value is not None}
+    shown |= {name: value for name, value in metric.details.items() if name not in _NOT_SHOWN}
+    return transaction.settings.api.metric_resource(shown)
 
 
 def metric_group(transaction: Transaction, group: MetricGroup, expand: Collection[str] = ()) -> dict[str, JSON]:
     """Return the JSON of a metric group; `expand` adds the experiments that use it."""
     member = transaction.world.members[group.maintainer_id]
-    using = [e for e in transaction.experiments() if any(u.is_group and u.key == group.key for u in e.current.metrics)]
+    using = transaction.using_group(group.key)
     representation: dict[str, JSON] = {
         "_id": group.id,
         "key": group.key,
@@ -115,19 +115,8 @@ def metric_group(transaction: Transaction, group: MetricGroup, expand: Collectio
         "description": group.description,
         "tags": list(group.tags),
         "_creationDate": group.created_at,
-        "_lastModified": group.created_at,
-        "maintainer": {
-            "key": member.id,
-            "kind": "member",
-            "_member": {
-                "_id": member.id,
-                "firstName": member.first_name,
-                "lastName": member.last_name,
-                "role": member.role,
-                "email": member.email,
-                "_links": resource_links("/api/v2/members", member.id),
-            },
-        },
+        "_lastModified": group.last_modified or group.created_at,
+        "maintainer": maintainer(member, transaction.settings.api),
         "metrics": metrics_in_group(transaction, group),
         "_version": group.version,
         "activeExperimentCount": sum(e.running is not None for e in using),
@@ -137,7 +126,7 @@ def metric_group(transaction: Transaction, group: MetricGroup, expand: Collectio
         representation["experiments"] = [_dependent_experiment(transaction, e) for e in using]
     if "experimentCount" in expand:
         representation["experimentCount"] = len(using)
-    return representation
+    return transaction.settings.api.metric_resource(representation)
 
 
 def metrics_in_group(transaction: Transaction, group: MetricGroup) -> list[dict[str, JSON]]:
@@ -150,7 +139,8 @@ def metrics_in_group(transaction: Transaction, group: MetricGroup) -> list[dict[
 
 def metric_v2(transaction: Transaction, metric: Metric) -> dict[str, JSON]:
     """Return the JSON of a primary, secondary or group's metric (`MetricV2Rep`)."""
-    return _used_metric(transaction, metric) | {"unitAggregationType": metric.unit_aggregation}
+    used = _used_metric(transaction, metric) | {"unitAggregationType": metric.unit_aggregation}
+    return transaction.settings.api.metric(used)
 
 
 def _used_metric(transaction: Transaction, metric: Metric) -> dict[str, JSON]:
@@ -192,11 +182,9 @@ def group_with_metrics(transaction: Transaction, group: MetricGroup) -> dict[str
     }
 
 
-def _measures(transaction: Transaction, use: MetricUse, metric_key: str) -> bool:
-    if not use.is_group:
-        return use.key == metric_key
-    return any(item.key == metric_key for item in transaction.project.metric_groups[use.key].metrics)
-
-
 def _event_default(metric: Metric) -> dict[str, JSON]:
     return {"disabled": False, "value": 0} if metric.missing_counts_as_zero else {"disabled": True}
+
+
+def _date(milliseconds: int) -> str:
+    return from_milliseconds(milliseconds).isoformat().replace("+00:00", "Z")

@@ -19,9 +19,12 @@ _DURATION = re.compile(
     r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
 )
 
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+"""The end of the clock, early enough that times computed from it are still datetimes."""
+
 
 class Clock:
-    """A clock that goes forward at a chosen rate.
+    """A clock that goes forward at a chosen rate, and stops in the year 9000.
 
     Args:
         start: The first time, aware.
@@ -52,7 +55,7 @@ class Clock:
         """Return the time in UTC."""
         if self._rate == 0:
             return self._then
-        return self._then + timedelta(seconds=(self._monotonic() - self._since) * self._rate)
+        return min(self._then + timedelta(seconds=(self._monotonic() - self._since) * self._rate), LATEST)
 
     def milliseconds(self) -> int:
         """Return the time in epoch milliseconds."""
@@ -62,7 +65,7 @@ class Clock:
         """Set the clock to an aware time.
 
         Raises:
-            ValueError: The time is in the past, or has no offset from UTC.
+            ValueError: The time is in the past or after the clock's end, or has no offset from UTC.
         """
         if to.tzinfo is None:
             raise ValueError(f"a time needs its offset from UTC, such as 2026-01-05T09:00:00Z, not {to.isoformat()}")
@@ -71,20 +74,21 @@ class Clock:
             raise ValueError(
                 f"the clock never goes back: set it to {now.isoformat()} or later, not to {to.isoformat()}"
             )
+        if to > LATEST:
+            raise ValueError(f"the clock ends in the year 9000: set it to an earlier time, not to {to.isoformat()}")
         self._move_to(to.astimezone(UTC))
 
     def advance(self, by: timedelta) -> None:
         """Advance the clock by a duration.
 
         Raises:
-            ValueError: The duration is negative, or leads past the year 9999.
+            ValueError: The duration is negative, or leads past the clock's end.
         """
         if by < timedelta(0):
             raise ValueError(f"the clock never goes back: advance it by a duration of 0 or more, not by {by}")
-        try:
-            self._move_to(self.now() + by)
-        except OverflowError:
-            raise ValueError(f"advancing by {by} leads past the year 9999; advance by less") from None
+        if by > LATEST - self.now():
+            raise ValueError(f"advancing by {by} leads past the clock's end in the year 9000; advance by less")
+        self._move_to(self.now() + by)
 
     def date_header(self) -> bytes:
         """Return the time in the form of the HTTP `Date` header, to the second."""
@@ -133,11 +137,11 @@ def parse_time(text: str) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError(f"not an ISO 8601 time such as 2026-01-05T09:00:00Z: {text!r}") from None
-    if moment.tzinfo is None:
-        raise ValueError(f"a time needs its offset from UTC, such as 2026-01-05T09:00:00Z, not {text!r}")
-    return moment.astimezone(UTC)
+    raise ValueError(f"a time needs its offset from UTC, such as 2026-01-05T09:00:00Z, not {text!r}")
 
 
 def _checked_rate(rate: float) -> float:

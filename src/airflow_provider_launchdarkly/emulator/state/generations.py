@@ -24,19 +24,23 @@ class Generation:
         missing_experiment_fields: Fields of an experiment that it neither returns nor reads.
         missing_iteration_fields: Fields of an iteration that it neither returns nor reads.
         missing_metric_fields: Fields of an iteration's metric that it neither returns nor reads.
+        missing_metric_resource_fields: Fields of a metric itself that it neither returns nor reads.
         missing_instructions: Instructions of Patch experiment that it rejects as unknown.
         default_methodology: The methodology of an experiment that names none.
         has_standard_units: Whether each randomization unit needs and returns its `standardRandomizationUnit`.
         has_flag_dry_run: Whether Patch feature flag takes `dryRun`.
+        has_plain_maintainer: Whether a metric group's maintainer has the field `member`, not `key`, `kind`, `_member`.
     """
 
     missing_experiment_fields: frozenset[str] = frozenset()
     missing_iteration_fields: frozenset[str] = frozenset()
     missing_metric_fields: frozenset[str] = frozenset()
+    missing_metric_resource_fields: frozenset[str] = frozenset()
     missing_instructions: frozenset[str] = frozenset()
     default_methodology: Literal["bayesian", "frequentist"] = "bayesian"
     has_standard_units: bool = False
     has_flag_dry_run: bool = True
+    has_plain_maintainer: bool = False
 
     def read_experiment(self, body: Any) -> Any:
         """Return the body that creates an experiment without the fields that this generation ignores as unknown."""
@@ -59,6 +63,14 @@ class Generation:
             ]
         return known
 
+    def read_metric(self, body: Any) -> Any:
+        """Return the body that creates a metric without the fields that this generation ignores as unknown."""
+        return _without(body, self.missing_metric_resource_fields) if isinstance(body, dict) else body
+
+    def metric_resource(self, representation: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of a metric's own representation, or a group's, that this generation has."""
+        return _without(representation, self.missing_metric_resource_fields)
+
     def experiment(self, representation: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of an experiment's representation that this generation has."""
         return _without(representation, self.missing_experiment_fields)
@@ -79,11 +91,18 @@ _GENERATION_17 = Generation(
     ),
     # 18.0.0 and 23.0.0 added them.
     missing_iteration_fields=frozenset({"version", "reallocationFrequencyMillis", "covariateInfo", "covariateId"}),
-    missing_metric_fields=frozenset({"analysisUnit"}),
+    missing_metric_fields=frozenset({"analysisUnit", "analysisType", "eventKey"}),
+    missing_metric_resource_fields=frozenset(
+        {"activeExperimentCount", "analysisUnits", "archived", "archivedAt", "dataSource", "denominator", "filters"}
+        | {"traceQuery", "traceValueLocation", "unitAggregationField", "valueColumn"}
+        | {"windowStartOffset", "windowEndOffset"}
+        | {"winsorLowerPercentile", "winsorUpperPercentile", "winsorIncludeImputed"}
+    ),
     # 23.0.0 added them.
     missing_instructions=frozenset({"updateExperimentFields", "saveAndStartNewIteration"}),
     has_standard_units=True,
     has_flag_dry_run=False,
+    has_plain_maintainer=True,
 )
 
 GENERATIONS: dict[str, Generation] = {

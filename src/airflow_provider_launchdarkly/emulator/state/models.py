@@ -1,4 +1,4 @@
-"""The data model: projects, environments, flags, metrics, experiments, iterations, members, tokens.
+"""The data model: projects, environments, metrics, experiments, members, tokens. Flags are in `flag_models`.
 
 The values are frozen and their containers are dicts. A request builds new values and stores them when it succeeds, so a
 rejected request leaves nothing behind. This module has no rules and no serialization. Times are epoch milliseconds, as
@@ -8,128 +8,25 @@ in LaunchDarkly's API.
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON, Flag
 
-JSON: TypeAlias = Any
 Status: TypeAlias = Literal["not_started", "running", "stopped"]
-FALLTHROUGH = "fallthrough"
-WHOLE_ROLLOUT = 100_000
-"""The weights of a rollout, in thousandths of a percent, add up to this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Variation:
-    """A value that a flag can serve."""
-
-    id: str
-    value: JSON
-    name: str | None = None
-    description: str | None = None
-
-    @property
-    def label(self) -> str:
-        """The variation's name, or else its value as text."""
-        return self.name or (self.value if isinstance(self.value, str) else json.dumps(self.value))
-
-
-@dataclass(frozen=True, slots=True)
-class WeightedVariation:
-    """A share of a rollout; `variation` is an index into the flag's variations."""
-
-    variation: int
-    weight: int
-    untracked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ExperimentAllocation:
-    """The part of a rollout that marks it as owned by a running experiment."""
-
-    experiment_key: str
-    default_variation: int
-    can_reshuffle: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Rollout:
-    """A percentage rollout."""
-
-    variations: tuple[WeightedVariation, ...]
-    context_kind: str = "user"
-    bucket_by: str | None = None
-    seed: int | None = None
-    experiment: ExperimentAllocation | None = None
-
-
-Serving: TypeAlias = int | Rollout
-"""The index of the variation that a rule serves, or its rollout."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A targeting rule of a flag in one environment."""
-
-    id: str
-    clauses: tuple[Mapping[str, JSON], ...]
-    serving: Serving
-    description: str | None = None
-    track_events: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FlagConfig:
-    """A flag in one environment."""
-
-    version: int
-    last_modified: int
-    fallthrough: Serving
-    off_variation: int
-    salt: str
-    on: bool = False
-    rules: tuple[Rule, ...] = ()
-
-    def serving_of(self, rule_id: str) -> Serving | None:
-        """Return the serving of a rule or of the fallthrough; None for an unknown rule."""
-        if rule_id == FALLTHROUGH:
-            return self.fallthrough
-        return next((rule.serving for rule in self.rules if rule.id == rule_id), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """A feature flag."""
-
-    key: str
-    name: str
-    created_at: int
-    variations: tuple[Variation, ...]
-    configs: Mapping[str, FlagConfig]
-    version: int = 1
-    description: str = ""
-    tags: tuple[str, ...] = ()
-    maintainer_id: str | None = None
-    temporary: bool = True
-    archived: bool = False
-    purpose: str | None = None
-    default_on: int = 0
-    default_off: int = -1
-
-    def index_of(self, variation_id: str) -> int | None:
-        """Return the index of a variation, or None. LaunchDarkly's reads have indexes where its writes have ids."""
-        return next((index for index, v in enumerate(self.variations) if v.id == variation_id), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric. LaunchDarkly calls `higher_is_better` successCriteria."""
+    """A metric. LaunchDarkly calls `higher_is_better` successCriteria.
+
+    `details` are the fields that the emulator keeps and does not use, as LaunchDarkly names them.
+    """
 
     key: str
     name: str
@@ -149,6 +46,14 @@ class Metric:
     tags: tuple[str, ...] = ()
     maintainer_id: str | None = None
     randomization_units: tuple[str, ...] = ("user",)
+    last_modified: int | None = None
+    archived_at: int | None = None
+    details: Mapping[str, JSON] = field(default_factory=dict)
+
+    @property
+    def data_source_key(self) -> str:
+        """The key of the data source of its events."""
+        return str(self.details.get("dataSource", {}).get("key", "launchdarkly"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +79,7 @@ class MetricGroup:
     version: int = 1
     description: str = ""
     tags: tuple[str, ...] = ()
+    last_modified: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +304,8 @@ class Project:
     """A project and its contents.
 
     The keys of `experiments` and `holdouts` are (environment key, key). `truths` are the ground truths by flag key.
-    `bandits` are the keys of the experiments that reallocate their traffic as the clock advances.
+    `bandits` are the keys of the experiments that reallocate their traffic as the clock advances. `old_metrics` are the
+    versions of metrics before their changes, by version id.
     """
 
     key: str
@@ -408,6 +315,7 @@ class Project:
     flags: dict[str, Flag] = field(default_factory=dict)
     metrics: dict[str, Metric] = field(default_factory=dict)
     metric_groups: dict[str, MetricGroup] = field(default_factory=dict)
+    old_metrics: dict[str, Metric] = field(default_factory=dict)
     experiments: dict[tuple[str, str], Experiment] = field(default_factory=dict)
     holdouts: dict[tuple[str, str], Holdout] = field(default_factory=dict)
     layers: dict[str, Layer] = field(default_factory=dict)
@@ -444,13 +352,14 @@ class Token:
 
 @dataclass(slots=True)
 class World:
-    """An account: the content of a snapshot, which a reset restores."""
+    """An account: the content of a snapshot, which a reset restores. `teams` are the keys of its teams."""
 
     seed: int
     account_id: str
     projects: dict[str, Project] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict, repr=False)
+    teams: tuple[str, ...] = ()
     created: int = 0
 
     def new_id(self, kind: str) -> str:

@@ -26,6 +26,7 @@ _WORLD: dict[str, Any] = {
         "ada@example.com": {"first_name": "Ada", "last_name": "Example", "role": "owner"},
         "grace@example.com": {"first_name": "Grace", "last_name": "Example", "role": "writer"},
     },
+    "teams": ["growth"],
     "tokens": {
         "api-reader": {"name": "may only read", "role": "reader"},
         "api-service": {"name": "a service token, which has no member", "service": True},

@@ -6,22 +6,27 @@ and the seed draws the same people again. A snapshot holds the emulator's tokens
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
-from airflow_provider_launchdarkly.emulator.state import models
+from airflow_provider_launchdarkly.emulator.state import flag_models, models
 from airflow_provider_launchdarkly.emulator.state.clock import parse_time
 from airflow_provider_launchdarkly.emulator.state.settings import Settings
+from airflow_provider_launchdarkly.emulator.state.typed_values import check_fields
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 FORMAT = 1
 _CLASSES: dict[str, type[Any]] = {
-    name: value for name, value in vars(models).items() if isinstance(value, type) and is_dataclass(value)
+    name: value
+    for name, value in {**vars(flag_models), **vars(models)}.items()
+    if isinstance(value, type) and is_dataclass(value)
 }
 _CLASS = "is"
+_NAMES = {"Mapping": Mapping, "GroundTruth": GroundTruth, "Flag": flag_models.Flag, "JSON": Any}
 
 
 def to_json(world: models.World, now: datetime, settings: Settings) -> dict[str, Any]:
@@ -47,10 +52,10 @@ def from_json(data: Any) -> tuple[models.World, datetime, Settings]:
     try:
         world = _decoded(data["world"])
         moment, settings = parse_time(data["time"]), Settings().changed(data["settings"])
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"the snapshot is broken: {error}") from None
-    if not isinstance(world, models.World):
-        raise ValueError("the snapshot is broken: it holds no world")  # noqa: TRY004 - one kind of error for bad data
+    if not isinstance(world, models.World) or not world.members:
+        raise ValueError("the snapshot is broken: it holds no world with a member")
     return world, moment, settings
 
 
@@ -80,7 +85,9 @@ def _decoded(value: Any) -> Any:
             return {_decoded(name): _decoded(inner) for name, inner in value["items"]}
         case "tuple":
             return tuple(_decoded(item) for item in value["items"])
-        case name if name in _CLASSES:
-            return _CLASSES[name](**{field: _decoded(inner) for field, inner in value.items() if field != _CLASS})
+        case str(name) if name in _CLASSES:
+            given = {field: _decoded(inner) for field, inner in value.items() if field != _CLASS}
+            check_fields(_CLASSES[name], given, _NAMES)
+            return _CLASSES[name](**given)
         case name:
-            raise ValueError(f"the snapshot is broken: there is no {name!r}")
+            raise ValueError(f"there is no {name!r}")

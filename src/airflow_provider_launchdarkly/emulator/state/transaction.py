@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly.emulator.errors import not_found
 
 if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+    from airflow_provider_launchdarkly.emulator.state.flag_models import JSON, Flag
     from airflow_provider_launchdarkly.emulator.state.models import (
-        JSON,
         Environment,
         Experiment,
-        Flag,
         Holdout,
         Layer,
         Metric,
@@ -52,6 +52,11 @@ class Transaction:
     _holdouts: dict[tuple[str, str], Holdout] = field(default_factory=dict)
     _layers: dict[str, Layer] = field(default_factory=dict)
     _units: tuple[RandomizationUnit, ...] | None = None
+    _truths: dict[str, GroundTruth] = field(default_factory=dict)
+    _old_metrics: list[Metric] = field(default_factory=list)
+    _deleted_flags: set[str] = field(default_factory=set)
+    _deleted_metrics: set[str] = field(default_factory=set)
+    _deleted_metric_groups: set[str] = field(default_factory=set)
 
     def environment(self, key: str) -> Environment:
         """Return an environment, or raise a 404."""
@@ -127,6 +132,19 @@ class Transaction:
                 return layer
         return None
 
+    def using_metric(self, key: str) -> list[Experiment]:
+        """Return the experiments whose current iteration measures a metric, alone or in a group."""
+        groups = {g.key for g in self.project.metric_groups.values() if any(item.key == key for item in g.metrics)}
+        return [
+            experiment
+            for experiment in self.experiments()
+            if any((use.key in groups) if use.is_group else use.key == key for use in experiment.current.metrics)
+        ]
+
+    def using_group(self, key: str) -> list[Experiment]:
+        """Return the experiments whose current iteration measures a metric group."""
+        return [e for e in self.experiments() if any(use.is_group and use.key == key for use in e.current.metrics)]
+
     def owner_of(self, environment_key: str, flag_key: str, rule_id: str) -> Experiment | None:
         """Return the experiment that runs on a flag's rule, or None."""
         for experiment in self.experiments(environment_key):
@@ -139,6 +157,14 @@ class Transaction:
         """Store a flag at the commit."""
         self._flags[flag.key] = flag
 
+    def put_truth(self, flag_key: str, truth: GroundTruth) -> None:
+        """Store a flag's ground truth at the commit."""
+        self._truths[flag_key] = truth
+
+    def delete_flag(self, key: str) -> None:
+        """Delete a flag, and its ground truth, at the commit."""
+        self._deleted_flags.add(key)
+
     def put_experiment(self, experiment: Experiment) -> None:
         """Store an experiment at the commit."""
         self._experiments[experiment.environment_key, experiment.key] = experiment
@@ -147,9 +173,31 @@ class Transaction:
         """Store a metric at the commit."""
         self._metrics[metric.key] = metric
 
+    def put_old_metric(self, metric: Metric) -> None:
+        """Keep a metric's version at the commit, since iterations and clients may still name it."""
+        self._old_metrics.append(metric)
+
+    def metric_version(self, key: str, version_id: str | None) -> Metric:
+        """Return a version of a metric, the present one by default, or raise a 404."""
+        present = self.metric(key)
+        if version_id in (None, present.version_id):
+            return present
+        old = self.project.old_metrics.get(version_id or "")
+        if old is None or old.key != key:
+            raise not_found(f"metric {key!r} has no version {version_id!r}")
+        return old
+
+    def delete_metric(self, key: str) -> None:
+        """Delete a metric at the commit."""
+        self._deleted_metrics.add(key)
+
     def put_metric_group(self, group: MetricGroup) -> None:
         """Store a metric group at the commit."""
         self._metric_groups[group.key] = group
+
+    def delete_metric_group(self, key: str) -> None:
+        """Delete a metric group at the commit."""
+        self._deleted_metric_groups.add(key)
 
     def put_holdout(self, holdout: Holdout) -> None:
         """Store a holdout at the commit."""
@@ -172,11 +220,21 @@ class Transaction:
         self.project.flags.update(self._flags)
         self.project.experiments.update(self._experiments)
         self._update_bandits()
+        self.project.truths.update(self._truths)
         self.project.metrics.update(self._metrics)
+        self.project.old_metrics.update((metric.version_id, metric) for metric in self._old_metrics)
         self.project.metric_groups.update(self._metric_groups)
         self.project.holdouts.update(self._holdouts)
         self.project.layers.update(self._layers)
         self.project.randomization_units = self.randomization_units
+        for keys, kept in (
+            (self._deleted_flags, (self.project.flags, self.project.truths)),
+            (self._deleted_metrics, (self.project.metrics,)),
+            (self._deleted_metric_groups, (self.project.metric_groups,)),
+        ):
+            for key in keys:
+                for resources in kept:
+                    resources.pop(key, None)
 
     def _update_bandits(self) -> None:
         places = dict.fromkeys(self.project.bandits)

@@ -10,19 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow_provider_launchdarkly.emulator.fields import Fields
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+from airflow_provider_launchdarkly.emulator.state.flag_models import Flag, FlagConfig, Rule, Variation
 from airflow_provider_launchdarkly.emulator.state.models import (
     Environment,
-    Flag,
-    FlagConfig,
     Member,
     Metric,
     MetricGroup,
     MetricInGroup,
     Project,
     RandomizationUnit,
-    Rule,
     Token,
-    Variation,
     World,
     object_id,
     uuid_id,
@@ -63,9 +60,9 @@ def build_world(data: Mapping[str, Any], *, seed: int, now: int) -> World:
     """Build a world.
 
     Args:
-        data: ``members`` {email: {first_name, last_name, role}}, ``tokens`` {token: {name, role, service, projects}},
-            and ``projects`` {key: {name, environments, flags, metrics, metric_groups, randomization_units,
-            context_kinds, truths}}; the first randomization unit is the default one.
+        data: ``members`` {email: {first_name, last_name, role}}, ``teams`` [key], ``tokens`` {token: {name, role,
+            service, projects}}, and ``projects`` {key: {name, environments, flags, metrics, metric_groups,
+            randomization_units, context_kinds, truths}}; the first randomization unit is the default one.
         seed: Determines all ids and people.
         now: The creation time of everything, epoch milliseconds.
 
@@ -77,7 +74,8 @@ def build_world(data: Mapping[str, Any], *, seed: int, now: int) -> World:
     if not members:
         raise ValueError("world.members: there is no member; give at least one, who owns all that names no other owner")
     owner = next(iter(members))
-    world = World(seed=seed, account_id=object_id(seed, "account"), members=members)
+    teams = _texts(fields, "teams")
+    world = World(seed=seed, account_id=object_id(seed, "account"), members=members, teams=teams)
     for value, inner in _children(fields, "tokens"):
         world.tokens[value] = _token(seed, value, inner, owner)
     for key, inner in _children(fields, "projects"):
@@ -179,9 +177,15 @@ class _ProjectBuilder:
         return tuple(variations)
 
     def _rule(self, flag_key: str, name: str, fields: Fields, variations: tuple[Variation, ...]) -> Rule:
+        clauses = fields.take("clauses") or []
+        if not isinstance(clauses, list) or not all(isinstance(clause, dict) for clause in clauses):
+            raise ValueError(f"{fields.path}.clauses: {clauses!r} is not a list of clauses; write [{{attribute: …}}]")
         rule = Rule(
             id=self._uuid("rule", f"{flag_key}/{name}"),
-            clauses=tuple(fields.take("clauses") or ()),
+            clauses=tuple(
+                {"_id": self._uuid("clause", f"{flag_key}/{name}/{index}"), **clause}
+                for index, clause in enumerate(clauses)
+            ),
             serving=_index(fields, "variation", variations),
             description=name,
         )

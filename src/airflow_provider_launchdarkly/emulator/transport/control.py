@@ -50,7 +50,7 @@ def post_clock(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
 def post_reset(emulator: Emulator, _query: str, body: bytes) -> dict[str, Any]:
     """Reset the emulator to its first world, or to the one of `{"scenario": name}`."""
     data = _json_object(body) if body.strip() else {}
-    if not data.keys() <= {"scenario"}:
+    if not data.keys() <= {"scenario"} or not isinstance(data.get("scenario", ""), str):
         raise invalid_request('reset takes no body, or {"scenario": name}')
     try:
         emulator.reset(data.get("scenario"))
@@ -81,8 +81,8 @@ def get_journal(emulator: Emulator, _query: str, _body: bytes) -> dict[str, Any]
 def get_requests(emulator: Emulator, query: str, _body: bytes) -> dict[str, Any]:
     """Return the latest requests; `after=N` returns those with a greater sequence number."""
     after = parse_qs(query).get("after", ["0"])[0]
-    if not (after.isascii() and after.isdigit()):
-        raise invalid_request(f"after must be a whole number, not {after!r}")
+    if not (after.isascii() and after.isdigit() and len(after) < 19):
+        raise invalid_request(f"after must be a whole number of up to 18 digits, not {after[:40]!r}")
     return {"requests": [asdict(line) for line in emulator.requests.after(int(after))]}
 
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 from airflow_provider_launchdarkly.emulator.errors import ApiError, forbidden, invalid_request, not_found, unauthorized
 from airflow_provider_launchdarkly.emulator.handlers.operation import Request, Response
+from airflow_provider_launchdarkly.emulator.serializers import whole_world
 from airflow_provider_launchdarkly.emulator.serializers.flags import sdk_caller
 from airflow_provider_launchdarkly.emulator.state import snapshot
 from airflow_provider_launchdarkly.emulator.state.clock import Clock, to_milliseconds
@@ -126,6 +127,7 @@ class Emulator:
             ValueError: The data is not a snapshot.
         """
         world, moment, settings = snapshot.from_json(data)
+        whole_world.check(world, settings, to_milliseconds(moment))
         add_administrator_token(world, self._token)
         if moment > self.clock.now():
             self.clock.set(moment)
@@ -184,7 +186,8 @@ class Emulator:
             result = self._result_of(operation, request, results_as_of)
         except ApiError as error:
             return self._error_response(error)
-        return HttpResponse(result.status, _to_json(result.body), self._rate_limits())
+        body = b"" if result.status == 204 else _to_json(result.body)
+        return HttpResponse(result.status, body, (*self._rate_limits(), *result.headers))
 
     def _rate_limits(self) -> tuple[tuple[str, str], ...]:
         """Return the rate-limit headers of a response without a fault, by the switch `rate_limit_headers`."""
@@ -208,7 +211,7 @@ class Emulator:
         if token.role == "reader" and operation.method != "GET":
             raise forbidden("the token's role does not allow this action")
         self._check_version(operation, request)
-        body = self._read_body(operation, request) if operation.method != "GET" else None
+        body = self._read_body(operation, request) if operation.method not in ("GET", "DELETE") else None
         operation_request = Request(
             world=self.world,
             settings=self.settings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
@@ -35,6 +36,8 @@ LIMITS: dict[RateLimitFamily, str] = {
 """The families of rate-limit headers (LaunchDarkly REST docs, Overview, "Rate limiting"); resets are epoch
 milliseconds."""
 _LONGEST_DELAY = 60.0
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[ -~]*")
 CODES = {
     400: "invalid_request",
     401: "unauthorized",
@@ -101,6 +104,7 @@ class Fault:
         for name in data:
             if name not in known:
                 raise ValueError(f"{name}: unknown field of a fault; use one of {', '.join(sorted(known))}")
+        _check_texts(data, "operation", "fault", "limit", "message")
         operation = data.get("operation", "*")
         if operation not in GROUPS and operation not in operations:
             raise ValueError(f"no such operation: {operation!r}; there are {', '.join((*GROUPS, *sorted(operations)))}")
@@ -112,9 +116,6 @@ class Fault:
         probability = data.get("probability")
         if probability is not None and not (_is_number(probability) and 0 <= probability <= 1):
             raise ValueError(f"probability must be between 0 and 1, not {probability!r}")
-        headers = data.get("headers") or {}
-        if not isinstance(headers, dict):
-            raise ValueError(f"headers must be an object of names and values, not {headers!r}")  # noqa: TRY004 - a wrong value to its caller
         limit = data.get("limit")
         if limit is not None and limit not in LIMITS:
             raise ValueError(f"limit must be {', '.join(LIMITS)}, not {limit!r}")
@@ -130,7 +131,7 @@ class Fault:
             times=_positive(data, "times"),
             probability=probability,
             status=status,
-            headers=tuple((str(name).lower(), str(value)) for name, value in headers.items()),
+            headers=_headers(data.get("headers") or {}),
             message=str(data.get("message", cls.__dataclass_fields__["message"].default)),
             limit=limit,
             wait=_number(data, "wait", lowest=-1e6, highest=1e6),
@@ -276,6 +277,21 @@ class Faults:
     def active(self) -> list[Fault]:
         """Return the faults that can still be triggered."""
         return [active.fault for active in self._active]
+
+
+def _check_texts(data: Mapping[str, Any], *names: str) -> None:
+    for name in names:
+        if not isinstance(data.get(name), str | None):
+            raise ValueError(f"{name} must be a text, not {data[name]!r}")  # noqa: TRY004 - a wrong value to its caller
+
+
+def _headers(headers: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(headers, dict):
+        raise ValueError(f"headers must be an object of names and values, not {headers!r}")  # noqa: TRY004 - a wrong value to its caller
+    for name, value in headers.items():
+        if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(str(value))):
+            raise ValueError(f"headers: {name}: {value} is not a header; use printable ASCII characters")
+    return tuple((name.lower(), str(value)) for name, value in headers.items())
 
 
 def _positive(data: Mapping[str, Any], name: str) -> int | None:

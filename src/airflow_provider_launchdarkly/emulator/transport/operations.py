@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from airflow_provider_launchdarkly.emulator.handlers import experiments, flags, holdouts_and_layers, metrics, projects
+from airflow_provider_launchdarkly.emulator.handlers import (
+    experiments,
+    flags,
+    holdouts_and_layers,
+    members,
+    metrics,
+    projects,
+)
 from airflow_provider_launchdarkly.emulator.handlers.operation import Operation
 
 _PROJECT = "/api/v2/projects/{projectKey}"
@@ -14,6 +21,8 @@ _HOLDOUTS = f"{_ENVIRONMENT}/holdouts"
 _HOLDOUT = f"{_HOLDOUTS}/{{holdoutKey}}"
 _LAYERS = f"{_PROJECT}/layers"
 _GROUPS = f"{_PROJECT}/metric-groups"
+_GROUP = f"{_GROUPS}/{{metricGroupKey}}"
+_STATUSES = "/api/v2/flag-statuses/{projectKey}/{environmentKey}"
 _FLAGS = "/api/v2/flags/{projectKey}"
 _FLAG = f"{_FLAGS}/{{featureFlagKey}}"
 _METRICS = "/api/v2/metrics/{projectKey}"
@@ -54,12 +63,31 @@ OPERATIONS = (
     Operation("patch_feature_flag", "PATCH", _FLAG, flags.patch_feature_flag),
     Operation("get_feature_flags", "GET", _FLAGS, flags.get_feature_flags),
     Operation("post_feature_flag", "POST", _FLAGS, flags.post_feature_flag),
+    Operation("delete_feature_flag", "DELETE", _FLAG, flags.delete_feature_flag),
+    Operation("copy_feature_flag", "POST", f"{_FLAG}/copy", flags.copy_feature_flag),
+    Operation(
+        "get_feature_flag_status",
+        "GET",
+        f"{_STATUSES}/{{featureFlagKey}}",
+        flags.get_feature_flag_status,
+    ),
+    Operation("get_feature_flag_statuses", "GET", _STATUSES, flags.get_feature_flag_statuses),
+    Operation(
+        "get_feature_flag_status_across_environments",
+        "GET",
+        "/api/v2/flag-status/{projectKey}/{featureFlagKey}",
+        flags.get_feature_flag_status_across_environments,
+    ),
     Operation("get_metric", "GET", f"{_METRICS}/{{metricKey}}", metrics.get_metric),
     Operation("get_metrics", "GET", _METRICS, metrics.get_metrics),
     Operation("post_metric", "POST", _METRICS, metrics.post_metric),
-    Operation("get_metric_group", "GET", f"{_GROUPS}/{{metricGroupKey}}", metrics.get_metric_group, beta="always"),
+    Operation("patch_metric", "PATCH", f"{_METRICS}/{{metricKey}}", metrics.patch_metric),
+    Operation("delete_metric", "DELETE", f"{_METRICS}/{{metricKey}}", metrics.delete_metric),
+    Operation("get_metric_group", "GET", _GROUP, metrics.get_metric_group, beta="always"),
     Operation("get_metric_groups", "GET", _GROUPS, metrics.get_metric_groups, beta="always"),
     Operation("create_metric_group", "POST", _GROUPS, metrics.create_metric_group, beta="always"),
+    Operation("patch_metric_group", "PATCH", _GROUP, metrics.patch_metric_group, beta="always"),
+    Operation("delete_metric_group", "DELETE", _GROUP, metrics.delete_metric_group, beta="always"),
     Operation("get_environment", "GET", _ENVIRONMENT, projects.get_environment),
     Operation("get_environments_by_project", "GET", f"{_PROJECT}/environments", projects.get_environments_by_project),
     Operation("get_project", "GET", _PROJECT, projects.get_project),
@@ -89,6 +117,8 @@ OPERATIONS = (
         result=True,
         until="17.1",
     ),
+    Operation("get_members", "GET", "/api/v2/members", members.get_members),
+    Operation("get_member", "GET", "/api/v2/members/{id}", members.get_member),
     Operation("get_versions", "GET", "/api/v2/versions", projects.get_versions),
     Operation("get_caller_identity", "GET", "/api/v2/caller-identity", projects.get_caller_identity),
     Operation("get_root", "GET", "/api/v2", projects.get_root),

@@ -1,0 +1,38 @@
+"""The status of a flag in an environment: whether people request it, and whether they all get the same.
+
+LaunchDarkly REST docs, Get feature flag status: `new`, `inactive`, `active`, `launched`. The emulator's people request
+their flag all the time, in every environment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_launchdarkly.emulator.rules.simulated_iteration import ground_truth
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.emulator.state.flag_models import Flag, FlagConfig
+    from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
+
+_WEEK: Final = 7 * 24 * 3_600 * 1_000
+
+
+def last_requested(transaction: Transaction, flag: Flag) -> int | None:
+    """Return the time at which people last requested a flag, epoch milliseconds; None for a flag without people."""
+    return transaction.now if ground_truth(transaction, flag.key).people_per_day > 0 else None
+
+
+def status(transaction: Transaction, flag: Flag, environment_key: str) -> str:
+    """Return the status of a flag in an environment."""
+    if last_requested(transaction, flag) is None:
+        return "new" if transaction.now - flag.created_at < _WEEK else "inactive"
+    config = flag.configs[environment_key]
+    settled = transaction.now - config.last_modified >= _WEEK
+    return "launched" if settled and _serves_one(config) else "active"
+
+
+def _serves_one(config: FlagConfig) -> bool:
+    if not config.on:
+        return True
+    served = [config.fallthrough, *(rule.serving for rule in config.rules), *(t.variation for t in config.targets)]
+    return all(isinstance(serving, int) for serving in served) and len(set(served)) == 1
