@@ -28,7 +28,7 @@ from airflow_provider_launchdarkly.sensors.experiments import (
 )
 from airflow_provider_launchdarkly.sensors.flags import LaunchDarklyFlagStateSensor
 from airflow_provider_launchdarkly.triggers import _base
-from support.coverage_table import Scene
+from support.scene import Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
