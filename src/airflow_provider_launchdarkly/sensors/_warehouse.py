@@ -63,7 +63,7 @@ def query_warehouse(conn_id: str, write: Callable[[str], Statement]) -> tuple[tu
     from airflow.providers.common.sql.hooks.handlers import fetch_all_handler
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-    hook = BaseHook.get_connection(conn_id).get_hook()  # type: ignore[no-untyped-call]
+    hook = BaseHook.get_connection(conn_id).get_hook()
     if not isinstance(hook, DbApiHook):
         raise ConfigurationError(
             f"connection {conn_id!r} has a {type(hook).__name__}, which is no DbApiHook: results need a SQL database"

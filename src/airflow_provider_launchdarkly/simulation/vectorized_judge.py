@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln, ndtr  # type: ignore[import-untyped]
+from scipy.special import gammaln, ndtr
 
 from airflow_provider_launchdarkly.decision.assessment import FEWEST_UNITS_FOR_HARM, HarmShares
 from airflow_provider_launchdarkly.decision.boundaries import quantile

@@ -59,12 +59,12 @@ RULES = (
     (("open", "running", ANY, ANY, ANY), ("wait", "not_significant")),
 )
 
-Combination = tuple[str, str, str, str, str]
+Combination = tuple[str, ...]
 # Neither gate of time can still be closed at the plan's end.
 POSSIBLE: tuple[Combination, ...] = tuple(
-    combination  # type: ignore[misc]
-    for combination in itertools.product(*AXES.values())
-    if not (combination[0].startswith("before") and combination[1] == "plan's end")
+    (gate, deadline, *others)
+    for gate, deadline, *others in itertools.product(*AXES.values())
+    if not (gate.startswith("before") and deadline == "plan's end")
 )
 
 
