@@ -9,6 +9,9 @@ KEEP ?= 0
 WORKERS ?= auto
 # Airflows that run side by side for the stack tests, each with its own services, ports and folder: one for each core.
 STACKS ?= 2
+# Each writes the pages of docs/ that are generated from the code.
+PAGE_SCRIPTS = $(addprefix tests/support/,reference_pages.py cli_page.py emulated_page.py coverage_table.py) \
+	tests/unit/decision/test_truth_table.py
 STACK_TESTS = tests/stack --numprocesses $(STACKS) --dist worksteal
 
 export UV_PYTHON_DOWNLOADS = never
@@ -22,7 +25,7 @@ CONSTRAINTS = constraints/airflow-$(AIRFLOW).txt
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit dags stack contract calibrate benchmarks constraints docs clean
+.PHONY: help install demo test lint unit dags stack contract calibrate benchmarks constraints pages docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -81,6 +84,11 @@ lint: $(INSTALLED)  ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@echo "== mypy"
 	@$(BIN)/mypy
+
+pages: $(INSTALLED)  ## write the pages of docs/ that are generated from the code
+	@echo "== generated pages"
+	@for script in $(PAGE_SCRIPTS); do echo "-- $$script"; $(BIN)/python $$script || exit 1; done
+	@$(BIN)/airflow-launchdarkly schema > docs/rollout.schema.json
 
 docs: $(INSTALLED)  ## build the documentation site in build/docs; each warning is an error
 	@echo "== documentation"

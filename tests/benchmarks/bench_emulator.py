@@ -77,7 +77,7 @@ class Reader:
         while b"\r\n\r\n" not in data:
             data += self._socket.recv(65536)
         answered, _, rest = data.partition(b"\r\n\r\n")
-        length = int(re.search(rb"content-length: (\d+)", answered, re.IGNORECASE).group(1))  # type: ignore[union-attr]
+        length = int(re.findall(rb"content-length: (\d+)", answered, re.IGNORECASE)[0])
         while len(rest) < length:
             rest += self._socket.recv(65536)
         assert answered.startswith((b"HTTP/1.1 20",)), (answered, rest)

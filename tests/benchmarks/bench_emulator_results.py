@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -55,23 +56,19 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 def measure(people_per_day: int, arms: int, metric: SimulatedMetric) -> dict[str, float]:
     world = truth(people_per_day)
+
+    def both(facts: SimulatedIteration, at: datetime) -> object:
+        return serialize_metric_results(metric_statistics(world, 42, facts, metric, at), facts, metric)
+
     first, next_day, answer, again = [], [], [], []
     for number in range(1, REPEATS + 1):
         facts = iteration(number, arms)
-        first.append(milliseconds(lambda facts=facts: metric_statistics(world, 42, facts, metric, DAY_28)))
         later = DAY_28 + timedelta(days=1)
-        next_day.append(
-            milliseconds(lambda facts=facts, later=later: metric_statistics(world, 42, facts, metric, later))
-        )
+        first.append(milliseconds(partial(metric_statistics, world, 42, facts, metric, DAY_28)))
+        next_day.append(milliseconds(partial(metric_statistics, world, 42, facts, metric, later)))
         statistics = metric_statistics(world, 42, facts, metric, later)
-        answer.append(milliseconds(lambda facts=facts, seen=statistics: serialize_metric_results(seen, facts, metric)))
-        again.append(
-            milliseconds(
-                lambda facts=facts, later=later: serialize_metric_results(
-                    metric_statistics(world, 42, facts, metric, later), facts, metric
-                )
-            )
-        )
+        answer.append(milliseconds(partial(serialize_metric_results, statistics, facts, metric)))
+        again.append(milliseconds(partial(both, facts, later)))
     return {
         "first look, day 28": median(first),
         "one day later": median(next_day),

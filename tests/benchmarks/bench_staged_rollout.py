@@ -13,11 +13,11 @@ from datetime import datetime
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(REPOSITORY / "tests" / "stack"))
+sys.path.insert(0, str(REPOSITORY / "tests"))
 
-from airflow_stack import AirflowStack  # noqa: E402 - the folder is known only now
-from demo import Emulator  # noqa: E402
-from rollouts import Rollout, make_true  # noqa: E402
+from stack.airflow_stack import AirflowStack  # noqa: E402 - the folder is known only now
+from stack.demo import Emulator  # noqa: E402
+from stack.rollouts import Rollout, make_true  # noqa: E402
 
 
 def main() -> None:

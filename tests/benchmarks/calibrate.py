@@ -15,7 +15,7 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from airflow_provider_launchdarkly.simulation.vectorized_judge import judge
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -68,13 +68,13 @@ class Row:
 
     def fails(self) -> list[str]:
         """Ours that are beyond the bar."""
-        if self.bar is None:
-            return []
         beyond = [rule for rule in OURS if rule in self.values and self._beyond(self.values[rule])]
         return [f"{self.name}, {rule}: {self.text(self.values[rule])}, bar {self.limit()}" for rule in beyond]
 
     def _beyond(self, value: float) -> bool:
-        return value > self.bar if self.at_most else value < self.bar  # type: ignore[operator]
+        if self.bar is None:
+            return False
+        return value > self.bar if self.at_most else value < self.bar
 
     def text(self, value: float | None) -> str:
         """A value for people."""
@@ -139,7 +139,7 @@ class Bench:
         random = np.random.default_rng(next(self._streams))
         return draw(world, plan.look_times, plan.end, EXPERIMENTS, random), world
 
-    def ours(self, fields: dict[str, object], drawn: tuple[Draws, World]) -> dict[str, Outcomes]:
+    def ours(self, fields: Mapping[str, Any], drawn: tuple[Draws, World]) -> dict[str, Outcomes]:
         """Judge by our policy, with and without planned units."""
         draws, world = drawn
         days = schedule_looks(Policy.from_json(fields)).end.days
@@ -161,10 +161,10 @@ class Bench:
         z = sign * z_values(metric, draws)
         for name, rule in self.libraries.rules().items():
             bars = np.array(rule(shares, ALPHA if name == NAIVE else alpha))
-            crossed = (z >= bars[None, :, None]).any(axis=2)
+            crossed: NDArray[np.bool_] = np.any(z >= bars[None, :, None], axis=2)
             days = np.array([moment.days for moment in draws.moments], dtype=np.float64)
-            first = np.where(crossed.any(axis=1), crossed.argmax(axis=1), len(days) - 1)
-            found[name] = (crossed.any(axis=1), days[first])
+            first = np.where(np.any(crossed, axis=1), crossed.argmax(axis=1), len(days) - 1)
+            found[name] = (np.any(crossed, axis=1), days[first])
         return found
 
 
@@ -187,7 +187,8 @@ def lift_of(standard_errors: float, days: int) -> float:
 
 def world(**changes: object) -> World:
     """An even split of 2,000 units a day on a conversion metric of 10 %."""
-    return World(**{"primary": MetricTruth(RATE), "units_per_day": UNITS_PER_DAY, **changes})  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"primary": MetricTruth(RATE), "units_per_day": UNITS_PER_DAY, **changes}
+    return World(**fields)
 
 
 def false_ships(bench: Bench) -> list[Row]:

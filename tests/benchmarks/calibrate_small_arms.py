@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from calibrate import EXPERIMENTS, FALSE_SHIP_BAR, SEED, UNITS_PER_DAY, write_docs
@@ -55,7 +55,7 @@ class Case:
 
     name: str
     drawn: Callable[[Split, np.random.Generator], Draws]
-    fields: dict[str, object] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     def measure(self, split: Split, random: np.random.Generator) -> Cell:
         """The shares of false rollbacks and false ships, the larger of "by the clock" and "by units"."""

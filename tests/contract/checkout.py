@@ -121,4 +121,4 @@ def stop_on(client: OfficialClient, treatment_name: str, reason: str = "it won")
 def id_of(client: OfficialClient, treatment_name: str) -> str:
     """The id of a treatment of the current iteration."""
     arms = read(client)["currentIteration"]["treatments"]
-    return next(arm["_id"] for arm in arms if arm["name"] == treatment_name)
+    return str(next(arm["_id"] for arm in arms if arm["name"] == treatment_name))

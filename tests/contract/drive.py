@@ -11,7 +11,9 @@ import importlib.util
 import json
 import re
 import sys
+from collections.abc import Iterator
 from functools import cache, lru_cache
+from typing import Any
 
 import launchdarkly_api
 from launchdarkly_api.api_client import ApiClient
@@ -32,7 +34,7 @@ def main() -> None:
         print(json.dumps(do[asked.pop("do")](asked)), file=answers, flush=True)
 
 
-def call(asked: dict) -> dict:
+def call(asked: dict[str, Any]) -> dict[str, Any]:
     """Call one method; tell what the client made of the answer, or what it raised."""
     try:
         client = client_of(asked["url"], asked["token"], asked["api_version"])
@@ -45,7 +47,7 @@ def call(asked: dict) -> dict:
         return {"refused": f"{type(error).__name__}: {error}"}
 
 
-def _call_old(method, asked: dict) -> dict:
+def _call_old(method: Any, asked: dict[str, Any]) -> dict[str, Any]:
     client = method.__self__.api_client
     model, status, headers = method(
         **_arguments(asked),
@@ -57,30 +59,32 @@ def _call_old(method, asked: dict) -> dict:
     return _told(model, status, dict(headers), json.loads(client.last_response.data))
 
 
-def _call_new(method, asked: dict) -> dict:
+def _call_new(method: Any, asked: dict[str, Any]) -> dict[str, Any]:
     method = getattr(method.__self__, f"{asked['method']}_with_http_info")
     answer = method(**_arguments(asked), _content_type=asked["content_type"], _request_timeout=PATIENCE)
     return _told(answer.data, answer.status_code, dict(answer.headers), json.loads(answer.raw_data))
 
 
-def _arguments(asked: dict) -> dict:
-    body = asked["arguments"].get("patch_with_comment", {})
+def _arguments(asked: dict[str, Any]) -> dict[str, Any]:
+    arguments: dict[str, Any] = asked["arguments"]
+    body = arguments.get("patch_with_comment", {})
     if "instructions" not in body:
-        return asked["arguments"]
-    return asked["arguments"] | {"patch_with_comment": _semantic_flag_patch(body)}
+        return arguments
+    return arguments | {"patch_with_comment": _semantic_flag_patch(body)}
 
 
-def _semantic_flag_patch(body: dict) -> object:
+def _semantic_flag_patch(body: dict[str, Any]) -> object:
     """A flag's semantic patch as an object of the client's class for it, which knows JSON patch only."""
     kind = importlib.import_module(f"{MODELS}.patch_with_comment").PatchWithComment
     if not OLD_GENERATOR:
-        return type("SemanticPatch", (kind,), {"to_dict": lambda _self: body}).model_construct()
+        semantic: Any = type("SemanticPatch", (kind,), {"to_dict": lambda _self: body})
+        return semantic.model_construct()
     patch = kind._from_openapi_data(patch=[], _check_type=False, **body)
     del patch._data_store["patch"]
     return patch
 
 
-def _told(model: object, status: int, headers: dict, raw: object) -> dict:
+def _told(model: object, status: int, headers: dict[str, Any], raw: Any) -> dict[str, Any]:
     return {
         "status": status,
         "headers": {name.lower(): value for name, value in headers.items()},
@@ -91,7 +95,7 @@ def _told(model: object, status: int, headers: dict, raw: object) -> dict:
     }
 
 
-def unknown_fields(model: object, raw: object):
+def unknown_fields(model: object, raw: Any) -> Iterator[str]:
     """Yield `Model.field` for every field of an answer that its published model does not have."""
     if isinstance(model, list):
         for part, raw_part in zip(model, raw, strict=True):
@@ -107,14 +111,14 @@ def unknown_fields(model: object, raw: object):
                 yield from unknown_fields(getattr(model, names[key]), raw_part)
 
 
-def published_names(kind: type) -> dict:
+def published_names(kind: type) -> dict[str, str]:
     """A model's Python names by their JSON names; empty for what is no object with fields of its own."""
     if OLD_GENERATOR:
         return {json_name: name for name, json_name in getattr(kind, "attribute_map", {}).items()}
     return {field.alias or name: name for name, field in getattr(kind, "model_fields", {}).items()}
 
 
-def fields_of(asked: dict) -> list[str]:
+def fields_of(asked: dict[str, Any]) -> list[str]:
     """The JSON names of a model's fields; none if this client has no such model."""
     module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", asked["model"]).lower()
     if importlib.util.find_spec(f"{MODELS}.{module}") is None:
@@ -123,7 +127,7 @@ def fields_of(asked: dict) -> list[str]:
 
 
 @cache
-def api_of(name: str) -> type:
+def api_of(name: str) -> Any:
     """The class of an API by its plain name: `holdouts` is `HoldoutsApi` in one client, `HoldoutsBetaApi` in others."""
     for module in (f"launchdarkly_api.api.{name}_api", f"launchdarkly_api.api.{name}_beta_api"):
         if importlib.util.find_spec(module) is not None:
@@ -142,15 +146,15 @@ def client_of(url: str, token: str, api_version: str | None) -> ApiClient:
     return client
 
 
-def methods_of(asked: dict) -> list[str]:
+def methods_of(asked: dict[str, Any]) -> list[str]:
     """The public methods of an API."""
     twins = ("_with_http_info", "_without_preload_content")
     return [key for key in vars(api_of(asked["api"])) if not key.startswith("_") and not key.endswith(twins)]
 
 
-def _plain(error: ApiException) -> object:
+def _plain(error: Any) -> object:
     """The typed body of an error, which only the new generator has."""
-    data = getattr(error, "data", None)
+    data: Any = getattr(error, "data", None)
     return {"model": type(data).__name__, "value": data.to_dict()} if hasattr(data, "to_dict") else None
 
 

@@ -32,7 +32,9 @@ def spoilt() -> dict[str, Callable[[dict[str, Any]], Any]]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("wrong", spoilt())
-def test_a_client_notices(processes: dict[str, ClientProcess], emulator: EmulatorServer, version: str, wrong: str):
+def test_a_client_notices(
+    processes: dict[str, ClientProcess], emulator: EmulatorServer, version: str, wrong: str
+) -> None:
     newest = processes[VERSIONS[-1]]
     create(OfficialClient(processes[version], newest, emulator))
 
@@ -47,7 +49,7 @@ def test_a_client_notices(processes: dict[str, ClientProcess], emulator: Emulato
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_client_behind_the_wire_reads_the_same_as_without(
     processes: dict[str, ClientProcess], emulator: EmulatorServer, version: str
-):
+) -> None:
     newest = processes[VERSIONS[-1]]
     straight = OfficialClient(processes[version], newest, emulator).metrics.get_metric(**IN_PROJECT, metric_key=METRIC)
 
@@ -57,14 +59,14 @@ def test_a_client_behind_the_wire_reads_the_same_as_without(
     assert behind == straight
 
 
-def test_a_client_will_not_send_what_its_models_do_not_allow(client: OfficialClient):
+def test_a_client_will_not_send_what_its_models_do_not_allow(client: OfficialClient) -> None:
     with pytest.raises(ContractError):
         client.metrics.get_metric(**IN_PROJECT, metric_key=7)
 
 
 def test_the_clients_are_the_versions_that_they_claim_to_be(
     processes: dict[str, ClientProcess], emulator: EmulatorServer
-):
+) -> None:
     with Wire(emulator) as wire:
         for version in VERSIONS:
             OfficialClient(processes[version], processes[VERSIONS[-1]], wire).other.get_caller_identity()

@@ -58,7 +58,7 @@ def refusal(client: OfficialClient, status: int, code: str, do: Callable[..., An
 
 
 @pytest.mark.parametrize("token", ["api-nobody", "sdk-emulator-production", "mob-emulator-production"])
-def test_a_wrong_token_or_an_sdk_key_is_unauthorized(client: OfficialClient, token: str):
+def test_a_wrong_token_or_an_sdk_key_is_unauthorized(client: OfficialClient, token: str) -> None:
     stranger = client.like(token=token)
 
     refusal(client, 401, "unauthorized", stranger.projects.get_project, **IN_PROJECT)
@@ -66,26 +66,26 @@ def test_a_wrong_token_or_an_sdk_key_is_unauthorized(client: OfficialClient, tok
     refusal(client, 401, "unauthorized", stranger.experiments.get_experiments, **IN_ENVIRONMENT)
 
 
-def test_an_sdk_key_can_still_say_who_it_is(client: OfficialClient):
+def test_an_sdk_key_can_still_say_who_it_is(client: OfficialClient) -> None:
     caller = client.like(token="sdk-emulator-production").other.get_caller_identity()
 
     assert caller["environmentName"] == "Production"
 
 
-def test_a_token_without_access_to_the_project_is_forbidden(client: OfficialClient):
+def test_a_token_without_access_to_the_project_is_forbidden(client: OfficialClient) -> None:
     outsider = client.like(token="api-outsider")
 
     refusal(client, 403, "forbidden", outsider.projects.get_project, **IN_PROJECT)
 
 
-def test_a_reader_may_not_write(client: OfficialClient):
+def test_a_reader_may_not_write(client: OfficialClient) -> None:
     post = experiment_post(read_flag(client))
     reader = client.like(token="api-reader")
 
     refusal(client, 403, "forbidden", reader.experiments.create_experiment, **IN_ENVIRONMENT, experiment_post=post)
 
 
-def test_metric_groups_are_forbidden_without_the_beta_header(client: OfficialClient):
+def test_metric_groups_are_forbidden_without_the_beta_header(client: OfficialClient) -> None:
     without = client.like(api_version="20240415")
 
     refusal(client, 403, "forbidden", without.metrics_beta.get_metric_groups, **IN_PROJECT)
@@ -94,7 +94,7 @@ def test_metric_groups_are_forbidden_without_the_beta_header(client: OfficialCli
 
 def test_experiments_are_forbidden_without_the_beta_header_where_it_is_demanded(
     client: OfficialClient, emulator: EmulatorServer
-):
+) -> None:
     emulator.switch(beta_header="strict")
     without = client.like(api_version="20240415")
 
@@ -102,7 +102,7 @@ def test_experiments_are_forbidden_without_the_beta_header_where_it_is_demanded(
     assert client.experiments.get_experiments(**IN_ENVIRONMENT)["items"] == []
 
 
-def test_what_does_not_exist_is_not_found(client: OfficialClient):
+def test_what_does_not_exist_is_not_found(client: OfficialClient) -> None:
     nowhere = {**IN_PROJECT, "environment_key": "nowhere"}
 
     refusal(client, 404, "not_found", client.projects.get_project, project_key="nothing")
@@ -113,7 +113,7 @@ def test_what_does_not_exist_is_not_found(client: OfficialClient):
     refusal(client, 404, "not_found", client.experiments.get_experiment, **HERE)
 
 
-def test_a_second_experiment_with_the_same_key_is_a_conflict(client: OfficialClient):
+def test_a_second_experiment_with_the_same_key_is_a_conflict(client: OfficialClient) -> None:
     create(client)
     post = experiment_post(read_flag(client))
 
@@ -129,7 +129,7 @@ def test_a_second_experiment_with_the_same_key_is_a_conflict(client: OfficialCli
     assert KEY in found.message
 
 
-def test_starting_on_a_rule_that_another_experiment_runs_on_is_a_conflict(client: OfficialClient):
+def test_starting_on_a_rule_that_another_experiment_runs_on_is_a_conflict(client: OfficialClient) -> None:
     start(client)
     create(client, key="the-other-one")
 
@@ -144,7 +144,7 @@ def test_starting_on_a_rule_that_another_experiment_runs_on_is_a_conflict(client
     )
 
 
-def test_changing_what_a_rule_serves_while_an_experiment_runs_on_it_is_a_conflict(client: OfficialClient):
+def test_changing_what_a_rule_serves_while_an_experiment_runs_on_it_is_a_conflict(client: OfficialClient) -> None:
     start(client)
     bold = read_flag(client)["variations"][1]["_id"]
     instruction = {"kind": "updateFallthroughVariationOrRollout", "variationId": bold}
@@ -160,7 +160,7 @@ def test_changing_what_a_rule_serves_while_an_experiment_runs_on_it_is_a_conflic
     )
 
 
-def test_a_flag_version_that_is_not_the_present_one_is_a_conflict(client: OfficialClient):
+def test_a_flag_version_that_is_not_the_present_one_is_a_conflict(client: OfficialClient) -> None:
     before = read_flag(client)
     turn_flag_on(client)
     post = experiment_post(before)
@@ -192,7 +192,7 @@ def bad_iterations() -> dict[str, Callable[[dict[str, Any]], Any]]:
 
 
 @pytest.mark.parametrize("wrong", bad_iterations())
-def test_an_experiment_that_makes_no_sense_is_a_bad_request(client: OfficialClient, wrong: str):
+def test_an_experiment_that_makes_no_sense_is_a_bad_request(client: OfficialClient, wrong: str) -> None:
     post = experiment_post(turn_flag_on(client))
     bad_iterations()[wrong](post["iteration"])
 
@@ -206,7 +206,7 @@ def test_an_experiment_that_makes_no_sense_is_a_bad_request(client: OfficialClie
     )
 
 
-def test_a_refused_create_leaves_nothing_behind(client: OfficialClient, emulator: EmulatorServer):
+def test_a_refused_create_leaves_nothing_behind(client: OfficialClient, emulator: EmulatorServer) -> None:
     post = experiment_post(turn_flag_on(client))
     post["iteration"]["metrics"] = []
 
@@ -218,7 +218,7 @@ def test_a_refused_create_leaves_nothing_behind(client: OfficialClient, emulator
     assert emulator.effects("experiment.created") == []
 
 
-def test_a_flag_that_is_off_cannot_carry_an_experiment(client: OfficialClient):
+def test_a_flag_that_is_off_cannot_carry_an_experiment(client: OfficialClient) -> None:
     client.experiments.create_experiment(**IN_ENVIRONMENT, experiment_post=experiment_post(read_flag(client)))
 
     found = refusal(client, 400, "invalid_request", lambda: patch(client, {"kind": "startIteration"}))
@@ -226,39 +226,39 @@ def test_a_flag_that_is_off_cannot_carry_an_experiment(client: OfficialClient):
     assert FLAG in found.message
 
 
-def test_stopping_needs_a_winner(client: OfficialClient):
+def test_stopping_needs_a_winner(client: OfficialClient) -> None:
     start(client)
 
     refusal(client, 400, "invalid_request", lambda: patch(client, {"kind": "stopIteration", "winningReason": "bored"}))
 
 
-def test_the_winner_has_to_be_a_treatment_of_the_iteration(client: OfficialClient):
+def test_the_winner_has_to_be_a_treatment_of_the_iteration(client: OfficialClient) -> None:
     start(client)
     stop = {"kind": "stopIteration", "winningTreatmentId": "nobody", "winningReason": "none"}
 
     refusal(client, 400, "invalid_request", lambda: patch(client, stop))
 
 
-def test_what_does_not_run_cannot_be_stopped(client: OfficialClient):
+def test_what_does_not_run_cannot_be_stopped(client: OfficialClient) -> None:
     start(client)
     stop_on(client, "Bold")
 
     refusal(client, 400, "invalid_request", lambda: stop_on(client, "Bold"))
 
 
-def test_a_running_experiment_is_not_restarted_without_a_justification(client: OfficialClient):
+def test_a_running_experiment_is_not_restarted_without_a_justification(client: OfficialClient) -> None:
     start(client)
 
     refusal(client, 400, "invalid_request", lambda: patch(client, {"kind": "startIteration"}))
 
 
-def test_an_instruction_that_does_not_exist_fails_the_patch(client: OfficialClient):
+def test_an_instruction_that_does_not_exist_fails_the_patch(client: OfficialClient) -> None:
     create(client)
 
     refusal(client, 422, "patch_failed", lambda: patch(client, {"kind": "pauseIteration"}))
 
 
-def test_a_patch_takes_effect_whole_or_not_at_all(client: OfficialClient):
+def test_a_patch_takes_effect_whole_or_not_at_all(client: OfficialClient) -> None:
     create(client)
 
     refusal(
@@ -271,7 +271,7 @@ def test_a_patch_takes_effect_whole_or_not_at_all(client: OfficialClient):
     assert client.experiments.get_experiment(**HERE)["name"] == "A bold checkout button"
 
 
-def test_a_flags_semantic_patch_without_its_content_type_is_a_bad_request(client: OfficialClient):
+def test_a_flags_semantic_patch_without_its_content_type_is_a_bad_request(client: OfficialClient) -> None:
     refusal(
         client,
         400,
@@ -284,7 +284,7 @@ def test_a_flags_semantic_patch_without_its_content_type_is_a_bad_request(client
 
 def test_an_experiments_patch_without_its_content_type_is_a_bad_request_where_it_is_demanded(
     client: OfficialClient, emulator: EmulatorServer
-):
+) -> None:
     create(client)
     emulator.switch(content_type="strict")
 
@@ -301,18 +301,18 @@ def test_an_experiments_patch_without_its_content_type_is_a_bad_request_where_it
 @pytest.mark.parametrize(("status", "code"), [(429, "rate_limited"), (500, "internal_server_error")])
 def test_trouble_of_the_service_reaches_the_client(
     client: OfficialClient, emulator: EmulatorServer, status: int, code: str
-):
+) -> None:
     emulator.fault("get_metric", "status", status=status)
 
     refusal(client, status, code, client.metrics.get_metric, **IN_PROJECT, metric_key=METRIC)
 
 
 @pytest.mark.parametrize("wrong", ["limit", "offset"])
-def test_a_page_that_cannot_be_is_a_bad_request(client: OfficialClient, wrong: str):
+def test_a_page_that_cannot_be_is_a_bad_request(client: OfficialClient, wrong: str) -> None:
     refusal(client, 400, "invalid_request", client.experiments.get_experiments, **IN_ENVIRONMENT, **{wrong: -1})
 
 
-def test_errors_have_the_class_that_the_newest_client_expects(client: OfficialClient):
+def test_errors_have_the_class_that_the_newest_client_expects(client: OfficialClient) -> None:
     expected = {OLD: None, NEW: "NotFoundErrorRep"}
 
     assert (

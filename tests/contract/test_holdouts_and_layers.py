@@ -75,7 +75,7 @@ def create_in_holdout(client: OfficialClient) -> None:
 
 
 class TestHoldouts:
-    def test_a_holdout_is_created(self, client: OfficialClient):
+    def test_a_holdout_is_created(self, client: OfficialClient) -> None:
         created = create_holdout(client)
 
         assert (created.status, created.model) == (201, "HoldoutRep")
@@ -85,7 +85,7 @@ class TestHoldouts:
         assert created["baseExperiment"]["name"] == "Q1"
 
     @pytest.mark.parametrize("by", ["key", "id"])
-    def test_a_holdout_is_read(self, client: OfficialClient, by: str):
+    def test_a_holdout_is_read(self, client: OfficialClient, by: str) -> None:
         created = create_holdout(client)
         read_it: dict[str, Callable[[], Answer]] = {
             "key": lambda: client.holdouts.get_holdout(**HOLDOUT, expand="treatments"),
@@ -98,7 +98,7 @@ class TestHoldouts:
         assert found["_id"] == created["_id"]
         assert found["description"] == "Who sees nothing new this quarter"
 
-    def test_holdouts_are_listed(self, client: OfficialClient):
+    def test_holdouts_are_listed(self, client: OfficialClient) -> None:
         create_holdout(client)
 
         listed = client.holdouts.get_all_holdouts(**IN_ENVIRONMENT, limit=5)
@@ -107,12 +107,12 @@ class TestHoldouts:
         assert keys(listed) == ["q1"]
         assert listed["total_count"] == 1
 
-    def test_a_holdout_is_no_experiment_of_the_list(self, client: OfficialClient):
+    def test_a_holdout_is_no_experiment_of_the_list(self, client: OfficialClient) -> None:
         create_holdout(client)
 
         assert client.experiments.get_experiments(**IN_ENVIRONMENT)["items"] == []
 
-    def test_an_experiment_in_a_holdout_names_it_and_is_named_by_it(self, client: OfficialClient):
+    def test_an_experiment_in_a_holdout_names_it_and_is_named_by_it(self, client: OfficialClient) -> None:
         create_in_holdout(client)
 
         holdout = client.holdouts.get_holdout(**HOLDOUT)
@@ -120,7 +120,7 @@ class TestHoldouts:
         assert read(client)["holdoutId"] == holdout["_id"]
         assert [experiment["key"] for experiment in holdout["relatedExperiments"]] == [KEY]
 
-    def test_an_experiment_leaves_its_holdout(self, client: OfficialClient):
+    def test_an_experiment_leaves_its_holdout(self, client: OfficialClient) -> None:
         create_in_holdout(client)
 
         patch_holdout(client, {"kind": "removeExperiment", "value": KEY})
@@ -128,11 +128,11 @@ class TestHoldouts:
         assert "holdoutId" not in read(client).value
         assert not client.holdouts.get_holdout(**HOLDOUT).value.get("relatedExperiments")
 
-    def test_an_experiment_in_a_holdout_that_does_not_exist_is_refused(self, client: OfficialClient):
+    def test_an_experiment_in_a_holdout_that_does_not_exist_is_refused(self, client: OfficialClient) -> None:
         with refused(400):
             create(client, holdoutId="000000000000000000000000")
 
-    def test_a_holdout_is_renamed_and_described(self, client: OfficialClient):
+    def test_a_holdout_is_renamed_and_described(self, client: OfficialClient) -> None:
         create_holdout(client)
 
         changed = patch_holdout(
@@ -142,12 +142,12 @@ class TestHoldouts:
         assert changed["baseExperiment"]["name"] == "Winter"
         assert changed["description"] == "d"
 
-    def test_a_holdout_ends(self, client: OfficialClient):
+    def test_a_holdout_ends(self, client: OfficialClient) -> None:
         create_holdout(client)
 
         assert patch_holdout(client, {"kind": "endHoldout"})["status"] == "ended"
 
-    def test_a_holdout_that_does_not_exist_is_not_found(self, client: OfficialClient):
+    def test_a_holdout_that_does_not_exist_is_not_found(self, client: OfficialClient) -> None:
         with refused(404):
             client.holdouts.get_holdout(**HOLDOUT)
 
@@ -173,7 +173,7 @@ def reserve(client: OfficialClient, percent: int, key: str = KEY) -> Answer:
 
 
 class TestLayers:
-    def test_a_layer_is_created_and_listed(self, client: OfficialClient):
+    def test_a_layer_is_created_and_listed(self, client: OfficialClient) -> None:
         created = create_layer(client)
 
         listed = client.layers.get_layers(**IN_PROJECT)
@@ -182,7 +182,7 @@ class TestLayers:
         assert (listed.model, keys(listed), listed["totalCount"]) == ("LayerCollectionRep", ["checkout"], 1)
         assert listed["items"][0]["description"] == "All of the checkout"
 
-    def test_a_layer_is_renamed_and_described(self, client: OfficialClient):
+    def test_a_layer_is_renamed_and_described(self, client: OfficialClient) -> None:
         create_layer(client)
 
         changed = patch_layer(
@@ -191,7 +191,7 @@ class TestLayers:
 
         assert (changed["name"], changed["description"]) == ("C", "d")
 
-    def test_an_experiment_reserves_a_share_of_a_layer(self, client: OfficialClient):
+    def test_an_experiment_reserves_a_share_of_a_layer(self, client: OfficialClient) -> None:
         create_layer(client)
         create(client)
 
@@ -199,7 +199,7 @@ class TestLayers:
 
         assert reserved == [{"experimentKey": KEY, "flagKey": FLAG, "reservationPercent": 40}]
 
-    def test_a_layer_is_found_by_the_experiment_that_it_holds(self, client: OfficialClient):
+    def test_a_layer_is_found_by_the_experiment_that_it_holds(self, client: OfficialClient) -> None:
         create_layer(client)
         create(client)
         reserve(client, 40)
@@ -209,7 +209,7 @@ class TestLayers:
 
         assert (found(KEY), found("another")) == (["checkout"], [])
 
-    def test_an_experiment_leaves_its_layer(self, client: OfficialClient):
+    def test_an_experiment_leaves_its_layer(self, client: OfficialClient) -> None:
         create_layer(client)
         create(client)
         reserve(client, 40)
@@ -218,7 +218,7 @@ class TestLayers:
 
         assert not left.value.get("environments", {}).get(ENVIRONMENT, {}).get("reservations")
 
-    def test_more_than_the_whole_of_a_layer_cannot_be_reserved(self, client: OfficialClient):
+    def test_more_than_the_whole_of_a_layer_cannot_be_reserved(self, client: OfficialClient) -> None:
         create_layer(client)
         create(client)
         other = experiment_post(read_flag(client), key="another")
@@ -228,7 +228,7 @@ class TestLayers:
         with refused(400):
             reserve(client, 50, "another")
 
-    def test_an_experiment_does_not_start_with_nothing_reserved(self, client: OfficialClient):
+    def test_an_experiment_does_not_start_with_nothing_reserved(self, client: OfficialClient) -> None:
         create_layer(client)
         create(client)
         reserve(client, 0)
@@ -238,7 +238,7 @@ class TestLayers:
 
     def test_a_stopped_iteration_remembers_its_share_of_the_layer(
         self, client: OfficialClient, emulator: EmulatorServer
-    ):
+    ) -> None:
         create_layer(client)
         create(client)
         reserve(client, 40)
@@ -255,7 +255,7 @@ class TestLayers:
             "otherReservationPercent": 0,
         }
 
-    def test_a_second_layer_with_the_same_key_is_refused(self, client: OfficialClient):
+    def test_a_second_layer_with_the_same_key_is_refused(self, client: OfficialClient) -> None:
         create_layer(client)
 
         # Of the errors that LaunchDarkly lists for this call, 400 is the one that fits; 409 is not among them.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from contract.official import OfficialClient
 
 
-def test_a_token_says_whose_it_is(client: OfficialClient):
+def test_a_token_says_whose_it_is(client: OfficialClient) -> None:
     caller = client.other.get_caller_identity()
 
     assert caller.model == "CallerIdentityRep"
@@ -41,7 +41,7 @@ def test_a_token_says_whose_it_is(client: OfficialClient):
     assert caller["memberId"]
 
 
-def test_a_project_is_read_without_its_environments_unless_they_are_expanded(client: OfficialClient):
+def test_a_project_is_read_without_its_environments_unless_they_are_expanded(client: OfficialClient) -> None:
     plain = client.projects.get_project(**IN_PROJECT)
     expanded = client.projects.get_project(**IN_PROJECT, expand="environments")
 
@@ -51,7 +51,9 @@ def test_a_project_is_read_without_its_environments_unless_they_are_expanded(cli
     assert [environment["key"] for environment in expanded["environments"]["items"]] == ["production", "test"]
 
 
-def test_a_flag_is_read_with_the_ids_of_its_variations_and_its_version_in_each_environment(client: OfficialClient):
+def test_a_flag_is_read_with_the_ids_of_its_variations_and_its_version_in_each_environment(
+    client: OfficialClient,
+) -> None:
     flag = read_flag(client)
 
     assert flag.model == "FeatureFlag"
@@ -60,13 +62,13 @@ def test_a_flag_is_read_with_the_ids_of_its_variations_and_its_version_in_each_e
     assert {key: config["version"] for key, config in flag["environments"].items()} == {"production": 1, "test": 1}
 
 
-def test_a_flag_read_for_one_environment_shows_only_that_one(client: OfficialClient):
+def test_a_flag_read_for_one_environment_shows_only_that_one(client: OfficialClient) -> None:
     flag = client.feature_flags.get_feature_flag(**ITS_FLAG, env=ENVIRONMENT)
 
     assert list(flag["environments"]) == [ENVIRONMENT]
 
 
-def test_a_semantic_patch_turns_the_flag_on_in_one_environment_and_counts_its_version(client: OfficialClient):
+def test_a_semantic_patch_turns_the_flag_on_in_one_environment_and_counts_its_version(client: OfficialClient) -> None:
     flag = turn_flag_on(client)
 
     production, test = flag["environments"]["production"], flag["environments"]["test"]
@@ -74,13 +76,13 @@ def test_a_semantic_patch_turns_the_flag_on_in_one_environment_and_counts_its_ve
     assert (test["on"], test["version"]) == (False, 1)
 
 
-def test_turning_on_a_flag_that_is_on_changes_nothing(client: OfficialClient):
+def test_turning_on_a_flag_that_is_on_changes_nothing(client: OfficialClient) -> None:
     first, second = turn_flag_on(client), turn_flag_on(client)
 
     assert first.value == second.value
 
 
-def test_a_metric_is_read_with_its_direction(client: OfficialClient):
+def test_a_metric_is_read_with_its_direction(client: OfficialClient) -> None:
     conversion = client.metrics.get_metric(**IN_PROJECT, metric_key=METRIC)
     page_load = client.metrics.get_metric(**IN_PROJECT, metric_key="page-load-ms")
 
@@ -90,7 +92,7 @@ def test_a_metric_is_read_with_its_direction(client: OfficialClient):
     assert page_load["unit"] == "ms"
 
 
-def test_an_experiment_is_created_with_its_first_iteration_not_started(client: OfficialClient):
+def test_an_experiment_is_created_with_its_first_iteration_not_started(client: OfficialClient) -> None:
     created = create(client)
 
     assert (created.status, created.model) == (201, "Experiment")
@@ -100,11 +102,11 @@ def test_an_experiment_is_created_with_its_first_iteration_not_started(client: O
     assert created["currentIteration"]["hypothesis"] == "A bold button sells more"
 
 
-def test_an_experiment_belongs_to_the_member_whose_token_created_it(client: OfficialClient):
+def test_an_experiment_belongs_to_the_member_whose_token_created_it(client: OfficialClient) -> None:
     assert create(client)["_maintainerId"] == client.other.get_caller_identity()["memberId"]
 
 
-def test_an_experiment_read_with_every_expand_shows_what_it_was_created_with(client: OfficialClient):
+def test_an_experiment_read_with_every_expand_shows_what_it_was_created_with(client: OfficialClient) -> None:
     create(client)
 
     iteration = read(client)["currentIteration"]
@@ -127,7 +129,7 @@ def test_an_experiment_read_with_every_expand_shows_what_it_was_created_with(cli
     assert (iteration["randomizationUnit"], iteration["attributes"]) == ("user", ["country"])
 
 
-def test_parts_that_are_not_expanded_are_not_there(client: OfficialClient):
+def test_parts_that_are_not_expanded_are_not_there(client: OfficialClient) -> None:
     create(client)
 
     experiment = client.experiments.get_experiment(**HERE)
@@ -135,20 +137,20 @@ def test_parts_that_are_not_expanded_are_not_there(client: OfficialClient):
     assert not {"treatments", "secondaryMetrics"} & experiment["currentIteration"].keys()
 
 
-def test_parts_that_are_empty_are_not_there_even_when_expanded(client: OfficialClient):
+def test_parts_that_are_empty_are_not_there_even_when_expanded(client: OfficialClient) -> None:
     create(client)
 
     assert not {"draftIteration", "previousIterations"} & read(client).value.keys()
 
 
 @pytest.mark.parametrize("field", ["draftIteration", "previousIterations", "secondaryMetrics", "treatments"])
-def test_each_expand_can_be_asked_for_alone(client: OfficialClient, field: str):
+def test_each_expand_can_be_asked_for_alone(client: OfficialClient, field: str) -> None:
     create(client)
 
     assert read(client, expand=field)["key"] == KEY
 
 
-def test_experiments_are_listed_with_their_count(client: OfficialClient):
+def test_experiments_are_listed_with_their_count(client: OfficialClient) -> None:
     create(client)
 
     listed = client.experiments.get_experiments(**IN_ENVIRONMENT, expand="treatments")
@@ -171,7 +173,7 @@ def test_experiments_are_listed_with_their_count(client: OfficialClient):
         (f"flagKey:{FLAG},status:stopped", False),
     ],
 )
-def test_a_list_of_experiments_is_filtered(client: OfficialClient, asked_for: str, found: bool):
+def test_a_list_of_experiments_is_filtered(client: OfficialClient, asked_for: str, found: bool) -> None:
     start(client)
 
     listed = client.experiments.get_experiments(**IN_ENVIRONMENT, filter=asked_for)
@@ -179,7 +181,7 @@ def test_a_list_of_experiments_is_filtered(client: OfficialClient, asked_for: st
     assert bool(listed["items"]) is found
 
 
-def test_a_list_of_experiments_is_read_page_by_page(client: OfficialClient):
+def test_a_list_of_experiments_is_read_page_by_page(client: OfficialClient) -> None:
     create(client)
     for number in range(2):
         create(client, key=f"another-{number}")
@@ -193,7 +195,7 @@ def test_a_list_of_experiments_is_read_page_by_page(client: OfficialClient):
     assert "next" not in second["_links"]
 
 
-def test_an_iteration_is_created_and_waits_beside_the_running_one(client: OfficialClient):
+def test_an_iteration_is_created_and_waits_beside_the_running_one(client: OfficialClient) -> None:
     running = start(client)["currentIteration"]
 
     created = client.experiments.create_iteration(
@@ -208,7 +210,7 @@ def test_an_iteration_is_created_and_waits_beside_the_running_one(client: Offici
     assert experiment["currentIteration"]["_id"] == running["_id"]
 
 
-def test_an_iteration_is_started_by_the_servers_clock(client: OfficialClient, emulator: EmulatorServer):
+def test_an_iteration_is_started_by_the_servers_clock(client: OfficialClient, emulator: EmulatorServer) -> None:
     created = create(client)
     emulator.clock.advance("PT1H")
 
@@ -220,7 +222,7 @@ def test_an_iteration_is_started_by_the_servers_clock(client: OfficialClient, em
     assert started["startedAt"] - started["createdAt"] == 3_600_000
 
 
-def test_a_running_experiment_is_seen_on_the_flags_rule(client: OfficialClient):
+def test_a_running_experiment_is_seen_on_the_flags_rule(client: OfficialClient) -> None:
     start(client)
 
     production = read_flag(client)["environments"][ENVIRONMENT]
@@ -235,7 +237,9 @@ def test_a_running_experiment_is_seen_on_the_flags_rule(client: OfficialClient):
 
 
 @pytest.mark.parametrize(("winner", "variation"), [("Bold", 1), ("Classic", 0)])
-def test_a_stopped_experiment_serves_its_winner_to_everybody(client: OfficialClient, winner: str, variation: int):
+def test_a_stopped_experiment_serves_its_winner_to_everybody(
+    client: OfficialClient, winner: str, variation: int
+) -> None:
     start(client)
 
     stopped = stop_on(client, winner, reason="seen enough")["currentIteration"]
@@ -252,7 +256,9 @@ def test_a_stopped_experiment_serves_its_winner_to_everybody(client: OfficialCli
     assert production["version"] == 4
 
 
-def test_a_new_iteration_of_a_stopped_experiment_takes_its_place_and_the_old_one_is_kept(client: OfficialClient):
+def test_a_new_iteration_of_a_stopped_experiment_takes_its_place_and_the_old_one_is_kept(
+    client: OfficialClient,
+) -> None:
     start(client)
     old = stop_on(client, "Classic")["currentIteration"]
     client.experiments.create_iteration(**HERE, iteration_input=iteration_input(read_flag(client)))
@@ -263,7 +269,7 @@ def test_a_new_iteration_of_a_stopped_experiment_takes_its_place_and_the_old_one
     assert [iteration["_id"] for iteration in read(client)["previousIterations"]] == [old["_id"]]
 
 
-def test_experiments_are_patched_with_the_content_type_that_the_client_sends_by_itself(client: OfficialClient):
+def test_experiments_are_patched_with_the_content_type_that_the_client_sends_by_itself(client: OfficialClient) -> None:
     create(client)
 
     started = client.experiments.patch_experiment(
@@ -273,14 +279,14 @@ def test_experiments_are_patched_with_the_content_type_that_the_client_sends_by_
     assert started["currentIteration"]["status"] == "running"
 
 
-def test_a_client_that_sets_no_api_version_goes_the_same_way(client: OfficialClient):
+def test_a_client_that_sets_no_api_version_goes_the_same_way(client: OfficialClient) -> None:
     untouched = client.like(api_version=None)
     start(untouched)
 
     assert stop_on(untouched, "Bold")["currentIteration"]["status"] == "stopped"
 
 
-def test_a_flag_is_patched_by_several_instructions_or_not_at_all(client: OfficialClient):
+def test_a_flag_is_patched_by_several_instructions_or_not_at_all(client: OfficialClient) -> None:
     bold = read_flag(client)["variations"][1]["_id"]
 
     flag = client.feature_flags.patch_feature_flag(

@@ -46,7 +46,7 @@ def client(processes: dict[str, ClientProcess], emulator: EmulatorServer) -> Off
     return OfficialClient(processes["25.0.1"], processes["25.0.1"], emulator)
 
 
-def test_every_field_that_an_experiment_is_created_with_can_be_read_back(client: OfficialClient):
+def test_every_field_that_an_experiment_is_created_with_can_be_read_back(client: OfficialClient) -> None:
     member = client.other.get_caller_identity()["memberId"]
     create(
         client,
@@ -67,13 +67,13 @@ def test_every_field_that_an_experiment_is_created_with_can_be_read_back(client:
     assert (experiment["dataSource"], experiment["type"]) == ("launchdarkly", "experiment")
 
 
-def test_the_analysis_is_shown_only_when_it_is_expanded(client: OfficialClient):
+def test_the_analysis_is_shown_only_when_it_is_expanded(client: OfficialClient) -> None:
     create(client, analysisConfig=ANALYSIS)
 
     assert "analysisConfig" not in read(client, expand="treatments").value
 
 
-def test_an_experiment_says_which_of_its_fields_may_change_when(client: OfficialClient):
+def test_an_experiment_says_which_of_its_fields_may_change_when(client: OfficialClient) -> None:
     create(client)
 
     mutable = read(client, expand="mutableFieldsByStatus")["mutableFieldsByStatus"]
@@ -84,7 +84,7 @@ def test_an_experiment_says_which_of_its_fields_may_change_when(client: Official
     assert "hypothesis" not in mutable["running"]
 
 
-def test_a_bandit_moves_its_traffic_to_what_is_better(client: OfficialClient, emulator: EmulatorServer):
+def test_a_bandit_moves_its_traffic_to_what_is_better(client: OfficialClient, emulator: EmulatorServer) -> None:
     post = experiment_post(turn_flag_on(client), type="mab", methodology="bayesian")
     post["iteration"]["reallocationFrequencyMillis"] = 3_600_000
     client.experiments.create_experiment(**IN_ENVIRONMENT, experiment_post=post)
@@ -100,12 +100,12 @@ def test_a_bandit_moves_its_traffic_to_what_is_better(client: OfficialClient, em
     assert shares["Bold"] > 90
 
 
-def test_a_bandit_is_bayesian(client: OfficialClient):
+def test_a_bandit_is_bayesian(client: OfficialClient) -> None:
     with refused(400):
         create(client, type="mab", methodology="frequentist")
 
 
-def test_experiments_of_all_environments_are_listed_together(client: OfficialClient):
+def test_experiments_of_all_environments_are_listed_together(client: OfficialClient) -> None:
     create(client)
     flag = read_flag(client)
     post = experiment_post(flag, key="in-test")
@@ -121,7 +121,7 @@ def test_experiments_of_all_environments_are_listed_together(client: OfficialCli
     assert found["total_count"] == 2
 
 
-def test_a_metric_can_be_analysed_by_another_unit(client: OfficialClient):
+def test_a_metric_can_be_analysed_by_another_unit(client: OfficialClient) -> None:
     post = experiment_post(turn_flag_on(client))
     post["iteration"]["metrics"][0]["analysisUnit"] = "organization"
     client.experiments.create_experiment(**IN_ENVIRONMENT, experiment_post=post)
@@ -129,7 +129,7 @@ def test_a_metric_can_be_analysed_by_another_unit(client: OfficialClient):
     assert read(client)["currentIteration"]["metrics"][0]["analysisUnit"] == "organization"
 
 
-def test_a_covariate_file_is_kept_with_the_iteration(client: OfficialClient):
+def test_a_covariate_file_is_kept_with_the_iteration(client: OfficialClient) -> None:
     post = experiment_post(turn_flag_on(client))
     post["iteration"]["covariateId"] = "spend-last-month"
     client.experiments.create_experiment(**IN_ENVIRONMENT, experiment_post=post)
@@ -137,7 +137,7 @@ def test_a_covariate_file_is_kept_with_the_iteration(client: OfficialClient):
     assert read(client)["currentIteration"]["covariateInfo"]["id"] == "spend-last-month"
 
 
-def test_a_stopped_experiments_winner_is_one_of_its_treatments(client: OfficialClient):
+def test_a_stopped_experiments_winner_is_one_of_its_treatments(client: OfficialClient) -> None:
     start(client)
     bold = id_of(client, "Bold")
 
@@ -146,7 +146,7 @@ def test_a_stopped_experiments_winner_is_one_of_its_treatments(client: OfficialC
     assert read(client)["currentIteration"]["winningTreatmentId"] == bold
 
 
-def test_a_preview_of_a_flags_patch_changes_nothing(client: OfficialClient):
+def test_a_preview_of_a_flags_patch_changes_nothing(client: OfficialClient) -> None:
     body = {"environmentKey": ENVIRONMENT, "instructions": [{"kind": "turnFlagOn"}]}
 
     preview = client.feature_flags.patch_feature_flag(

@@ -43,21 +43,21 @@ def patch_flag(client: OfficialClient, *instructions: dict[str, Any]) -> dict[st
 
 
 class TestFlags:
-    def test_flags_are_listed(self, client: OfficialClient):
+    def test_flags_are_listed(self, client: OfficialClient) -> None:
         listed = client.feature_flags.get_feature_flags(**IN_PROJECT, env=ENVIRONMENT)
 
         assert listed.model == "FeatureFlags"
         assert keys(listed) == ["checkout-button", "search-ranking", "pricing-page"]
         assert listed["totalCount"] == 3
 
-    def test_a_list_of_flags_leaves_out_what_they_serve_unless_asked(self, client: OfficialClient):
+    def test_a_list_of_flags_leaves_out_what_they_serve_unless_asked(self, client: OfficialClient) -> None:
         short = client.feature_flags.get_feature_flags(**IN_PROJECT, env=ENVIRONMENT)["items"][0]
         long = client.feature_flags.get_feature_flags(**IN_PROJECT, env=ENVIRONMENT, summary=False)["items"][0]
 
         assert "fallthrough" not in short["environments"][ENVIRONMENT]
         assert long["environments"][ENVIRONMENT]["fallthrough"] == {"variation": 0}
 
-    def test_a_flag_is_created_off_with_its_variations(self, client: OfficialClient):
+    def test_a_flag_is_created_off_with_its_variations(self, client: OfficialClient) -> None:
         created = client.feature_flags.post_feature_flag(
             **IN_PROJECT,
             feature_flag_body={
@@ -79,7 +79,7 @@ class TestFlags:
         assert flag["environments"][ENVIRONMENT]["offVariation"] == 0
         assert (flag["tags"], flag["temporary"], flag["description"]) == (["a"], False, "d")
 
-    def test_a_flag_without_variations_is_a_boolean(self, client: OfficialClient):
+    def test_a_flag_without_variations_is_a_boolean(self, client: OfficialClient) -> None:
         created = client.feature_flags.post_feature_flag(
             **IN_PROJECT, feature_flag_body={"key": "new-flag", "name": "New flag"}
         )
@@ -87,11 +87,11 @@ class TestFlags:
         assert created["kind"] == "boolean"
         assert [variation["value"] for variation in created["variations"]] == [True, False]
 
-    def test_a_second_flag_with_the_same_key_is_a_conflict(self, client: OfficialClient):
+    def test_a_second_flag_with_the_same_key_is_a_conflict(self, client: OfficialClient) -> None:
         with refused(409):
             client.feature_flags.post_feature_flag(**IN_PROJECT, feature_flag_body={"key": FLAG, "name": "Again"})
 
-    def test_a_rollout_is_set_by_the_ids_of_variations_and_read_by_their_places(self, client: OfficialClient):
+    def test_a_rollout_is_set_by_the_ids_of_variations_and_read_by_their_places(self, client: OfficialClient) -> None:
         classic, bold = (variation["_id"] for variation in read_flag(client)["variations"])
 
         production = patch_flag(
@@ -108,7 +108,7 @@ class TestFlags:
         assert rollout["contextKind"] == "user"
         assert "experimentAllocation" not in rollout
 
-    def test_a_rule_is_added_changed_and_removed(self, client: OfficialClient):
+    def test_a_rule_is_added_changed_and_removed(self, client: OfficialClient) -> None:
         classic, bold = (variation["_id"] for variation in read_flag(client)["variations"])
         clause = {"contextKind": "user", "attribute": "plan", "op": "in", "negate": False, "values": ["pro"]}
 
@@ -122,7 +122,7 @@ class TestFlags:
         assert added["clauses"][0]["values"] == ["pro"]
         assert rules == []
 
-    def test_a_flag_is_turned_off_and_serves_another_variation_then(self, client: OfficialClient):
+    def test_a_flag_is_turned_off_and_serves_another_variation_then(self, client: OfficialClient) -> None:
         turn_flag_on(client)
         bold = read_flag(client)["variations"][1]["_id"]
 
@@ -140,7 +140,7 @@ class TestFlags:
     )
     def test_a_flag_is_changed_by_the_json_patch_that_the_clients_are_made_for(
         self, client: OfficialClient, operation: dict[str, Any], found: tuple[str, Any] | None
-    ):
+    ) -> None:
         flag = client.feature_flags.patch_feature_flag(
             **ITS_FLAG, patch_with_comment={"comment": "by hand", "patch": [operation]}
         )
@@ -152,7 +152,7 @@ class TestFlags:
         else:
             assert production[found[0]] == found[1]
 
-    def test_a_json_patch_that_tests_a_version_which_is_not_the_flags_is_refused(self, client: OfficialClient):
+    def test_a_json_patch_that_tests_a_version_which_is_not_the_flags_is_refused(self, client: OfficialClient) -> None:
         operations = [
             {"op": "test", "path": "/environments/production/version", "value": 99},
             {"op": "replace", "path": "/environments/production/on", "value": True},
@@ -165,7 +165,7 @@ class TestFlags:
 
 
 class TestMetrics:
-    def test_metrics_are_listed_page_by_page(self, client: OfficialClient):
+    def test_metrics_are_listed_page_by_page(self, client: OfficialClient) -> None:
         listed = client.metrics.get_metrics(**IN_PROJECT)
 
         assert listed.model == "MetricCollectionRep"
@@ -175,7 +175,7 @@ class TestMetrics:
             assert [key for page in pages for key in keys(page)] == keys(listed)
             assert {page["totalCount"] for page in pages} == {len(keys(listed))}
 
-    def test_a_metric_is_created(self, client: OfficialClient):
+    def test_a_metric_is_created(self, client: OfficialClient) -> None:
         created = client.metrics.post_metric(
             **IN_PROJECT,
             metric_post={
@@ -198,13 +198,13 @@ class TestMetrics:
             "basket",
         )
 
-    def test_a_second_metric_with_the_same_key_is_a_conflict(self, client: OfficialClient):
+    def test_a_second_metric_with_the_same_key_is_a_conflict(self, client: OfficialClient) -> None:
         with refused(409):
             client.metrics.post_metric(
                 **IN_PROJECT, metric_post={"key": METRIC, "kind": "custom", "isNumeric": False, "eventKey": "e"}
             )
 
-    def test_a_metric_counts_what_uses_it_only_when_that_is_expanded(self, client: OfficialClient):
+    def test_a_metric_counts_what_uses_it_only_when_that_is_expanded(self, client: OfficialClient) -> None:
         start(client)
 
         plain = client.metrics.get_metric(**IN_PROJECT, metric_key=METRIC)
@@ -216,7 +216,7 @@ class TestMetrics:
         assert (expanded["experimentCount"], expanded["metricGroupCount"]) == (1, 0)
         assert KEY in str(expanded["experiments"])
 
-    def test_metric_groups_are_listed_and_read(self, client: OfficialClient):
+    def test_metric_groups_are_listed_and_read(self, client: OfficialClient) -> None:
         listed = client.metrics_beta.get_metric_groups(**IN_PROJECT)
         group = client.metrics_beta.get_metric_group(**IN_PROJECT, metric_group_key=FUNNEL)
 
@@ -224,7 +224,9 @@ class TestMetrics:
         assert (group.model, group["kind"]) == ("MetricGroupRep", "funnel")
         assert [step["nameInGroup"] for step in group["metrics"]] == ["Form opened", "Form sent", "Confirmed"]
 
-    def test_a_metric_group_counts_the_experiments_that_use_it_only_when_that_is_expanded(self, client: OfficialClient):
+    def test_a_metric_group_counts_the_experiments_that_use_it_only_when_that_is_expanded(
+        self, client: OfficialClient
+    ) -> None:
         start(client)
         group = {**IN_PROJECT, "metric_group_key": FUNNEL}
 
@@ -235,7 +237,7 @@ class TestMetrics:
         assert expanded["experimentCount"] == 1
         assert [experiment["key"] for experiment in expanded["experiments"]] == [KEY]
 
-    def test_a_metric_group_is_created(self, client: OfficialClient):
+    def test_a_metric_group_is_created(self, client: OfficialClient) -> None:
         created = client.metrics_beta.create_metric_group(
             **IN_PROJECT,
             metric_group_post={
@@ -260,14 +262,14 @@ class TestMetrics:
 
 
 class TestProjects:
-    def test_projects_are_listed(self, client: OfficialClient):
+    def test_projects_are_listed(self, client: OfficialClient) -> None:
         listed = client.projects.get_projects(expand="environments")
 
         assert listed.model == "Projects"
         assert keys(listed) == ["demo"]
         assert listed["items"][0]["environments"]["totalCount"] == 2
 
-    def test_environments_are_listed_and_read(self, client: OfficialClient):
+    def test_environments_are_listed_and_read(self, client: OfficialClient) -> None:
         listed = client.environments.get_environments_by_project(**IN_PROJECT)
         one = client.environments.get_environment(**IN_ENVIRONMENT)
 
@@ -275,7 +277,7 @@ class TestProjects:
         assert (one.model, one["name"]) == ("Environment", "Production")
         assert one["approvalSettings"]["required"] is False
 
-    def test_the_versions_of_the_api_are_known(self, client: OfficialClient):
+    def test_the_versions_of_the_api_are_known(self, client: OfficialClient) -> None:
         versions = client.other.get_versions()
 
         assert versions.model == "VersionsRep"

@@ -32,7 +32,9 @@ def by_name(results: Any) -> dict[str, dict[str, Any]]:
     return {arm["treatmentName"]: arm for arm in results["treatmentResults"]}
 
 
-def test_results_after_ten_days_hold_every_number_of_a_conversion(client: OfficialClient, emulator: EmulatorServer):
+def test_results_after_ten_days_hold_every_number_of_a_conversion(
+    client: OfficialClient, emulator: EmulatorServer
+) -> None:
     start(client)
     emulator.clock.advance("P10D")
 
@@ -55,7 +57,7 @@ def test_results_after_ten_days_hold_every_number_of_a_conversion(client: Offici
     assert 0 <= results["probabilityOfMismatch"] < 0.99
 
 
-def test_results_of_a_number_have_a_normal_distribution(client: OfficialClient, emulator: EmulatorServer):
+def test_results_of_a_number_have_a_normal_distribution(client: OfficialClient, emulator: EmulatorServer) -> None:
     start(client)
     emulator.clock.advance("P10D")
 
@@ -68,7 +70,7 @@ def test_results_of_a_number_have_a_normal_distribution(client: OfficialClient, 
 
 def test_the_unsliced_results_are_those_of_the_first_slice_without_an_attribute(
     client: OfficialClient, emulator: EmulatorServer
-):
+) -> None:
     start(client)
     emulator.clock.advance("P3D")
 
@@ -78,7 +80,7 @@ def test_the_unsliced_results_are_those_of_the_first_slice_without_an_attribute(
     assert results["treatmentResults"] == results["results"][0]["treatmentResults"]
 
 
-def test_traffic_is_counted_only_when_it_is_expanded(client: OfficialClient, emulator: EmulatorServer):
+def test_traffic_is_counted_only_when_it_is_expanded(client: OfficialClient, emulator: EmulatorServer) -> None:
     start(client)
     emulator.clock.advance("P3D")
 
@@ -86,7 +88,9 @@ def test_traffic_is_counted_only_when_it_is_expanded(client: OfficialClient, emu
     assert all(arm["traffic"] > 0 for arm in look(client, expand="traffic")["treatmentResults"])
 
 
-def test_results_of_a_group_come_metric_by_metric_in_the_groups_order(client: OfficialClient, emulator: EmulatorServer):
+def test_results_of_a_group_come_metric_by_metric_in_the_groups_order(
+    client: OfficialClient, emulator: EmulatorServer
+) -> None:
     start(client)
     emulator.clock.advance("P5D")
 
@@ -98,7 +102,7 @@ def test_results_of_a_group_come_metric_by_metric_in_the_groups_order(client: Of
     assert rates == sorted(rates, reverse=True)
 
 
-def test_results_of_an_iteration_that_has_not_started_are_empty_and_readable(client: OfficialClient):
+def test_results_of_an_iteration_that_has_not_started_are_empty_and_readable(client: OfficialClient) -> None:
     create(client)
 
     results = look(client)
@@ -107,7 +111,9 @@ def test_results_of_an_iteration_that_has_not_started_are_empty_and_readable(cli
     assert [arm["units"] for arm in results["treatmentResults"]] == [0, 0]
 
 
-def test_results_are_of_the_current_iteration_unless_another_is_named(client: OfficialClient, emulator: EmulatorServer):
+def test_results_are_of_the_current_iteration_unless_another_is_named(
+    client: OfficialClient, emulator: EmulatorServer
+) -> None:
     old = start(client)["currentIteration"]["_id"]
     emulator.clock.advance("P4D")
     seen = look(client)
@@ -126,7 +132,7 @@ def test_results_are_of_the_current_iteration_unless_another_is_named(client: Of
 )
 def test_results_of_what_the_experiment_does_not_have_are_not_found(
     client: OfficialClient, metric: str, iteration: str | None
-):
+) -> None:
     start(client)
 
     with pytest.raises(Refusal) as refused:
@@ -137,7 +143,7 @@ def test_results_of_what_the_experiment_does_not_have_are_not_found(
 
 def test_when_the_routes_are_gone_results_are_not_found_though_the_experiment_is(
     client: OfficialClient, emulator: EmulatorServer
-):
+) -> None:
     start(client)
     emulator.switch(results="gone")
 
@@ -148,7 +154,7 @@ def test_when_the_routes_are_gone_results_are_not_found_though_the_experiment_is
     assert client.experiments.get_experiment(**HERE)["key"] == HERE["experiment_key"]
 
 
-def test_the_newest_client_has_no_results_at_all(processes: dict[str, ClientProcess], emulator: EmulatorServer):
+def test_the_newest_client_has_no_results_at_all(processes: dict[str, ClientProcess], emulator: EmulatorServer) -> None:
     newest = OfficialClient(processes["25.0.1"], processes["25.0.1"], emulator)
 
     assert [method for method in newest.methods("experiments") if "result" in method] == []

@@ -52,7 +52,9 @@ def listed(client: OfficialClient, **parameters: Any) -> list[str]:
     ]
 
 
-def test_a_complete_life_uses_every_method_that_the_client_has(client: OfficialClient, emulator: EmulatorServer):
+def test_a_complete_life_uses_every_method_that_the_client_has(
+    client: OfficialClient, emulator: EmulatorServer
+) -> None:
     experiments = client.experiments
     units = experiments.get_experimentation_settings(**IN_PROJECT)["randomizationUnits"]
     put = [{"randomizationUnit": unit["randomizationUnit"], "default": unit["default"]} for unit in units]
@@ -92,7 +94,7 @@ def test_a_complete_life_uses_every_method_that_the_client_has(client: OfficialC
     assert set(client.methods("experiments")) == client.used["experiments"]
 
 
-def test_name_and_description_are_changed_by_the_instructions_of_the_older_clients(client: OfficialClient):
+def test_name_and_description_are_changed_by_the_instructions_of_the_older_clients(client: OfficialClient) -> None:
     create(client)
 
     changed = patch(client, {"kind": "updateName", "value": "n"}, {"kind": "updateDescription", "value": "d"})
@@ -112,7 +114,7 @@ def test_name_and_description_are_changed_by_the_instructions_of_the_older_clien
 )
 def test_what_describes_an_experiment_may_change_while_it_runs(
     client: OfficialClient, changes: dict[str, tuple[str, Any]], name: str, found: Any
-):
+) -> None:
     running = start(client)["currentIteration"]["_id"]
     update(client, tags=("update", ["a"]))
 
@@ -123,7 +125,7 @@ def test_what_describes_an_experiment_may_change_while_it_runs(
     assert changed["currentIteration"]["status"] == "running"
 
 
-def test_metrics_and_attributes_may_be_added_while_it_runs(client: OfficialClient):
+def test_metrics_and_attributes_may_be_added_while_it_runs(client: OfficialClient) -> None:
     running = start(client)["currentIteration"]["_id"]
 
     changed = update(client, metrics=("add", [{"key": "checkout-errors"}]), attributes=("add", ["plan"]))
@@ -145,7 +147,7 @@ def test_metrics_and_attributes_may_be_added_while_it_runs(client: OfficialClien
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_the_design_is_locked_while_it_runs(client: OfficialClient, changes: dict[str, tuple[str, Any]]):
+def test_the_design_is_locked_while_it_runs(client: OfficialClient, changes: dict[str, tuple[str, Any]]) -> None:
     start(client)
     before = read(client, expand=EVERYTHING)
 
@@ -155,7 +157,7 @@ def test_the_design_is_locked_while_it_runs(client: OfficialClient, changes: dic
     assert read(client, expand=EVERYTHING).raw == before.raw
 
 
-def test_the_design_may_change_before_it_starts(client: OfficialClient):
+def test_the_design_may_change_before_it_starts(client: OfficialClient) -> None:
     waiting = create(client)["currentIteration"]["_id"]
     classic, bold = (variation["_id"] for variation in read_flag(client)["variations"])
 
@@ -176,7 +178,7 @@ def test_the_design_may_change_before_it_starts(client: OfficialClient):
     assert [arm["allocationPercent"] for arm in iteration["treatments"]] == ["80", "20"]
 
 
-def test_save_and_start_replaces_the_running_iteration_without_a_winner(client: OfficialClient):
+def test_save_and_start_replaces_the_running_iteration_without_a_winner(client: OfficialClient) -> None:
     old = start(client)["currentIteration"]["_id"]
     classic, bold = (variation["_id"] for variation in read_flag(client)["variations"])
     arms = [
@@ -202,7 +204,7 @@ def test_save_and_start_replaces_the_running_iteration_without_a_winner(client: 
     assert sum(part["weight"] for part in rollout["variations"] if part["variation"] == 1) == 25_000
 
 
-def test_a_repeated_save_and_start_makes_one_more_iteration(client: OfficialClient):
+def test_a_repeated_save_and_start_makes_one_more_iteration(client: OfficialClient) -> None:
     start(client)
 
     for _ in range(2):
@@ -211,14 +213,14 @@ def test_a_repeated_save_and_start_makes_one_more_iteration(client: OfficialClie
     assert len(read(client)["previousIterations"]) == 2
 
 
-def test_save_and_start_needs_a_running_iteration(client: OfficialClient):
+def test_save_and_start_needs_a_running_iteration(client: OfficialClient) -> None:
     create(client)
 
     with refused(400):
         patch(client, {"kind": "saveAndStartNewIteration"})
 
 
-def test_an_archived_experiment_is_hidden_until_it_is_asked_for_and_starts_nothing(client: OfficialClient):
+def test_an_archived_experiment_is_hidden_until_it_is_asked_for_and_starts_nothing(client: OfficialClient) -> None:
     create(client)
 
     archived = patch(client, {"kind": "archiveExperiment"})
@@ -231,7 +233,7 @@ def test_an_archived_experiment_is_hidden_until_it_is_asked_for_and_starts_nothi
         patch(client, {"kind": "startIteration"})
 
 
-def test_a_restored_experiment_can_start(client: OfficialClient):
+def test_a_restored_experiment_can_start(client: OfficialClient) -> None:
     create(client)
     patch(client, {"kind": "archiveExperiment"})
 
@@ -241,7 +243,7 @@ def test_a_restored_experiment_can_start(client: OfficialClient):
     assert restored["currentIteration"]["status"] == "running"
 
 
-def test_settings_list_the_units_that_people_may_be_split_by(client: OfficialClient):
+def test_settings_list_the_units_that_people_may_be_split_by(client: OfficialClient) -> None:
     settings = client.experiments.get_experimentation_settings(**IN_PROJECT)
 
     assert settings.model == "RandomizationSettingsRep"
@@ -252,7 +254,7 @@ def test_settings_list_the_units_that_people_may_be_split_by(client: OfficialCli
     ]
 
 
-def test_putting_settings_replaces_the_whole_list(client: OfficialClient):
+def test_putting_settings_replaces_the_whole_list(client: OfficialClient) -> None:
     only = {"randomizationUnit": "organization", "default": True, "standardRandomizationUnit": "organization"}
 
     put = client.experiments.put_experimentation_settings(
@@ -266,7 +268,7 @@ def test_putting_settings_replaces_the_whole_list(client: OfficialClient):
         create(client)
 
 
-def test_settings_have_one_default_at_most(client: OfficialClient):
+def test_settings_have_one_default_at_most(client: OfficialClient) -> None:
     units = [
         {"randomizationUnit": unit, "default": True, "standardRandomizationUnit": unit}
         for unit in ("user", "organization")
@@ -278,7 +280,7 @@ def test_settings_have_one_default_at_most(client: OfficialClient):
         )
 
 
-def test_an_experiment_on_a_rule_leaves_the_other_rules_alone(client: OfficialClient):
+def test_an_experiment_on_a_rule_leaves_the_other_rules_alone(client: OfficialClient) -> None:
     flag = {**IN_PROJECT, "feature_flag_key": "pricing-page"}
     before = client.feature_flags.patch_feature_flag(
         **flag,
@@ -315,7 +317,7 @@ def test_an_experiment_on_a_rule_leaves_the_other_rules_alone(client: OfficialCl
     assert shown["targetingRuleClauses"][0]["values"] == ["DE"]
 
 
-def test_a_funnel_can_be_the_primary_metric(client: OfficialClient):
+def test_a_funnel_can_be_the_primary_metric(client: OfficialClient) -> None:
     post = experiment_post(turn_flag_on(client))
     del post["iteration"]["primarySingleMetricKey"]
     post["iteration"]["primaryFunnelKey"] = FUNNEL
@@ -335,7 +337,9 @@ class TestLegacyResults:
     def client(self, processes: dict[str, ClientProcess], emulator: EmulatorServer) -> OfficialClient:
         return OfficialClient(processes["17.1.0"], processes[VERSIONS[-1]], emulator)
 
-    def test_results_of_a_legacy_experiment_come_by_variation(self, client: OfficialClient, emulator: EmulatorServer):
+    def test_results_of_a_legacy_experiment_come_by_variation(
+        self, client: OfficialClient, emulator: EmulatorServer
+    ) -> None:
         start(client)
         emulator.clock.advance("P7D")
 
@@ -352,7 +356,7 @@ class TestLegacyResults:
 
     def test_results_of_a_legacy_experiment_are_cut_to_the_time_asked_for(
         self, client: OfficialClient, emulator: EmulatorServer
-    ):
+    ) -> None:
         start(client)
         began = round(emulator.clock.now().timestamp() * 1000)
         emulator.clock.advance("P7D")
@@ -363,7 +367,7 @@ class TestLegacyResults:
 
         assert all(began <= part["Time"] <= began + 2 * 86_400_000 for part in results["series"])
 
-    def test_results_of_a_metric_that_does_not_exist_are_not_found(self, client: OfficialClient):
+    def test_results_of_a_metric_that_does_not_exist_are_not_found(self, client: OfficialClient) -> None:
         with refused(404):
             client.experiments.get_legacy_experiment_results(
                 **IN_ENVIRONMENT, feature_flag_key=FLAG, metric_key="nothing"

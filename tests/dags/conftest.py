@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.airflow_names import first_of
 from support.surroundings import REPOSITORY
 
 if TYPE_CHECKING:
@@ -63,29 +64,25 @@ def load_dag(airflow_database: None) -> Callable[[str], DAG]:
 
 
 def dag_bag(folder: str) -> Any:
-    try:
-        from airflow.dag_processing.dagbag import DagBag  # Airflow >= 3.2
-    except ImportError:
-        from airflow.models.dagbag import DagBag
-    return DagBag(folder)
+    # The second name is that of Airflow 3.1.
+    return first_of("airflow.dag_processing.dagbag.DagBag", "airflow.models.dagbag.DagBag")(folder)
 
 
 def register(dag: DAG, bundle: str = "dags-folder") -> None:
     """Store the DAG's serialised form: since Airflow 3.3, `dag.test()` runs only what is in the database."""
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.models.serialized_dag import SerializedDagModel
     from airflow.utils.session import create_session
 
-    try:
-        from airflow.serialization.definitions.dag import SerializedDAG  # Airflow >= 3.2
-    except ImportError:
-        from airflow.serialization.serialized_objects import SerializedDAG
+    serialized_dag = first_of(
+        "airflow.serialization.definitions.dag.SerializedDAG",
+        "airflow.serialization.serialized_objects.SerializedDAG",  # Airflow 3.1
+    )
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
 
-    DagBundlesManager().sync_bundles_to_db()
+    first_of("airflow.dag_processing.bundles.manager.DagBundlesManager")().sync_bundles_to_db()
     lazy = LazyDeserializedDAG.from_dag(dag) if hasattr(LazyDeserializedDAG, "from_dag") else None
     if lazy is None:
-        lazy = LazyDeserializedDAG(data=SerializedDAG.to_dict(dag))
+        lazy = LazyDeserializedDAG(data=serialized_dag.to_dict(dag))
     with create_session() as session:
-        SerializedDAG.bulk_write_to_db(bundle, None, [lazy], session=session)
+        serialized_dag.bulk_write_to_db(bundle, None, [lazy], session=session)
         SerializedDagModel.write_dag(lazy, bundle_name=bundle, session=session)

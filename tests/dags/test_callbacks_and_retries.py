@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_launchdarkly import LaunchDarklyNotifier
 from dags.conftest import dag_bag, register
+from support.airflow_names import first_of
 
 pytestmark = pytest.mark.usefixtures("connection", "airflow_database")
 
@@ -96,18 +97,16 @@ def test_callbacks_send_the_card_of_their_own_or_another_tasks_verdict(
 
 
 def test_a_deadlines_callback_runs_in_the_triggerer() -> None:
-    try:
-        from airflow.sdk import AsyncCallback
-        from airflow.triggers.callback import CallbackTrigger
-    except ImportError:  # Airflow 3.1
-        from airflow.sdk.definitions.deadline import AsyncCallback
-        from airflow.triggers.deadline import DeadlineCallbackTrigger as CallbackTrigger
-
+    # The second name is that of Airflow 3.1.
+    make_callback = first_of("airflow.sdk.AsyncCallback", "airflow.sdk.definitions.deadline.AsyncCallback")
+    make_trigger = first_of(
+        "airflow.triggers.callback.CallbackTrigger", "airflow.triggers.deadline.DeadlineCallbackTrigger"
+    )
     through = f"{page.__module__}.{page.__qualname__}"
-    stored = AsyncCallback(LaunchDarklyNotifier, kwargs={"through": through, "arguments": {"to": "growth"}})
+    stored = make_callback(LaunchDarklyNotifier, kwargs={"through": through, "arguments": {"to": "growth"}})
 
     async def events() -> list[Any]:
-        trigger = CallbackTrigger(stored.path, {**stored.kwargs, "context": MISSED})
+        trigger = make_trigger(stored.path, {**stored.kwargs, "context": MISSED})
         return [event.payload async for event in trigger.run()]
 
     assert "failed" not in str(asyncio.run(events())[-1]["state"]).lower()

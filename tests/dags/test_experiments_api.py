@@ -105,9 +105,10 @@ def test_a_failing_task_shows_the_token_nowhere(
         LaunchDarklyGetExperimentOperator(task_id="read", experiment_key="bold"),
         LaunchDarklyUpdateExperimentationSettingsOperator(task_id="units", randomization_units=units),
     ):
+        context: Any = {"ti": SimpleNamespace(dag_id="d", task_id="t", run_id="r")}
         emulator.fault("*", **FAILURES[failure])
         with pytest.raises(Exception, match=r"\w") as caught:
-            task.execute({"ti": SimpleNamespace(dag_id="d", task_id="t", run_id="r")})  # type: ignore[arg-type]
+            task.execute(context)
         whole = traceback.TracebackException.from_exception(caught.value, capture_locals=False)
         told = ["".join(whole.format()), repr(caught.value), repr(vars(task)), repr(task.hook), str(vars(task.hook))]
         assert [text for text in told if SECRET in text] == []

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from airflow_stack import AirflowStack
-from demo import REPOSITORY, Emulator
+from stack.airflow_stack import AirflowStack
+from stack.demo import REPOSITORY, Emulator
 
 
 @pytest.fixture(scope="session")

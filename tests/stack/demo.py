@@ -19,7 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from airflow_stack import PASSWORD, USER, AirflowStack, StackError, free_port
+if __name__ == "__main__":  # as a script the tests folder is not on the path yet
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from stack.airflow_stack import PASSWORD, USER, AirflowStack, StackError, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

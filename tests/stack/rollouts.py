@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_stack import StackError
-from demo import FLAG
+from stack.airflow_stack import StackError
+from stack.demo import FLAG
 
 if TYPE_CHECKING:
-    from airflow_stack import AirflowStack
-    from demo import Emulator
+    from stack.airflow_stack import AirflowStack
+    from stack.demo import Emulator
 
 # How far a turn takes the clock: a look is a day, and the ramp's change window is open for seven hours.
 TURNS = {"wait": "P1D", "window": "PT6H"}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_stack import AirflowStack, StackError
-from demo import DAG_ID, SCENARIOS, Emulator, TimeMachine, roll_out
+from stack.airflow_stack import AirflowStack, StackError
+from stack.demo import DAG_ID, SCENARIOS, Emulator, TimeMachine, roll_out
 
 VERDICTS = dict(zip(SCENARIOS, ("ship", "inconclusive", "invalid"), strict=True))
 

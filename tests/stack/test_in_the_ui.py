@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from airflow.triggers.base import BaseTrigger
 
-from airflow_stack import AirflowStack, StackError
-from demo import DAG_ID, Emulator
-from rollouts import SECONDS_TO_THINK, Rollout
+from stack.airflow_stack import AirflowStack, StackError
+from stack.demo import DAG_ID, Emulator
+from stack.rollouts import SECONDS_TO_THINK, Rollout
 
 ONCE = ("experiment.created", "iteration.created", "iteration.started", "iteration.stopped")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from airflow_stack import AirflowStack
-from demo import Emulator
-from rollouts import Rollout, make_true
+from stack.airflow_stack import AirflowStack
+from stack.demo import Emulator
+from stack.rollouts import Rollout, make_true
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -10,8 +10,8 @@ import pytest
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_stack import AirflowStack, StackError
-from demo import Emulator
+from stack.airflow_stack import AirflowStack, StackError
+from stack.demo import Emulator
 
 DAG_ID = "watch_an_experiment"
 KEY = "free-shipping"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
@@ -241,8 +242,8 @@ def _sentence(text: str) -> str:
     return one_line[:1].upper() + one_line[1:]
 
 
-def _table(head: tuple[str, ...], rows: object) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]  # type: ignore[misc]
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines)
 
 

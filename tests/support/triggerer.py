@@ -11,7 +11,6 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow.executors import workloads
 from airflow.jobs.triggerer_job_runner import TriggerRunner
 from airflow.models.trigger import Trigger
 from airflow.sdk import Asset, AssetWatcher
@@ -19,24 +18,20 @@ from airflow.sdk.execution_time.comms import DeferTask
 from airflow.triggers.base import BaseEventTrigger
 from typing_extensions import override
 
-try:
-    from airflow.sdk.serde import serialize as _serde  # what a worker of Airflow >= 3.2 does before it sends
-except ImportError:
-    _serde = None
-
-try:
-    from airflow.serialization.decoders import decode_asset_like as _decode_asset
-    from airflow.serialization.decoders import smart_decode_trigger_kwargs as _clean
-    from airflow.serialization.encoders import encode_asset_like as _encode_asset
-    from airflow.serialization.encoders import encode_trigger as _encode_trigger
-except ImportError:  # Airflow 3.1
-    from airflow.serialization.serialized_objects import _encode_trigger
-    from airflow.serialization.serialized_objects import decode_asset_condition as _decode_asset
-    from airflow.serialization.serialized_objects import encode_asset_condition as _encode_asset
-    from airflow.serialization.serialized_objects import smart_decode_trigger_kwargs as _clean
+from support.airflow_names import first_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+# A worker of Airflow >= 3.2 serializes the arguments before it sends them.
+_serde = first_of("airflow.sdk.serde.serialize", default=None)
+# The second name is that of Airflow 3.1.
+_OLD = "airflow.serialization.serialized_objects"
+_decode_asset = first_of("airflow.serialization.decoders.decode_asset_like", f"{_OLD}.decode_asset_condition")
+_clean = first_of("airflow.serialization.decoders.smart_decode_trigger_kwargs", f"{_OLD}.smart_decode_trigger_kwargs")
+_encode_asset = first_of("airflow.serialization.encoders.encode_asset_like", f"{_OLD}.encode_asset_condition")
+_encode_trigger = first_of("airflow.serialization.encoders.encode_trigger", f"{_OLD}._encode_trigger")
+run_trigger = first_of("airflow.executors.workloads.RunTrigger")
 
 SECONDS = 10.0
 
@@ -45,7 +40,7 @@ class Stored(BaseEventTrigger):
     """Stands in a watcher for a trigger with such arguments."""
 
     def __init__(self, classpath: str, arguments: dict[str, Any]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow gives it no types
         self._stored = (classpath, arguments)
 
     @override
@@ -90,7 +85,7 @@ def first_event(classpath: str, stored: str) -> Any:
 
     async def run() -> Any:
         runner = TriggerRunner()
-        runner.to_create.append(workloads.RunTrigger(id=1, ti=None, classpath=classpath, encrypted_kwargs=stored))
+        runner.to_create.append(run_trigger(id=1, ti=None, classpath=classpath, encrypted_kwargs=stored))
         await runner.create_triggers()
         assert not runner.failed_triggers, runner.failed_triggers
         task = runner.triggers[1]["task"]

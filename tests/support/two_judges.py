@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from datetime import timedelta
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def _metric(key: str, drawn: MetricDraws, draws: Draws, experiment: int, look: i
 
 def judge_twice(
     policy: Policy, world: World, *, experiments: int, seed: int, most_looks: int
-) -> Iterable[tuple[tuple[Kind, int], tuple[Kind, int], Verdict]]:
+) -> Iterator[tuple[tuple[Kind, int], tuple[Kind, int], Verdict]]:
     """Judge drawn experiments by both judges, at each look as if it were the first.
 
     The looks are those of the plan, thinned to `most_looks`, one before the first and one after the end.
@@ -74,3 +75,27 @@ def judge_twice(
             verdict = decide(policy, drawn_evidence(policy, world, draws, experiment, look))
             quick = (KINDS[outcomes.kind[experiment]], int(outcomes.winner[experiment]))
             yield quick, (verdict.kind, int(verdict.treatment_id or 0)), verdict
+
+
+def judge_to_the_end(
+    policy: Policy, world: World, *, experiments: int, seed: int
+) -> Iterator[tuple[tuple[Kind, int, int], tuple[Kind, int, int], Verdict]]:
+    """Judge drawn experiments by both judges, look after look until each has ended.
+
+    The looks are those of the plan, one before the first is due and one after the end.
+
+    Yields:
+        For each experiment the kind of its ending, the index of the look, and the shipped treatment (0 for none), from
+        the vectorised judge and from `decide`; and the latter's verdict.
+    """
+    plan = schedule_looks(policy, STARTED_AT, world.treatments)
+    times = (plan.look_times[0] / 2, *plan.look_times, plan.end + timedelta(hours=5))
+    draws = draw(world, times, plan.end, experiments, np.random.default_rng(seed))
+    outcomes = judge(policy, draws, world.planned_shares, STARTED_AT)
+    for experiment in range(experiments):
+        verdicts = (
+            decide(policy, drawn_evidence(policy, world, draws, experiment, look)) for look in range(len(times))
+        )
+        look, verdict = next((look, verdict) for look, verdict in enumerate(verdicts) if verdict.ends)
+        quick = (KINDS[outcomes.kind[experiment]], int(outcomes.look[experiment]), int(outcomes.winner[experiment]))
+        yield quick, (verdict.kind, look, int(verdict.treatment_id or 0)), verdict

@@ -5,16 +5,17 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-import airflow_provider_launchdarkly as package
+package = import_module("airflow_provider_launchdarkly")
 
 
 def typed_names() -> list[str]:
     """The names that a type checker sees."""
-    tree = ast.parse(Path(package.__file__).read_text())
+    tree = ast.parse(Path(str(package.__file__)).read_text())
     (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     return sorted(
         alias.asname or alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names

@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.resources import files
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 
 from airflow_provider_launchdarkly.get_provider_info import get_provider_info
@@ -48,7 +48,7 @@ def test_every_field_of_the_connection_form_is_one_that_the_hook_reads() -> None
 def test_airflow_discovers_the_provider_and_its_hook() -> None:
     from airflow.providers_manager import ProvidersManager
 
-    manager = ProvidersManager()  # type: ignore[no-untyped-call]
+    manager = ProvidersManager()
     assert "airflow-provider-launchdarkly" in manager.providers
     hook = manager.hooks["launchdarkly"]
     assert hook is not None
@@ -59,5 +59,5 @@ def test_airflow_reads_the_configuration_default() -> None:
     from airflow.configuration import conf
     from airflow.providers_manager import ProvidersManager
 
-    ProvidersManager().initialize_providers_configuration()  # type: ignore[no-untyped-call]
+    ProvidersManager().initialize_providers_configuration()
     assert conf.getfloat("launchdarkly", "poll_interval") == 300.0

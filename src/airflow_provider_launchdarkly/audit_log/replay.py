@@ -72,7 +72,7 @@ class Replay:
 
     @property
     def agrees(self) -> bool:
-        """Whether every entry agrees; with another policy, whether both end alike at the same entry."""
+        """True if every entry agrees; with another policy, if both end alike at the same entry."""
         if self.policy is None:
             return all(look.agrees for look in self.looks)
         then, now = self.recorded_end, self.end

@@ -25,8 +25,8 @@ def server_time() -> Procedure[datetime]:
     Raises:
         LaunchDarklyError: As the call raises.
     """
-    answer = yield get_caller_identity()
-    time: datetime = answer.server_time
+    response = yield get_caller_identity()
+    time: datetime = response.server_time
     return time
 
 
@@ -45,14 +45,14 @@ def check_dwell(target: Target, dwell: timedelta) -> Procedure[CheckResult]:
         IterationNotFoundError: The experiment has no such iteration.
         LaunchDarklyError: As the call raises.
     """
-    answer = yield get_experiment(target.environment, target.experiment_key, expand=ITERATIONS)
-    iteration = pinned(answer.value, target.iteration_id)
-    now: datetime = answer.server_time
+    response = yield get_experiment(target.environment, target.experiment_key, expand=ITERATIONS)
+    iteration = pinned(response.value, target.iteration_id)
+    now: datetime = response.server_time
     if iteration.started_at is None:
         summary = f"waiting for the start of iteration {iteration.id}, which is {iteration.status}"
         verdict = Verdict.wait(Reason.NO_DATA, summary, timedelta())
     elif not iteration.running:
-        verdict = verdict_if_ended_elsewhere(answer.value, iteration, now - iteration.started_at)
+        verdict = verdict_if_ended_elsewhere(response.value, iteration, now - iteration.started_at)
     elif now - iteration.started_at < dwell:
         end = describe_time(iteration.started_at + dwell, now)
         summary = f"waiting until {end}: iteration {iteration.id} runs for {format_duration(dwell)}"

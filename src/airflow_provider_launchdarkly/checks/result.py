@@ -1,4 +1,4 @@
-"""The result of one poll, and how its line says when. Pure."""
+"""The result of one poll, and the time in its log line. Pure."""
 
 from __future__ import annotations
 

@@ -180,13 +180,13 @@ def find_due_look(
         IterationNotFoundError: The experiment has no such iteration.
         LaunchDarklyError: As the call raises.
     """
-    answer = yield get_experiment(target.environment, target.experiment_key, expand=ITERATIONS)
-    experiment: Experiment = answer.value
+    response = yield get_experiment(target.environment, target.experiment_key, expand=ITERATIONS)
+    experiment: Experiment = response.value
     _require_decidable(experiment, launchdarkly_results=analysed_by_launchdarkly)
     iteration = pinned(experiment, target.iteration_id)
     if iteration.started_at is None:
-        return SignificanceResult(target, answer.server_time, _not_started(iteration))
-    look_context = LookContext(target, iteration, iteration.started_at, answer.server_time)
+        return SignificanceResult(target, response.server_time, _not_started(iteration))
+    look_context = LookContext(target, iteration, iteration.started_at, response.server_time)
     if not iteration.running:
         return SignificanceResult(
             target, look_context.at, verdict_if_ended_elsewhere(experiment, iteration, look_context.elapsed)

@@ -1,4 +1,4 @@
-"""Every number that a verdict rests on, from one policy and one piece of evidence. Judges nothing: that is `judge`."""
+"""Compute every number that a verdict rests on. The verdict itself is made in `judge`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.boundaries import Boundary
     from airflow_provider_launchdarkly.decision.evidence import TreatmentEvidence
 
-# A mean of fewer units is not close enough to normal for harm to be judged by its z value.
+# The mean of fewer units is not close enough to normal to judge harm by its z value.
 FEWEST_UNITS_FOR_HARM = 50
 
 
@@ -28,12 +28,12 @@ class Assessment(NamedTuple):
     Attributes:
         plan: The policy laid out in time.
         look: Number of the look; 0 before the first.
-        ended: Whether it is the last one.
+        ended: Whether it is the last look of the plan.
         share: Share of the plan that is over.
         units: Units on the primary metric, over all treatments.
         primary: The metric that decides.
-        guardrails: Those that must not get worse.
-        signals: Those that hold.
+        guardrails: The metrics that must not get worse.
+        signals: The metrics that hold back a ship.
         split: The test of the split.
     """
 
@@ -49,7 +49,7 @@ class Assessment(NamedTuple):
 
 
 class HarmShares(NamedTuple):
-    """How `alpha_harm` is divided (Bonferroni) over metrics and treatments.
+    """The shares of `alpha_harm`, divided over metrics and treatments (Bonferroni).
 
     Attributes:
         primary: For the primary metric in one treatment.
@@ -99,7 +99,7 @@ def assess(policy: Policy, evidence: Evidence) -> Assessment:
 
 
 class _Moment(NamedTuple):
-    """One look: compares metrics by its boundaries."""
+    """One look: it compares metrics by the boundaries of that look."""
 
     policy: Policy
     plan: LookSchedule
@@ -118,7 +118,7 @@ class _Moment(NamedTuple):
             if self.policy.rule is Rule.GROUP_SEQUENTIAL:
                 z = found.z(primary.margin) if found else None
                 success, harm = self._success(z), self._harm(found, primary.margin, self._shares.primary)
-                # The interval is that of the bar by which the treatment is judged, so that it tells the same story.
+                # The interval uses the boundary by which the treatment is judged, so both agree.
                 interval = harm.boundary if harm.reached else success.boundary
                 judged |= {"success": success, "harm": harm}
                 judged["days_to_ship"] = None if success.reached else self._days_to_ship(z)
@@ -170,7 +170,7 @@ class _Moment(NamedTuple):
         needed = boundary.at(self.share) if self.share > 0 else None
         z = found.z(margin) if found and _enough(found) else None
         worse = -z if z is not None else None
-        # Before the first look, units may be in already, but the plan has no look for them.
+        # Before the first look the plan judges no units.
         may_judge = self.plan.look_at(self.evidence.elapsed) > 0
         reached = may_judge and worse is not None and needed is not None and worse >= needed
         return Bar(worse, needed, alpha, boundary.spent_at(self.share), reached)
@@ -210,9 +210,9 @@ class _Moment(NamedTuple):
         )
 
     def _days_to_ship(self, z: float | None) -> float | None:
-        """Days until the first later look that this effect would pass, if z grows with the root of the time."""
+        """Return the days until the first look that this effect would pass if z grows with the root of the time."""
         elapsed, plan = self.evidence.elapsed, self.plan
-        if z is None or z <= 0 or self.share <= 0 or plan.ended(elapsed, 0):
+        if z is None or z <= 0 or self.share <= 0 or not elapsed or plan.ended(elapsed, 0):
             return None
         boundary = self._ship_boundary
         for time in plan.look_times[plan.look_at(elapsed) :]:
@@ -228,16 +228,16 @@ class _Moment(NamedTuple):
         return self.plan.share(time, 0)
 
     def _best(self, metric: MetricEvidence, direction: Direction) -> dict[str, float]:
-        """Each treatment's probability to be the best: the platform's, or with a flat prior where it gives none."""
+        """Return each treatment's probability to be the best: the platform's, or one with a flat prior."""
         measured = [metric.of(treatment.id) for treatment in self.evidence.treatments]
         complete = [part for part in measured if part is not None]
         given = {part.treatment_id: part.p_best for part in complete if part.p_best is not None}
         if self.policy.rule is not Rule.PROBABILITY_TO_BE_BEST or len(given) == len(measured):
             return given
-        if len(complete) < len(measured) or not all(part.std_dev for part in complete):
-            return {}
         means = [part.mean for part in complete if part.mean is not None]
         errors = [part.std_dev / math.sqrt(part.units) for part in complete if part.std_dev is not None]
+        if len(complete) < len(measured) or not all(errors):
+            return {}
         found = probabilities_to_be_best(means, errors, direction.sign)
         return {part.treatment_id: value for part, value in zip(complete, found, strict=True)}
 
@@ -246,7 +246,8 @@ def _direction(metric: MetricEvidence, wanted: Direction | None) -> Direction:
     direction = wanted or metric.direction
     if direction is None:
         raise EvidenceError(
-            f"metric {metric.key}: neither the policy nor the metric's successCriteria says whether higher is better"
+            f"metric {metric.key}: neither the policy nor the metric's successCriteria gives a direction; set "
+            "direction: higher or lower in the policy"
         )
     return direction
 

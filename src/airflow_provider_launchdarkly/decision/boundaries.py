@@ -1,8 +1,8 @@
-"""How high the bar is at each look, so that all looks together keep one promise. Pure arithmetic, no history.
+"""The boundaries of a group-sequential design: the z value to reach at each look. Pure arithmetic, no history.
 
-A group-sequential design spends its error probability over the looks of a plan. The boundary of each look is solved
-from the plan alone, by numerical integration over every path that did not cross before; what happened at earlier
-looks is never asked, so repeating, missing or delaying a look needs no bookkeeping.
+The design spends its error probability over the looks of a plan. The boundary of each look is solved from the plan
+alone, by numerical integration over the paths that have not crossed before. It does not depend on the results of
+earlier looks, so a repeated, missed or late look needs no bookkeeping.
 """
 
 from __future__ import annotations
@@ -15,27 +15,28 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# Nothing is decided beyond this z value, and no path is followed further from its mean than this.
+# No boundary is higher than this z value.
 FARTHEST = 8.5
+# No path is followed further from its mean than this many standard deviations.
 _REACH = 6.0
 _ROOT_2 = math.sqrt(2.0)
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
 
 
 def tail(z: float) -> float:
-    """P(Z > z) for a standard normal Z."""
+    """Return P(Z > z) for a standard normal Z."""
     return 0.5 * math.erfc(z / _ROOT_2)
 
 
 def quantile(probability: float) -> float:
-    """The z with P(Z > z) = ``probability``."""
+    """Return the z with P(Z > z) = ``probability``."""
     from statistics import NormalDist
 
     return -NormalDist().inv_cdf(probability)
 
 
 def hwang_shih_decani(alpha: float, gamma: float, fraction: float) -> float:
-    """Error spent when a fraction of the information is in.
+    """Return the error spent when a fraction of the information is in.
 
     Hwang, Shih & DeCani (1990), "Group sequential designs using a family of type I error probability spending
     functions", Statistics in Medicine 9, eq. (5): ``alpha (1 - exp(-gamma t)) / (1 - exp(-gamma))``, and ``alpha t``
@@ -43,7 +44,7 @@ def hwang_shih_decani(alpha: float, gamma: float, fraction: float) -> float:
 
     Args:
         alpha: One-sided error to spend in all.
-        gamma: Shape; the larger, the earlier it is spent.
+        gamma: Shape; a larger one spends earlier.
         fraction: Information fraction, 0 to 1; more than 1 counts as 1.
     """
     fraction = min(max(fraction, 0.0), 1.0)
@@ -53,7 +54,7 @@ def hwang_shih_decani(alpha: float, gamma: float, fraction: float) -> float:
 
 
 class Boundary(NamedTuple):
-    """A solved design: the z value to reach at each look, and the error spent up to it.
+    """A solved design: the z value to reach at each look, and the error spent so far.
 
     Attributes:
         shares: Share of the plan that is over at each look, by the clock or by units; rising, the last one 1.
@@ -66,10 +67,10 @@ class Boundary(NamedTuple):
     spent: tuple[float, ...]
 
     def at(self, share: float) -> float:
-        """The z value to reach when this share of the plan is over.
+        """Return the z value to reach when this share of the plan is over.
 
-        Exact at the design's looks, linear between them. Before the first it continues with the boundary of the
-        Brownian motion held constant (``z * sqrt(first / share)``), the O'Brien-Fleming shape.
+        It is exact at the design's looks and linear between them. Before the first look it has the O'Brien-Fleming
+        shape: the boundary of the Brownian motion stays constant (``z * sqrt(first / share)``).
         """
         first = self.shares[0]
         if share <= first:
@@ -77,7 +78,7 @@ class Boundary(NamedTuple):
         return self._between(share, self.z)
 
     def spent_at(self, share: float) -> float:
-        """The error spent when this share of the plan is over; 0 before the first look."""
+        """Return the error spent when this share of the plan is over; 0 before the first look."""
         return self._between(share, self.spent) if share >= self.shares[0] else 0.0
 
     def _between(self, share: float, values: Sequence[float]) -> float:
@@ -102,14 +103,14 @@ def solve(fractions: tuple[float, ...], spent: tuple[float, ...]) -> tuple[float
         spent: Cumulative one-sided error by each look, not falling.
 
     Returns:
-        The z value to reach at each look. Solved once a process for each design.
+        The z value to reach at each look. Each process solves a design once.
     """
     walk = _Walk(drift=0.0)
     z: list[float] = []
     already = 0.0
     for fraction, cumulative in zip(fractions, spent, strict=True):
         bound = walk.bound_for(fraction, cumulative - already)
-        # A look that nobody can cross ends no path, so it is no step of the walk.
+        # No path crosses such a boundary, so the look is no step of the walk.
         if bound < FARTHEST:
             walk.step(fraction, bound * math.sqrt(fraction))
         z.append(bound)
@@ -118,11 +119,11 @@ def solve(fractions: tuple[float, ...], spent: tuple[float, ...]) -> tuple[float
 
 
 def crossing_probabilities(fractions: Sequence[float], z: Sequence[float], drift: float = 0.0) -> tuple[float, ...]:
-    """The probability that the boundary is first crossed at each look.
+    """Return the probability that the boundary is first crossed at each look.
 
     Args:
         fractions: True information fractions of the looks, rising; need not be those the boundary was solved for.
-        z: The boundary at each look; ``math.inf`` where nothing can be crossed.
+        z: The boundary at each look; ``math.inf`` at looks that no path can cross.
         drift: Expected z value when all information is in: 0 without an effect, 2.80 (1.96 + 0.84) with the effect that
             a fixed two-sided 5 % test finds with 80 % power.
     """
@@ -143,11 +144,11 @@ class _Walk:
         self._masses: list[float] = [1.0]
 
     def step(self, time: float, bound: float) -> float:
-        """Move to ``time``; return the probability of crossing ``bound`` there, and follow the rest on."""
+        """Move to ``time``, keep the paths below ``bound``, and return the probability of the others."""
         crossed = self._above(time, bound)
         mean, deviation = self._drift * time, math.sqrt(time)
         upper = min(bound, mean + _REACH * deviation)
-        # Far below the boundary no path comes back to it: the lower end only has to keep those that may.
+        # A path far below the boundary cannot return to it, so the lower end only keeps those that can.
         lower = max(
             mean - _REACH * deviation, bound - max(self._drift, 0.0) - _REACH * math.sqrt(max(1.0 - time, 0.0)) - 0.5
         )
@@ -156,7 +157,7 @@ class _Walk:
         return crossed
 
     def bound_for(self, time: float, probability: float) -> float:
-        """The z value that is crossed at ``time`` with the given probability, by safeguarded Newton steps."""
+        """Return the z value that is crossed at ``time`` with a given probability, by safeguarded Newton steps."""
         if probability <= tail(FARTHEST):
             return FARTHEST
         root = math.sqrt(time)
@@ -211,7 +212,7 @@ class _Walk:
 
 @lru_cache(maxsize=4)
 def _legendre(count: int) -> tuple[tuple[float, float], ...]:
-    """Gauss-Legendre nodes and weights on [0, 1] (Abramowitz & Stegun 25.4.30), by Newton steps on the polynomial."""
+    """Return Gauss-Legendre nodes and weights on [0, 1] (Abramowitz & Stegun 25.4.30), by Newton steps."""
     found = []
     for index in range(count, 0, -1):
         x = math.cos(math.pi * (index - 0.25) / (count + 0.5))

@@ -1,7 +1,7 @@
-"""Compares two 0/1 metrics by their counts, where a normal approximation is not good enough yet.
+"""Compare two 0/1 metrics by their counts, while a normal approximation is not good enough.
 
-The test is the conditional one of a two-by-two table (Fisher) with the mid-p value (Lancaster 1961, "Significance tests
-in discrete distributions", JASA 56), which is turned into a z value. Standard library only, bounded work.
+The test is Fisher's conditional test of a two-by-two table. Its mid-p value (Lancaster 1961, "Significance tests in
+discrete distributions", JASA 56) is turned into a z value. Standard library only, bounded work.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ ALIKE = 1e-6
 ENOUGH_VARIANCE = 25.0
 LITTLE_SKEWNESS = 0.02
 
-# No tail is told apart below this probability (z 36); nothing is decided beyond z = 8.5.
+# Tails below this probability (z 36) are taken as equal; nothing is decided beyond z = 8.5.
 SMALLEST_TAIL = 1e-280
-# Where a sum over the table stops: a term that adds nothing, and a sum next to which the observed count is nothing.
+# A sum over the table stops at a term that adds nothing, or at a total next to which the observed count is nothing.
 NEGLIGIBLE, OVERWHELMING = 1e-17, 1e290
-# A scaled treatment stands for no more units than this times its own.
+# A scaled treatment has at most this many times its own units.
 LARGEST_SCALE = 1e6
 _FARTHEST_RATIO = 1e9
 
 
 class Table(NamedTuple):
-    """How many units of a treatment and of the baseline are 1.
+    """The units of a treatment and of the baseline, and how many of them are 1.
 
     Attributes:
         ones: Units of the treatment with a 1.
@@ -49,12 +49,12 @@ class Table(NamedTuple):
 
     @property
     def needs_exact_test(self) -> bool:
-        """Whether the counts are too small or too skewed for a normal approximation.
+        """Return whether the counts are too small or too skewed for a normal approximation.
 
-        Given the number of 1s in both treatments, the treatment's own number is hypergeometric. Its variance is
+        Given the number of 1s in both together, the number in the treatment is hypergeometric. Its variance is
         ``N p (1 - p) f (1 - f)`` and its skewness ``(1 - 2 p) (1 - 2 f)`` over the root of that, with p the share of 1s
-        and f the treatment's share of the units. Where this is True the standard deviation is below
-        ``1 / LITTLE_SKEWNESS`` units or below 5, so the sums of the exact test are short however many units there are.
+        and f the treatment's share of the units. If this is True, the standard deviation is below
+        ``1 / LITTLE_SKEWNESS`` units or below 5, so the sums of the exact test are short for any number of units.
         """
         total = self.units + self.baseline_units
         rate, share = (self.ones + self.baseline_ones) / total, self.units / total
@@ -63,17 +63,17 @@ class Table(NamedTuple):
         return variance < ENOUGH_VARIANCE or lopsided * lopsided > LITTLE_SKEWNESS**2 * variance
 
     def z(self, ratio: float = 1.0) -> float | None:
-        """Evidence that the treatment's rate is above `ratio` times the baseline's, as a z value.
+        """Return the evidence that the treatment's rate is above `ratio` times the baseline's, as a z value.
 
-        For a ratio of 1 it is the hypergeometric mid-p value. For another one, the estimate whose rate the ratio scales
-        down is replaced by a proportion of that lower rate with the same variance (see :meth:`scaled`), which for rare
-        1s is the exact conditional test of two Poisson rates.
+        For a ratio of 1 it comes from the hypergeometric mid-p value. For any other ratio, the higher rate is first
+        replaced by a proportion at the lower rate with the same variance (:meth:`scaled`); for rare 1s that is the
+        exact conditional test of two Poisson rates.
 
         Args:
             ratio: The treatment's rate over the baseline's under the null hypothesis, above 0.
 
         Returns:
-            None if there is nothing to compare: no 1s at all, or nothing but 1s at ratio 1.
+            The z value; None if there are no 1s at all, or nothing but 1s at ratio 1.
         """
         ones = self.ones + self.baseline_ones
         if ones == 0 or (ratio == 1.0 and ones == self.units + self.baseline_units):
@@ -85,7 +85,7 @@ class Table(NamedTuple):
         return -quantile(max(below, SMALLEST_TAIL))
 
     def scaled(self, ratio: float) -> Table:
-        """The table in which "treatment = ratio times baseline" reads "both rates are equal".
+        """Return the table in which "treatment = ratio times baseline" becomes "both rates are equal".
 
         With both rates estimated under that hypothesis (:meth:`_baseline_rate`), the higher rate p is scaled down to
         the lower one, q = s p. Its n units become m, such that the variance of the scaled estimate,
@@ -99,25 +99,25 @@ class Table(NamedTuple):
         return Table(self.ones * ones, self.units * ones * ratio, self.baseline_ones, self.baseline_units)
 
     def _baseline_rate(self, ratio: float) -> float:
-        """The baseline's most likely rate if the treatment's is `ratio` times as high.
+        """Return the baseline's most likely rate if the treatment's is `ratio` times as high.
 
-        The root of a quadratic: Miettinen & Nurminen (1985), "Comparative analysis of two rates", Statistics in
-        Medicine 4, eq. (12).
+        It is the root of a quadratic equation: Miettinen & Nurminen (1985), "Comparative analysis of two rates",
+        Statistics in Medicine 4, eq. (12).
         """
         a = ratio * (self.units + self.baseline_units)
         b = ratio * (self.units + self.baseline_ones) + self.ones + self.baseline_units
         c = self.ones + self.baseline_ones
-        # The smaller root of a x^2 - b x + c, in the form that does not subtract what is nearly equal.
+        # The smaller root of a x^2 - b x + c, in the form that subtracts no nearly equal numbers.
         return min(2.0 * c / (b + math.sqrt(max(b * b - 4.0 * a * c, 0.0))), 1.0, 1.0 / ratio)
 
     def ratios(self, z: float) -> tuple[float, float] | None:
-        """The ratios of the rates that this much evidence does not exclude: those where ``|self.z(ratio)| < z``.
+        """Return the interval of the ratios of the rates with ``|self.z(ratio)| < z``.
 
         Args:
             z: The boundary, above 0.
 
         Returns:
-            Lower and upper ratio; None where the baseline has no 1s, or where there is no upper one.
+            The lower and the upper ratio; None if the baseline has no 1s, or if there is no upper one.
         """
         if self.baseline_ones == 0:
             return None
@@ -127,10 +127,10 @@ class Table(NamedTuple):
         return None if lower is None or upper is None else (lower, upper)
 
     def _ratio_at(self, z: float, start: float) -> float | None:
-        """The ratio at which the evidence is z: it falls as the ratio rises.
+        """Return the ratio at which the evidence is z; the evidence falls as the ratio rises.
 
-        On the logarithm of the ratio, by false position with halved ends (the Illinois method); each third step halves
-        the interval, so the work is bounded.
+        The search is on the logarithm of the ratio, by false position with halved ends (the Illinois method). Each
+        third step halves the interval, so the work is bounded.
         """
         low = high = start
         while (above := self._evidence(low) - z) < 0.0:
@@ -160,12 +160,12 @@ class Table(NamedTuple):
 
 
 def table_of(treatment: Measurement, baseline: Measurement) -> Table | None:
-    """The counts of two measurements, if both can only be 0/1 metrics.
+    """Return the counts of two measurements if both are of a 0/1 metric, otherwise None.
 
-    A measurement is one if mean times units is a whole number between 0 and the units, and its variance is that of so
-    many 0s and 1s, ``p (1 - p)``, or with n - 1 in place of n. For values that are not negative and whole, that means
-    that the sum of their squares is their sum, so each is 0 or 1. What a covariate adjusted, ratios, capped sums and
-    estimates with a prior do not fit, and are compared as means.
+    A measurement is of a 0/1 metric if mean times units is a whole number between 0 and the units, and the variance is
+    that of so many 0s and 1s, ``p (1 - p)``, or that with n - 1 in place of n. If the values are whole and not
+    negative, the sum of their squares is then their sum, so each is 0 or 1. Estimates that are adjusted by a covariate,
+    ratios, capped sums and estimates with a prior do not fit; they are compared as means.
     """
     ones, baseline_ones = ones_of(treatment), ones_of(baseline)
     if ones is None or baseline_ones is None:
@@ -174,7 +174,7 @@ def table_of(treatment: Measurement, baseline: Measurement) -> Table | None:
 
 
 def ones_of(measured: Measurement) -> int | None:
-    """How many units of a measurement are 1; None if it is no 0/1 metric."""
+    """Return how many units of a measurement are 1; None if it is not of a 0/1 metric."""
     if measured.mean is None or measured.std_dev is None or measured.units < 1 or not 0.0 <= measured.mean <= 1.0:
         return None
     found = measured.mean * measured.units
@@ -188,11 +188,11 @@ def ones_of(measured: Measurement) -> int | None:
 
 
 def _tails(table: Table) -> tuple[float, float]:
-    """The mid-p values above and below the treatment's number of 1s, given the number in both.
+    """Return the mid-p values above and below the treatment's number of 1s, given the number in both.
 
-    Sums of hypergeometric probabilities over that of the observed count, walked outwards from it by the ratio of
-    neighbours. Numbers of 1s that are not whole, as in a scaled table, only shift the grid: the factorials become gamma
-    functions, so the value is a continuous function of the table.
+    Each is a sum of hypergeometric probabilities relative to that of the observed count; each term follows from its
+    neighbour. In a scaled table the numbers of 1s are not whole, which only shifts the grid: the factorials become
+    gamma functions, so the value is a continuous function of the table.
     """
     above, below = _beyond(table), _beyond(_mirrored(table))
     total = above + 1.0 + below
@@ -200,7 +200,7 @@ def _tails(table: Table) -> tuple[float, float]:
 
 
 def _mirrored(table: Table) -> Table:
-    """The same table with 0 and 1 exchanged: what was above is below."""
+    """Return the table with 0 and 1 exchanged, and so the tails above and below."""
     return Table(
         table.units - table.ones,
         table.units,
@@ -210,7 +210,7 @@ def _mirrored(table: Table) -> Table:
 
 
 def _beyond(table: Table) -> float:
-    """Probability of more 1s in the treatment than observed, over that of the observed number."""
+    """Return the probability of more 1s in the treatment than observed, over that of the observed number."""
     ones, zeros = table.ones, table.units - table.ones
     baseline_ones, baseline_zeros = table.baseline_ones, table.baseline_units - table.baseline_ones
     term, total = 1.0, 0.0

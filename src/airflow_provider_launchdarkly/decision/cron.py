@@ -55,7 +55,7 @@ class Cron(NamedTuple):
         if _RANDOM.search(expression):
             raise ValueError(f"cron {expression!r} draws a field at random with R; write a number in its place")
         cron = cls(_QUARTERLY.get(expression, expression), where)
-        from croniter import CroniterBadDateError, CroniterError  # type: ignore[import-untyped]
+        from croniter import CroniterBadDateError, CroniterError
 
         try:
             _croniter(cron.expression, _FIRST).get_next(datetime)

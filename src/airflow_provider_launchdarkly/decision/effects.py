@@ -1,4 +1,4 @@
-"""How a treatment differs from the baseline: a difference of means with its standard error, and the relative lift."""
+"""The effect of a treatment: the difference of means with its standard error, and the relative lift."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Effect(NamedTuple):
 
     Attributes:
         treatment: The treatment's measurement.
-        baseline: The baseline's.
+        baseline: The baseline's measurement.
         sign: 1 if higher is better, else -1.
     """
 
@@ -30,32 +30,32 @@ class Effect(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """Treatment's mean minus baseline's, in the metric's unit."""
+        """Return the treatment's mean minus the baseline's, in the metric's unit."""
         return self._mean(self.treatment) - self._mean(self.baseline)
 
     @property
     def standard_error(self) -> float:
-        """Of the difference: the larger of the own and the pooled one, see :meth:`_variances`."""
+        """Return the standard error of the difference: the larger of the own and the pooled (:meth:`_variances`)."""
         return math.sqrt(max(self._variances(1.0)))
 
     @property
     def lift(self) -> float | None:
-        """Difference as a share of the baseline's mean; None where that is 0."""
+        """Return the difference as a share of the baseline's mean; None if that mean is 0."""
         mean = self._mean(self.baseline)
         return self.difference / abs(mean) if mean else None
 
     def z(self, margin: float = 0.0) -> float | None:
-        """Standardised evidence that the treatment is better than the baseline with a margin's loss.
+        """Return the evidence that the treatment loses less than a margin of the baseline's mean, as a z value.
 
-        The contrast ``sign * (treatment - baseline) + margin * |baseline|`` over its standard error: positive when the
-        treatment is better than what may be lost. With margin 0 it is the z statistic of the difference. For 0/1
-        metrics with few or skewed counts it is the exact test of :class:`~.counts.Table` instead, as a z value.
+        It is the contrast ``sign * (treatment - baseline) + margin * |baseline|`` over its standard error. With margin
+        0 it is the z statistic of the difference. For 0/1 metrics with few or skewed counts it comes from the exact
+        test of :class:`~.counts.Table`.
 
         Args:
             margin: Share of the baseline's mean that may be lost.
 
         Returns:
-            None while the metric has the same value for every unit of both treatments.
+            The z value; None while the metric has the same value for every unit of both treatments.
         """
         kept = 1.0 - self.sign * margin * math.copysign(1.0, self._mean(self.baseline))
         table = self._table()
@@ -69,20 +69,20 @@ class Effect(NamedTuple):
         return contrast / error if error > 0 else None
 
     def lift_interval(self, z: float) -> tuple[float, float] | None:
-        """The lifts that this much evidence does not exclude.
+        """Return the interval of the lifts that evidence of this strength does not exclude.
 
         It excludes "no lift" exactly when :meth:`z` is beyond the boundary, and a margin exactly when that margin's z
-        is: it holds the ratios r of the means with ``(t - r b)^2 <= z^2 variance(r)``, by Fieller (1954), "Some
-        problems in interval estimation", JRSS B 16, once with the own and once with the pooled variance, and reaches
-        from the lower to the upper end of both. Where the exact test decides, it holds the ratios that the test does
-        not exclude.
+        is. It holds the ratios r of the means with ``(t - r b)^2 <= z^2 variance(r)`` (Fieller 1954, "Some problems in
+        interval estimation", JRSS B 16), once with the own and once with the pooled variance, and reaches from the
+        lower to the upper end of both. If the exact test decides, the interval holds the ratios that the test does not
+        exclude.
 
         Args:
             z: The boundary; with that of a look it is the repeated confidence interval of Jennison & Turnbull (1989),
                 JRSS B 51.
 
         Returns:
-            Lower and upper lift; None where the baseline's mean itself is not distinguishable from 0.
+            The lower and the upper lift; None if the baseline's mean cannot be distinguished from 0.
         """
         if not math.isfinite(z):
             return None
@@ -94,7 +94,7 @@ class Effect(NamedTuple):
         return (lower, upper) if self._mean(self.baseline) > 0 else (-upper, -lower)
 
     def _fieller(self, square: float) -> tuple[float, float] | None:
-        """The ratios of the means within ``sqrt(square)`` standard errors, everything as a share of the baseline."""
+        """Return the ratios of the means within ``sqrt(square)`` standard errors, as shares of the baseline."""
         bottom, units = abs(self._mean(self.baseline)), self.treatment.units + self.baseline.units
         if bottom == 0 or square >= units:
             return None
@@ -115,13 +115,13 @@ class Effect(NamedTuple):
         return min(ends), max(ends)
 
     def _variances(self, kept: float) -> tuple[float, float]:
-        """Variance of ``treatment - kept * baseline``: each treatment with its own variance, and both pooled.
+        """Return the variance of ``treatment - kept * baseline``, with own variances and with the pooled one.
 
-        Pooled means: the treatment's values and `kept` times the baseline's come from one distribution, which is the
-        null hypothesis. Its variance is that of all these values around their common mean. So it holds for whatever
-        estimate has a deviation per unit (plain, adjusted by a covariate, ratios); a mean and a deviation for each
-        treatment are enough. Written out it is the own variance with the units exchanged, and the square of the
-        contrast over all units.
+        The pooled variance assumes the null hypothesis: the treatment's values and `kept` times the baseline's come
+        from one distribution, whose variance is that of all these values around their common mean. A mean and a
+        deviation per unit of each treatment are enough, so it also holds for estimates that are adjusted by a covariate
+        and for ratios. Written out, it is the own variance with the units exchanged, plus the square of the contrast
+        over all units.
         """
         top, base = self._deviation(self.treatment), kept * self._deviation(self.baseline)
         contrast = self._mean(self.treatment) - kept * self._mean(self.baseline)
@@ -131,12 +131,12 @@ class Effect(NamedTuple):
         return own, pooled
 
     def _table(self) -> Table | None:
-        """The counts, if the metric is 0/1 and they are too few or too skewed to be compared as means."""
+        """Return the counts if the metric is 0/1 and they are too few or too skewed to be compared as means."""
         table = table_of(self.treatment, self.baseline)
         return table if table is not None and table.needs_exact_test else None
 
     def _constant(self) -> bool:
-        """Whether every unit has the same value: then there is nothing to learn, whatever the margin."""
+        """Return whether every unit of both treatments has the same value, which is no evidence for any margin."""
         varied = self._deviation(self.treatment) > 0 or self._deviation(self.baseline) > 0
         return not varied and self._mean(self.treatment) == self._mean(self.baseline)
 
@@ -159,7 +159,7 @@ def effect(treatment: Measurement, baseline: Measurement, direction: Direction) 
 
 
 def probabilities_to_be_best(means: list[float], standard_errors: list[float], sign: int) -> list[float]:
-    """The probability of each treatment to have the best mean, with normal posteriors under a flat prior.
+    """Return the probability of each treatment to have the best mean, with normal posteriors under a flat prior.
 
     ``P(i best) = integral of phi_i(x) prod_{j != i} Phi_j(x) dx`` by Simpson's rule over eight standard errors either
     side; exact to six digits.

@@ -1,4 +1,4 @@
-"""What was measured, as of one moment: the one form into which every source of results brings its numbers."""
+"""The evidence of one look: each source of results brings its numbers into this form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.policy import Direction
 
 
-# Beyond this a number cannot be squared and compared.
+# A larger number cannot be squared and compared.
 LARGEST = 1e100
 
 
@@ -20,15 +20,15 @@ class EvidenceError(ValueError):
 
 
 class TreatmentEvidence(NamedTuple):
-    """A treatment and who saw it.
+    """A treatment and its exposed units.
 
     Attributes:
         id: LaunchDarkly's id of the treatment.
         name: Its name, for people.
-        baseline: Whether the others are compared with it.
+        baseline: True if the others are compared with it.
         share: Share of the units that it should get, from ``allocationPercent``; only ratios matter, so 50 and 0.5
-            are both fine. None where unknown.
-        exposed: Units exposed to it so far (LaunchDarkly's ``traffic``). None where unknown: then the split is not
+            are both fine. None if unknown.
+        exposed: Units exposed to it so far (LaunchDarkly's ``traffic``). None if unknown: then the split is not
             tested.
     """
 
@@ -65,7 +65,7 @@ class MetricEvidence(NamedTuple):
     Attributes:
         key: The metric's key; for a metric group, the key that the policy names, measured by the group's last metric.
         measurements: One for each treatment; a treatment may be missing while it has no data.
-        direction: From LaunchDarkly's ``successCriteria``; None where unknown.
+        direction: From LaunchDarkly's ``successCriteria``; None if unknown.
     """
 
     key: str
@@ -73,7 +73,7 @@ class MetricEvidence(NamedTuple):
     direction: Direction | None = None
 
     def of(self, treatment_id: str) -> Measurement | None:
-        """The measurement of a treatment, if there is one with a mean and a standard deviation."""
+        """Return the measurement of a treatment if it has a mean and a standard deviation."""
         for measured in self.measurements:
             if measured.treatment_id == treatment_id:
                 usable = measured.units > 0 and measured.mean is not None and measured.std_dev is not None
@@ -87,11 +87,11 @@ class Evidence(NamedTuple):
     Attributes:
         elapsed: Time since the iteration's start, by LaunchDarkly's clock.
         treatments: All treatments of the iteration, exactly one of them the baseline.
-        metrics: What was measured.
+        metrics: The measured metrics.
         primary_metric: Key of the experiment's own primary metric, for a policy that names none.
         started_at: When the iteration started; only needed for looks at cron times.
         probability_of_mismatch: LaunchDarkly's own probability of a sample ratio mismatch, shown beside ours.
-        unchanged_for: How long the counts have stood still; None where unknown.
+        unchanged_for: Time since the counts last changed; None if unknown.
     """
 
     elapsed: timedelta
@@ -113,10 +113,10 @@ class Evidence(NamedTuple):
         return tuple(treatment for treatment in self.treatments if not treatment.baseline)
 
     def metric(self, key: str) -> MetricEvidence:
-        """The measured metric with this key.
+        """Return the measured metric with this key.
 
         Raises:
-            EvidenceError: There is none.
+            EvidenceError: No metric has it.
         """
         for metric in self.metrics:
             if metric.key == key:
@@ -126,7 +126,7 @@ class Evidence(NamedTuple):
 
 
 def check(evidence: Evidence) -> None:
-    """Refuse evidence that cannot be true.
+    """Raise if the evidence cannot be true.
 
     Raises:
         EvidenceError: The message names the metric and the treatment, and what is wrong.
@@ -134,25 +134,32 @@ def check(evidence: Evidence) -> None:
     baselines = sum(treatment.baseline for treatment in evidence.treatments)
     if baselines != 1 or len(evidence.treatments) < 2:
         raise EvidenceError(
-            f"{len(evidence.treatments)} treatments, {baselines} of them baseline; it takes one baseline and another"
+            f"the evidence has {len(evidence.treatments)} treatments, {baselines} of them baseline; give exactly one "
+            "baseline and at least one other treatment"
         )
     ids = [treatment.id for treatment in evidence.treatments]
     if len(set(ids)) != len(ids):
-        raise EvidenceError(f"treatment ids {ids} are not distinct")
+        raise EvidenceError(f"treatment ids {ids} are not distinct; give each treatment a different id")
     keys = [metric.key for metric in evidence.metrics]
     if len(set(keys)) != len(keys):
-        raise EvidenceError(f"metrics {keys} are not distinct")
+        raise EvidenceError(f"metrics {keys} are not distinct; give each metric once")
     for treatment in evidence.treatments:
         if treatment.share is not None and not (math.isfinite(treatment.share) and treatment.share >= 0):
-            raise EvidenceError(f"treatment {treatment.name}: share is {treatment.share}, which is no share")
+            raise EvidenceError(
+                f"treatment {treatment.name}: share is {treatment.share}; give a number from 0 up, or None if it is "
+                "unknown"
+            )
         if treatment.exposed is not None and treatment.exposed < 0:
-            raise EvidenceError(f"treatment {treatment.name}: {treatment.exposed} exposed units")
+            raise EvidenceError(
+                f"treatment {treatment.name}: {treatment.exposed} exposed units; give a count from 0 up, or None if it "
+                "is unknown"
+            )
     shares = [treatment.share for treatment in evidence.treatments]
     if all(share == 0 for share in shares):
         names = ", ".join(treatment.name for treatment in evidence.treatments)
         raise EvidenceError(
             f"the shares of {names} are all 0, so the split cannot be tested; give each its share of the units, "
-            "or None where it is not known"
+            "or None if it is unknown"
         )
     for metric in evidence.metrics:
         for measured in metric.measurements:
@@ -161,12 +168,12 @@ def check(evidence: Evidence) -> None:
 
 def _check_measurement(where: str, measured: Measurement) -> None:
     if measured.units < 0:
-        raise EvidenceError(f"{where}: {measured.units} units")
+        raise EvidenceError(f"{where}: {measured.units} units; give a count from 0 up")
     for name in ("mean", "std_dev", "p_best"):
         value = getattr(measured, name)
         if value is not None and not math.isfinite(value):
-            raise EvidenceError(f"{where}: {name} is {value}")
+            raise EvidenceError(f"{where}: {name} is {value}; give a finite number, or None if there is none")
         if value is not None and abs(value) > LARGEST:
             raise EvidenceError(f"{where}: {name} is {value}, beyond {LARGEST:g}; give the metric in a larger unit")
     if measured.std_dev is not None and measured.std_dev < 0:
-        raise EvidenceError(f"{where}: std_dev is {measured.std_dev}")
+        raise EvidenceError(f"{where}: std_dev is {measured.std_dev}; give a number from 0 up")

@@ -1,4 +1,4 @@
-"""Verdicts in one line for people. No decision is made here."""
+"""Put a verdict into one line for people. No decision is made here."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def opening(assessed: Assessment, elapsed: timedelta) -> str:
-    """`look 14 of 28, day 14.0, 27,951 units`."""
+    """Return `look 14 of 28, day 14.0, 27,951 units`."""
     if not assessed.look:
         return f"day {days(elapsed)}"
     return f"look {assessed.look} of {len(assessed.plan.look_times)}, day {days(elapsed)}, {assessed.units:,} units"
 
 
 def days(duration: timedelta) -> str:
-    """A duration in days with one decimal."""
+    """Return a duration in days with one decimal."""
     return f"{duration / timedelta(days=1):.1f}"
 
 
 def lift(compared: TreatmentEffect) -> str:
-    """`Bold +6.1 % [+1.2 %, +11.0 %]`."""
+    """Return `Bold +6.1 % [+1.2 %, +11.0 %]`."""
     if compared.lift is None:
         return compared.treatment if compared.difference is None else f"{compared.treatment} {compared.difference:+.4g}"
     text = f"{compared.treatment} {format_percent(compared.lift)}"
@@ -35,7 +35,7 @@ def lift(compared: TreatmentEffect) -> str:
 
 
 def success(metric: MetricJudgement, compared: TreatmentEffect) -> str:
-    """What a treatment shows on the primary metric, against the bar."""
+    """Return a treatment's effect on the primary metric, beside the bar."""
     text = f"{lift(compared)} on {metric.metric}"
     if compared.success is not None:
         return f"{text}, {bar(compared.success)}"
@@ -43,23 +43,23 @@ def success(metric: MetricJudgement, compared: TreatmentEffect) -> str:
 
 
 def bar(judged: Bar, name: str = "z") -> str:
-    """`z 2.71 ≥ 2.46`."""
+    """Return `z 2.71 ≥ 2.46`."""
     if judged.z is None or judged.boundary is None:
         return f"no {name} yet"
     return f"{name} {judged.z:.2f} {'≥' if judged.z >= judged.boundary else '<'} {judged.boundary:.2f}"
 
 
 def harm(metric: MetricJudgement, compared: TreatmentEffect) -> str:
-    """What was harmed, how much, by what evidence."""
+    """Return which metric was harmed, how much, and on what evidence."""
     beyond = f" (more than the {format_percent(metric.margin).lstrip('+')} that may be lost)" if metric.margin else ""
     harmed = f", {bar(compared.harm, 'harm z')}" if compared.harm else ""
     return f"{metric.metric} is harmed by {lift(compared)}{beyond}{harmed}"
 
 
 def split(tested: Split) -> str:
-    """`units are split 5200 to 4800 (52.0 % to 48.0 %), planned 50.0 % to 50.0 %`."""
+    """Return `units are split 5200 to 4800 (52.0 % to 48.0 %), planned 50.0 % to 50.0 %`."""
     total = sum(tested.units) or 1
     counts = " to ".join(str(count) for count in tested.units)
-    seen = " to ".join(f"{100 * count / total:.1f} %" for count in tested.units)
+    measured = " to ".join(f"{100 * count / total:.1f} %" for count in tested.units)
     planned = " to ".join(f"{100 * share:.1f} %" for share in tested.shares)
-    return f"units are split {counts} ({seen}), planned {planned}, p {tested.p_value:.2g}"
+    return f"units are split {counts} ({measured}), planned {planned}, p {tested.p_value:.2g}"

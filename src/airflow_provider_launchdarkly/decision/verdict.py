@@ -208,7 +208,7 @@ class Verdict(NamedTuple):
 
     @property
     def ends(self) -> bool:
-        """Whether this is an ending: anything but `wait`."""
+        """True for an ending: any kind but `wait`."""
         return self.kind is not Kind.WAIT
 
     @classmethod

@@ -119,14 +119,14 @@ def _from_distribution(result: TreatmentResult, units: int) -> tuple[float | Non
     if result.distribution is None:
         return None, None
     parameters = result.distribution.parameters
-    match result.distribution.kind:
-        case "normal":
-            mu, sigma = parameters.get("mu"), parameters.get("sigma")
-            if mu is not None and sigma is not None and sigma >= 0:
-                return mu, sigma * math.sqrt(units)
-        case "beta":
-            alpha, beta = parameters.get("alpha"), parameters.get("beta")
-            if alpha is not None and beta is not None and alpha > 0 and beta > 0:
-                rate = alpha / (alpha + beta)
-                return rate, math.sqrt(rate * (1.0 - rate))
+    kind = result.distribution.kind
+    if kind == "normal":
+        mu, sigma = parameters.get("mu"), parameters.get("sigma")
+        if mu is not None and sigma is not None and sigma >= 0:
+            return mu, sigma * math.sqrt(units)
+    if kind == "beta":
+        alpha, beta = parameters.get("alpha"), parameters.get("beta")
+        if alpha is not None and beta is not None and alpha > 0 and beta > 0:
+            rate = alpha / (alpha + beta)
+            return rate, math.sqrt(rate * (1.0 - rate))
     return None, None

@@ -1,7 +1,7 @@
 """Read the fields of an Airflow connection strictly.
 
 Pure: takes the connection's fields, returns :class:`ConnectionSettings` or a ConfigurationError that names the
-connection, the field and the cure. Knows nothing of Airflow, opens nothing.
+connection, the field and the cure.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def fail_unless_retryable() -> Iterator[None]:
     """Fail the task at once on an error that another try cannot cure.
 
     Raises:
-        AirflowFailException: LaunchDarkly's answer, or the input, stays the same on another try.
+        AirflowFailException: The input or LaunchDarkly's response is the cause, and stays the same on another try.
         LaunchDarklyError: Another try may cure it; Airflow's ``retries`` apply.
     """
     try:

@@ -36,7 +36,7 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignBaseOperat
     """Create an experiment with its first iteration. What the flag serves changes only once the iteration is started.
 
     Safe to repeat: the DAG chooses the experiment's key. The task adopts an experiment with this key and this content,
-    and fails with the difference if the content is another. After an unclear answer it reads the experiment before it
+    and fails with the difference if the content is another. After an unclear response it reads the experiment before it
     sends anything again.
 
     Args:

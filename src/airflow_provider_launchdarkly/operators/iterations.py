@@ -126,7 +126,7 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentWriteBaseOperator
     """Start an iteration: from then on people are assigned and measured.
 
     Safe to repeat: the iteration is pinned by its id. If it is already running, the task succeeds without a write. If
-    another iteration runs, or this one is stopped, the task fails. After an unclear answer it reads the experiment
+    another iteration runs, or this one is stopped, the task fails. After an unclear response it reads the experiment
     before it sends anything again.
 
     If two DAG runs start the same iteration, LaunchDarkly starts it once, for one of them. The other run adopts the

@@ -31,7 +31,8 @@ class LaunchDarklyGetResultsOperator(LaunchDarklyExperimentBaseOperator):
         attribute: Only slices by this context attribute. Default: all slices that LaunchDarkly gives.
 
     Returns:
-        :class:`.ResultsOutput`, with ``read_at`` by LaunchDarkly's clock. The iteration says if the key is a group's.
+        :class:`.ResultsOutput`, with ``read_at`` by LaunchDarkly's clock. The iteration shows whether the key is a
+        group's.
 
     Raises:
         AirflowFailException: From ``ResultsUnavailableError``, if LaunchDarkly no longer serves results, and from every

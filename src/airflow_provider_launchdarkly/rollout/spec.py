@@ -311,7 +311,7 @@ class Rollout(StrictModel):
 
     @property
     def asks_before_ship(self) -> bool:
-        """Whether a person is asked before the winner is shipped."""
+        """True if a person is asked before the winner is shipped."""
         return self.approval.before_ship or self.autonomy is Autonomy.RECOMMEND
 
     @property

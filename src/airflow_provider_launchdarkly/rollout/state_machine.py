@@ -277,7 +277,7 @@ def confirm_ship(
 
 
 def _protective(fresh: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a verdict of harm, which counts whatever people answered; None for any other verdict."""
+    """Return a verdict of harm, which counts even if a person approved; None for any other verdict."""
     return fresh if fresh and fresh.get("verdict") in {Kind.ROLLBACK, Kind.INVALID} else None
 
 

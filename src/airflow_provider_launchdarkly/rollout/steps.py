@@ -54,7 +54,7 @@ class OutcomeMode(StrEnum):
 
 
 class Condition(StrEnum):
-    """When a branch goes on, other than at one :class:`Ending`."""
+    """The conditions of a branch other than one :class:`Ending`."""
 
     STOPS = "stops"
     """The iteration has to be stopped."""

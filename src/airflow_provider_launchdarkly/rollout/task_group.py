@@ -73,7 +73,7 @@ class RolloutTaskGroup(TaskGroup):
 
     @property
     def inconclusive(self) -> BaseOperator:
-        """The task that succeeds if nothing won, nobody approved, or the data changed.
+        """The task that succeeds if no treatment won, the winner was not approved, or the data changed.
 
         If its output has ``winner`` None, the experiment is still running.
         """

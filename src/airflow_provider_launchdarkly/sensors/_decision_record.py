@@ -1,4 +1,4 @@
-"""Decision records on a worker: where they are kept, and what the log says of them."""
+"""Decision records on a worker: their folder, and their lines in the task log."""
 
 from __future__ import annotations
 

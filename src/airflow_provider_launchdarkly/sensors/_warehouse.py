@@ -86,7 +86,7 @@ def query_warehouse(conn_id: str, write: Callable[[str], Statement]) -> tuple[tu
             f"connection {conn_id!r} is of type {connection.conn_type!r}, which cannot be queried for results: "
             f"{problem}; let a task copy the rows of the results into a database that can, such as PostgreSQL"
         )
-    hook = connection.get_hook()  # type: ignore[no-untyped-call]
+    hook = connection.get_hook()
     if not isinstance(hook, DbApiHook):
         raise ConfigurationError(
             f"connection {conn_id!r} has a {type(hook).__name__}, which is no DbApiHook: results need a SQL database"

@@ -1,6 +1,6 @@
-"""z values of many comparisons at once: `Effect.z` and the exact test of `Table`, in arrays.
+"""Compute many z values at once: `Effect.z` and the exact test of `Table`, in arrays.
 
-A second path through the same rules, as `judge` is; a property test holds that both give the same z.
+The formulas stand here a second time, as the rules do in `vectorized_judge`. A property test holds both to the same z.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri  # type: ignore[import-untyped]
+from scipy.special import ndtri
 
 from airflow_provider_launchdarkly.decision.counts import (
     ALIKE,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def z_values(metric: MetricDraws, units: NDArray[np.int64], sign: int = 1, margin: float = 0.0) -> Floats:
-    """Evidence that each treatment is better than the baseline with a margin's loss.
+    """Return the evidence that each treatment loses less than a margin of the baseline's mean, as z values.
 
     Args:
         metric: Means and variances, with the baseline first on the last axis.
@@ -41,7 +41,7 @@ def z_values(metric: MetricDraws, units: NDArray[np.int64], sign: int = 1, margi
         margin: Share of the baseline's mean that may be lost. The baseline's mean must not be negative.
 
     Returns:
-        One value for each treatment but the baseline; not a number where there is nothing to compare.
+        One value for each treatment but the baseline; NaN if there is nothing to compare.
     """
     kept = 1.0 - sign * margin
     count = units.astype(np.float64)
@@ -62,7 +62,7 @@ def z_values(metric: MetricDraws, units: NDArray[np.int64], sign: int = 1, margi
 
 
 def _ones(metric: MetricDraws, units: Floats) -> tuple[Floats, Booleans]:
-    """`counts.ones_of`: how many units are 1, and whether it is a 0/1 metric."""
+    """Return how many units are 1, and whether the metric is 0/1, as `counts.ones_of`."""
     some = np.maximum(units, 1.0)
     found = metric.mean * units
     ones = np.round(found)
@@ -74,7 +74,7 @@ def _ones(metric: MetricDraws, units: Floats) -> tuple[Floats, Booleans]:
 
 
 def _needs_exact_test(columns: Columns) -> Booleans:
-    """`Table.needs_exact_test`."""
+    """Return `Table.needs_exact_test` for arrays."""
     ones, units, baseline_ones, baseline_units = columns
     total = np.maximum(units + baseline_units, 1.0)
     rate, share = (ones + baseline_ones) / total, units / total
@@ -89,7 +89,7 @@ def _chosen(columns: Columns, chosen: Booleans) -> Columns:
 
 
 def _exact(columns: Columns, ratio: float) -> Floats:
-    """`Table.z`."""
+    """Return `Table.z` for arrays."""
     ones, units, baseline_ones, baseline_units = columns
     both = ones + baseline_ones
     nothing = (both == 0) | ((both == units + baseline_units) & (ratio == 1.0))
@@ -103,7 +103,7 @@ def _exact(columns: Columns, ratio: float) -> Floats:
 
 
 def _scaled(columns: Columns, ratio: float) -> Columns:
-    """`Table.scaled`."""
+    """Return `Table.scaled` for arrays."""
     ones, units, baseline_ones, baseline_units = columns
     a, c = ratio * (units + baseline_units), ones + baseline_ones
     b = ratio * (units + baseline_ones) + ones + baseline_units
@@ -121,7 +121,7 @@ def _mirrored(columns: Columns) -> Columns:
 
 
 def _beyond(ones: Floats, units: Floats, baseline_ones: Floats, baseline_units: Floats) -> Floats:
-    """`counts._beyond`, for all tables in step; those that are done are taken out from time to time."""
+    """Return `counts._beyond` for all tables, step by step; every eighth step drops the finished tables."""
     found = np.zeros_like(ones)
     place = np.arange(len(ones))
     ones, zeros, baseline_zeros = ones.copy(), units - ones, baseline_units - baseline_ones

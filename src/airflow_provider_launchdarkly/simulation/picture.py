@@ -1,4 +1,4 @@
-"""Draws a simulation: the boundaries with sample paths, and the days on which experiments end."""
+"""Draw a simulation: the boundaries with sample paths, and the days on which experiments end."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def write_picture(policy: Policy, simulation: Simulation, challengers: int, path
     """Write a picture of a simulation.
 
     Args:
-        policy: The policy simulated.
-        simulation: Its outcome.
+        policy: The simulated policy.
+        simulation: The simulation.
         challengers: Treatments that are compared with the baseline.
-        path: Where to; the suffix says the format (png, svg, pdf).
+        path: File to write; its suffix selects the format (png, svg, pdf).
 
     Raises:
-        ValueError: The suffix is no format that can be written.
+        ValueError: The suffix is not a known format.
     """
     figure = Figure(figsize=(12.0, 5.0), layout="constrained")
     over_time, ends = figure.subplots(1, 2)

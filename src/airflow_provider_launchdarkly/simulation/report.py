@@ -1,4 +1,4 @@
-"""Measures what a policy costs: runs it on simulated experiments of known truth and counts how they end."""
+"""Measure what a policy costs: run it on simulated experiments of known truth and count their endings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# A policy without traffic is simulated with this.
+# The traffic of a simulation whose policy has none.
 USUAL_TRAFFIC = Traffic.model_construct(units_per_day=2000.0, mean=0.1)
 
 # Standard errors at the plan's end: what a fixed two-sided 5 % test finds with 80 % power, and a harm that it finds
@@ -29,7 +29,7 @@ USUAL_TRAFFIC = Traffic.model_construct(units_per_day=2000.0, mean=0.1)
 USUAL_EFFECT = quantile(0.025) + quantile(0.2)
 USUAL_HARM = quantile(0.05) + quantile(0.05)
 
-# How far a broken split is off, as a share of all units.
+# The share of all units by which a broken split is off.
 BROKEN_SPLIT = 0.01
 
 # Looks at cron times need a calendar: a Monday at midnight.
@@ -60,7 +60,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The measures of a simulation. Shares are of the simulated experiments.
+    """The measures of a simulation. A share is one of the simulated experiments.
 
     Attributes:
         experiments: Experiments for each truth.
@@ -74,10 +74,10 @@ class Report:
         mean_stop_day_no_effect: Mean length of an experiment without effect.
         power: Shipped the treatment with the effect.
         mean_stop_day: Mean length of an experiment with the effect, in days.
-        median_ship_day: Median day of shipping among those that shipped it.
+        median_ship_day: Median day of the ship, of those that shipped it.
         winners_curse: Mean observed lift at shipping over the true one; None without an effect.
         harm_found: Rolled back with the harm.
-        median_harm_day: Median day of rolling back among those.
+        median_harm_day: Median day of the rollback, of those.
         mismatch_found: Called invalid when the split was off by one percentage point.
     """
 
@@ -181,7 +181,7 @@ def exceeded(policy: Policy, report: Report) -> list[str]:
 
 
 class _Run:
-    """Simulates one policy in one scenario; each truth has a random stream of its own."""
+    """The simulation of one policy in one scenario; each truth has a separate random stream."""
 
     def __init__(self, policy: Policy, scenario: Scenario) -> None:
         self.policy, self.scenario = policy, scenario

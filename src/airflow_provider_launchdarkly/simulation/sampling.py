@@ -1,4 +1,4 @@
-"""Draws what would be measured at each look of many experiments, from a seed. Knows the truth, judges nothing."""
+"""Draw the measurements at each look of many experiments, from a seed and a known truth."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MetricDraws:
-    """One metric, in the axes experiment, look, treatment.
+    """One metric; its arrays have the axes experiment, look, treatment.
 
     Attributes:
-        mean: Mean so far; 0 where there are no units.
-        variance: Variance per unit so far; 0 where there are fewer than two units.
+        mean: Mean so far; 0 without units.
+        variance: Variance per unit so far; 0 with fewer than two units.
     """
 
     mean: NDArray[np.float64]
@@ -31,7 +31,7 @@ class MetricDraws:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """Many experiments.
+    """The measurements of many experiments.
 
     Attributes:
         moments: Time of each look after the start.
@@ -48,7 +48,7 @@ class Draws:
     signals: tuple[MetricDraws, ...]
 
     def at(self, looks: Sequence[int]) -> Draws:
-        """The same experiments, seen only at these looks, in this order; a look may be repeated."""
+        """Return the same experiments at these looks only, in this order; a look may be repeated."""
         chosen = list(looks)
 
         def part(metric: MetricDraws) -> MetricDraws:
@@ -66,17 +66,17 @@ class Draws:
 def draw(
     world: World, moments: Sequence[timedelta], end: timedelta, experiments: int, random: np.random.Generator
 ) -> Draws:
-    """Simulate experiments.
+    """Draw the measurements of many experiments.
 
     Args:
-        world: What is true.
-        moments: When each is looked at, rising.
+        world: The truth.
+        moments: Time of each look after the start, rising.
         end: The plan's end, over which the traffic is spread.
         experiments: How many to simulate.
-        random: Where chance comes from; the same state gives the same draws.
+        random: Random generator; the same state gives the same draws.
 
     Returns:
-        What would be measured.
+        The measurements.
     """
     expected = np.diff(expected_units(world, moments, end), prepend=0.0)
     shares = np.array(world.shares)

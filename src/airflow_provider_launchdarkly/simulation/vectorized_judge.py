@@ -1,7 +1,7 @@
-"""Judges many simulated experiments at once, in the order and by the boundaries of `decision.judge`.
+"""Judge many simulated experiments at once, in the order and by the boundaries of `decision.judge`.
 
-A second path through the same rules, only because a loop over ten thousand experiments would take minutes; a test holds
-that both give the same verdict at the same look.
+The rules stand here a second time because a loop over ten thousand experiments takes minutes. Tests hold both judges to
+the same verdict at the same look.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln, ndtr  # type: ignore[import-untyped]
+from scipy.special import gammaln, ndtr
 
 from airflow_provider_launchdarkly.decision.assessment import FEWEST_UNITS_FOR_HARM, HarmShares
 from airflow_provider_launchdarkly.decision.boundaries import quantile
@@ -38,14 +38,14 @@ _CODE = {kind: code for code, kind in enumerate(KINDS)}
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """How many experiments ended, one entry each.
+    """The endings of many experiments, one entry each.
 
     Attributes:
-        kind: Index into `KINDS`; `wait` where no ending was reached.
+        kind: Index into `KINDS`; `wait` if no ending was reached.
         look: Index of the look at which it ended.
-        day: Its time in days.
-        winner: Index of the treatment shipped, 0 where none was.
-        lift: Observed lift of the winner, or of the first treatment where there is none.
+        day: The time of that look, in days.
+        winner: Index of the shipped treatment, 0 if none was shipped.
+        lift: Observed lift of the winner, or of the first treatment if there is no winner.
     """
 
     kind: Integers
@@ -55,24 +55,24 @@ class Outcomes:
     lift: Floats
 
     def share(self, kind: Kind) -> float:
-        """Share of the experiments that ended so."""
+        """Return the share of the experiments that ended in this kind."""
         return float(np.mean(self.kind == _CODE[kind]))
 
     def are(self, kind: Kind) -> Booleans:
-        """Which experiments ended so."""
+        """Return which experiments ended in this kind."""
         return np.asarray(self.kind == _CODE[kind])
 
 
 def judge(
     policy: Policy, draws: Draws, planned_shares: tuple[float, ...], started_at: datetime | None = None
 ) -> Outcomes:
-    """Judge experiments until each has ended.
+    """Judge each experiment until it ends.
 
     Args:
         policy: The policy.
-        draws: What was measured at each look.
-        planned_shares: Shares that the treatments should have, the baseline first.
-        started_at: When the iterations started; only needed for looks at cron times.
+        draws: The measurements at each look.
+        planned_shares: The planned shares of the treatments, the baseline first.
+        started_at: Start of the iterations; only needed for looks at cron times.
     """
     return _Judge(policy, draws, planned_shares, started_at).outcomes()
 
@@ -106,7 +106,7 @@ class _Judge:
         absent = self._absent()
         held = self._held(winner)
         kind = np.zeros(self.ended.shape, dtype=np.int64)
-        # From the weakest to the strongest: what is judged first is written last.
+        # Each step overwrites the ones before, so the kind that is judged first is written last.
         kind[self.ended] = _CODE[Kind.INCONCLUSIVE]
         kind[success & ~held] = _CODE[Kind.SHIP]
         if self.policy.rule is Rule.PROBABILITY_TO_BE_BEST:
@@ -131,15 +131,15 @@ class _Judge:
         look = np.where(over.any(axis=1), over.argmax(axis=1), kind.shape[1] - 1)
         row = np.arange(len(look))
         ended = kind[row, look]
-        who = np.where(ended == _CODE[Kind.SHIP], winner[row, look], 0)
-        shown = np.maximum(who, 1)
+        shipped = np.where(ended == _CODE[Kind.SHIP], winner[row, look], 0)
+        shown = np.maximum(shipped, 1)
         baseline = primary.mean[row, look, 0]
         lift = np.divide(primary.mean[row, look, shown], baseline, out=np.ones(len(row)), where=baseline != 0) - 1.0
         days = np.array([moment.total_seconds() / 86400.0 for moment in self.draws.moments])
-        return Outcomes(ended, look, days[look], who, lift)
+        return Outcomes(ended, look, days[look], shipped, lift)
 
     def _success(self, sign: int, margin: float) -> tuple[Booleans, Integers]:
-        """Where a treatment passes on the primary metric, and which: the best of those that pass."""
+        """Return whether any treatment passes on the primary metric, and the best of those that pass."""
         if self.policy.rule is Rule.PROBABILITY_TO_BE_BEST:
             self.p_best = self._probabilities(sign)
             passed = self.p_best[..., 1:] >= self.policy.threshold
@@ -147,15 +147,15 @@ class _Judge:
             passed = self._z(self.draws.primary, sign, margin) >= self._ship_boundary()[..., None]
         merit = np.where(passed, sign * self.draws.primary.mean[..., 1:], -np.inf)
         merit = np.where(passed & ~self._blocked(), merit, np.where(passed, -1e300, -np.inf))
-        anyone: Booleans = np.any(passed, axis=2)
+        any_passed: Booleans = np.any(passed, axis=2)
         best: Integers = merit.argmax(axis=2) + 1
-        return anyone, best
+        return any_passed, best
 
     def _ship_boundary(self) -> Floats:
         return self._at(self.plan.ship_boundary(self.policy.alpha / self.challengers, self.policy.ship_spending))
 
     def _blocked(self) -> Booleans:
-        """Which treatments a guardrail to be proven or a signal holds back."""
+        """Return the treatments that a guardrail to be proven or a signal holds back."""
         blocked = np.zeros((*self.ended.shape, self.challengers), dtype=np.bool_)
         for part, metric in zip(self.policy.guardrails, self.draws.guardrails, strict=True):
             if part.prove:
@@ -198,7 +198,7 @@ class _Judge:
         return np.asarray(evidence >= -np.log(self.policy.mismatch.alpha))
 
     def _at(self, boundary: Boundary) -> Floats:
-        """`Boundary.at` for an array of shares."""
+        """Return `Boundary.at` for an array of shares."""
         first = boundary.shares[0]
         inside = np.interp(self.share, boundary.shares, boundary.z)
         before = boundary.z[0] * np.sqrt(first / np.maximum(self.share, 1e-12))
@@ -206,14 +206,14 @@ class _Judge:
         return np.where(self.share > 0, reachable, np.inf)
 
     def _z(self, metric: MetricDraws, sign: int, margin: float) -> Floats:
-        """`Effect.z` of each challenger; not a number where there is nothing to compare. Computed once for each."""
+        """Return `Effect.z` of each challenger, NaN if there is nothing to compare. Each is computed once."""
         key = (id(metric), margin * sign)
         if key not in self.known:
             self.known[key] = z_values(metric, self.draws.units, sign, margin) * sign
         return sign * self.known[key]
 
     def _probabilities(self, sign: int) -> Floats:
-        """Each treatment's probability to be the best, with a flat prior."""
+        """Return each treatment's probability to be the best, with a flat prior."""
         primary = self.draws.primary
         error = np.sqrt(primary.variance / np.maximum(self.draws.units, 1))
         known = np.min(error, axis=2, keepdims=True) > 0

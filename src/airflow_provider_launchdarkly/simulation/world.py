@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
@@ -132,3 +132,5 @@ def _rate(arrivals: Arrivals, days: NDArray[np.float64], end: float) -> NDArray[
             return 3.0 - 2.0 * share
         case Arrivals.LOST_DAY:
             return np.where(days.astype(np.int64) == int(end / 2), 0.0, 1.0)
+        case unknown:
+            assert_never(unknown)

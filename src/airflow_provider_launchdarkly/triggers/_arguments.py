@@ -59,7 +59,7 @@ class CheckedTrigger(BaseTrigger):
 
     # Positional-only, so that even an argument named `self` is reported instead of raising.
     def __init__(self, /, **given: Any) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow gives it no types
         self._given = given
         for name, argument in self.accepts.items():
             default = None if argument.default is REQUIRED else argument.default

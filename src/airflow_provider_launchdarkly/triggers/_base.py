@@ -117,4 +117,4 @@ class PollingTrigger(CheckedTrigger):
 
 
 def _event(**payload: Any) -> TriggerEvent:
-    return TriggerEvent(payload)  # type: ignore[no-untyped-call]
+    return TriggerEvent(payload)

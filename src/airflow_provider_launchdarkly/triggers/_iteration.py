@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # The event loop holds tasks by weak references only.
 _UNDER_WAY: set[asyncio.Task[None]] = set()
 
-# The state of a task that was marked failed, alone or with its run. Any other state says nothing about the experiment.
+# The state of a task that was marked failed, alone or with its run. No other state concerns the experiment.
 MARKED_FAILED = "failed"
 
 

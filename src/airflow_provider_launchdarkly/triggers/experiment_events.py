@@ -158,7 +158,7 @@ class ExperimentEventTrigger(CheckedTrigger, BaseEventTrigger):
         while True:
             try:
                 async for event in self._new_events(hook, seen):
-                    yield TriggerEvent(event.content)  # type: ignore[no-untyped-call]
+                    yield TriggerEvent(event.content)
                     await seen.add(event.name)
                 failures = 0
             except Exception as error:  # noqa: BLE001 - Airflow restarts a watcher that fails at once and for ever
@@ -211,7 +211,7 @@ class ExperimentEventTrigger(CheckedTrigger, BaseEventTrigger):
         keys = {key: getattr(self, key) for key in ("project_key", "environment_key", "experiment_key")}
         named = {key: value if isinstance(value, str) else None for key, value in keys.items()}
         content = {"event": ERROR, **named, "iteration_id": None, "message": message}
-        return TriggerEvent(content)  # type: ignore[no-untyped-call]
+        return TriggerEvent(content)
 
     def _pause(self, failures: int) -> float:
         longest = max(self.poll_interval, LONGEST_PAUSE)

@@ -82,7 +82,12 @@ DRY_RUN = Pair(
     },
     versions=NEW,
 )
-LISTED_OURS = {"environments": ("production",), "filters": "hasExperiment:true", "tag": "a", "sort": "-name"}
+LISTED_OURS: dict[str, Any] = {
+    "environments": ("production",),
+    "filters": "hasExperiment:true",
+    "tag": "a",
+    "sort": "-name",
+}
 LISTED_THEIRS = {"env": "production", "filter": "hasExperiment:true", "tag": "a", "sort": "-name"}
 FLAGS = {
     "get a flag": Pair(endpoints.get_flag("demo", "cta"), "feature_flags", "get_feature_flag", FLAG),

@@ -37,13 +37,13 @@ BODY = {
     "maintainerId": "ada",
 }
 HOLDOUT, LAYER = {**ENVIRONMENT, "holdout_key": "q1"}, {**PROJECT, "layer_key": "checkout"}
-HOLDOUT_STEPS = [do.EndHoldout(), do.RemoveExperimentFromHoldout(value="cta"), do.UpdateName(value="Q2")]
+HOLDOUT_STEPS: list[Any] = [do.EndHoldout(), do.RemoveExperimentFromHoldout(value="cta"), do.UpdateName(value="Q2")]
 HOLDOUT_JSON = [
     {"kind": "endHoldout"},
     {"kind": "removeExperiment", "value": "cta"},
     {"kind": "updateName", "value": "Q2"},
 ]
-LAYER_STEPS = [
+LAYER_STEPS: list[Any] = [
     do.UpdateExperimentReservation(experiment_key="cta", reservation_percent=40),
     do.RemoveExperimentFromLayer(experiment_key="old"),
     do.UpdateLayerName(name="Checkout 2"),

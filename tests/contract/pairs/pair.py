@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 OLD = ("17.1.0", "17.2.0")
 NEW = ("25.0.1",)
 PRODUCTION = EnvironmentRef("demo", "production")
-PROJECT = {"project_key": "demo"}
-ENVIRONMENT = {"project_key": "demo", "environment_key": "production"}
-EXPERIMENT = {**ENVIRONMENT, "experiment_key": "cta"}
+PROJECT: dict[str, Any] = {"project_key": "demo"}
+ENVIRONMENT: dict[str, Any] = {"project_key": "demo", "environment_key": "production"}
+EXPERIMENT: dict[str, Any] = {**ENVIRONMENT, "experiment_key": "cta"}
 
 
 @dataclass(frozen=True, slots=True)

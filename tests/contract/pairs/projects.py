@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow_provider_launchdarkly.api import endpoints
 from contract.pairs.pair import ENVIRONMENT, PRODUCTION, PROJECT, Pair
 
-LISTING = {"sort": "-name", "limit": 5, "offset": 10}
+LISTING: dict[str, Any] = {"sort": "-name", "limit": 5, "offset": 10}
 PROJECTS = {
     "who am I": Pair(endpoints.get_caller_identity(), "other", "get_caller_identity", {}),
     "which versions are there": Pair(endpoints.get_versions(), "other", "get_versions", {}),

@@ -114,7 +114,8 @@ def test_tags_metrics_and_attributes_are_compared_without_their_order(driver: Dr
 
 
 def swapped(flag: FeatureFlag) -> list[dict[str, Any]]:
-    return [treatment | {"baseline": not treatment["baseline"]} for treatment in design(flag).to_wire()["treatments"]]
+    treatments: Any = design(flag).to_wire()["treatments"]
+    return [treatment | {"baseline": not treatment["baseline"]} for treatment in treatments]
 
 
 @pytest.mark.parametrize(

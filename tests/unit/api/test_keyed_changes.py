@@ -45,7 +45,7 @@ class Store:
         fault = self.faults.pop(0) if self.faults else None
         if isinstance(fault, int):
             return answer(fault, {"code": "x", "message": "injected"})
-        reply = getattr(self, request.method.lower())(path, body)
+        reply: httpx.Response = getattr(self, request.method.lower())(path, body)
         if fault == "lost":
             raise httpx.RemoteProtocolError("closed")
         return reply
@@ -76,7 +76,7 @@ class Store:
         return answer(body=layer)
 
 
-MADE = {
+MADE: dict[str, tuple[Any, Any]] = {
     "metric": (
         writes.create_metric,
         MetricPost(key="m", kind="custom", is_numeric=True, success_criteria="LowerThanBaseline", event_key="e"),
@@ -154,7 +154,7 @@ def test_other_content_is_an_error_that_names_the_field(connect: Connect, change
     create, post = MADE["metric"]
     store = Store(**{"metrics/demo/m": post.to_wire() | change})
     with pytest.raises(ExperimentDiffersError, match=f"metric 'm' exists already.*{field}: asked") as differs:
-        connect(store).run(create("demo", post))  # type: ignore[operator]
+        connect(store).run(create("demo", post))
     assert [difference.field for difference in differs.value.differences] == [field]
 
 
@@ -162,7 +162,7 @@ def test_a_difference_deep_inside_is_named_with_its_place(connect: Connect) -> N
     create, post = MADE["flag"]
     store = Store(**{"flags/demo/f": post.to_wire() | {"variations": [{"value": {"size": 1}}, {"value": {"size": 3}}]}})
     with pytest.raises(ExperimentDiffersError, match=r"variations\[1\]\.value\.size: asked 2, found 3"):
-        connect(store).run(create("demo", post))  # type: ignore[operator]
+        connect(store).run(create("demo", post))
 
 
 def test_a_field_that_was_ignored_is_reported_by_name(connect: Connect) -> None:
@@ -170,7 +170,7 @@ def test_a_field_that_was_ignored_is_reported_by_name(connect: Connect) -> None:
     store = Store()
     store.ignored = {"successCriteria"}
     with pytest.raises(FieldsNotAppliedError, match="successCriteria: asked 'LowerThanBaseline', found None"):
-        connect(store).run(create("demo", post))  # type: ignore[operator]
+        connect(store).run(create("demo", post))
 
 
 SETTINGS = "projects/demo/experimentation-settings"
@@ -228,9 +228,9 @@ def test_an_unclear_put_is_read_back_and_made_once(connect: Connect, fault: Any)
     assert store.effects == 1
 
 
-def test_a_unit_that_was_ignored_is_reported(connect: Connect) -> None:
+def test_a_unit_that_was_ignored_is_reported(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(**{SETTINGS: {"randomizationUnits": UNITS}})
-    store.put = lambda _path, _body: answer(body={"randomizationUnits": UNITS})  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "put", lambda _path, _body: answer(body={"randomizationUnits": UNITS}))
     with pytest.raises(FieldsNotAppliedError, match=r"randomizationUnits\[device\]"):
         connect(store).run(merge({"randomizationUnit": "device"}))
 
@@ -276,13 +276,9 @@ def test_a_reservation_is_made_once(connect: Connect, fault: Any) -> None:
     assert store.effects == 1
 
 
-def test_a_reservation_that_no_answer_shows_is_taken_as_made(connect: Connect) -> None:
+def test_a_reservation_that_no_answer_shows_is_taken_as_made(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     store = layers()
-
-    def silent(_path: str, _body: Any) -> httpx.Response:
-        return answer(body={"key": "l"})
-
-    store.patch = silent  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "patch", lambda _path, _body: answer(body={"key": "l"}))
     assert connect(store).run(writes.reserve(ENV, "l", "bold", 40)).changed
 
 

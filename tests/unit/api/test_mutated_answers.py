@@ -23,7 +23,8 @@ from airflow_provider_launchdarkly.emulator.state.settings import Settings
 from airflow_provider_launchdarkly.hooks.calls import Pages
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from support.coverage_table import CASES, Scene
+from support.coverage_rows import CASES
+from support.scene import Scene
 from support.surroundings import CONNECTION, connection_json
 
 from .conftest import DATE_MS, TOKEN, FakeTime

@@ -29,7 +29,7 @@ def serve(total: int, size: int = 2) -> Any:
         links = {"next": {"href": f"{PATH}?limit={size}&offset={offset + size}"}} if offset + size < total else {}
         return answer(body={"items": [{"key": f"e{n}"} for n in keys], "total_count": total, "_links": links})
 
-    reply.seen = seen  # type: ignore[attr-defined]
+    vars(reply)["seen"] = seen
     return reply
 
 

@@ -109,17 +109,22 @@ def test_a_file_that_is_no_bundle_is_refused(connect: Connect, tmp_path: Path) -
         connect(url=URL, verify=str(bundle))
 
 
+def pool(client: LaunchDarklyClient) -> Any:
+    transport: Any = client._http._transport
+    return transport._pool
+
+
 @pytest.mark.parametrize("verify", [True, False])
 def test_certificates_are_checked_unless_told_otherwise(verify: bool) -> None:
     with LaunchDarklyClient(URL, TOKEN, verify=verify) as client:
-        context = client._http._transport._pool._ssl_context
+        context = pool(client)._ssl_context
     assert (context.verify_mode is ssl.CERT_REQUIRED) == verify
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
 def test_a_bundle_replaces_the_trusted_certificates(tmp_path: Path) -> None:
     with LaunchDarklyClient(URL, TOKEN, verify=str(tmp_path)) as client:
-        context = client._http._transport._pool._ssl_context
+        context = pool(client)._ssl_context
     assert context.verify_mode is ssl.CERT_REQUIRED
 
 
@@ -169,7 +174,7 @@ def test_a_no_proxy_that_cannot_be_read_is_named(connect: Connect, monkeypatch: 
 
 def test_connections_outlive_the_minute_between_two_polls() -> None:
     with LaunchDarklyClient(URL, TOKEN) as client:
-        assert client._http._transport._pool._keepalive_expiry > 60
+        assert pool(client)._keepalive_expiry > 60
 
 
 def test_the_default_user_agent_names_the_provider_and_its_version() -> None:

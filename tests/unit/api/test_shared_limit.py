@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import httpx
 
@@ -31,7 +32,7 @@ class Windows:
         self.used[window] = self.used.get(window, 0) + 1
         remaining = self.calls - self.used[window]
         elapsed = self.time.now - 1_000
-        headers = {
+        headers: dict[str, Any] = {
             "x-ratelimit-global-limit": str(self.calls),
             "x-ratelimit-global-remaining": str(max(0, remaining)),
             "x-ratelimit-reset": str(DATE_MS + int(1_000 * ((window + 1) * 10 - 1_000))),

@@ -26,6 +26,11 @@ from airflow_provider_launchdarkly.testing import EmulatorServer
 from .conftest import ENV, FLAG, Connect, Driver, relay
 
 
+def baseline_of(started: StartedIteration) -> str:
+    assert started.iteration.baseline is not None
+    return started.iteration.baseline.id
+
+
 def stops(emulator: EmulatorServer) -> list[tuple[str, str | None]]:
     return [(effect["iteration"], effect["winner"]) for effect in emulator.effects("iteration.stopped")]
 
@@ -36,7 +41,7 @@ def patches(emulator: EmulatorServer) -> int:
 
 def served(driver: Driver) -> str:
     flag = driver.send(endpoints.get_flag("demo", FLAG, environments=["production"])).value
-    return flag.variation_at(flag.environments["production"].fallthrough.variation).id
+    return str(flag.variation_at(flag.environments["production"].fallthrough.variation).id)
 
 
 def stop(iteration_id: str, winner: str = "Treatment", **options: Any) -> Any:
@@ -59,7 +64,7 @@ def test_the_baseline_is_named_when_nobody_won(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag, running: StartedIteration
 ) -> None:
     driver.run(stop(running.iteration.id, "baseline"))
-    assert stops(emulator) == [(running.iteration.id, running.iteration.baseline.id)]
+    assert stops(emulator) == [(running.iteration.id, baseline_of(running))]
     assert served(driver) == flag.variations[0].id
 
 
@@ -116,7 +121,7 @@ def test_stopped_already_with_another_winner_is_an_error_that_names_it(
     driver.run(stop(running.iteration.id, "baseline"))
     with pytest.raises(IterationStoppedError, match="with winner 'Control', not with 'Treatment'") as stopped:
         driver.run(stop(running.iteration.id))
-    assert stopped.value.winner == running.iteration.baseline.id
+    assert stopped.value.winner == baseline_of(running)
     assert served(driver) == flag.variations[0].id
 
 
@@ -272,7 +277,7 @@ def test_a_stop_that_shipped_another_winner_is_an_error(
 ) -> None:
     def other(iteration: Any) -> None:
         if iteration["status"] == "stopped":
-            iteration["winningTreatmentId"] = running.iteration.baseline.id
+            iteration["winningTreatmentId"] = baseline_of(running)
 
     driver = connect(relay(emulator, altered(other)), url=emulator.url)
     with pytest.raises(IterationStoppedError, match="with winner 'Control'"):

@@ -189,7 +189,7 @@ def test_a_file_that_is_not_there_is_an_error(
 
 
 def test_a_record_may_be_in_an_object_store(capsys: pytest.CaptureFixture[str]) -> None:
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     fsspec.filesystem("memory").pipe("/bucket/it-1.jsonl", chain.write(record()).encode())
     assert main(["replay", "memory://bucket/it-1.jsonl"]) == 0

@@ -20,6 +20,7 @@ from airflow_provider_launchdarkly.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "airflow_provider_launchdarkly.emulator"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("COV_")}
@@ -49,7 +50,7 @@ def url_in(printed: str) -> str:
     return found.group()
 
 
-def test_it_prints_a_connection_that_works():
+def test_it_prints_a_connection_that_works() -> None:
     with emulator("--port", "0", "--token", "my-token", "--clock-rate", "0") as (_, printed):
         line = next(line for line in printed.splitlines() if "AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT" in line)
         echoed = subprocess.run(
@@ -69,21 +70,21 @@ def test_it_prints_a_connection_that_works():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_cleanly_though_a_client_stays_connected(number):
+def test_a_signal_ends_it_cleanly_though_a_client_stays_connected(number: signal.Signals) -> None:
     with emulator("--port", "0") as (process, printed), socket.socket() as client:
         client.connect(("127.0.0.1", int(url_in(printed).rsplit(":", 1)[1])))
         process.send_signal(number)
         assert process.wait(timeout=10) == 0
 
 
-def test_the_clock_starts_where_it_is_told_and_runs_as_fast_as_it_is_told():
+def test_the_clock_starts_where_it_is_told_and_runs_as_fast_as_it_is_told() -> None:
     with emulator("--port", "0", "--clock-start", "2030-01-01T00:00:00Z", "--clock-rate", "0") as (_, printed):
         assert "2030-01-01 00:00:00 UTC, stands still" in printed
         with urllib.request.urlopen(f"{url_in(printed)}/__emulator__/clock") as answer:
             assert json.load(answer)["now"] == "2030-01-01T00:00:00+00:00"
 
 
-def test_seed_scenario_and_switches_are_taken():
+def test_seed_scenario_and_switches_are_taken() -> None:
     arguments = ("--port", "0", "--seed", "7", "--scenario", "no-effect", "--set", "results=gone")
     with emulator(*arguments) as (_, printed):
         assert "no-effect, seed 7" in printed
@@ -91,7 +92,7 @@ def test_seed_scenario_and_switches_are_taken():
             assert json.load(answer)["results"] == "gone"
 
 
-def test_a_world_of_ones_own_is_served_and_its_places_are_in_the_connection(tmp_path):
+def test_a_world_of_ones_own_is_served_and_its_places_are_in_the_connection(tmp_path: Path) -> None:
     path = tmp_path / "world.yaml"
     path.write_text("{members: {a@b.c: {}}, projects: {shop: {environments: {live: {}}, flags: {banner: {}}}}}")
     with emulator("--port", "0", "--world", str(path)) as (_, printed):
@@ -100,7 +101,7 @@ def test_a_world_of_ones_own_is_served_and_its_places_are_in_the_connection(tmp_
         assert '"extra": {"project_key": "shop", "environment_key": "live"}' in printed
 
 
-def test_a_snapshot_is_gone_on_from_at_its_time(tmp_path):
+def test_a_snapshot_is_gone_on_from_at_its_time(tmp_path: Path) -> None:
     path = tmp_path / "snapshot.json"
     with emulator("--port", "0", "--clock-start", "2026-03-01T00:00:00Z", "--clock-rate", "0") as (_, printed):
         urllib.request.urlretrieve(f"{url_in(printed)}/__emulator__/snapshot", path)
@@ -114,7 +115,7 @@ def test_a_snapshot_is_gone_on_from_at_its_time(tmp_path):
             assert json.load(answer)["results"] == "gone"
 
 
-def test_a_busy_port_is_said_in_one_sentence(capsys):
+def test_a_busy_port_is_said_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -139,7 +140,9 @@ def test_a_busy_port_is_said_in_one_sentence(capsys):
         (["--load", "pyproject.toml"], "pyproject.toml is not JSON"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(capsys, arguments, said):
+def test_what_is_wrong_is_said_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
     assert main(["emulator", "--port", "0", *arguments]) == 1
     error = capsys.readouterr().err
     assert said in error
@@ -157,14 +160,14 @@ def test_what_is_wrong_is_said_in_one_sentence(capsys, arguments, said):
         ["nothing"],
     ],
 )
-def test_wrong_arguments_are_refused_with_usage(capsys, arguments):
+def test_wrong_arguments_are_refused_with_usage(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == ExitCode.ERROR
     assert "usage: airflow-launchdarkly" in capsys.readouterr().err
 
 
-def test_it_says_its_version(capsys):
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert ended.value.code == 0

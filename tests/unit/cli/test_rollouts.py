@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_launchdarkly.api import endpoints, writes
 from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
-from airflow_provider_launchdarkly.api.models.instructions import ArchiveExperiment, UpdateName
+from airflow_provider_launchdarkly.api.models.instructions import ArchiveExperiment, ExperimentInstruction, UpdateName
 from airflow_provider_launchdarkly.rollout.files import NamedRollout, read_file
 from airflow_provider_launchdarkly.rollout.requests import experiment_post, stage_iteration
 from airflow_provider_launchdarkly.testing import EmulatorServer
@@ -46,7 +46,7 @@ class LaunchDarkly:
     def stop(self, iteration_id: str) -> None:
         self.client.run(writes.stop_iteration(ENV, "button", iteration_id, winner="baseline", reason="done"))
 
-    def patch(self, *instructions: object) -> None:
+    def patch(self, *instructions: ExperimentInstruction) -> None:
         self.client.send(endpoints.patch_experiment(ENV, "button", instructions))
 
 

@@ -63,7 +63,7 @@ def test_impossible_exposures() -> None:
 
 @pytest.mark.parametrize("treatments", [(CONTROL,), (BOLD, TreatmentEvidence("c", "C")), ()])
 def test_one_baseline_and_another_treatment_are_needed(treatments: tuple[TreatmentEvidence, ...]) -> None:
-    with pytest.raises(EvidenceError, match="it takes one baseline and another"):
+    with pytest.raises(EvidenceError, match="give exactly one baseline and at least one other"):
         check(Evidence(timedelta(days=1), treatments, (METRIC,)))
 
 

@@ -280,7 +280,7 @@ class TestMissingNumbers:
 
     def test_a_metric_without_direction_is_an_error_that_names_it(self) -> None:
         with pytest.raises(
-            EvidenceError, match=r"metric clicks: neither the policy nor .* says whether higher is better"
+            EvidenceError, match=r"metric clicks: neither the policy nor .* gives a direction; set direction"
         ):
             decide(Policy(), evidence(14, rates("clicks", 500, 0.1, 0.1, direction=None)))
 
@@ -414,6 +414,22 @@ class TestAnyEvidence:
             Direction.HIGHER,
         )
         json.dumps(decide(Policy(), evidence(14, measured)).to_json(), allow_nan=False)
+
+    def test_a_standard_error_that_is_too_small_to_be_computed_gives_no_probability_to_be_best(self) -> None:
+        # The smallest positive number over the root of 4 is 0.
+        measured = MetricEvidence(
+            "clicks", (Measurement(CONTROL, 500, 0.0, 1.0), Measurement(BOLD, 4, 0.0, 5e-324)), Direction.HIGHER
+        )
+        verdict = decide(Policy.preset("launchdarkly"), evidence(14, measured))
+        assert verdict.metrics[0].comparisons[0].p_best is None
+
+    def test_units_at_the_very_start_give_no_forecast_of_the_ship(self) -> None:
+        measured = MetricEvidence(
+            "clicks", (Measurement(CONTROL, 100, 0.1, 0.3), Measurement(BOLD, 100, 0.5, 0.5)), Direction.HIGHER
+        )
+        verdict = decide(Policy.from_json({"planned_units": 5000}), evidence(0, measured))
+        assert verdict.metrics[0].comparisons[0].z is not None
+        assert verdict.metrics[0].comparisons[0].days_to_ship is None
 
     @given(anything(), st.sampled_from(POLICIES))
     def test_gives_a_verdict_as_finite_json(self, measured: Evidence, policy: dict[str, Any]) -> None:

@@ -101,9 +101,10 @@ class TestRefusals:
         with pytest.raises(ValidationError, match=message):
             Policy.model_validate(fields)
 
-    def test_a_policy_cannot_be_changed(self) -> None:
+    @pytest.mark.parametrize("field", ["alpha", "rule"])
+    def test_a_policy_cannot_be_changed(self, field: str) -> None:
         with pytest.raises(ValidationError, match="frozen"):
-            Policy().alpha = 0.1  # type: ignore[misc]
+            setattr(Policy(), field, 0.1)
 
 
 class TestConcerns:

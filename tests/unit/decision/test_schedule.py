@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
@@ -166,7 +167,7 @@ def growing(factor: float) -> list[float]:
     return cumulated(lambda time: 1.0 + (factor - 1.0) * time)
 
 
-def cumulated(rate) -> list[float]:  # type: ignore[no-untyped-def]
+def cumulated(rate: Callable[[float], float]) -> list[float]:
     steps = [rate((number + 0.5) / (28 * 24)) for number in range(28 * 24)]
     return [sum(steps[: 24 * look]) / sum(steps) for look in range(1, 29)]
 

@@ -7,12 +7,16 @@ After a change: ``python tests/unit/decision/test_truth_table.py`` writes the pa
 from __future__ import annotations
 
 import itertools
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if __name__ == "__main__":  # as a script the tests folder is not on the path yet
+    sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from airflow_provider_launchdarkly.api.http.procedure import Response
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
@@ -55,12 +59,12 @@ RULES = (
     (("open", "running", ANY, ANY, ANY), ("wait", "not_significant")),
 )
 
-Combination = tuple[str, str, str, str, str]
+Combination = tuple[str, ...]
 # Neither gate of time can still be closed at the plan's end.
 POSSIBLE: tuple[Combination, ...] = tuple(
-    combination  # type: ignore[misc]
-    for combination in itertools.product(*AXES.values())
-    if not (combination[0].startswith("before") and combination[1] == "plan's end")
+    (gate, deadline, *others)
+    for gate, deadline, *others in itertools.product(*AXES.values())
+    if not (gate.startswith("before") and deadline == "plan's end")
 )
 
 

@@ -106,7 +106,7 @@ def test_a_field_that_is_null_is_a_field_left_out() -> None:
 
 def test_a_truth_that_is_not_a_mapping_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"truth: 'no-effect' is not a mapping"):
-        GroundTruth.from_dict("no-effect")  # type: ignore[arg-type]
+        GroundTruth.from_dict("no-effect")  # type: ignore[arg-type]  # as from a file
 
 
 def test_two_attributes_may_not_change_the_same_metric() -> None:

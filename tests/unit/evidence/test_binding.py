@@ -50,7 +50,7 @@ def pasted(text: str, environment: jinja2.Environment = ENVIRONMENT) -> str:
 
     def moment(value: datetime) -> Moment:
         shown = Moment.fromisoformat(value.isoformat())
-        shown.epoch, shown.text = int(value.timestamp()), value.strftime("%Y-%m-%d %H:%M:%S")  # type: ignore[attr-defined]
+        vars(shown).update(epoch=int(value.timestamp()), text=value.strftime("%Y-%m-%d %H:%M:%S"))
         return shown
 
     treatments = LOOK.iteration.treatments

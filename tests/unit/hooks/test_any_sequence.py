@@ -57,6 +57,8 @@ class _Connection:
     port: Any
     password: Any
     extra: Any
+    login: Any = None
+    schema: Any = None
 
 
 @dataclass

@@ -10,7 +10,10 @@ import pytest
 
 from airflow_provider_launchdarkly.get_provider_info import get_provider_info
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from support.coverage_table import CASES, PAGE, ROWS, Case, Scene, calls_of_the_hook, page, pages
+from support.coverage_row import Case
+from support.coverage_rows import CASES, ROWS
+from support.coverage_table import PAGE, calls_of_the_hook, page, pages
+from support.scene import Scene
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

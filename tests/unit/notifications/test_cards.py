@@ -48,7 +48,8 @@ def verdict(lift: float = 0.1, treatment: str = "Bold", load: float = 200.0) -> 
         primary_metric="conversion",
     )
     policy = Policy.from_json({"guardrails": [{"metric": "page-load-ms", "margin": 0.02}]})
-    return json.loads(json.dumps(decide(policy, evidence).to_json() | KEYS))
+    verdict: dict[str, Any] = json.loads(json.dumps(decide(policy, evidence).to_json() | KEYS))
+    return verdict
 
 
 @pytest.mark.parametrize("markup", CARDS)

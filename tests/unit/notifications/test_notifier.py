@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseNotifier
+from typing_extensions import override
 
 from airflow_provider_launchdarkly.notifications.notifier import LaunchDarklyNotifier
 from unit.notifications.test_cards import verdict
@@ -27,9 +28,11 @@ class Channel(BaseNotifier):
         self.text = text
         self.channel = channel
 
+    @override
     def notify(self, context: Any) -> None:
         SENT.append({"text": self.text, "channel": self.channel})
 
+    @override
     async def async_notify(self, context: Any) -> None:
         self.notify(context)
 
@@ -95,7 +98,7 @@ def test_a_task_that_failed_before_a_verdict_says_so() -> None:
 
 
 def test_a_missed_deadline_is_told_from_the_triggerer() -> None:
-    missed = {
+    missed: Any = {
         "dag_run": {"dag_id": "rollout", "dag_run_id": "run-1", "state": "running"},
         "deadline": {"id": "d", "deadline_time": "2026-02-01T09:00:00Z"},
     }

@@ -13,7 +13,7 @@ from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.http.rate_limit import RateGate
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from support.coverage_table import Scene
+from support.scene import Scene
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from airflow_provider_launchdarkly.operators.experiments import (
     LaunchDarklyUpdateExperimentOperator,
 )
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from support.coverage_table import Scene
 from support.experiment_tasks import DESIGN, TREATMENTS, create, task_context
+from support.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("connection")
 

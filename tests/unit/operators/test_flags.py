@@ -12,7 +12,7 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.operators.flags import LaunchDarklySetFlagOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from support.coverage_table import Scene
+from support.scene import Scene
 
 
 def set_flag(context: Any, **fields: Any) -> Any:

@@ -15,8 +15,8 @@ from airflow_provider_launchdarkly.operators.iterations import (
     LaunchDarklyStopIterationOperator,
 )
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from support.coverage_table import Scene
 from support.experiment_tasks import Store, count, create, create_iteration, start, stop, task_context
+from support.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("connection")
 

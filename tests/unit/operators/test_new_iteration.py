@@ -13,7 +13,7 @@ from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.operators.experiments import LaunchDarklyCreateExperimentOperator
 from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyCreateIterationOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from support.coverage_table import TREATMENTS, Scene
+from support.scene import TREATMENTS, Scene
 
 DESIGN: dict[str, Any] = {
     "experiment_key": "bold",

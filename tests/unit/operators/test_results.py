@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.operators.results import LaunchDarklyGetResultsOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from support.coverage_table import Scene
+from support.scene import Scene
 
 
 def results(context: Any, **changes: Any) -> Any:

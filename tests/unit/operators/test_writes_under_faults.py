@@ -26,7 +26,7 @@ from airflow_provider_launchdarkly.operators.iterations import (
 )
 from airflow_provider_launchdarkly.operators.projects import LaunchDarklyUpdateExperimentationSettingsOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from support.coverage_table import TREATMENTS, Scene
+from support.scene import TREATMENTS, Scene
 
 DESIGN: dict[str, Any] = {
     "experiment_key": "bold",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,11 @@ ROLLOUT = """\
 """
 
 
+Reader = Callable[..., list[Any]]
+
+
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[..., list[NamedRollout | Broken]]:
+def read(tmp_path: Path) -> Reader:
     def read_texts(*texts: str, only: str | None = None) -> list[NamedRollout | Broken]:
         for number, text in enumerate(texts):
             (tmp_path / f"file{number}.yaml").write_text(text)
@@ -45,12 +49,12 @@ def problems(found: NamedRollout | Broken) -> list[tuple[int | None, str, str]]:
     return [(problem.line, problem.field, problem.message) for problem in found.problems]
 
 
-def test_a_rollout_is_named_by_its_key_and_so_is_its_experiment(read: Callable[..., list]) -> None:
+def test_a_rollout_is_named_by_its_key_and_so_is_its_experiment(read: Reader) -> None:
     (found,) = read(text("button"))
     assert (found.name, found.line, found.rollout.experiment.key) == ("button", 2, "button")
 
 
-def test_defaults_are_laid_under_each_rollout_field_by_field(read: Callable[..., list]) -> None:
+def test_defaults_are_laid_under_each_rollout_field_by_field(read: Reader) -> None:
     defaults = "  dag: {owner: growth, tags: [a]}\n  policy: {alpha: 0.01, max_duration: 14d}\n  connection: eu\n"
     first, second = read(text("one", "two", defaults=defaults, two="    policy: {max_duration: 21d}\n"))
     assert [found.rollout.policy.alpha for found in (first, second)] == [0.01, 0.01]
@@ -58,13 +62,13 @@ def test_defaults_are_laid_under_each_rollout_field_by_field(read: Callable[...,
     assert (second.dag.owner, second.rollout.connection) == ("growth", "eu")
 
 
-def test_looks_are_said_at_once(read: Callable[..., list]) -> None:
+def test_looks_are_said_at_once(read: Reader) -> None:
     defaults = "  policy: {looks: {every: 1d}}\n"
     (found,) = read(text("one", defaults=defaults, one="    policy: {looks: {only_at_end: true}}\n"))
     assert (found.rollout.policy.looks.only_at_end, found.rollout.policy.looks.every) == (True, None)
 
 
-def test_an_error_names_its_line_and_field(read: Callable[..., list]) -> None:
+def test_an_error_names_its_line_and_field(read: Reader) -> None:
     wrong = text("button").replace("dwell: 2d", "dwell: soon").replace("variation: Bold", "varation: Bold")
     (found,) = read(wrong)
     assert (9, "experiment.treatments[1].varation", "is not known") in problems(found)
@@ -74,31 +78,31 @@ def test_an_error_names_its_line_and_field(read: Callable[..., list]) -> None:
     assert "'soon'" in message
 
 
-def test_an_error_in_the_policy_is_found_within_it(read: Callable[..., list]) -> None:
+def test_an_error_in_the_policy_is_found_within_it(read: Reader) -> None:
     (found,) = read(text("button", button="    policy:\n      preset: balanced\n      alpha: 2\n"))
     ((line, field, message),) = problems(found)
     assert (line, field) == (15, "policy.alpha")
     assert "0.5" in message
 
 
-def test_an_error_in_the_defaults_is_found_there(read: Callable[..., list]) -> None:
+def test_an_error_in_the_defaults_is_found_there(read: Reader) -> None:
     (found,) = read(text("button", defaults="  autonomy: free\n"))
     assert [(line, field) for line, field, _ in problems(found)] == [(2, "autonomy")]
 
 
-def test_a_wrong_rollout_spoils_no_other(read: Callable[..., list]) -> None:
+def test_a_wrong_rollout_spoils_no_other(read: Reader) -> None:
     good, bad = read(text("good", "bad", bad="    autonomi: act\n"))
     assert isinstance(good, NamedRollout)
     assert (bad.name, problems(bad)) == ("bad", [(24, "autonomi", "is not known")])
 
 
-def test_a_broken_file_spoils_no_other(read: Callable[..., list]) -> None:
+def test_a_broken_file_spoils_no_other(read: Reader) -> None:
     bad, good = read("rollouts:\n  a: [\n", text("good"))
     assert (bad.name, bad.problems[0].line) == ("file0", 3)
     assert good.name == "good"
 
 
-def test_a_name_that_is_there_already_is_an_error_that_says_where(read: Callable[..., list]) -> None:
+def test_a_name_that_is_there_already_is_an_error_that_says_where(read: Reader) -> None:
     first, second = read(text("button"), text("button"))
     assert isinstance(first, NamedRollout)
     assert "file0.yaml:2" in problems(second)[0][2]
@@ -116,7 +120,7 @@ def test_a_name_that_is_there_already_is_an_error_that_says_where(read: Callable
         ("rollouts:\n  a: 5\n", 2, "the rollout is not a mapping"),
     ],
 )
-def test_a_file_of_another_shape_is_refused(read: Callable[..., list], content: str, line: int, message: str) -> None:
+def test_a_file_of_another_shape_is_refused(read: Reader, content: str, line: int, message: str) -> None:
     (found,) = read(content)
     assert (found.problems[0].line, message in found.problems[0].message) == (line, True)
 
@@ -129,12 +133,12 @@ def test_a_file_that_is_no_text_or_not_there_is_broken(tmp_path: Path) -> None:
     assert "No such file" in problems(missing)[0][2]
 
 
-def test_only_the_wanted_rollout_is_read(read: Callable[..., list]) -> None:
+def test_only_the_wanted_rollout_is_read(read: Reader) -> None:
     (found,) = read(text("one", "two", two="    wrong: 1\n"), text("three"), only="one")
     assert found.name == "one"
 
 
-def test_a_calendar_is_found_beside_its_file(read: Callable[..., list], tmp_path: Path) -> None:
+def test_a_calendar_is_found_beside_its_file(read: Reader, tmp_path: Path) -> None:
     (found,) = read(text("button", button="    change_window: {calendar: holidays.ics}\n"))
     assert found.rollout.change_window.calendar == str(tmp_path / "holidays.ics")
 

@@ -54,7 +54,7 @@ def reject() -> dict[str, Any]:
     return {**approve(), "chosen_options": ["Reject"]}
 
 
-NOBODY = {"chosen_options": ["Reject"], "params_input": {}, "responded_by_user": None}
+NOBODY: dict[str, Any] = {"chosen_options": ["Reject"], "params_input": {}, "responded_by_user": None}
 
 
 def run(
@@ -228,6 +228,7 @@ def test_a_verdict_that_changed_while_people_thought_is_not_shipped(emulator: Em
         running = hook.get_experiment("button", expand=("treatments",)).running
         assert running is not None
         baseline = running.baseline
+        assert baseline is not None
         hook.stop_iteration("button", running.id, winner=baseline.id, reason="by hand")
         return approve()
 
@@ -420,20 +421,26 @@ def test_no_stage_follows_an_iteration_that_somebody_stopped_meanwhile(emulator:
 
 
 @pytest.mark.parametrize("left_out", ["enter", "confirm"])
-def test_a_stage_waits_for_what_only_its_own_tasks_can_say(emulator: EmulatorServer, left_out: str) -> None:
+def test_a_stage_waits_for_what_only_its_own_tasks_can_say(
+    emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch, left_out: str
+) -> None:
     """Somebody marks a task as done that has not run: it says nothing, and nothing is created after it."""
     stages = [RAMP[0], {**RAMP[2], "approval": left_out == "confirm"}]
     with DAG("rollout", schedule=None) as dag:
         experiment_rollout(rollout(stages=stages), group_id="r")
-    dag.task_dict[f"r.stage_2.{left_out}"].execute = lambda context: None
+    monkeypatch.setattr(dag.task_dict[f"r.stage_2.{left_out}"], "execute", lambda context: None)
     done = TaskRunner(dag, wait=lambda task: emulator.clock.advance(step_of(task)), answer=lambda _: approve()).run()
     assert "IterationReplacedError" in done.reasons["r.stage_2.create"]
     assert shares_of_bold(emulator) == ["10"]
 
 
 def test_no_stage_starts_where_entering_it_was_only_marked_as_done(emulator: EmulatorServer) -> None:
+    no_output: Any = None
     create = LaunchDarklyStageIterationOperator(
-        task_id="c", experiment_key="button", replaces=None, **stage_design(Rollout.from_json(rollout(stages=RAMP)), 1)
+        task_id="c",
+        experiment_key="button",
+        replaces=no_output,
+        **stage_design(Rollout.from_json(rollout(stages=RAMP)), 1),
     )
     with DAG("first", schedule=None) as dag:
         experiment_rollout(rollout(stages=RAMP), group_id="r")

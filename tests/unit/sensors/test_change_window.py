@@ -14,7 +14,7 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.change_window import LaunchDarklyChangeWindowSensor
 from airflow_provider_launchdarkly.triggers import _base
-from support.coverage_table import Scene
+from support.scene import Scene
 from support.surroundings import CONNECTION, connection_json
 from unit.sensors.test_waiting import CONTEXT, deferred, dwell
 

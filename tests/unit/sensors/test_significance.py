@@ -150,7 +150,7 @@ def test_the_deferred_path_and_poke_give_the_same_verdict(
 
 
 def test_a_trigger_that_is_restarted_in_mid_interval_adds_no_look(
-    emulator: EmulatorServer, sleeps: Sleeps, iteration: str
+    emulator: EmulatorServer, sleeps: Sleeps, iteration: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emulator.clock.advance("P3DT11H")
 
@@ -159,7 +159,7 @@ def test_a_trigger_that_is_restarted_in_mid_interval_adds_no_look(
         if len(sleeps.delays) > 3:
             raise KeyboardInterrupt
 
-    _base.asyncio.sleep = nothing  # type: ignore[attr-defined]
+    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=nothing))
     before = len(emulator.requests())
     with pytest.raises(KeyboardInterrupt):
         events(deferred(iteration).trigger)

@@ -103,6 +103,7 @@ def test_a_sum_over_nobody_is_waited_for(underway: Underway, warehouse: Warehous
     assert not task.poke({}).is_done
     underway.emulator.clock.advance("P8D")
     verdict = task.poke({}).xcom_value
+    assert verdict is not None
     assert (verdict["verdict"], verdict["reason"]) == ("invalid", "no_traffic")
 
 

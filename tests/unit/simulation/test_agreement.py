@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.decision.effects import effect
-from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
-from airflow_provider_launchdarkly.decision.judge import decide
+from airflow_provider_launchdarkly.decision.evidence import Measurement
 from airflow_provider_launchdarkly.decision.policy import Direction, Policy
 from airflow_provider_launchdarkly.decision.schedule import schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
@@ -21,9 +19,7 @@ from airflow_provider_launchdarkly.simulation.report import STARTED_AT
 from airflow_provider_launchdarkly.simulation.sampling import MetricDraws, draw
 from airflow_provider_launchdarkly.simulation.vectorized_judge import KINDS, judge
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
-
-if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.simulation.sampling import Draws
+from support.two_judges import judge_to_the_end
 
 EXPERIMENTS = 60
 RATE = MetricTruth(0.1)
@@ -108,39 +104,6 @@ SITUATIONS: dict[str, tuple[dict[str, Any], World]] = {
 }
 
 
-def metric(key: str, drawn: MetricDraws, draws: Draws, experiment: int, look: int) -> MetricEvidence:
-    units = draws.units[experiment, look]
-    return MetricEvidence(
-        key,
-        tuple(
-            Measurement(
-                str(treatment),
-                int(count),
-                float(drawn.mean[experiment, look, treatment]),
-                float(drawn.variance[experiment, look, treatment] ** 0.5),
-            )
-            for treatment, count in enumerate(units)
-        ),
-        Direction.HIGHER,
-    )
-
-
-def seen(world: World, draws: Draws, experiment: int, look: int) -> Evidence:
-    parts = {"primary": draws.primary}
-    parts |= {f"g{index}": drawn for index, drawn in enumerate(draws.guardrails)}
-    parts |= {f"s{index}": drawn for index, drawn in enumerate(draws.signals)}
-    return Evidence(
-        elapsed=draws.moments[look],
-        treatments=tuple(
-            TreatmentEvidence(str(index), str(index), index == 0, share, int(draws.units[experiment, look, index]))
-            for index, share in enumerate(world.planned_shares)
-        ),
-        metrics=tuple(metric(key, drawn, draws, experiment, look) for key, drawn in parts.items()),
-        primary_metric="primary",
-        started_at=STARTED_AT,
-    )
-
-
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_both_paths_end_at_the_same_look_with_the_same_verdict(situation: str) -> None:
     fields, world = SITUATIONS[situation]
@@ -148,24 +111,14 @@ def test_both_paths_end_at_the_same_look_with_the_same_verdict(situation: str) -
 
 
 def agree(policy: Policy, world: World, experiments: int, seed: int) -> None:
-    plan = schedule_looks(policy, STARTED_AT, world.treatments)
-    # Looks on time, an early one before the first is due, and one after the end.
-    moments = (plan.look_times[0] / 2, *plan.look_times, plan.end + timedelta(hours=5))
-    draws = draw(world, moments, plan.end, experiments, np.random.default_rng(seed))
-    outcomes = judge(policy, draws, world.planned_shares, STARTED_AT)
-    for experiment in range(experiments):
-        verdicts = (decide(policy, seen(world, draws, experiment, look)) for look in range(len(moments)))
-        look, verdict = next((look, verdict) for look, verdict in enumerate(verdicts) if verdict.ends)
-        quick = (KINDS[outcomes.kind[experiment]], outcomes.look[experiment], outcomes.winner[experiment])
-        assert quick == (verdict.kind, look, int(verdict.treatment_id or 0)), verdict.summary
+    for quick, slow, verdict in judge_to_the_end(policy, world, experiments=experiments, seed=seed):
+        assert quick == slow, verdict.summary
 
 
 RATES = st.sampled_from((0.0, 0.0005, 0.002, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0))
 LIFTS = st.sampled_from((-1.0, -0.5, -0.1, 0.0))
 SHARES = st.sampled_from(((0.5, 0.5), (0.9, 0.1), (0.98, 0.02), (0.02, 0.98), (0.6, 0.3, 0.1)))
-PARTS = st.fixed_dictionaries(
-    {"direction": st.sampled_from(("higher", "lower")), "margin": st.sampled_from((0.0, 0.02, 0.3))}
-)
+DIRECTIONS = st.sampled_from(("higher", "lower"))
 
 
 @st.composite
@@ -180,9 +133,10 @@ def truths(draw: st.DrawFn, challengers: int) -> MetricTruth:
 @st.composite
 def designs(draw: st.DrawFn) -> tuple[Policy, World]:
     """A policy and a world: small treatments, rare metrics, either direction, margins, proofs."""
-    shares, part = draw(SHARES), draw(PARTS)
-    guardrail = {"metric": "g0", **part, "prove": part["margin"] > 0 and draw(st.booleans())}
-    primary: dict[str, Any] = {"direction": draw(st.sampled_from(("higher", "lower")))}
+    shares, direction, margin = draw(SHARES), draw(DIRECTIONS), draw(st.sampled_from((0.0, 0.02, 0.3)))
+    prove = margin > 0 and draw(st.booleans())
+    guardrail = {"metric": "g0", "direction": direction, "margin": margin, "prove": prove}
+    primary: dict[str, Any] = {"direction": draw(DIRECTIONS)}
     if draw(st.booleans()):
         primary |= {"test": "non_inferiority", "margin": 0.1}
     fields = {"looks": "4d", "guardrails": [guardrail], "primary": primary, "min_units_per_treatment": 2}
@@ -191,7 +145,6 @@ def designs(draw: st.DrawFn) -> tuple[Policy, World]:
     return Policy.from_json(fields), world
 
 
-@settings(deadline=None, max_examples=60)
 @given(designs(), st.integers(0, 2**32))
 def test_both_paths_agree_on_any_design(design: tuple[Policy, World], seed: int) -> None:
     agree(*design, experiments=4, seed=seed)

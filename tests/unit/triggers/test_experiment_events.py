@@ -17,14 +17,13 @@ from airflow_provider_launchdarkly.operators._design import IterationDesign
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import experiment_events
 from airflow_provider_launchdarkly.triggers.experiment_events import ExperimentEventTrigger
+from support.airflow_names import first_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-try:
-    from airflow.sdk.serde import serialize  # Airflow >= 3.2
-except ImportError:
-    from airflow.serialization.serde import serialize  # type: ignore[import-not-found,no-redef]
+# The second name is that of Airflow 3.1.
+serialize = first_of("airflow.sdk.serde.serialize", "airflow.serialization.serde.serialize")
 
 pytestmark = pytest.mark.usefixtures("connection")
 

@@ -16,7 +16,7 @@ from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitF
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import _iteration as iteration_triggers
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
-from support.coverage_table import Scene
+from support.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("connection")
 KEY = "bold"

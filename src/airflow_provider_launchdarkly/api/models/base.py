@@ -94,7 +94,7 @@ Table = Annotated[dict[str, T], _NullIs(dict)]
 Instant = Annotated[datetime | None, BeforeValidator(_none_if_zero)]
 """Unix time as an aware UTC datetime: milliseconds as documented, seconds where LaunchDarkly's examples have them.
 
-pydantic tells the two apart by magnitude. A zero is what LaunchDarkly's server sends for "never".
+pydantic distinguishes the two by magnitude. A zero is what LaunchDarkly's server sends for "never".
 """
 
 

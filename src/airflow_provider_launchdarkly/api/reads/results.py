@@ -76,7 +76,7 @@ def metric_results(
         if refused.status == 404:
             yield from _explain(env, experiment_key, metric_key, iteration_id, is_group=is_group)
         raise ResultsUnavailableError(
-            f"{refused.call} was answered {refused.status}, and experiment and metric are there. {_CURE}",
+            f"LaunchDarkly responded {refused.status} to {refused.call}, although experiment and metric exist. {_CURE}",
             call=refused.call,
             refusal=refused.refusal,
         ) from refused

@@ -7,7 +7,7 @@ is sent as it is, and looked for under the same name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, Difference
 from airflow_provider_launchdarkly.api.models import AnalysisConfigInput, FieldChange, MetricInput, TreatmentInput
@@ -135,6 +135,8 @@ def _is_applied(field: str, change: FieldChange, shown: Any) -> bool:
                 return asked == found
             case "remove":
                 return not asked & found if asked else not found
+            case unknown:
+                assert_never(unknown)
     if change.operation == "remove":
         return shown in (None, "", False, {})
     if isinstance(change.value, dict) and isinstance(shown, dict):

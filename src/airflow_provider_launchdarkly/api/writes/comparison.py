@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models.base import Read, Write
 
 _DEFAULTS: Final = {"can_reshuffle_traffic": True, "data_source": "launchdarkly", "type": "experiment"}
-"""What LaunchDarkly takes when a field is not given, and need not show either."""
+"""LaunchDarkly's values for fields that are not given; it may leave them out of a response."""
 
 
 def experiment_differences(asked: ExperimentPost, found: Experiment) -> tuple[Difference, ...]:
@@ -110,7 +110,7 @@ def iteration_differences(
 def _iteration_fields(asked: IterationInput, found: Iteration) -> Iterator[tuple[str, object, object]]:
     yield from _pairs(iteration_fields(), asked, found)
     yield "covariateId", asked.covariate_id, found.covariate_info.id if found.covariate_info else None
-    # An iteration always has metrics: when none is shown, LaunchDarkly left them out of this answer.
+    # An iteration always has metrics: when none is shown, LaunchDarkly left them out of this response.
     if found.measured:
         wanted = {asked.primary_key, *(metric.key for metric in asked.metrics)}
         yield "metrics", sorted(wanted), sorted(metric.key for metric in found.measured)

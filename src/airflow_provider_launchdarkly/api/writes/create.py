@@ -60,7 +60,7 @@ class CreatedIteration:
 def create_experiment(env: EnvironmentRef, post: ExperimentPost) -> Procedure[CreatedExperiment]:
     """Create an experiment with its first iteration, or adopt the one that is there with the same content.
 
-    Safe to repeat: the experiment's key is the caller's. It is read by that key before each write, and after an answer
+    Safe to repeat: the experiment's key is the caller's. It is read by that key before each write, and after a response
     that leaves the outcome open; LaunchDarkly itself refuses a second experiment with the key.
 
     Args:
@@ -113,7 +113,7 @@ def create_iteration(
 ) -> Procedure[CreatedIteration]:
     """Create an iteration, or adopt the draft that is there with the same content.
 
-    Safe to repeat until it is started: the experiment's drafts are read before each write, and after an answer that
+    Safe to repeat until it is started: the experiment's drafts are read before each write, and after a response that
     leaves the outcome open. After this iteration starts, a repeat creates a second one: store the
     returned id.
 

@@ -80,7 +80,7 @@ def create_flag(project_key: str, post: FlagPost) -> Procedure[Existing[FeatureF
 def create_metric(project_key: str, post: MetricPost) -> Procedure[Existing[Metric]]:
     """Create a metric, or adopt the one with its key and content.
 
-    Safe to repeat: the key is the caller's, it is read before each write and after an answer that leaves the outcome
+    Safe to repeat: the key is the caller's, it is read before each write and after a response that leaves the outcome
     open, and LaunchDarkly itself refuses a second one.
 
     Args:

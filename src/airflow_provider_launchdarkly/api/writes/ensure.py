@@ -28,7 +28,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 TRIES: Final = 3
-"""How often a write is sent at most. Each try after the first follows a read that shows that it did not happen."""
+"""The largest number of tries of a write. Each further try follows a read that shows no effect of the one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ class DesiredState(Generic[S, R]):
 def ensure(desired: DesiredState[S, R]) -> Procedure[Ensured[R]]:
     """Reach a desired state, writing at most `TRIES` times and never without a read before.
 
-    Between the read and the write somebody else may change the same thing. So after each failed write the state is read
-    again, and decides: if it is reached, that is success; if it can no longer be reached, ``reached`` raises the error
+    Someone else may change the resource between the read and the write. So after each failed write the state is read
+    again: if it is reached, the write succeeds; if it can no longer be reached, ``reached`` raises the error
     that names why; else the write is sent again. After an unclear response it is read for as long as `SETTLING` before
     that, because the first write may still be under way.
 

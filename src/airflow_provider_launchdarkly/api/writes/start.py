@@ -60,7 +60,7 @@ def start_iteration(
 ) -> Procedure[StartedIteration]:
     """Start an iteration. LaunchDarkly notifies the experiment's maintainer and followers.
 
-    Safe to repeat: the iteration is pinned by its id and read before each write and after an answer that leaves the
+    Safe to repeat: the iteration is pinned by its id and read before each write and after a response that leaves the
     outcome open. If it is already running, this succeeds without a write.
 
     Args:

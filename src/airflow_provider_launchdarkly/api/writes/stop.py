@@ -97,7 +97,7 @@ def stop_iteration(
 ) -> Procedure[StoppedIteration]:
     """Stop an iteration, which ships its winner to everyone whom the flag's rule matches.
 
-    Safe to repeat: the iteration is pinned by its id and read before each write and after an answer that leaves the
+    Safe to repeat: the iteration is pinned by its id and read before each write and after a response that leaves the
     outcome open. If it is already stopped with the same winner, this succeeds without a write; with another, it fails.
 
     Args:

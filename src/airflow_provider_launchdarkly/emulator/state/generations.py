@@ -2,7 +2,7 @@
 
 The published clients are the source: 17.1 (December 2024) still has legacy results, 17.2 (April 2025) calls results
 deprecated, 25 (2026) has none. A new generation is a new entry of `GENERATIONS`, and its name in `GenerationName`; an
-operation that came or went with it says so in the table of operations (`since`, `until`).
+operation that came or went with it is marked in the table of operations (`since`, `until`).
 """
 
 from __future__ import annotations
