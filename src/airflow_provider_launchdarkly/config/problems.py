@@ -38,6 +38,20 @@ class Problem:
         return f"{place}: {self.field}: {self.message}" if self.field else f"{place}: {self.message}"
 
 
+class FieldError(ValueError):
+    """A value that does not fit another field, found when the whole model is checked.
+
+    Args:
+        path: Path of the field within the model, such as ``("stages", 0, "allocation")``.
+        message: What is wrong, and what to write.
+    """
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(f"{field_name(path)}: {message}")
+        self.path = path
+        self.message = message
+
+
 def field_name(path: Path) -> str:
     """Write a path as people do: ``stages[0].dwell``."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
@@ -57,6 +71,8 @@ def flatten_errors(error: ValidationError, prefix: Path = ()) -> Iterator[tuple[
         inner = found.get("ctx", {}).get("error")
         if isinstance(inner, ValidationError):
             yield from flatten_errors(inner, path)
+        elif isinstance(inner, FieldError):
+            yield (*path, *inner.path), inner.message
         else:
             yield path, _message(found)
 

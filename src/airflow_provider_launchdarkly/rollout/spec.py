@@ -14,8 +14,14 @@ from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, mo
 
 from airflow_provider_launchdarkly.change_windows import ChangeWindow  # noqa: TC001 - pydantic reads annotations
 from airflow_provider_launchdarkly.config.durations import format_duration
+from airflow_provider_launchdarkly.config.problems import FieldError
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.decision.policy import DAY, Duration, Flag, Policy
+from airflow_provider_launchdarkly.decision.suitability import (
+    UndecidableExperimentError,
+    require_comparison,
+    require_one_role,
+)
 from airflow_provider_launchdarkly.rollout.options import (
     Autonomy,
     Fallback,
@@ -283,9 +289,18 @@ class Rollout(StrictModel):
             )
         for number, stage in enumerate(self.stages):
             try:
-                self.shares(stage)
+                shares = self.shares(stage)
+                if stage.gate is not Gate.NONE:
+                    require_comparison(
+                        (treatment.label, share, treatment.baseline)
+                        for treatment, share in zip(self.experiment.treatments, shares, strict=True)
+                    )
             except ValueError as error:
-                raise ValueError(f"stages[{number}].allocation: {error}") from None
+                raise FieldError(("stages", number, "allocation"), str(error)) from None
+        try:
+            require_one_role(self.policy, self.experiment.primary_metric or self.experiment.primary_funnel)
+        except UndecidableExperimentError as error:
+            raise FieldError(("policy", *error.path), str(error)) from None
         for number, stage in enumerate(self.stages):
             try:
                 self.policy_of(number)

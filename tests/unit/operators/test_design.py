@@ -62,9 +62,33 @@ def test_allocations_that_do_not_add_up_to_100_are_refused_with_their_sum(shares
     assert all(str(share) in message for share in shares)
 
 
-@pytest.mark.parametrize("shares", [(33.3, 33.3, 33.4), ("33.34", "33.33", "33.33"), (0.1, 99.9), (100, 0)])
+@pytest.mark.parametrize("shares", [(33.3, 33.3, 33.4), ("33.34", "33.33", "33.33"), (0.1, 99.9), (0.001, 99.999)])
 def test_allocations_are_added_up_as_decimals(shares: tuple[Any, ...]) -> None:
     dataclasses.replace(DESIGN, treatments=with_shares(*shares)).check()
+
+
+@pytest.mark.parametrize(
+    ("shares", "wrong"),
+    [
+        ((0, 100), "the baseline 'T0'"),
+        ((100, 0), "'T1' has"),
+        (("99.9996", "0.0004"), "'T1' has"),
+        ((100, 0, 0), "'T1', 'T2' have"),
+    ],
+)
+def test_shares_that_leave_nothing_to_compare_are_refused(shares: tuple[Any, ...], wrong: str) -> None:
+    message = refused(treatments=with_shares(*shares))
+    assert f"treatments: {wrong}" in message
+    assert "Stopping with" in message
+
+
+def test_one_of_two_new_treatments_may_have_no_share() -> None:
+    dataclasses.replace(DESIGN, treatments=with_shares(50, 50, 0)).check()
+
+
+@pytest.mark.parametrize("unjudged", [{"judged": False}, {"reallocation_frequency": 3600}])
+def test_an_iteration_that_no_policy_judges_may_serve_everyone(unjudged: dict[str, Any]) -> None:
+    dataclasses.replace(DESIGN, treatments=with_shares(0, 100), **unjudged).check()
 
 
 @pytest.mark.parametrize("share", [-1, 101, "half", None])
