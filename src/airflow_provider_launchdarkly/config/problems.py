@@ -34,7 +34,8 @@ class Problem:
 
     @override
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else f"{self.file}"
+        file = str(self.file).encode(errors="replace").decode()  # a file's name need not be UTF-8
+        place = f"{file}:{self.line}" if self.line else file
         return f"{place}: {self.field}: {self.message}" if self.field else f"{place}: {self.message}"
 
 

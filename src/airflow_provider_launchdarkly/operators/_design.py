@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.api.variations import as_text, find_variation
+from airflow_provider_launchdarkly.api.variations import as_text, find_variation, label_of
 from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_comparison
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class IterationDesign:
         Raises:
             ConfigurationError: A share, the baseline, a metric or a text is missing or wrong.
         """
-        self._input(as_text)
+        self._input(lambda _wanted: "id")
 
     def resolve(self, flag: FeatureFlag) -> IterationInput:
         """Return the request's iteration, with the flag's variation ids.
@@ -185,7 +185,7 @@ def check_shares(treatments: Iterable[Any]) -> None:
             share = Decimal(str(percent))
         except InvalidOperation:
             return
-        name = treatment.get("name") or as_text(treatment.get("variation"))
+        name = treatment.get("name") or label_of(treatment.get("variation"))
         shares.append((name, share, bool(treatment.get("baseline"))))
     try:
         require_comparison(shares)
@@ -200,9 +200,9 @@ def _treatment(
     name = treatment.get("name")
     if name is None and flag is not None:
         variation = find_variation(flag, wanted)
-        name = variation.name or as_text(variation.value)
+        name = variation.name or label_of(variation.value)
     return {
-        "name": name or as_text(wanted),
+        "name": name or label_of(wanted),
         "baseline": treatment.get("baseline", False),
         "allocation_percent": as_text(treatment["allocation_percent"]),
         "parameters": [{"flag_key": flag_key, "variation_id": variation_id(wanted)}],

@@ -173,10 +173,40 @@ def test_people_left_out_get_the_named_variation() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "found"),
-    [("v1", "v1"), ("Bold", "v1"), ("bold", "v1"), (True, "v2"), ("true", "v2"), (1, "v3"), ({"size": 2}, "v4")],
+    [
+        *[("v1", "v1"), ("Bold", "v1"), ("bold", "v1"), (True, "v2"), ("true", "v2"), (1, "v3"), ({"size": 2}, "v4")],
+        *[("True", "v2"), (1.0, "v3"), ("1.0", "v3"), ("1", "v3"), ({"size": 2.0}, "v4"), ('{"size":2}', "v4")],
+        ("{'size': 2}", "v4"),
+    ],
 )
 def test_a_variation_is_found_by_id_name_or_value(wanted: Any, found: str) -> None:
     assert find_variation(FLAG, wanted).id == found
+
+
+@pytest.mark.parametrize(
+    ("variations", "wanted", "found"),
+    [
+        ([{"value": True, "name": "On"}, {"value": 1, "name": "One"}], 1, 1),
+        ([{"value": True, "name": "On"}, {"value": 1, "name": "One"}], True, 0),
+        ([{"value": "x", "name": "1"}, {"value": "y", "name": "2"}], 1, 0),
+        ([{"value": "x", "name": "true"}, {"value": True, "name": "y"}], "true", 0),
+        ([{"value": "x", "name": "true"}, {"value": True, "name": "y"}], True, 1),
+        ([{"value": "true"}, {"value": "false"}], True, 0),
+        ([{"value": ""}, {"value": "x"}], "", 0),
+        ([{"value": "a"}, {"value": None}], None, 1),
+        ([{"value": "x", "name": "Bold Button"}, {"value": "y", "name": "Classic"}], "Bold Button", 0),
+        ([{"value": [1, {"a": True}]}, {"value": [1, {"a": 1}]}], [1.0, {"a": 1.0}], 1),
+    ],
+)
+def test_a_variation_is_found_as_people_name_it(variations: list[dict[str, Any]], wanted: Any, found: int) -> None:
+    ids = [{"_id": f"v{number}", **variation} for number, variation in enumerate(variations)]
+    assert find_variation(FeatureFlag.model_validate({"key": "b", "variations": ids}), wanted).id == f"v{found}"
+
+
+@pytest.mark.parametrize("variation", ["Bold Button", {"a": 1}, [1, 2], "", True, None])
+def test_any_name_of_a_variation_passes_the_check(variation: Any) -> None:
+    treatments = [{"variation": variation, "allocation_percent": 50}, {**DESIGN.treatments[0]}]
+    dataclasses.replace(DESIGN, treatments=treatments).check()
 
 
 def test_an_unknown_variation_is_refused_with_those_of_the_flag() -> None:

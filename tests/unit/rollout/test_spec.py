@@ -106,3 +106,33 @@ def test_the_field_that_names_the_primary_metric_again_is_shown(role: str) -> No
 def test_a_metric_of_the_policy_that_decides_is_measured() -> None:
     found = rollout(policy={"primary": {"metric": "revenue"}, "guardrails": [{"metric": "conversion"}]})
     assert "revenue" in stage_design(found, 0)["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("variation", "allocation"),
+    [
+        (True, {"true": 5}),
+        (True, {True: 5}),
+        (True, {"True": 5}),
+        ("True", {"true": 5}),
+        (1, {"1.0": 5}),
+        (1.0, {1: 5}),
+        ("Bold Button", {"Bold Button": 5}),
+        ({"size": 2}, {'{"size":2.0}': 5}),
+        ("", {'""': 5}),
+    ],
+)
+def test_an_allocation_names_a_treatment_as_its_variation_is_named(variation: Any, allocation: Any) -> None:
+    found = rollout(
+        {"allocation": allocation, "gate": "decision"},
+        treatments=[{"variation": "Classic", "baseline": True}, {"variation": variation}],
+    )
+    assert [treatment["allocation_percent"] for treatment in stage_design(found, 0)["treatments"]] == [95, 5]
+
+
+def test_a_treatment_with_two_shares_is_refused() -> None:
+    field, message = refused(
+        {"allocation": {"1": 5, "1.0": 5}, "gate": "decision"},
+        treatments=[{"variation": "Classic", "baseline": True}, {"variation": 1}],
+    )
+    assert (field, "two shares" in message) == ("stages[0].allocation", True)
