@@ -144,13 +144,26 @@ def read_file(file: FilePath, *, only: str | None = None) -> Iterator[NamedRollo
         text = file.read_text(encoding="utf-8")
         if only is not None and only not in text and only != file.stem:  # a broken file goes by its stem
             return
-        document = read_document(text)
-    except DocumentError as error:
-        yield _broken_file(file, str(error), error.line)
     except UnicodeDecodeError as error:
         yield _broken_file(file, f"this is no UTF-8: {error.reason}", None)
     except OSError as error:
         yield _broken_file(file, error.strerror or str(error), None)
+    else:
+        yield from read_text(text, file, only=only)
+
+
+def read_text(text: str, file: FilePath, *, only: str | None = None) -> Iterator[NamedRollout | Broken]:
+    """Read the rollouts of a file's text.
+
+    Args:
+        text: The text.
+        file: The file, for errors and for the path of a calendar.
+        only: Name of the only rollout to read.
+    """
+    try:
+        document = read_document(text)
+    except DocumentError as error:
+        yield _broken_file(file, str(error), error.line)
     else:
         yield from _rollouts(file, document, only)
 

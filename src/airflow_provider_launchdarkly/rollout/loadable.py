@@ -50,6 +50,12 @@ def check_name(name: str) -> None:
         raise ValueError(f"the name {name!r} ends in {BROKEN}, as the DAGs of broken rollouts do; take another")
 
 
+def name_from(key: str) -> str:
+    """Return a rollout's name made from an experiment's key."""
+    name = _cleaned(key)
+    return f"{name}-experiment"[-LONGEST_NAME:] if name.endswith(BROKEN) else name
+
+
 def check_schedule(schedule: str, timezone: str = "UTC") -> None:
     """Check a schedule as Airflow would, and more: it must have runs before and after now.
 
