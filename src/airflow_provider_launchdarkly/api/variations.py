@@ -5,7 +5,9 @@ LaunchDarkly's reads name variations by index and its writes by id; people name 
 
 from __future__ import annotations
 
+import ast
 import json
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +24,23 @@ def find_variation(flag: FeatureFlag, wanted: Any) -> Variation:
 
     Args:
         flag: The flag.
-        wanted: The variation's id, its name, or its value, as JSON or as text.
+        wanted: The variation's id, its name, or its value: as Python has it, as JSON, or as text of either. Numbers are
+            equal as in JSON (``1`` and ``1.0``), and a boolean is no number.
 
     Raises:
         ConfigurationError: No variation fits, or more than one does.
     """
+    texts = {as_text(wanted), str(wanted)}
     for fits in (
         lambda variation: variation.id == wanted,
         lambda variation: bool(variation.name) and variation.name == wanted,
-        lambda variation: type(variation.value) is type(wanted) and variation.value == wanted,
-        lambda variation: isinstance(wanted, str) and as_text(variation.value) == wanted,
+        lambda variation: _equal(variation.value, wanted),
+        lambda variation: isinstance(wanted, str) and means(wanted, variation.value),
+        # A name or a text such as "1" or "true", written without quotes.
+        lambda variation: (
+            not isinstance(wanted, str)
+            and {variation.name, variation.value if isinstance(variation.value, str) else None} & texts
+        ),
     ):
         found = [variation for variation in flag.variations if fits(variation)]
         if len(found) == 1:
@@ -41,7 +50,8 @@ def find_variation(flag: FeatureFlag, wanted: Any) -> Variation:
                 f"variation {wanted!r} fits {len(found)} variations of flag {flag.key!r}: give the id"
             )
     offered = ", ".join(repr(variation.name or variation.value) for variation in flag.variations)
-    raise ConfigurationError(f"variation {wanted!r} is not one of flag {flag.key!r}; it has {offered}")
+    quotes = "" if isinstance(wanted, str) else "; put a name in quotes"
+    raise ConfigurationError(f"variation {wanted!r} is not one of flag {flag.key!r}; it has {offered}{quotes}")
 
 
 def rule_of(flag: FeatureFlag, config: FlagConfig, rule_id: str) -> Serves:
@@ -71,5 +81,45 @@ def shares(flag: FeatureFlag, rule: Serves) -> dict[str, Decimal]:
 
 
 def as_text(value: Any) -> str:
-    """A value as people write it: text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
+    """Return a value as people write it: text as it is, anything else as JSON, with whole numbers as ``1``."""
+    return value if isinstance(value, str) else json.dumps(_whole(value), ensure_ascii=False, default=str)
+
+
+def label_of(value: Any) -> str:
+    """Return the name of a variation that has none: its value as text, and ``""`` for an empty text."""
+    return as_text(value) or '""'
+
+
+def means(text: str, value: Any) -> bool:
+    """Return whether a text is a value: as JSON (``1.0``, ``{"a": true}``) or as Python prints it (``True``)."""
+    return text in {as_text(value), label_of(value)} or any(_equal(found, value) for found in readings(text))
+
+
+def readings(text: str) -> Iterator[Any]:
+    """Yield the values other than text that a text is, as JSON and as Python prints it."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        if not isinstance(found, str):
+            yield found
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Compare as JSON does: a boolean is no number, and 1 is 1.0."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _whole(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -14,11 +14,16 @@ from airflow_provider_launchdarkly.api.endpoints import get_experiment
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, UnexpectedResponseError
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS, pinned
 from airflow_provider_launchdarkly.checks.result import CheckResult, describe_time
+from airflow_provider_launchdarkly.config.problems import field_name
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_json
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.schedule import due_look, next_look, schedule_looks
-from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_decidable
+from airflow_provider_launchdarkly.decision.suitability import (
+    UndecidableExperimentError,
+    require_decidable,
+    require_one_role,
+)
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
 from airflow_provider_launchdarkly.evidence.launchdarkly_results import evidence_from_results
 from airflow_provider_launchdarkly.evidence.source import LookContext, Source, Target
@@ -184,6 +189,7 @@ def find_due_look(
     experiment: Experiment = response.value
     _require_decidable(experiment, launchdarkly_results=analysed_by_launchdarkly)
     iteration = pinned(experiment, target.iteration_id)
+    _require_one_role(policy, iteration)
     if iteration.started_at is None:
         return SignificanceResult(target, response.server_time, _not_started(iteration))
     look_context = LookContext(target, iteration, iteration.started_at, response.server_time)
@@ -212,6 +218,13 @@ def _require_decidable(experiment: Experiment, *, launchdarkly_results: bool) ->
         require_decidable(experiment.type, experiment.methodology, launchdarkly_results=launchdarkly_results)
     except UndecidableExperimentError as error:
         raise ConfigurationError(f"experiment {experiment.key!r} {error}") from None
+
+
+def _require_one_role(policy: Policy, iteration: Iteration) -> None:
+    try:
+        require_one_role(policy, iteration.primary.key if iteration.primary else None)
+    except UndecidableExperimentError as error:
+        raise ConfigurationError(f"policy.{field_name(error.path)}: {error}") from None
 
 
 def _not_started(iteration: Iteration) -> Verdict:

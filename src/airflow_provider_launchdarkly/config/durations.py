@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+# Longer ones leave the range of dates when they are added to one.
+LONGEST = timedelta(days=36_500)
+
 _SHORT = re.compile(r"(?:(?P<weeks>\d+)w)?(?:(?P<days>\d+)d)?(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?")
 _ISO = re.compile(
     r"P(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
@@ -29,7 +32,13 @@ def parse_duration(value: object) -> timedelta:
         text = value.strip()
         match = _SHORT.fullmatch(text.lower()) or _ISO.fullmatch(text.upper())
         if match and any(match.groupdict().values()):
-            return timedelta(**{unit: float(number) for unit, number in match.groupdict().items() if number})
+            try:
+                duration = timedelta(**{unit: float(number) for unit, number in match.groupdict().items() if number})
+            except OverflowError:
+                duration = timedelta.max
+            if duration > LONGEST:
+                raise ValueError(f"{value!r} is longer than 100 years; write a shorter duration")
+            return duration
     raise ValueError(f"{value!r} is no duration; write for instance 7d, 12h, 1d12h or P7D")
 
 

@@ -34,8 +34,23 @@ class Problem:
 
     @override
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else f"{self.file}"
+        file = str(self.file).encode(errors="replace").decode()  # a file's name need not be UTF-8
+        place = f"{file}:{self.line}" if self.line else file
         return f"{place}: {self.field}: {self.message}" if self.field else f"{place}: {self.message}"
+
+
+class FieldError(ValueError):
+    """A value that does not fit another field, found when the whole model is checked.
+
+    Args:
+        path: Path of the field within the model, such as ``("stages", 0, "allocation")``.
+        message: What is wrong, and what to write.
+    """
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(f"{field_name(path)}: {message}")
+        self.path = path
+        self.message = message
 
 
 def field_name(path: Path) -> str:
@@ -57,6 +72,8 @@ def flatten_errors(error: ValidationError, prefix: Path = ()) -> Iterator[tuple[
         inner = found.get("ctx", {}).get("error")
         if isinstance(inner, ValidationError):
             yield from flatten_errors(inner, path)
+        elif isinstance(inner, FieldError):
+            yield (*path, *inner.path), inner.message
         else:
             yield path, _message(found)
 

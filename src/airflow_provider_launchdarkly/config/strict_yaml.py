@@ -22,6 +22,8 @@ _WORDS = {"null": None, "~": None, "": None, "true": True, "false": False}
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _DEEPEST = 30
+_MOST_DIGITS = 300
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class DocumentError(ValueError):
@@ -107,8 +109,9 @@ class _Reader:
         if len(path) > _DEEPEST:
             raise DocumentError(f"nested more than {_DEEPEST} levels deep; write it flatter", line)
         if isinstance(event, yaml.ScalarEvent):
+            _check_characters(event.value, line)
             # libyaml gives no style for plain text, and "" when it is asked in Python.
-            return _plain(event.value) if event.implicit[0] and not event.style else event.value
+            return _plain(event.value, line) if event.implicit[0] and not event.style else event.value
         if isinstance(event, yaml.SequenceStartEvent):
             return self._list(path)
         return self._mapping(path)
@@ -126,6 +129,7 @@ class _Reader:
             if not isinstance(event, yaml.ScalarEvent) or event.tag or event.anchor:
                 raise DocumentError("a key is plain text, without anchor or tag", line)
             key = str(event.value)
+            _check_characters(key, line)
             if key in values:
                 raise DocumentError(f"{key} is there twice; keep one", line)
             # A value's line is that of its key, where people search for it.
@@ -138,10 +142,18 @@ def _line(event: Any) -> int:
     return int(event.start_mark.line) + 1
 
 
-def _plain(text: str) -> Any:
+def _check_characters(text: str, line: int) -> None:
+    """Reject the characters that databases and JSON cannot store; only escapes can write them."""
+    if found := _UNSTORABLE.search(text):
+        raise DocumentError(f"character U+{ord(found[0]):04X} cannot be stored; remove it", line)
+
+
+def _plain(text: str, line: int) -> Any:
     """Return the value of a scalar without quotes."""
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
+        if len(text) > _MOST_DIGITS:
+            raise DocumentError(f"a number has {len(text)} digits; at most {_MOST_DIGITS}, or put it in quotes", line)
         return int(text)
     return float(text) if _FLOAT.fullmatch(text) else text

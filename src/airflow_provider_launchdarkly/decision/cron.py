@@ -50,7 +50,7 @@ class Cron(NamedTuple):
         """
         try:
             where = ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a name such as Europe is a folder
             raise ValueError(f"{zone!r} is no time zone known here; write for instance Europe/Berlin") from None
         if _RANDOM.search(expression):
             raise ValueError(f"cron {expression!r} draws a field at random with R; write a number in its place")
@@ -61,7 +61,7 @@ class Cron(NamedTuple):
             _croniter(cron.expression, _FIRST).get_next(datetime)
         except CroniterBadDateError:
             raise ValueError(f"cron {expression!r} never fires; correct its day, month or year") from None
-        except CroniterError as error:
+        except (CroniterError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ValueError(
                 f"cron {expression!r}: {error}; write minute, hour, day of month, month and day of week, "
                 "for instance 0 9 * * mon"
@@ -79,6 +79,14 @@ class Cron(NamedTuple):
         """
         return self._neighbour(moment, "get_next")
 
+    def before(self, moment: datetime) -> datetime | None:
+        """Return the last time before a moment, in UTC; None if there is none.
+
+        Args:
+            moment: An aware time.
+        """
+        return self._neighbour(moment, "get_prev")
+
     def at_or_after(self, moment: datetime) -> datetime | None:
         """Return a moment if the expression fires then, else the first time after it, in UTC.
 
@@ -87,7 +95,7 @@ class Cron(NamedTuple):
         """
         start = _plain(moment)
         following = self.after(start)
-        return start if following is not None and self._neighbour(following, "get_prev") == start else following
+        return start if following is not None and self.before(following) == start else following
 
     def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
         """Yield the times after ``start``, up to and including ``end``, in order, in UTC."""

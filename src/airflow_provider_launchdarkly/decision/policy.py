@@ -7,9 +7,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from airflow_provider_launchdarkly.config.durations import format_duration, parse_duration
+from airflow_provider_launchdarkly.config.keys import check_key
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ MOST_LOOKS = 200
 Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
 ]
-MetricKey = Annotated[str, Field(min_length=1, max_length=256)]
+MetricKey = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(check_key)]
 # Numbers are taken strictly: a quoted number, or true for 1, is a slip and refused.
 Probability = Annotated[float, Field(gt=0.0, lt=0.5, strict=True)]
 Margin = Annotated[float, Field(ge=0.0, lt=1.0, strict=True)]

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow_provider_launchdarkly.decision.policy import Policy
+
+# LaunchDarkly splits people in thousandths of a percent (REST docs, Feature flags: `weight`).
+SMALLEST_SHARE = Decimal("0.001")
+
 
 class UndecidableExperimentError(ValueError):
-    """An experiment of this kind has no results on which a verdict could rest. The message gives reason and cure."""
+    """An experiment of this kind has no results on which a verdict could rest. The message gives reason and cure.
+
+    Args:
+        message: Reason and cure.
+        path: Place of the field in the policy, where the policy is the reason.
+    """
+
+    def __init__(self, message: str, *, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 def require_decidable(experiment_type: str | None, methodology: str | None, *, launchdarkly_results: bool) -> None:
@@ -39,3 +59,53 @@ def require_decidable(experiment_type: str | None, methodology: str | None, *, l
             "has methodology export_only: LaunchDarkly computes no results for it; read them from your warehouse with "
             "results=SqlResults(...)"
         )
+
+
+def require_comparison(shares: Iterable[tuple[str, Decimal, bool]]) -> None:
+    """Refuse shares that leave nothing to compare.
+
+    A share below a thousandth of a percent counts as none, since LaunchDarkly rounds it to none.
+
+    Args:
+        shares: Each treatment's name, its percentage, and True for the baseline.
+
+    Raises:
+        UndecidableExperimentError: The baseline or every new treatment has no share.
+    """
+    served = tuple((name, share >= SMALLEST_SHARE, baseline) for name, share, baseline in shares)
+    for name, has_share, baseline in served:
+        if baseline and not has_share:
+            raise UndecidableExperimentError(
+                f"the baseline {name!r} has no share, so everyone is served something new and nothing is judged: leave "
+                "the baseline a share, such as 50. Stopping with the winner is what serves everyone"
+            )
+    new = [(name, has_share) for name, has_share, baseline in served if not baseline]
+    if new and not any(has_share for _, has_share in new):
+        names = ", ".join(repr(name) for name, _ in new)
+        raise UndecidableExperimentError(
+            f"{names} {'has' if len(new) == 1 else 'have'} no share, so nothing new is compared with the baseline: "
+            f"give a new treatment at least {SMALLEST_SHARE} %, such as 50. Stopping with the baseline as the winner "
+            "is what serves it to everyone"
+        )
+
+
+def require_one_role(policy: Policy, primary: str | None) -> None:
+    """Refuse a policy that names the metric that decides again, as a guardrail or a signal.
+
+    Args:
+        policy: The policy.
+        primary: Key of the experiment's own primary metric or funnel; the policy's replaces it.
+
+    Raises:
+        UndecidableExperimentError: A guardrail or a signal is the metric that decides. Its attribute `path` is the
+            field's place in the policy.
+    """
+    decides = policy.primary.metric or primary
+    for field in ("guardrails", "signals"):
+        for number, entry in enumerate(getattr(policy, field)):
+            if entry.metric == decides:
+                raise UndecidableExperimentError(
+                    f"metric {decides!r} decides the experiment, so it cannot be one of the {field} too: remove it "
+                    "here. Harm to the primary metric rolls back without a guardrail",
+                    path=(field, number, "metric"),
+                )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.operators._design import resolve_treatments
+from airflow_provider_launchdarkly.operators._design import check_shares, resolve_treatments
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
@@ -16,13 +16,17 @@ def validate_changes(changes: Any) -> None:
     """Reject changes that are wrong for every experiment.
 
     Raises:
-        ConfigurationError: They are not a mapping, are empty, or a field, an operation or a value is wrong.
+        ConfigurationError: They are not a mapping, are empty, a field, an operation or a value is wrong, or the
+            treatments' shares leave nothing to compare.
     """
     if not isinstance(changes, Mapping) or not changes:
         raise ConfigurationError(f"changes is {changes!r}: write a mapping from field to new value")
     from airflow_provider_launchdarkly.api.writes.update import field_changes
 
-    field_changes(changes)
+    read = field_changes(changes)
+    treatments = read.get("treatments")
+    if treatments and treatments.operation == "update" and isinstance(treatments.value, list | tuple):
+        check_shares(treatments.value)
 
 
 def resolve_changes(

@@ -6,13 +6,15 @@ as a variation that does not exist, when the task runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.api.variations import as_text, find_variation
+from airflow_provider_launchdarkly.api.variations import as_text, find_variation, label_of
+from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_comparison
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import FeatureFlag, IterationInput
@@ -72,6 +74,7 @@ class IterationDesign:
     attributes: Sequence[str] | None = None
     covariate_id: str | None = None
     reallocation_frequency: timedelta | float | str | None = None
+    judged: bool = True
 
     def check(self) -> None:
         """Reject a design that is wrong for every flag.
@@ -79,7 +82,7 @@ class IterationDesign:
         Raises:
             ConfigurationError: A share, the baseline, a metric or a text is missing or wrong.
         """
-        self._input(as_text)
+        self._input(lambda _wanted: "id")
 
     def resolve(self, flag: FeatureFlag) -> IterationInput:
         """Return the request's iteration, with the flag's variation ids.
@@ -107,7 +110,7 @@ class IterationDesign:
         if len(treatments) < 2:
             raise ConfigurationError(f"treatments is {self.treatments!r}: an experiment compares at least two")
         left_out = self.not_in_experiment_variation
-        return IterationInput.checked(
+        iteration = IterationInput.checked(
             {
                 "hypothesis": self.hypothesis,
                 "treatments": [_treatment(self.flag_key, treatment, variation_id, flag) for treatment in treatments],
@@ -127,6 +130,10 @@ class IterationDesign:
                 "reallocation_frequency_millis": _milliseconds(self.reallocation_frequency),
             }
         )
+        # A bandit moves its traffic by itself, and no policy judges it.
+        if self.judged and self.reallocation_frequency is None:
+            check_shares(treatment.to_wire() for treatment in iteration.treatments)
+        return iteration
 
     def metric_kinds(self) -> dict[str, bool]:
         """Return every metric of the design by key: True for a metric group."""
@@ -159,6 +166,33 @@ def resolve_treatments(flag: FeatureFlag, treatments: Sequence[Mapping[str, Any]
     return [TreatmentInput.checked(treatment).to_wire() for treatment in resolved]
 
 
+def check_shares(treatments: Iterable[Any]) -> None:
+    """Reject treatments whose shares leave nothing to compare.
+
+    Args:
+        treatments: The treatments, each as a :class:`TreatmentSpec` or in LaunchDarkly's own form. Entries without a
+            share that is a number are left to the other checks.
+
+    Raises:
+        ConfigurationError: The baseline or every new treatment has no share.
+    """
+    shares = []
+    for treatment in treatments:
+        if not isinstance(treatment, Mapping):
+            return
+        percent = treatment.get("allocation_percent", treatment.get("allocationPercent"))
+        try:
+            share = Decimal(str(percent))
+        except InvalidOperation:
+            return
+        name = treatment.get("name") or label_of(treatment.get("variation"))
+        shares.append((name, share, bool(treatment.get("baseline"))))
+    try:
+        require_comparison(shares)
+    except UndecidableExperimentError as error:
+        raise ConfigurationError(f"treatments: {error}") from None
+
+
 def _treatment(
     flag_key: str, treatment: Mapping[str, Any], variation_id: Callable[[Any], str], flag: FeatureFlag | None
 ) -> dict[str, Any]:
@@ -166,9 +200,9 @@ def _treatment(
     name = treatment.get("name")
     if name is None and flag is not None:
         variation = find_variation(flag, wanted)
-        name = variation.name or as_text(variation.value)
+        name = variation.name or label_of(variation.value)
     return {
-        "name": name or as_text(wanted),
+        "name": name or label_of(wanted),
         "baseline": treatment.get("baseline", False),
         "allocation_percent": as_text(treatment["allocation_percent"]),
         "parameters": [{"flag_key": flag_key, "variation_id": variation_id(wanted)}],

@@ -39,6 +39,8 @@ class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator
         attributes: Context attributes by which results can be sliced.
         covariate_id: Id of a covariate file for stratified sampling.
         reallocation_frequency: How often a bandit moves its traffic: a timedelta, or seconds.
+        judged: False for an iteration that no policy judges: one treatment may then get everyone. Default: the baseline
+            and a new treatment need a share.
     """
 
     template_fields: Sequence[str] = (*LaunchDarklyExperimentBaseOperator.template_fields, *DESIGN_FIELDS)
@@ -59,6 +61,7 @@ class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator
         attributes: Sequence[str] | None = None,
         covariate_id: str | None = None,
         reallocation_frequency: timedelta | float | str | None = None,
+        judged: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -75,6 +78,7 @@ class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator
         self.attributes = attributes
         self.covariate_id = covariate_id
         self.reallocation_frequency = reallocation_frequency
+        self.judged = judged
         if all(is_literal(getattr(self, field)) for field in DESIGN_FIELDS):
             self.design().check()
 

@@ -87,4 +87,5 @@ def schedule_in_words(rollout: Rollout) -> str:
         lines += ["", "Mind:", *(f"- {concern}" for concern in concerns)]
     if rollout.notes:
         lines += ["", rollout.notes]
-    return "\n".join(lines)
+    # Airflow would take a text that ends in ".md" for the name of a file.
+    return "\n".join(lines) + "\n"

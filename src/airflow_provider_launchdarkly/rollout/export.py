@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import StateError
 from airflow_provider_launchdarkly.rollout.drift import latest_iteration
+from airflow_provider_launchdarkly.rollout.files import Broken, read_text
+from airflow_provider_launchdarkly.rollout.loadable import name_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
     from airflow_provider_launchdarkly.api.models import Experiment, FeatureFlag, Iteration, Treatment
+
+
+NO_HYPOTHESIS = "Write the hypothesis here, in a sentence."
+
+# Characters that YAML takes only as escapes, and those that end a line in some readers.
+_NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
 
 def flag_of(experiment: Experiment) -> str:
@@ -40,20 +50,25 @@ def initial_file(env: EnvironmentRef, experiment: Experiment, flag: FeatureFlag)
         YAML that ``plan`` finds equal to the experiment.
 
     Raises:
-        StateError: The experiment has no iteration with treatments.
+        StateError: The experiment has no iteration with treatments, or is one that no rollout can be.
     """
     iteration = latest_iteration(experiment)
     if iteration is None or not iteration.treatments:
         raise StateError(f"experiment {experiment.key!r} has no iteration with treatments")
-    return "\n".join(_lines(env, experiment, iteration, flag)) + "\n"
+    text = "\n".join(_lines(env, experiment, iteration, flag)) + "\n"
+    (found,) = read_text(text, Path("the file"))
+    if isinstance(found, Broken):
+        problems = "; ".join(f"{problem.field}: {problem.message}" for problem in found.problems)
+        raise StateError(f"experiment {experiment.key!r} cannot be a rollout as it is: {problems}")
+    return text
 
 
 def _lines(env: EnvironmentRef, experiment: Experiment, iteration: Iteration, flag: FeatureFlag) -> Iterator[str]:
     project, environment = env
-    yield f"# Made from experiment {experiment.key} in {project}/{environment} by `airflow-launchdarkly init`."
+    yield f"# Made from experiment {_quoted(experiment.key)} in {project}/{environment} by `airflow-launchdarkly init`."
     yield "# Edit the policy and the stages; `airflow-launchdarkly validate` checks the file."
     yield "rollouts:"
-    yield f"  {_quoted(experiment.key)}:"
+    yield f"  {_quoted(name_from(experiment.key))}:"
     yield f"    project: {_quoted(project)}"
     yield f"    environment: {_quoted(environment)}"
     yield from _experiment(experiment, iteration, flag)
@@ -62,7 +77,7 @@ def _lines(env: EnvironmentRef, experiment: Experiment, iteration: Iteration, fl
     yield "    # allocation: percent of people who are served something new; or of each treatment, as here."
     yield "    stages:"
     shares = ", ".join(
-        f"{_quoted(_label(treatment, flag))}: {treatment.allocation_percent or 0}" for treatment in iteration.treatments
+        f"{_key(_label(treatment, flag))}: {treatment.allocation_percent or 0}" for treatment in iteration.treatments
     )
     yield f"      - allocation: {{{shares}}}"
     yield "        gate: decision  # the last stage is where the policy decides"
@@ -94,7 +109,7 @@ def _experiment(experiment: Experiment, iteration: Iteration, flag: FeatureFlag)
         "tags": list(experiment.tags),
         "flag": flag.key,
         "rule": (on_flag.targeting_rule if on_flag else "") or "fallthrough",
-        "hypothesis": iteration.hypothesis,
+        "hypothesis": iteration.hypothesis if (iteration.hypothesis or "").strip() else NO_HYPOTHESIS,
         "randomization_unit": iteration.randomization_unit,
         "attributes": list(iteration.attributes),
         "not_in_experiment_variation": left_out,
@@ -105,7 +120,7 @@ def _experiment(experiment: Experiment, iteration: Iteration, flag: FeatureFlag)
         fields["primary_metric"] = iteration.primary.key
     yield "    experiment:"
     for name, value in fields.items():
-        if value not in (None, "", []):
+        if value not in (None, []) and str(value).strip():
             yield f"      {name}: {_quoted(value)}"
     primary = iteration.primary.key if iteration.primary else None
     others = [metric for metric in iteration.measured if metric.key != primary]
@@ -147,9 +162,16 @@ def _label(treatment: Treatment, flag: FeatureFlag) -> str:
     return treatment.name or _variation(treatment, flag)
 
 
+def _key(text: str) -> str:
+    """Return a text as a key; YAML marks those of more than 1024 characters."""
+    key = _quoted(text)
+    return key if len(key) < 1000 else f"? {key} "
+
+
 def _quoted(value: Any) -> str:
     """Return a value as YAML: JSON is YAML, and plain words need no quotes."""
     plain = isinstance(value, str) and value[:1].isalpha() and value.replace("-", "").replace("_", "").isalnum()
     if plain and value.isascii() and value not in {"true", "false", "null"}:
         return str(value)
-    return json.dumps(value, ensure_ascii=False)
+    # YAML takes JSON's escapes of single characters, and no pair of surrogates.
+    return _NOT_PRINTABLE.sub(lambda found: f"\\U{ord(found[0]):08x}", json.dumps(value, ensure_ascii=False))

@@ -5,18 +5,18 @@ A file has rollouts by name, and `defaults` for all of them. A rollout that is w
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import date  # noqa: TC003 - pydantic reads annotations
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from airflow_provider_launchdarkly.change_windows.content_lines import CalendarError
 from airflow_provider_launchdarkly.config.defaults import lay_over
-from airflow_provider_launchdarkly.config.problems import Problem, field_name, flatten_errors
+from airflow_provider_launchdarkly.config.problems import FieldError, Problem, field_name, flatten_errors
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.config.strict_yaml import Document, DocumentError, read_document
+from airflow_provider_launchdarkly.rollout.loadable import check_name, check_schedule, templates, wrong_values
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 if TYPE_CHECKING:
@@ -32,28 +32,42 @@ SUFFIXES = (".yaml", ".yml")
 # A rollout that sets one of these replaces the whole of the default.
 _WHOLE = frozenset({"policy.looks", "dag.schedule"})
 
-# Airflow's rule for the ids of DAGs.
-_NAME = re.compile(r"[\w.-]{1,200}", re.ASCII)
-
 
 class DagSettings(StrictModel):
     """The settings of a rollout's DAG in Airflow.
 
     Attributes:
+        timezone: IANA name of the time zone of `schedule` and `start_date`.
         schedule: Cron expression, or a preset such as ``@daily``. Default: none.
-        start_date: First day of the schedule.
+        start_date: First day of the schedule, from 2000 to 2099.
         paused: True to pause the DAG when it is new. Default: as Airflow is configured.
         tags: Tags in Airflow's UI, besides ``launchdarkly``.
         owner: Owner in Airflow's UI.
         retries: Retries of each task.
     """
 
+    timezone: str = "UTC"
     schedule: Annotated[str, Field(min_length=1)] | None = None
-    start_date: date | None = None
+    start_date: Annotated[date, Field(ge=date(2000, 1, 1), le=date(2099, 12, 31))] | None = None
     paused: Annotated[bool, Field(strict=True)] | None = None
     tags: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
     owner: Annotated[str, Field(min_length=1)] | None = None
     retries: Annotated[int, Field(ge=0, le=100, strict=True)] | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, value: str) -> str:
+        check_schedule("@once", value)
+        return value
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> Self:
+        if self.schedule is not None:
+            try:
+                check_schedule(self.schedule, self.timezone)
+            except ValueError as error:
+                raise FieldError(("schedule",), f"{error}; or a preset such as @daily or @weekly") from None
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +148,26 @@ def read_file(file: FilePath, *, only: str | None = None) -> Iterator[NamedRollo
         text = file.read_text(encoding="utf-8")
         if only is not None and only not in text and only != file.stem:  # a broken file goes by its stem
             return
-        document = read_document(text)
-    except DocumentError as error:
-        yield _broken_file(file, str(error), error.line)
     except UnicodeDecodeError as error:
         yield _broken_file(file, f"this is no UTF-8: {error.reason}", None)
     except OSError as error:
         yield _broken_file(file, error.strerror or str(error), None)
+    else:
+        yield from read_text(text, file, only=only)
+
+
+def read_text(text: str, file: FilePath, *, only: str | None = None) -> Iterator[NamedRollout | Broken]:
+    """Read the rollouts of a file's text.
+
+    Args:
+        text: The text.
+        file: The file, for errors and for the path of a calendar.
+        only: Name of the only rollout to read.
+    """
+    try:
+        document = read_document(text)
+    except DocumentError as error:
+        yield _broken_file(file, str(error), error.line)
     else:
         yield from _rollouts(file, document, only)
 
@@ -173,20 +200,24 @@ def _rollout(
     file: FilePath, document: Document, name: str, own: Any, defaults: Mapping[str, Any]
 ) -> NamedRollout | Broken:
     line = document.line(("rollouts", name)) or 1
-    if not _NAME.fullmatch(name):
-        message = f"the name {name!r} cannot be a DAG's id: letters, digits, '.', '_' and '-', at most 200"
-        return Broken(file.stem, file, (Problem(file, line, "", message),))
+    try:
+        check_name(name)
+    except ValueError as error:
+        return Broken(file.stem, file, (Problem(file, line, "", str(error)),))
     if not isinstance(own, dict):
         return Broken(
             name, file, (Problem(file, line, "", "the rollout is not a mapping; write experiment, stages, ..."),)
         )
     value = lay_over({"experiment": {"key": name}}, lay_over(defaults, own, whole=_WHOLE))
     _find_calendar(value.get("change_window"), file)
-    settings = value.pop("dag", None) or {}
-    wrong: list[tuple[Path, str]] = []
+    wrong: list[tuple[Path, str]] = list(templates(value))
+    settings = value.pop("dag", None)
+    settings = {} if settings is None else settings
     dag = _checked(DagSettings, settings, ("dag",), wrong)
     rollout = _checked(Rollout, value, (), wrong)
-    if dag is None or rollout is None:
+    if rollout is not None and not wrong:
+        wrong.extend(wrong_values(rollout))
+    if dag is None or rollout is None or wrong:
         return Broken(name, file, tuple(_problem(file, document, name, error) for error in wrong))
     try:
         if rollout.change_window:

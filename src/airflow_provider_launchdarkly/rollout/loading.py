@@ -5,19 +5,16 @@ from __future__ import annotations
 import inspect
 from datetime import UTC, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pendulum
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG, get_parsing_context
 
+from airflow_provider_launchdarkly.config.problems import Problem
 from airflow_provider_launchdarkly.rollout.dag import rollout_dag
-from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_files, rollout_files
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-BROKEN = ".broken"
-"""The suffix of the DAG that stands for a broken rollout."""
+from airflow_provider_launchdarkly.rollout.files import Broken, DagSettings, NamedRollout, read_files, rollout_files
+from airflow_provider_launchdarkly.rollout.loadable import BROKEN, stand_in_ids
 
 
 def load_rollouts(folder: str | Path) -> dict[str, DAG]:
@@ -43,25 +40,37 @@ def load_rollouts(folder: str | Path) -> dict[str, DAG]:
     caller = inspect.currentframe()
     here = Path(caller.f_back.f_globals.get("__file__", ".")) if caller and caller.f_back else Path()
     wanted = get_parsing_context().dag_id
-    only = wanted.removesuffix(BROKEN) if wanted else None
-    dags: dict[str, DAG] = {}
-    for found in read_files(rollout_files([here.parent / folder]), only=only):
-        for dag in _dags(found):
-            if dag.dag_id not in dags:
-                with dag:  # Airflow registers a DAG that is no global variable when its context ends
-                    dags[dag.dag_id] = dag
+    # The ids of stand-ins depend on each other, so the task of one reads every file.
+    stand_in = wanted is not None and wanted.endswith(BROKEN)
+    made: list[DAG] = []
+    broken: list[tuple[Broken, str, str]] = []
+    for found in read_files(rollout_files([here.parent / folder]), only=None if stand_in else wanted):
+        result = _made(found) if isinstance(found, NamedRollout) else found
+        if isinstance(result, Broken):
+            broken.append((result, "cannot be read", "Its runs are paused until it can."))
+            continue
+        made.append(result)
+        if isinstance(found, NamedRollout) and found.calendar_problem:
+            problem = Broken(found.name, found.file, (found.calendar_problem,))
+            consequence = "Its starts and shipping fail until it can. Judging and rolling back go on."
+            broken.append((problem, "has a calendar that cannot be read", consequence))
+    ids = stand_in_ids((entry.name, entry.file) for entry, _, _ in broken)
+    made += [_broken_dag(*entry, dag_id) for entry, dag_id in zip(broken, ids, strict=True)]
+    dags = {dag.dag_id: dag for dag in made if not stand_in or dag.dag_id == wanted}
+    for dag in dags.values():
+        dag.auto_register = True
+        with dag:  # Airflow registers a DAG that is no global variable when its context ends
+            pass
     return dags
 
 
-def _dags(found: NamedRollout | Broken) -> Iterator[DAG]:
-    if isinstance(found, Broken):
-        yield _broken_dag(found, "cannot be read", "Its runs are held until it can.")
-        return
-    yield _dag(found)
-    if found.calendar_problem:
-        broken = Broken(found.name, found.file, (found.calendar_problem,))
-        consequence = "Its starts and shipping fail until it can. Judging and rolling back go on."
-        yield _broken_dag(broken, "has a calendar that cannot be read", consequence)
+def _made(found: NamedRollout) -> DAG | Broken:
+    """Return the DAG. An error of this Airflow, which `validate` cannot know, breaks only this rollout."""
+    try:
+        return _dag(found)
+    except Exception as error:  # noqa: BLE001 - whatever one rollout raises, the others load
+        message = f"this Airflow cannot make its DAG: {type(error).__name__}: {error}"
+        return Broken(found.name, found.file, (Problem(found.file, found.line, "", message),))
 
 
 def _dag(found: NamedRollout) -> DAG:
@@ -70,24 +79,35 @@ def _dag(found: NamedRollout) -> DAG:
         "tags": ["launchdarkly", *settings.tags],
         "default_args": _given(owner=settings.owner, retries=settings.retries),
         **_given(
-            start_date=settings.start_date and datetime.combine(settings.start_date, time(), UTC),
+            start_date=_start(settings),
             is_paused_upon_creation=settings.paused,
         ),
     }
+    # A DAG that is only half made must not be registered.
+    arguments["auto_register"] = False
     dag: DAG = rollout_dag(found.rollout, dag_id=found.name, schedule=settings.schedule, **arguments)
     return dag
+
+
+def _start(settings: DagSettings) -> datetime | None:
+    """Return the start of the schedule. Airflow takes the schedule's time zone from it."""
+    zone = pendulum.timezone(settings.timezone)
+    if settings.start_date is not None:
+        return datetime.combine(settings.start_date, time(), zone)
+    # Without catch-up, a start in the past runs nothing late.
+    return None if settings.schedule is None else datetime(2020, 1, 1, tzinfo=zone)
 
 
 def _given(**arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def _broken_dag(broken: Broken, what: str, consequence: str) -> DAG:
+def _broken_dag(broken: Broken, what: str, consequence: str, dag_id: str) -> DAG:
     from airflow.sdk import task  # loads the operators of another provider: paid only where a file is broken
 
     problems = "\n".join(str(problem) for problem in broken.problems)
     with DAG(
-        f"{broken.name}{BROKEN}",
+        dag_id,
         description=str(broken.problems[0])[:500],
         doc_md=f"Rollout `{broken.name}` {what}:\n\n```\n{problems}\n```\n\n{consequence}",
         schedule="@hourly",
@@ -96,6 +116,7 @@ def _broken_dag(broken: Broken, what: str, consequence: str) -> DAG:
         max_active_runs=1,
         is_paused_upon_creation=False,
         tags=["launchdarkly", "broken"],
+        auto_register=False,
     ) as dag:
 
         @task(retries=0)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.operators._design import IterationDesign
+from airflow_provider_launchdarkly.rollout.options import Gate
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import ExperimentPost, FeatureFlag, IterationInput
+    from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 
@@ -28,7 +30,7 @@ def stage_design(rollout: Rollout, number: int) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         metric.key: {"key": metric.key, "is_group": metric.is_group} for metric in experiment.metrics
     }
-    for key in (*(guardrail.metric for guardrail in policy.guardrails), *(signal.metric for signal in policy.signals)):
+    for key in judged_metrics(policy):
         metrics.setdefault(key, key)
     return {
         "flag_key": experiment.flag,
@@ -50,7 +52,15 @@ def stage_design(rollout: Rollout, number: int) -> dict[str, Any]:
         "randomization_unit": experiment.randomization_unit,
         "can_reshuffle_traffic": rollout.reshuffle,
         "attributes": list(experiment.attributes) or None,
+        "judged": rollout.stages[number].gate is not Gate.NONE,
     }
+
+
+def judged_metrics(policy: Policy) -> dict[str, str]:
+    """Return the metrics that a policy names, by key: the field that names each, such as ``guardrails[0].metric``."""
+    found = {policy.primary.metric: "primary.metric"} if policy.primary.metric else {}
+    found |= {guardrail.metric: f"guardrails[{number}].metric" for number, guardrail in enumerate(policy.guardrails)}
+    return found | {signal.metric: f"signals[{number}].metric" for number, signal in enumerate(policy.signals)}
 
 
 def stage_iteration(rollout: Rollout, number: int, flag: FeatureFlag) -> IterationInput:

@@ -10,12 +10,20 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Self, assert_never
 
-from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
 
+from airflow_provider_launchdarkly.api.variations import as_text, label_of, means, readings
 from airflow_provider_launchdarkly.change_windows.window import ChangeWindow  # noqa: TC001 - pydantic reads annotations
 from airflow_provider_launchdarkly.config.durations import format_duration
+from airflow_provider_launchdarkly.config.keys import check_key, check_text
+from airflow_provider_launchdarkly.config.problems import FieldError
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.decision.policy import DAY, Duration, Flag, Policy
+from airflow_provider_launchdarkly.decision.suitability import (
+    UndecidableExperimentError,
+    require_comparison,
+    require_one_role,
+)
 from airflow_provider_launchdarkly.rollout.options import (
     Autonomy,
     Fallback,
@@ -32,7 +40,8 @@ if TYPE_CHECKING:
 MOST_STAGES = 20
 HUNDRED = Decimal(100)
 
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(check_text)]
+Key = Annotated[str, Field(min_length=1), AfterValidator(check_key)]
 
 
 def _percent(value: Any) -> Decimal:
@@ -45,7 +54,7 @@ def _percent(value: Any) -> Decimal:
 
 def _allocation(value: Any) -> Decimal | dict[str, Decimal]:
     if isinstance(value, dict):
-        return {str(label): _percent(share) for label, share in value.items()}
+        return {as_text(label): _percent(share) for label, share in value.items()}
     return _percent(value)
 
 
@@ -87,7 +96,7 @@ class Treatment(StrictModel):
     @property
     def label(self) -> str:
         """The treatment's name in a stage's `allocation`: its name, else its variation."""
-        return self.name or str(self.variation)
+        return self.name or label_of(self.variation)
 
 
 class Metric(StrictModel):
@@ -98,7 +107,7 @@ class Metric(StrictModel):
         is_group: True for a metric group.
     """
 
-    key: Text
+    key: Key
     is_group: Flag = False
 
     @model_validator(mode="before")
@@ -131,23 +140,23 @@ class Experiment(StrictModel):
         analysis_config: LaunchDarkly's own analysis settings.
     """
 
-    key: Text
+    key: Key
     name: Text | None = None
     description: str | None = None
-    flag: Text
-    rule: Text = "fallthrough"
+    flag: Key
+    rule: Key = "fallthrough"
     hypothesis: Text
     treatments: Annotated[tuple[Treatment, ...], Field(min_length=2)]
-    primary_metric: Text | None = None
-    primary_funnel: Text | None = None
+    primary_metric: Key | None = None
+    primary_funnel: Key | None = None
     metrics: tuple[Metric, ...] = ()
     methodology: Text = "bayesian"
     randomization_unit: Text | None = None
     not_in_experiment_variation: Any = None
     attributes: tuple[Text, ...] = ()
-    maintainer_id: Text | None = None
+    maintainer_id: Key | None = None
     tags: tuple[Text, ...] = ()
-    holdout_id: Text | None = None
+    holdout_id: Key | None = None
     analysis_config: dict[str, Any] | None = None
 
     @model_validator(mode="after")
@@ -268,8 +277,8 @@ class Rollout(StrictModel):
     reshuffle: Flag = False
     turn_flag_on: Flag = False
     connection: Text = "launchdarkly_default"
-    project: Text | None = None
-    environment: Text | None = None
+    project: Key | None = None
+    environment: Key | None = None
     notes: str | None = None
 
     @model_validator(mode="after")
@@ -283,9 +292,18 @@ class Rollout(StrictModel):
             )
         for number, stage in enumerate(self.stages):
             try:
-                self.shares(stage)
+                shares = self.shares(stage)
+                if stage.gate is not Gate.NONE:
+                    require_comparison(
+                        (treatment.label, share, treatment.baseline)
+                        for treatment, share in zip(self.experiment.treatments, shares, strict=True)
+                    )
             except ValueError as error:
-                raise ValueError(f"stages[{number}].allocation: {error}") from None
+                raise FieldError(("stages", number, "allocation"), str(error)) from None
+        try:
+            require_one_role(self.policy, self.experiment.primary_metric or self.experiment.primary_funnel)
+        except UndecidableExperimentError as error:
+            raise FieldError(("policy", *error.path), str(error)) from None
         for number, stage in enumerate(self.stages):
             try:
                 self.policy_of(number)
@@ -387,7 +405,9 @@ class Rollout(StrictModel):
         """
         new = [treatment.label for treatment in self.experiment.treatments if not treatment.baseline]
         if isinstance(stage.allocation, dict):
-            given = stage.allocation
+            given = {self._label_for(key): share for key, share in stage.allocation.items()}
+            if len(given) < len(stage.allocation):
+                raise ValueError(f"a treatment has two shares in {', '.join(stage.allocation)}; keep one")
             known = {treatment.label for treatment in self.experiment.treatments}
             if unknown := sorted(set(given) - known):
                 raise ValueError(f"treatment {unknown[0]!r} does not exist; write one of {', '.join(sorted(known))}")
@@ -401,6 +421,14 @@ class Rollout(StrictModel):
         if rest < 0 or baseline != rest:
             raise ValueError(f"the shares add up to {_as_number(HUNDRED - rest + baseline)}; make it 100")
         return tuple(rest if t.baseline else given[t.label] for t in self.experiment.treatments)
+
+    def _label_for(self, key: str) -> str:
+        """Return the label that a key of an allocation means: ``1.0`` and ``True`` are the values 1 and true."""
+        labels = [treatment.label for treatment in self.experiment.treatments]
+        unnamed = [treatment for treatment in self.experiment.treatments if treatment.name is None]
+        meant = (key, *readings(key))
+        same = [each.label for each in unnamed if any(means(each.label, value) for value in meant)]
+        return same[0] if key not in labels and len(same) == 1 else key
 
     def share_of_new(self, stage: Stage) -> Decimal:
         """Return the percentage of people who are served something new in a stage."""

@@ -255,3 +255,11 @@ def test_looks_may_be_spaced_by_hours(run: Run) -> None:
     running.emulator.clock.advance("PT12H")
     look = running.look(Policy(looks=Looks(every=timedelta(hours=12)), max_duration=timedelta(days=7)))
     assert (look.verdict.look, look.verdict.looks) == (1, 14)
+
+
+@pytest.mark.parametrize("role", ["guardrails", "signals"])
+def test_the_primary_metric_named_again_is_refused_at_the_first_poll(run: Run, role: str) -> None:
+    running = run()
+    with pytest.raises(ConfigurationError, match=rf"policy\.{role}\[0\]\.metric: metric .* decides the experiment"):
+        running.look(Policy.model_validate({role: [{"metric": "checkout-conversion"}]}))
+    assert RESULTS not in reads(running)

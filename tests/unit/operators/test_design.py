@@ -62,9 +62,33 @@ def test_allocations_that_do_not_add_up_to_100_are_refused_with_their_sum(shares
     assert all(str(share) in message for share in shares)
 
 
-@pytest.mark.parametrize("shares", [(33.3, 33.3, 33.4), ("33.34", "33.33", "33.33"), (0.1, 99.9), (100, 0)])
+@pytest.mark.parametrize("shares", [(33.3, 33.3, 33.4), ("33.34", "33.33", "33.33"), (0.1, 99.9), (0.001, 99.999)])
 def test_allocations_are_added_up_as_decimals(shares: tuple[Any, ...]) -> None:
     dataclasses.replace(DESIGN, treatments=with_shares(*shares)).check()
+
+
+@pytest.mark.parametrize(
+    ("shares", "wrong"),
+    [
+        ((0, 100), "the baseline 'T0'"),
+        ((100, 0), "'T1' has"),
+        (("99.9996", "0.0004"), "'T1' has"),
+        ((100, 0, 0), "'T1', 'T2' have"),
+    ],
+)
+def test_shares_that_leave_nothing_to_compare_are_refused(shares: tuple[Any, ...], wrong: str) -> None:
+    message = refused(treatments=with_shares(*shares))
+    assert f"treatments: {wrong}" in message
+    assert "Stopping with" in message
+
+
+def test_one_of_two_new_treatments_may_have_no_share() -> None:
+    dataclasses.replace(DESIGN, treatments=with_shares(50, 50, 0)).check()
+
+
+@pytest.mark.parametrize("unjudged", [{"judged": False}, {"reallocation_frequency": 3600}])
+def test_an_iteration_that_no_policy_judges_may_serve_everyone(unjudged: dict[str, Any]) -> None:
+    dataclasses.replace(DESIGN, treatments=with_shares(0, 100), **unjudged).check()
 
 
 @pytest.mark.parametrize("share", [-1, 101, "half", None])
@@ -149,10 +173,40 @@ def test_people_left_out_get_the_named_variation() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "found"),
-    [("v1", "v1"), ("Bold", "v1"), ("bold", "v1"), (True, "v2"), ("true", "v2"), (1, "v3"), ({"size": 2}, "v4")],
+    [
+        *[("v1", "v1"), ("Bold", "v1"), ("bold", "v1"), (True, "v2"), ("true", "v2"), (1, "v3"), ({"size": 2}, "v4")],
+        *[("True", "v2"), (1.0, "v3"), ("1.0", "v3"), ("1", "v3"), ({"size": 2.0}, "v4"), ('{"size":2}', "v4")],
+        ("{'size': 2}", "v4"),
+    ],
 )
 def test_a_variation_is_found_by_id_name_or_value(wanted: Any, found: str) -> None:
     assert find_variation(FLAG, wanted).id == found
+
+
+@pytest.mark.parametrize(
+    ("variations", "wanted", "found"),
+    [
+        ([{"value": True, "name": "On"}, {"value": 1, "name": "One"}], 1, 1),
+        ([{"value": True, "name": "On"}, {"value": 1, "name": "One"}], True, 0),
+        ([{"value": "x", "name": "1"}, {"value": "y", "name": "2"}], 1, 0),
+        ([{"value": "x", "name": "true"}, {"value": True, "name": "y"}], "true", 0),
+        ([{"value": "x", "name": "true"}, {"value": True, "name": "y"}], True, 1),
+        ([{"value": "true"}, {"value": "false"}], True, 0),
+        ([{"value": ""}, {"value": "x"}], "", 0),
+        ([{"value": "a"}, {"value": None}], None, 1),
+        ([{"value": "x", "name": "Bold Button"}, {"value": "y", "name": "Classic"}], "Bold Button", 0),
+        ([{"value": [1, {"a": True}]}, {"value": [1, {"a": 1}]}], [1.0, {"a": 1.0}], 1),
+    ],
+)
+def test_a_variation_is_found_as_people_name_it(variations: list[dict[str, Any]], wanted: Any, found: int) -> None:
+    ids = [{"_id": f"v{number}", **variation} for number, variation in enumerate(variations)]
+    assert find_variation(FeatureFlag.model_validate({"key": "b", "variations": ids}), wanted).id == f"v{found}"
+
+
+@pytest.mark.parametrize("variation", ["Bold Button", {"a": 1}, [1, 2], "", True, None])
+def test_any_name_of_a_variation_passes_the_check(variation: Any) -> None:
+    treatments = [{"variation": variation, "allocation_percent": 50}, {**DESIGN.treatments[0]}]
+    dataclasses.replace(DESIGN, treatments=treatments).check()
 
 
 def test_an_unknown_variation_is_refused_with_those_of_the_flag() -> None:

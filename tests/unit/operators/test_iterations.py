@@ -9,6 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.operators.experiments import LaunchDarklyUpdateExperimentOperator
 from airflow_provider_launchdarkly.operators.iterations import (
     LaunchDarklySaveAndStartIterationOperator,
     LaunchDarklyStartIterationOperator,
@@ -240,3 +241,39 @@ def test_after_a_stop_with_a_winner_save_and_start_fails(scene: Scene, context: 
     scene.stop()
     with pytest.raises(AirflowFailException, match="IterationStoppedError"):
         save_and_start(context, iteration_id=scene.iteration_id)
+
+
+NOTHING_TO_COMPARE = [
+    {"variation": "Classic", "allocation_percent": 0, "baseline": True},
+    {"variation": "Bold", "allocation_percent": 100},
+]
+
+
+@pytest.mark.parametrize("operator", [LaunchDarklySaveAndStartIterationOperator, LaunchDarklyUpdateExperimentOperator])
+@pytest.mark.parametrize(
+    "treatments",
+    [
+        NOTHING_TO_COMPARE,
+        {"operation": "update", "value": NOTHING_TO_COMPARE},
+        [{"name": "A", "baseline": True, "allocationPercent": "100"}, {"name": "B", "allocationPercent": "0"}],
+    ],
+)
+def test_changes_that_leave_nothing_to_compare_are_refused_when_the_file_is_parsed(
+    operator: Any, treatments: Any
+) -> None:
+    arguments = {"iteration_id": "i"} if operator is LaunchDarklySaveAndStartIterationOperator else {}
+    with pytest.raises(ConfigurationError, match="Stopping with"):
+        operator(task_id="task", experiment_key="bold", changes={"treatments": treatments}, **arguments)
+
+
+def test_templated_changes_that_leave_nothing_to_compare_are_refused_when_the_task_runs(
+    scene: Scene, context: Any
+) -> None:
+    operator = LaunchDarklySaveAndStartIterationOperator(
+        task_id="task", experiment_key="bold", iteration_id="i", changes="{{ params.changes }}"
+    )
+    operator.changes = {"treatments": NOTHING_TO_COMPARE}
+    before = len(scene.emulator.requests())
+    with pytest.raises(AirflowFailException, match="the baseline 'Classic' has no share"):
+        operator.execute(context)
+    assert len(scene.emulator.requests()) == before

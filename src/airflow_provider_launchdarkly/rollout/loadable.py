@@ -1,0 +1,157 @@
+"""The rules that a rollout file has to meet so that Airflow can load its DAG. Imports no Airflow.
+
+The command `validate` and the loader both read files by these rules, so that neither accepts what the other refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.change_windows.window import NeverOpenError
+from airflow_provider_launchdarkly.decision.cron import Cron
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path as FilePath
+
+    from airflow_provider_launchdarkly.config.strict_yaml import Path
+    from airflow_provider_launchdarkly.rollout.spec import Rollout
+
+BROKEN = ".broken"
+"""The suffix of the DAG that stands for a broken rollout."""
+
+LONGEST_NAME = 200
+
+# Airflow's rule for the ids of DAGs (airflow/sdk/definitions/_internal/node.py).
+_DAG_ID = re.compile(rf"[\w.-]{{1,{LONGEST_NAME}}}", re.ASCII)
+_NOT_IN_A_DAG_ID = re.compile(r"[^\w.-]+", re.ASCII)
+
+# Schedules of Airflow that are no cron expressions.
+_WORDS = frozenset({"@once", "@continuous"})
+
+# Airflow lets croniter search so far for the next run and for the one before.
+_FURTHEST = timedelta(days=50 * 365)
+
+
+def check_name(name: str) -> None:
+    """Check the name of a rollout, which is its DAG's id.
+
+    Raises:
+        ValueError: Airflow would refuse the name, or it is the name of a stand-in.
+    """
+    if not _DAG_ID.fullmatch(name):
+        raise ValueError(
+            f"the name {name!r} cannot be a DAG's id: letters, digits, '.', '_' and '-', at most {LONGEST_NAME}"
+        )
+    if name.endswith(BROKEN):
+        raise ValueError(f"the name {name!r} ends in {BROKEN}, as the DAGs of broken rollouts do; take another")
+
+
+def name_from(key: str) -> str:
+    """Return a rollout's name made from an experiment's key."""
+    name = _cleaned(key)
+    return f"{name}-experiment"[-LONGEST_NAME:] if name.endswith(BROKEN) else name
+
+
+def check_schedule(schedule: str, timezone: str = "UTC") -> None:
+    """Check a schedule as Airflow would, and more: it must have runs before and after now.
+
+    Args:
+        schedule: A cron expression, or one of Airflow's presets.
+        timezone: IANA name of its time zone.
+
+    Raises:
+        ValueError: Airflow cannot read the schedule, or cannot compute its runs; or the zone is unknown.
+    """
+    if schedule in _WORDS:
+        Cron.parse("@daily", timezone)
+        return
+    cron = Cron.parse(schedule, timezone)
+    now = datetime.now(UTC)
+    runs = (cron.before(now), cron.after(now))
+    if any(run is None or abs(run - now) > _FURTHEST for run in runs):
+        raise ValueError(f"cron {schedule!r} does not fire before and after now; leave the year out")
+
+
+def check_tasks(rollout: Rollout) -> None:
+    """Check what the rollout's tasks check when they are made, and the experiment that they would create.
+
+    Raises:
+        ConfigurationError: A task would refuse its arguments.
+    """
+    # Imported here: only files are checked so, and rollouts in code are checked by their tasks.
+    from airflow_provider_launchdarkly.api.models import ExperimentPost
+    from airflow_provider_launchdarkly.operators._design import IterationDesign
+    from airflow_provider_launchdarkly.rollout.requests import experiment_fields, stage_design
+
+    for number in range(len(rollout.stages)):
+        IterationDesign(**stage_design(rollout, number)).check()
+    iteration = {
+        "hypothesis": rollout.experiment.hypothesis,
+        "metrics": [{"key": "metric"}],
+        "treatments": [
+            {
+                "name": "all",
+                "baseline": True,
+                "allocation_percent": "100",
+                "parameters": [{"flag_key": "flag", "variation_id": "id"}],
+            }
+        ],
+        "flags": {"flag": {"rule_id": "rule"}},
+        "primary_single_metric_key": "metric",
+    }
+    ExperimentPost.checked({**experiment_fields(rollout), "iteration": iteration})
+
+
+def wrong_values(rollout: Rollout) -> Iterator[tuple[Path, str]]:
+    """Yield the field and the message of each value that only the whole rollout shows to be wrong."""
+    try:
+        check_tasks(rollout)
+    except ConfigurationError as error:
+        yield ("experiment",), str(error)
+    window = rollout.change_window
+    if window is not None:
+        try:
+            window.next_opening(datetime.now(UTC))
+        except NeverOpenError:
+            yield ("change_window",), "never opens: shorten `blackout`, or add to `weekdays` and `hours`"
+
+
+def templates(value: Any, place: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield the field and the message of each text with Jinja in it. Airflow would render it in some fields only."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from templates(key, (*place, key))
+            yield from templates(part, (*place, key))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from templates(part, (*place, number))
+    elif isinstance(value, str) and any(mark in value for mark in ("{{", "{%", "{#")):
+        yield place, f"{value!r} is Jinja, which files do not have; write the value, or make the rollout in Python"
+
+
+def stand_in_ids(broken: Iterable[tuple[str, FilePath]]) -> list[str]:
+    """Return an id for the DAG of each broken rollout or file. No two are equal, and Airflow accepts each.
+
+    Args:
+        broken: The name of the rollout, or of the file without its suffix; and the file.
+
+    Returns:
+        The first of ``<name>``, ``<folder>.<name>``, ``<folder>.<file>`` that is not taken, else a number after it; and
+        the suffix ``.broken``.
+    """
+    ids: list[str] = []
+    for name, file in broken:
+        folder = file.parent.name
+        parts = (name, f"{folder}.{name}", f"{folder}.{file.name}", *(f"{name}-{count}" for count in range(2, 1000)))
+        candidates = (f"{_cleaned(part)}{BROKEN}" for part in parts)
+        ids.append(next((candidate for candidate in candidates if candidate not in ids), f"{len(ids)}{BROKEN}"))
+    return ids
+
+
+def _cleaned(name: str) -> str:
+    """Return a name with only the characters of a DAG's id; of a long one the end, which tells it apart."""
+    return _NOT_IN_A_DAG_ID.sub("_", name)[-LONGEST_NAME:] or "_"

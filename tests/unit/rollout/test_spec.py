@@ -1,0 +1,138 @@
+"""The rollout as data: stages that compare nothing, metrics with two roles, and variations as people name them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from airflow_provider_launchdarkly.config.problems import field_name, flatten_errors
+from airflow_provider_launchdarkly.rollout.requests import stage_design
+from airflow_provider_launchdarkly.rollout.spec import Rollout
+
+TREATMENTS = [{"variation": "Classic", "baseline": True}, {"variation": "Bold"}]
+
+
+def rollout(*stages: dict[str, Any], policy: Any = None, **experiment: Any) -> Rollout:
+    return Rollout.from_json(
+        {
+            "experiment": {
+                "key": "button",
+                "flag": "checkout-button",
+                "hypothesis": "Bold is better.",
+                "treatments": TREATMENTS,
+                **({} if "primary_funnel" in experiment else {"primary_metric": "conversion"}),
+                **experiment,
+            },
+            "stages": stages or [{"allocation": 50, "gate": "decision"}],
+            "policy": policy or {},
+        }
+    )
+
+
+def refused(*stages: dict[str, Any], **given: Any) -> tuple[str, str]:
+    """Return the field that is refused, and the message."""
+    with pytest.raises(ValidationError) as error:
+        rollout(*stages, **given)
+    ((path, message),) = flatten_errors(error.value)
+    return field_name(path), message
+
+
+@pytest.mark.parametrize(
+    ("allocation", "wrong"),
+    [
+        (100, "the baseline 'Classic' has no share"),
+        (0, "'Bold' has no share"),
+        (0.0004, "'Bold' has no share"),
+        ({"Bold": 100}, "the baseline 'Classic' has no share"),
+        ({"Bold": 0.0009}, "'Bold' has no share"),
+        ({"Bold": 99.9995, "Classic": 0.0005}, "the baseline 'Classic' has no share"),
+    ],
+)
+@pytest.mark.parametrize("gate", ["guardrails", "decision"])
+def test_a_judged_stage_that_compares_nothing_is_refused(allocation: Any, wrong: str, gate: str) -> None:
+    last = {"allocation": 50, "gate": "decision"}
+    field, message = refused({"allocation": allocation, "gate": gate, "dwell": "7d"}, last)
+    assert field == "stages[0].allocation"
+    assert wrong in message
+    assert "Stopping with" in message
+
+
+def test_a_canary_that_ends_at_100_percent_is_refused() -> None:
+    field, message = refused(
+        {"allocation": 10, "dwell": "1d"}, {"allocation": 50, "dwell": "1d"}, {"allocation": 100, "gate": "decision"}
+    )
+    assert (field, "Stopping with the winner is what serves everyone" in message) == ("stages[2].allocation", True)
+
+
+def test_a_stage_that_is_not_judged_may_serve_everyone() -> None:
+    found = rollout({"allocation": 100, "gate": "none", "dwell": "1d"}, {"allocation": 50, "gate": "decision"})
+    assert [stage_design(found, number)["judged"] for number in (0, 1)] == [False, True]
+
+
+def test_one_of_two_new_treatments_may_have_no_share() -> None:
+    three = [*TREATMENTS, {"variation": "Loud"}]
+    rollout({"allocation": {"Bold": 50, "Loud": 0}, "gate": "decision"}, treatments=three)
+    field, _ = refused({"allocation": {"Bold": 0, "Loud": 0}, "gate": "decision"}, treatments=three)
+    assert field == "stages[0].allocation"
+
+
+@pytest.mark.parametrize("role", ["guardrails", "signals"])
+@pytest.mark.parametrize(
+    ("experiment", "primary"),
+    [
+        ({"primary_metric": "a"}, None),
+        ({"primary_funnel": "a"}, None),
+        ({"primary_metric": "a"}, "a"),
+    ],
+)
+def test_the_metric_that_decides_is_no_guardrail_and_no_signal(
+    role: str, experiment: dict[str, Any], primary: str | None
+) -> None:
+    policy = {"primary": {"metric": primary} if primary else {}, role: [{"metric": "b"}, {"metric": "a"}]}
+    field, message = refused(policy=policy, **experiment)
+    assert field.startswith("policy")
+    assert "'a'" in message or "metric a " in message
+
+
+@pytest.mark.parametrize("role", ["guardrails", "signals"])
+def test_the_field_that_names_the_primary_metric_again_is_shown(role: str) -> None:
+    field, message = refused(policy={role: [{"metric": "b"}, {"metric": "conversion"}]})
+    assert field == f"policy.{role}[1].metric"
+    assert "remove it" in message
+
+
+def test_a_metric_of_the_policy_that_decides_is_measured() -> None:
+    found = rollout(policy={"primary": {"metric": "revenue"}, "guardrails": [{"metric": "conversion"}]})
+    assert "revenue" in stage_design(found, 0)["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("variation", "allocation"),
+    [
+        (True, {"true": 5}),
+        (True, {True: 5}),
+        (True, {"True": 5}),
+        ("True", {"true": 5}),
+        (1, {"1.0": 5}),
+        (1.0, {1: 5}),
+        ("Bold Button", {"Bold Button": 5}),
+        ({"size": 2}, {'{"size":2.0}': 5}),
+        ("", {'""': 5}),
+    ],
+)
+def test_an_allocation_names_a_treatment_as_its_variation_is_named(variation: Any, allocation: Any) -> None:
+    found = rollout(
+        {"allocation": allocation, "gate": "decision"},
+        treatments=[{"variation": "Classic", "baseline": True}, {"variation": variation}],
+    )
+    assert [treatment["allocation_percent"] for treatment in stage_design(found, 0)["treatments"]] == [95, 5]
+
+
+def test_a_treatment_with_two_shares_is_refused() -> None:
+    field, message = refused(
+        {"allocation": {"1": 5, "1.0": 5}, "gate": "decision"},
+        treatments=[{"variation": "Classic", "baseline": True}, {"variation": 1}],
+    )
+    assert (field, "two shares" in message) == ("stages[0].allocation", True)
