@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.variations import find_variation, rule_of, shares
+from airflow_provider_launchdarkly.config.problems import shown
 from airflow_provider_launchdarkly.links import LaunchDarklyFlagLink
 from airflow_provider_launchdarkly.operators._base import LaunchDarklyBaseOperator, audit_comment
 from airflow_provider_launchdarkly.templates import is_literal
@@ -232,7 +233,13 @@ class LaunchDarklyCheckFlagServesOperator(LaunchDarklyBaseOperator):
             "rule_id": self.rule_id,
             "variation_id": self.variation_id,
         }
-        flag_key, rule_id, variation_id = (str(wanted[key]) for key in ("flag_key", "rule_id", "variation_id"))
+        names = ("flag_key", "rule_id", "variation_id")
+        if missing := [name for name in names if not wanted.get(name)]:
+            raise ConfigurationError(
+                f"{missing[0]} is missing in {shown(dict(wanted))}: pass the stop operator's output as stopped, or "
+                "flag_key and variation_id"
+            )
+        flag_key, rule_id, variation_id = (str(wanted[name]) for name in names)
         env = self.hook.environment()
         flag = self.hook.run(flag_that_serves(env, flag_key, rule_id, variation_id))
         variation = flag.variation(variation_id)
