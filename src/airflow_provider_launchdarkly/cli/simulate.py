@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return _run(arguments)
     except ModuleNotFoundError as error:
-        raise CliError(f"needs {error.name}: pip install 'airflow-provider-launchdarkly[simulation]'") from None
+        raise CliError(f"needs {error.name}: install the provider with its extra `simulation`") from None
     except (ValueError, OSError) as error:
         raise CliError(str(error)) from None
 

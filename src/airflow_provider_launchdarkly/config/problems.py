@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 LONGEST_SHOWN = 80
-MOST_TOLD = 5
+LONGEST_MESSAGE = 240
+MOST_TOLD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,11 @@ class InvalidSettingError(ValueError):
 
 def shown(value: Any) -> str:
     """Return a value as Python writes it, cut if it is long."""
-    text = repr(value)
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
+    return _cut(repr(value), LONGEST_SHOWN)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def field_name(path: Path) -> str:
@@ -132,7 +136,7 @@ def _message(error: Any) -> str:
         return "is required"
     if error["type"] == "extra_forbidden":
         return "is not known"
-    message = _plain(str(error["msg"]))
+    message = _cut(_plain(str(error["msg"])), LONGEST_MESSAGE)
     given = error["input"]
     # A whole mapping would bury the message, which names the value where it matters.
     return message if isinstance(given, dict | list | tuple) else f"{message} (given {shown(given)})"
@@ -151,6 +155,7 @@ _WORDS = (
     (r"^Input should be a finite number", "write a finite number"),
     (r"^Input should be (greater|less) than", r"write a number \1 than"),
     (r"^Input should be ", "write "),
+    (r"^Instance is frozen$", "cannot be changed; make another"),
     (r"^String should have at least 1 character$", "write text that is not empty"),
     (r"^(?:Tuple|List) should have at least (\d+) items?.*", r"write at least \1"),
     (r"^(\w+) should (?:have|match) ", r"write a \1 with "),

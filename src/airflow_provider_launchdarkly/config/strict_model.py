@@ -37,6 +37,14 @@ class StrictModel(BaseModel, metaclass=_ModelKind):
     # Pydantic builds a validator when it is first used: a DAG file that only names a model does not pay for it.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            try:
+                super().__setattr__(name, value)
+            except ValidationError as error:
+                raise InvalidSettingError.of(type(self).__name__, error) from None
+
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Self:
         """Read the model from plain JSON.

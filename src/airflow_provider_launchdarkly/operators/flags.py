@@ -130,7 +130,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
             raise ConfigurationError(f"on is {self.on!r}: write True or False")
         if self.variation is not None and self.rollout is not None:
             raise ConfigurationError(
-                f"variation is {self.variation!r} and rollout is {self.rollout!r}: give one of the two"
+                f"variation is {self.variation!r} and rollout is {shown(self.rollout)}: give one of the two"
             )
         if self.on is None and self.variation is None and self.rollout is None:
             raise ConfigurationError(
@@ -138,7 +138,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
             )
         if self.rollout is not None:
             if not isinstance(self.rollout, Mapping):
-                raise ConfigurationError(f"rollout is {self.rollout!r}: write a mapping from variation to percent")
+                raise ConfigurationError(f"rollout is {shown(self.rollout)}: write a mapping from variation to percent")
             weights_of(self.rollout)
 
     def _serving(self, flag: FeatureFlag) -> Serving:
@@ -148,7 +148,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
             return Serving(variation_id=find_variation(flag, self.variation).id)
         percents = {find_variation(flag, name).id: percent for name, percent in self.rollout.items()}
         if len(percents) != len(self.rollout):
-            raise ConfigurationError(f"rollout is {self.rollout!r}, which names a variation twice: name each once")
+            raise ConfigurationError(f"rollout is {shown(self.rollout)}, which names a variation twice: name each once")
         return Serving(weights=weights_of(percents), context_kind=self.context_kind, bucket_by=self.bucket_by)
 
     def _describe(self, flag: FeatureFlag, *, changed: bool) -> FlagOutput:

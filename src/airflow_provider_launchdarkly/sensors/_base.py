@@ -157,6 +157,8 @@ class LaunchDarklyBaseSensor(TypedTemplates, BaseSensorOperator):
             self._check = self.make_check(context)
         result: CheckResult = self.hook.run(self._check())
         self.log.info("%s", result.summary)
+        if result.warning:
+            self.log.warning("%s", result.warning)
         return result
 
     def _poll_or_defer(self, context: Context) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -11,12 +12,13 @@ from airflow.providers.common.compat.sdk import conf
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.config.problems import InvalidSettingError, shown
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.sensors._base import BACKSTOP, LaunchDarklyIterationBaseSensor
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from airflow.sdk import Context
 
@@ -195,4 +197,8 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
 def _plain(results: SqlResults | Mapping[str, Any]) -> dict[str, Any]:
     from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 
-    return (results if isinstance(results, SqlResults) else SqlResults.from_json(results)).to_json()
+    if isinstance(results, SqlResults):
+        return results.to_json()
+    if not isinstance(results, Mapping):
+        raise InvalidSettingError(f"results is {shown(results)}: write SqlResults(conn_id=…, sql=…), or a mapping")
+    return SqlResults.from_json(results).to_json()

@@ -40,13 +40,13 @@ class TypedTemplates:
         Raises:
             ConfigurationError: A field does not take its value; the message names both, and the cure.
         """
-        from airflow_provider_launchdarkly.templates.fields import read_field
+        from airflow_provider_launchdarkly.templates.fields import FIELDS, read_field
 
         required = required_parameters(type(self))  # type: ignore[arg-type]  # a class is hashable
         fields: Sequence[str] = getattr(self, "template_fields")  # noqa: B009 - each class has its own
         for name in fields:
             value = read_field(name, getattr(self, name))
-            if value is None and name in required:
+            if value is None and name in required and name in FIELDS:
                 raise ConfigurationError(f"{name} is {getattr(self, name)!r}: give a value; a template may be empty")
             if value is not getattr(self, name):
                 setattr(self, name, value)
