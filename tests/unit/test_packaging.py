@@ -65,7 +65,7 @@ def test_no_committed_file_names_a_registry_host() -> None:
 
 def test_the_description_has_no_link_to_a_file_beside_it() -> None:
     """A package index shows the description without the files of the repository."""
-    description = importlib.metadata.metadata("airflow-provider-launchdarkly").get_payload()
+    description = importlib.metadata.metadata("airflow-provider-launchdarkly")["Description"]
     assert "# airflow-provider-launchdarkly" in description
     assert re.findall(r"\]\((?!https://)[^)]*\)", description) == []
     assert "`docs/emulator.md`" in description or "/docs/emulator.md" in description
