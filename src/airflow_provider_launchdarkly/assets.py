@@ -29,11 +29,13 @@ def experiment_uri(project_key: str, environment_key: str, experiment_key: str) 
     """Return ``launchdarkly://PROJECT/ENVIRONMENT/EXPERIMENT``.
 
     Raises:
-        ValueError: A key is empty.
+        ValueError: A key is empty or not text.
     """
     keys = (project_key, environment_key, experiment_key)
-    if not all(keys):
-        raise ValueError(f"an experiment's asset needs project, environment and experiment, not {keys!r}")
+    names = ("project_key", "environment_key", "experiment_key")
+    for name, key in zip(names, keys, strict=True):
+        if not (key and isinstance(key, str)):
+            raise ValueError(f"{name} is {key!r}: an experiment's asset needs the key as text")
     return f"{SCHEME}://" + "/".join(quote(key, safe="") for key in keys)
 
 

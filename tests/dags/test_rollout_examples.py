@@ -152,8 +152,14 @@ def test_each_week_has_an_iteration_of_its_own_and_nothing_is_shipped(
     assert [effect["winner"] for effect in emulator.effects("iteration.stopped")] == [None, None]
 
 
-def test_the_form_names_the_experiment(emulator: EmulatorServer, load_dag: Callable[[str], Any]) -> None:
+@pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
+@pytest.mark.parametrize("key", ["from-the-form", "123"])
+def test_the_form_names_the_experiment(
+    emulator: EmulatorServer, load_dag: Callable[[str], Any], key: str, native: bool
+) -> None:
     make_world(emulator, "good")
-    run = load_dag("by_hand").test(run_conf={"experiment_key": "from-the-form"})
+    dag = load_dag("by_hand")
+    dag.render_template_as_native_obj = native
+    run = dag.test(run_conf={"experiment_key": key})
     assert ended(run) == ["ship"]
-    assert emulator.effects("experiment.created")[0]["experiment"] == "from-the-form"
+    assert emulator.effects("experiment.created")[0]["experiment"] == key

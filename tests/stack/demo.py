@@ -183,6 +183,7 @@ def run_demo(scenario: str, seed: int, *, keep: bool = False) -> str:
             stack.environment["AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL"] = "0.5"
             say(f"LaunchDarkly  {emulator.url}  (emulator, seed {seed}, scenario {scenario})")
             say(f"Airflow {version('apache-airflow')}  {stack.url}  starting in {stack.home} ...")
+            say(f"              login {USER}, password {PASSWORD}")
             cleanup.enter_context(stack)
             took = time.monotonic() - begun
             say(f"              up after {took:.0f} s: API server, scheduler, DAG processor, triggerer\n")
@@ -266,10 +267,22 @@ def told(entry: dict[str, Any], flag_serves: str) -> Iterator[str]:
                 yield f"  {day}  flag {effect['flag']} (version {effect['version']}): {flag_serves}"
 
 
+def left_up(airflow_url: str, emulator_url: str) -> str:
+    """What a person needs who goes on by hand."""
+    clock = f"{emulator_url}/__emulator__/clock"
+    return f"""
+Airflow       {airflow_url}/dags/{DAG_ID}  (login {USER}, password {PASSWORD})
+LaunchDarkly  {emulator_url}/projects/{FLAG[0]}/experiments/bold-checkout-button
+The emulator's clock stands still, so a sensor waits at its next look. Turn it by a day, or let one pass every 10 s:
+  curl -X POST {clock} -d '{{"advance": "P1D"}}'
+  curl -X POST {clock} -d '{{"rate": 8640}}'
+The experiment is over. To run the DAG again, forget it first:
+  curl -X POST {emulator_url}/__emulator__/reset
+Ctrl-C ends both."""
+
+
 def wait_for_ctrl_c(stack: AirflowStack, emulator: Emulator) -> None:
-    say(f"\nAirflow       {stack.url}/dags/{DAG_ID}  (login {USER}, password {PASSWORD})")
-    say(f"LaunchDarkly  {emulator.url}/projects/{FLAG[0]}/experiments/bold-checkout-button")
-    say("Ctrl-C ends both.")
+    say(left_up(stack.url, emulator.url))
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             stack.check_alive()

@@ -429,6 +429,15 @@ def errors_page() -> Iterator[str]:
         of the errors above it that the column names.
         """
     )
+    yield ""
+    yield prose(
+        """
+        A wrong `Policy`, `ChangeWindow` or `Rollout` raises `InvalidSettingError` (`config.problems`) when the
+        DAG file is parsed. It is a `ValueError`; its message names each field, its value and the cure
+        ([examples](mistakes.md)). Where a template or another task gave the value, it becomes a
+        `ConfigurationError`.
+        """
+    )
     yield from ("", "| error | is a | a retry may help | |", "|---|---|---|---|")
     defined_in = (errors, flags, iterations, _winner)
     found = {of for module in defined_in for of in vars(module).values() if is_error(of)}

@@ -52,7 +52,7 @@ def test_a_uri_of_another_shape_is_refused(uri: str) -> None:
 
 
 def test_an_empty_key_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs project, environment and experiment"):
+    with pytest.raises(ValueError, match="environment_key is ''"):
         experiment_asset("demo", "", "button")
 
 

@@ -9,7 +9,8 @@ import tomllib
 import airflow_provider_launchdarkly
 from support.surroundings import REPOSITORY
 
-PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+PROJECT, TOOLS = PYPROJECT["project"], PYPROJECT["tool"]
 
 
 def distribution_names(requirements: list[str]) -> set[str]:
@@ -60,3 +61,40 @@ def test_no_committed_file_names_a_registry_host() -> None:
         text = constraints.read_text()
         assert not any(host in text for host in hosts)
         assert all(re.fullmatch(r"[A-Za-z0-9._-]+==\S+", line) for line in text.splitlines() if line)
+
+
+def test_the_description_has_no_link_to_a_file_beside_it() -> None:
+    """A package index shows the description without the files of the repository."""
+    description = importlib.metadata.metadata("airflow-provider-launchdarkly")["Description"]
+    assert "# airflow-provider-launchdarkly" in description
+    assert re.findall(r"\]\((?!https://)[^)]*\)", description) == []
+    assert "`docs/emulator.md`" in description or "/docs/emulator.md" in description
+
+
+def test_the_addresses_are_those_of_the_repository_or_none() -> None:
+    address = TOOLS["hatch"]["metadata"]["hooks"]["custom"]["files-at"]
+    urls = importlib.metadata.metadata("airflow-provider-launchdarkly").get_all("Project-URL") or []
+    assert bool(urls) == bool(address)
+    assert all(url.partition(", ")[2].startswith(address) for url in urls)
+
+
+def test_each_python_that_is_named_is_one_of_airflows() -> None:
+    def minors(classifiers: list[str]) -> set[str]:
+        return {line for line in classifiers if re.fullmatch(r"Programming Language :: Python :: 3\.\d+", line)}
+
+    airflow = importlib.metadata.metadata("apache-airflow-core").get_all("Classifier") or []
+    assert minors(PROJECT["classifiers"]) <= minors(airflow)
+
+
+def test_only_the_install_section_says_how_to_install() -> None:
+    """The distribution is in no package index yet: its name after `pip install` would find nothing."""
+    place = "docs/tutorial/getting-started.md"
+    pages = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
+    sources = [*pages, *(REPOSITORY / "src").rglob("*.py")]
+    naming = [
+        str(file.relative_to(REPOSITORY))
+        for file in sources
+        if re.search(r"(pip install|uv add|uv pip install)[^\n]*airflow-provider-launchdarkly", file.read_text())
+    ]
+    assert naming == []
+    assert "pip install ." in (REPOSITORY / place).read_text()

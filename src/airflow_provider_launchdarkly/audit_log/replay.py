@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from airflow_provider_launchdarkly.config.problems import field_name, flatten_errors
+from airflow_provider_launchdarkly.config.problems import InvalidSettingError, field_name, flatten_errors
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
@@ -166,7 +164,7 @@ def _decide(entry: Mapping[str, Any], policy: Policy | None) -> dict[str, Any]:
     evidence = _evidence(entry)
     try:
         return decide(policy or Policy.from_json(entry["policy"]), evidence).to_json()
-    except ValidationError as error:
+    except InvalidSettingError as error:
         problems = "; ".join(f"{field_name(path)}: {message}" for path, message in flatten_errors(error, ("policy",)))
         raise UnreadableEntryError(f"entry {entry['seq']}: {problems}") from None
     except ValueError as error:

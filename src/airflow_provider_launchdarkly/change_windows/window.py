@@ -133,9 +133,9 @@ class ChangeWindow(StrictModel):
         """Read a window from plain JSON.
 
         Raises:
-            pydantic.ValidationError: Which is a ValueError; it names each wrong field and its value.
+            InvalidSettingError: Which is a ValueError; it names each wrong field and its value.
         """
-        return cls.model_validate(value)
+        return cls.read(value)
 
     def to_json(self) -> dict[str, Any]:
         """Return the whole window as plain JSON; :meth:`from_json` reads it back."""

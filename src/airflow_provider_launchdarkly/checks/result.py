@@ -21,6 +21,7 @@ class CheckResult:
         is_news: False if the line is not worth a line in the trigger's log.
         outcome: Key of the output in the trigger's event; None for the trigger's own.
         left: Time left to wait, if it is known: the trigger sleeps no longer.
+        warning: One line for the log, about what a person should change; None if there is nothing to warn of.
     """
 
     ends: bool
@@ -29,6 +30,7 @@ class CheckResult:
     is_news: bool = True
     outcome: str | None = None
     left: timedelta | None = None
+    warning: str | None = None
 
 
 Check: TypeAlias = Callable[[], Procedure[CheckResult]]
@@ -42,11 +44,13 @@ def describe_time(moment: datetime, now: datetime) -> str:
         moment: The time, aware.
         now: The present, aware, by the same clock.
     """
-    left = moment - now
-    if left >= timedelta(days=2):
-        text = f"{left / timedelta(days=1):.0f} days"
-    elif left >= timedelta(hours=2):
-        text = f"{left / timedelta(hours=1):.0f} h"
-    else:
-        text = f"{max(left / timedelta(minutes=1), 0):.0f} min"
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC (in {text})"
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC (in {describe_span(moment - now)})"
+
+
+def describe_span(span: timedelta) -> str:
+    """Return a span of time as text, rounded: ``12 days``, ``14 h`` or ``5 min``."""
+    if span >= timedelta(days=2):
+        return f"{span / timedelta(days=1):.0f} days"
+    if span >= timedelta(hours=2):
+        return f"{span / timedelta(hours=1):.0f} h"
+    return f"{max(span / timedelta(minutes=1), 0):.0f} min"

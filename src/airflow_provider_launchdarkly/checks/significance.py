@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_launchdarkly.api.endpoints import get_experiment
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, UnexpectedResponseError
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS, pinned
-from airflow_provider_launchdarkly.checks.result import CheckResult, describe_time
+from airflow_provider_launchdarkly.checks.result import CheckResult, describe_span, describe_time
 from airflow_provider_launchdarkly.config.problems import field_name
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_json
@@ -46,12 +46,14 @@ class SignificanceResult:
         at: Time of the poll, by LaunchDarkly's clock.
         verdict: The verdict.
         evidence: The numbers it rests on; None if it follows from the experiment's state and the clock alone.
+        lateness: How late the look was, as text; empty if it was in time.
     """
 
     target: Target
     at: datetime
     verdict: Verdict
     evidence: Evidence | None = None
+    lateness: str = ""
 
     @property
     def read_results(self) -> bool:
@@ -65,7 +67,22 @@ class SignificanceResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain JSON, with the keys of its target."""
-        return {**self.verdict.to_json(), **self.target.to_json()}
+        return {**self.verdict.to_json(), "summary": self.summary, **self.target.to_json()}
+
+    @property
+    def summary(self) -> str:
+        """The verdict's summary, and how late the look was."""
+        return f"{self.verdict.summary} ({self.lateness})" if self.lateness else self.verdict.summary
+
+    @property
+    def warning(self) -> str | None:
+        """The cure of a late look; None if it was in time."""
+        if not self.lateness:
+            return None
+        return (
+            f"{self.lateness}: poll more often (poke_interval, or [launchdarkly] poll_interval), keep the triggerer "
+            "running, or let an emulator's clock run more slowly"
+        )
 
 
 class SignificanceCheck:
@@ -113,7 +130,8 @@ class SignificanceCheck:
         self.previous = found.verdict.elapsed
         evidence = evidence_to_json(found.evidence) if found.evidence else None
         output = {**found.to_json(), "evidence": evidence, "looked_at": found.at.isoformat()}
-        return CheckResult(found.ends, found.verdict.summary, output, is_news=found.read_results or found.ends)
+        is_news = found.read_results or found.ends
+        return CheckResult(found.ends, found.summary, output, is_news=is_news, warning=found.warning)
 
 
 def check_significance(
@@ -154,7 +172,9 @@ def check_significance(
         return found
     try:
         evidence = yield from source(found, policy)
-        return SignificanceResult(target, found.at, decide(policy, evidence), evidence)
+        plan = schedule_looks(policy, found.started_at)
+        lateness = describe_lateness(plan, found.elapsed, previous, 2 * poll_interval)
+        return SignificanceResult(target, found.at, decide(policy, evidence), evidence, lateness)
     except EvidenceError as error:
         raise UnexpectedResponseError(f"the results of experiment {target.experiment_key!r}: {error}") from error
 
@@ -211,6 +231,29 @@ def _is_due(plan: LookSchedule, elapsed: timedelta, previous: timedelta | None, 
         return True
     # One and a half intervals: a process for each poll comes at least once within it, however it is scheduled.
     return previous is None and due_look(plan, elapsed, tolerance=1.5 * poll_interval) is not None
+
+
+def describe_lateness(plan: LookSchedule, elapsed: timedelta, previous: timedelta | None, tolerance: timedelta) -> str:
+    """Return how late a look is, in words; empty if it is in time.
+
+    A look is late if looks were missed between the poll before and this one, or if it comes later than the next look
+    would have. Only the last look can: any other is then the next one. Late looks cost power, and time.
+
+    Args:
+        plan: The planned looks.
+        elapsed: Time of the look, after the iteration's start.
+        previous: ``elapsed`` of the same process's poll before; None in a fresh process.
+        tolerance: Delay that never counts as late.
+    """
+    look = plan.look_at(elapsed)
+    if look == 0:
+        return ""
+    time, before = plan.look_times[look - 1], (timedelta(), *plan.look_times)[look - 1]
+    missed = 0 if previous is None else max(look - plan.look_at(previous) - 1, 0)
+    if not missed and elapsed - time <= max(time - before, tolerance):
+        return ""
+    after = f"look {look} of {len(plan.look_times)} came {describe_span(elapsed - time)} after its time"
+    return f"{after}, and {missed} before it {'was' if missed == 1 else 'were'} missed" if missed else after
 
 
 def _require_decidable(experiment: Experiment, *, launchdarkly_results: bool) -> None:

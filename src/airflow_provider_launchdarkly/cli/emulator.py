@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.cli.exit import CliError, ExitCode
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
         from airflow_provider_launchdarkly.emulator.transport.server import address_of, listen, serve
     except ModuleNotFoundError as error:
-        raise CliError(f"needs {error.name}: pip install 'airflow-provider-launchdarkly[emulator]'") from None
+        raise CliError(f"needs {error.name}: install the provider with its extra `emulator`") from None
     try:
         snapshot = read_snapshot(arguments.load) if arguments.load else None
         start = arguments.clock_start or (snapshot and snapshot.get("time"))
@@ -106,7 +107,7 @@ def _greeting(url: str, emulator: Emulator, arguments: argparse.Namespace) -> st
 
 The Airflow connection for it:
   export AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT='{quoted}'
-
+{_poll_interval(emulator.clock.rate)}
 Controls, which need no token:
   GET, POST          {url}/__emulator__/clock      {{"set": TIME}}, {{"advance": "P10D"}} or {{"rate": N}}
   POST               {url}/__emulator__/reset
@@ -118,6 +119,15 @@ Controls, which need no token:
   GET, POST          {url}/__emulator__/settings
 
 Ctrl-C ends it."""
+
+
+def _poll_interval(rate: float) -> str:
+    """Return the setting with which sensors poll twice in an emulated day; nothing for a clock of that pace."""
+    seconds = 43200 / rate if rate > 0 else math.inf
+    if seconds >= 300:
+        return ""
+    setting = f"  export AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL={seconds:.3g}"
+    return f"Sensors poll every 300 s of real time; to poll twice in an emulated day:\n{setting}\n"
 
 
 def _projects(world: World) -> str:

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return _run(arguments)
     except ModuleNotFoundError as error:
-        raise CliError(f"needs {error.name}: pip install 'airflow-provider-launchdarkly[simulation]'") from None
+        raise CliError(f"needs {error.name}: install the provider with its extra `simulation`") from None
     except (ValueError, OSError) as error:
         raise CliError(str(error)) from None
 
@@ -139,7 +139,7 @@ def _policy(arguments: argparse.Namespace) -> Policy:
     if not given:
         return policy
     budget = policy.budget.model_dump() if policy.budget is not None else {}
-    return policy.model_copy(update={"budget": Budget.model_validate({**budget, **given})})
+    return policy.model_copy(update={"budget": Budget.read({**budget, **given})})
 
 
 def _scenario(arguments: argparse.Namespace, policy: Policy) -> Scenario:
@@ -151,7 +151,7 @@ def _scenario(arguments: argparse.Namespace, policy: Policy) -> Scenario:
     given = {"units_per_day": arguments.units_per_day, "mean": arguments.baseline, "std_dev": arguments.std_dev}
     merged = {**expected.model_dump(), **{name: value for name, value in given.items() if value is not None}}
     return Scenario(
-        traffic=Traffic.model_validate(merged),
+        traffic=Traffic.read(merged),
         effect=arguments.effect,
         treatments=arguments.treatments,
         arrivals=Arrivals(arguments.arrivals),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typing_extensions import override
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
     from airflow_provider_launchdarkly.config.strict_yaml import Path
+
+
+LONGEST_SHOWN = 80
+LONGEST_MESSAGE = 240
+MOST_TOLD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +59,93 @@ class FieldError(ValueError):
         self.message = message
 
 
+class Flaw(NamedTuple):
+    """An error that a model found in one value.
+
+    Attributes:
+        path: Path of the value.
+        message: What is wrong, and what to write.
+        kind: pydantic's name for the kind of error.
+        value: The value.
+    """
+
+    path: Path
+    message: str
+    kind: str
+    value: Any
+
+
+class InvalidSettingError(ValueError):
+    """A policy, a rollout, a change window or another setting is not valid: each field is named with its value.
+
+    Attributes:
+        flaws: Each error, with the path of its value.
+    """
+
+    def __init__(self, message: str = "", *, flaws: tuple[Flaw, ...] = ()) -> None:
+        super().__init__(message)
+        self.flaws = flaws
+
+    @classmethod
+    def of(cls, name: str, error: ValidationError) -> InvalidSettingError:
+        """Return the error in one line.
+
+        Args:
+            name: The model, such as ``Policy``.
+            error: What pydantic raised.
+        """
+        flaws = tuple(find_flaws(error))
+        told = [f"{field_name(flaw.path)}: {flaw.message}" if flaw.path else flaw.message for flaw in flaws]
+        more = f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
+        return cls(f"{name} is not valid: {'; '.join(told[:MOST_TOLD])}{more}", flaws=flaws)
+
+
+def shown(value: Any) -> str:
+    """Return a value as Python writes it, cut if it is long."""
+    return _cut(repr(value), LONGEST_SHOWN)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
 def field_name(path: Path) -> str:
     """Write a path as people do: ``stages[0].dwell``."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
 
 
-def flatten_errors(error: ValidationError, prefix: Path = ()) -> Iterator[tuple[Path, str]]:
+def flatten_errors(error: ValidationError | InvalidSettingError, prefix: Path = ()) -> Iterator[tuple[Path, str]]:
     """Yield the path and the message of each error, those of a model within a model included.
 
     Args:
-        error: What pydantic raised.
+        error: What pydantic raised, or what one of our models made of it.
+        prefix: Path of the validated value.
+    """
+    for flaw in find_flaws(error, prefix):
+        yield flaw.path, flaw.message
+
+
+def find_flaws(error: ValidationError | InvalidSettingError, prefix: Path = ()) -> Iterator[Flaw]:
+    """Yield each error, those of a model within a model included.
+
+    Args:
+        error: What pydantic raised, or what one of our models made of it.
         prefix: Path of the validated value.
     """
     from pydantic import ValidationError
 
+    if isinstance(error, InvalidSettingError):
+        yield from (flaw._replace(path=(*prefix, *flaw.path)) for flaw in error.flaws)
+        return
     for found in error.errors(include_url=False):
         path: Path = (*prefix, *found["loc"])
         inner = found.get("ctx", {}).get("error")
-        if isinstance(inner, ValidationError):
-            yield from flatten_errors(inner, path)
+        if isinstance(inner, ValidationError) or (isinstance(inner, InvalidSettingError) and inner.flaws):
+            yield from find_flaws(inner, path)
         elif isinstance(inner, FieldError):
-            yield (*path, *inner.path), inner.message
+            yield Flaw((*path, *inner.path), inner.message, found["type"], found["input"])
         else:
-            yield path, _message(found)
+            yield Flaw(path, _message(found), found["type"], found["input"])
 
 
 def _message(error: Any) -> str:
@@ -83,7 +153,34 @@ def _message(error: Any) -> str:
         return "is required"
     if error["type"] == "extra_forbidden":
         return "is not known"
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = _cut(_plain(str(error["msg"])), LONGEST_MESSAGE)
     given = error["input"]
     # A whole mapping would bury the message, which names the value where it matters.
-    return message if isinstance(given, dict | list | tuple) else f"{message} (given {given!r})"
+    return message if isinstance(given, dict | list | tuple) else f"{message} (given {shown(given)})"
+
+
+# pydantic's words, and those of this package.
+_WORDS = (
+    (r"^(?:Value|Assertion) error, ", ""),
+    (r"^Input should be a valid number", "write a number"),
+    (r"^Input should be a valid integer", "write a whole number"),
+    (r"^Input should be a valid boolean", "write True or False"),
+    (r"^Input should be a valid string", "write text"),
+    (r"^Input should be a valid (?:tuple|list)", "write a list"),
+    (r"^Input should be a valid dictionary(?: or (?:instance|object).*)?", "write a mapping"),
+    (r"^Input should be a valid (\w+)", r"write a \1"),
+    (r"^Input should be a finite number", "write a finite number"),
+    (r"^Input should be (greater|less) than", r"write a number \1 than"),
+    (r"^Input should be ", "write "),
+    (r"^Instance is frozen$", "cannot be changed; make another"),
+    (r"^String should have at least 1 character$", "write text that is not empty"),
+    (r"^(?:Tuple|List) should have at least (\d+) items?.*", r"write at least \1"),
+    (r"^(\w+) should (?:have|match) ", r"write a \1 with "),
+)
+
+
+def _plain(message: str) -> str:
+    """Return a message of pydantic's as a request: what to write."""
+    for pattern, words in _WORDS:
+        message = re.sub(pattern, words, message)
+    return message

@@ -3,18 +3,17 @@
 The models hold and check what a user asks for; `schedule` and `boundaries` compute what it takes.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from airflow_provider_launchdarkly.config.durations import format_duration, parse_duration
 from airflow_provider_launchdarkly.config.keys import check_key
+from airflow_provider_launchdarkly.config.problems import InvalidSettingError, shown
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
@@ -366,22 +365,24 @@ class Policy(StrictModel):
         return self.model_dump(mode="json")
 
     @classmethod
-    def from_json(cls, value: "Mapping[str, Any]") -> "Policy":
+    def from_json(cls, value: Mapping[str, Any]) -> "Policy":
         """Read a policy from plain JSON; absent fields come from the preset under ``preset``, or from the default.
 
         Raises:
-            pydantic.ValidationError: A field is wrong; each is named with its value. It is a ValueError.
-            ValueError: There is no such preset.
+            InvalidSettingError: A field is wrong, or there is no such preset; each field is named with its value. It is
+                a ValueError.
         """
         from airflow_provider_launchdarkly.decision.presets import with_preset
 
-        return cls.model_validate(with_preset(value))
+        if not isinstance(value, Mapping):
+            raise InvalidSettingError(f"policy is {shown(value)}: write a Policy, or a mapping of its fields")
+        return cls.read(with_preset(value))
 
     @classmethod
     def preset(cls, name: str) -> "Policy":
         """Return a preset: ``balanced``, ``do_no_harm``, ``launchdarkly`` or ``frequentist_fixed``.
 
         Raises:
-            ValueError: There is no such preset; the message lists the presets.
+            InvalidSettingError: There is no such preset; the message lists the presets.
         """
         return cls.from_json({"preset": name})

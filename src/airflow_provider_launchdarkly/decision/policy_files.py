@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from airflow_provider_launchdarkly.config.problems import Problem, field_name, flatten_errors
+from airflow_provider_launchdarkly.config.problems import InvalidSettingError, Problem, field_name, flatten_errors
 from airflow_provider_launchdarkly.config.strict_yaml import DocumentError, read_document
 from airflow_provider_launchdarkly.decision.policy import Policy
 
@@ -48,8 +48,6 @@ def parse_policy(text: str, source: str = "policy") -> Policy:
     Raises:
         PolicyError: The text is no policy, or has unknown or repeated fields.
     """
-    from pydantic import ValidationError
-
     try:
         document = read_document(text)
     except DocumentError as error:
@@ -60,12 +58,10 @@ def parse_policy(text: str, source: str = "policy") -> Policy:
         raise PolicyError(Problem(source, 1, "", message))
     try:
         return Policy.from_json(document.value)
-    except ValidationError as error:
+    except InvalidSettingError as error:
         raise PolicyError(
             *(
                 Problem(source, document.line(path), field_name(path), message)
                 for path, message in flatten_errors(error)
             )
         ) from None
-    except ValueError as error:
-        raise PolicyError(Problem(source, document.line(("preset",)), "preset", str(error))) from None

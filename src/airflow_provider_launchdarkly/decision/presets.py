@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_launchdarkly.config.defaults import lay_over
+from airflow_provider_launchdarkly.config.problems import Flaw, InvalidSettingError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,10 +46,11 @@ def with_preset(value: Mapping[str, Any]) -> dict[str, Any]:
         The same without ``preset``.
 
     Raises:
-        ValueError: There is no such preset; the message lists the presets.
+        InvalidSettingError: There is no such preset; the message lists the presets.
     """
     own = dict(value)
     name = own.pop("preset", BALANCED)
     if not isinstance(name, str) or name not in PRESETS:
-        raise ValueError(f"preset {name!r} is none of {', '.join(PRESETS)}")
+        message = f"preset {shown(name)} is none of {', '.join(PRESETS)}"
+        raise InvalidSettingError(message, flaws=(Flaw(("preset",), message, "preset", name),))
     return lay_over(PRESETS[name], own, whole=_WHOLE)

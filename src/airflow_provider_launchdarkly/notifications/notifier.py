@@ -15,12 +15,13 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.notifications.cards import CARDS
+from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class LaunchDarklyNotifier(BaseNotifier):
+class LaunchDarklyNotifier(TypedTemplates, BaseNotifier):
     """Notify people of a decision, as a callback of a task, a DAG or a deadline.
 
     The message is the verdict's decision card. Without a verdict (the task failed before it had one, or a deadline was

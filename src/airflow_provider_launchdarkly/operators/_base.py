@@ -13,6 +13,7 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
+from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +41,7 @@ def fail_unless_retryable() -> Iterator[None]:
         raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
 
-class LaunchDarklyBaseOperator(BaseOperator):
+class LaunchDarklyBaseOperator(TypedTemplates, BaseOperator):
     """Base of all operators.
 
     Args:
@@ -90,6 +91,7 @@ class LaunchDarklyBaseOperator(BaseOperator):
             LaunchDarklyError: Another try may succeed; Airflow's ``retries`` apply.
         """
         with fail_unless_retryable():
+            self.read_fields()
             return self.act(context)
 
 

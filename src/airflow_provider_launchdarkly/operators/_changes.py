@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.config.problems import shown
 from airflow_provider_launchdarkly.operators._design import check_shares, resolve_treatments
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def validate_changes(changes: Any) -> None:
             treatments' shares leave nothing to compare.
     """
     if not isinstance(changes, Mapping) or not changes:
-        raise ConfigurationError(f"changes is {changes!r}: write a mapping from field to new value")
+        raise ConfigurationError(f"changes is {shown(changes)}: write a mapping from field to new value")
     from airflow_provider_launchdarkly.api.writes.update import field_changes
 
     read = field_changes(changes)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.variations import as_text, find_variation, label_of
+from airflow_provider_launchdarkly.config.problems import shown
 from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_comparison
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class IterationDesign:
             raise ConfigurationError(f"{given}: name the one metric, or the one funnel, that decides the experiment")
         treatments = tuple(_entries("treatments", self.treatments, TreatmentSpec))
         if len(treatments) < 2:
-            raise ConfigurationError(f"treatments is {self.treatments!r}: an experiment compares at least two")
+            raise ConfigurationError(f"treatments is {shown(self.treatments)}: an experiment compares at least two")
         left_out = self.not_in_experiment_variation
         iteration = IterationInput.checked(
             {
@@ -212,11 +213,13 @@ def _treatment(
 def _entries(field: str, entries: Any, spec: Any) -> Sequence[Mapping[str, Any]]:
     """Check the keys of a list of mappings, and return the list."""
     if not isinstance(entries, list | tuple):
-        raise ConfigurationError(f"{field} is {entries!r}: write a list")
+        raise ConfigurationError(f"{field} is {shown(entries)}: write a list")
     known = spec.__required_keys__ | spec.__optional_keys__
     for number, entry in enumerate(entries):
         if not isinstance(entry, Mapping):
-            raise ConfigurationError(f"{field}[{number}] is {entry!r}: write a mapping with {', '.join(sorted(known))}")
+            raise ConfigurationError(
+                f"{field}[{number}] is {shown(entry)}: write a mapping with {', '.join(sorted(known))}"
+            )
         if unknown := sorted(set(entry) - known):
             raise ConfigurationError(
                 f"{field}[{number}] has unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.config.problems import shown
 
 BASELINE = "baseline"
 
@@ -55,7 +56,7 @@ def choose_winner(winner: Any, *, experiment_key: str, iteration_id: str) -> Win
         return Winner(winner.strip())
     if not isinstance(winner, Mapping) or "verdict" not in winner:
         raise WinnerError(
-            f"winner is {winner!r}: name a treatment by id or name, write 'baseline', or pass the sensor's verdict"
+            f"winner is {shown(winner)}: name a treatment by id or name, write 'baseline', or pass the sensor's verdict"
         )
     for field, expected in (("experiment_key", experiment_key), ("iteration_id", iteration_id)):
         if winner.get(field) != expected:

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.variations import find_variation, rule_of, shares
+from airflow_provider_launchdarkly.config.problems import shown
 from airflow_provider_launchdarkly.links import LaunchDarklyFlagLink
 from airflow_provider_launchdarkly.operators._base import LaunchDarklyBaseOperator, audit_comment
 from airflow_provider_launchdarkly.templates import is_literal
@@ -129,7 +130,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
             raise ConfigurationError(f"on is {self.on!r}: write True or False")
         if self.variation is not None and self.rollout is not None:
             raise ConfigurationError(
-                f"variation is {self.variation!r} and rollout is {self.rollout!r}: give one of the two"
+                f"variation is {self.variation!r} and rollout is {shown(self.rollout)}: give one of the two"
             )
         if self.on is None and self.variation is None and self.rollout is None:
             raise ConfigurationError(
@@ -137,7 +138,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
             )
         if self.rollout is not None:
             if not isinstance(self.rollout, Mapping):
-                raise ConfigurationError(f"rollout is {self.rollout!r}: write a mapping from variation to percent")
+                raise ConfigurationError(f"rollout is {shown(self.rollout)}: write a mapping from variation to percent")
             weights_of(self.rollout)
 
     def _serving(self, flag: FeatureFlag) -> Serving:
@@ -147,7 +148,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
             return Serving(variation_id=find_variation(flag, self.variation).id)
         percents = {find_variation(flag, name).id: percent for name, percent in self.rollout.items()}
         if len(percents) != len(self.rollout):
-            raise ConfigurationError(f"rollout is {self.rollout!r}, which names a variation twice: name each once")
+            raise ConfigurationError(f"rollout is {shown(self.rollout)}, which names a variation twice: name each once")
         return Serving(weights=weights_of(percents), context_kind=self.context_kind, bucket_by=self.bucket_by)
 
     def _describe(self, flag: FeatureFlag, *, changed: bool) -> FlagOutput:
@@ -232,7 +233,13 @@ class LaunchDarklyCheckFlagServesOperator(LaunchDarklyBaseOperator):
             "rule_id": self.rule_id,
             "variation_id": self.variation_id,
         }
-        flag_key, rule_id, variation_id = (str(wanted[key]) for key in ("flag_key", "rule_id", "variation_id"))
+        names = ("flag_key", "rule_id", "variation_id")
+        if missing := [name for name in names if not wanted.get(name)]:
+            raise ConfigurationError(
+                f"{missing[0]} is missing in {shown(dict(wanted))}: pass the stop operator's output as stopped, or "
+                "flag_key and variation_id"
+            )
+        flag_key, rule_id, variation_id = (str(wanted[name]) for name in names)
         env = self.hook.environment()
         flag = self.hook.run(flag_that_serves(env, flag_key, rule_id, variation_id))
         variation = flag.variation(variation_id)

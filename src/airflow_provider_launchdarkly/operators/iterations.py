@@ -153,6 +153,7 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentWriteBaseOperator
         *LaunchDarklyExperimentWriteBaseOperator.template_fields,
         "iteration_id",
         "change_justification",
+        "turn_flag_on",
     )
 
     def __init__(
@@ -174,6 +175,8 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentWriteBaseOperator
             self.outlets = [*self.outlets, EVERY_EXPERIMENT]
         self.iteration_id = iteration_id
         self.turn_flag_on = turn_flag_on
+        if is_literal(turn_flag_on) and not isinstance(turn_flag_on, bool):
+            raise ConfigurationError(f"turn_flag_on is {turn_flag_on!r}: write True or False")
         self.change_justification = change_justification
 
     @override
@@ -386,14 +389,14 @@ class LaunchDarklyJudgeOperator(LaunchDarklyExperimentBaseOperator):
     def __init__(self, *, iteration_id: str, policy: Policy | Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.iteration_id = iteration_id
-        self.policy = policy.to_json() if isinstance(policy, Policy) else (policy or {})
+        self.policy: Any = policy.to_json() if isinstance(policy, Policy) else ({} if policy is None else policy)
         if is_literal(self.policy):
             Policy.from_json(self.policy)
 
     @override
     def act(self, context: Context) -> dict[str, Any]:
         """Read the results and decide."""
-        verdict = judge_now(self.hook, self.experiment_key, self.iteration_id, self.policy)
+        verdict = judge_now(self.hook, self.experiment_key, self.iteration_id, self.policy or {})
         self.log.info("%s", verdict["summary"])
         return verdict
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.config.problems import shown
 from airflow_provider_launchdarkly.operators._base import LaunchDarklyBaseOperator
 from airflow_provider_launchdarkly.templates import is_literal
 
@@ -69,7 +70,7 @@ class LaunchDarklyUpdateExperimentationSettingsOperator(LaunchDarklyBaseOperator
 
         units = self.randomization_units
         if not isinstance(units, list | tuple) or not units:
-            raise ConfigurationError(f"randomization_units is {units!r}: write a list of units to add or change")
+            raise ConfigurationError(f"randomization_units is {shown(units)}: write a list of units to add or change")
         ExperimentationSettingsPut.checked({"randomization_units": units})
 
     def _announce(self, found: ExperimentationSettings, put: ExperimentationSettingsPut) -> None:

@@ -37,7 +37,7 @@ def rollout_dag(
         arguments: Anything that ``DAG`` takes.
 
     Raises:
-        pydantic.ValidationError: The rollout is not valid; the error names each field and its value.
+        InvalidSettingError: The rollout is not valid; the error names each field and its value.
     """
     spec = rollout if isinstance(rollout, Rollout) else Rollout.from_json(rollout)
     defaults = {

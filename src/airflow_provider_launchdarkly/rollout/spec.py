@@ -465,9 +465,9 @@ class Rollout(StrictModel):
         """Read a rollout from plain JSON, such as a YAML file holds.
 
         Raises:
-            pydantic.ValidationError: Which is a ValueError; it names each wrong field and its value.
+            InvalidSettingError: Which is a ValueError; it names each wrong field and its value.
         """
-        return cls.model_validate(value)
+        return cls.read(value)
 
     def to_json(self) -> dict[str, Any]:
         """Return the whole rollout as plain JSON, defaults included; :meth:`from_json` reads it back."""

@@ -21,6 +21,7 @@ from airflow_provider_launchdarkly.operators._base import fail_unless_retryable
 from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyCreateIterationOperator, judge_now
 from airflow_provider_launchdarkly.rollout.options import Ending, InconclusiveOption
 from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +67,7 @@ class Condition(StrEnum):
     """The plan ended without a winner, and the last stage is extended."""
 
 
-class LaunchDarklyRolloutBaseOperator(BaseOperator):
+class LaunchDarklyRolloutBaseOperator(TypedTemplates, BaseOperator):
     """The base of a rollout's internal operators: it reads the rollout, and fails a task that a retry cannot cure.
 
     Args:
@@ -98,6 +99,7 @@ class LaunchDarklyRolloutBaseOperator(BaseOperator):
 
         with fail_unless_retryable():
             try:
+                self.read_fields()
                 return self.act(context)
             except RolloutStateError as error:
                 raise AirflowFailException(str(error)) from error

@@ -117,7 +117,7 @@ def experiment_rollout(
         The group, with the branch points ``ship``, ``rollback``, ``inconclusive`` and ``invalid``, and ``verdict``.
 
     Raises:
-        pydantic.ValidationError: The rollout is not valid; the error names each field and its value.
+        InvalidSettingError: The rollout is not valid; the error names each field and its value.
         TypeError: There is no such override.
     """
     spec = rollout if isinstance(rollout, Rollout) else Rollout.from_json(rollout)

@@ -16,6 +16,7 @@ from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.checks.arguments import LEAVE, validate_on_kill
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
+from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
 from airflow_provider_launchdarkly.triggers._poll_interval import configured_poll_interval
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 BACKSTOP = timedelta(days=366)
 
 
-class LaunchDarklyBaseSensor(BaseSensorOperator):
+class LaunchDarklyBaseSensor(TypedTemplates, BaseSensorOperator):
     """Base of all sensors.
 
     A sensor says two things: the check that polls once (:meth:`make_check`), and the trigger that runs the same check
@@ -120,6 +121,7 @@ class LaunchDarklyBaseSensor(BaseSensorOperator):
     @override
     def execute(self, context: Context) -> Any:
         """Poll once, and defer unless that ends the waiting; or poke, if the sensor is not deferrable."""
+        self.read_fields()
         if not self.deferrable:
             return super().execute(context)
         return self._poll_or_defer(context)
@@ -127,11 +129,13 @@ class LaunchDarklyBaseSensor(BaseSensorOperator):
     @override
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once, for the modes that do not defer."""
+        self.read_fields()
         result = self._poll(context)
         return PokeReturnValue(is_done=result.ends, xcom_value=result.output if result.ends else None)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the trigger's output, or raise its error here, where Airflow's retries apply."""
+        self.read_fields()
         output = event.get(self.outcome) if event else None
         match event:
             case {"status": "error", "error": str(kind), "message": str(message)}:
@@ -153,6 +157,8 @@ class LaunchDarklyBaseSensor(BaseSensorOperator):
             self._check = self.make_check(context)
         result: CheckResult = self.hook.run(self._check())
         self.log.info("%s", result.summary)
+        if result.warning:
+            self.log.warning("%s", result.warning)
         return result
 
     def _poll_or_defer(self, context: Context) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -9,11 +10,12 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.change_windows.content_lines import CalendarError
 from airflow_provider_launchdarkly.change_windows.window import ChangeWindow, NeverOpenError
+from airflow_provider_launchdarkly.config.problems import InvalidSettingError, shown
 from airflow_provider_launchdarkly.sensors._base import BACKSTOP, LaunchDarklyBaseSensor
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from airflow.sdk import Context
@@ -57,7 +59,7 @@ class LaunchDarklyChangeWindowSensor(LaunchDarklyBaseSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(timeout=timeout, **kwargs)
-        self.window = window.to_json() if isinstance(window, ChangeWindow) else dict(window)
+        self.window: Any = window.to_json() if isinstance(window, ChangeWindow) else window
         self.timezone = timezone
         self._opening: datetime | None = None
         if is_literal(self.window) and is_literal(timezone):
@@ -95,7 +97,7 @@ class LaunchDarklyChangeWindowSensor(LaunchDarklyBaseSensor):
         now = yield from server_time()
         try:
             opening = self._opening = self._read_window().with_calendar().next_opening(now)
-        except (CalendarError, NeverOpenError) as error:
+        except (CalendarError, NeverOpenError, InvalidSettingError) as error:
             raise ConfigurationError(str(error)) from error
         is_open = opening <= now
         summary = "the change window is open"
@@ -109,4 +111,8 @@ class LaunchDarklyChangeWindowSensor(LaunchDarklyBaseSensor):
         return self._poll_or_defer(context)
 
     def _read_window(self) -> ChangeWindow:
+        if not isinstance(self.window, Mapping):
+            raise InvalidSettingError(
+                f"window is {shown(self.window)}: write a ChangeWindow, or a mapping of its fields"
+            )
         return ChangeWindow.from_json({**self.window, **({"timezone": self.timezone} if self.timezone else {})})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -11,12 +12,13 @@ from airflow.providers.common.compat.sdk import conf
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.config.problems import InvalidSettingError, shown
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.sensors._base import BACKSTOP, LaunchDarklyIterationBaseSensor
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from airflow.sdk import Context
 
@@ -88,7 +90,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(timeout=timeout, **kwargs)
-        self.policy = policy.to_json() if isinstance(policy, Policy) else dict(policy or {})
+        self.policy: Any = policy.to_json() if isinstance(policy, Policy) else ({} if policy is None else policy)
         # Not a template field: the query is rendered at each look, with values that only exist then.
         self.results = None if results is None else _plain(results)
         self.record_path = record_path
@@ -102,7 +104,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         from airflow_provider_launchdarkly.checks.significance import SignificanceCheck
         from airflow_provider_launchdarkly.sensors._decision_record import latest_recorded_wait
 
-        policy, folder = Policy.from_json(self.policy), self._record_folder
+        policy, folder = self._policy, self._record_folder
         if self._previous is None and folder is not None:
             self._previous = latest_recorded_wait(self.target, policy, folder)
         return SignificanceCheck(
@@ -139,7 +141,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         # A trigger that takes looks itself gets no `previous`: after a failover it would repeat the looks since then.
         previous = self._previous if on_worker else None
         return super().trigger_arguments() | {
-            "policy": json.dumps(self.policy),
+            "policy": json.dumps(self.policy or {}),
             "previous_seconds": None if previous is None else previous.total_seconds(),
             "look_on_worker": on_worker,
             "analysed_by_launchdarkly": self.results is None,
@@ -148,6 +150,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
     @override
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the look that is due; or return the trigger's output, or raise its error, as every sensor does."""
+        self.read_fields()
         match event:
             case {"status": "look", "look": {"previous_seconds": float() | int() | None as seconds}}:
                 self._previous = None if seconds is None else timedelta(seconds=seconds)
@@ -176,11 +179,15 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         return record_look(
             found,
             self.target,
-            Policy.from_json(self.policy),
+            self._policy,
             source="launchdarkly" if self.results is None else "sql",
             folder=self._record_folder,
             log=self.log.info,
         )
+
+    @property
+    def _policy(self) -> Policy:
+        return Policy.from_json(self.policy or {})
 
     @property
     def _record_folder(self) -> str | None:
@@ -190,4 +197,8 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
 def _plain(results: SqlResults | Mapping[str, Any]) -> dict[str, Any]:
     from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 
-    return (results if isinstance(results, SqlResults) else SqlResults.from_json(results)).to_json()
+    if isinstance(results, SqlResults):
+        return results.to_json()
+    if not isinstance(results, Mapping):
+        raise InvalidSettingError(f"results is {shown(results)}: write SqlResults(conn_id=…, sql=…), or a mapping")
+    return SqlResults.from_json(results).to_json()

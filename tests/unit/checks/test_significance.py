@@ -17,7 +17,9 @@ from airflow_provider_launchdarkly.api.errors import (
     NotFoundError,
     ResultsUnavailableError,
 )
+from airflow_provider_launchdarkly.checks.significance import SignificanceCheck, describe_lateness
 from airflow_provider_launchdarkly.decision.policy import Guardrail, Looks, Policy, Primary
+from airflow_provider_launchdarkly.decision.schedule import schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason
 from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
 from airflow_provider_launchdarkly.evidence.source import Target
@@ -263,3 +265,42 @@ def test_the_primary_metric_named_again_is_refused_at_the_first_poll(run: Run, r
     with pytest.raises(ConfigurationError, match=rf"policy\.{role}\[0\]\.metric: metric .* decides the experiment"):
         running.look(Policy.model_validate({role: [{"metric": "checkout-conversion"}]}))
     assert RESULTS not in reads(running)
+
+
+@pytest.mark.parametrize(
+    ("policy", "elapsed", "previous", "lateness"),
+    [
+        (Policy(), 301, 0, "look 28 of 28 came 273 days after its time, and 27 before it were missed"),
+        (Policy(), 301, None, "look 28 of 28 came 273 days after its time"),
+        (Policy(looks=Looks(only_at_end=True)), 301, 0, "look 1 of 1 came 273 days after its time"),
+        (Policy(), 2.1, 0.5, "look 2 of 28 came 2 h after its time, and 1 before it was missed"),
+        (Policy(), 1.9, 0.5, ""),
+        (Policy(), 1.1, None, ""),
+        (Policy(), 28.9, 27.5, ""),
+        (Policy(), 0.5, 0, ""),
+    ],
+)
+def test_a_look_that_comes_late_is_told(policy: Policy, elapsed: float, previous: float | None, lateness: str) -> None:
+    before = None if previous is None else timedelta(days=previous)
+    told = describe_lateness(schedule_looks(policy), timedelta(days=elapsed), before, timedelta(minutes=10))
+    assert told == lateness
+
+
+def test_a_poll_after_the_plan_warns_and_says_so_in_the_verdict(run: Run) -> None:
+    running = run()
+    check = SignificanceCheck(running.target, Policy(), previous=timedelta(), poll_interval=timedelta(minutes=5))
+    running.emulator.clock.advance("P301D")
+    found = running.client.run(check())
+    late = "look 28 of 28 came 273 days after its time, and 27 before it were missed"
+    assert found.output["summary"].endswith(f"({late})")
+    assert found.summary == found.output["summary"]
+    assert found.warning is not None
+    assert found.warning.startswith(f"{late}: poll more often")
+
+
+def test_a_look_in_time_warns_of_nothing(run: Run) -> None:
+    running = run()
+    check = SignificanceCheck(running.target, Policy(), previous=timedelta(), poll_interval=timedelta(minutes=5))
+    running.emulator.clock.advance("P1D")
+    found = running.client.run(check())
+    assert (found.is_news, found.warning) == (True, None)

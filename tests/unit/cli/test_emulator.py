@@ -50,6 +50,13 @@ def url_in(printed: str) -> str:
     return found.group()
 
 
+@pytest.mark.parametrize(("rate", "interval"), [("86400", "0.5"), ("3600", "12"), ("1", None), ("0", None)])
+def test_a_fast_clock_names_the_poll_interval_for_it(rate: str, interval: str | None) -> None:
+    with emulator("--port", "0", "--clock-rate", rate) as (_, printed):
+        found = re.search(r"export AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL=(\S+)$", printed, re.MULTILINE)
+        assert (found and found[1]) == interval
+
+
 def test_it_prints_a_connection_that_works() -> None:
     with emulator("--port", "0", "--token", "my-token", "--clock-rate", "0") as (_, printed):
         line = next(line for line in printed.splitlines() if "AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT" in line)

@@ -134,7 +134,7 @@ def test_a_text_is_the_same_policy_everywhere_or_refused_everywhere(
 @pytest.mark.parametrize(
     ("text", "line", "field", "message"),
     [
-        ("alpha: 5", 1, "alpha", "Input should be less than 0.5 (given 5)"),
+        ("alpha: 5", 1, "alpha", "write a number less than 0.5 (given 5)"),
         ("alpha: 0.1\nguardrails:\n- metric: a\n- metric: b\n  marign: 0.1", 5, "guardrails[1].marign", "is not known"),
         ("alpha: 0.1\nlooks: {cron: every day}", 2, "looks", "cron 'every day'"),
     ],

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from airflow_provider_launchdarkly.config.durations import format_duration, parse_duration
+from airflow_provider_launchdarkly.config.problems import InvalidSettingError
 from airflow_provider_launchdarkly.decision.policy import (
     Direction,
     Guardrail,
@@ -65,11 +65,11 @@ class TestRefusals:
             ({"alpha": True}, "alpha"),
             ({"alpha": float("nan")}, "alpha"),
             ({"min_units_per_treatment": "100"}, "min_units_per_treatment"),
-            ({"min_duration": 7}, "min_duration\n.*7 is no duration"),
+            ({"min_duration": 7}, "min_duration: 7 is no duration"),
             ({"min_duration": "29d"}, "min_duration 29d is longer than max_duration 28d"),
             ({"min_duration": "0d", "max_duration": "0d"}, "max_duration is .* not above 0"),
-            ({"guardrail": []}, "guardrail\n.*Extra inputs"),
-            ({"guardrails": [{"metric": "a", "margn": 0.1}]}, "guardrails.0.margn"),
+            ({"guardrail": []}, "guardrail: is not known"),
+            ({"guardrails": [{"metric": "a", "margn": 0.1}]}, r"guardrails\[0\].margn: is not known"),
             ({"guardrails": [{"metric": "a"}, {"metric": "a"}]}, "metric a is named twice"),
             ({"primary": {"metric": "a"}, "signals": [{"metric": "a"}]}, "metric a is named twice"),
             ({"guardrails": [{"metric": "a", "prove": True}]}, "guardrail a: prove needs a margin"),
@@ -98,13 +98,12 @@ class TestRefusals:
         ],
     )
     def test_name_the_field_and_the_value(self, fields: dict[str, object], message: str) -> None:
-        with pytest.raises(ValidationError, match=message):
-            Policy.model_validate(fields)
+        with pytest.raises(InvalidSettingError, match=message):
+            Policy.from_json(fields)
 
-    @pytest.mark.parametrize("field", ["alpha", "rule"])
-    def test_a_policy_cannot_be_changed(self, field: str) -> None:
-        with pytest.raises(ValidationError, match="frozen"):
-            setattr(Policy(), field, 0.1)
+    def test_a_policy_cannot_be_changed(self) -> None:
+        with pytest.raises(InvalidSettingError, match="alpha: cannot be changed"):
+            Policy().alpha = 0.1  # type: ignore[misc]
 
 
 class TestConcerns:
@@ -187,9 +186,9 @@ class TestYaml:
         with pytest.raises(PolicyError) as caught:
             parse_policy(text, "rollout.yaml")
         assert str(caught.value).splitlines() == [
-            "rollout.yaml:3: guardrails[0].margin: Input should be less than 1 (given 1.5)",
+            "rollout.yaml:3: guardrails[0].margin: write a number less than 1 (given 1.5)",
             "rollout.yaml:4: guardrails[1].marign: is not known",
-            "rollout.yaml:1: alpha: Input should be less than 0.5 (given 5)",
+            "rollout.yaml:1: alpha: write a number less than 0.5 (given 5)",
             "rollout.yaml:5: min_durations: is not known",
         ]
 

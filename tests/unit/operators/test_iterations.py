@@ -270,7 +270,10 @@ def test_templated_changes_that_leave_nothing_to_compare_are_refused_when_the_ta
     scene: Scene, context: Any
 ) -> None:
     operator = LaunchDarklySaveAndStartIterationOperator(
-        task_id="task", experiment_key="bold", iteration_id="i", changes="{{ params.changes }}"
+        task_id="task",
+        experiment_key="bold",
+        iteration_id="i",
+        changes="{{ params.changes }}",  # type: ignore[arg-type]
     )
     operator.changes = {"treatments": NOTHING_TO_COMPARE}
     before = len(scene.emulator.requests())

@@ -132,7 +132,7 @@ def loads_in_airflow(dag: DAG) -> None:
 
     dag.validate()
     dag.timetable.validate()
-    serializer: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
+    serializer: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG  # type: ignore[attr-defined]
     stored = serializer.from_dict(json.loads(json.dumps(serializer.to_dict(dag))))
     stored.timetable.validate()
     since = None if dag.start_date is None else pendulum.instance(dag.start_date)
@@ -212,7 +212,7 @@ def test_the_task_of_each_stand_in_finds_its_dag(tmp_path: Path, monkeypatch: py
 
 
 def test_an_error_that_only_airflow_raises_breaks_one_rollout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = loading.rollout_dag
+    made = loading.rollout_dag  # type: ignore[attr-defined]
 
     def fails_for_one(rollout: Any, *, dag_id: str, **arguments: Any) -> DAG:
         dag = made(rollout, dag_id=dag_id, **arguments)

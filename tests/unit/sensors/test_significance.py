@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
-from pydantic import ValidationError
 
 from airflow_provider_launchdarkly.api.errors import (
     AuthenticationError,
@@ -18,6 +17,7 @@ from airflow_provider_launchdarkly.api.errors import (
     ResultsUnavailableError,
     ServerError,
 )
+from airflow_provider_launchdarkly.config.problems import InvalidSettingError
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.operators.experiments import LaunchDarklyCreateExperimentOperator
 from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyStartIterationOperator
@@ -267,7 +267,7 @@ def test_the_poll_interval_comes_from_the_configuration(iteration: str, monkeypa
     "policy", [{"alpha": 2}, {"min_duration": "9d", "max_duration": "8d"}, {"alhpa": 0.05}, {"looks": "soon"}]
 )
 def test_an_impossible_policy_is_refused_when_the_dag_file_is_parsed(policy: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidSettingError):
         sensor("i", policy=policy)
 
 

@@ -27,6 +27,8 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 
 T = TypeVar("T")
 
+LONGEST_SHOWN = 80
+
 # `defer_build` leaves the building of validators to the first use: importing the models stays cheap.
 _READ = ConfigDict(
     alias_generator=to_camel,
@@ -171,5 +173,9 @@ def _sentence(name: str, wrong: ValidationError) -> str:
         elif error["type"] == "extra_forbidden":
             parts.append(f"{where}: LaunchDarkly has no such field and would ignore it")
         else:
-            parts.append(f"{where}: {error['msg'].removeprefix('Value error, ')} (given {error['input']!r})")
+            message = error["msg"].removeprefix("Value error, ")
+            given = repr(error["input"])
+            # A whole mapping would bury the message, which names the value where it matters.
+            short = len(given) <= LONGEST_SHOWN or not isinstance(error["input"], dict | list | tuple)
+            parts.append(f"{where}: {message} (given {given[:LONGEST_SHOWN]})" if short else f"{where}: {message}")
     return f"{name} is not valid: " + "; ".join(parts)
