@@ -20,7 +20,8 @@ FLAG = "/api/v2/flags/demo/search-ranking"
 
 def patch(api: Caller, path: str, *operations: tuple[str, str, Any]) -> httpx.Response:
     body = [{"op": op, "path": where, "value": value} for op, where, value in operations]
-    return api.http.patch(path, json=body)
+    response: httpx.Response = api.http.patch(path, json=body)
+    return response
 
 
 def test_a_metric_is_patched_and_its_past_version_stays(api: Caller) -> None:
