@@ -67,10 +67,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _describe(entry: NamedRollout, drift: Drift) -> Iterator[str]:
+    from airflow_provider_launchdarkly.rollout.concerns import find_concerns
+
     status = drift.status.value
     stage = f", stage {drift.stage + 1} of {len(entry.rollout.stages)}" if drift.stage is not None else ""
     iteration = f" ({drift.iteration_status}{stage})" if drift.iteration_status else ""
     yield f"{MARKS[status]} {status:8} {entry.name}{iteration}  {entry.file}:{entry.line}"
+    for concern in (*find_concerns(entry.rollout), *drift.warnings):
+        yield f"    warning: {concern}"
     for difference in drift.differences:
         if status == "create":
             yield f"    {difference.field}: {difference.asked}"

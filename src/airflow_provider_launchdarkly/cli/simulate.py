@@ -75,7 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    effect = arguments.effect
+    if effect is not None and abs(effect) > 1:
+        raise ValueError(
+            f"--effect {effect:g} is a lift of {100 * effect:g} %; write {effect / 100:g} for {effect:g} %"
+        )
     policy = _policy(arguments)
+    from airflow_provider_launchdarkly.decision.schedule import find_plan_concerns
     from airflow_provider_launchdarkly.simulation.report import exceeded, simulate
 
     scenario = _scenario(arguments, policy)
@@ -88,8 +94,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({**simulation.report.to_json(), "exceeded": over}, indent=2))
     else:
+        concerns = (*policy.concerns(), *find_plan_concerns(policy, scenario.treatments))
         print(table(simulation.report))
-        for line in (*(f"concern: {text}" for text in policy.concerns()), *(f"EXCEEDED: {text}" for text in over)):
+        for line in (*(f"concern: {text}" for text in concerns), *(f"EXCEEDED: {text}" for text in over)):
             print(line)
     return ExitCode.FINDING if over else ExitCode.OK
 

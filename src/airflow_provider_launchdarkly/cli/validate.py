@@ -30,9 +30,11 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         :attr:`ExitCode.ERROR` if a file is wrong.
     """
+    from airflow_provider_launchdarkly.rollout.concerns import find_concerns
+
     rollouts, problems = read_rollouts(arguments.files)
     for entry in rollouts:
-        for concern in entry.rollout.concerns():
+        for concern in find_concerns(entry.rollout):
             print(f"{entry.file}:{entry.line}: {entry.name}: warning: {concern}")
     print(f"valid rollouts: {len(rollouts)}" + (f", problems: {problems}" if problems else ""))
     return ExitCode.ERROR if problems else ExitCode.OK

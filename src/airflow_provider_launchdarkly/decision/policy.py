@@ -25,8 +25,20 @@ Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
 ]
 MetricKey = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(check_key)]
+
+
 # Numbers are taken strictly: a quoted number, or true for 1, is a slip and refused.
-Probability = Annotated[float, Field(gt=0.0, lt=0.5, strict=True)]
+def _no_confidence(value: Any) -> Any:
+    """Refuse a confidence level where a probability of error is meant."""
+    if isinstance(value, float) and 0.5 <= value < 1:
+        raise ValueError(
+            f"is a probability of error, below 0.5, and not the confidence: write {round(1 - value, 9):g} for a "
+            f"confidence of {100 * value:g} %"
+        )
+    return value
+
+
+Probability = Annotated[float, BeforeValidator(_no_confidence), Field(gt=0.0, lt=0.5, strict=True)]
 Margin = Annotated[float, Field(ge=0.0, lt=1.0, strict=True)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
@@ -206,7 +218,7 @@ class Mismatch(StrictModel):
         action: The action on an alarm.
     """
 
-    alpha: Annotated[float, Field(gt=0.0, le=0.1, strict=True)] = 0.01
+    alpha: Annotated[float, BeforeValidator(_no_confidence), Field(gt=0.0, le=0.1, strict=True)] = 0.01
     action: MismatchAction = MismatchAction.STOP
 
 
@@ -352,6 +364,18 @@ class Policy(StrictModel):
                 )
         if self.alpha > 0.1:
             found.append(f"alpha {self.alpha:g} ships one of {1 / self.alpha:.0f} treatments that change nothing")
+        effect = self.primary.minimum_detectable_effect
+        if effect is not None and effect >= 1:
+            found.append(
+                f"primary.minimum_detectable_effect {effect:g} is a lift of {100 * effect:g} %; "
+                f"write {effect / 100:g} for {effect:g} %"
+            )
+        for number, guardrail in enumerate(self.guardrails):
+            if guardrail.margin >= 0.5:
+                found.append(
+                    f"guardrails[{number}].margin {guardrail.margin:g} tolerates a loss of "
+                    f"{100 * guardrail.margin:g} %; write {guardrail.margin / 100:g} for {guardrail.margin:g} %"
+                )
         if self.rule is Rule.PROBABILITY_TO_BE_BEST:
             found.append(
                 "probability_to_be_best does not bound the error over the looks: simulate it before you trust it"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +18,7 @@ from airflow_provider_launchdarkly.decision.boundaries import Boundary
 from airflow_provider_launchdarkly.decision.policy import MOST_LOOKS, Policy
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
 # Without a planned number of units, boundaries are solved for traffic that grows in a straight line, from the plan's
 # start to its end, by these factors. Growth is the unfavourable case: the looks then carry less information than the
@@ -30,6 +31,10 @@ HARM_GROWTH = 2.0
 # With guardrails, harm to the primary metric takes this share of alpha_harm and the guardrails share the rest: a
 # harmed primary metric cannot ship anyway.
 PRIMARY_SHARE_OF_HARM = 0.03
+
+
+# A Monday, for looks at cron times of an iteration that has not started.
+_ANY_START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class LookSchedule(NamedTuple):
@@ -139,15 +144,53 @@ def _units_for_power(policy: Policy, times: tuple[timedelta, ...], treatments: i
     which the boundary is crossed with that power (Jennison & Turnbull 2000, section 3.1). None if the policy names no
     effect, or if the expected traffic is too little before the plan's end: then time ends the plan.
     """
+    needed = _needed_units(policy, times, treatments)
+    return needed if needed is not None and needed < _expected_units(policy, times[-1]) else None
+
+
+def find_plan_concerns(policy: Policy, treatments: int = 2) -> tuple[str, ...]:
+    """Return a sentence for each planned number of units that the expected traffic does not bring in time.
+
+    Solving the boundary takes some milliseconds, so only the command line asks for it.
+
+    Args:
+        policy: The policy.
+        treatments: Number of treatments, with the baseline.
+    """
+    if policy.traffic is None:
+        return ()
+    times = look_times(policy, _ANY_START)
+    expected, longest = _expected_units(policy, times[-1]), format_duration(policy.max_duration)
+    arriving = f"{policy.traffic.units_per_day:g} a day bring {expected:,.0f} until max_duration {longest}"
+    if policy.planned_units is not None:
+        wanted = f"planned_units {policy.planned_units:,}"
+        return (f"{wanted} do not arrive: {arriving}",) if policy.planned_units > expected else ()
+    needed = _needed_units(policy, times, treatments)
+    if needed is None or needed <= expected:
+        return ()
+    field = "margin" if policy.primary.margin else "minimum_detectable_effect"
+    effect = policy.primary.margin or policy.primary.minimum_detectable_effect or 0.0
+    least = effect * math.sqrt(needed / expected)
+    concern = (
+        f"primary.{field} {effect:g} does not fit: to find {100 * effect:g} % with power {policy.power:g} takes "
+        f"{needed:,} units, and {arriving}; {least:.2g} fits, or a longer max_duration"
+    )
+    return (concern,)
+
+
+def _expected_units(policy: Policy, end: timedelta) -> float:
+    return 0.0 if policy.traffic is None else policy.traffic.units_per_day * (end.total_seconds() / 86400.0)
+
+
+def _needed_units(policy: Policy, times: tuple[timedelta, ...], treatments: int) -> int | None:
+    """Return the units that detect the policy's effect, however long they take; None if the policy names no effect."""
     relative = policy.primary.margin or policy.primary.minimum_detectable_effect
     if policy.traffic is None or relative is None or policy.traffic.mean == 0:
         return None
     shares = tuple(time / times[-1] for time in times)
     drift = _drift_for(shares, policy.alpha / (treatments - 1), policy.ship_spending, policy.power)
     effect = relative * abs(policy.traffic.mean)
-    needed = math.ceil(treatments * 2.0 * (drift * policy.traffic.deviation / effect) ** 2)
-    expected = policy.traffic.units_per_day * (times[-1].total_seconds() / 86400.0)
-    return needed if needed < expected else None
+    return math.ceil(treatments * 2.0 * (drift * policy.traffic.deviation / effect) ** 2)
 
 
 @lru_cache(maxsize=64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.api.errors import ConfigurationError, NotFoundError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.operators._base import LaunchDarklyExperimentBaseOperator
 from airflow_provider_launchdarkly.operators._design import DESIGN_FIELDS, IterationDesign
 from airflow_provider_launchdarkly.templates import is_literal
@@ -93,17 +93,13 @@ class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator
             ConfigurationError: The design is wrong, the flag has no such variation, or the project has no such metric
                 or metric group. (LaunchDarkly itself accepts a metric group's key as a metric's.)
         """
+        from airflow_provider_launchdarkly.api.reads.metrics import find_metric
+
         design = self.design()
         iteration = design.resolve(self.hook.get_flag(self.flag_key))
         for key, is_group in design.metric_kinds().items():
-            what = "metric group" if is_group else "metric"
             try:
-                found = self.hook.get_metric_group(key) if is_group else self.hook.get_metric(key)
-            except NotFoundError:
-                raise ConfigurationError(
-                    f"metrics: project {self.hook.project()!r} has no {what} {key!r}; a metric group is written as "
-                    "{'key': …, 'is_group': True}"
-                ) from None
-            if getattr(found, "archived", False):
-                raise ConfigurationError(f"metrics: {what} {key!r} is archived, so nothing would be measured")
+                self.hook.run(find_metric(self.hook.project(), key, is_group=is_group))
+            except ConfigurationError as error:
+                raise ConfigurationError(f"metrics: {error}") from None
         return iteration

@@ -5,7 +5,7 @@ Pure procedures that only read. They compare the fields that the rollout sets; t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from airflow_provider_launchdarkly.api.endpoints import get_experiment, get_flag
 from airflow_provider_launchdarkly.api.errors import Difference, NotFoundError
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
 from airflow_provider_launchdarkly.api.writes.comparison import experiment_differences, iteration_differences
+from airflow_provider_launchdarkly.rollout.metrics import check_metrics
 from airflow_provider_launchdarkly.rollout.requests import experiment_post, stage_iteration
 
 if TYPE_CHECKING:
@@ -56,12 +57,14 @@ class Drift:
         differences: The fields that differ; for ``create``, those that will be sent.
         stage: Number of the stage that the iteration matches, from 0; None if it matches none.
         iteration_status: The iteration's status, such as ``running``; None without an iteration.
+        warnings: A sentence for each setting of the policy that LaunchDarkly's own settings contradict.
     """
 
     status: DriftStatus
     differences: tuple[Difference, ...] = ()
     stage: int | None = None
     iteration_status: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Drift]:
@@ -72,7 +75,7 @@ def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Drift]:
         env: Its project and environment.
 
     Raises:
-        ConfigurationError: The flag has no such variation as a treatment names.
+        ConfigurationError: The flag has no such variation as a treatment names, or the project no such metric.
         NotFoundError: The flag does not exist.
         LaunchDarklyError: A call failed.
     """
@@ -81,13 +84,14 @@ def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Drift]:
     ).value
     designs = [stage_iteration(rollout, number, flag) for number in range(len(rollout.stages))]
     post = experiment_post(rollout, designs[0])
+    warnings = yield from check_metrics(rollout, env.project_key)
     try:
         found: Experiment = (
             yield get_experiment(env, rollout.experiment.key, expand=(*ITERATIONS, "analysisConfig"))
         ).value
     except NotFoundError:
-        return Drift(DriftStatus.CREATE, tuple(_to_send(rollout, designs)))
-    return _compare(post, designs, found)
+        return Drift(DriftStatus.CREATE, tuple(_to_send(rollout, designs)), warnings=warnings)
+    return replace(_compare(post, designs, found), warnings=warnings)
 
 
 def latest_iteration(experiment: Experiment) -> Iteration | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.change_windows.window import NeverOpenError
 from airflow_provider_launchdarkly.decision.cron import Cron
+from airflow_provider_launchdarkly.decision.schedule import look_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -112,6 +113,12 @@ def wrong_values(rollout: Rollout) -> Iterator[tuple[Path, str]]:
         check_tasks(rollout)
     except ConfigurationError as error:
         yield ("experiment",), str(error)
+    if rollout.policy.looks.cron is not None:
+        last = len(rollout.stages) - 1
+        try:
+            look_times(rollout.policy_of(last, extended=rollout.extends), datetime.now(UTC))
+        except ValueError as error:
+            yield ("policy", "looks"), str(error)
     window = rollout.change_window
     if window is not None:
         try:

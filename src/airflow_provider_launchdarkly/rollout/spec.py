@@ -438,15 +438,8 @@ class Rollout(StrictModel):
     def concerns(self) -> tuple[str, ...]:
         """Return a sentence for each setting that is allowed but suspicious."""
         found = [f"policy: {concern}" for concern in self.policy.concerns()]
-        if len(self.stages) > 1:
-            what = (
-                "each stage reassigns people, so some of them switch back and forth"
-                if self.reshuffle
-                else "people keep their treatment from stage to stage, so the last one has no fresh sample"
-            )
-            found.append(
-                f"{len(self.stages)} stages are {len(self.stages)} iterations, each with separate data: {what}"
-            )
+        if len(self.stages) > 1 and self.reshuffle:
+            found.append("reshuffle: each stage reassigns people, so some of them switch back and forth")
         shares = [self.share_of_new(stage) for stage in self.stages]
         for number, (before, after) in enumerate(pairwise(shares), start=1):
             if after < before:
@@ -454,9 +447,10 @@ class Rollout(StrictModel):
                 found.append(f"stages[{number}] serves {less}: some people lose what they were given")
         if max(shares[:-1], default=Decimal()) > 50:
             found.append("a stage before the last serves more than 50 %: guardrails are measured best at 50 %")
-        if self.policy.guardrails == () and any(stage.gate is Gate.GUARDRAILS for stage in self.stages):
+        if max(shares) <= 1:
+            written = " and ".join(f"{_as_number(share)} %" for share in dict.fromkeys(shares))
             found.append(
-                "gates are `guardrails`, but the policy has none: they check only the primary metric and the split"
+                f"stages: allocation is in percent, so something new is served to {written}; for a half, write 50"
             )
         return tuple(found)
 

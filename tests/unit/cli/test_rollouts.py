@@ -18,11 +18,12 @@ from airflow_provider_launchdarkly.api.models.instructions import ArchiveExperim
 from airflow_provider_launchdarkly.rollout.files import NamedRollout, read_file
 from airflow_provider_launchdarkly.rollout.requests import experiment_post, stage_iteration
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from support.surroundings import CONNECTION
+from support.surroundings import CONNECTION, REPOSITORY
 from unit.cli.conftest import Run
 
 ENV = EnvironmentRef("demo", "production")
 Command = Callable[..., Run]
+TOO_SMALL = "{traffic: {units_per_day: 2000, mean: 0.1}, primary: {minimum_detectable_effect: 0.01}}"
 
 
 class LaunchDarkly:
@@ -171,7 +172,132 @@ def test_validate_needs_no_network(run: Command, button: Path, monkeypatch: pyte
     monkeypatch.delenv(CONNECTION)
     validated = run("validate", button)
     assert (validated.code, validated.out.splitlines()[-1]) == (0, "valid rollouts: 1")
-    assert f"{button}:2: button: warning: 2 stages are 2 iterations" in validated.out
+    assert "warning" not in validated.out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "warning"),
+    [
+        ("allocation: 10, dwell: 2d", "allocation: 60, dwell: 2d", "a stage before the last serves more than 50 %"),
+        (
+            "{allocation: 10, dwell: 2d}\n      - {allocation: 50,",
+            "{allocation: 0.1, dwell: 2d}\n      - {allocation: 0.5,",
+            "allocation is in percent, so something new is served to 0.1 % and 0.5 %; for a half, write 50",
+        ),
+        (
+            "    stages:",
+            f"    policy: {TOO_SMALL}\n    stages:",
+            "policy: primary.minimum_detectable_effect 0.01 does not fit: to find 1 % with power 0.8 takes",
+        ),
+        (
+            "    stages:",
+            "    policy: {traffic: {units_per_day: 2000, mean: 0.1}, planned_units: 60000}\n    stages:",
+            "policy: planned_units 60,000 do not arrive: 2000 a day bring 56,000 until max_duration 28d",
+        ),
+        (
+            "    stages:",
+            "    policy: {primary: {minimum_detectable_effect: 4}, planned_units: 60000}\n    stages:",
+            "a lift of 400 %; write 0.04 for 4 %",
+        ),
+        (
+            "    stages:",
+            "    policy: {guardrails: [{metric: page-load-ms, margin: 0.5}]}\n    stages:",
+            "write 0.005 for 0.5 %",
+        ),
+        ("    stages:", "    reshuffle: true\n    stages:", "some of them switch back and forth"),
+    ],
+)
+def test_validate_and_plan_warn_of_what_may_be_a_slip(
+    run: Command, button: Path, old: str, new: str, warning: str
+) -> None:
+    text = button.read_text()
+    assert old in text
+    button.write_text(text.replace(old, new))
+    validated, planned = run("validate", button), run("plan", button)
+    assert (validated.code, planned.code) == (0, 2)
+    lines = [line for line in validated.out.splitlines() if warning in line]
+    assert [line.startswith(f"{button}:2: button: warning: ") for line in lines] == [True]
+    assert warning in planned.out
+
+
+def test_what_is_right_has_no_warning(run: Command, button: Path) -> None:
+    page = (REPOSITORY / "docs" / "how-to" / "rollouts-as-files.md").read_text()
+    example = button.with_name("example.yaml")
+    example.write_text(page.split("```yaml\n")[1].split("```")[0])
+    for file in (button, example, REPOSITORY / "dags_examples" / "rollouts"):
+        validated = run("validate", file)
+        assert (validated.code, "warning" in validated.out, validated.err) == (0, False, "")
+
+
+@pytest.mark.parametrize(
+    ("policy", "field", "message"),
+    [
+        ("alpha: 0.95", "alpha", "not the confidence: write 0.05 for a confidence of 95 %"),
+        ("alpha_harm: 0.9", "alpha_harm", "write 0.1 for a confidence of 90 %"),
+        ("mismatch: {alpha: 0.99}", "mismatch.alpha", "write 0.01"),
+        ("looks: {cron: '* * * * *'}", "looks", "more than 200 looks"),
+    ],
+)
+def test_validate_refuses_what_cannot_be_meant(
+    run: Command, button: Path, policy: str, field: str, message: str
+) -> None:
+    button.write_text(button.read_text() + f"    policy: {{{policy}}}\n")
+    validated = run("validate", button)
+    assert validated.code == 1
+    assert f"{button}:16: policy.{field}: " in validated.err
+    assert message in validated.err
+
+
+def test_validate_refuses_a_window_that_never_opens(run: Command, button: Path) -> None:
+    button.write_text(button.read_text() + "    change_window: {blackout: [2020-01-01/2099-12-31]}\n")
+    validated = run("validate", button)
+    assert (validated.code, f"{button}:16: change_window: never opens" in validated.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "metrics: [page-load-ms]",
+            "metrics: [page-lod-ms]",
+            "experiment.metrics[0]: project 'demo' has no metric 'page-lod-ms'; near it is 'page-load-ms'",
+        ),
+        (
+            "primary_metric: checkout-conversion",
+            "primary_metric: checkout-conversions",
+            "primary_metric: project 'demo' has no metric 'checkout-conversions'; near it are 'checkout-conversion', ",
+        ),
+        (
+            "    stages:",
+            "    policy: {guardrails: [{metric: page-load}]}\n    stages:",
+            "policy.guardrails[0].metric: project 'demo' has no metric 'page-load'; near it is 'page-load-ms'",
+        ),
+        (
+            "    stages:",
+            "    policy: {signals: [{metric: nothing-like-it-at-all}]}\n    stages:",
+            "policy.signals[0].metric: project 'demo' has no metric 'nothing-like-it-at-all'; it has 'checkout-",
+        ),
+    ],
+)
+def test_plan_refuses_a_metric_that_launchdarkly_does_not_have(
+    run: Command, button: Path, old: str, new: str, message: str
+) -> None:
+    button.write_text(button.read_text().replace(old, new))
+    planned = run("plan", button)
+    assert planned.code == 1
+    assert planned.err.startswith(f"{button}:2: button: ")
+    assert message in planned.err
+
+
+@pytest.mark.parametrize(("direction", "warned"), [("higher", True), ("lower", False)])
+def test_plan_warns_of_a_direction_against_the_metrics_own(
+    run: Command, button: Path, direction: str, warned: bool
+) -> None:
+    policy = f"    policy: {{guardrails: [{{metric: page-load-ms, direction: {direction}}}]}}\n"
+    button.write_text(button.read_text() + policy)
+    planned = run("plan", button)
+    warning = "policy.guardrails[0].direction is higher, but metric 'page-load-ms' improves when it is lower"
+    assert (planned.code, warning in planned.out) == (2, warned)
 
 
 def test_validate_names_file_line_and_field(run: Command, button: Path) -> None:

@@ -116,3 +116,18 @@ def test_wrong_words_are_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         simulate("--preset", "balanced", *words)
     assert caught.value.code == ExitCode.ERROR
+
+
+@pytest.mark.parametrize(("given", "cure"), [("4", "write 0.04 for 4 %"), ("-5", "write -0.05 for -5 %")])
+def test_an_effect_in_percent_is_refused(capsys: pytest.CaptureFixture[str], given: str, cure: str) -> None:
+    assert simulate("--preset", "balanced", f"--effect={given}") == ExitCode.ERROR
+    assert cure in capsys.readouterr().err
+
+
+def test_an_effect_that_does_not_fit_the_longest_run_is_a_concern(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("traffic: {units_per_day: 2000, mean: 0.1}\nprimary: {minimum_detectable_effect: 0.02}\n")
+    assert simulate(str(path)) == 0
+    assert "concern: primary.minimum_detectable_effect 0.02 does not fit" in capsys.readouterr().out

@@ -1,0 +1,79 @@
+"""The comparison of a rollout's metrics with LaunchDarkly's: keys that do not exist, directions that contradict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.reads.metrics import find_metric
+from airflow_provider_launchdarkly.decision.policy import Direction
+from airflow_provider_launchdarkly.rollout.requests import judged_metrics
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.rollout.spec import Rollout
+
+
+def check_metrics(rollout: Rollout, project_key: str) -> Procedure[tuple[str, ...]]:
+    """Read every metric of a rollout.
+
+    Args:
+        rollout: The rollout.
+        project_key: Its project.
+
+    Returns:
+        A sentence for each direction of the policy that contradicts the metric's own success criteria.
+
+    Raises:
+        ConfigurationError: Metrics do not exist or are archived; each is named with its field and the keys near it.
+        LaunchDarklyError: As the calls raise.
+    """
+    directions = _directions(rollout)
+    missing, warnings = [], []
+    for key, (field, is_group) in _fields(rollout).items():
+        try:
+            found = yield from find_metric(project_key, key, is_group=is_group)
+        except ConfigurationError as error:
+            missing.append(f"{field}: {error}")
+            continue
+        own = Direction.of_success_criteria(getattr(found, "success_criteria", None))
+        for place, direction in directions.get(key, ()):
+            if own is not None and own is not direction:
+                warnings.append(
+                    f"{place} is {direction.value}, but metric {key!r} improves when it is {own.value} "
+                    f"(LaunchDarkly's success criteria): harm would count as improvement; leave the direction out"
+                )
+    if missing:
+        raise ConfigurationError("; ".join(missing))
+    return tuple(warnings)
+
+
+def _fields(rollout: Rollout) -> dict[str, tuple[str, bool]]:
+    """Return each metric's field and whether it is a group, by key."""
+    experiment = rollout.experiment
+    found: dict[str, tuple[str, bool]] = {}
+    if experiment.primary_metric:
+        found[experiment.primary_metric] = ("experiment.primary_metric", False)
+    if experiment.primary_funnel:
+        found[experiment.primary_funnel] = ("experiment.primary_funnel", True)
+    for number, metric in enumerate(experiment.metrics):
+        found.setdefault(metric.key, (f"experiment.metrics[{number}]", metric.is_group))
+    for key, field in judged_metrics(rollout.policy).items():
+        found.setdefault(key, (f"policy.{field}", False))
+    return found
+
+
+def _directions(rollout: Rollout) -> dict[str, list[tuple[str, Direction]]]:
+    """Return the directions that the policy sets, with their fields, by metric."""
+    experiment, policy = rollout.experiment, rollout.policy
+    primary = policy.primary.metric or experiment.primary_metric or experiment.primary_funnel or ""
+    entries = [
+        ("primary", primary, policy.primary.direction),
+        *((f"guardrails[{number}]", each.metric, each.direction) for number, each in enumerate(policy.guardrails)),
+        *((f"signals[{number}]", each.metric, each.direction) for number, each in enumerate(policy.signals)),
+    ]
+    found: dict[str, list[tuple[str, Direction]]] = {}
+    for place, key, direction in entries:
+        if direction is not None:
+            found.setdefault(key, []).append((f"policy.{place}.direction", direction))
+    return found
