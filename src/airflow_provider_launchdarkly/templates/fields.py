@@ -218,7 +218,7 @@ def _policy(value: Any) -> Any:
 
 
 def _window(value: Any) -> Any:
-    from airflow_provider_launchdarkly.change_windows import ChangeWindow
+    from airflow_provider_launchdarkly.change_windows.window import ChangeWindow
     from airflow_provider_launchdarkly.config.rendered import correct_types
 
     return value if isinstance(value, ChangeWindow) else correct_types(mapping(value), ChangeWindow.from_json)

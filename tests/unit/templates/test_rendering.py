@@ -229,9 +229,9 @@ WINDOW = {"timezone": "Europe/Berlin", "weekdays": ["mon", "tue"], "hours": ["09
 @pytest.mark.parametrize("whole", [WINDOW, json.dumps(WINDOW), str(WINDOW)], ids=["mapping", "json", "python"])
 def test_a_window_is_one_template(whole: Any, native: bool) -> None:
     task = rendered(
-        LaunchDarklyChangeWindowSensor(task_id="window", window="{{ params.window }}"),
+        LaunchDarklyChangeWindowSensor(task_id="window", window="{{ params.window }}"),  # type: ignore[arg-type]
         native,
-        window=whole,  # type: ignore[arg-type]
+        window=whole,
     )
     task.read_fields()
     assert ChangeWindow.from_json(task.window) == ChangeWindow.from_json(WINDOW)
