@@ -17,7 +17,7 @@ from airflow_provider_launchdarkly.rollout.files import NamedRollout, read_text
 from airflow_provider_launchdarkly.rollout.requests import stage_iteration
 
 ENV = EnvironmentRef("demo", "production")
-CHARACTERS = st.characters(exclude_characters="\x00", exclude_categories=("Cs",))
+CHARACTERS = st.characters(exclude_characters="\x00", exclude_categories=["Cs"])
 NAMES = st.sampled_from(
     [
         "Bold Button",
