@@ -93,7 +93,7 @@ def test_a_design_from_templates_is_the_same_design(native: bool, connection: st
         tags="{{ params.empty }}",
         can_reshuffle_traffic="{{ params.nothing }}",
     )
-    values = {"old": "Classic", "half": 50, "yes": True, "no": "false", "metrics": ["page-load-ms"]}
+    values = {"old": "Classic", "share": 50, "yes": True, "no": "false", "metrics": ["page-load-ms"]}
     output = rendered(task, native, **values, nothing=None, empty="").execute(task_context())
     assert output["changed"] is False
     assert count(emulator, "experiment.created") == 1
