@@ -78,7 +78,7 @@ class _Judge:
     def _gates(self) -> Verdict | None:
         seen, policy, elapsed = self._seen, self._policy, self._evidence.elapsed
         if seen.look == 0:
-            first = summary.days(seen.plan.look_times[0])
+            first = summary.days(seen.schedule.look_times[0])
             return self._say(Kind.WAIT, Reason.BETWEEN_LOOKS, f"the first look is on day {first}: wait")
         if seen.split is not None and seen.split.mismatch and policy.mismatch.action is MismatchAction.HOLD:
             kind = Kind.INVALID if seen.ended else Kind.WAIT
@@ -206,7 +206,7 @@ class _Judge:
 
     def _say(self, kind: Kind, reason: Reason, text: str, **more: Any) -> Verdict:
         seen, evidence = self._seen, self._evidence
-        times = seen.plan.look_times
+        times = seen.schedule.look_times
         return Verdict(
             kind=kind,
             reason=reason,
