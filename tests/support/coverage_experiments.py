@@ -177,7 +177,7 @@ EXPERIMENTS = (
                 "stop_iteration",
                 f"PATCH {EXPERIMENT}",
                 lambda call, scene: call("bold", scene.iteration_id, winner="Bold", reason="better"),
-                lambda stopped: stopped.plan.variation.value == "bold" and not stopped.already_stopped,
+                lambda stopped: stopped.effect.variation.value == "bold" and not stopped.already_stopped,
             ),
             Case("archive_experiment", f"PATCH {EXPERIMENT}", _archive, lambda reached: reached.value.archived),
             Case("restore_experiment", f"PATCH {EXPERIMENT}", _restore, lambda reached: not reached.value.archived),

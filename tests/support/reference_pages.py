@@ -241,7 +241,6 @@ MEANINGS = {
     "no_traffic": "A treatment has no units, or the primary metric no events, after the grace period.",
     "iteration_replaced": "Another iteration runs in place of this one.",
     "iteration_stopped": "Someone else stopped the iteration.",
-    "iteration_changed": "Someone else changed the iteration in place.",
     "min_duration": "`min_duration` is not over.",
     "min_sample": "A treatment has fewer than `min_units_per_treatment` units.",
     "no_data": "A treatment has no units, or the primary metric never varied.",

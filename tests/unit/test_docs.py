@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from importlib.metadata import version
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_launchdarkly as package
+from airflow_provider_launchdarkly.decision.verdict import Reason
 from support import reference_pages
 from support.surroundings import REPOSITORY
 
@@ -58,6 +60,10 @@ def test_a_reference_page_says_what_the_code_says(name: str) -> None:
     assert written == reference_pages.page(name), "run: python tests/support/reference_pages.py"
 
 
+def test_each_reason_of_a_verdict_has_a_meaning_and_nothing_else_has_one() -> None:
+    assert set(reference_pages.MEANINGS) == {reason.value for reason in Reason}
+
+
 def test_the_compatibility_page_lists_the_public_names() -> None:
     page = (DOCS / "reference" / "compatibility.md").read_text()
     section = page.split("\n## Names\n", 1)[1].split("\n## ", 1)[0]
@@ -78,8 +84,27 @@ def test_every_page_is_in_the_table_of_contents_of_an_index() -> None:
 
 
 SOURCE = REPOSITORY / "src" / "airflow_provider_launchdarkly"
-FILE = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|md|json))`(?: \(((?:`\w+`(?:, )?)+)\))?")
+FILE = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|md|json))`(?:\s\(((?:`\w+`(?:,\s)?)+)\))?")
+IN_FILE = re.compile(r"(`\w+`)\sin\s`((?:[\w.-]+/)*[\w-]+\.py)`")
 FOLDER = re.compile(r"`((?:tests|docs|src|cli)(?:/[\w-]+)*)`")
+
+
+def names_defined_in(file: Path) -> set[str]:
+    """Every class, function, variable and field that a Python file defines, at any depth. An import defines none."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                found.add(name)
+            case ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+    return found
+
+
+def test_an_import_of_a_name_does_not_count_as_its_definition() -> None:
+    defined = names_defined_in(SOURCE / "rollout" / "state_machine.py")
+    assert "outcome_of_stages" in defined
+    assert "Ending" not in defined
 
 
 @pytest.mark.parametrize(
@@ -91,18 +116,16 @@ FOLDER = re.compile(r"`((?:tests|docs|src|cli)(?:/[\w-]+)*)`")
         *(f"docs/decisions/{path.name}" for path in sorted((DOCS / "decisions").glob("*.md"))),
     ],
 )
-def test_a_page_for_contributors_names_files_that_exist_and_what_is_in_them(page: str) -> None:
+def test_a_page_for_contributors_names_files_that_exist_and_what_they_define(page: str) -> None:
     text = (REPOSITORY / page).read_text()
     missing = []
-    for path, names in FILE.findall(text):
+    for path, names in [*FILE.findall(text), *((path, name) for name, path in IN_FILE.findall(text))]:
         found = [root / path for root in (SOURCE, REPOSITORY, DOCS / "reference") if (root / path).exists()]
         if not found:
             missing.append(path)
             continue
-        content = found[0].read_text()
-        missing += [
-            f"{path}: {name}" for name in re.findall(r"`(\w+)`", names) if not re.search(rf"\b{name}\b", content)
-        ]
+        defined = names_defined_in(found[0]) if names else set()
+        missing += [f"{path}: {name}" for name in re.findall(r"`(\w+)`", names) if name not in defined]
     missing += [
         path for path in FOLDER.findall(text) if not any((root / path).is_dir() for root in (SOURCE, REPOSITORY))
     ]

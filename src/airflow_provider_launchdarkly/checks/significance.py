@@ -218,19 +218,19 @@ def find_due_look(
             target, look_context.at, verdict_if_ended_elsewhere(experiment, iteration, look_context.elapsed)
         )
     try:
-        plan = schedule_looks(policy, iteration.started_at)
+        schedule = schedule_looks(policy, iteration.started_at)
     except ValueError as error:
         raise ConfigurationError(f"policy: {error}") from error
-    if not _is_due(plan, look_context.elapsed, previous, poll_interval):
-        return SignificanceResult(target, look_context.at, _between_looks(plan, look_context))
+    if not _is_due(schedule, look_context.elapsed, previous, poll_interval):
+        return SignificanceResult(target, look_context.at, _between_looks(schedule, look_context))
     return look_context
 
 
-def _is_due(plan: LookSchedule, elapsed: timedelta, previous: timedelta | None, poll_interval: timedelta) -> bool:
-    if due_look(plan, elapsed, previous=previous) is not None:
+def _is_due(schedule: LookSchedule, elapsed: timedelta, previous: timedelta | None, poll_interval: timedelta) -> bool:
+    if due_look(schedule, elapsed, previous=previous) is not None:
         return True
     # One and a half intervals: a process for each poll comes at least once within it, however it is scheduled.
-    return previous is None and due_look(plan, elapsed, tolerance=1.5 * poll_interval) is not None
+    return previous is None and due_look(schedule, elapsed, tolerance=1.5 * poll_interval) is not None
 
 
 def describe_lateness(plan: LookSchedule, elapsed: timedelta, previous: timedelta | None, tolerance: timedelta) -> str:
@@ -287,9 +287,9 @@ def verdict_if_ended_elsewhere(experiment: Experiment, iteration: Iteration, ela
     return Verdict.invalid(Reason.ITERATION_STOPPED, summary, elapsed)
 
 
-def _between_looks(plan: LookSchedule, look_context: LookContext) -> Verdict:
-    elapsed, looks = look_context.elapsed, len(plan.look_times)
-    look, coming = plan.look_at(elapsed), next_look(plan, elapsed)
+def _between_looks(schedule: LookSchedule, look_context: LookContext) -> Verdict:
+    elapsed, looks = look_context.elapsed, len(schedule.look_times)
+    look, coming = schedule.look_at(elapsed), next_look(schedule, elapsed)
     when = f" at {describe_time(look_context.at - elapsed + coming, look_context.at)}" if coming is not None else ""
     summary = f"waiting for look {look + 1} of {looks}{when}"
     return Verdict.wait(Reason.BETWEEN_LOOKS, summary, elapsed, look=look, looks=looks, next_look=coming)

@@ -26,7 +26,7 @@ class Assessment(NamedTuple):
     """The numbers of one look.
 
     Attributes:
-        plan: The policy laid out in time.
+        schedule: The looks of the policy with their times.
         look: Number of the look; 0 before the first.
         ended: Whether it is the last look of the plan.
         share: Share of the plan that is over.
@@ -37,7 +37,7 @@ class Assessment(NamedTuple):
         split: The test of the split.
     """
 
-    plan: LookSchedule
+    schedule: LookSchedule
     look: int
     ended: bool
     share: float
@@ -75,17 +75,17 @@ def assess(policy: Policy, evidence: Evidence) -> Assessment:
         EvidenceError: The evidence cannot be true, or lacks a metric of the policy or its direction.
     """
     check(evidence)
-    plan = schedule_looks(policy, evidence.started_at, len(evidence.treatments))
+    schedule = schedule_looks(policy, evidence.started_at, len(evidence.treatments))
     key = policy.primary.metric or evidence.primary_metric
     if key is None:
         raise EvidenceError("neither the policy nor the evidence names a primary metric")
     metric = evidence.metric(key)
     units = sum(measured.units for measured in metric.measurements)
-    at = _Moment(policy, plan, evidence, plan.share(evidence.elapsed, units))
+    at = _Moment(policy, schedule, evidence, schedule.share(evidence.elapsed, units))
     return Assessment(
-        plan=plan,
-        look=plan.look_at(evidence.elapsed),
-        ended=plan.ended(evidence.elapsed, units),
+        schedule=schedule,
+        look=schedule.look_at(evidence.elapsed),
+        ended=schedule.ended(evidence.elapsed, units),
         share=at.share,
         units=units,
         primary=at.primary(metric),
@@ -102,7 +102,7 @@ class _Moment(NamedTuple):
     """One look: it compares metrics by the boundaries of that look."""
 
     policy: Policy
-    plan: LookSchedule
+    schedule: LookSchedule
     evidence: Evidence
     share: float
 
@@ -156,7 +156,9 @@ class _Moment(NamedTuple):
 
     @property
     def _ship_boundary(self) -> Boundary:
-        return self.plan.ship_boundary(self.policy.alpha / len(self.evidence.challengers), self.policy.ship_spending)
+        return self.schedule.ship_boundary(
+            self.policy.alpha / len(self.evidence.challengers), self.policy.ship_spending
+        )
 
     def _success(self, z: float | None) -> Bar:
         boundary = self._ship_boundary
@@ -166,12 +168,12 @@ class _Moment(NamedTuple):
         return Bar(z, needed, boundary.spent[-1], boundary.spent_at(self.share), reached)
 
     def _harm(self, found: Effect | None, margin: float, alpha: float) -> Bar:
-        boundary = self.plan.harm_boundary(alpha, self.policy.harm_spending)
+        boundary = self.schedule.harm_boundary(alpha, self.policy.harm_spending)
         needed = boundary.at(self.share) if self.share > 0 else None
         z = found.z(margin) if found and _enough(found) else None
         worse = -z if z is not None else None
         # Before the first look the plan judges no units.
-        may_judge = self.plan.look_at(self.evidence.elapsed) > 0
+        may_judge = self.schedule.look_at(self.evidence.elapsed) > 0
         reached = may_judge and worse is not None and needed is not None and worse >= needed
         return Bar(worse, needed, alpha, boundary.spent_at(self.share), reached)
 
@@ -211,21 +213,21 @@ class _Moment(NamedTuple):
 
     def _days_to_ship(self, z: float | None) -> float | None:
         """Return the days until the first look that this effect would pass if z grows with the root of the time."""
-        elapsed, plan = self.evidence.elapsed, self.plan
-        if z is None or z <= 0 or self.share <= 0 or not elapsed or plan.ended(elapsed, 0):
+        elapsed, schedule = self.evidence.elapsed, self.schedule
+        if z is None or z <= 0 or self.share <= 0 or not elapsed or schedule.ended(elapsed, 0):
             return None
         boundary = self._ship_boundary
-        for time in plan.look_times[plan.look_at(elapsed) :]:
+        for time in schedule.look_times[schedule.look_at(elapsed) :]:
             growth = time / elapsed
-            share = 1.0 if time >= plan.end else self._planned_share(time, growth)
+            share = 1.0 if time >= schedule.end else self._planned_share(time, growth)
             if time >= self.policy.min_duration and z * math.sqrt(growth) >= boundary.at(share):
                 return (time - elapsed) / timedelta(days=1)
         return None
 
     def _planned_share(self, time: timedelta, growth: float) -> float:
-        if self.plan.planned_units is not None:
+        if self.schedule.planned_units is not None:
             return min(1.0, self.share * growth)
-        return self.plan.share(time, 0)
+        return self.schedule.share(time, 0)
 
     def _best(self, metric: MetricEvidence, direction: Direction) -> dict[str, float]:
         """Return each treatment's probability to be the best: the platform's, or one with a flat prior."""

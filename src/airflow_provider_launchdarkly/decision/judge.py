@@ -78,7 +78,7 @@ class _Judge:
     def _gates(self) -> Verdict | None:
         assessment, policy, elapsed = self._assessment, self._policy, self._evidence.elapsed
         if assessment.look == 0:
-            first = summary.days(assessment.plan.look_times[0])
+            first = summary.days(assessment.schedule.look_times[0])
             return self._make(Kind.WAIT, Reason.BETWEEN_LOOKS, f"the first look is on day {first}: wait")
         if assessment.split is not None and assessment.split.mismatch and policy.mismatch.action is MismatchAction.HOLD:
             kind = Kind.INVALID if assessment.ended else Kind.WAIT
@@ -208,7 +208,7 @@ class _Judge:
 
     def _make(self, kind: Kind, reason: Reason, text: str, **more: Any) -> Verdict:
         assessment, evidence = self._assessment, self._evidence
-        times = assessment.plan.look_times
+        times = assessment.schedule.look_times
         return Verdict(
             kind=kind,
             reason=reason,

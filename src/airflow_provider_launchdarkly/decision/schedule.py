@@ -260,17 +260,17 @@ def due_look(
     Returns:
         The look's number, from 1; None between looks.
     """
-    plan = policy if isinstance(policy, LookSchedule) else schedule_looks(policy, started_at)
-    look = plan.look_at(elapsed)
+    schedule = policy if isinstance(policy, LookSchedule) else schedule_looks(policy, started_at)
+    look = schedule.look_at(elapsed)
     if look == 0:
         return None
-    if elapsed >= plan.end:
+    if elapsed >= schedule.end:
         return look
-    time = plan.look_times[look - 1]
+    time = schedule.look_times[look - 1]
     if previous is not None:
         return look if time > previous else None
     if tolerance is None:
-        tolerance = (plan.look_times[look] - time) / 4
+        tolerance = (schedule.look_times[look] - time) / 4
     return look if elapsed - time <= tolerance else None
 
 
@@ -278,6 +278,6 @@ def next_look(
     policy: Policy | LookSchedule, elapsed: timedelta, *, started_at: datetime | None = None
 ) -> timedelta | None:
     """Return the time of the next look after the iteration's start; None at or after the plan's end."""
-    plan = policy if isinstance(policy, LookSchedule) else schedule_looks(policy, started_at)
-    look = plan.look_at(elapsed)
-    return plan.look_times[look] if look < len(plan.look_times) else None
+    schedule = policy if isinstance(policy, LookSchedule) else schedule_looks(policy, started_at)
+    look = schedule.look_at(elapsed)
+    return schedule.look_times[look] if look < len(schedule.look_times) else None

@@ -16,7 +16,7 @@ def opening(assessed: Assessment, elapsed: timedelta) -> str:
     """Return `look 14 of 28, day 14.0, 27,951 units`."""
     if not assessed.look:
         return f"day {days(elapsed)}"
-    return f"look {assessed.look} of {len(assessed.plan.look_times)}, day {days(elapsed)}, {assessed.units:,} units"
+    return f"look {assessed.look} of {len(assessed.schedule.look_times)}, day {days(elapsed)}, {assessed.units:,} units"
 
 
 def days(duration: timedelta) -> str:

@@ -126,7 +126,7 @@ class ExperimentCalls(Caller):
         winner: str,
         reason: str,
         comment: str | None = None,
-        announce: Callable[[StopEffect], None] = lambda _plan: None,
+        announce: Callable[[StopEffect], None] = lambda _effect: None,
     ) -> Procedure[StoppedIteration]:
         """Stop the pinned iteration and ship its winner. Safe to repeat: stopped with that winner is success."""
         return writes.stop_iteration(

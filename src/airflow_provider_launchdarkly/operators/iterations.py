@@ -284,7 +284,7 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentWriteBaseOperator)
             comment=self.audit_comment(context),
             announce=self._announce,
         )
-        effect = stopped.plan
+        effect = stopped.effect
         if stopped.already_stopped:
             self.log.info(
                 "Iteration %s is stopped with %r already: nothing to do.", self.iteration_id, effect.winner.name

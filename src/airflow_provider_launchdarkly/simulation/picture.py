@@ -41,14 +41,14 @@ def write_picture(policy: Policy, simulation: Simulation, challengers: int, path
 
 
 def _draw_paths(axes: Any, policy: Policy, simulation: Simulation, challengers: int) -> None:
-    plan = simulation.plan
-    days = np.array([time.total_seconds() / 86400.0 for time in plan.look_times])
+    schedule = simulation.schedule
+    days = np.array([time.total_seconds() / 86400.0 for time in schedule.look_times])
     for paths, colour, label in zip(simulation.paths, ("#9aa5b1", "#2b6cb0"), ("no effect", "effect"), strict=True):
         axes.plot(days, paths[:20].T, color=colour, linewidth=0.6, alpha=0.6)
         axes.plot([], [], color=colour, label=label)
     if policy.rule is Rule.GROUP_SEQUENTIAL:
-        ship = plan.ship_boundary(policy.alpha / challengers, policy.ship_spending)
-        harm = plan.harm_boundary(HarmShares.of(policy, challengers).primary, policy.harm_spending)
+        ship = schedule.ship_boundary(policy.alpha / challengers, policy.ship_spending)
+        harm = schedule.harm_boundary(HarmShares.of(policy, challengers).primary, policy.harm_spending)
         shares = days / days[-1]
         reach = np.array([ship.at(float(share)) for share in shares])
         open_for_shipping = days >= policy.min_duration.total_seconds() / 86400.0
@@ -60,7 +60,7 @@ def _draw_paths(axes: Any, policy: Policy, simulation: Simulation, challengers: 
 
 
 def _draw_ends(axes: Any, simulation: Simulation) -> None:
-    days = np.array([time.total_seconds() / 86400.0 for time in simulation.plan.look_times])
+    days = np.array([time.total_seconds() / 86400.0 for time in simulation.schedule.look_times])
     base = np.zeros(len(days))
     total = len(simulation.with_effect.look)
     for kind, colour in _COLOURS.items():

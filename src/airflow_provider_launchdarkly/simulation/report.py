@@ -109,7 +109,7 @@ class Simulation:
 
     Attributes:
         report: The measures.
-        plan: The policy laid out in time.
+        schedule: The looks of the policy with their times.
         no_effect: Endings of the experiments without effect.
         with_effect: Endings of those with the effect.
         paths: z of the primary metric at each look of some experiments without effect, then of some with it; shape
@@ -117,7 +117,7 @@ class Simulation:
     """
 
     report: Report
-    plan: LookSchedule
+    schedule: LookSchedule
     no_effect: Outcomes
     with_effect: Outcomes
     paths: NDArray[np.float64]
@@ -145,7 +145,7 @@ def simulate(policy: Policy, scenario: Scenario) -> Simulation:
     rolled_back = harmed.are(Kind.ROLLBACK)
     report = Report(
         experiments=scenario.experiments,
-        looks=len(run.plan.look_times),
+        looks=len(run.schedule.look_times),
         planned_days=run.days,
         effect=effect,
         harm=harm,
@@ -162,7 +162,7 @@ def simulate(policy: Policy, scenario: Scenario) -> Simulation:
         mismatch_found=broken.share(Kind.INVALID),
     )
     paths = np.stack([_paths(no_effect_draws, run.sign), _paths(with_effect_draws, run.sign)])
-    return Simulation(report, run.plan, no_effect, with_effect, paths)
+    return Simulation(report, run.schedule, no_effect, with_effect, paths)
 
 
 def exceeded(policy: Policy, report: Report) -> list[str]:
@@ -185,15 +185,15 @@ class _Run:
 
     def __init__(self, policy: Policy, scenario: Scenario) -> None:
         self.policy, self.scenario = policy, scenario
-        self.plan = schedule_looks(policy, STARTED_AT, scenario.treatments)
-        self.days = self.plan.end.total_seconds() / 86400.0
+        self.schedule = schedule_looks(policy, STARTED_AT, scenario.treatments)
+        self.days = self.schedule.end.total_seconds() / 86400.0
         self.sign = (policy.primary.direction or Direction.HIGHER).sign
         self._streams = iter(np.random.SeedSequence(scenario.seed).spawn(8))
 
     def outcomes(self, world: World) -> tuple[Outcomes, Draws]:
         """Draw a world and judge it."""
         random = np.random.default_rng(next(self._streams))
-        draws = draw(world, self.plan.look_times, self.plan.end, self.scenario.experiments, random)
+        draws = draw(world, self.schedule.look_times, self.schedule.end, self.scenario.experiments, random)
         return judge(self.policy, draws, world.planned_shares, STARTED_AT), draws
 
     def nothing(self) -> World:
@@ -237,7 +237,7 @@ class _Run:
     def relative(self, standard_errors: float) -> float:
         """Return the relative change of a metric that is so many standard errors at the plan's end."""
         traffic = self.scenario.traffic
-        units = min(traffic.units_per_day * self.days, float(self.plan.planned_units or math.inf))
+        units = min(traffic.units_per_day * self.days, float(self.schedule.planned_units or math.inf))
         per_treatment = units / self.scenario.treatments
         lift = 0.0
         for _ in range(50):

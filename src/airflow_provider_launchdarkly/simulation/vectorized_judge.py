@@ -86,16 +86,16 @@ class _Judge:
         self.policy, self.draws, self.shares = policy, draws, planned_shares
         self.challengers = len(planned_shares) - 1
         self.known: dict[tuple[int, float], Floats] = {}
-        self.plan: LookSchedule = schedule_looks(policy, started_at, len(planned_shares))
+        self.schedule: LookSchedule = schedule_looks(policy, started_at, len(planned_shares))
         moments, total = draws.moments, draws.units.sum(axis=2)
-        self.look = np.array([self.plan.look_at(moment) for moment in moments])
+        self.look = np.array([self.schedule.look_at(moment) for moment in moments])
         self.old_enough = np.array([moment >= policy.min_duration for moment in moments])
-        self.ended = np.broadcast_to(np.array([moment >= self.plan.end for moment in moments]), total.shape)
-        if self.plan.planned_units is not None:
-            self.ended = self.ended | ((total >= self.plan.planned_units) & self.old_enough)
-            self.share = np.where(self.ended, 1.0, np.minimum(1.0, total / self.plan.planned_units))
+        self.ended = np.broadcast_to(np.array([moment >= self.schedule.end for moment in moments]), total.shape)
+        if self.schedule.planned_units is not None:
+            self.ended = self.ended | ((total >= self.schedule.planned_units) & self.old_enough)
+            self.share = np.where(self.ended, 1.0, np.minimum(1.0, total / self.schedule.planned_units))
         else:
-            clock = [self.plan.share(moment, 0) for moment in moments]
+            clock = [self.schedule.share(moment, 0) for moment in moments]
             self.share = np.broadcast_to(np.array(clock), total.shape)
 
     def outcomes(self) -> Outcomes:
@@ -152,7 +152,7 @@ class _Judge:
         return any_passed, best
 
     def _ship_boundary(self) -> Floats:
-        return self._at(self.plan.ship_boundary(self.policy.alpha / self.challengers, self.policy.ship_spending))
+        return self._at(self.schedule.ship_boundary(self.policy.alpha / self.challengers, self.policy.ship_spending))
 
     def _blocked(self) -> Booleans:
         """Return the treatments that a guardrail to be proven or a signal holds back."""
@@ -180,7 +180,7 @@ class _Judge:
             parts.append((self.draws.primary, sign, self.policy.primary.margin, shares.primary))
         enough = np.minimum(self.draws.units[..., 1:], self.draws.units[..., :1]) >= FEWEST_UNITS_FOR_HARM
         for metric, direction, margin, alpha in parts:
-            boundary = self._at(self.plan.harm_boundary(alpha, self.policy.harm_spending))
+            boundary = self._at(self.schedule.harm_boundary(alpha, self.policy.harm_spending))
             worse = -self._z(metric, direction, margin) >= boundary[..., None]
             harmed |= (worse & enough & (self.look > 0)[None, :, None]).any(axis=2)
         return harmed

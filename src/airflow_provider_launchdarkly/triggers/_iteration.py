@@ -97,7 +97,7 @@ class IterationTrigger(PollingTrigger):
             winner=BASELINE,
             reason=f"{who}, was marked failed while it waited",
             comment=f"Airflow: {who}",
-            announce=lambda plan: self.log.info("%s", plan),
+            announce=lambda effect: self.log.info("%s", effect),
         )
         await hook.arun(stop)
         self.log.info("Stopped iteration %s on the baseline.", self.iteration_id)

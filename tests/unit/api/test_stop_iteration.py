@@ -71,18 +71,20 @@ def test_the_baseline_is_named_when_nobody_won(
 def test_what_everyone_will_be_served_is_announced_before_it_happens(
     driver: Driver, emulator: EmulatorServer, flag: FeatureFlag, running: StartedIteration
 ) -> None:
-    plans: list[tuple[StopEffect, int]] = []
-    ended = driver.run(stop(running.iteration.id, announce=lambda plan: plans.append((plan, len(stops(emulator))))))
-    ((plan, stopped_before),) = plans
+    effects: list[tuple[StopEffect, int]] = []
+    ended = driver.run(
+        stop(running.iteration.id, announce=lambda effect: effects.append((effect, len(stops(emulator)))))
+    )
+    ((effect, stopped_before),) = effects
     assert stopped_before == 0
-    assert plan == ended.plan
-    assert (plan.flag_key, plan.rule_id, plan.winner.name) == (FLAG, "fallthrough", "Treatment")
-    assert (plan.variation.id, plan.variation.name, plan.variation.value) == (
+    assert effect == ended.effect
+    assert (effect.flag_key, effect.rule_id, effect.winner.name) == (FLAG, "fallthrough", "Treatment")
+    assert (effect.variation.id, effect.variation.name, effect.variation.value) == (
         flag.variations[1].id,
         "Bold",
         flag.variations[1].value,
     )
-    assert str(plan) == (
+    assert str(effect) == (
         f"stopping iteration {running.iteration.id} of experiment bold with the treatment 'Treatment': rule "
         f"fallthrough of flag {FLAG} in demo/production will serve variation 'Bold' ('bold') to everyone it matches"
     )
@@ -91,7 +93,7 @@ def test_what_everyone_will_be_served_is_announced_before_it_happens(
 def test_an_announcement_that_raises_stops_nothing(
     driver: Driver, emulator: EmulatorServer, running: StartedIteration
 ) -> None:
-    def refuse(_plan: StopEffect) -> None:
+    def refuse(_effect: StopEffect) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -108,9 +110,9 @@ def test_stopped_already_with_the_same_winner_is_a_success_without_a_write(
     driver: Driver, emulator: EmulatorServer, running: StartedIteration
 ) -> None:
     first = driver.run(stop(running.iteration.id))
-    plans: list[StopEffect] = []
-    again = driver.run(stop(running.iteration.id, announce=plans.append))
-    assert (again.already_stopped, again.plan, plans) == (True, first.plan, [])
+    effects: list[StopEffect] = []
+    again = driver.run(stop(running.iteration.id, announce=effects.append))
+    assert (again.already_stopped, again.effect, effects) == (True, first.effect, [])
     assert patches(emulator) == 2
     assert len(stops(emulator)) == 1
 
@@ -216,10 +218,10 @@ def test_an_unclear_answer_is_read_back_and_stopped_once(
     driver: Driver, emulator: EmulatorServer, running: StartedIteration, fault: Any
 ) -> None:
     emulator.fault("patch_experiment", fault)
-    plans: list[StopEffect] = []
-    ended = driver.run(stop(running.iteration.id, announce=plans.append))
+    effects: list[StopEffect] = []
+    ended = driver.run(stop(running.iteration.id, announce=effects.append))
     assert not ended.already_stopped
-    assert len(plans) == 1
+    assert len(effects) == 1
     assert stops(emulator) == [(running.iteration.id, running.iteration.treatments[1].id)]
 
 

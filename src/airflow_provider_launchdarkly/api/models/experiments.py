@@ -33,7 +33,7 @@ class TreatmentParameter(Read):
 
 
 class Treatment(Read):
-    """One arm of an iteration.
+    """One treatment of an iteration.
 
     ``id`` is what a stop names as its winner; ``parameters`` say which variation of the flag it serves.
     """

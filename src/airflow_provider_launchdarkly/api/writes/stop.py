@@ -75,13 +75,13 @@ class StoppedIteration:
     Attributes:
         experiment: The experiment, with its iterations.
         iteration: The iteration, with its treatments.
-        plan: What it did to the flag.
+        effect: The change of the flag.
         already_stopped: Whether it was stopped so before, so that nothing was written.
     """
 
     experiment: Experiment
     iteration: Iteration
-    plan: StopEffect
+    effect: StopEffect
     already_stopped: bool
 
 
@@ -93,7 +93,7 @@ def stop_iteration(
     winner: str,
     reason: str,
     comment: str | None = None,
-    announce: Callable[[StopEffect], None] = lambda _plan: None,
+    announce: Callable[[StopEffect], None] = lambda _effect: None,
 ) -> Procedure[StoppedIteration]:
     """Stop an iteration, which ships its winner to everyone whom the flag's rule matches.
 
@@ -117,7 +117,7 @@ def stop_iteration(
         IterationReplacedError: LaunchDarkly stopped another iteration.
         LaunchDarklyError: As the calls raise.
     """
-    plan: StopEffect | None = None
+    effect: StopEffect | None = None
 
     def reached(experiment: Experiment) -> tuple[Experiment, Iteration] | None:
         iteration = pinned(experiment, iteration_id)
@@ -125,12 +125,12 @@ def stop_iteration(
         return (experiment, iteration) if iteration.stopped else None
 
     def write(experiment: Experiment) -> Procedure[Request[Experiment]]:
-        nonlocal plan
+        nonlocal effect
         iteration = pinned(experiment, iteration_id)
         treatment = _winning(iteration, winner)
-        before, plan = plan, (yield from _plan(env, experiment_key, iteration, treatment))
-        if plan != before:
-            announce(plan)
+        before, effect = effect, (yield from _effect(env, experiment_key, iteration, treatment))
+        if effect != before:
+            announce(effect)
         return patch_experiment(
             env,
             experiment_key,
@@ -168,9 +168,9 @@ def stop_iteration(
         )
     )
     experiment, iteration = ensured.value
-    if plan is None:
-        plan = yield from _plan(env, experiment_key, iteration, _winning(iteration, winner))
-    return StoppedIteration(experiment, iteration, plan, already_stopped=not ensured.changed)
+    if effect is None:
+        effect = yield from _effect(env, experiment_key, iteration, _winning(iteration, winner))
+    return StoppedIteration(experiment, iteration, effect, already_stopped=not ensured.changed)
 
 
 def _winning(iteration: Iteration, winner: str) -> Treatment:
@@ -216,7 +216,7 @@ def _check_stoppable(experiment: Experiment, iteration: Iteration, treatment: Tr
         )
 
 
-def _plan(
+def _effect(
     env: EnvironmentRef, experiment_key: str, iteration: Iteration, treatment: Treatment
 ) -> Procedure[StopEffect]:
     if len(iteration.flags) != 1:
