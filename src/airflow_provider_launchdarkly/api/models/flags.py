@@ -115,7 +115,7 @@ class FeatureFlag(Read):
 
 
 class FlagStatus(Read):
-    """Whether a flag is requested, and whether all get the same: ``new``, ``inactive``, ``active`` or ``launched``."""
+    """A flag's status by what requests get: ``new``, ``inactive``, ``active`` or ``launched``."""
 
     name: Text = ""
     last_requested: Instant = None
