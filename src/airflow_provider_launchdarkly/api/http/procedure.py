@@ -20,7 +20,7 @@ R = TypeVar("R")
 S = TypeVar("S")
 
 STRANGE_DATA: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""Errors of code that reads a response of another shape than LaunchDarkly documents. A pydantic error is a ValueError."""
+"""Errors of code that reads a response of an undocumented shape. A pydantic error is a ValueError."""
 
 SETTLING: Final = (0.25, 1.0, 2.0)
 """Seconds before each further read of something that was just changed: a read may lag behind a write."""
