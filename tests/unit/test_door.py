@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 from importlib import import_module
@@ -64,3 +66,11 @@ def test_mypy_strict_sees_the_classes_in_a_users_file(tmp_path: Path) -> None:
     )
     assert "decision.policy.Policy" in ran.stdout
     assert "has no attribute" not in ran.stdout
+
+
+@pytest.mark.parametrize("room", ["", ".api.endpoints", ".api.models", ".api.writes"])
+def test_no_name_that_a_package_offers_is_one_of_its_modules(room: str) -> None:
+    """Python would put the module in the name's place as soon as it is imported."""
+    offering = importlib.import_module(f"{package.__name__}{room}")
+    modules = {module.name for module in pkgutil.iter_modules(offering.__path__)}
+    assert modules & set(offering.__all__) == set()

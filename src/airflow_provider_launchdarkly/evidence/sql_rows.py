@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 from airflow_provider_launchdarkly.api import endpoints
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence
 from airflow_provider_launchdarkly.decision.policy import Direction
 from airflow_provider_launchdarkly.evidence.moments import (
@@ -78,7 +79,7 @@ COLUMNS = (
 )
 
 
-class SqlResultsError(ValueError):
+class SqlResultsError(ConfigurationError, ValueError):
     """Rows that cannot be the iteration's results. The message names metric, treatment and column."""
 
 

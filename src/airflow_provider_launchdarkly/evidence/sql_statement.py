@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.evidence.sql_placeholders import check_places
 from airflow_provider_launchdarkly.evidence.sql_values import Bound, Value, plain, values_of
 
@@ -28,7 +29,7 @@ class Template(Protocol):
         ...
 
 
-class BindingError(ValueError):
+class BindingError(ConfigurationError, ValueError):
     """A value of the iteration that cannot be bound where the template puts it. The message names value and cure."""
 
 

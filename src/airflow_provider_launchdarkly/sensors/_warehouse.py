@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseHook
 from jinja2 import StrictUndefined, TemplateNotFound
 
-from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError
+from airflow_provider_launchdarkly.api.http.procedure import STRANGE_DATA
 from airflow_provider_launchdarkly.evidence.sql_rows import evidence_from_sql
 from airflow_provider_launchdarkly.evidence.sql_statement import Statement, write_statement
 
@@ -45,9 +46,16 @@ def warehouse_source(results: SqlResults, conn_id: str, environment: Environment
                 f"results: the DAG's folder and its template_searchpath have no file {path!r}; sql is taken for a path "
                 "since it is one line without blanks that ends in .sql"
             ) from None
-        return query_warehouse(
-            conn_id, lambda placeholder: write_statement(template, look_context, placeholder, context)
-        )
+        try:
+            return query_warehouse(
+                conn_id, lambda placeholder: write_statement(template, look_context, placeholder, context)
+            )
+        except LaunchDarklyError:
+            raise
+        except STRANGE_DATA as error:  # of the query, and not of a response of LaunchDarkly's
+            raise ConfigurationError(
+                f"results: the query on connection {conn_id!r} cannot be run: {type(error).__name__}: {error}"
+            ) from error
 
     def evidence_from_warehouse(look_context: LookContext, policy: Policy) -> Procedure[Evidence]:
         return evidence_from_sql(look_context, policy, query)

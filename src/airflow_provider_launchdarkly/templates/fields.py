@@ -247,6 +247,7 @@ FIELDS: dict[str, Reader] = {
     **dict.fromkeys(_PROSE, prose),
     **dict.fromkeys(("attributes", "tags", "lifecycle_state"), _optional(list_of(key))),
     "on": _optional(boolean),
+    "judged": _optional(boolean),
     "turn_flag_on": _optional(boolean),
     "can_reshuffle_traffic": _optional(boolean),
     "variation": anything,

@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_calendar_that_is_right_is_valid_and_loads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(folder)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "1 rollouts are right"
+    assert capsys.readouterr().out.splitlines()[-1] == "valid rollouts: 1"
     assert set(load_rollouts(folder)) == {"button"}
 
 
@@ -59,7 +59,7 @@ def test_validate_and_the_loader_report_a_calendar_that_cannot_be_read(
     printed = capsys.readouterr()
     assert printed.err.startswith(f"{folder / 'button.yaml'}:15: change_window.calendar: calendar {str(calendar)!r}")
     assert message in printed.err
-    assert printed.out.splitlines()[-1] == "0 rollouts are right, 1 problems"
+    assert printed.out.splitlines()[-1] == "valid rollouts: 0, problems: 1"
     dags = load_rollouts(folder)
     assert printed.err.strip() in (dags["button.broken"].doc_md or "")
 

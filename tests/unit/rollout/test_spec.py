@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from airflow_provider_launchdarkly.config.problems import field_name, flatten_errors
+from airflow_provider_launchdarkly.config.problems import InvalidSettingError, field_name, flatten_errors
 from airflow_provider_launchdarkly.rollout.requests import stage_design
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 
@@ -33,7 +32,7 @@ def rollout(*stages: dict[str, Any], policy: Any = None, **experiment: Any) -> R
 
 def refused(*stages: dict[str, Any], **given: Any) -> tuple[str, str]:
     """Return the field that is refused, and the message."""
-    with pytest.raises(ValidationError) as error:
+    with pytest.raises(InvalidSettingError) as error:
         rollout(*stages, **given)
     ((path, message),) = flatten_errors(error.value)
     return field_name(path), message

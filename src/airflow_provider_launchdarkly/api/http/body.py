@@ -32,13 +32,11 @@ class BodyReader:
         self._pieces: list[bytes] = []
         self._inflate = None
         self.unreadable = ""
-        match encoding.strip().lower():
-            case "" | "identity":
-                pass
-            case "gzip" | "x-gzip" | "deflate":
-                self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
-            case other:
-                self.unreadable = f"it is encoded as {other!r}, which the request did not accept"
+        coding = encoding.strip().lower()
+        if coding in ("gzip", "x-gzip", "deflate"):
+            self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+        elif coding not in ("", "identity"):
+            self.unreadable = f"it is encoded as {coding!r}, which the request did not accept"
 
     def feed(self, piece: bytes) -> bool:
         """Take the next piece.

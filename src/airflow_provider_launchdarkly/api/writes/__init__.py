@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly._lazy import on_first_use
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.api.writes.copy_flag import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.create import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.create_by_key import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.delete import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.writes.flag_copies import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.flags import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.holdouts_and_layers import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.metrics import *  # noqa: F403
@@ -42,7 +42,7 @@ if not TYPE_CHECKING:
                 "create_holdout",
                 "create_layer",
             ),
-            "copy_flag": ("copy_flag",),
+            "flag_copies": ("copy_flag",),
             "delete": (
                 "delete_flag",
                 "delete_metric",
