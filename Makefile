@@ -43,10 +43,14 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 demo: $(INSTALLED)  ## roll out an experiment on real Airflow (SCENARIO=effect|no-effect|broken-split, KEEP=1 leaves it up)
 	@$(BIN)/python tests/stack/demo.py --scenario $(SCENARIO) $(if $(filter 1,$(KEEP)),--keep)
 
+# The real-stack tests mostly wait, so they run beside the others. Their output comes last, in one piece.
 test: $(INSTALLED)  ## run every tier, with branch coverage: unit, dags, contract, stack
 	@echo "== unit, dags, contract and stack tests on Airflow $(AIRFLOW), with branch coverage"
-	@$(BIN)/python -m pytest tests/unit tests/dags tests/contract --numprocesses $(WORKERS) --cov --cov-report=
-	@$(BIN)/python -m pytest $(STACK_TESTS) --cov --cov-append --cov-report=term
+	@COVERAGE_FILE=.coverage.stack $(BIN)/python -m pytest $(STACK_TESTS) --cov --cov-report= >.stack.log 2>&1 & stack=$$!; \
+	COVERAGE_FILE=.coverage.rest $(BIN)/python -m pytest tests/unit tests/dags tests/contract --numprocesses $(WORKERS) --cov --cov-report=; \
+	rest=$$?; wait $$stack; stack=$$?; cat .stack.log; \
+	$(BIN)/coverage combine --quiet .coverage.stack .coverage.rest && $(BIN)/coverage report; \
+	exit $$((rest || stack))
 
 unit: $(INSTALLED)  ## run the unit tests
 	@echo "== unit tests"
