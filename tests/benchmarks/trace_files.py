@@ -46,12 +46,12 @@ def poll(iteration_id: str) -> Callable[[], object]:
 
     trigger = SignificanceTrigger(
         launchdarkly_conn_id="launchdarkly_default",
-        project_key=None,
-        environment_key=None,
+        project_key="demo",
+        environment_key="production",
         poll_interval=1.0,
         experiment_key=KEY,
         iteration_id=iteration_id,
-        policy={},
+        policy="{}",
     )
 
     async def first_event() -> dict[str, Any]:
