@@ -114,7 +114,7 @@ def test_a_server_that_says_nothing_is_given_up_after_the_timeout(
     connect: Connect, request_: Any, error: type[Exception]
 ) -> None:
     with contextlib.contextmanager(silent)() as url, pytest.raises(error, match="ReadTimeout"):
-        connect(url=url, timeout=0.05, retry_budget=0.1).send(request_)
+        connect(url=url, timeout=0.5, retry_budget=1.0).send(request_)
 
 
 @pytest.mark.parametrize("request_", [READ, WRITE], ids=["read", "write"])

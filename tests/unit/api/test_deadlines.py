@@ -96,12 +96,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[Trickling]:
 def test_a_server_that_never_ends_is_given_up_at_the_deadline(
     connect: Connect, server: Trickling, request_: Any, error: type[Exception]
 ) -> None:
-    driver = connect(url=server.url, deadline=0.3, monotonic=time.monotonic)
+    driver = connect(url=server.url, deadline=1.0, monotonic=time.monotonic)
     begun = time.monotonic()
-    with pytest.raises(error, match=r"no whole response within the call's deadline of 0\.3 s"):
+    with pytest.raises(error, match=r"no whole response within the call's deadline of 1 s"):
         driver.send(request_)
-    assert time.monotonic() - begun < 3.0
-    assert server.closed.acquire(timeout=5), "the connection stays open"
+    assert time.monotonic() - begun < 15.0
+    assert server.closed.acquire(timeout=20), "the connection stays open"
 
 
 def test_connections_through_a_proxy_keep_to_the_deadline_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_connections_through_a_proxy_keep_to_the_deadline_too(monkeypatch: pytes
 def test_a_server_that_takes_nothing_of_a_write_is_given_up_at_the_deadline(connect: Connect) -> None:
     """Its receive buffer fills, and each further piece would begin a new timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        driver = connect(url=f"http://127.0.0.1:{listening.getsockname()[1]}", deadline=0.3, monotonic=time.monotonic)
+        driver = connect(url=f"http://127.0.0.1:{listening.getsockname()[1]}", deadline=1.0, monotonic=time.monotonic)
         large = endpoints.patch_experiment(ENV, "bold", [StartIteration(change_justification="x" * 30_000_000)])
         with pytest.raises(UnclearOutcomeError, match="deadline"):
             driver.send(large)
@@ -144,7 +144,7 @@ def test_a_write_that_the_deadline_cuts_off_is_read_back(connect: Connect, emula
             return httpx.Response(201, stream=Slow())
         return httpx.Response(response.status_code, content=response.content)
 
-    driver = connect(reply, url=emulator.url, deadline=0.5)
+    driver = connect(reply, url=emulator.url, deadline=2.0)
     made = driver.run(writes.create_experiment(ENV, experiment(flag, key="cut-off")))
     assert made.experiment.key == "cut-off"
     assert len(emulator.effects("experiment.created")) == 1
@@ -152,11 +152,11 @@ def test_a_write_that_the_deadline_cuts_off_is_read_back(connect: Connect, emula
 
 def test_stuck_calls_hold_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadlines, "LONGEST_PLACE", 0.1)
-    assert elapsed_beside_stuck_calls(deadline=20.0) < 5.0
+    assert elapsed_beside_stuck_calls(deadline=60.0) < 20.0
 
 
 def test_stuck_calls_give_their_places_back_at_their_deadline() -> None:
-    assert elapsed_beside_stuck_calls(deadline=0.4) < 3.0
+    assert elapsed_beside_stuck_calls(deadline=0.4) < 15.0
 
 
 def elapsed_beside_stuck_calls(deadline: float) -> float:
@@ -188,7 +188,7 @@ def test_a_write_that_finds_no_place_before_its_deadline_was_not_sent() -> None:
     async def work() -> None:
         script = Script(answer(body={"key": "bold"}))
         async with AsyncLaunchDarklyClient(
-            "https://launchdarkly.test", TOKEN, gate=RateGate(), deadline=0.1, transport=httpx.MockTransport(script)
+            "https://launchdarkly.test", TOKEN, gate=RateGate(), deadline=0.5, transport=httpx.MockTransport(script)
         ) as client:
             client._places = deadlines.Places(0)
             with pytest.raises(TransportError, match="deadline"):
