@@ -85,7 +85,7 @@ class SqlResultsError(ConfigurationError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A row. Its moments are None where nobody has the metric yet."""
+    """A row. Its moments are None while the metric has no data."""
 
     metric: str
     treatment_id: str

@@ -100,7 +100,7 @@ def test_a_server_that_never_ends_is_given_up_at_the_deadline(
     begun = time.monotonic()
     with pytest.raises(error, match=r"no whole response within the call's deadline of 1 s"):
         driver.send(request_)
-    assert time.monotonic() - begun < 15.0
+    assert time.monotonic() - begun < 10.0
     assert server.closed.acquire(timeout=20), "the connection stays open"
 
 
@@ -152,11 +152,11 @@ def test_a_write_that_the_deadline_cuts_off_is_read_back(connect: Connect, emula
 
 def test_stuck_calls_hold_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadlines, "LONGEST_PLACE", 0.1)
-    assert elapsed_beside_stuck_calls(deadline=60.0) < 20.0
+    assert elapsed_beside_stuck_calls(deadline=60.0) < 15.0
 
 
 def test_stuck_calls_give_their_places_back_at_their_deadline() -> None:
-    assert elapsed_beside_stuck_calls(deadline=0.4) < 15.0
+    assert elapsed_beside_stuck_calls(deadline=0.9) < 6.75
 
 
 def elapsed_beside_stuck_calls(deadline: float) -> float:
