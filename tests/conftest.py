@@ -32,10 +32,12 @@ os.environ |= {
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
 
-# Examples of each property: few while one edits, all in CI or with HYPOTHESIS_PROFILE=full.
-settings.register_profile("quick", max_examples=25, deadline=None)
-settings.register_profile("full", max_examples=150, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("full" if os.environ.get("CI") else "quick"))
+# Examples of each property: few while one edits, many in CI or with HYPOTHESIS_PROFILE=full. In CI they are always the
+# same, so that it fails for what a change did and not by chance.
+IN_CI = bool(os.environ.get("CI"))
+for name, examples in {"quick": 25, "full": 150}.items():
+    settings.register_profile(name, max_examples=examples, deadline=None, derandomize=IN_CI)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("full" if IN_CI else "quick"))
 
 
 @pytest.fixture

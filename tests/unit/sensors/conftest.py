@@ -79,9 +79,16 @@ def begin(emulator: EmulatorServer, **top: Any) -> Underway:
 
 
 @pytest.fixture(params=backends())
-def warehouse(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+def database(request: pytest.FixtureRequest) -> str:
+    """The kind of database behind the warehouse; a test that needs one kind parametrizes it."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def warehouse(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     """A warehouse, and the connection `warehouse` to it."""
-    with open_warehouse(request.param, tmp_path) as opened:
+    with open_warehouse(database, tmp_path) as opened:
         monkeypatch.setenv(CONNECTION, opened.connection)
         yield opened
 

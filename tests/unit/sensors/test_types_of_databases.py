@@ -47,7 +47,7 @@ def test_ids_and_keys_in_another_case_and_with_blanks_match(judge: Judge, metric
     assert judge(*BETTER, metric=metric, treatment_id=treatment_id)["verdict"] == "ship"
 
 
-on_postgres = pytest.mark.parametrize("warehouse", backends()[1:], indirect=True)
+on_postgres = pytest.mark.parametrize("database", backends()[1:])
 
 
 @on_postgres
