@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.assets import experiment_events as experiment_events
     from airflow_provider_launchdarkly.assets import experiment_uri as experiment_uri
     from airflow_provider_launchdarkly.change_windows.window import ChangeWindow as ChangeWindow
-    from airflow_provider_launchdarkly.decision.policy import Budget as Budget
-    from airflow_provider_launchdarkly.decision.policy import Direction as Direction
-    from airflow_provider_launchdarkly.decision.policy import Guardrail as Guardrail
-    from airflow_provider_launchdarkly.decision.policy import Looks as Looks
-    from airflow_provider_launchdarkly.decision.policy import Mismatch as Mismatch
-    from airflow_provider_launchdarkly.decision.policy import Missing as Missing
     from airflow_provider_launchdarkly.decision.policy import Policy as Policy
-    from airflow_provider_launchdarkly.decision.policy import Primary as Primary
-    from airflow_provider_launchdarkly.decision.policy import Signal as Signal
-    from airflow_provider_launchdarkly.decision.policy import Traffic as Traffic
+    from airflow_provider_launchdarkly.decision.policy_parts import Budget as Budget
+    from airflow_provider_launchdarkly.decision.policy_parts import Direction as Direction
+    from airflow_provider_launchdarkly.decision.policy_parts import Guardrail as Guardrail
+    from airflow_provider_launchdarkly.decision.policy_parts import Looks as Looks
+    from airflow_provider_launchdarkly.decision.policy_parts import Mismatch as Mismatch
+    from airflow_provider_launchdarkly.decision.policy_parts import Missing as Missing
+    from airflow_provider_launchdarkly.decision.policy_parts import Primary as Primary
+    from airflow_provider_launchdarkly.decision.policy_parts import Signal as Signal
+    from airflow_provider_launchdarkly.decision.policy_parts import Traffic as Traffic
     from airflow_provider_launchdarkly.decision.verdict import Kind as Kind
     from airflow_provider_launchdarkly.decision.verdict import Reason as Reason
     from airflow_provider_launchdarkly.decision.verdict import Verdict as Verdict
@@ -112,14 +112,14 @@ if not TYPE_CHECKING:
                 "experiment_uri",
             ),
             "change_windows.window": ("ChangeWindow",),
-            "decision.policy": (
+            "decision.policy": ("Policy",),
+            "decision.policy_parts": (
                 "Budget",
                 "Direction",
                 "Guardrail",
                 "Looks",
                 "Mismatch",
                 "Missing",
-                "Policy",
                 "Primary",
                 "Signal",
                 "Traffic",

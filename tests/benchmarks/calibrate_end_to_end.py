@@ -23,7 +23,8 @@ from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from airflow_provider_launchdarkly.api.models import ExperimentPost
 from airflow_provider_launchdarkly.checks.significance import check_significance
-from airflow_provider_launchdarkly.decision.policy import Guardrail, Policy
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Guardrail
 from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.evidence.source import Target
 from airflow_provider_launchdarkly.testing import EmulatorServer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
-from airflow_provider_launchdarkly.decision.policy import Direction
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 
 CONTROL, BOLD, QUIET = "id-control", "id-bold", "id-quiet"
 NAMES = {CONTROL: "Control", BOLD: "Bold", QUIET: "Quiet"}

@@ -28,7 +28,7 @@ from airflow_provider_launchdarkly.api.http.settings import ClientSettings
 from airflow_provider_launchdarkly.api.reads import flags
 from airflow_provider_launchdarkly.change_windows import window
 from airflow_provider_launchdarkly.config.durations import format_duration
-from airflow_provider_launchdarkly.decision import policy, verdict
+from airflow_provider_launchdarkly.decision import policy, policy_parts, verdict
 from airflow_provider_launchdarkly.decision.presets import PRESETS
 from airflow_provider_launchdarkly.get_provider_info import get_provider_info
 from airflow_provider_launchdarkly.hooks.calls import Call, Walk
@@ -204,8 +204,17 @@ def policy_page() -> Iterator[str]:
         """
     )
     yield ""
-    parts = (policy.Primary, policy.Guardrail, policy.Signal, policy.Looks, policy.Mismatch, policy.Missing)
-    for part in (policy.Policy, *parts, policy.Traffic, policy.Budget):
+    parts = (
+        policy_parts.Primary,
+        policy_parts.Guardrail,
+        policy_parts.Signal,
+        policy_parts.Looks,
+        policy_parts.Mismatch,
+        policy_parts.Missing,
+        policy_parts.Traffic,
+        policy_parts.Budget,
+    )
+    for part in (policy.Policy, *parts):
         yield from model(part)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
 from airflow_provider_launchdarkly.decision.judge import decide
-from airflow_provider_launchdarkly.decision.policy import Direction, Policy
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.schedule import schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind, Verdict
 from airflow_provider_launchdarkly.simulation.report import STARTED_AT

@@ -134,8 +134,9 @@ def table(report: Report) -> str:
 
 
 def _policy(arguments: argparse.Namespace) -> Policy:
-    from airflow_provider_launchdarkly.decision.policy import Budget, Policy
+    from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.decision.policy_files import read_policy
+    from airflow_provider_launchdarkly.decision.policy_parts import Budget
 
     if (arguments.policy is None) == (arguments.preset is None):
         raise ValueError("give a policy file or --preset NAME, and not both")
@@ -150,7 +151,7 @@ def _policy(arguments: argparse.Namespace) -> Policy:
 
 
 def _scenario(arguments: argparse.Namespace, policy: Policy) -> Scenario:
-    from airflow_provider_launchdarkly.decision.policy import Traffic
+    from airflow_provider_launchdarkly.decision.policy_parts import Traffic
     from airflow_provider_launchdarkly.simulation.report import USUAL_TRAFFIC, Scenario
     from airflow_provider_launchdarkly.simulation.world import Arrivals
 

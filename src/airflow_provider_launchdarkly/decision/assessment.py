@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_launchdarkly.decision.boundaries import quantile, tail
 from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence, check
-from airflow_provider_launchdarkly.decision.policy import Direction, Policy, Rule
+from airflow_provider_launchdarkly.decision.policy_parts import Direction, Rule
 from airflow_provider_launchdarkly.decision.sample_ratio import split_test
 from airflow_provider_launchdarkly.decision.schedule import PRIMARY_SHARE_OF_HARM, LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Bar, MetricJudgement, Role, Split, TreatmentEffect
@@ -17,6 +17,7 @@ from airflow_provider_launchdarkly.decision.verdict import Bar, MetricJudgement,
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.boundaries import Boundary
     from airflow_provider_launchdarkly.decision.evidence import TreatmentEvidence
+    from airflow_provider_launchdarkly.decision.policy import Policy
 
 # The mean of fewer units is not close enough to normal to judge harm by its z value.
 FEWEST_UNITS_FOR_HARM = 50

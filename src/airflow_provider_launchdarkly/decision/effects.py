@@ -12,7 +12,7 @@ from airflow_provider_launchdarkly.decision.evidence import EvidenceError
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.counts import Table
     from airflow_provider_launchdarkly.decision.evidence import Measurement
-    from airflow_provider_launchdarkly.decision.policy import Direction
+    from airflow_provider_launchdarkly.decision.policy_parts import Direction
 
 
 class Effect(NamedTuple):

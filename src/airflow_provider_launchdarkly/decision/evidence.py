@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from airflow_provider_launchdarkly.decision.policy import Direction
+    from airflow_provider_launchdarkly.decision.policy_parts import Direction
 
 
 # A larger number cannot be squared and compared.

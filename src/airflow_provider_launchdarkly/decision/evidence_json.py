@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
-from airflow_provider_launchdarkly.decision.policy import Direction
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.decision import summary
 from airflow_provider_launchdarkly.decision.assessment import Assessment, assess
-from airflow_provider_launchdarkly.decision.policy import Direction, MismatchAction, MissingAction, Policy, Rule, Test
+from airflow_provider_launchdarkly.decision.policy_parts import Direction, MismatchAction, MissingAction, Rule, Test
 from airflow_provider_launchdarkly.decision.verdict import Kind, MetricJudgement, Reason, TreatmentEffect, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_provider_launchdarkly.decision.evidence import Evidence
+    from airflow_provider_launchdarkly.decision.policy import Policy
 
 
 def decide(policy: Policy, evidence: Evidence) -> Verdict:

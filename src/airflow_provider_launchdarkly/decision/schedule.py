@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.decision import boundaries
 from airflow_provider_launchdarkly.decision.boundaries import Boundary
-from airflow_provider_launchdarkly.decision.policy import MOST_LOOKS, Policy
+from airflow_provider_launchdarkly.decision.policy_parts import MOST_LOOKS
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from airflow_provider_launchdarkly.decision.policy import Policy
 
 # Without a planned number of units, boundaries are solved for traffic that grows in a straight line, from the plan's
 # start to its end, by these factors. Growth is the unfavourable case: the looks then carry less information than the

@@ -13,7 +13,7 @@ from airflow_provider_launchdarkly.api.errors import UnexpectedResponseError
 from airflow_provider_launchdarkly.api.models import MetricResults
 from airflow_provider_launchdarkly.api.reads.results import metric_results
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence
-from airflow_provider_launchdarkly.decision.policy import Direction
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure

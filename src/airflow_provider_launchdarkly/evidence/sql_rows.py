@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence
-from airflow_provider_launchdarkly.decision.policy import Direction
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.evidence.moments import (
     ImpossibleMomentsError,
     Moments,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.reads.metrics import find_metric
-from airflow_provider_launchdarkly.decision.policy import Direction
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.rollout.requests import judged_metrics
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.config.keys import check_key, check_text
 from airflow_provider_launchdarkly.config.problems import FieldError
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
-from airflow_provider_launchdarkly.decision.policy import DAY, Duration, Flag, Policy
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import DAY, Duration, Flag
 from airflow_provider_launchdarkly.decision.suitability import (
     UndecidableExperimentError,
     require_comparison,

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from airflow_provider_launchdarkly.decision.assessment import HarmShares
-from airflow_provider_launchdarkly.decision.policy import Rule
+from airflow_provider_launchdarkly.decision.policy_parts import Rule
 from airflow_provider_launchdarkly.decision.verdict import Kind
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from airflow_provider_launchdarkly.decision.boundaries import quantile
-from airflow_provider_launchdarkly.decision.policy import Direction, Policy, Test, Traffic
+from airflow_provider_launchdarkly.decision.policy_parts import Direction, Test, Traffic
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.simulation.effects import z_values
@@ -20,6 +20,8 @@ from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from airflow_provider_launchdarkly.decision.policy import Policy
 
 # The traffic of a simulation whose policy has none.
 USUAL_TRAFFIC = Traffic.model_construct(units_per_day=2000.0, mean=0.1)

@@ -14,7 +14,7 @@ from scipy.special import gammaln, ndtr
 
 from airflow_provider_launchdarkly.decision.assessment import FEWEST_UNITS_FOR_HARM, HarmShares
 from airflow_provider_launchdarkly.decision.boundaries import quantile
-from airflow_provider_launchdarkly.decision.policy import Direction, MismatchAction, MissingAction, Policy, Rule
+from airflow_provider_launchdarkly.decision.policy_parts import Direction, MismatchAction, MissingAction, Rule
 from airflow_provider_launchdarkly.decision.sample_ratio import PRIOR_UNITS
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from airflow_provider_launchdarkly.decision.boundaries import Boundary
+    from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws
 
     Floats = NDArray[np.float64]

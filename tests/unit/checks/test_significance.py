@@ -18,7 +18,8 @@ from airflow_provider_launchdarkly.api.errors import (
     ResultsUnavailableError,
 )
 from airflow_provider_launchdarkly.checks.significance import SignificanceCheck, describe_lateness
-from airflow_provider_launchdarkly.decision.policy import Guardrail, Looks, Policy, Primary
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Guardrail, Looks, Primary
 from airflow_provider_launchdarkly.decision.schedule import schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason
 from airflow_provider_launchdarkly.emulator.transport.engine import Emulator

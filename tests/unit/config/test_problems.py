@@ -15,7 +15,7 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.models import ExperimentPost
 from airflow_provider_launchdarkly.assets import experiment_uri
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError
-from airflow_provider_launchdarkly.decision.policy import Guardrail
+from airflow_provider_launchdarkly.decision.policy_parts import Guardrail
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 
 EXPERIMENT: dict[str, Any] = {

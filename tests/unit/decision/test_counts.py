@@ -13,7 +13,7 @@ from scipy.stats import binom, hypergeom, norm
 from airflow_provider_launchdarkly.decision.counts import Table, ones_of, table_of
 from airflow_provider_launchdarkly.decision.effects import effect
 from airflow_provider_launchdarkly.decision.evidence import Measurement
-from airflow_provider_launchdarkly.decision.policy import Direction
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 
 
 def zero_one(ones: int, units: int, *, corrected: bool = False) -> Measurement:

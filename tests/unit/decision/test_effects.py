@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
 from airflow_provider_launchdarkly.decision.evidence import EvidenceError, Measurement
-from airflow_provider_launchdarkly.decision.policy import Direction
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 
 
 def measured(mean: float, std_dev: float = 1.0, units: int = 100) -> Measurement:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json, evidence_to_json
 from airflow_provider_launchdarkly.decision.judge import decide
-from airflow_provider_launchdarkly.decision.policy import Direction, Policy
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from support.audit_records import evidence
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)

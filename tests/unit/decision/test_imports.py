@@ -10,7 +10,8 @@ DECIDE = """
 from datetime import timedelta
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
 from airflow_provider_launchdarkly.decision.judge import decide
-from airflow_provider_launchdarkly.decision.policy import Direction, Policy
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 two = (TreatmentEvidence("a", "A", True), TreatmentEvidence("b", "B"))
 metric = MetricEvidence("m", (Measurement("a", 500, 0.1, 0.3), Measurement("b", 500, 0.1, 0.3)), Direction.HIGHER)
 decide(Policy(), Evidence(timedelta(days=14), two, (metric,), "m"))

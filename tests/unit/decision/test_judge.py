@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence
 from airflow_provider_launchdarkly.decision.judge import decide
-from airflow_provider_launchdarkly.decision.policy import Direction, Policy
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason, Verdict
 from support.evidence import BOLD, CONTROL, QUIET, evidence, rates, shifted
 

@@ -12,17 +12,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.config.durations import format_duration, parse_duration
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError
-from airflow_provider_launchdarkly.decision.policy import (
-    Direction,
-    Guardrail,
-    Looks,
-    Policy,
-    Primary,
-    Rule,
-    Signal,
-    Test,
-)
+from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.policy_files import PolicyError, parse_policy, read_policy
+from airflow_provider_launchdarkly.decision.policy_parts import Direction, Guardrail, Looks, Primary, Rule, Signal, Test
 from airflow_provider_launchdarkly.decision.presets import PRESETS
 from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_decidable
 

@@ -10,7 +10,8 @@ import pytest
 
 from airflow_provider_launchdarkly.decision.evidence import Evidence
 from airflow_provider_launchdarkly.decision.judge import decide
-from airflow_provider_launchdarkly.decision.policy import Direction, Guardrail, Policy, Primary
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Direction, Guardrail, Primary
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason
 from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError, evidence_from_rows, evidence_from_sql

@@ -16,7 +16,8 @@ from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.decision.evidence import Evidence
-from airflow_provider_launchdarkly.decision.policy import Direction, Policy, Primary
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Direction, Primary
 from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 from airflow_provider_launchdarkly.evidence.sql_rows import COLUMNS, SqlResultsError, evidence_from_rows
 from airflow_provider_launchdarkly.evidence.sql_statement import BindingError, write_statement

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.decision.policy import Missing, MissingAction, Policy
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Missing, MissingAction
 from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError
 from support.warehouse import Warehouse, backends

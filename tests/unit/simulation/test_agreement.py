@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.decision.effects import effect
 from airflow_provider_launchdarkly.decision.evidence import Measurement
-from airflow_provider_launchdarkly.decision.policy import Direction, Policy
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.schedule import schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.simulation.effects import z_values

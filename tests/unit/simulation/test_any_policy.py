@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.decision.policy import Direction, Policy
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
 from support.policies import policies
 from support.two_judges import judge_twice

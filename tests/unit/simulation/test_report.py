@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from airflow_provider_launchdarkly.decision.policy import Policy, Traffic
+from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Traffic
 from airflow_provider_launchdarkly.simulation.report import (
     USUAL_EFFECT,
     USUAL_HARM,
