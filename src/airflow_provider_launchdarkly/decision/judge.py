@@ -207,6 +207,10 @@ class _Judge:
     def _leader(self) -> str:
         return summary.success(self._assessment.primary, self._leading())
 
+    def _cautions(self) -> Iterator[str]:
+        """Yield a sentence for each thing that limits what the verdict means."""
+        yield from ()
+
     def _make(self, kind: Kind, reason: Reason, text: str, **more: Any) -> Verdict:
         assessment, evidence = self._assessment, self._evidence
         times = assessment.schedule.look_times
@@ -223,6 +227,7 @@ class _Judge:
             split=assessment.split,
             probability_of_mismatch=evidence.probability_of_mismatch,
             next_look=times[assessment.look] if kind is Kind.WAIT and assessment.look < len(times) else None,
+            cautions=tuple(self._cautions()),
             **more,
         )
 

@@ -188,6 +188,7 @@ class Verdict(NamedTuple):
         split: The test of the split; None where exposures are unknown.
         probability_of_mismatch: LaunchDarkly's own, beside it.
         next_look: Time of the next look after the iteration's start; None after an ending.
+        cautions: A sentence for each thing that limits what the verdict means. They change nothing.
     """
 
     kind: Kind
@@ -205,6 +206,7 @@ class Verdict(NamedTuple):
     split: Split | None = None
     probability_of_mismatch: float | None = None
     next_look: timedelta | None = None
+    cautions: tuple[str, ...] = ()
 
     @property
     def ends(self) -> bool:
