@@ -5,6 +5,8 @@ Every start and stop of the experiment by Airflow is an event on its asset and s
 Scheduled on `EVERY_EXPERIMENT` instead, it hears of all experiments.
 """
 
+from datetime import timedelta
+
 from airflow.sdk import DAG, task
 
 from airflow_provider_launchdarkly import experiment_asset, experiment_events
@@ -14,6 +16,7 @@ with DAG(
     schedule=[experiment_asset("demo", "production", "bold-checkout-button")],
     catchup=False,
     tags=["launchdarkly"],
+    default_args={"retries": 6, "retry_delay": timedelta(minutes=2)},
 ):
 
     @task.short_circuit

@@ -16,7 +16,13 @@ from airflow_provider_launchdarkly import (
     Policy,
 )
 
-with DAG("experiment_rollout", schedule=None, catchup=False, tags=["launchdarkly"]):
+with DAG(
+    "experiment_rollout",
+    schedule=None,
+    catchup=False,
+    tags=["launchdarkly"],
+    default_args={"retries": 6, "retry_delay": timedelta(minutes=2)},
+):
     create = LaunchDarklyCreateExperimentOperator(
         task_id="create",
         experiment_key="bold-checkout-button",

@@ -3,6 +3,8 @@
 Runs as it is against the emulator. No decision is taken here: a rollout that ships is in `experiment_rollout`.
 """
 
+from datetime import timedelta
+
 from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly import (
@@ -40,7 +42,13 @@ def shares(bold: int) -> list[dict[str, object]]:
     ]
 
 
-with DAG("experiments_api", schedule=None, catchup=False, tags=["launchdarkly"]):
+with DAG(
+    "experiments_api",
+    schedule=None,
+    catchup=False,
+    tags=["launchdarkly"],
+    default_args={"retries": 6, "retry_delay": timedelta(minutes=2)},
+):
     units = LaunchDarklyUpdateExperimentationSettingsOperator(
         task_id="units", randomization_units=[{"randomization_unit": "user", "default": True}]
     )

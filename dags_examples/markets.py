@@ -4,6 +4,8 @@ For the same change in several places: here each market is an environment, but i
 as well (see the overrides of `experiment_rollout`). For your own: change MARKETS, or let a task return them.
 """
 
+from datetime import timedelta
+
 from airflow.sdk import DAG, task_group
 
 from airflow_provider_launchdarkly import experiment_rollout
@@ -30,7 +32,14 @@ ROLLOUT = {
     "turn_flag_on": True,
 }
 
-with DAG("markets", schedule=None, catchup=False, max_active_runs=1, tags=["launchdarkly"]):
+with DAG(
+    "markets",
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    tags=["launchdarkly"],
+    default_args={"retries": 6, "retry_delay": timedelta(minutes=2)},
+):
 
     @task_group
     def market(environment_key: str, timezone: str) -> None:

@@ -4,6 +4,8 @@ Shows what a rollout is made of, and where to put what the ready-made one does n
 and what each branch does.
 """
 
+from datetime import timedelta
+
 from airflow.sdk import DAG, task
 
 from airflow_provider_launchdarkly import (
@@ -15,7 +17,13 @@ from airflow_provider_launchdarkly import (
     Policy,
 )
 
-with DAG("plain_operators", schedule=None, catchup=False, tags=["launchdarkly"]):
+with DAG(
+    "plain_operators",
+    schedule=None,
+    catchup=False,
+    tags=["launchdarkly"],
+    default_args={"retries": 6, "retry_delay": timedelta(minutes=2)},
+):
     create = LaunchDarklyCreateExperimentOperator(
         task_id="create",
         experiment_key="plain-button",

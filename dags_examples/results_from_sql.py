@@ -5,6 +5,8 @@ connection `warehouse` (any SQL database that Airflow has a hook for) and the qu
 to keep the record. Here the warehouse is SQLite, which has no type for moments, hence `.text`: leave it out elsewhere.
 """
 
+from datetime import timedelta
+
 from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly import (
@@ -44,7 +46,13 @@ SELECT 'revenue-per-user', treatment_id, COUNT(*), MAX(latest_order_at),
 FROM people GROUP BY treatment_id
 """
 
-with DAG("results_from_sql", schedule=None, catchup=False, tags=["launchdarkly"]):
+with DAG(
+    "results_from_sql",
+    schedule=None,
+    catchup=False,
+    tags=["launchdarkly"],
+    default_args={"retries": 6, "retry_delay": timedelta(minutes=2)},
+):
     create = LaunchDarklyCreateExperimentOperator(
         task_id="create",
         experiment_key="bold-checkout-button",

@@ -4,6 +4,8 @@ For a queue of ideas: the next one starts when the one before has ended, with or
 holds the queue, since it still owns the rule. For your own: change FLAG and IDEAS.
 """
 
+from datetime import timedelta
+
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
@@ -15,7 +17,14 @@ IDEAS = {
     "hybrid": "Ranking by both words and meaning gets more clicks.",
 }
 
-with DAG("rotation", schedule=None, catchup=False, max_active_runs=1, tags=["launchdarkly"]):
+with DAG(
+    "rotation",
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    tags=["launchdarkly"],
+    default_args={"retries": 6, "retry_delay": timedelta(minutes=2)},
+):
     before = None
     for idea, hypothesis in IDEAS.items():
         turn = EmptyOperator(task_id=f"turn_of_{idea}", trigger_rule="none_failed_min_one_success")

@@ -25,7 +25,13 @@ watched = experiment_asset(
     ],
 )
 
-with DAG("watch_an_experiment", schedule=[watched], catchup=False, tags=["launchdarkly"]):
+with DAG(
+    "watch_an_experiment",
+    schedule=[watched],
+    catchup=False,
+    tags=["launchdarkly"],
+    default_args={"retries": 6, "retry_delay": timedelta(minutes=2)},
+):
 
     @task
     def tell(triggering_asset_events=None):

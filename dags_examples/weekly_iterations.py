@@ -4,7 +4,7 @@ For a question that is asked again each week, such as a price or a ranking: noth
 provider's timetable, which Airflow finds by itself. For your own: change the keys, the time zone and the policy.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, task
 
@@ -38,6 +38,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["launchdarkly"],
+    default_args={"retries": 6, "retry_delay": timedelta(minutes=2)},
 ):
     create = LaunchDarklyCreateExperimentOperator(task_id="create", name="Button, week by week", **DESIGN)
     iteration = {"experiment_key": KEY, "iteration_id": create.output["iteration_id"]}

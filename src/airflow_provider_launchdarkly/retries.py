@@ -1,8 +1,12 @@
-"""A retry policy that retries only errors that another try may cure. Needs Airflow 3.3."""
+"""Retries of tasks: only of errors that another try may cure, and long enough to outlive an outage of Airflow's own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 
@@ -11,13 +15,52 @@ if TYPE_CHECKING:
 
     from airflow.sdk import ExceptionRetryPolicy
 
+# Five retries wait 12 to 25 minutes in all, depending on Airflow's own jitter. A broker, database or API server that is
+# away for ten minutes is back before the last one.
+RETRIES = 5
+RETRY_DELAY = timedelta(minutes=1)
+LONGEST_RETRY_DELAY = timedelta(minutes=5)
+
+
+def patient_retries() -> dict[str, Any]:
+    """Return the retries of a rollout's tasks, as ``default_args``: a killed task is tried again, at growing delays.
+
+    Every task of a rollout is safe to repeat, and an error that another try cannot cure fails it at once.
+    """
+    from airflow.sdk import BaseOperator
+
+    # Before Airflow 3.2 it is a switch and not the factor.
+    doubling: float = True if BaseOperator.__annotations__.get("retry_exponential_backoff") == "bool" else 2.0
+    return {
+        "retries": RETRIES,
+        "retry_delay": RETRY_DELAY,
+        "retry_exponential_backoff": doubling,
+        "max_retry_delay": LONGEST_RETRY_DELAY,
+    }
+
+
+@contextmanager
+def fail_unless_retryable() -> Iterator[None]:
+    """Fail the task at once on an error that another try cannot cure.
+
+    Raises:
+        AirflowFailException: The input or LaunchDarkly's response is the cause, and stays the same on another try.
+        LaunchDarklyError: Another try may cure it; Airflow's ``retries`` apply.
+    """
+    try:
+        yield
+    except LaunchDarklyError as error:
+        if error.retryable:
+            raise
+        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+
 
 def retry_policy() -> ExceptionRetryPolicy:
     """Return a policy for any task that talks to LaunchDarkly: ``@task(retries=3, retry_policy=retry_policy())``.
 
     Errors that another try cannot cure (a rejected token, an experiment that differs) fail the task at once; all
-    others use the task's ``retries`` and ``retry_delay``. Our operators do this on every Airflow version; the policy is
-    for the sensors and for tasks that use the hook.
+    others use the task's ``retries`` and ``retry_delay``. Our operators and sensors do this on every Airflow version;
+    the policy is for tasks that use the hook.
 
     Raises:
         RuntimeError: This Airflow is older than 3.3 and has no retry policies.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from airflow_provider_launchdarkly import LaunchDarklyNotifier
 from dags.conftest import dag_bag, register
 from support.airflow_names import first_of
+from support.surroundings import REPOSITORY
 
 pytestmark = pytest.mark.usefixtures("connection", "airflow_database")
 
@@ -125,3 +127,23 @@ else:
         (tmp_path / "retried.py").write_text(RETRIED)
         (error,) = dag_bag(str(tmp_path)).import_errors.values()
         assert "retry policies need Airflow 3.3; before it, leave retry_policy out" in error
+
+
+def waiting(task: Any) -> timedelta:
+    """The least time that Airflow waits in all before it gives a task up, whatever jitter adds."""
+    growing = bool(task.retry_exponential_backoff)
+    # Airflow before 3.2 doubles from half the delay on.
+    delays = [task.retry_delay * (2.0 ** (number - 1) if growing else 1.0) for number in range(task.retries)]
+    return sum((min(delay, task.max_retry_delay or delay) for delay in delays), timedelta())
+
+
+def test_every_task_of_every_example_outlives_ten_minutes() -> None:
+    bag = dag_bag(str(REPOSITORY / "dags_examples"))
+    short = [
+        (dag.dag_id, task.task_id)
+        for dag in bag.dags.values()
+        for task in dag.tasks
+        if waiting(task) < timedelta(minutes=10)
+    ]
+    assert len(bag.dags) > 10
+    assert short == []

@@ -73,19 +73,23 @@ def described(of: type[Any]) -> Text:
     return Text("\n\n".join(paragraphs), {name: " ".join(text.split()) for name, text in found})
 
 
+def _limit(value: Any) -> str:
+    return format_duration(value) if isinstance(value, timedelta) else f"{value:g}"
+
+
 def shape(annotation: Any, metadata: list[Any]) -> str:
     """Name a field's type and its limits, as one writes them in YAML."""
     limits = []
     for limit in metadata:
         match limit:
             case annotated_types.Gt(gt):
-                limits.append(f"above {gt:g}")
+                limits.append(f"above {_limit(gt)}")
             case annotated_types.Ge(ge):
-                limits.append(f"from {ge:g}")
+                limits.append(f"from {_limit(ge)}")
             case annotated_types.Lt(lt):
-                limits.append(f"below {lt:g}")
+                limits.append(f"below {_limit(lt)}")
             case annotated_types.Le(le):
-                limits.append(f"up to {le:g}")
+                limits.append(f"up to {_limit(le)}")
     name = named(annotation)
     return ", ".join((name, *limits))
 

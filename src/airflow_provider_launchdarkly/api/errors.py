@@ -106,6 +106,15 @@ class ConfigurationError(LaunchDarklyError):
     """A setting or an argument is wrong. Nothing was sent; the message names field, value and cure."""
 
 
+class VersionMismatchError(LaunchDarklyError):
+    """Worker and triggerer run versions of the provider that do not understand each other.
+
+    Upgrade triggerers first. Until then each retry tries again, and the experiment is left as it is.
+    """
+
+    retryable = True
+
+
 class TransportError(LaunchDarklyError):
     """No response within the time budget, and nothing can have happened: a read, or a write that was never sent."""
 

@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
+from airflow_provider_launchdarkly.retries import fail_unless_retryable
 from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators._outputs import ChangedExperimentOutput, IterationOutput
-
-
-@contextmanager
-def fail_unless_retryable() -> Iterator[None]:
-    """Fail the task at once on an error that another try cannot cure.
-
-    Raises:
-        AirflowFailException: The input or LaunchDarkly's response is the cause, and stays the same on another try.
-        LaunchDarklyError: Another try may cure it; Airflow's ``retries`` apply.
-    """
-    try:
-        yield
-    except LaunchDarklyError as error:
-        if error.retryable:
-            raise
-        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
 
 class LaunchDarklyBaseOperator(TypedTemplates, BaseOperator):

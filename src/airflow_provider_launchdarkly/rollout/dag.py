@@ -12,6 +12,7 @@ from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import timedelta
 
 
 def rollout_dag(
@@ -20,6 +21,8 @@ def rollout_dag(
     dag_id: str | None = None,
     notifiers: Sequence[Any] = (),
     poll_interval: float | None = None,
+    retries: int | None = None,
+    retry_delay: timedelta | float | None = None,
     overrides: Mapping[str, Any] | None = None,
     **arguments: Any,
 ) -> DAG:
@@ -32,6 +35,8 @@ def rollout_dag(
         dag_id: Default: the experiment's key.
         notifiers: As for :func:`experiment_rollout`.
         poll_interval: As for :func:`experiment_rollout`.
+        retries: As for :func:`experiment_rollout`.
+        retry_delay: As for :func:`experiment_rollout`.
         overrides: As for :func:`experiment_rollout`: keys known only when a task runs, such as
             ``{"experiment_key": "{{ params.key }}"}``.
         arguments: Anything that ``DAG`` takes.
@@ -49,7 +54,14 @@ def rollout_dag(
         "description": spec.experiment.hypothesis,
     }
     with DAG(dag_id or spec.experiment.key, **{**defaults, **arguments}) as dag:
-        experiment_rollout(spec, notifiers=notifiers, poll_interval=poll_interval, **(overrides or {}))
+        experiment_rollout(
+            spec,
+            notifiers=notifiers,
+            poll_interval=poll_interval,
+            retries=retries,
+            retry_delay=retry_delay,
+            **(overrides or {}),
+        )
     return dag
 
 

@@ -6,7 +6,7 @@ A file has rollouts by name, and `defaults` for all of them. A rollout that is w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -16,6 +16,7 @@ from airflow_provider_launchdarkly.config.defaults import lay_over
 from airflow_provider_launchdarkly.config.problems import FieldError, Problem, field_name, flatten_errors
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.config.strict_yaml import Document, DocumentError, read_document
+from airflow_provider_launchdarkly.decision.policy_parts import Duration  # noqa: TC001 - pydantic reads it
 from airflow_provider_launchdarkly.rollout.loadable import check_name, check_schedule, templates, wrong_values
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 
@@ -43,7 +44,8 @@ class DagSettings(StrictModel):
         paused: True to pause the DAG when it is new. Default: as Airflow is configured.
         tags: Tags in Airflow's UI, besides ``launchdarkly``.
         owner: Owner in Airflow's UI.
-        retries: Retries of each task.
+        retries: Retries of each task. Default: 5, enough to outlive an outage of ten minutes.
+        retry_delay: Time before the first retry; each further one doubles it, up to 5 minutes. Default: ``1m``.
     """
 
     timezone: str = "UTC"
@@ -53,6 +55,7 @@ class DagSettings(StrictModel):
     tags: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
     owner: Annotated[str, Field(min_length=1)] | None = None
     retries: Annotated[int, Field(ge=0, le=100, strict=True)] | None = None
+    retry_delay: Annotated[Duration, Field(gt=timedelta(), le=timedelta(days=1))] | None = None
 
     @field_validator("timezone")
     @classmethod

@@ -77,7 +77,7 @@ def _dag(found: NamedRollout) -> DAG:
     settings = found.dag
     arguments: dict[str, Any] = {
         "tags": ["launchdarkly", *settings.tags],
-        "default_args": _given(owner=settings.owner, retries=settings.retries),
+        "default_args": _given(owner=settings.owner, retries=settings.retries, retry_delay=settings.retry_delay),
         **_given(
             start_date=_start(settings),
             is_paused_upon_creation=settings.paused,

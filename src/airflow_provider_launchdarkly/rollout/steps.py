@@ -17,8 +17,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import IterationReplacedError
-from airflow_provider_launchdarkly.operators._base import fail_unless_retryable
 from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyCreateIterationOperator, judge_now
+from airflow_provider_launchdarkly.retries import fail_unless_retryable
 from airflow_provider_launchdarkly.rollout.options import Ending, InconclusiveOption
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.templates.rendering import TypedTemplates

@@ -15,6 +15,7 @@ from airflow_provider_launchdarkly.operators.iterations import (
     LaunchDarklyStartIterationOperator,
     LaunchDarklyStopIterationOperator,
 )
+from airflow_provider_launchdarkly.retries import patient_retries
 from airflow_provider_launchdarkly.rollout.dry_run import (
     OVERRIDES,
     LaunchDarklyDryRunOperator,
@@ -96,6 +97,8 @@ def experiment_rollout(
     group_id: str = "rollout",
     notifiers: Sequence[Any] = (),
     poll_interval: float | None = None,
+    retries: int | None = None,
+    retry_delay: timedelta | float | None = None,
     **overrides: Any,
 ) -> RolloutTaskGroup:
     """Compose a rollout's tasks into a task group, inside a DAG or another task group.
@@ -109,6 +112,10 @@ def experiment_rollout(
         group_id: The group's id.
         notifiers: Airflow notifiers to run when a person is asked, and at the end.
         poll_interval: Seconds between two polls while waiting. Default: ``[launchdarkly] poll_interval``.
+        retries: Retries of each task. Default: those in the ``default_args`` of the DAG or task group around it, else
+            :data:`.RETRIES`, enough to outlive an outage of ten minutes. With none, one killed task ends the run.
+        retry_delay: Time before the first retry, in seconds if it is a number; each further one doubles it, up to
+            :data:`.LONGEST_RETRY_DELAY`. Default: as for `retries`, else :data:`.RETRY_DELAY`.
         overrides: Keys known only when a task runs: Jinja, a Param, or the argument of a mapped task group.
             ``experiment_key``, ``experiment_name``, ``flag_key``, ``rule_id``, ``project_key``, ``environment_key``,
             and ``timezone`` of the change window.
@@ -124,6 +131,13 @@ def experiment_rollout(
     if unknown := sorted(set(overrides) - set(OVERRIDES)):
         raise TypeError(f"experiment_rollout takes no {unknown[0]!r}; a task can override {', '.join(OVERRIDES)}")
     group = RolloutTaskGroup(group_id, tooltip="\n".join(spec.concerns()) or spec.notes or "")
+    given = {"retries": retries, "retry_delay": retry_delay}
+    around = {**group.dag.default_args, **group.default_args}
+    group.default_args = {
+        **patient_retries(),
+        **around,
+        **{name: value for name, value in given.items() if value is not None},
+    }
     with group:
         _Composer(spec, overrides, list(notifiers), poll_interval).compose()
     return group

@@ -12,10 +12,11 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnVa
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api import errors
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError, VersionMismatchError
 from airflow_provider_launchdarkly.checks.arguments import LEAVE, validate_on_kill
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
+from airflow_provider_launchdarkly.retries import fail_unless_retryable
 from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
 from airflow_provider_launchdarkly.triggers._poll_interval import configured_poll_interval
 
@@ -120,11 +121,17 @@ class LaunchDarklyBaseSensor(TypedTemplates, BaseSensorOperator):
 
     @override
     def execute(self, context: Context) -> Any:
-        """Poll once, and defer unless that ends the waiting; or poke, if the sensor is not deferrable."""
-        self.read_fields()
-        if not self.deferrable:
-            return super().execute(context)
-        return self._poll_or_defer(context)
+        """Poll once, and defer unless that ends the waiting; or poke, if the sensor is not deferrable.
+
+        Raises:
+            AirflowFailException: Another try would end in the same error.
+            LaunchDarklyError: Another try may succeed; Airflow's ``retries`` apply.
+        """
+        with fail_unless_retryable():
+            self.read_fields()
+            if not self.deferrable:
+                return super().execute(context)
+            return self._poll_or_defer(context)
 
     @override
     def poke(self, context: Context) -> PokeReturnValue:
@@ -134,8 +141,18 @@ class LaunchDarklyBaseSensor(TypedTemplates, BaseSensorOperator):
         return PokeReturnValue(is_done=result.ends, xcom_value=result.output if result.ends else None)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return the trigger's output, or raise its error here, where Airflow's retries apply."""
-        self.read_fields()
+        """Return the trigger's output, or raise its error here, where Airflow's retries apply.
+
+        Raises:
+            AirflowFailException: Another try would end in the same error.
+            LaunchDarklyError: Another try may succeed; Airflow's ``retries`` apply.
+        """
+        with fail_unless_retryable():
+            self.read_fields()
+            return self._resume(context, event)
+
+    def _resume(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the task's output, given the trigger's event."""
         output = event.get(self.outcome) if event else None
         match event:
             case {"status": "error", "error": str(kind), "message": str(message)}:
@@ -143,8 +160,9 @@ class LaunchDarklyBaseSensor(TypedTemplates, BaseSensorOperator):
             case {"status": self.outcome} if output and isinstance(output, Mapping):
                 return self._after_trigger(context, output)
             case _:
-                raise LaunchDarklyError(
-                    f"the trigger ended with {event!r}, which is neither a {self.outcome} nor an error"
+                raise VersionMismatchError(
+                    f"the trigger ended with {event!r}, which this version of the provider takes for neither a "
+                    f"{self.outcome} nor an error: run the same version on workers and triggerers"
                 )
 
     def _after_trigger(self, context: Context, output: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
@@ -180,11 +198,16 @@ class LaunchDarklyBaseSensor(TypedTemplates, BaseSensorOperator):
 
 
 def _error(kind: str, message: str) -> LaunchDarklyError:
-    """Return the trigger's error as an exception of the class that its name names."""
+    """Return the trigger's error as an exception of the class that its name names.
+
+    A newer triggerer may name one that this version does not have.
+    """
     found = getattr(errors, kind, None)
     if isinstance(found, type) and issubclass(found, LaunchDarklyError):
         return found(message)
-    return LaunchDarklyError(f"{kind}: {message}")
+    return VersionMismatchError(
+        f"{kind}: {message} (this version of the provider knows no such error: upgrade workers and triggerers)"
+    )
 
 
 class LaunchDarklyIterationBaseSensor(LaunchDarklyBaseSensor):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from airflow.providers.common.compat.sdk import conf
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.api.errors import VersionMismatchError
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError, shown
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.sensors._base import BACKSTOP, LaunchDarklyIterationBaseSensor
@@ -148,21 +148,23 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         }
 
     @override
-    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def _resume(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
         """Take the look that is due; or return the trigger's output, or raise its error, as every sensor does."""
-        self.read_fields()
         match event:
             case {"status": "look", "look": {"previous_seconds": float() | int() | None as seconds}}:
                 self._previous = None if seconds is None else timedelta(seconds=seconds)
                 return self._poll_or_defer(context)
             case _:
-                return super().execute_complete(context, event)
+                return super()._resume(context, event)
 
     @override
     def _after_trigger(self, context: Context, output: Mapping[str, Any]) -> dict[str, Any]:
         """Record the look that ended the waiting."""
         if not isinstance(output.get("verdict"), str):
-            raise LaunchDarklyError(f"the trigger ended with {dict(output)!r}, which is neither a verdict nor an error")
+            raise VersionMismatchError(
+                f"the trigger ended with {dict(output)!r}, which this version of the provider takes for neither a "
+                "verdict nor an error: run the same version on workers and triggerers"
+            )
         self.log.info("%s", output.get("summary"))
         return self._record(output)
 

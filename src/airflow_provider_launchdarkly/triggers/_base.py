@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.triggers.base import TriggerEvent
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError, VersionMismatchError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.triggers._arguments import Argument, CheckedTrigger, number, optional, text
 
@@ -38,8 +38,8 @@ ERROR = "error"
 
 # Wrong arguments have one cause: the worker's version of the provider is newer than the triggerer's.
 CURE = (
-    "If the worker runs another version of airflow-provider-launchdarkly than the triggerer, upgrade the triggerer "
-    "first; then clear the task"
+    "The worker that deferred runs another version of airflow-provider-launchdarkly than this triggerer. Upgrade "
+    "triggerers first; the task's retries wait for that, or clear it then"
 )
 
 
@@ -83,12 +83,12 @@ class PollingTrigger(CheckedTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until a result ends the waiting; yield one event and end."""
         try:
-            self.check()
+            self._check_version()
             hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
             check = self.make_check(hook)
-        except ConfigurationError as error:
+        except (ConfigurationError, VersionMismatchError) as error:
             await asyncio.sleep(SECONDS_BEFORE_FIRST_POLL)
-            yield _event(status=ERROR, error=type(error).__name__, message=f"{error}. {CURE}")
+            yield _event(status=ERROR, error=type(error).__name__, message=str(error))
             return
         failures = 0
         delay = max(self.poll_interval, SECONDS_BEFORE_FIRST_POLL)
@@ -116,6 +116,13 @@ class PollingTrigger(CheckedTrigger):
                 outcome = result.outcome or self.outcome
                 yield _event(status=outcome, **{outcome: result.output})
                 return
+
+    def _check_version(self) -> None:
+        """Raise if the arguments are wrong. The sensor has checked them, so its version is another one."""
+        try:
+            self.check()
+        except ConfigurationError as error:
+            raise VersionMismatchError(f"{error}. {CURE}") from error
 
 
 def _event(**payload: Any) -> TriggerEvent:

@@ -14,6 +14,7 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.change_window import LaunchDarklyChangeWindowSensor
 from airflow_provider_launchdarkly.triggers import _base
+from support.failing import fails_at_once
 from support.scene import Scene
 from support.surroundings import CONNECTION, connection_json
 from unit.sensors.test_waiting import CONTEXT, deferred, dwell
@@ -90,7 +91,7 @@ def test_the_trigger_is_plain_json_and_rebuilds_itself(night: EmulatorServer) ->
 @pytest.mark.parametrize("how", [{}, {"deferrable": False, "mode": "poke"}])
 def test_a_window_that_never_opens_is_an_error_at_once(night: EmulatorServer, how: dict[str, Any]) -> None:
     shut = {"hours": ["09:00-10:00"], "blackout": ["2026-01-01/2036-01-01"]}
-    with pytest.raises(ConfigurationError, match="does not open"):
+    with fails_at_once(ConfigurationError, match="does not open"):
         window(window=shut, **how).execute(CONTEXT)
 
 

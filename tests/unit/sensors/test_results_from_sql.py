@@ -20,6 +20,7 @@ from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError
 from airflow_provider_launchdarkly.evidence.sql_statement import BindingError
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
+from support.failing import fails_at_once
 from support.warehouse import CONNECTION, Warehouse
 from unit.sensors.conftest import Fire, Underway, begin, wait
 
@@ -188,7 +189,7 @@ def test_a_value_that_cannot_be_bound_fails_the_task(underway: Underway, filled:
     with DAG("d", schedule=None, render_template_as_native_obj=native) as dag:
         dag.add_task(task)
     underway.emulator.clock.advance("P28D")
-    with pytest.raises(BindingError, match="changes a value of the iteration before it prints it"):
+    with fails_at_once(BindingError, match="changes a value of the iteration before it prints it"):
         task.execute({})
 
 
@@ -203,7 +204,7 @@ def asking(underway: Underway, filled: Warehouse) -> Task:
 
 def test_rows_of_an_unknown_treatment_fail_the_task(asking: Task) -> None:
     sql = "SELECT 'checkout-conversion' AS metric, 'Bold' AS treatment_id, 10 AS units, 1 AS conversions"
-    with pytest.raises(SqlResultsError, match="treatment 'Bold', column 'treatment_id'"):
+    with fails_at_once(SqlResultsError, match="treatment 'Bold', column 'treatment_id'"):
         asking(sql).execute({})
 
 
@@ -218,7 +219,7 @@ def test_the_query_sees_the_task_s_context(asking: Task, filled: Warehouse) -> N
 
 
 def test_a_connection_without_sql_is_refused(asking: Task) -> None:
-    with pytest.raises(ConfigurationError, match="LaunchDarklyHook, which is no DbApiHook"):
+    with fails_at_once(ConfigurationError, match="LaunchDarklyHook, which is no DbApiHook"):
         asking("SELECT 1", conn_id="launchdarkly_default").execute({})
 
 
@@ -233,7 +234,7 @@ def test_a_query_is_read_from_a_file(asking: Task, filled: Warehouse, tmp_path: 
 
 
 def test_a_file_that_does_not_exist_is_named_with_the_rule(asking: Task, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"no file 'queries/missing.sql'; sql is taken for a path since"):
+    with fails_at_once(ConfigurationError, match=r"no file 'queries/missing.sql'; sql is taken for a path since"):
         _in_a_dag(asking("queries/missing.sql"), tmp_path).execute({})
 
 
@@ -255,7 +256,7 @@ def test_a_warehouse_whose_hook_cannot_bind_is_refused_before_its_provider_is_as
     asking: Task, filled: Warehouse, monkeypatch: pytest.MonkeyPatch, conn_type: str, problem: str
 ) -> None:
     monkeypatch.setenv(CONNECTION, json.dumps({"conn_type": conn_type, "host": "example.invalid"}))
-    with pytest.raises(ConfigurationError, match=problem) as raised:
+    with fails_at_once(ConfigurationError, match=problem) as raised:
         asking(filled.query).execute({})
     assert f"connection 'warehouse' is of type {conn_type!r}" in str(raised.value)
 

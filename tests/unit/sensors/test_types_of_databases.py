@@ -11,6 +11,7 @@ from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.policy_parts import Missing, MissingAction
 from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError
+from support.failing import fails_at_once
 from support.warehouse import Warehouse, backends
 from unit.sensors.conftest import Underway
 
@@ -86,7 +87,7 @@ def test_the_variance_of_large_exact_sums_decides(judge: Judge) -> None:
 
 def test_large_sums_of_floats_are_refused_with_the_cure(judge: Judge) -> None:
     floats = [row.replace("NUMERIC", "DOUBLE PRECISION") for row in LARGE]
-    with pytest.raises(
+    with fails_at_once(
         SqlResultsError, match=r"column 'sum_squares': .* sum values of a DECIMAL .* or return mean and"
     ):
         judge(*floats)

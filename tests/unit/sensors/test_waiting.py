@@ -16,9 +16,9 @@ from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     IterationNotFoundError,
     IterationStoppedError,
-    LaunchDarklyError,
     MetricNotMeasuredError,
     ResultsUnavailableError,
+    VersionMismatchError,
 )
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.experiments import (
@@ -28,6 +28,7 @@ from airflow_provider_launchdarkly.sensors.experiments import (
 )
 from airflow_provider_launchdarkly.sensors.flags import LaunchDarklyFlagStateSensor
 from airflow_provider_launchdarkly.triggers import _base
+from support.failing import fails_at_once
 from support.scene import Scene
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def test_a_refused_token_ends_the_waiting_on_the_worker(
     trigger = deferred(sensor).trigger
     scene.emulator.fault("read", "status", status=401)
     (event,), _ = events(trigger, monkeypatch, lambda: None)
-    with pytest.raises(AuthenticationError):
+    with fails_at_once(AuthenticationError):
         sensor.execute_complete(CONTEXT, event)
 
 
@@ -192,7 +193,7 @@ def test_a_refused_token_ends_the_waiting_on_the_worker(
     "event", [None, {}, {"status": "finding"}, {"status": "finding", "finding": {}}, {"status": 1}]
 )
 def test_an_unknown_event_is_an_error(scene: Scene, waiting: Waiting, event: Any) -> None:
-    with pytest.raises(LaunchDarklyError, match="neither a finding nor an error"):
+    with pytest.raises(VersionMismatchError, match=r"takes for neither a \w+ nor an error"):
         waiting.sensor(scene).execute_complete(CONTEXT, event)
 
 
@@ -217,7 +218,7 @@ def test_a_draft_is_waited_for_until_it_is_started(scene: Scene, monkeypatch: py
 
 
 def test_an_iteration_that_does_not_exist_is_an_error_at_once(scene: Scene) -> None:
-    with pytest.raises(IterationNotFoundError, match="no-such"):
+    with fails_at_once(IterationNotFoundError, match="no-such"):
         status(scene, iteration_id="no-such").execute(CONTEXT)
 
 
@@ -241,7 +242,7 @@ def test_a_draft_has_no_traffic_yet(scene: Scene) -> None:
 
 def test_a_stopped_iteration_with_too_few_units_will_never_have_them(scene: Scene) -> None:
     scene.stop()
-    with pytest.raises(IterationStoppedError, match="will never come"):
+    with fails_at_once(IterationStoppedError, match="will never come"):
         traffic(scene).execute(CONTEXT)
 
 
@@ -249,18 +250,18 @@ def test_a_stop_during_the_waiting_ends_it_with_the_error(scene: Scene, monkeypa
     sensor = traffic(scene)
     (event,), delays = events(deferred(sensor).trigger, monkeypatch, scene.stop)
     assert len(delays) == 3
-    with pytest.raises(IterationStoppedError):
+    with fails_at_once(IterationStoppedError):
         sensor.execute_complete(CONTEXT, event)
 
 
 def test_results_that_are_gone_are_an_error_and_not_zero_traffic(scene: Scene) -> None:
     scene.emulator.switch(results="gone")
-    with pytest.raises(ResultsUnavailableError):
+    with fails_at_once(ResultsUnavailableError):
         traffic(scene).execute(CONTEXT)
 
 
 def test_a_metric_that_is_not_measured_is_an_error(scene: Scene) -> None:
-    with pytest.raises(MetricNotMeasuredError):
+    with fails_at_once(MetricNotMeasuredError):
         traffic(scene, metric_key="revenue-per-user").execute(CONTEXT)
 
 
@@ -281,7 +282,7 @@ def test_a_flag_that_is_off_serves_its_off_variation(scene: Scene) -> None:
 
 
 def test_a_variation_the_flag_does_not_have_is_an_error_at_once(scene: Scene) -> None:
-    with pytest.raises(ConfigurationError, match="'Classic', 'Bold'"):
+    with fails_at_once(ConfigurationError, match="'Classic', 'Bold'"):
         flag(scene, variation="Loud").execute(CONTEXT)
 
 

@@ -18,7 +18,7 @@ import pytest
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger
 
 import airflow_provider_launchdarkly.triggers
-from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, VersionMismatchError
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyIterationStatusSensor
@@ -112,10 +112,10 @@ def message_of(trigger: type[BaseTrigger], payload: dict[str, Any]) -> str:
         assert (payload["event"], payload["iteration_id"]) == ("error", None)
         assert "Correct the watcher in the DAG file" in payload["message"]
     else:
-        assert (payload["status"], payload["error"]) == ("error", "ConfigurationError")
-        assert "upgrade the triggerer first; then clear the task" in payload["message"]
+        assert (payload["status"], payload["error"]) == ("error", "VersionMismatchError")
+        assert "Upgrade triggerers first; the task's retries wait for that" in payload["message"]
         sensor = LaunchDarklyIterationStatusSensor(task_id="t", experiment_key="e", iteration_id="i", status="running")
-        with pytest.raises(ConfigurationError) as raised:
+        with pytest.raises(VersionMismatchError) as raised:
             sensor.execute_complete({}, payload)
         assert str(raised.value) == payload["message"]
     return str(payload["message"])
