@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FARTHEST = 8.5
 # No path is followed further from its mean than this many standard deviations.
 _REACH = 6.0
+# Two looks so close to each other that more panels would be needed see the same data.
+_MOST_PANELS = 500
 _ROOT_2 = math.sqrt(2.0)
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
 
@@ -105,7 +107,8 @@ def solve(fractions: tuple[float, ...], spent: tuple[float, ...]) -> tuple[float
     Returns:
         The z value to reach at each look. Each process solves a design once.
     """
-    walk = _Walk(drift=0.0)
+    # No boundary is below the one that a single look with all the error would have.
+    walk = _Walk(0.0, fractions, quantile(min(spent[-1], 0.5)) if spent and spent[-1] > 0 else FARTHEST)
     z: list[float] = []
     already = 0.0
     for fraction, cumulative in zip(fractions, spent, strict=True):
@@ -127,7 +130,7 @@ def crossing_probabilities(fractions: Sequence[float], z: Sequence[float], drift
         drift: Expected z value when all information is in: 0 without an effect, 2.80 (1.96 + 0.84) with the effect that
             a fixed two-sided 5 % test finds with 80 % power.
     """
-    walk = _Walk(drift)
+    walk = _Walk(drift, fractions, min(z, default=FARTHEST))
     return tuple(
         walk.step(fraction, bound * math.sqrt(fraction)) if bound < FARTHEST + abs(drift) else 0.0
         for fraction, bound in zip(fractions, z, strict=True)
@@ -135,31 +138,50 @@ def crossing_probabilities(fractions: Sequence[float], z: Sequence[float], drift
 
 
 class _Walk:
-    """The density of a Brownian motion with drift among the paths that have not crossed yet."""
+    """The density of a Brownian motion with drift among the paths that have not crossed yet.
 
-    def __init__(self, drift: float) -> None:
+    Args:
+        drift: Expected place when all information is in.
+        times: All times to which it may move, rising.
+        lowest: A z value below which no boundary falls.
+    """
+
+    def __init__(self, drift: float, times: Sequence[float], lowest: float) -> None:
         self._drift = drift
+        self._end = times[-1] if times else 1.0
+        self._lowest = min(lowest, FARTHEST)
         self._time = 0.0
         self._points: list[float] = [0.0]
         self._masses: list[float] = [1.0]
+        # A step that was taken, as time and bound: its points are only chosen when the next step's length is known.
+        self._taken: tuple[float, float] | None = None
 
     def step(self, time: float, bound: float) -> float:
         """Move to ``time``, keep the paths below ``bound``, and return the probability of the others."""
         crossed = self._above(time, bound)
+        self._taken = (time, bound)
+        return crossed
+
+    def _settle(self, following: float) -> None:
+        """Choose the points that stand for the paths below the latest bound, fine enough for a step to `following`."""
+        if self._taken is None:
+            return
+        (time, bound), self._taken = self._taken, None
         mean, deviation = self._drift * time, math.sqrt(time)
         upper = min(bound, mean + _REACH * deviation)
-        # A path far below the boundary cannot return to it, so the lower end only keeps those that can.
-        lower = max(
-            mean - _REACH * deviation, bound - max(self._drift, 0.0) - _REACH * math.sqrt(max(1.0 - time, 0.0)) - 0.5
-        )
-        self._points, self._masses = self._spread(time, min(lower, upper - 1e-6), upper)
+        # A path that is far below all boundaries to come cannot return to them, so the lower end keeps those that can.
+        nearest = min(bound, min(self._lowest, 0.0) * math.sqrt(self._end), self._lowest * deviation)
+        left = max(self._end - time, 0.0)
+        lower = max(mean - _REACH * deviation, nearest - max(self._drift, 0.0) * left - _REACH * math.sqrt(left) - 0.5)
+        finest = math.sqrt(min(time - self._time, following - time))
+        self._points, self._masses = self._spread(time, min(lower, upper - 1e-6), upper, finest)
         self._time = time
-        return crossed
 
     def bound_for(self, time: float, probability: float) -> float:
         """Return the z value that is crossed at ``time`` with a given probability, by safeguarded Newton steps."""
         if probability <= tail(FARTHEST):
             return FARTHEST
+        self._settle(time)
         root = math.sqrt(time)
         low, high = -FARTHEST * root, FARTHEST * root
         bound = min(high, quantile(min(probability, 0.5)) * root)
@@ -176,6 +198,7 @@ class _Walk:
         return bound / root
 
     def _above(self, time: float, bound: float) -> float:
+        self._settle(time)
         deviation = math.sqrt(time - self._time)
         ahead = bound - self._drift * (time - self._time)
         scale = 1.0 / (deviation * _ROOT_2)
@@ -193,9 +216,9 @@ class _Walk:
         total = sum([masses[i] * exp(scale * (ahead - points[i]) ** 2) for i in range(first, last)])
         return total / (deviation * _ROOT_2PI)
 
-    def _spread(self, time: float, lower: float, upper: float) -> tuple[list[float], list[float]]:
-        deviation = math.sqrt(time - self._time)
-        panels = max(2, math.ceil((upper - lower) / (4.0 * deviation)))
+    def _spread(self, time: float, lower: float, upper: float, finest: float) -> tuple[list[float], list[float]]:
+        # Neither the density nor the next step's kernel may change much from one point to the next.
+        panels = min(max(2, math.ceil((upper - lower) / (4.0 * finest))), _MOST_PANELS)
         width = (upper - lower) / panels
         points: list[float] = []
         masses: list[float] = []

@@ -8,6 +8,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
 
 from airflow_provider_launchdarkly.decision.boundaries import (
     Boundary,
@@ -138,6 +139,23 @@ def test_looks_at_which_nothing_can_be_crossed_change_nothing(late: float, drift
     *before, found = crossing_probabilities((0.3, late, 1.0), (math.inf, math.inf, 1.645), drift)
     assert before == pytest.approx([0.0, 0.0], abs=1e-15)
     assert found == pytest.approx(tail(1.645 - drift), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fractions", "z"),
+    [
+        ((0.9, 0.901), (5.0, 1.645)),
+        ((0.5, 0.9, 0.9001, 1.0), (3.0, 4.0, 1.7, 1.8)),
+        ((0.5, 0.99, 0.9901, 0.9902), (3.0, 6.0, 2.7, 1.8)),
+        ((0.2, 0.5, 0.999, 1.0), (2.0, 5.0, 5.0, 1.645)),
+    ],
+)
+def test_a_boundary_that_falls_steeply_between_two_close_looks_loses_no_path(
+    fractions: tuple[float, ...], z: tuple[float, ...]
+) -> None:
+    correlations = [[math.sqrt(min(one, other) / max(one, other)) for one in fractions] for other in fractions]
+    below = multivariate_normal(cov=correlations, abseps=1e-8, releps=1e-8, maxpts=3_000_000).cdf(z)
+    assert sum(crossing_probabilities(fractions, z)) == pytest.approx(1.0 - below, abs=1e-6)
 
 
 @pytest.mark.parametrize("late", [0.5, 0.9, 0.99])
