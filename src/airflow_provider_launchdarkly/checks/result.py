@@ -22,6 +22,7 @@ class CheckResult:
         outcome: Key of the output in the trigger's event; None for the trigger's own.
         left: Time left to wait, if it is known: the trigger sleeps no longer.
         warning: One line for the log, about what a person should change; None if there is nothing to warn of.
+        cautions: Lines for the log beneath the summary: what limits the meaning of the outcome.
     """
 
     ends: bool
@@ -31,6 +32,7 @@ class CheckResult:
     outcome: str | None = None
     left: timedelta | None = None
     warning: str | None = None
+    cautions: tuple[str, ...] = ()
 
 
 Check: TypeAlias = Callable[[], Procedure[CheckResult]]

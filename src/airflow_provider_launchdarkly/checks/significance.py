@@ -131,7 +131,14 @@ class SignificanceCheck:
         evidence = evidence_to_json(found.evidence) if found.evidence else None
         output = {**found.to_json(), "evidence": evidence, "looked_at": found.at.isoformat()}
         is_news = found.read_results or found.ends
-        return CheckResult(found.ends, found.summary, output, is_news=is_news, warning=found.warning)
+        return CheckResult(
+            found.ends,
+            found.summary,
+            output,
+            is_news=is_news,
+            warning=found.warning,
+            cautions=found.verdict.cautions,
+        )
 
 
 def check_significance(

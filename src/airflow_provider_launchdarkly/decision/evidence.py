@@ -92,6 +92,7 @@ class Evidence(NamedTuple):
         started_at: When the iteration started; only needed for looks at cron times.
         probability_of_mismatch: LaunchDarkly's own probability of a sample ratio mismatch, shown beside ours.
         unchanged_for: Time since the counts last changed; None if unknown.
+        cautions: A sentence for each thing that limits what the source's numbers mean; they go into the verdict.
     """
 
     elapsed: timedelta
@@ -101,6 +102,7 @@ class Evidence(NamedTuple):
     started_at: datetime | None = None
     probability_of_mismatch: float | None = None
     unchanged_for: timedelta | None = None
+    cautions: tuple[str, ...] = ()
 
     @property
     def baseline(self) -> TreatmentEvidence:

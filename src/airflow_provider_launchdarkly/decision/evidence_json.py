@@ -22,6 +22,7 @@ def evidence_to_json(evidence: Evidence) -> dict[str, Any]:
         "primary_metric": evidence.primary_metric,
         "probability_of_mismatch": evidence.probability_of_mismatch,
         "unchanged_for_seconds": None if evidence.unchanged_for is None else evidence.unchanged_for.total_seconds(),
+        "cautions": list(evidence.cautions),
         "treatments": [
             {
                 "id": treatment.id,
@@ -71,6 +72,7 @@ def evidence_from_json(value: Mapping[str, Any]) -> Evidence:
                 "metrics": tuple(_metric(metric) for metric in value["metrics"]),
                 "started_at": datetime.fromisoformat(started_at) if started_at else None,
                 "unchanged_for": None if unchanged is None else timedelta(seconds=unchanged),
+                "cautions": tuple(value.get("cautions", ())),
             },
         )
     except KeyError as error:

@@ -209,7 +209,7 @@ class _Judge:
 
     def _cautions(self) -> Iterator[str]:
         """Yield a sentence for each thing that limits what the verdict means."""
-        yield from ()
+        yield from self._evidence.cautions
 
     def _make(self, kind: Kind, reason: Reason, text: str, **more: Any) -> Verdict:
         assessment, evidence = self._assessment, self._evidence

@@ -39,7 +39,7 @@ class Card:
         lead: Why, in a line, after the verdict where a headline is the title.
         rows: One for each metric and treatment, as :data:`COLUMNS`.
         pictures: Each interval of the lift drawn in characters, one a line, all on one scale.
-        facts: What else counts: harm, the reason, the split, the units, which look it was.
+        facts: What else counts: harm, cautions, the reason, the split, the units, which look it was.
         url: The experiment in LaunchDarkly, or None.
     """
 
@@ -216,6 +216,8 @@ def interval_picture(low: float, point: float, high: float, reach: float, width:
 def _facts(verdict: Mapping[str, Any]) -> Iterator[str]:
     for harmed in verdict.get("harmed") or ():
         yield f"harmed: {harmed}"
+    for caution in verdict.get("cautions") or ():
+        yield f"caution: {caution}"
     if verdict.get("reason"):
         yield f"reason: {verdict['reason']}"
     split = verdict.get("split") or {}

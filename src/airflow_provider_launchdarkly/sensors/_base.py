@@ -21,7 +21,7 @@ from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
 from airflow_provider_launchdarkly.triggers._poll_interval import configured_poll_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from airflow.sdk import Context
 
@@ -177,7 +177,12 @@ class LaunchDarklyBaseSensor(TypedTemplates, BaseSensorOperator):
         self.log.info("%s", result.summary)
         if result.warning:
             self.log.warning("%s", result.warning)
+        self._log_cautions(result.cautions)
         return result
+
+    def _log_cautions(self, cautions: Iterable[str]) -> None:
+        for caution in cautions:
+            self.log.info("Caution: %s", caution)
 
     def _poll_or_defer(self, context: Context) -> dict[str, Any]:
         result = self._poll(context)

@@ -166,6 +166,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
                 "verdict nor an error: run the same version on workers and triggerers"
             )
         self.log.info("%s", output.get("summary"))
+        self._log_cautions(output.get("cautions") or ())
         return self._record(output)
 
     @override

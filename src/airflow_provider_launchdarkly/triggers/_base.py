@@ -110,6 +110,8 @@ class PollingTrigger(CheckedTrigger):
                 delay = min(delay, max(result.left.total_seconds(), SHORTEST_DELAY))
             if result.is_news:
                 self.log.info("%s", result.summary)
+                for caution in result.cautions:
+                    self.log.info("Caution: %s", caution)
             if result.warning:
                 self.log.warning("%s", result.warning)
             if result.ends:
