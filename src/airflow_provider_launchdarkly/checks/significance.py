@@ -22,6 +22,7 @@ from airflow_provider_launchdarkly.decision.schedule import due_look, next_look,
 from airflow_provider_launchdarkly.decision.suitability import (
     UndecidableExperimentError,
     require_decidable,
+    require_mean,
     require_one_role,
 )
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
@@ -217,6 +218,8 @@ def find_due_look(
     _require_decidable(experiment, launchdarkly_results=analysed_by_launchdarkly)
     iteration = pinned(experiment, target.iteration_id)
     _require_one_role(policy, iteration)
+    if analysed_by_launchdarkly:
+        _require_means(policy, iteration)
     if iteration.started_at is None:
         return SignificanceResult(target, response.server_time, _not_started(iteration))
     look_context = LookContext(target, iteration, iteration.started_at, response.server_time)
@@ -275,6 +278,20 @@ def _require_one_role(policy: Policy, iteration: Iteration) -> None:
         require_one_role(policy, iteration.primary.key if iteration.primary else None)
     except UndecidableExperimentError as error:
         raise ConfigurationError(f"policy.{field_name(error.path)}: {error}") from None
+
+
+def _require_means(policy: Policy, iteration: Iteration) -> None:
+    """Refuse a percentile before the first look, where the iteration says how its metrics are analysed."""
+    own = iteration.primary.key if iteration.primary else None
+    judged = {policy.primary.metric or own, *(part.metric for part in policy.guardrails)}
+    judged |= {part.metric for part in policy.signals}
+    for metric in iteration.measured:
+        if metric.key in judged:
+            last = metric.metrics[-1] if metric.metrics else metric
+            try:
+                require_mean(last.key, last.analysis_type)
+            except UndecidableExperimentError as error:
+                raise ConfigurationError(str(error)) from None
 
 
 def _not_started(iteration: Iteration) -> Verdict:

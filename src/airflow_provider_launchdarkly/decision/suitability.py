@@ -89,6 +89,29 @@ def require_comparison(shares: Iterable[tuple[str, Decimal, bool]]) -> None:
         )
 
 
+def require_mean(key: str, analysis_type: str | None, percentile: int | None = None) -> None:
+    """Refuse a metric that LaunchDarkly analyses by a percentile.
+
+    LaunchDarkly's ``analysisType`` of a metric is ``mean`` or ``percentile`` (REST docs, Metrics). The results of a
+    percentile have no mean and no deviation per unit, so nothing in them can be compared as a mean.
+
+    Args:
+        key: Key of the metric.
+        analysis_type: Its ``analysisType``; None or a value that LaunchDarkly adds later is accepted.
+        percentile: Its ``percentileValue``, if it is known.
+
+    Raises:
+        UndecidableExperimentError: It is analysed by a percentile.
+    """
+    if analysis_type == "percentile":
+        which = "a percentile" if percentile is None else f"percentile {percentile}"
+        raise UndecidableExperimentError(
+            f"metric {key!r} is analysed by {which} (analysisType percentile), and a policy compares means: judge a "
+            "metric whose analysis type is mean, such as the share of requests beyond a limit, or read its numbers "
+            "from your warehouse with results=SqlResults(...)"
+        )
+
+
 def require_one_role(policy: Policy, primary: str | None) -> None:
     """Refuse a policy that names the metric that decides again, as a guardrail or a signal.
 

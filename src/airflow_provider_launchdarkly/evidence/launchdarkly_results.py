@@ -5,20 +5,23 @@ A number that LaunchDarkly does not give is derived from those it gives; if that
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_launchdarkly.api import endpoints
-from airflow_provider_launchdarkly.api.errors import UnexpectedResponseError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, UnexpectedResponseError
 from airflow_provider_launchdarkly.api.models import MetricResults
 from airflow_provider_launchdarkly.api.reads.results import metric_results
-from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence
+from airflow_provider_launchdarkly.decision.evidence import Evidence, MetricEvidence
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
+from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_mean
+from airflow_provider_launchdarkly.evidence.launchdarkly_estimates import estimates
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
-    from airflow_provider_launchdarkly.api.models import Iteration, MetricGroupResults, TreatmentResult
+    from airflow_provider_launchdarkly.api.models import Iteration, Metric, MetricGroupResults, TreatmentResult
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.evidence.source import LookContext
 
@@ -36,6 +39,7 @@ def evidence_from_results(look_context: LookContext, policy: Policy) -> Procedur
 
     Raises:
         MetricNotMeasuredError: The iteration does not measure a metric of the policy.
+        ConfigurationError: A metric of the policy is analysed by a percentile.
         ResultsUnavailableError: LaunchDarkly does not serve results any more.
         UnexpectedResponseError: A number is missing that cannot be derived; the message names it.
         LaunchDarklyError: As the calls raise.
@@ -46,39 +50,71 @@ def evidence_from_results(look_context: LookContext, policy: Policy) -> Procedur
         look_context.iteration,
     )
     primary = look_context.primary_metric(policy)
-    metric, results = yield from _read_metric(env, experiment_key, iteration, primary, traffic=True)
-    metrics = [metric]
+    first = yield from _read_metric(env, experiment_key, iteration, primary, traffic=True)
+    read = [first]
     for key in (*(part.metric for part in policy.guardrails), *(part.metric for part in policy.signals)):
-        metric, _ = yield from _read_metric(env, experiment_key, iteration, key, traffic=False)
-        metrics.append(metric)
-    exposed = {result.treatment_id: _exposed(result) for result in results.total}
-    latest_event = results.metric_seen.timestamp if results.metric_seen else None
+        metric = yield from _read_metric(env, experiment_key, iteration, key, traffic=False)
+        read.append(metric)
+    exposed = {result.treatment_id: _exposed(result) for result in first.results.total}
+    latest_event = first.results.metric_seen.timestamp if first.results.metric_seen else None
     return Evidence(
         elapsed=look_context.elapsed,
         treatments=look_context.treatments(exposed),
-        metrics=tuple(metrics),
+        metrics=tuple(part.evidence for part in read),
         primary_metric=primary,
         started_at=look_context.started_at,
-        probability_of_mismatch=results.probability_of_mismatch,
+        probability_of_mismatch=first.results.probability_of_mismatch,
         unchanged_for=look_context.unchanged_since(latest_event),
+        cautions=tuple(_cautions(read)),
     )
+
+
+class _MetricRead(NamedTuple):
+    """A metric as read.
+
+    Attributes:
+        evidence: Its measurements.
+        results: Its results, as LaunchDarkly gives them.
+        caution: A sentence on the covariate that LaunchDarkly used, or None.
+        windowed: Whether only units whose measurement window is over count.
+    """
+
+    evidence: MetricEvidence
+    results: MetricResults
+    caution: str | None
+    windowed: bool
+
+
+def _cautions(read: Sequence[_MetricRead]) -> Iterator[str]:
+    # LaunchDarkly docs, "Metric windows": only completed windows count. Every other metric is open-ended.
+    open_ended = [metric.evidence.key for metric in read if not metric.windowed]
+    if open_ended:
+        yield (
+            f"only what has happened so far was judged on {', '.join(open_ended)}: LaunchDarkly's results count each "
+            "unit from its exposure on, so a treatment that only acts sooner looks better for a while"
+        )
+    for metric in read:
+        if metric.caution:
+            yield metric.caution
 
 
 def _read_metric(
     env: EnvironmentRef, experiment_key: str, iteration: Iteration, key: str, *, traffic: bool
-) -> Procedure[tuple[MetricEvidence, MetricResults]]:
+) -> Procedure[_MetricRead]:
     measured = iteration.measured_metric(key)
     response = yield from metric_results(
         env, experiment_key, key, iteration.id, is_group=measured.is_group, traffic=traffic
     )
     metric_key, results = _last_of(key, response.value)
-    metric = (yield endpoints.get_metric(env.project_key, metric_key)).value
-    evidence = MetricEvidence(
-        key=key,
-        measurements=tuple(_measurement(key, result) for result in results.total),
-        direction=Direction.of_success_criteria(metric.success_criteria),
-    )
-    return evidence, results
+    metric: Metric = (yield endpoints.get_metric(env.project_key, metric_key)).value
+    try:
+        require_mean(metric_key, metric.analysis_type, metric.percentile_value)
+    except UndecidableExperimentError as error:
+        raise ConfigurationError(str(error)) from None
+    found = estimates(key, results.total)
+    direction = Direction.of_success_criteria(metric.success_criteria)
+    evidence = MetricEvidence(key=key, measurements=found.measurements, direction=direction)
+    return _MetricRead(evidence, results, found.caution, metric.window_end_offset is not None)
 
 
 def _last_of(key: str, results: MetricResults | MetricGroupResults) -> tuple[str, MetricResults]:
@@ -93,40 +129,3 @@ def _last_of(key: str, results: MetricResults | MetricGroupResults) -> tuple[str
 def _exposed(result: TreatmentResult) -> int:
     """Return the exposed units; the measured ones where LaunchDarkly does not count exposures."""
     return result.traffic if result.traffic is not None else result.units or 0
-
-
-def _measurement(key: str, result: TreatmentResult) -> Measurement:
-    units = result.units or 0
-    if not units:
-        return Measurement(result.treatment_id, 0, None, None, result.p_best)
-    mean, std_dev = result.data_mean, result.data_std_dev
-    if mean is None or std_dev is None:
-        mean, std_dev = _from_distribution(result, units)
-    if mean is None or std_dev is None:
-        raise UnexpectedResponseError(
-            f"the results of metric {key!r} have {units} units for treatment {result.treatment_name!r}, but neither "
-            "dataMean and dataStdDev nor a distribution of a known kind"
-        )
-    return Measurement(result.treatment_id, units, mean, std_dev, result.p_best)
-
-
-def _from_distribution(result: TreatmentResult, units: int) -> tuple[float | None, float | None]:
-    """Derive mean and standard deviation per unit from the posterior of the mean.
-
-    The posterior's deviation is that of the mean, so a unit's is larger by the square root of the number of units. The
-    prior stays in: with many units it is negligible, with few it only shrinks the difference.
-    """
-    if result.distribution is None:
-        return None, None
-    parameters = result.distribution.parameters
-    kind = result.distribution.kind
-    if kind == "normal":
-        mu, sigma = parameters.get("mu"), parameters.get("sigma")
-        if mu is not None and sigma is not None and sigma >= 0:
-            return mu, sigma * math.sqrt(units)
-    if kind == "beta":
-        alpha, beta = parameters.get("alpha"), parameters.get("beta")
-        if alpha is not None and beta is not None and alpha > 0 and beta > 0:
-            rate = alpha / (alpha + beta)
-            return rate, math.sqrt(rate * (1.0 - rate))
-    return None, None

@@ -76,6 +76,7 @@ class IterationDesign:
     covariate_id: str | None = None
     reallocation_frequency: timedelta | float | str | None = None
     judged: bool = True
+    judged_metrics: Sequence[str] = ()
 
     def check(self) -> None:
         """Reject a design that is wrong for every flag.

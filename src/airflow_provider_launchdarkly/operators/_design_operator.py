@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_mean
 from airflow_provider_launchdarkly.operators._base import LaunchDarklyExperimentBaseOperator
 from airflow_provider_launchdarkly.operators._design import DESIGN_FIELDS, IterationDesign
 from airflow_provider_launchdarkly.templates import is_literal
@@ -41,6 +42,8 @@ class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator
         reallocation_frequency: How often a bandit moves its traffic: a timedelta, or seconds.
         judged: False for an iteration that no policy judges: one treatment may then get everyone. Default: the baseline
             and a new treatment need a share.
+        judged_metrics: Keys of the metrics that a policy judges by LaunchDarkly's results. One that LaunchDarkly
+            analyses by a percentile has no mean to compare, and is refused before anything is created.
     """
 
     template_fields: Sequence[str] = (*LaunchDarklyExperimentBaseOperator.template_fields, *DESIGN_FIELDS)
@@ -62,6 +65,7 @@ class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator
         covariate_id: str | None = None,
         reallocation_frequency: timedelta | float | str | None = None,
         judged: bool = True,
+        judged_metrics: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -79,6 +83,7 @@ class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator
         self.covariate_id = covariate_id
         self.reallocation_frequency = reallocation_frequency
         self.judged = judged
+        self.judged_metrics = judged_metrics
         if all(is_literal(getattr(self, field)) for field in DESIGN_FIELDS):
             self.design().check()
 
@@ -90,16 +95,20 @@ class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator
         """Return the design in LaunchDarkly's own form: variations by id, and metrics that exist.
 
         Raises:
-            ConfigurationError: The design is wrong, the flag has no such variation, or the project has no such metric
-                or metric group. (LaunchDarkly itself accepts a metric group's key as a metric's.)
+            ConfigurationError: The design is wrong, the flag has no such variation, the project has no such metric or
+                metric group (LaunchDarkly itself accepts a metric group's key as a metric's), or a judged metric is
+                analysed by a percentile.
         """
+        from airflow_provider_launchdarkly.api.models import Metric
         from airflow_provider_launchdarkly.api.reads.metrics import find_metric
 
         design = self.design()
         iteration = design.resolve(self.hook.get_flag(self.flag_key))
         for key, is_group in design.metric_kinds().items():
             try:
-                self.hook.run(find_metric(self.hook.project(), key, is_group=is_group))
-            except ConfigurationError as error:
+                metric = self.hook.run(find_metric(self.hook.project(), key, is_group=is_group))
+                if key in design.judged_metrics and isinstance(metric, Metric):
+                    require_mean(key, metric.analysis_type, metric.percentile_value)
+            except (ConfigurationError, UndecidableExperimentError) as error:
                 raise ConfigurationError(f"metrics: {error}") from None
         return iteration

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.models import Metric
 from airflow_provider_launchdarkly.api.reads.metrics import find_metric
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
-from airflow_provider_launchdarkly.rollout.requests import judged_metrics
+from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_mean
+from airflow_provider_launchdarkly.rollout.requests import deciding_metric, judged_metrics
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
@@ -25,16 +27,20 @@ def check_metrics(rollout: Rollout, project_key: str) -> Procedure[tuple[str, ..
         A sentence for each direction of the policy that contradicts the metric's own success criteria.
 
     Raises:
-        ConfigurationError: Metrics do not exist or are archived; each is named with its field and the keys near it.
+        ConfigurationError: Metrics do not exist or are archived, or a judged one is analysed by a percentile; each is
+            named with its field.
         LaunchDarklyError: As the calls raise.
     """
     directions = _directions(rollout)
-    missing, warnings = [], []
+    judged = {deciding_metric(rollout), *judged_metrics(rollout.policy)}
+    refused, warnings = [], []
     for key, (field, is_group) in _fields(rollout).items():
         try:
             found = yield from find_metric(project_key, key, is_group=is_group)
-        except ConfigurationError as error:
-            missing.append(f"{field}: {error}")
+            if key in judged and isinstance(found, Metric):
+                require_mean(key, found.analysis_type, found.percentile_value)
+        except (ConfigurationError, UndecidableExperimentError) as error:
+            refused.append(f"{field}: {error}")
             continue
         own = Direction.of_success_criteria(getattr(found, "success_criteria", None))
         for place, direction in directions.get(key, ()):
@@ -43,8 +49,8 @@ def check_metrics(rollout: Rollout, project_key: str) -> Procedure[tuple[str, ..
                     f"{place} is {direction.value}, but metric {key!r} improves when it is {own.value} "
                     f"(LaunchDarkly's success criteria): harm would count as improvement; leave the direction out"
                 )
-    if missing:
-        raise ConfigurationError("; ".join(missing))
+    if refused:
+        raise ConfigurationError("; ".join(refused))
     return tuple(warnings)
 
 
@@ -65,8 +71,7 @@ def _fields(rollout: Rollout) -> dict[str, tuple[str, bool]]:
 
 def _directions(rollout: Rollout) -> dict[str, list[tuple[str, Direction]]]:
     """Return the directions that the policy sets, with their fields, by metric."""
-    experiment, policy = rollout.experiment, rollout.policy
-    primary = policy.primary.metric or experiment.primary_metric or experiment.primary_funnel or ""
+    policy, primary = rollout.policy, deciding_metric(rollout)
     entries = [
         ("primary", primary, policy.primary.direction),
         *((f"guardrails[{number}]", each.metric, each.direction) for number, each in enumerate(policy.guardrails)),

@@ -53,7 +53,15 @@ def stage_design(rollout: Rollout, number: int) -> dict[str, Any]:
         "can_reshuffle_traffic": rollout.reshuffle,
         "attributes": list(experiment.attributes) or None,
         "judged": rollout.stages[number].gate is not Gate.NONE,
+        # The last stage decides, so a metric that it cannot judge is refused before the first one starts.
+        "judged_metrics": list(dict.fromkeys((deciding_metric(rollout), *judged_metrics(policy)))),
     }
+
+
+def deciding_metric(rollout: Rollout) -> str:
+    """Return the key of the metric or funnel that decides: the policy's, else the experiment's."""
+    experiment = rollout.experiment
+    return rollout.policy.primary.metric or experiment.primary_metric or experiment.primary_funnel or ""
 
 
 def judged_metrics(policy: Policy) -> dict[str, str]:

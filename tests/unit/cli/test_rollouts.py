@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from airflow_provider_launchdarkly.api import endpoints, writes
 from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from airflow_provider_launchdarkly.api.models.instructions import ArchiveExperiment, ExperimentInstruction, UpdateName
+from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
 from airflow_provider_launchdarkly.rollout.files import NamedRollout, read_file
 from airflow_provider_launchdarkly.rollout.requests import experiment_post, stage_iteration
 from airflow_provider_launchdarkly.testing import EmulatorServer
@@ -287,6 +289,21 @@ def test_plan_refuses_a_metric_that_launchdarkly_does_not_have(
     assert planned.code == 1
     assert planned.err.startswith(f"{button}:2: button: ")
     assert message in planned.err
+
+
+def test_plan_refuses_to_judge_a_percentile(run: Command, button: Path, emulator: EmulatorServer) -> None:
+    def change(emulated: Emulator) -> None:
+        metrics = emulated.world.projects["demo"].metrics
+        metrics["page-load-ms"] = replace(
+            metrics["page-load-ms"], analysis_type="percentile", details={"percentileValue": 95}
+        )
+
+    emulator.call(change)
+    assert run("plan", button).code == 2  # it is measured, and not judged
+    button.write_text(button.read_text() + "    policy: {guardrails: [{metric: page-load-ms}]}\n")
+    planned = run("plan", button)
+    assert planned.code == 1
+    assert "metric 'page-load-ms' is analysed by percentile 95" in planned.err
 
 
 @pytest.mark.parametrize(("direction", "warned"), [("higher", True), ("lower", False)])

@@ -142,3 +142,14 @@ def test_a_metric_that_does_not_exist_is_named_before_anything_is_written(
     with pytest.raises(AirflowFailException, match=r"metrics: project 'demo' has no metric 'signup-funnel'"):
         bandit(context, metrics=["signup-funnel"])
     assert emulator.journal() == []
+
+
+def test_a_percentile_that_a_policy_judges_is_refused_before_anything_is_written(
+    hook: LaunchDarklyHook, emulator: EmulatorServer, context: Any
+) -> None:
+    hook.update_metric("page-load-ms", {"analysisType": "percentile", "percentileValue": 95})
+    before = emulator.journal()
+    with pytest.raises(AirflowFailException, match=r"metrics: metric 'page-load-ms' is analysed by percentile 95"):
+        bandit(context, metrics=["page-load-ms"], judged_metrics=["page-load-ms"])
+    assert emulator.journal() == before
+    assert bandit(context, metrics=["page-load-ms"])["changed"] is True

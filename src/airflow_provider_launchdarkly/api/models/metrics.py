@@ -41,6 +41,7 @@ class Metric(Read):
     analysis_type: str | None = None
     percentile_value: int | None = None
     event_default: EventDefault | None = None
+    window_end_offset: int | None = None
     randomization_units: Many[str] = ()
     analysis_units: Many[str] = ()
     tags: Many[str] = ()
