@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.simulation.report import Report, Scenario
 
+# The values of `simulation.world.Arrivals`, which would load numpy for every command.
+ARRIVALS = (
+    "even",
+    "weekdays",
+    "growing",
+    "surging",
+    "growing-tenfold",
+    "surging-tenfold",
+    "shrinking",
+    "dying",
+    "press-day",
+    "lost-day",
+)
+
 _BUDGETS = {
     "false_ship": "most experiments without effect that may ship",
     "false_rollback": "most experiments without effect that may be rolled back",
@@ -45,7 +59,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--arrivals",
         default="even",
-        choices=("even", "weekdays", "growing", "surging", "shrinking", "lost-day"),
+        choices=ARRIVALS,
         help="how traffic is spread over the days",
     )
     parser.add_argument("--experiments", type=_count, default=10_000, metavar="N", help="experiments for each truth")

@@ -24,10 +24,23 @@ class Arrivals(StrEnum):
 
     EVEN = "even"
     WEEKDAYS = "weekdays"
+    """Half on Saturdays and less on Sundays."""
     GROWING = "growing"
+    """Threefold at the end, in a straight line."""
     SURGING = "surging"
+    """Threefold at the end, by the same factor each day."""
+    GROWING_TENFOLD = "growing-tenfold"
+    """Tenfold at the end, in a straight line."""
+    SURGING_TENFOLD = "surging-tenfold"
+    """Tenfold at the end, by the same factor each day."""
     SHRINKING = "shrinking"
+    """A third at the end, in a straight line."""
+    DYING = "dying"
+    """A hundredth at the end, by the same factor each day."""
+    PRESS_DAY = "press-day"
+    """Ten times as many on one day, three quarters into the plan."""
     LOST_DAY = "lost-day"
+    """None on the day in the middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +131,28 @@ def expected_units(world: World, moments: Sequence[timedelta], end: timedelta) -
 
 
 def _rate(arrivals: Arrivals, days: NDArray[np.float64], end: float) -> NDArray[np.float64]:
-    share = days / end
+    share, whole = days / end, days.astype(np.int64)
     match arrivals:
         case Arrivals.EVEN:
-            return np.ones_like(days)
+            rates = np.ones_like(days)
         case Arrivals.WEEKDAYS:
-            return np.asarray(np.take(_WEEK, days.astype(np.int64) % 7), dtype=np.float64)
+            rates = np.take(_WEEK, whole % 7)
         case Arrivals.GROWING:
-            return 1.0 + 2.0 * share
+            rates = 1.0 + 2.0 * share
         case Arrivals.SURGING:
-            return np.asarray(3.0**share)
+            rates = 3.0**share
+        case Arrivals.GROWING_TENFOLD:
+            rates = 1.0 + 9.0 * share
+        case Arrivals.SURGING_TENFOLD:
+            rates = 10.0**share
         case Arrivals.SHRINKING:
-            return 3.0 - 2.0 * share
+            rates = 3.0 - 2.0 * share
+        case Arrivals.DYING:
+            rates = 0.01**share
+        case Arrivals.PRESS_DAY:
+            rates = np.where(whole == int(0.75 * end), 10.0, 1.0)
         case Arrivals.LOST_DAY:
-            return np.where(days.astype(np.int64) == int(end / 2), 0.0, 1.0)
+            rates = np.where(whole == int(end / 2), 0.0, 1.0)
         case unknown:
             assert_never(unknown)
+    return np.asarray(rates, dtype=np.float64)

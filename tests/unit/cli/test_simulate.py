@@ -10,6 +10,8 @@ import pytest
 
 from airflow_provider_launchdarkly.cli.exit import ExitCode
 from airflow_provider_launchdarkly.cli.main import main
+from airflow_provider_launchdarkly.cli.simulate import ARRIVALS
+from airflow_provider_launchdarkly.simulation.world import Arrivals
 
 
 def simulate(*words: str) -> int:
@@ -53,6 +55,10 @@ def test_an_effect_can_be_given(capsys: pytest.CaptureFixture[str]) -> None:
         simulate("--preset", "balanced", "--json", "--effect", "0.5", "--treatments", "3", "--arrivals", "growing") == 0
     )
     assert json.loads(capsys.readouterr().out)["power"] > 0.95
+
+
+def test_every_pattern_of_traffic_can_be_chosen() -> None:
+    assert tuple(Arrivals) == ARRIVALS
 
 
 def test_an_exceeded_budget_on_the_command_line_fails(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:

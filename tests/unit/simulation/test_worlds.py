@@ -44,6 +44,24 @@ def test_shrinking_traffic_is_growing_traffic_backwards() -> None:
     assert arriving(Arrivals.SHRINKING)[::-1] == pytest.approx(arriving(Arrivals.GROWING), rel=0.01)
 
 
+def test_traffic_grows_tenfold_in_a_straight_line_or_by_equal_factors() -> None:
+    straight, curved = arriving(Arrivals.GROWING_TENFOLD), arriving(Arrivals.SURGING_TENFOLD)
+    assert np.allclose(np.diff(straight, n=2), 0.0)
+    assert straight[-1] / straight[0] == pytest.approx(10.0, rel=0.2)
+    assert curved[1:] / curved[:-1] == pytest.approx(np.full(27, 10.0 ** (1 / 28)))
+
+
+def test_dying_traffic_falls_to_a_hundredth() -> None:
+    days = arriving(Arrivals.DYING)
+    assert days[1:] / days[:-1] == pytest.approx(np.full(27, 0.01 ** (1 / 28)))
+
+
+def test_a_press_day_brings_ten_times_as_many() -> None:
+    days = arriving(Arrivals.PRESS_DAY)
+    assert days[21] / days[20] == pytest.approx(10.0)
+    assert np.delete(days, 21) == pytest.approx(np.full(27, days[0]))
+
+
 def test_weekends_bring_less() -> None:
     days = arriving(Arrivals.WEEKDAYS)
     assert days[5] < 0.6 * days[0]
