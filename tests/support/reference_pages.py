@@ -208,16 +208,8 @@ def policy_page() -> Iterator[str]:
         """
     )
     yield ""
-    parts = (
-        policy_parts.Primary,
-        policy_parts.Guardrail,
-        policy_parts.Signal,
-        policy_parts.Looks,
-        policy_parts.Mismatch,
-        policy_parts.Missing,
-        policy_parts.Traffic,
-        policy_parts.Budget,
-    )
+    names = ("Primary", "Guardrail", "Signal", "Looks", "Mismatch", "Missing", "Traffic", "Budget")
+    parts = tuple(getattr(policy_parts, name) for name in names)
     for part in (policy.Policy, *parts):
         yield from model(part)
 

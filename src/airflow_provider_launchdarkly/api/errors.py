@@ -338,6 +338,23 @@ class IterationStoppedError(StateError):
         self.winner = winner
 
 
+class WrongIterationStoppedError(StateError):
+    """A stop that was sent for the pinned iteration took effect on another one, so it shipped that one's winner.
+
+    LaunchDarkly's instruction names no iteration. Someone replaced the pinned one while the request was on its way. The
+    message says what everyone is served now.
+
+    Attributes:
+        pinned: Id of the iteration that was to be stopped.
+        stopped: Id of the one that was.
+    """
+
+    def __init__(self, message: str = "", *, call: Call | None = None, pinned: str = "", stopped: str = "") -> None:
+        super().__init__(message, call=call)
+        self.pinned = pinned
+        self.stopped = stopped
+
+
 class IterationNotStartedError(StateError):
     """The pinned iteration has not been started, so it cannot be stopped and has no results."""
 

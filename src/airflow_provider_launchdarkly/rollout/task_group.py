@@ -110,7 +110,7 @@ def experiment_rollout(
     Args:
         rollout: The rollout, or the same as plain JSON.
         group_id: The group's id.
-        notifiers: Airflow notifiers to run when a person is asked, and at the end.
+        notifiers: Airflow notifiers to run when a person is asked, at the end, and when the stop fails.
         poll_interval: Seconds between two polls while waiting. Default: ``[launchdarkly] poll_interval``.
         retries: Retries of each task. Default: those in the ``default_args`` of the DAG or task group around it, else
             :data:`.RETRIES`, enough to outlive an outage of ten minutes. With none, one killed task ends the run.
@@ -379,6 +379,7 @@ class _Composer:
             iteration_id=_entry(stops, "iteration_id"),
             winner=_entry(stops, "winner"),
             reason=_entry(stops, "why"),
+            on_failure_callback=self.notifiers or None,
             **self.where,
         )
         verify = LaunchDarklyCheckFlagServesOperator(task_id="verify", stopped=cast("Any", stop.output), **self.where)

@@ -19,6 +19,7 @@ from airflow_provider_launchdarkly.api.errors import (
     LaunchDarklyError,
     RuleOwnedError,
     StateError,
+    WrongIterationStoppedError,
 )
 from airflow_provider_launchdarkly.api.http.procedure import APPEARING, SETTLING
 from airflow_provider_launchdarkly.api.models import (
@@ -126,6 +127,12 @@ def running(scene: Scene) -> None:
     scene.start()
 
 
+def running_with_ids_of_variations(scene: Scene) -> None:
+    """LaunchDarkly documents that treatments have the ids of their variations, so those of two iterations are alike."""
+    scene.emulator.switch(treatment_ids="variation")
+    running(scene)
+
+
 def refusing_drafts(scene: Scene) -> None:
     """One experiment runs; LaunchDarkly refuses a second draft, which its docs leave open."""
     running(scene)
@@ -212,6 +219,23 @@ RACES = {
         stop,
         lambda scene: scene.stop("baseline"),
         (IterationStoppedError, "with winner 'Control', not with 'Treatment'"),
+    ),
+    "stop, replaced by one with the same treatments": Race(
+        running_with_ids_of_variations,
+        stop,
+        Scene.replace,
+        (
+            WrongIterationStoppedError,
+            "took effect on iteration '.+', which someone had started in its place: .+ serves variation 'Bold'",
+        ),
+    ),
+    "stop whose answer is lost, replaced by one with the same treatments": Race(
+        in_turn(
+            running_with_ids_of_variations, lambda scene: scene.emulator.fault("patch_experiment", "close_after", nth=2)
+        ),
+        stop,
+        Scene.replace,
+        (WrongIterationStoppedError, "took effect on iteration '.+'"),
     ),
     "save and start, stopped": Race(
         running, save, Scene.stop, (IterationStoppedError, r"is stopped \(winner: .+\), so no copy of it")

@@ -54,17 +54,25 @@ def flag_that_serves(env: EnvironmentRef, flag_key: str, rule_id: str, variation
     return served
 
 
-def _served_otherwise(env: EnvironmentRef, flag: FeatureFlag, rule_id: str, variation_id: str) -> str | None:
+def what_is_served(env: EnvironmentRef, flag: FeatureFlag, rule_id: str) -> str:
+    """Say in words what a rule of a flag serves now."""
     config = flag.environments[env.environment_key]
     where = f"flag {flag.key!r} in environment {env.environment_key!r}"
+    rule = config.rule(rule_id)
     if not config.on:
         return f"{where} is off"
-    rule = config.rule(rule_id)
     if rule is None:
         return f"{where} has no rule {rule_id!r} any more"
     served = flag.variation_at(rule.variation)
     if served is None:
-        return f"rule {rule_id!r} of {where} serves a split, not one variation to everyone"
-    if served.id != variation_id:
-        return f"rule {rule_id!r} of {where} serves {served.name or served.value!r}, not variation {variation_id}"
-    return None
+        return f"rule {rule_id!r} of {where} serves a split"
+    return f"rule {rule_id!r} of {where} serves variation {served.name or served.value!r} to everyone it matches"
+
+
+def _served_otherwise(env: EnvironmentRef, flag: FeatureFlag, rule_id: str, variation_id: str) -> str | None:
+    config = flag.environments[env.environment_key]
+    rule = config.rule(rule_id) if config.on else None
+    served = flag.variation_at(rule.variation) if rule else None
+    if served is not None and served.id == variation_id:
+        return None
+    return f"{what_is_served(env, flag, rule_id)}, not variation {variation_id} to everyone"

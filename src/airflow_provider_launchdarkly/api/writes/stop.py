@@ -18,11 +18,12 @@ from airflow_provider_launchdarkly.api.errors import (
     IterationReplacedError,
     IterationStoppedError,
     StateError,
+    WrongIterationStoppedError,
 )
 from airflow_provider_launchdarkly.api.http.procedure import SETTLING
 from airflow_provider_launchdarkly.api.models import StopIterationWithWinner, Variation
 from airflow_provider_launchdarkly.api.reads.experiments import pinned, read_experiment
-from airflow_provider_launchdarkly.api.reads.flags import read_flag
+from airflow_provider_launchdarkly.api.reads.flags import read_flag, what_is_served
 from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Written, ensure
 
 if TYPE_CHECKING:
@@ -114,12 +115,17 @@ def stop_iteration(
         IterationNotFoundError: The experiment has no such iteration.
         IterationNotStartedError: It was never started.
         IterationStoppedError: It was stopped with another winner, or without one.
-        IterationReplacedError: LaunchDarkly stopped another iteration.
+        WrongIterationStoppedError: LaunchDarkly stopped another iteration, which someone had put in its place.
+        IterationReplacedError: LaunchDarkly accepted the stop, and the iteration does not show as stopped.
         LaunchDarklyError: As the calls raise.
     """
     effect: StopEffect | None = None
+    ended_before: frozenset[str] | None = None
 
     def reached(experiment: Experiment) -> tuple[Experiment, Iteration] | None:
+        nonlocal ended_before
+        if ended_before is None:
+            ended_before = frozenset(iteration.id for iteration in experiment.iterations if iteration.stopped)
         iteration = pinned(experiment, iteration_id)
         _check_stoppable(experiment, iteration, _winning(iteration, winner))
         return (experiment, iteration) if iteration.stopped else None
@@ -157,20 +163,51 @@ def stop_iteration(
             found=experiment.running.id if experiment.running else None,
         )
 
-    ensured = yield from ensure(
-        DesiredState(
-            what=f"iteration {iteration_id} is stopped",
-            read=lambda: read_experiment(env, experiment_key),
-            reached=reached,
-            write=write,
-            confirmed=confirmed,
-            unconfirmed=unconfirmed,
-        )
+    desired = DesiredState(
+        what=f"iteration {iteration_id} is stopped",
+        read=lambda: read_experiment(env, experiment_key),
+        reached=reached,
+        write=write,
+        confirmed=confirmed,
+        unconfirmed=unconfirmed,
     )
+    try:
+        ensured = yield from ensure(desired)
+    except (IterationStoppedError, IterationReplacedError):
+        if effect is not None:  # so the write was sent
+            yield from _raise_if_another_was_stopped(effect, reason, ended_before or frozenset())
+        raise
     experiment, iteration = ensured.value
     if effect is None:
         effect = yield from _effect(env, experiment_key, iteration, _winning(iteration, winner))
     return StoppedIteration(experiment, iteration, effect, already_stopped=not ensured.changed)
+
+
+def _raise_if_another_was_stopped(effect: StopEffect, reason: str, ended_before: frozenset[str]) -> Procedure[None]:
+    """Raise if the stop that was sent ended another iteration than the pinned one.
+
+    Args:
+        effect: What was to be stopped, and with which winner.
+        reason: The reason that was sent.
+        ended_before: Ids of the iterations that had ended before.
+
+    Raises:
+        WrongIterationStoppedError: It did.
+    """
+    experiment = yield from read_experiment(effect.environment, effect.experiment_key)
+    for iteration in experiment.iterations:
+        sent = iteration.winning_treatment_id == effect.winner.id and iteration.winning_reason in (None, reason)
+        if not iteration.stopped or not sent or iteration.id in (effect.iteration_id, *ended_before):
+            continue
+        flag = yield from read_flag(effect.environment, effect.flag_key)
+        now = what_is_served(effect.environment, flag, effect.rule_id)
+        raise WrongIterationStoppedError(
+            f"the stop of iteration {effect.iteration_id!r} of experiment {effect.experiment_key!r} took effect on "
+            f"iteration {iteration.id!r}, which someone had started in its place: {now}. Decide in LaunchDarkly what "
+            "everyone is to be served; another try changes nothing",
+            pinned=effect.iteration_id,
+            stopped=iteration.id,
+        )
 
 
 def _winning(iteration: Iteration, winner: str) -> Treatment:
@@ -206,8 +243,8 @@ def _check_stoppable(experiment: Experiment, iteration: Iteration, treatment: Tr
             found = "without a winner"
         successor = f"; iteration {experiment.running.id!r} runs now" if experiment.running else ""
         raise IterationStoppedError(
-            f"{where} is stopped already {found}, not with {treatment.name!r}{successor}. Nothing was changed: the "
-            "flag serves what that stop, or a later change, has set",
+            f"{where} is stopped {found}, not with {treatment.name!r}{successor}. The flag serves what that stop, or a "
+            "later change, has set",
             winner=iteration.winning_treatment_id,
         )
     if not iteration.running and not iteration.stopped:
