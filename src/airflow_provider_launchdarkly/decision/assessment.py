@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_launchdarkly.decision.boundaries import quantile, tail
 from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence, check
-from airflow_provider_launchdarkly.decision.policy_parts import Direction, Rule
+from airflow_provider_launchdarkly.decision.information import InformationClock
+from airflow_provider_launchdarkly.decision.policy_parts import Clock, Direction, Rule
 from airflow_provider_launchdarkly.decision.sample_ratio import split_test
 from airflow_provider_launchdarkly.decision.schedule import PRIMARY_SHARE_OF_HARM, LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Bar, MetricJudgement, Role, Split, TreatmentEffect
@@ -81,8 +82,9 @@ def assess(policy: Policy, evidence: Evidence) -> Assessment:
     if key is None:
         raise EvidenceError("neither the policy nor the evidence names a primary metric")
     metric = evidence.metric(key)
-    units = sum(measured.units for measured in metric.measurements)
-    at = _Moment(policy, schedule, evidence, schedule.share(evidence.elapsed, units))
+    units = metric.units
+    clock = InformationClock(schedule, evidence, key) if policy.clock is Clock.INFORMATION else None
+    at = _Moment(policy, schedule, evidence, schedule.share(evidence.elapsed, units), clock)
     return Assessment(
         schedule=schedule,
         look=schedule.look_at(evidence.elapsed),
@@ -106,6 +108,7 @@ class _Moment(NamedTuple):
     schedule: LookSchedule
     evidence: Evidence
     share: float
+    clock: InformationClock | None
 
     def primary(self, metric: MetricEvidence) -> MetricJudgement:
         primary = self.policy.primary
@@ -118,7 +121,8 @@ class _Moment(NamedTuple):
             interval: float | None = quantile(1.0 - self.policy.threshold)
             if self.policy.rule is Rule.GROUP_SEQUENTIAL:
                 z = found.z(primary.margin) if found else None
-                success, harm = self._success(z), self._harm(found, primary.margin, self._shares.primary)
+                success = self._success(z, metric, treatment)
+                harm = self._harm(found, primary.margin, self._shares.primary, metric, treatment)
                 # The interval uses the boundary by which the treatment is judged, so both agree.
                 interval = harm.boundary if harm.reached else success.boundary
                 judged |= {"success": success, "harm": harm}
@@ -133,8 +137,8 @@ class _Moment(NamedTuple):
         comparisons = []
         for treatment in self.evidence.challengers:
             found = _effect(metric, treatment, self.evidence.baseline, which)
-            harm = self._harm(found, margin, self._shares.guardrail)
-            success = self._success(found.z(margin) if found else None) if prove else None
+            harm = self._harm(found, margin, self._shares.guardrail, metric, treatment)
+            success = self._success(found.z(margin) if found else None, metric, treatment) if prove else None
             boundary = success.boundary if success else harm.boundary
             comparisons.append(self._comparison(metric, treatment, found, boundary, success=success, harm=harm))
         return MetricJudgement(metric.key, Role.GUARDRAIL, which.value, margin, tuple(comparisons))
@@ -156,27 +160,38 @@ class _Moment(NamedTuple):
         return HarmShares.of(self.policy, len(self.evidence.challengers))
 
     @property
+    def _ship_alpha(self) -> float:
+        return self.policy.alpha / len(self.evidence.challengers)
+
+    @property
     def _ship_boundary(self) -> Boundary:
-        return self.schedule.ship_boundary(
-            self.policy.alpha / len(self.evidence.challengers), self.policy.ship_spending
-        )
+        """The boundary of the plan alone."""
+        return self.schedule.ship_boundary(self._ship_alpha, self.policy.ship_spending)
 
-    def _success(self, z: float | None) -> Bar:
-        boundary = self._ship_boundary
+    def _success(self, z: float | None, metric: MetricEvidence, treatment: TreatmentEvidence) -> Bar:
+        alpha, gamma = self._ship_alpha, self.policy.ship_spending
+        bound = self.clock.ship(metric, treatment.id, alpha, gamma) if self.clock else None
+        needed, spent = bound or self._planned(self._ship_boundary)
         may_ship = self.evidence.elapsed >= self.policy.min_duration and self.share > 0
-        needed = boundary.at(self.share) if self.share > 0 else None
         reached = may_ship and z is not None and needed is not None and z >= needed
-        return Bar(z, needed, boundary.spent[-1], boundary.spent_at(self.share), reached)
+        return Bar(z, needed, alpha, spent, reached)
 
-    def _harm(self, found: Effect | None, margin: float, alpha: float) -> Bar:
-        boundary = self.schedule.harm_boundary(alpha, self.policy.harm_spending)
-        needed = boundary.at(self.share) if self.share > 0 else None
+    def _planned(self, boundary: Boundary) -> tuple[float | None, float]:
+        """Return the plan's boundary at this look, and what it has spent."""
+        return boundary.at(self.share) if self.share > 0 else None, boundary.spent_at(self.share)
+
+    def _harm(
+        self, found: Effect | None, margin: float, alpha: float, metric: MetricEvidence, treatment: TreatmentEvidence
+    ) -> Bar:
+        gamma = self.policy.harm_spending
+        bound = self.clock.harm(metric, treatment.id, alpha, gamma) if self.clock else None
+        needed, spent = bound or self._planned(self.schedule.harm_boundary(alpha, gamma))
         z = found.z(margin) if found and _enough(found) else None
         worse = -z if z is not None else None
         # Before the first look the plan judges no units.
         may_judge = self.schedule.look_at(self.evidence.elapsed) > 0
         reached = may_judge and worse is not None and needed is not None and worse >= needed
-        return Bar(worse, needed, alpha, boundary.spent_at(self.share), reached)
+        return Bar(worse, needed, alpha, spent, reached)
 
     def _comparison(
         self,

@@ -107,6 +107,11 @@ def solve(fractions: tuple[float, ...], spent: tuple[float, ...]) -> tuple[float
     Returns:
         The z value to reach at each look. Each process solves a design once.
     """
+    return solve_afresh(fractions, spent)
+
+
+def solve_afresh(fractions: Sequence[float], spent: Sequence[float]) -> tuple[float, ...]:
+    """Solve a boundary as :func:`solve`, without keeping it: for paths that hardly ever come twice."""
     # No boundary is below the one that a single look with all the error would have.
     walk = _Walk(0.0, fractions, quantile(min(spent[-1], 0.5)) if spent and spent[-1] > 0 else FARTHEST)
     z: list[float] = []

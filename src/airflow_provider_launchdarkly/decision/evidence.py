@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -80,6 +81,27 @@ class MetricEvidence(NamedTuple):
                 return measured if usable else None
         return None
 
+    @property
+    def units(self) -> int:
+        """Units measured, over all treatments."""
+        return sum(measured.units for measured in self.measurements)
+
+
+class EarlierLook(NamedTuple):
+    """What an earlier look of the same iteration measured. The boundaries of later looks rest on it.
+
+    Attributes:
+        elapsed: Time of the look, after the iteration's start.
+        metrics: The metrics it measured; only their units, means and deviations count.
+    """
+
+    elapsed: timedelta
+    metrics: tuple[MetricEvidence, ...]
+
+    def metric(self, key: str) -> MetricEvidence | None:
+        """Return a metric; None if the look did not measure it."""
+        return next((metric for metric in self.metrics if metric.key == key), None)
+
 
 class Evidence(NamedTuple):
     """Everything a verdict rests on.
@@ -93,6 +115,8 @@ class Evidence(NamedTuple):
         probability_of_mismatch: LaunchDarkly's own probability of a sample ratio mismatch, shown beside ours.
         unchanged_for: Time since the counts last changed; None if unknown.
         cautions: A sentence for each thing that limits what the source's numbers mean; they go into the verdict.
+        earlier: The earlier looks of this iteration as far as they are known, rising in time. They change no number of
+            this look, only the boundaries that it is compared with.
     """
 
     elapsed: timedelta
@@ -103,6 +127,7 @@ class Evidence(NamedTuple):
     probability_of_mismatch: float | None = None
     unchanged_for: timedelta | None = None
     cautions: tuple[str, ...] = ()
+    earlier: tuple[EarlierLook, ...] = ()
 
     @property
     def baseline(self) -> TreatmentEvidence:
@@ -127,6 +152,29 @@ class Evidence(NamedTuple):
         raise EvidenceError(f"the policy judges metric {key!r}, but the evidence has {known}")
 
 
+def as_earlier(evidence: Evidence) -> EarlierLook:
+    """Return what later looks need to know of this one: seven digits of each number are enough for that."""
+    return EarlierLook(
+        evidence.elapsed,
+        tuple(
+            MetricEvidence(
+                metric.key,
+                tuple(
+                    Measurement(
+                        measured.treatment_id, measured.units, _rounded(measured.mean), _rounded(measured.std_dev)
+                    )
+                    for measured in metric.measurements
+                ),
+            )
+            for metric in evidence.metrics
+        ),
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.7g}")
+
+
 def check(evidence: Evidence) -> None:
     """Raise if the evidence cannot be true.
 
@@ -142,9 +190,6 @@ def check(evidence: Evidence) -> None:
     ids = [treatment.id for treatment in evidence.treatments]
     if len(set(ids)) != len(ids):
         raise EvidenceError(f"treatment ids {ids} are not distinct; give each treatment a different id")
-    keys = [metric.key for metric in evidence.metrics]
-    if len(set(keys)) != len(keys):
-        raise EvidenceError(f"metrics {keys} are not distinct; give each metric once")
     for treatment in evidence.treatments:
         if treatment.share is not None and not (math.isfinite(treatment.share) and treatment.share >= 0):
             raise EvidenceError(
@@ -163,9 +208,29 @@ def check(evidence: Evidence) -> None:
             f"the shares of {names} are all 0, so the split cannot be tested; give each its share of the units, "
             "or None if it is unknown"
         )
-    for metric in evidence.metrics:
+    _check_metrics(evidence.metrics, "")
+    _check_earlier(evidence)
+
+
+def _check_earlier(evidence: Evidence) -> None:
+    times = [*(look.elapsed for look in evidence.earlier), evidence.elapsed]
+    for before, after in pairwise(times):
+        if before >= after:
+            raise EvidenceError(
+                f"earlier: a look at {before} stands before one at {after}; give the earlier looks in rising order, "
+                "all of them before this one"
+            )
+    for look in evidence.earlier:
+        _check_metrics(look.metrics, f"earlier look at {look.elapsed}, ")
+
+
+def _check_metrics(metrics: tuple[MetricEvidence, ...], where: str) -> None:
+    keys = [metric.key for metric in metrics]
+    if len(set(keys)) != len(keys):
+        raise EvidenceError(f"{where}metrics {keys} are not distinct; give each metric once")
+    for metric in metrics:
         for measured in metric.measurements:
-            _check_measurement(f"metric {metric.key}, treatment {measured.treatment_id}", measured)
+            _check_measurement(f"{where}metric {metric.key}, treatment {measured.treatment_id}", measured)
 
 
 def _check_measurement(where: str, measured: Measurement) -> None:

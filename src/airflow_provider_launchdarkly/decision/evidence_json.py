@@ -5,7 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
+from airflow_provider_launchdarkly.decision.evidence import (
+    EarlierLook,
+    Evidence,
+    Measurement,
+    MetricEvidence,
+    TreatmentEvidence,
+)
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 
 if TYPE_CHECKING:
@@ -50,7 +56,46 @@ def evidence_to_json(evidence: Evidence) -> dict[str, Any]:
             }
             for metric in evidence.metrics
         ],
+        "earlier": [earlier_to_json(look) for look in evidence.earlier],
     }
+
+
+def earlier_to_json(look: EarlierLook) -> dict[str, Any]:
+    """Return an earlier look as plain JSON, short since each later look repeats it.
+
+    Each metric maps the ids of its treatments to ``[units, mean, std_dev]``; treatments without data are left out.
+    """
+    return {
+        "elapsed_seconds": look.elapsed.total_seconds(),
+        "metrics": {
+            metric.key: {
+                measured.treatment_id: [measured.units, measured.mean, measured.std_dev]
+                for measured in metric.measurements
+                if measured.units and measured.mean is not None and measured.std_dev is not None
+            }
+            for metric in look.metrics
+        },
+    }
+
+
+def earlier_from_json(value: Mapping[str, Any]) -> EarlierLook:
+    """Read back what :func:`earlier_to_json` wrote.
+
+    Raises:
+        ValueError: This is no earlier look.
+    """
+    try:
+        return EarlierLook(
+            timedelta(seconds=value["elapsed_seconds"]),
+            tuple(
+                MetricEvidence(
+                    key, tuple(Measurement(name, *(number for number in numbers)) for name, numbers in measured.items())
+                )
+                for key, measured in value["metrics"].items()
+            ),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"this is no earlier look: {type(error).__name__}: {error}") from None
 
 
 def evidence_from_json(value: Mapping[str, Any]) -> Evidence:
@@ -73,6 +118,7 @@ def evidence_from_json(value: Mapping[str, Any]) -> Evidence:
                 "started_at": datetime.fromisoformat(started_at) if started_at else None,
                 "unchanged_for": None if unchanged is None else timedelta(seconds=unchanged),
                 "cautions": tuple(value.get("cautions", ())),
+                "earlier": tuple(earlier_from_json(look) for look in value.get("earlier", ())),
             },
         )
     except KeyError as error:

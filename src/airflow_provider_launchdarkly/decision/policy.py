@@ -17,6 +17,7 @@ from airflow_provider_launchdarkly.decision.policy_parts import (
     MOST_LOOKS,
     WEEK,
     Budget,
+    Clock,
     Duration,
     Guardrail,
     Looks,
@@ -53,6 +54,9 @@ class Policy(StrictModel):
         min_duration: Nothing ships before.
         max_duration: The plan's end.
         min_units_per_treatment: Nothing ships while a treatment has fewer units on the primary metric or a guardrail.
+        clock: `information` takes the boundaries from what the earlier looks measured, which keeps the error rates
+            however traffic comes and metrics mature. `time` takes them from the plan alone, as `information` does while
+            no earlier look is known.
         planned_units: Units over all treatments at which the plan ends, if that comes before `max_duration`. With it
             the boundary follows the units instead of the clock.
         traffic: Expected traffic and baseline. With `primary.minimum_detectable_effect`, or the margin of
@@ -76,6 +80,7 @@ class Policy(StrictModel):
     min_duration: Duration = WEEK
     max_duration: Duration = 4 * WEEK
     min_units_per_treatment: Annotated[int, Field(ge=2, strict=True)] = 100
+    clock: Clock = Clock.INFORMATION
     planned_units: Annotated[int, Field(ge=4, strict=True)] | None = None
     traffic: Traffic | None = None
     power: Annotated[float, Field(ge=0.5, lt=1.0, strict=True)] = 0.8

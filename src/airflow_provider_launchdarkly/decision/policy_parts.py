@@ -60,6 +60,13 @@ class Direction(StrEnum):
         return {"HigherThanBaseline": cls.HIGHER, "LowerThanBaseline": cls.LOWER}.get(criteria or "")
 
 
+class Clock(StrEnum):
+    """The measure of how much two looks agree, on which their boundaries rest."""
+
+    INFORMATION = "information"
+    TIME = "time"
+
+
 class Rule(StrEnum):
     """The rule by which success is judged."""
 

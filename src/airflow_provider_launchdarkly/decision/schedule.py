@@ -6,7 +6,7 @@ The same policy and start give the same schedule in every process, so none needs
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
@@ -66,6 +66,19 @@ class LookSchedule(NamedTuple):
         full = self.planned_units is not None and units >= self.planned_units and elapsed >= self.min_duration
         return full or elapsed >= self.end
 
+    @property
+    def first_ship_look(self) -> int:
+        """Number of the first look at which something may ship, from 1."""
+        return bisect_left(self.look_times, self.min_duration) + 1
+
+    def planned_share(self, elapsed: timedelta, units: float) -> float:
+        """Return the share of the planned units that counts before the plan's end, 0 to 1.
+
+        The plan does not end before `min_duration`, so before it the share is not ahead of the time.
+        """
+        share = min(1.0, units / self.planned_units) if self.planned_units else 0.0
+        return min(share, elapsed / self.min_duration) if elapsed < self.min_duration else share
+
     def share(self, elapsed: timedelta, units: int) -> float:
         """Return the share of the plan that is over, 0 to 1.
 
@@ -87,8 +100,7 @@ class LookSchedule(NamedTuple):
             alpha: One-sided error over all looks.
             gamma: Shape of the spending function.
         """
-        first = next(index for index, time in enumerate(self.look_times) if time >= self.min_duration)
-        return self._solve(first, SHIP_GROWTH, alpha, gamma)
+        return self._solve(self.first_ship_look - 1, SHIP_GROWTH, alpha, gamma)
 
     def harm_boundary(self, alpha: float, gamma: float) -> Boundary:
         """Return the boundary for harm, which is judged at every look.

@@ -8,7 +8,13 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
+from airflow_provider_launchdarkly.decision.evidence import (
+    EarlierLook,
+    Evidence,
+    Measurement,
+    MetricEvidence,
+    TreatmentEvidence,
+)
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json, evidence_to_json
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
@@ -19,6 +25,21 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 counts = st.integers(0, 10**12)
 durations = st.timedeltas(timedelta(0), timedelta(days=3650))
 names = st.text(min_size=1, max_size=20)
+
+
+@st.composite
+def earlier_looks(draw: st.DrawFn, ids: list[str]) -> EarlierLook:
+    """Draw an earlier look; treatments without data are left out there."""
+    measured = st.builds(Measurement, st.just(""), st.integers(1, 10**12), numbers, numbers.map(abs), st.none())
+    return EarlierLook(
+        draw(durations),
+        tuple(
+            MetricEvidence(
+                key, tuple(draw(measured)._replace(treatment_id=arm) for arm in draw(st.sets(st.sampled_from(ids))))
+            )
+            for key in draw(st.lists(names, max_size=3, unique=True))
+        ),
+    )
 
 
 @st.composite
@@ -49,6 +70,7 @@ def evidences(draw: st.DrawFn) -> Evidence:
         started_at=draw(st.none() | st.datetimes(datetime(2000, 1, 1), timezones=st.just(UTC))),  # noqa: DTZ001
         probability_of_mismatch=draw(st.none() | st.floats(0, 1)),
         unchanged_for=draw(st.none() | durations),
+        earlier=tuple(draw(st.lists(earlier_looks(ids), max_size=3))),
     )
 
 
