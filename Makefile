@@ -11,7 +11,7 @@ WORKERS ?= auto
 STACKS ?= 2
 # Each writes the pages of docs/ that are generated from the code.
 PAGE_SCRIPTS = $(addprefix tests/support/,reference_pages.py cli_page.py emulated_page.py coverage_table.py) \
-	tests/unit/decision/test_truth_table.py
+	tests/unit/decision/test_truth_table.py tests/benchmarks/promise_page.py
 STACK_TESTS = tests/stack --numprocesses $(STACKS) --dist worksteal
 
 export UV_PYTHON_DOWNLOADS = never
@@ -68,12 +68,12 @@ contract: $(INSTALLED)  ## run LaunchDarkly's official clients against the emula
 	@echo "== contract tests: the official clients, each in an environment of its own"
 	@$(BIN)/python -m pytest tests/contract --numprocesses $(WORKERS)
 
-calibrate: $(INSTALLED)  ## hold the decision engine to its error rates and power, beside two public libraries
-	@echo "== calibration: 10,000 simulated experiments for each measure"
+calibrate: $(INSTALLED)  ## hold the decision engine to its promise (FULL=1: 100,000 experiments a row; WRITE=1: into docs/)
+	@echo "== calibration: every row of the promise"
+	@$(BIN)/python tests/benchmarks/calibrate.py $(if $(filter 1,$(FULL)),--full) $(if $(filter 1,$(WRITE)),--write)
+	@echo "== calibration beside two public libraries"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group comparison
-	@$(BIN)/python tests/benchmarks/calibrate.py
-	@echo "== calibration of small treatments: 10,000 simulated experiments for each split and metric"
-	@$(BIN)/python tests/benchmarks/calibrate_small_arms.py
+	@$(BIN)/python tests/benchmarks/calibrate_peers.py $(if $(filter 1,$(WRITE)),--docs docs/concepts/how-we-decide.md)
 	@echo "== calibration end to end: 200 experiments through sensor code and emulator"
 	@$(BIN)/python tests/benchmarks/calibrate_end_to_end.py
 
