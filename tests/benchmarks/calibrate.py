@@ -56,7 +56,7 @@ def main() -> int:
     results, times = run(groups, experiments, arguments.processes)
     costs = [] if arguments.only else presets(experiments)
     print(f"{experiments} experiments for each of {len(results)} rows, seed {SEED}; false ship / false rollback\n")
-    print("\n\n".join([*tables(results), summary(results), preset_table(costs)]))
+    print("\n\n".join([*tables(results), summary(results), *([preset_table(costs)] if costs else [])]))
     print(f"\nmeasured in {time.perf_counter() - begun:.0f} s")
     if arguments.times:
         _print_times(times)

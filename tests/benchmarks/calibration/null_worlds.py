@@ -123,10 +123,23 @@ def traffic_patterns() -> Iterator[Group]:
         steep = arrivals in (Arrivals.GROWING_TENFOLD, Arrivals.SURGING_TENFOLD)
         rules = clocks(clock=MORE_GROWTH) if steep else CLOCKS
         yield null("traffic", name, conversions(Traffic(arrivals=arrivals), 0.1), rules)
-    late_press = Traffic(press=(25, 10.0))
-    yield null("traffic", "a press day close to the end", conversions(late_press, 0.1), clocks(clock=MORE_GROWTH))
+    late_press = conversions(Traffic(press=(26, 30.0)), 0.1)
+    yield null("traffic", "a day with thirty times as many, close to the end", late_press, clocks(clock=MORE_GROWTH))
     many = Traffic(units_per_day=2_600.0)
     yield null("traffic", "30 % more units than planned", conversions(many, 0.1), CLOCKS)
+
+
+def small_treatments_in_uneven_traffic() -> Iterator[Group]:
+    """Splits and patterns of traffic together, and tiny and huge experiments; only in the long calibration."""
+    for split in SPLITS[1:]:
+        here = partial(null, "splits and traffic", split=split, column=name_of(split), only_full=True)
+        for arrivals in (Arrivals.WEEKDAYS, Arrivals.SURGING, Arrivals.SHRINKING, Arrivals.DYING):
+            traffic = Traffic(shares=split, arrivals=arrivals)
+            yield here(f"conversion of 1 %, {arrivals.value}", conversions(traffic, 0.01), {DEFAULT: Rule()})
+        for units_per_day in (200.0, 20_000.0):
+            traffic = Traffic(shares=split, units_per_day=units_per_day)
+            world = f"conversion of 1 %, {units_per_day:,.0f} units a day"
+            yield here(world, conversions(traffic, 0.01), {DEFAULT: Rule()})
 
 
 def maturing_metrics() -> Iterator[Group]:

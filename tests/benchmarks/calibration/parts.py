@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from calibration import null_worlds, ramps, reference
+from calibration import changing_effects, null_worlds, ramps, reference
 from calibration.cells import Group
 
 
@@ -15,7 +15,9 @@ def every_group() -> tuple[Group, ...]:
         *null_worlds.splits(),
         *null_worlds.several_treatments(),
         *null_worlds.traffic_patterns(),
+        *null_worlds.small_treatments_in_uneven_traffic(),
         *null_worlds.maturing_metrics(),
+        *changing_effects.effects_that_change(),
         *null_worlds.looks(),
         *ramps.example_ramps(),
         *reference.reference_plan(),
