@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 
 import numpy as np
 
-from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
+from airflow_provider_launchdarkly.decision.evidence import (
+    EarlierLook,
+    Evidence,
+    Measurement,
+    MetricEvidence,
+    TreatmentEvidence,
+    as_earlier,
+)
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
@@ -17,6 +24,9 @@ from airflow_provider_launchdarkly.simulation.report import STARTED_AT
 from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws, draw
 from airflow_provider_launchdarkly.simulation.vectorized_judge import KINDS, judge
 from airflow_provider_launchdarkly.simulation.world import World
+
+# The vectorised judge solves boundaries a little more coarsely, and histories have seven digits.
+HAIRS_BREADTH = 5e-4
 
 
 def drawn_evidence(policy: Policy, world: World, draws: Draws, experiment: int, look: int) -> Evidence:
@@ -37,6 +47,26 @@ def drawn_evidence(policy: Policy, world: World, draws: Draws, experiment: int, 
         primary_metric=keys[0],
         started_at=STARTED_AT,
     )
+
+
+def with_history(looks: list[Evidence]) -> Iterator[Evidence]:
+    """Yield each look with all looks before it as its history."""
+    earlier: list[EarlierLook] = []
+    for seen in looks:
+        yield seen._replace(earlier=tuple(earlier))
+        if not earlier or earlier[-1].elapsed < seen.elapsed:
+            earlier.append(as_earlier(seen))
+
+
+def is_close(verdict: Verdict) -> bool:
+    """Return whether some comparison is so close to its boundary that both judges may differ."""
+    bars = (
+        bar
+        for metric in verdict.metrics
+        for compared in metric.comparisons
+        for bar in (compared.success, compared.harm)
+    )
+    return any(bar is not None and bar.distance is not None and abs(bar.distance) < HAIRS_BREADTH for bar in bars)
 
 
 def _metric(key: str, drawn: MetricDraws, draws: Draws, experiment: int, look: int) -> MetricEvidence:
@@ -79,24 +109,31 @@ def judge_twice(
 
 
 def judge_to_the_end(
-    policy: Policy, world: World, *, experiments: int, seed: int
+    policy: Policy, world: World, *, experiments: int, seed: int, missed: Collection[int] = ()
 ) -> Iterator[tuple[tuple[Kind, int, int], tuple[Kind, int, int], Verdict]]:
     """Judge drawn experiments by both judges, look after look until each has ended.
 
-    The looks are those of the plan, one before the first is due and one after the end.
+    The looks are those of the plan but for the missed ones, one before the first is due and one after the end. Each
+    knows the looks before. Experiments that come within a hair's breadth of a boundary are left out.
 
     Yields:
         For each experiment the kind of its ending, the index of the look, and the shipped treatment (0 for none), from
         the vectorised judge and from `decide`; and the latter's verdict.
     """
     plan = schedule_looks(policy, STARTED_AT, world.treatments)
-    times = (plan.look_times[0] / 2, *plan.look_times, plan.end + timedelta(hours=5))
+    taken = (time for look, time in enumerate(plan.look_times, start=1) if look not in missed)
+    times = (plan.look_times[0] / 2, *taken, plan.end + timedelta(hours=5))
     draws = draw(world, times, plan.end, experiments, np.random.default_rng(seed))
     outcomes = judge(policy, draws, world.planned_shares, STARTED_AT)
     for experiment in range(experiments):
-        verdicts = (
-            decide(policy, drawn_evidence(policy, world, draws, experiment, look)) for look in range(len(times))
-        )
-        look, verdict = next((look, verdict) for look, verdict in enumerate(verdicts) if verdict.ends)
+        seen = [drawn_evidence(policy, world, draws, experiment, look) for look in range(len(times))]
+        verdicts = []
+        for measured in with_history(seen):
+            verdicts.append(decide(policy, measured))
+            if verdicts[-1].ends:
+                break
+        if any(map(is_close, verdicts)):
+            continue
+        look, verdict = len(verdicts) - 1, verdicts[-1]
         quick = (KINDS[outcomes.kind[experiment]], int(outcomes.look[experiment]), int(outcomes.winner[experiment]))
         yield quick, (verdict.kind, look, int(verdict.treatment_id or 0)), verdict

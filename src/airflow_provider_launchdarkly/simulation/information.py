@@ -88,10 +88,11 @@ class InformationClocks:
         """Return where harm reaches its boundary; arguments as for :meth:`ship`."""
         return self._crossed(z, self._readings(metric, challenger), 1, HARM_GROWTH, (alpha, gamma))
 
-    def has_boundary(self, look: int, *, ship: bool) -> bool:
-        """Return whether a look has a boundary by information: an earlier look is known, and it may spend error."""
+    def known(self, *, ship: bool) -> Booleans:
+        """Return which looks have a boundary by information: an earlier look is known, and they may spend error."""
         first = self._schedule.first_ship_look if ship else 1
-        return self._numbers[look] >= first and bool(self.earlier(look))
+        looks = enumerate(self._numbers)
+        return np.array([number >= first and bool(self.earlier(look)) for look, number in looks], dtype=np.bool_)
 
     def _crossed(
         self, z: Floats, readings: _Readings, first: int, growth: float, spending: tuple[float, float]
@@ -127,7 +128,7 @@ class InformationClocks:
             shares = [0.0, *(time / schedule.end for time in schedule.look_times[:number])]
             progress = np.tile(shares, (len(rows), 1))
         else:
-            units = self._total[np.ix_(rows, [*known.values(), look])]
+            units = self._total[rows][:, [*known.values(), look]]
             filled = _filled(places, [*known, number], units)
             progress = np.minimum(1.0, filled / schedule.planned_units)
             for earlier in range(1, number + 1):
@@ -164,8 +165,8 @@ def _filled(places: list[float], known: list[int], values: Floats) -> Floats:
     right = np.clip(np.searchsorted(at, places), 1, len(at) - 1)
     share = (np.array(places) - at[right - 1]) / (at[right] - at[right - 1])
     anchored = np.hstack([np.zeros((len(values), 1)), values])
-    left: Floats = anchored[:, right - 1]
-    return left + share * (anchored[:, right] - left)
+    left = anchored[:, right - 1]
+    return np.asarray(left + share * (anchored[:, right] - left))
 
 
 def _spent_by(progress: Floats, before: Floats, alpha: float, gamma: float) -> Floats:

@@ -14,11 +14,12 @@ from scipy.special import gammaln, ndtr
 
 from airflow_provider_launchdarkly.decision.assessment import FEWEST_UNITS_FOR_HARM, HarmShares
 from airflow_provider_launchdarkly.decision.boundaries import quantile
-from airflow_provider_launchdarkly.decision.policy_parts import Direction, MismatchAction, MissingAction, Rule
+from airflow_provider_launchdarkly.decision.policy_parts import Clock, Direction, MismatchAction, MissingAction, Rule
 from airflow_provider_launchdarkly.decision.sample_ratio import PRIOR_UNITS
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.simulation.effects import z_values
+from airflow_provider_launchdarkly.simulation.information import InformationClocks
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -98,6 +99,7 @@ class _Judge:
         else:
             clock = [self.schedule.share(moment, 0) for moment in moments]
             self.share = np.broadcast_to(np.array(clock), total.shape)
+        self.clocks = InformationClocks(self.schedule, draws, self.ended) if policy.clock is Clock.INFORMATION else None
 
     def outcomes(self) -> Outcomes:
         primary, margin = self.draws.primary, self.policy.primary.margin
@@ -145,23 +147,42 @@ class _Judge:
             self.p_best = self._probabilities(sign)
             passed = self.p_best[..., 1:] >= self.policy.threshold
         else:
-            passed = self._z(self.draws.primary, sign, margin) >= self._ship_boundary()[..., None]
+            passed = self._passed(self.draws.primary, sign, margin)
         merit = np.where(passed, sign * self.draws.primary.mean[..., 1:], -np.inf)
         merit = np.where(passed & ~self._blocked(), merit, np.where(passed, -1e300, -np.inf))
         any_passed: Booleans = np.any(passed, axis=2)
         best: Integers = merit.argmax(axis=2) + 1
         return any_passed, best
 
-    def _ship_boundary(self) -> Floats:
-        return self._at(self.schedule.ship_boundary(self.policy.alpha / self.challengers, self.policy.ship_spending))
+    def _passed(self, metric: MetricDraws, sign: int, margin: float) -> Booleans:
+        """Return where each challenger reaches the boundary for success."""
+        alpha, gamma = self.policy.alpha / self.challengers, self.policy.ship_spending
+        z = self._z(metric, sign, margin)
+        passed: Booleans = z >= self._at(self.schedule.ship_boundary(alpha, gamma))[..., None]
+        if self.clocks is not None:
+            known = self.clocks.known(ship=True)
+            for index in range(self.challengers):
+                reached = self.clocks.ship(z[..., index], metric, index + 1, alpha, gamma)
+                passed[:, known, index] = reached[:, known]
+        return passed
+
+    def _worse(self, metric: MetricDraws, sign: int, margin: float, alpha: float) -> Booleans:
+        """Return where each challenger reaches the boundary for harm."""
+        gamma, worse = self.policy.harm_spending, -self._z(metric, sign, margin)
+        harmed: Booleans = worse >= self._at(self.schedule.harm_boundary(alpha, gamma))[..., None]
+        if self.clocks is not None:
+            known = self.clocks.known(ship=False)
+            for index in range(self.challengers):
+                reached = self.clocks.harm(worse[..., index], metric, index + 1, alpha, gamma)
+                harmed[:, known, index] = reached[:, known]
+        return harmed
 
     def _blocked(self) -> Booleans:
         """Return the treatments that a guardrail to be proven or a signal holds back."""
         blocked = np.zeros((*self.ended.shape, self.challengers), dtype=np.bool_)
         for part, metric in zip(self.policy.guardrails, self.draws.guardrails, strict=True):
             if part.prove:
-                z = self._z(metric, _sign(part.direction), part.margin)
-                blocked |= ~(z >= self._ship_boundary()[..., None])
+                blocked |= ~self._passed(metric, _sign(part.direction), part.margin)
         for signal, metric in zip(self.policy.signals, self.draws.signals, strict=True):
             blocked |= -self._z(metric, _sign(signal.direction), 0.0) >= quantile(signal.alpha)
         return blocked
@@ -181,8 +202,7 @@ class _Judge:
             parts.append((self.draws.primary, sign, self.policy.primary.margin, shares.primary))
         enough = np.minimum(self.draws.units[..., 1:], self.draws.units[..., :1]) >= FEWEST_UNITS_FOR_HARM
         for metric, direction, margin, alpha in parts:
-            boundary = self._at(self.schedule.harm_boundary(alpha, self.policy.harm_spending))
-            worse = -self._z(metric, direction, margin) >= boundary[..., None]
+            worse = self._worse(metric, direction, margin, alpha)
             harmed |= (worse & enough & (self.look > 0)[None, :, None]).any(axis=2)
         return harmed
 

@@ -22,7 +22,7 @@ from airflow_provider_launchdarkly.simulation.vectorized_judge import KINDS, jud
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
 from support.two_judges import judge_to_the_end
 
-EXPERIMENTS = 60
+EXPERIMENTS = 12
 RATE = MetricTruth(0.1)
 MONEY = MetricTruth(40.0, 60.0)
 RARE = MetricTruth(0.003)
