@@ -274,8 +274,8 @@ def left_up(airflow_url: str, emulator_url: str) -> str:
 Airflow       {airflow_url}/dags/{DAG_ID}  (login {USER}, password {PASSWORD})
 LaunchDarkly  {emulator_url}/projects/{FLAG[0]}/experiments/bold-checkout-button
 The emulator's clock stands still, so a sensor waits at its next look. Turn it by a day, or let one pass every 10 s:
-  curl -X POST {clock} -d '{{"advance": "P1D"}}'
-  curl -X POST {clock} -d '{{"rate": 8640}}'
+  curl {clock} --json '{{"advance": "P1D"}}'
+  curl {clock} --json '{{"rate": 8640}}'
 The experiment is over. To run the DAG again, forget it first:
   curl -X POST {emulator_url}/__emulator__/reset
 Ctrl-C ends both."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import httpx
@@ -9,7 +12,7 @@ import pytest
 
 from airflow_provider_launchdarkly.emulator.state.settings import Settings
 from airflow_provider_launchdarkly.emulator.transport.control import is_loopback
-from airflow_provider_launchdarkly.emulator.transport.journal import RequestLog
+from airflow_provider_launchdarkly.emulator.transport.journal import Journal, RequestLog
 from airflow_provider_launchdarkly.testing import EmulatorServer
 
 if TYPE_CHECKING:
@@ -132,7 +135,8 @@ def test_a_wrong_verb_on_a_control_is_a_405_with_the_allowed_verbs(
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]"])
 def test_a_control_takes_a_json_object(server: EmulatorServer, content: bytes) -> None:
-    assert httpx.post(f"{server.url}/__emulator__/settings", content=content).status_code == 400
+    headers = {"content-type": "application/json"}
+    assert httpx.post(f"{server.url}/__emulator__/settings", content=content, headers=headers).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -150,3 +154,82 @@ def test_a_control_takes_a_json_object(server: EmulatorServer, content: bytes) -
 )
 def test_controls_answer_to_this_machine_only(host: str | None, local: bool) -> None:
     assert is_loopback(host) is local
+
+
+FOREIGN = [
+    {"host": "emulator.example.com"},
+    {"host": "localhost.example.com:8700"},
+    {"host": "127.0.0.1.example.com"},
+    {"host": "127.0.0.1@example.com"},
+    {"host": "0.0.0.0:8700"},
+    {"host": ""},
+    {"origin": "https://example.com"},
+    {"origin": "http://localhost.example.com"},
+    {"origin": "null"},
+    {"origin": "http://[::1"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+@pytest.mark.parametrize(("method", "name"), [("GET", "journal"), ("POST", "reset"), ("DELETE", "faults")])
+def test_a_page_of_another_site_controls_nothing(api: Caller, headers: dict[str, str], method: str, name: str) -> None:
+    api.post(api.experiments, api.experiment())
+    response = httpx.request(method, f"{api.server.url}/__emulator__/{name}", headers=headers)
+    assert response.status_code in (400, 403)
+    assert len(api.server.journal()) == 1
+    [(header, value)] = headers.items()
+    if response.status_code == 403:
+        assert f"{header.title()} is {value!r}" in response.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+)
+def test_a_body_that_needs_no_preflight_is_refused(api: Caller, content_type: str) -> None:
+    before = api.server.clock.now()
+    response = httpx.post(
+        f"{api.server.url}/__emulator__/clock", content='{"advance": "P1D"}', headers={"content-type": content_type}
+    )
+    assert response.status_code == 415
+    assert "curl --json" in response.json()["message"]
+    assert api.server.clock.now() < before + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:8700", "ld.localhost:1", "127.0.0.1:8700", "127.9.9.9", "[::1]:8"]
+)
+def test_names_of_this_machine_are_accepted(api: Caller, host: str) -> None:
+    headers = {"host": host, "origin": f"http://{host}"}
+    answer = httpx.post(f"{api.server.url}/__emulator__/clock", json={"advance": "P1D"}, headers=headers)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/__emulator__/load", "/api/v2/projects/demo/environments/production/experiments", "/none"]
+)
+def test_a_body_without_an_end_is_not_read_to_its_end(api: Caller, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_launchdarkly.emulator.transport.app.LARGEST_BODY", 2**16)
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 2**14
+            yield b" " * 2**14
+
+    headers = {"content-type": "application/json", "authorization": api.server.token}
+    with suppress(httpx.TransportError):
+        response = httpx.post(f"{api.server.url}{path}", content=endless(), headers=headers)
+        assert response.status_code == 413
+    assert sent < 2**26
+    assert control(api, "clock").status_code == 200
+
+
+def test_the_journal_lets_old_changes_go_and_says_so() -> None:
+    journal = Journal(size=3)
+    for number in range(5):
+        journal.add(
+            server_time="", operation="x", method="POST", path="/", body=None, effects=({"kind": "k", "n": number},)
+        )
+    assert [entry.seq for entry in journal.entries] == [3, 4, 5]
+    assert (journal.dropped, [effect["n"] for effect in journal.effects("k")]) == (2, [2, 3, 4])

@@ -277,6 +277,7 @@ ODD_CONTROLS: tuple[Any, ...] = (
     f"P{'9' * 400}D",
     ["effect"],
 )
+JSON = {"content-type": "application/json"}
 AFTERWARDS = (
     "/__emulator__/clock",
     "/__emulator__/snapshot",
@@ -296,7 +297,7 @@ def test_odd_control_requests_are_rejected_and_leave_the_emulator_working(api: C
     for _ in range(120):
         name = chance.choice([*CONTROLS, "load"])
         sent = with_one_odd_value(snapshot if name == "load" else chance.choice(CONTROLS[name]), chance, ODD_CONTROLS)
-        response = api.http.post(f"/__emulator__/{name}", content=json.dumps(sent).encode())
+        response = api.http.post(f"/__emulator__/{name}", content=json.dumps(sent).encode(), headers=JSON)
         assert response.status_code in (200, 400), (name, sent if name != "load" else response.text)
         api.http.delete("/__emulator__/faults")
         for path in AFTERWARDS:

@@ -17,7 +17,7 @@ from airflow_provider_launchdarkly.emulator.transport.operations import OPERATIO
 from airflow_provider_launchdarkly.emulator.transport.page import experiment_page, index_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
@@ -28,6 +28,8 @@ _HTML = (
     ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"),
 )
 _JSON = b"application/json"
+# Larger than any snapshot of a world with thousands of experiments.
+LARGEST_BODY = 64 * 2**20
 _METHODS_WITH_BODY = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 
 
@@ -62,13 +64,26 @@ class _HttpAdapter:
         self._close = close
 
     async def read(self, scope: Scope, receive: Receive) -> HttpRequest:
-        """Read the request and its whole body."""
-        body = b""
+        """Read the request and its whole body.
+
+        Raises:
+            ApiError: The body is larger than `LARGEST_BODY`. The rest of it is not read.
+        """
+        parts: list[bytes] = []
+        size = 0
         if scope["method"] in _METHODS_WITH_BODY:
             more = True
             while more:
                 message = await receive()
-                body += message.get("body", b"")
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > LARGEST_BODY:
+                    raise ApiError(
+                        413,
+                        "request_too_large",
+                        f"the body is larger than {LARGEST_BODY // 2**20} MiB, which the emulator does not read",
+                        (("connection", "close"),),
+                    )
                 more = message.get("more_body", False)
         return HttpRequest(
             method=_effective_method(scope),
@@ -76,7 +91,7 @@ class _HttpAdapter:
             params=scope.get("path_params", {}),
             query=scope["query_string"].decode("latin-1"),
             headers=scope["headers"],
-            body=body,
+            body=b"".join(parts),
         )
 
     async def send(self, response: HttpResponse, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,7 +139,11 @@ class _ApiRoute:
         self._operations = operations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = await self._http.read(scope, receive)
+        try:
+            request = await self._http.read(scope, receive)
+        except ApiError as error:
+            await self._http.send(_refusal(error), scope, receive, send)
+            return
         operation = self._operations.get(request.method)
         settings = self._http.emulator.settings
         if operation is None and any(other.exists(settings) for other in self._operations.values()):
@@ -145,19 +164,27 @@ class _ControlRoute:
         self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = await self._http.read(scope, receive)
         client = scope.get("client")
         try:
-            check_caller(client[0] if client else None)
+            request = await self._http.read(scope, receive)
+            check_caller(client[0] if client else None, request.method, _by_name(request.headers), request.body)
             handler = self._handlers.get(request.method)
             if handler is None:
                 raise method_not_allowed("method not allowed", tuple(self._handlers))
             body = handler(self._http.emulator, request.query, request.body)
             response = HttpResponse(200, json.dumps(body).encode())
         except ApiError as error:
-            body = {"code": error.code, "message": error.message}
-            response = HttpResponse(error.status, json.dumps(body).encode(), error.headers)
+            response = _refusal(error)
         await self._http.send(response, scope, receive, send)
+
+
+def _refusal(error: ApiError) -> HttpResponse:
+    body = {"code": error.code, "message": error.message}
+    return HttpResponse(error.status, json.dumps(body).encode(), error.headers)
+
+
+def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
 class _ExperimentPage:
@@ -198,6 +225,9 @@ class _UnknownPath:
         self._http = adapter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = await self._http.read(scope, receive)
-        response = self._http.emulator.reject(request, unknown_path(request.path))
+        try:
+            request = await self._http.read(scope, receive)
+            response = self._http.emulator.reject(request, unknown_path(request.path))
+        except ApiError as error:
+            response = _refusal(error)
         await self._http.send(response, scope, receive, send)

@@ -1,14 +1,16 @@
 """The control routes under `/__emulator__`: clock, reset, snapshots, journal, requests, faults, switches.
 
-They need no token and reject requests from other machines.
+They need no token. They reject requests from other machines, and those that a web page of another site can make a
+browser on this machine send.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from airflow_provider_launchdarkly.emulator.errors import ApiError, invalid_request
 from airflow_provider_launchdarkly.emulator.state.clock import parse_duration, parse_time
@@ -74,8 +76,8 @@ def post_load(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
 
 
 def get_journal(emulator: Emulator, _query: str, _body: bytes) -> dict[str, Any]:
-    """Return every change with its request, oldest first."""
-    return {"entries": emulator.journal.to_json()}
+    """Return the latest changes with their requests, oldest first, and the number of earlier ones that it let go."""
+    return {"entries": emulator.journal.to_json(), "dropped": emulator.journal.dropped}
 
 
 def get_requests(emulator: Emulator, query: str, _body: bytes) -> dict[str, Any]:
@@ -137,14 +139,57 @@ def is_loopback(host: str | None) -> bool:
     return host is None or host == "::1" or host.startswith(("127.", "::ffff:127."))
 
 
-def check_caller(host: str | None) -> None:
-    """Reject a client on another machine.
+def check_caller(client: str | None, method: str, headers: Mapping[str, str], body: bytes) -> None:
+    """Reject a client on another machine, and a browser that another site's page has sent.
+
+    A page may send any site a request, unless it needs a preflight (Fetch standard, "CORS-safelisted request-header"):
+    JSON does. A name that resolves to this machine is not enough either, since its owner chooses where it points (DNS
+    rebinding).
+
+    Args:
+        client: The client's address; None for an in-process client, which is let through.
+        method: The HTTP verb.
+        headers: The request's headers, by lower-case name.
+        body: The request's body.
 
     Raises:
-        ApiError: The client's address is not loopback.
+        ApiError: The caller is not accepted; the message names the header and the cure.
     """
-    if not is_loopback(host):
+    if client is None:
+        return
+    if not is_loopback(client):
         raise ApiError(403, "forbidden", "the emulator's controls accept requests from its own machine only")
+    host = headers.get("host", "")
+    if not _names_this_machine(f"//{host}"):
+        raise ApiError(403, "forbidden", f"Host is {host!r}; call the emulator's controls by localhost or 127.0.0.1")
+    origin = headers.get("origin")
+    if origin is not None and not _names_this_machine(origin):
+        raise ApiError(
+            403, "forbidden", f"Origin is {origin!r}; the emulator's controls accept no page of another site"
+        )
+    content_type = headers.get("content-type", "")
+    if method == "POST" and body and content_type.split(";")[0].strip().lower() != "application/json":
+        raise ApiError(
+            415,
+            "unsupported_media_type",
+            f"Content-Type is {content_type!r}; send application/json, as `curl --json` does",
+        )
+
+
+def _names_this_machine(url: str) -> bool:
+    """Return whether the host of a URL is a name or an address of this machine itself."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    return host == "localhost" or host.endswith(".localhost") or _is_loopback_address(host)
+
+
+def _is_loopback_address(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from airflow_provider_launchdarkly.emulator.state.clock import Clock, to_millise
 from airflow_provider_launchdarkly.emulator.state.settings import Settings
 from airflow_provider_launchdarkly.emulator.state.world import add_administrator_token, default_world
 from airflow_provider_launchdarkly.emulator.transport.faults import CODES, Faults, rate_limit_headers
-from airflow_provider_launchdarkly.emulator.transport.journal import Entry, Journal, RequestLog
+from airflow_provider_launchdarkly.emulator.transport.journal import Journal, RequestLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,7 +140,7 @@ class Emulator:
 
     def _replace_world(self, world: World) -> None:
         self.world = world
-        self.journal.entries.clear()
+        self.journal.clear()
         self.requests.clear()
         self.faults = Faults(self.seed)
 
@@ -263,16 +263,13 @@ class Emulator:
             raise invalid_request("the request body is not valid JSON") from None
 
     def _add_to_journal(self, operation: Operation, request: HttpRequest, body: Any, response: Response) -> None:
-        self.journal.entries.append(
-            Entry(
-                seq=len(self.journal.entries) + 1,
-                server_time=self.clock.now().isoformat(),
-                operation=operation.name,
-                method=request.method,
-                path=request.path,
-                body=body,
-                effects=tuple(response.effects),
-            )
+        self.journal.add(
+            server_time=self.clock.now().isoformat(),
+            operation=operation.name,
+            method=request.method,
+            path=request.path,
+            body=body,
+            effects=tuple(response.effects),
         )
 
     def _fault_response(self, fault: Fault) -> HttpResponse:

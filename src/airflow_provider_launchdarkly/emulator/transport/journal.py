@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -52,14 +52,34 @@ class RequestLine:
     fault: str | None = None
 
 
-@dataclass(slots=True)
 class Journal:
-    """Every change since the start or the last reset."""
+    """The latest changes since the start or the last reset, up to a fixed number.
 
-    entries: list[Entry] = field(default_factory=list)
+    Attributes:
+        entries: The entries, oldest first.
+    """
+
+    def __init__(self, size: int = 10_000):
+        self.entries: deque[Entry] = deque(maxlen=size)
+        self._seq = 0
+
+    @property
+    def dropped(self) -> int:
+        """The number of older entries that it no longer has."""
+        return self._seq - len(self.entries)
+
+    def add(self, **fields: Any) -> None:
+        """Add a change; it gets the next number."""
+        self._seq += 1
+        self.entries.append(Entry(seq=self._seq, **fields))
+
+    def clear(self) -> None:
+        """Remove all entries; the next one has number 1."""
+        self.entries.clear()
+        self._seq = 0
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return all entries as plain JSON, oldest first."""
+        """Return the entries as plain JSON, oldest first."""
         return [asdict(entry) for entry in self.entries]
 
     def effects(self, kind: str | None = None) -> list[dict[str, Any]]:
