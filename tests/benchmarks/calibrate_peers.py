@@ -134,7 +134,7 @@ class Bench:
 
     def world(self, policy: Policy, world: World) -> tuple[Draws, World]:
         """Draw a world over a policy's looks."""
-        plan = schedule_looks(policy, None, world.treatments)
+        plan = schedule_looks(policy, None, world.allocation)
         random = np.random.default_rng(next(self._streams))
         return draw(world, plan.look_times, plan.end, EXPERIMENTS, random), world
 

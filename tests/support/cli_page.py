@@ -71,7 +71,7 @@ def _written(action: argparse.Action) -> str:
 
 
 def _default(action: argparse.Action) -> str:
-    if action.default in (None, False, []) or not action.option_strings:
+    if action.default in (None, False, [], argparse.SUPPRESS) or not action.option_strings:
         return ""
     return f"`{action.default}`"
 

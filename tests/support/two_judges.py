@@ -96,7 +96,7 @@ def judge_twice(
         For each experiment and look the verdict's kind and the shipped treatment (0 for none), from the vectorised
         judge and from `decide`; and the latter's verdict.
     """
-    plan = schedule_looks(policy, STARTED_AT, world.treatments)
+    plan = schedule_looks(policy, STARTED_AT, world.allocation)
     chosen = sorted({int(look) for look in np.linspace(0, len(plan.look_times) - 1, most_looks)})
     times = (plan.look_times[0] / 2, *(plan.look_times[look] for look in chosen), plan.end * 1.1)
     draws = draw(world, times, plan.end, experiments, np.random.default_rng(seed))
@@ -120,7 +120,7 @@ def judge_to_the_end(
         For each experiment the kind of its ending, the index of the look, and the shipped treatment (0 for none), from
         the vectorised judge and from `decide`; and the latter's verdict.
     """
-    plan = schedule_looks(policy, STARTED_AT, world.treatments)
+    plan = schedule_looks(policy, STARTED_AT, world.allocation)
     taken = (time for look, time in enumerate(plan.look_times, start=1) if look not in missed)
     times = (plan.look_times[0] / 2, *taken, plan.end + timedelta(hours=5))
     draws = draw(world, times, plan.end, experiments, np.random.default_rng(seed))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    import argparse
+    from argparse import ArgumentParser
 
 # The class of the result of `add_subparsers` has a private name.
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # noqa: SLF001
+
+# The most treatments of a simulation or a plan.
+MOST_TREATMENTS = 10
 
 CONNECTION = (
     "LaunchDarkly is found by the Airflow connection in the environment (AIRFLOW_CONN_<ID>, as JSON or URI), else by "
@@ -17,15 +22,58 @@ CONNECTION = (
 )
 
 
-def add_files(parser: argparse.ArgumentParser) -> None:
+def add_files(parser: ArgumentParser) -> None:
     """Add the rollout files that a command reads."""
     parser.add_argument(
         "files", nargs="*", type=Path, default=[Path("rollouts")], metavar="FILE", help="files or folders; rollouts/"
     )
 
 
-def add_access(parser: argparse.ArgumentParser) -> None:
+def add_access(parser: ArgumentParser) -> None:
     """Add the options that say where LaunchDarkly is."""
     parser.add_argument("--host", help="API base URL, with LAUNCHDARKLY_ACCESS_TOKEN in the environment")
     parser.add_argument("--project", help="project, where neither file nor connection names one")
     parser.add_argument("--environment", help="environment, where neither file nor connection names one")
+
+
+def add_allocation(parser: ArgumentParser) -> None:
+    """Add the options that say how units are divided among the treatments."""
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
+        "--allocation",
+        type=shares,
+        default="50/50",
+        metavar="SHARES",
+        help="the shares of the treatments, the baseline first, such as 90/10 or 80/10/10",
+    )
+    either.add_argument(
+        "--treatments",
+        dest="allocation",
+        type=_even,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="so many treatments of equal shares, with the baseline",
+    )
+
+
+def shares(text: str) -> tuple[float, ...]:
+    """Read shares such as ``90/10``, the baseline first; they sum to 1 when returned.
+
+    Raises:
+        argparse.ArgumentTypeError: They are no shares of 2 to 10 treatments.
+    """
+    try:
+        found = tuple(float(part) for part in text.split("/"))
+    except ValueError:
+        found = ()
+    if not (2 <= len(found) <= MOST_TREATMENTS and all(share > 0 and math.isfinite(share) for share in found)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no allocation: write 2 to {MOST_TREATMENTS} shares above 0, the baseline first, such as 90/10"
+        )
+    return tuple(share / math.fsum(found) for share in found)
+
+
+def _even(text: str) -> tuple[float, ...]:
+    if not (text.isascii() and text.isdigit() and 2 <= int(text) <= MOST_TREATMENTS):
+        raise argparse.ArgumentTypeError(f"from 2 to {MOST_TREATMENTS} treatments, not {text}")
+    return (1.0 / int(text),) * int(text)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_launchdarkly.cli.arguments import add_allocation
 from airflow_provider_launchdarkly.cli.exit import CliError, ExitCode
 
 if TYPE_CHECKING:
@@ -53,9 +54,10 @@ def add_parser(commands: Commands) -> None:
         "--effect",
         type=float,
         metavar="LIFT",
-        help="relative lift, such as 0.05; without it the one that a fixed two-sided 5 %% test finds with 80 %% power",
+        help="relative lift, such as 0.05; without it the policy's own, else the one that a fixed two-sided 5 %% test "
+        "finds with 80 %% power",
     )
-    parser.add_argument("--treatments", type=_treatments, default=2, metavar="N", help="treatments with the baseline")
+    add_allocation(parser)
     parser.add_argument(
         "--arrivals",
         default="even",
@@ -95,7 +97,7 @@ def _run(arguments: argparse.Namespace) -> int:
             f"--effect {effect:g} is a lift of {100 * effect:g} %; write {effect / 100:g} for {effect:g} %"
         )
     policy = _policy(arguments)
-    from airflow_provider_launchdarkly.decision.schedule import find_plan_concerns
+    from airflow_provider_launchdarkly.decision.plan_concerns import find_plan_concerns
     from airflow_provider_launchdarkly.simulation.report import exceeded, simulate
 
     scenario = _scenario(arguments, policy)
@@ -105,10 +107,11 @@ def _run(arguments: argparse.Namespace) -> int:
         from airflow_provider_launchdarkly.simulation.picture import write_picture
 
         write_picture(policy, simulation, scenario.treatments - 1, arguments.picture)
+    expected = policy.model_copy(update={"traffic": scenario.traffic})
+    concerns = (*policy.concerns(), *find_plan_concerns(expected, scenario.allocation))
     if arguments.json:
-        print(json.dumps({**simulation.report.to_json(), "exceeded": over}, indent=2))
+        print(json.dumps({**simulation.report.to_json(), "concerns": concerns, "exceeded": over}, indent=2))
     else:
-        concerns = (*policy.concerns(), *find_plan_concerns(policy, scenario.treatments))
         print(table(simulation.report))
         for line in (*(f"concern: {text}" for text in concerns), *(f"EXCEEDED: {text}" for text in over)):
             print(line)
@@ -175,18 +178,11 @@ def _scenario(arguments: argparse.Namespace, policy: Policy) -> Scenario:
     return Scenario(
         traffic=Traffic.read(merged),
         effect=arguments.effect,
-        treatments=arguments.treatments,
+        shares=arguments.allocation,
         arrivals=Arrivals(arguments.arrivals),
         experiments=arguments.experiments,
         seed=arguments.seed,
     )
-
-
-def _treatments(text: str) -> int:
-    number = _count(text)
-    if not 2 <= number <= 10:
-        raise argparse.ArgumentTypeError(f"from 2 to 10 treatments, not {text}")
-    return number
 
 
 def _count(text: str) -> int:

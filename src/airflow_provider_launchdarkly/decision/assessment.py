@@ -6,6 +6,7 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_provider_launchdarkly.decision.allocation import Allocation
 from airflow_provider_launchdarkly.decision.boundaries import quantile, tail
 from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence, check
@@ -77,7 +78,7 @@ def assess(policy: Policy, evidence: Evidence) -> Assessment:
         EvidenceError: The evidence cannot be true, or lacks a metric of the policy or its direction.
     """
     check(evidence)
-    schedule = schedule_looks(policy, evidence.started_at, len(evidence.treatments))
+    schedule = schedule_looks(policy, evidence.started_at, Allocation.of(evidence))
     key = policy.primary.metric or evidence.primary_metric
     if key is None:
         raise EvidenceError("neither the policy nor the evidence names a primary metric")

@@ -5,21 +5,26 @@ The same policy and start give the same schedule in every process, so none needs
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
-from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.decision import boundaries
+from airflow_provider_launchdarkly.decision.allocation import EVEN
 from airflow_provider_launchdarkly.decision.boundaries import Boundary
-from airflow_provider_launchdarkly.decision.policy_parts import MOST_LOOKS
+from airflow_provider_launchdarkly.decision.policy_parts import DAY, MOST_LOOKS
+from airflow_provider_launchdarkly.decision.sample_size import (
+    drift_for,
+    effect_to_find,
+    expected_units,
+    needed_units,
+)
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
+    from airflow_provider_launchdarkly.decision.allocation import Allocation
     from airflow_provider_launchdarkly.decision.policy import Policy
 
 # Without a planned number of units, boundaries are solved for traffic that grows in a straight line, from the plan's
@@ -33,10 +38,6 @@ HARM_GROWTH = 2.0
 # With guardrails, harm to the primary metric takes this share of alpha_harm and the guardrails share the rest: a
 # harmed primary metric cannot ship anyway.
 PRIMARY_SHARE_OF_HARM = 0.03
-
-
-# A Monday, for looks at cron times of an iteration that has not started.
-_ANY_START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class LookSchedule(NamedTuple):
@@ -136,87 +137,45 @@ def information(share: float, growth: float) -> float:
     return (2.0 * share + (growth - 1.0) * share * share) / (growth + 1.0)
 
 
-def schedule_looks(policy: Policy, started_at: datetime | None = None, treatments: int = 2) -> LookSchedule:
+def schedule_looks(policy: Policy, started_at: datetime | None = None, allocation: Allocation = EVEN) -> LookSchedule:
     """Compute the look schedule of a policy.
 
     Args:
         policy: The policy.
         started_at: When the iteration started, aware; only needed for looks at cron times.
-        treatments: Number of treatments, with the baseline; more need more units.
+        allocation: The planned allocation; an uneven one, and more treatments, need more units.
 
     Raises:
         ValueError: Cron looks without a start, or more than `MOST_LOOKS` of them.
     """
     times = look_times(policy, started_at)
-    return LookSchedule(times, policy.min_duration, policy.planned_units or _units_for_power(policy, times, treatments))
+    planned = policy.planned_units
+    if planned is None:
+        needed = units_for_power(policy, times, allocation)
+        # Units that the expected traffic does not bring before the plan's end plan nothing: then time ends the plan.
+        planned = needed if needed is not None and needed < expected_units(policy, times[-1] / DAY) else None
+    return LookSchedule(times, policy.min_duration, planned)
 
 
-def _units_for_power(policy: Policy, times: tuple[timedelta, ...], treatments: int) -> int | None:
-    """Return the units over all treatments that detect the policy's effect with its power.
+def units_for_power(policy: Policy, times: tuple[timedelta, ...], allocation: Allocation) -> int | None:
+    """Return the units over all treatments that find the policy's effect with its power, however long they take.
 
-    ``n = 2 (drift * std_dev / effect)**2`` per treatment, where `drift` is the expected z value at the plan's end at
-    which the boundary is crossed with that power (Jennison & Turnbull 2000, section 3.1). None if the policy names no
-    effect, or if the expected traffic is too little before the plan's end: then time ends the plan.
-    """
-    needed = _needed_units(policy, times, treatments)
-    return needed if needed is not None and needed < _expected_units(policy, times[-1]) else None
-
-
-def find_plan_concerns(policy: Policy, treatments: int = 2) -> tuple[str, ...]:
-    """Return a sentence for each planned number of units that the expected traffic does not bring in time.
-
-    Solving the boundary takes some milliseconds, so only the command line asks for it.
+    Solving the boundary takes some milliseconds.
 
     Args:
         policy: The policy.
-        treatments: Number of treatments, with the baseline.
+        times: Times of its looks.
+        allocation: The planned allocation.
+
+    Returns:
+        The units; None if the policy names no effect or no traffic.
     """
-    if policy.traffic is None:
-        return ()
-    times = look_times(policy, _ANY_START)
-    expected, longest = _expected_units(policy, times[-1]), format_duration(policy.max_duration)
-    arriving = f"{policy.traffic.units_per_day:g} a day bring {expected:,.0f} until max_duration {longest}"
-    if policy.planned_units is not None:
-        wanted = f"planned_units {policy.planned_units:,}"
-        return (f"{wanted} do not arrive: {arriving}",) if policy.planned_units > expected else ()
-    needed = _needed_units(policy, times, treatments)
-    if needed is None or needed <= expected:
-        return ()
-    field = "margin" if policy.primary.margin else "minimum_detectable_effect"
-    effect = policy.primary.margin or policy.primary.minimum_detectable_effect or 0.0
-    least = effect * math.sqrt(needed / expected)
-    concern = (
-        f"primary.{field} {effect:g} does not fit: to find {100 * effect:g} % with power {policy.power:g} takes "
-        f"{needed:,} units, and {arriving}; {least:.2g} fits, or a longer max_duration"
-    )
-    return (concern,)
-
-
-def _expected_units(policy: Policy, end: timedelta) -> float:
-    return 0.0 if policy.traffic is None else policy.traffic.units_per_day * (end.total_seconds() / 86400.0)
-
-
-def _needed_units(policy: Policy, times: tuple[timedelta, ...], treatments: int) -> int | None:
-    """Return the units that detect the policy's effect, however long they take; None if the policy names no effect."""
-    relative = policy.primary.margin or policy.primary.minimum_detectable_effect
-    if policy.traffic is None or relative is None or policy.traffic.mean == 0:
+    if policy.traffic is None or effect_to_find(policy) is None:
         return None
-    shares = tuple(time / times[-1] for time in times)
-    drift = _drift_for(shares, policy.alpha / (treatments - 1), policy.ship_spending, policy.power)
-    effect = relative * abs(policy.traffic.mean)
-    return math.ceil(treatments * 2.0 * (drift * policy.traffic.deviation / effect) ** 2)
-
-
-@lru_cache(maxsize=64)
-def _drift_for(fractions: tuple[float, ...], alpha: float, gamma: float, power: float) -> float:
-    spent = tuple(boundaries.hwang_shih_decani(alpha, gamma, fraction) for fraction in fractions)
-    z = boundaries.solve(fractions, spent)
-    low, high = 0.0, 12.0
-    while high - low > 1e-4:
-        middle = (low + high) / 2.0
-        found = math.fsum(boundaries.crossing_probabilities(fractions, z, middle))
-        low, high = (middle, high) if found < power else (low, middle)
-    return high
+    # By units: the spending follows them, so the boundary is that of even traffic.
+    by_units = LookSchedule(times, policy.min_duration, policy.min_units_per_treatment)
+    boundary = by_units.ship_boundary(policy.alpha / (allocation.treatments - 1), policy.ship_spending)
+    return needed_units(policy, drift_for(boundary.shares, boundary.z, policy.power), allocation)
 
 
 def look_times(policy: Policy, started_at: datetime | None = None) -> tuple[timedelta, ...]:

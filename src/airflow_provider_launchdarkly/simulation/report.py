@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from airflow_provider_launchdarkly.decision.allocation import Allocation
 from airflow_provider_launchdarkly.decision.boundaries import quantile
 from airflow_provider_launchdarkly.decision.policy_parts import Direction, Test, Traffic
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
@@ -44,9 +45,10 @@ class Scenario:
 
     Attributes:
         traffic: Units a day, and the baseline of the primary metric; guardrails and signals are alike.
-        effect: Relative lift of the last treatment; None for the one that a fixed two-sided 5 % test finds with 80 %
-            power at the plan's end, or for no lift where non-inferiority is to be shown.
-        treatments: Number of treatments, with the baseline.
+        effect: Relative lift of the last treatment; None for the one that the policy plans to find. If it names none,
+            the one that a fixed two-sided 5 % test finds with 80 % power at the plan's end, or no lift where
+            non-inferiority is to be shown.
+        shares: Allocated shares of the treatments, the baseline first; only their ratios matter.
         arrivals: Pattern of the traffic over the plan.
         experiments: Number of experiments for each truth.
         seed: Seed of the random numbers; the same seed gives the same numbers.
@@ -54,10 +56,20 @@ class Scenario:
 
     traffic: Traffic = USUAL_TRAFFIC
     effect: float | None = None
-    treatments: int = 2
+    shares: tuple[float, ...] = (0.5, 0.5)
     arrivals: Arrivals = Arrivals.EVEN
     experiments: int = 10_000
     seed: int = 1
+
+    @property
+    def treatments(self) -> int:
+        """Number of treatments, with the baseline."""
+        return len(self.shares)
+
+    @property
+    def allocation(self) -> Allocation:
+        """The shares as an allocation."""
+        return Allocation.of_shares(self.shares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +199,7 @@ class _Run:
 
     def __init__(self, policy: Policy, scenario: Scenario) -> None:
         self.policy, self.scenario = policy, scenario
-        self.schedule = schedule_looks(policy, STARTED_AT, scenario.treatments)
+        self.schedule = schedule_looks(policy, STARTED_AT, scenario.allocation)
         self.days = self.schedule.end.total_seconds() / 86400.0
         self.sign = (policy.primary.direction or Direction.HIGHER).sign
         self._streams = iter(np.random.SeedSequence(scenario.seed).spawn(8))
@@ -207,7 +219,7 @@ class _Run:
             guardrails=tuple(self._truth(part.direction, part.margin) for part in self.policy.guardrails),
             signals=tuple(self._truth(part.direction, 0.0) for part in self.policy.signals),
             arrivals=self.scenario.arrivals,
-            planned_shares=(1.0 / self.scenario.treatments,) * self.scenario.treatments,
+            planned_shares=(self.scenario.allocation.baseline, *self.scenario.allocation.challengers),
         )
 
     def harmed(self, change: float) -> World:
@@ -221,10 +233,14 @@ class _Run:
         return replace(world, guardrails=(first, *world.guardrails[1:]))
 
     def broken(self) -> World:
-        """Return a world in which one percentage point of the units is in the last treatment, not in the baseline."""
+        """Return a world in which one percentage point of the units is in the last treatment, not in the baseline.
+
+        A baseline that has less than two loses half of its units.
+        """
         world = self.nothing()
         first, *middle, last = world.planned_shares
-        return replace(world, true_shares=(first - BROKEN_SPLIT, *middle, last + BROKEN_SPLIT))
+        moved = min(BROKEN_SPLIT, first / 2.0)
+        return replace(world, true_shares=(first - moved, *middle, last + moved))
 
     def last(self, lift: float) -> tuple[float, ...]:
         """Return lifts of which only the last treatment's is not 0."""
@@ -234,18 +250,21 @@ class _Run:
         """Return the lift for a scenario that names none."""
         if self.policy.primary.test is Test.NON_INFERIORITY:
             return 0.0
+        if self.policy.primary.minimum_detectable_effect is not None:
+            return self.sign * self.policy.primary.minimum_detectable_effect
         return self.sign * self.relative(USUAL_EFFECT)
 
     def relative(self, standard_errors: float) -> float:
-        """Return the relative change of a metric that is so many standard errors at the plan's end."""
+        """Return the relative change of a metric in the last treatment of so many standard errors at the plan's end."""
         traffic = self.scenario.traffic
         units = min(traffic.units_per_day * self.days, float(self.schedule.planned_units or math.inf))
-        per_treatment = units / self.scenario.treatments
+        allocation = self.scenario.allocation
         lift = 0.0
         for _ in range(50):
             changed = traffic.mean * (1.0 + lift)
             other = traffic.std_dev**2 if traffic.std_dev is not None else max(changed * (1.0 - changed), 0.0)
-            error = math.sqrt((traffic.deviation**2 + other) / per_treatment)
+            variance = traffic.deviation**2 / allocation.baseline + other / allocation.challengers[-1]
+            error = math.sqrt(variance / units)
             lift = max(standard_errors * error / abs(traffic.mean), -1.0)
         return lift
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import gammaln, ndtr
 
+from airflow_provider_launchdarkly.decision.allocation import Allocation
 from airflow_provider_launchdarkly.decision.assessment import FEWEST_UNITS_FOR_HARM, HarmShares
 from airflow_provider_launchdarkly.decision.boundaries import quantile
 from airflow_provider_launchdarkly.decision.policy_parts import Clock, Direction, MismatchAction, MissingAction, Rule
@@ -88,7 +89,7 @@ class _Judge:
         self.policy, self.draws, self.shares = policy, draws, planned_shares
         self.challengers = len(planned_shares) - 1
         self.known: dict[tuple[int, float], Floats] = {}
-        self.schedule: LookSchedule = schedule_looks(policy, started_at, len(planned_shares))
+        self.schedule: LookSchedule = schedule_looks(policy, started_at, Allocation.of_shares(planned_shares))
         moments, total = draws.moments, draws.units.sum(axis=2)
         self.look = np.array([self.schedule.look_at(moment) for moment in moments])
         self.old_enough = np.array([moment >= policy.min_duration for moment in moments])

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
+from airflow_provider_launchdarkly.decision.allocation import Allocation
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
@@ -90,6 +92,11 @@ class World:
     def treatments(self) -> int:
         """Number of treatments, with the baseline."""
         return len(self.planned_shares)
+
+    @property
+    def allocation(self) -> Allocation:
+        """The planned shares as an allocation."""
+        return Allocation.of_shares(self.planned_shares)
 
     def without_effect(self) -> World:
         """Return the same world without any effect."""

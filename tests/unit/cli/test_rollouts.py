@@ -193,6 +193,11 @@ def test_validate_needs_no_network(run: Command, button: Path, monkeypatch: pyte
         ),
         (
             "    stages:",
+            "    policy: {traffic: {units_per_day: 150, mean: 0.1}, min_units_per_treatment: 3000}\n    stages:",
+            "policy: min_units_per_treatment 3,000 do not arrive: 150 a day bring 4,200 until max_duration 28d",
+        ),
+        (
+            "    stages:",
             "    policy: {traffic: {units_per_day: 2000, mean: 0.1}, planned_units: 60000}\n    stages:",
             "policy: planned_units 60,000 do not arrive: 2000 a day bring 56,000 until max_duration 28d",
         ),

@@ -61,6 +61,21 @@ def test_every_pattern_of_traffic_can_be_chosen() -> None:
     assert tuple(Arrivals) == ARRIVALS
 
 
+def test_the_policys_own_effect_is_simulated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("primary: {direction: lower, minimum_detectable_effect: 0.07}\n")
+    assert simulate(str(path), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["effect"] == -0.07
+
+
+def test_an_uneven_allocation_finds_less(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = []
+    for allocation in ("1/1", "90/10"):
+        assert simulate(str(policy), "--json", "--effect", "0.04", "--allocation", allocation) == 0
+        found.append(json.loads(capsys.readouterr().out)["power"])
+    assert found[0] > found[1] + 0.2
+
+
 def test_an_exceeded_budget_on_the_command_line_fails(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(str(policy), "--min-power", "0.999") == ExitCode.FINDING
     assert "EXCEEDED: power is" in capsys.readouterr().out
@@ -117,7 +132,19 @@ def test_a_wrong_policy_is_explained(policy: Path, capsys: pytest.CaptureFixture
     assert "policy.yaml:1: alpha: write a number less than 0.5 (given 5)" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--treatments", "1"], ["--treatments", "x"], ["--arrivals", "never"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--treatments", "1"],
+        ["--treatments", "x"],
+        ["--arrivals", "never"],
+        ["--allocation", "100"],
+        ["--allocation", "90/0"],
+        ["--allocation", "90/ten"],
+        ["--allocation", "inf/1"],
+        ["--allocation", "90/10", "--treatments", "2"],
+    ],
+)
 def test_wrong_words_are_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         simulate("--preset", "balanced", *words)
@@ -137,3 +164,13 @@ def test_an_effect_that_does_not_fit_the_longest_run_is_a_concern(
     path.write_text("traffic: {units_per_day: 2000, mean: 0.1}\nprimary: {minimum_detectable_effect: 0.02}\n")
     assert simulate(str(path)) == 0
     assert "concern: primary.minimum_detectable_effect 0.02 does not fit" in capsys.readouterr().out
+    assert simulate(str(path), "--json") == 0
+    (concern,) = json.loads(capsys.readouterr().out)["concerns"]
+    assert concern.startswith("primary.minimum_detectable_effect 0.02 does not fit")
+
+
+def test_a_concern_follows_the_traffic_and_the_allocation_of_the_command_line(
+    policy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert simulate(str(policy), "--units-per-day", "100", "--allocation", "98/2") == 0
+    assert "and 56 of them in the smallest treatment of 98/2, so nothing can ship" in capsys.readouterr().out

@@ -183,7 +183,7 @@ def test_the_situations_reach_every_ending() -> None:
     reached = set()
     for fields, world in SITUATIONS.values():
         policy = Policy.from_json(fields)
-        plan = schedule_looks(policy, STARTED_AT, world.treatments)
+        plan = schedule_looks(policy, STARTED_AT, world.allocation)
         draws = draw(world, plan.look_times, plan.end, EXPERIMENTS, np.random.default_rng(7))
         reached |= {KINDS[kind] for kind in judge(policy, draws, world.planned_shares, STARTED_AT).kind}
     assert reached == set(Kind) - {Kind.WAIT}

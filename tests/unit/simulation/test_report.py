@@ -70,9 +70,9 @@ def test_non_inferiority_is_simulated_at_its_margin() -> None:
 
 
 def test_several_treatments_ship_the_one_with_the_effect() -> None:
-    report = simulate(Policy(), Scenario(treatments=3, experiments=1000, effect=0.15)).report
+    report = simulate(Policy(), Scenario(shares=(1, 1, 1), experiments=1000, effect=0.15)).report
     assert report.power > 0.9
-    assert simulate(Policy(), Scenario(treatments=3, experiments=1000)).report.false_ship < 0.065
+    assert simulate(Policy(), Scenario(shares=(1, 1, 1), experiments=1000)).report.false_ship < 0.065
 
 
 def test_a_guardrail_is_what_is_harmed_where_there_is_one() -> None:
