@@ -106,7 +106,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.picture is not None:
         from airflow_provider_launchdarkly.simulation.picture import write_picture
 
-        write_picture(policy, simulation, scenario.treatments - 1, arguments.picture)
+        write_picture(policy, simulation, scenario.allocation, arguments.picture)
     expected = policy.model_copy(update={"traffic": scenario.traffic})
     concerns = (*policy.concerns(), *find_plan_concerns(expected, scenario.allocation))
     if arguments.json:
@@ -147,7 +147,16 @@ def table(report: Report) -> str:
         ("  called invalid (mismatch found)", share(report.mismatch_found)),
     ]
     head = f"{report.experiments} experiments of {report.looks} looks in {report.planned_days:g} days, for each truth"
-    return "\n".join([head, *(f"{name:<44}{value}".rstrip() for name, value in rows)])
+    return "\n".join([head, _end(report), *(f"{name:<44}{value}".rstrip() for name, value in rows)])
+
+
+def _end(report: Report) -> str:
+    """Return when the plan ends, in a line."""
+    last = f"day {report.planned_days:g}"
+    if report.planned_units is None:
+        return f"the plan ends on {last}"
+    full = f"do not arrive before {last}" if report.full_day is None else f"arrive by day {report.full_day:.1f}"
+    return f"the plan ends at {report.planned_units:,} units, which {full}"
 
 
 def _policy(arguments: argparse.Namespace) -> Policy:

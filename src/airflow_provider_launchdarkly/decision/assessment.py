@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_launchdarkly.decision.allocation import Allocation
 from airflow_provider_launchdarkly.decision.boundaries import quantile, tail
 from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
+from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence, check
 from airflow_provider_launchdarkly.decision.information import InformationClock
 from airflow_provider_launchdarkly.decision.policy_parts import Clock, Direction, Rule
 from airflow_provider_launchdarkly.decision.sample_ratio import split_test
-from airflow_provider_launchdarkly.decision.schedule import PRIMARY_SHARE_OF_HARM, LookSchedule, schedule_looks
+from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Bar, MetricJudgement, Role, Split, TreatmentEffect
 
 if TYPE_CHECKING:
@@ -49,26 +50,6 @@ class Assessment(NamedTuple):
     guardrails: tuple[MetricJudgement, ...]
     signals: tuple[MetricJudgement, ...]
     split: Split | None
-
-
-class HarmShares(NamedTuple):
-    """The shares of `alpha_harm`, divided over metrics and treatments (Bonferroni).
-
-    Attributes:
-        primary: For the primary metric in one treatment.
-        guardrail: For one guardrail in one treatment.
-    """
-
-    primary: float
-    guardrail: float
-
-    @classmethod
-    def of(cls, policy: Policy, challengers: int) -> HarmShares:
-        """Divide a policy's `alpha_harm`."""
-        if not policy.guardrails:
-            return cls(policy.alpha_harm / challengers, 0.0)
-        rest = policy.alpha_harm * (1.0 - PRIMARY_SHARE_OF_HARM) / len(policy.guardrails)
-        return cls(policy.alpha_harm * PRIMARY_SHARE_OF_HARM / challengers, rest / challengers)
 
 
 def assess(policy: Policy, evidence: Evidence) -> Assessment:
@@ -123,7 +104,7 @@ class _Moment(NamedTuple):
             if self.policy.rule is Rule.GROUP_SEQUENTIAL:
                 z = found.z(primary.margin) if found else None
                 success = self._success(z, metric, treatment)
-                harm = self._harm(found, primary.margin, self._shares.primary, metric, treatment)
+                harm = self._harm(found, primary.margin, self._rates.primary_harm, metric, treatment)
                 # The interval uses the boundary by which the treatment is judged, so both agree.
                 interval = harm.boundary if harm.reached else success.boundary
                 judged |= {"success": success, "harm": harm}
@@ -138,7 +119,7 @@ class _Moment(NamedTuple):
         comparisons = []
         for treatment in self.evidence.challengers:
             found = _effect(metric, treatment, self.evidence.baseline, which)
-            harm = self._harm(found, margin, self._shares.guardrail, metric, treatment)
+            harm = self._harm(found, margin, self._rates.guardrail_harm, metric, treatment)
             success = self._success(found.z(margin) if found else None, metric, treatment) if prove else None
             boundary = success.boundary if success else harm.boundary
             comparisons.append(self._comparison(metric, treatment, found, boundary, success=success, harm=harm))
@@ -157,20 +138,16 @@ class _Moment(NamedTuple):
         return MetricJudgement(metric.key, Role.SIGNAL, which.value, 0.0, tuple(comparisons))
 
     @property
-    def _shares(self) -> HarmShares:
-        return HarmShares.of(self.policy, len(self.evidence.challengers))
-
-    @property
-    def _ship_alpha(self) -> float:
-        return self.policy.alpha / len(self.evidence.challengers)
+    def _rates(self) -> ErrorRates:
+        return ErrorRates.of(self.policy, Allocation.of(self.evidence))
 
     @property
     def _ship_boundary(self) -> Boundary:
         """The boundary of the plan alone."""
-        return self.schedule.ship_boundary(self._ship_alpha, self.policy.ship_spending)
+        return self.schedule.ship_boundary(self._rates.ship, self.policy.ship_spending)
 
     def _success(self, z: float | None, metric: MetricEvidence, treatment: TreatmentEvidence) -> Bar:
-        alpha, gamma = self._ship_alpha, self.policy.ship_spending
+        alpha, gamma = self._rates.ship, self.policy.ship_spending
         bound = self.clock.ship(metric, treatment.id, alpha, gamma) if self.clock else None
         needed, spent = bound or self._planned(self._ship_boundary)
         may_ship = self.evidence.elapsed >= self.policy.min_duration and self.share > 0

@@ -23,6 +23,7 @@ from airflow_provider_launchdarkly.decision.policy_parts import (
     Looks,
     Mismatch,
     Missing,
+    Multiplicity,
     Primary,
     Probability,
     Rule,
@@ -47,6 +48,8 @@ class Policy(StrictModel):
         signals: Metrics that delay shipping.
         alpha: One-sided family-wise error of shipping.
         alpha_harm: One-sided family-wise error of rolling back.
+        multiplicity: Correction for several treatments. `dunnett` uses that they share one baseline, and finds more;
+            `bonferroni` divides the error evenly, and needs no assumption.
         ship_spending: gamma of the Hwang-Shih-DeCani spending function for shipping; late.
         harm_spending: The same for harm; almost evenly, since harm must be found early.
         threshold: For `probability_to_be_best`: the probability at which a treatment wins.
@@ -73,6 +76,7 @@ class Policy(StrictModel):
     signals: tuple[Signal, ...] = ()
     alpha: Probability = 0.05
     alpha_harm: Probability = 0.05
+    multiplicity: Multiplicity = Multiplicity.DUNNETT
     ship_spending: Spending = -2.4
     harm_spending: Spending = -0.2
     threshold: Annotated[float, Field(gt=0.5, lt=1.0, strict=True)] = 0.95

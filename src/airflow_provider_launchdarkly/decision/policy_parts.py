@@ -83,6 +83,13 @@ class Test(StrEnum):
     NON_INFERIORITY = "non_inferiority"
 
 
+class Multiplicity(StrEnum):
+    """The correction for several treatments that are compared with one baseline."""
+
+    DUNNETT = "dunnett"
+    BONFERRONI = "bonferroni"
+
+
 class MismatchAction(StrEnum):
     """The action on a sample ratio mismatch: units that are not split as allocated."""
 

@@ -13,6 +13,7 @@ from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.decision import boundaries
 from airflow_provider_launchdarkly.decision.allocation import EVEN
 from airflow_provider_launchdarkly.decision.boundaries import Boundary
+from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
 from airflow_provider_launchdarkly.decision.policy_parts import DAY, MOST_LOOKS
 from airflow_provider_launchdarkly.decision.sample_size import (
     drift_for,
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 # cheaper error and harm must be found early, so harm insures itself against less.
 SHIP_GROWTH = 2.5
 HARM_GROWTH = 2.0
-
-# With guardrails, harm to the primary metric takes this share of alpha_harm and the guardrails share the rest: a
-# harmed primary metric cannot ship anyway.
-PRIMARY_SHARE_OF_HARM = 0.03
 
 
 class LookSchedule(NamedTuple):
@@ -174,7 +171,7 @@ def units_for_power(policy: Policy, times: tuple[timedelta, ...], allocation: Al
         return None
     # By units: the spending follows them, so the boundary is that of even traffic.
     by_units = LookSchedule(times, policy.min_duration, policy.min_units_per_treatment)
-    boundary = by_units.ship_boundary(policy.alpha / (allocation.treatments - 1), policy.ship_spending)
+    boundary = by_units.ship_boundary(ErrorRates.of(policy, allocation).ship, policy.ship_spending)
     return needed_units(policy, drift_for(boundary.shares, boundary.z, policy.power), allocation)
 
 

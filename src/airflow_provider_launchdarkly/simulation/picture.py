@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from airflow_provider_launchdarkly.decision.assessment import HarmShares
+from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
 from airflow_provider_launchdarkly.decision.policy_parts import Rule
 from airflow_provider_launchdarkly.decision.verdict import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from airflow_provider_launchdarkly.decision.allocation import Allocation
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.simulation.report import Simulation
 
@@ -21,13 +22,13 @@ _TALLEST = 6.0
 _COLOURS = {Kind.SHIP: "#1b7f5c", Kind.ROLLBACK: "#c0392b", Kind.INCONCLUSIVE: "#9aa5b1", Kind.INVALID: "#8e44ad"}
 
 
-def write_picture(policy: Policy, simulation: Simulation, challengers: int, path: Path) -> None:
+def write_picture(policy: Policy, simulation: Simulation, allocation: Allocation, path: Path) -> None:
     """Write a picture of a simulation.
 
     Args:
         policy: The simulated policy.
         simulation: The simulation.
-        challengers: Treatments that are compared with the baseline.
+        allocation: The simulated allocation.
         path: File to write; its suffix selects the format (png, svg, pdf).
 
     Raises:
@@ -35,25 +36,28 @@ def write_picture(policy: Policy, simulation: Simulation, challengers: int, path
     """
     figure = Figure(figsize=(12.0, 5.0), layout="constrained")
     over_time, ends = figure.subplots(1, 2)
-    _draw_paths(over_time, policy, simulation, challengers)
+    _draw_paths(over_time, policy, simulation, allocation)
     _draw_ends(ends, simulation)
     figure.savefig(path, dpi=120)
 
 
-def _draw_paths(axes: Any, policy: Policy, simulation: Simulation, challengers: int) -> None:
-    schedule = simulation.schedule
+def _draw_paths(axes: Any, policy: Policy, simulation: Simulation, allocation: Allocation) -> None:
+    schedule, rates = simulation.schedule, ErrorRates.of(policy, allocation)
     days = np.array([time.total_seconds() / 86400.0 for time in schedule.look_times])
     for paths, colour, label in zip(simulation.paths, ("#9aa5b1", "#2b6cb0"), ("no effect", "effect"), strict=True):
         axes.plot(days, paths[:20].T, color=colour, linewidth=0.6, alpha=0.6)
         axes.plot([], [], color=colour, label=label)
     if policy.rule is Rule.GROUP_SEQUENTIAL:
-        ship = schedule.ship_boundary(policy.alpha / challengers, policy.ship_spending)
-        harm = schedule.harm_boundary(HarmShares.of(policy, challengers).primary, policy.harm_spending)
-        shares = days / days[-1]
-        reach = np.array([ship.at(float(share)) for share in shares])
-        open_for_shipping = days >= policy.min_duration.total_seconds() / 86400.0
-        axes.plot(days[open_for_shipping], reach[open_for_shipping], color=_COLOURS[Kind.SHIP], label="ship")
-        axes.plot(days, [-harm.at(float(share)) for share in shares], color=_COLOURS[Kind.ROLLBACK], label="roll back")
+        ship = schedule.ship_boundary(rates.ship, policy.ship_spending)
+        harm = schedule.harm_boundary(rates.primary_harm, policy.harm_spending)
+        # By units, the plan is over before its last look.
+        judged = int(np.argmax(simulation.shares >= 1.0)) + 1
+        reach = np.array([ship.at(float(share)) for share in simulation.shares])[:judged]
+        fall = np.array([-harm.at(float(share)) for share in simulation.shares])[:judged]
+        open_for_shipping = days[:judged] >= policy.min_duration.total_seconds() / 86400.0
+        axes.plot(days[:judged][open_for_shipping], reach[open_for_shipping], color=_COLOURS[Kind.SHIP], label="ship")
+        axes.plot(days[:judged], fall, color=_COLOURS[Kind.ROLLBACK], label="roll back")
+        axes.axvline(days[judged - 1], color="black", linewidth=0.5, linestyle=":", label="end of the plan")
     axes.set(xlabel="day", ylabel="z of the primary metric", ylim=(-_TALLEST, _TALLEST), title="Boundary at each look")
     axes.axhline(0.0, color="black", linewidth=0.5)
     axes.legend(loc="upper right")

@@ -79,7 +79,9 @@ class Report:
     Attributes:
         experiments: Experiments for each truth.
         looks: Looks in the plan.
-        planned_days: Length of the plan.
+        planned_days: Longest length of the plan.
+        planned_units: Units over all treatments at which it ends earlier; None if only time ends it.
+        full_day: Mean day of the look at which those units have arrived; None if they never do, or none are planned.
         effect: True relative lift of the treatment that has one.
         harm: True relative change of the harmed metric, negative for worse.
         false_ship: Shipped although no treatment is better than the policy demands.
@@ -98,6 +100,8 @@ class Report:
     experiments: int
     looks: int
     planned_days: float
+    planned_units: int | None
+    full_day: float | None
     effect: float
     harm: float
     false_ship: float
@@ -128,6 +132,7 @@ class Simulation:
         with_effect: Endings of those with the effect.
         paths: z of the primary metric at each look of some experiments without effect, then of some with it; shape
             (2, experiments, looks).
+        shares: Mean share of the plan that is over at each look.
     """
 
     report: Report
@@ -135,6 +140,7 @@ class Simulation:
     no_effect: Outcomes
     with_effect: Outcomes
     paths: NDArray[np.float64]
+    shares: NDArray[np.float64]
 
 
 def simulate(policy: Policy, scenario: Scenario) -> Simulation:
@@ -161,6 +167,8 @@ def simulate(policy: Policy, scenario: Scenario) -> Simulation:
         experiments=scenario.experiments,
         looks=len(run.schedule.look_times),
         planned_days=run.days,
+        planned_units=run.schedule.planned_units,
+        full_day=run.full_day(no_effect_draws),
         effect=effect,
         harm=harm,
         false_ship=no_effect.share(Kind.SHIP),
@@ -176,7 +184,7 @@ def simulate(policy: Policy, scenario: Scenario) -> Simulation:
         mismatch_found=broken.share(Kind.INVALID),
     )
     paths = np.stack([_paths(no_effect_draws, run.sign), _paths(with_effect_draws, run.sign)])
-    return Simulation(report, run.schedule, no_effect, with_effect, paths)
+    return Simulation(report, run.schedule, no_effect, with_effect, paths, run.shares(no_effect_draws))
 
 
 def exceeded(policy: Policy, report: Report) -> list[str]:
@@ -209,6 +217,26 @@ class _Run:
         random = np.random.default_rng(next(self._streams))
         draws = draw(world, self.schedule.look_times, self.schedule.end, self.scenario.experiments, random)
         return judge(self.policy, draws, world.planned_shares, STARTED_AT), draws
+
+    def shares(self, draws: Draws) -> NDArray[np.float64]:
+        """Return the mean share of the plan that is over at each look."""
+        units = draws.units.sum(axis=2).mean(axis=0)
+        return np.array(
+            [self.schedule.share(time, int(count)) for time, count in zip(draws.moments, units, strict=True)]
+        )
+
+    def full_day(self, draws: Draws) -> float | None:
+        """Return the mean day on which the planned units are found to have arrived, of the experiments where they do.
+
+        None if that is in fewer than half of them, or if no units are planned.
+        """
+        if self.schedule.planned_units is None:
+            return None
+        days = np.array([time.total_seconds() / 86400.0 for time in draws.moments])
+        old_enough = days >= self.policy.min_duration.total_seconds() / 86400.0
+        full = (draws.units.sum(axis=2) >= self.schedule.planned_units) & old_enough
+        ever = full.any(axis=1)
+        return float(days[full.argmax(axis=1)[ever]].mean()) if ever.mean() >= 0.5 else None
 
     def nothing(self) -> World:
         """Return the least favourable world: each metric is as much worse as the policy tolerates."""

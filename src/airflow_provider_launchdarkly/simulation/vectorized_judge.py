@@ -13,8 +13,9 @@ import numpy as np
 from scipy.special import gammaln, ndtr
 
 from airflow_provider_launchdarkly.decision.allocation import Allocation
-from airflow_provider_launchdarkly.decision.assessment import FEWEST_UNITS_FOR_HARM, HarmShares
+from airflow_provider_launchdarkly.decision.assessment import FEWEST_UNITS_FOR_HARM
 from airflow_provider_launchdarkly.decision.boundaries import quantile
+from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
 from airflow_provider_launchdarkly.decision.policy_parts import Clock, Direction, MismatchAction, MissingAction, Rule
 from airflow_provider_launchdarkly.decision.sample_ratio import PRIOR_UNITS
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
@@ -89,7 +90,9 @@ class _Judge:
         self.policy, self.draws, self.shares = policy, draws, planned_shares
         self.challengers = len(planned_shares) - 1
         self.known: dict[tuple[int, float], Floats] = {}
-        self.schedule: LookSchedule = schedule_looks(policy, started_at, Allocation.of_shares(planned_shares))
+        allocation = Allocation.of_shares(planned_shares)
+        self.schedule: LookSchedule = schedule_looks(policy, started_at, allocation)
+        self.rates = ErrorRates.of(policy, allocation)
         moments, total = draws.moments, draws.units.sum(axis=2)
         self.look = np.array([self.schedule.look_at(moment) for moment in moments])
         self.old_enough = np.array([moment >= policy.min_duration for moment in moments])
@@ -157,7 +160,7 @@ class _Judge:
 
     def _passed(self, metric: MetricDraws, sign: int, margin: float) -> Booleans:
         """Return where each challenger reaches the boundary for success."""
-        alpha, gamma = self.policy.alpha / self.challengers, self.policy.ship_spending
+        alpha, gamma = self.rates.ship, self.policy.ship_spending
         z = self._z(metric, sign, margin)
         passed: Booleans = z >= self._at(self.schedule.ship_boundary(alpha, gamma))[..., None]
         if self.clocks is not None:
@@ -193,14 +196,13 @@ class _Judge:
         return blocked[..., 0]
 
     def _harmed(self, sign: int) -> Booleans:
-        shares = HarmShares.of(self.policy, self.challengers)
         harmed = np.zeros(self.ended.shape, dtype=np.bool_)
         parts = [
-            (metric, _sign(part.direction), part.margin, shares.guardrail)
+            (metric, _sign(part.direction), part.margin, self.rates.guardrail_harm)
             for part, metric in zip(self.policy.guardrails, self.draws.guardrails, strict=True)
         ]
         if self.policy.rule is Rule.GROUP_SEQUENTIAL:
-            parts.append((self.draws.primary, sign, self.policy.primary.margin, shares.primary))
+            parts.append((self.draws.primary, sign, self.policy.primary.margin, self.rates.primary_harm))
         enough = np.minimum(self.draws.units[..., 1:], self.draws.units[..., :1]) >= FEWEST_UNITS_FOR_HARM
         for metric, direction, margin, alpha in parts:
             worse = self._worse(metric, direction, margin, alpha)

@@ -174,3 +174,18 @@ def test_a_concern_follows_the_traffic_and_the_allocation_of_the_command_line(
 ) -> None:
     assert simulate(str(policy), "--units-per-day", "100", "--allocation", "98/2") == 0
     assert "and 56 of them in the smallest treatment of 98/2, so nothing can ship" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("plan", "end"),
+    [
+        ("", "the plan ends on day 28\n"),
+        ("planned_units: 20000\n", "the plan ends at 20,000 units, which arrive by day 10.5\n"),
+        ("planned_units: 90000\n", "the plan ends at 90,000 units, which do not arrive before day 28\n"),
+    ],
+)
+def test_the_plans_end_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str], plan: str, end: str) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(f"max_duration: 28d\n{plan}")
+    assert simulate(str(path)) == 0
+    assert end in capsys.readouterr().out

@@ -67,6 +67,10 @@ class TestSeveralTreatments:
     def test_each_comparison_gets_its_share_of_alpha(self) -> None:
         verdict = decide(Policy(), evidence(14, rates("clicks", 20_000, 0.10, 0.10, 0.10)))
         bars = [compared.success for compared in verdict.metrics[0].comparisons]
+        # A little more than half each, by Dunnett's test.
+        assert [bar.alpha for bar in bars if bar] == pytest.approx([0.02705, 0.02705], abs=1e-5)
+        divided = decide(Policy(multiplicity="bonferroni"), evidence(14, rates("clicks", 20_000, 0.10, 0.10, 0.10)))
+        bars = [compared.success for compared in divided.metrics[0].comparisons]
         assert [bar.alpha for bar in bars if bar] == pytest.approx([0.025, 0.025])
 
     def test_so_the_bar_is_higher_than_with_one(self) -> None:
@@ -187,7 +191,7 @@ class TestHarm:
         assert bar(1) < bar(3) < bar(10)
 
     def test_all_shares_of_alpha_add_up_to_alpha_harm(self) -> None:
-        policy = Policy.from_json({"guardrails": [{"metric": "a"}, {"metric": "b"}]})
+        policy = Policy.from_json({"guardrails": [{"metric": "a"}, {"metric": "b"}], "multiplicity": "bonferroni"})
         measured = evidence(
             14, rates("p", 900, 0.1, 0.1, 0.1), rates("a", 900, 0.1, 0.1, 0.1), rates("b", 900, 0.1, 0.1, 0.1)
         )
