@@ -23,6 +23,8 @@ _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _DEEPEST = 30
 _MOST_DIGITS = 300
+# Some thousand rollouts; a second's reading.
+_MOST_VALUES = 100_000
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -86,6 +88,7 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
+        self._values = 0
         self.lines: dict[Path, int] = {}
 
     def document(self) -> Any:
@@ -101,6 +104,9 @@ class _Reader:
 
     def _value(self, event: Any, path: Path) -> Any:
         line = _line(event)
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise DocumentError(f"the file has more than {_MOST_VALUES:,} values; divide it into several", line)
         self.lines.setdefault(path, line)
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             raise DocumentError("anchors and aliases (& and *) are not allowed; write the value out", line)

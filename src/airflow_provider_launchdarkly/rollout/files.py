@@ -111,12 +111,24 @@ class Broken:
 
 
 def rollout_files(paths: Iterable[FilePath]) -> Iterator[FilePath]:
-    """Yield the YAML files among paths and in their folders at any depth, sorted within a folder."""
+    """Yield the YAML files among paths and in their folders at any depth, sorted within a folder.
+
+    A link that leads nowhere is among them, so that its rollouts are missed and not passed over. Hidden ones are not:
+    editors make such links for files that are open.
+    """
     for path in paths:
         if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+            yield from sorted(file for file in path.rglob("*") if _is_yaml(file) or _leads_nowhere(file))
         else:
             yield path
+
+
+def _is_yaml(file: FilePath) -> bool:
+    return file.suffix in SUFFIXES and file.is_file()
+
+
+def _leads_nowhere(file: FilePath) -> bool:
+    return file.is_symlink() and not file.exists() and not file.name.startswith(".")
 
 
 def read_files(files: Iterable[FilePath], *, only: str | None = None) -> Iterator[NamedRollout | Broken]:
@@ -154,7 +166,10 @@ def read_file(file: FilePath, *, only: str | None = None) -> Iterator[NamedRollo
     except UnicodeDecodeError as error:
         yield _broken_file(file, f"this is no UTF-8: {error.reason}", None)
     except OSError as error:
-        yield _broken_file(file, error.strerror or str(error), None)
+        problem = error.strerror or str(error)
+        if _leads_nowhere(file):
+            problem = f"the link leads nowhere ({file.readlink()}): mend it or remove it"
+        yield _broken_file(file, problem, None)
     else:
         yield from read_text(text, file, only=only)
 

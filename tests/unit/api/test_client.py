@@ -27,6 +27,7 @@ from airflow_provider_launchdarkly.api.errors import (
 from airflow_provider_launchdarkly.api.http.client import IN_FLIGHT, AsyncLaunchDarklyClient
 from airflow_provider_launchdarkly.api.http.procedure import Sleep
 from airflow_provider_launchdarkly.api.models import StartIteration
+from airflow_provider_launchdarkly.testing import EmulatorServer
 
 from .conftest import ENV, TOKEN, Connect, Driver, Script, answer
 
@@ -236,6 +237,16 @@ def test_a_certificate_that_is_not_trusted_is_not_tried_again(connect: Connect) 
     with pytest.raises(TransportError, match="set ca_bundle in the connection's extra"):
         connect(script).send(READ)
     assert len(script.seen) == 1
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_https_to_a_port_that_serves_plain_http_is_told_at_once(emulator: EmulatorServer, kind: str) -> None:
+    driver = Driver(kind, emulator.url.replace("http://", "https://"), TOKEN)
+    with pytest.raises(TransportError, match="the server does not speak TLS there: base_url needs the port"):
+        driver.send(READ)
+    driver.close()
+    assert driver.time.waits == []
+    assert emulator.requests() == []
 
 
 def test_a_read_cut_short_is_asked_for_again(connect: Connect) -> None:

@@ -58,3 +58,9 @@ def test_a_document_nested_without_end_is_refused() -> None:
 
 def test_an_empty_document_is_nothing() -> None:
     assert read_document("# only a comment\n").value is None
+
+
+@pytest.mark.parametrize("text", ["x: [{}]", "x: [[{}]]"])
+def test_a_file_of_too_many_values_is_not_read_to_its_end(text: str) -> None:
+    with pytest.raises(DocumentError, match="more than 100,000 values; divide it into several"):
+        read_document(text.format(",".join("1" * 3_000_000)))

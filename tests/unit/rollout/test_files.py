@@ -154,3 +154,15 @@ def test_the_examples_are_right() -> None:
     found = list(read_files(rollout_files([REPOSITORY / "dags_examples" / "rollouts"])))
     assert found
     assert [entry.name for entry in found if isinstance(entry, Broken)] == []
+
+
+def test_a_link_that_leads_nowhere_is_told_and_touches_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text((REPOSITORY / "dags_examples/rollouts/checkout.yaml").read_text())
+    (tmp_path / "lost.yaml").symlink_to("nowhere.yaml")
+    (tmp_path / "folder").symlink_to(tmp_path / "away")
+    (tmp_path / ".#good.yaml").symlink_to("somebody@host.1234")  # an editor's lock
+    found = list(read_files(rollout_files([tmp_path])))
+    broken = {one.name: str(one.problems[0]) for one in found if isinstance(one, Broken)}
+    assert set(broken) == {"lost", "folder"}
+    assert broken["lost"].endswith("lost.yaml: the link leads nowhere (nowhere.yaml): mend it or remove it")
+    assert len(found) > 2

@@ -55,6 +55,18 @@ _LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=16, keepal
 # Raised before anything of the request left this machine.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
+# What OpenSSL's versions say of an answer that is no TLS, and of a TLS that both sides do not have in common.
+_NO_TLS = (
+    "WRONG_VERSION_NUMBER",
+    "RECORD_LAYER_FAILURE",
+    "record layer failure",
+    "PACKET_LENGTH_TOO_LONG",
+    "UNKNOWN_PROTOCOL",
+    "HTTP_REQUEST",
+    "UNSUPPORTED_PROTOCOL",
+    "NO_PROTOCOLS_AVAILABLE",
+)
+
 # Between sending and the whole response: httpx's errors, and what it and zlib raise on strange data.
 _FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, DeadlineError, zlib.error, OSError, *STRANGE_DATA)
 
@@ -165,6 +177,12 @@ class _Client:
             return NotSent(
                 "the host's certificate is not trusted; set ca_bundle in the connection's extra to the file of the CA "
                 f"that signed it ({why})",
+                hopeless=True,
+            )
+        if any(sign in why for sign in _NO_TLS):
+            return NotSent(
+                "the server does not speak TLS there: base_url needs the port on which it serves https, or http:// if "
+                f"it serves plain http only ({why})",
                 hopeless=True,
             )
         return NotSent(why)
