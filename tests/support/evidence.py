@@ -47,10 +47,13 @@ def evidence(
     unchanged_for: timedelta | None = None,
     probability_of_mismatch: float | None = None,
 ) -> Evidence:
-    """Return the evidence of a day; the first metric is the experiment's primary one."""
+    """Return the evidence of a day; the first metric is the experiment's primary one.
+
+    Without exposures or shares no split is tested.
+    """
     count = len(metrics[0].measurements)
     exposures = exposed or (None,) * count
-    planned = shares or (1.0,) * count
+    planned: tuple[float | None, ...] = shares or (None if exposed is None else 1.0,) * count
     return Evidence(
         elapsed=timedelta(days=day),
         treatments=tuple(

@@ -10,6 +10,7 @@ PRIMARY = "checkout-conversion"
 GUARDRAILS = ("page-load-ms", "errors")
 SIGNALS = ("revenue", "visits")
 
+MOSTLY = st.sampled_from((True, True, False))
 DIRECTIONS = st.sampled_from(("higher", "lower"))
 # Few error rates and shapes: each pair of them is a boundary to solve.
 ERROR_RATES = st.sampled_from((0.01, 0.05, 0.2, 0.4))
@@ -21,7 +22,7 @@ ZONES = ("UTC", "Europe/Berlin", "America/New_York")
 @st.composite
 def primaries(draw: st.DrawFn, *, margin: bool = True) -> dict[str, Any]:
     """Draw a primary metric, with a margin at times."""
-    primary: dict[str, Any] = {"metric": PRIMARY, "direction": draw(DIRECTIONS)}
+    primary: dict[str, Any] = {"metric": PRIMARY, "direction": draw(DIRECTIONS), "test_split": draw(MOSTLY)}
     if margin and draw(st.booleans()):
         primary |= {"test": "non_inferiority", "margin": draw(st.sampled_from((0.02, 0.1, 0.3)))}
     return primary
@@ -32,13 +33,15 @@ def guardrails(draw: st.DrawFn, metric: str) -> dict[str, Any]:
     """Draw a guardrail: against harm, or to be proven."""
     margin = draw(st.sampled_from((0.0, 0.05, 0.3)))
     prove = margin > 0 and draw(st.booleans())
-    return {"metric": metric, "direction": draw(DIRECTIONS), "margin": margin, "prove": prove}
+    tested = draw(MOSTLY)
+    return {"metric": metric, "direction": draw(DIRECTIONS), "margin": margin, "prove": prove, "test_split": tested}
 
 
 @st.composite
 def signals(draw: st.DrawFn, metric: str) -> dict[str, Any]:
     """Draw a signal."""
-    return {"metric": metric, "direction": draw(DIRECTIONS), "alpha": draw(ERROR_RATES)}
+    flags = {"required": draw(MOSTLY), "test_split": draw(MOSTLY)}
+    return {"metric": metric, "direction": draw(DIRECTIONS), "alpha": draw(ERROR_RATES), **flags}
 
 
 @st.composite

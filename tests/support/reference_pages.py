@@ -249,6 +249,7 @@ MEANINGS = {
     "min_duration": "`min_duration` is not over.",
     "min_sample": "A treatment has fewer than `min_units_per_treatment` units.",
     "no_data": "A treatment has no units, or the primary metric never varied.",
+    "more_units_than_exposed": "A metric is measured on more units than were exposed.",
     "stale_results": "The counts have stood still for `missing.stale_after`.",
     "between_looks": "No look is due.",
     "not_significant": "The boundary of this look is not reached.",

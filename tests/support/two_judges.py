@@ -70,6 +70,7 @@ def is_close(verdict: Verdict) -> bool:
 
 
 def _metric(key: str, drawn: MetricDraws, draws: Draws, experiment: int, look: int) -> MetricEvidence:
+    units = draws.units if drawn.units is None else drawn.units
     return MetricEvidence(
         key,
         tuple(
@@ -79,7 +80,7 @@ def _metric(key: str, drawn: MetricDraws, draws: Draws, experiment: int, look: i
                 float(drawn.mean[experiment, look, treatment]),
                 float(drawn.variance[experiment, look, treatment] ** 0.5),
             )
-            for treatment, count in enumerate(draws.units[experiment, look])
+            for treatment, count in enumerate(units[experiment, look])
         ),
         Direction.HIGHER,
     )

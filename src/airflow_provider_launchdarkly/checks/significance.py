@@ -138,7 +138,7 @@ class SignificanceCheck:
             output,
             is_news=is_news,
             warning=found.warning,
-            cautions=found.verdict.cautions,
+            cautions=found.verdict.cautions if found.ends else (),
         )
 
 

@@ -13,14 +13,15 @@ from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence, check
 from airflow_provider_launchdarkly.decision.information import InformationClock
 from airflow_provider_launchdarkly.decision.policy_parts import Clock, Direction, Rule
-from airflow_provider_launchdarkly.decision.sample_ratio import split_test
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
+from airflow_provider_launchdarkly.decision.splits import exposed_split, measured_split
 from airflow_provider_launchdarkly.decision.verdict import Bar, MetricJudgement, Role, Split, TreatmentEffect
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.boundaries import Boundary
     from airflow_provider_launchdarkly.decision.evidence import TreatmentEvidence
     from airflow_provider_launchdarkly.decision.policy import Policy
+    from airflow_provider_launchdarkly.decision.policy_parts import Guardrail, Primary, Signal
 
 # The mean of fewer units is not close enough to normal to judge harm by its z value.
 FEWEST_UNITS_FOR_HARM = 50
@@ -38,7 +39,7 @@ class Assessment(NamedTuple):
         primary: The metric that decides.
         guardrails: The metrics that must not get worse.
         signals: The metrics that hold back a ship.
-        split: The test of the split.
+        split: The test of the exposed units' split; that of a metric's units is in its judgement.
     """
 
     schedule: LookSchedule
@@ -73,13 +74,16 @@ def assess(policy: Policy, evidence: Evidence) -> Assessment:
         ended=schedule.ended(evidence.elapsed, units),
         share=at.share,
         units=units,
-        primary=at.primary(metric),
+        primary=at.split(policy.primary, at.primary(metric)),
         guardrails=tuple(
-            at.guardrail(evidence.metric(part.metric), part.direction, part.margin, prove=part.prove)
+            at.split(part, at.guardrail(evidence.metric(part.metric), part.direction, part.margin, prove=part.prove))
             for part in policy.guardrails
         ),
-        signals=tuple(at.signal(evidence.metric(part.metric), part.direction, part.alpha) for part in policy.signals),
-        split=_split(policy, evidence),
+        signals=tuple(
+            at.split(part, at.signal(evidence.metric(part.metric), part.direction, part.alpha))
+            for part in policy.signals
+        ),
+        split=exposed_split(policy, evidence),
     )
 
 
@@ -91,6 +95,12 @@ class _Moment(NamedTuple):
     evidence: Evidence
     share: float
     clock: InformationClock | None
+
+    def split(self, part: Primary | Guardrail | Signal, judged: MetricJudgement) -> MetricJudgement:
+        """Add the test of the split of the metric's units, if the policy wants it."""
+        if not part.test_split:
+            return judged
+        return judged._replace(split=measured_split(self.policy, self.evidence, self.evidence.metric(judged.metric)))
 
     def primary(self, metric: MetricEvidence) -> MetricJudgement:
         primary = self.policy.primary
@@ -264,27 +274,3 @@ def _effect(
 
 def _enough(found: Effect) -> bool:
     return min(found.treatment.units, found.baseline.units) >= FEWEST_UNITS_FOR_HARM
-
-
-def _split(policy: Policy, evidence: Evidence) -> Split | None:
-    names, counts, shares = [], [], []
-    for treatment in evidence.treatments:
-        if treatment.exposed is None or treatment.share is None:
-            return None
-        if treatment.share > 0:
-            names.append(treatment.name)
-            counts.append(treatment.exposed)
-            shares.append(treatment.share)
-    if len(names) < 2:
-        return None
-    total = math.fsum(shares)
-    tested = split_test(counts, shares, policy.mismatch.alpha)
-    return Split(
-        treatments=tuple(names),
-        units=tuple(counts),
-        shares=tuple(share / total for share in shares),
-        log_bayes_factor=tested.log_bayes_factor,
-        p_value=tested.p_value,
-        alpha=tested.alpha,
-        mismatch=tested.mismatch,
-    )

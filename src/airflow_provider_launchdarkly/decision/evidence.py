@@ -208,11 +208,11 @@ def check(evidence: Evidence) -> None:
             f"the shares of {names} are all 0, so the split cannot be tested; give each its share of the units, "
             "or None if it is unknown"
         )
-    _check_metrics(evidence.metrics, "")
-    _check_earlier(evidence)
+    _check_metrics(evidence.metrics, ids, "")
+    _check_earlier(evidence, ids)
 
 
-def _check_earlier(evidence: Evidence) -> None:
+def _check_earlier(evidence: Evidence, ids: list[str]) -> None:
     times = [*(look.elapsed for look in evidence.earlier), evidence.elapsed]
     for before, after in pairwise(times):
         if before >= after:
@@ -221,16 +221,34 @@ def _check_earlier(evidence: Evidence) -> None:
                 "all of them before this one"
             )
     for look in evidence.earlier:
-        _check_metrics(look.metrics, f"earlier look at {look.elapsed}, ")
+        _check_metrics(look.metrics, ids, f"earlier look at {look.elapsed}, ")
 
 
-def _check_metrics(metrics: tuple[MetricEvidence, ...], where: str) -> None:
+def _check_metrics(metrics: tuple[MetricEvidence, ...], ids: list[str], where: str) -> None:
     keys = [metric.key for metric in metrics]
     if len(set(keys)) != len(keys):
         raise EvidenceError(f"{where}metrics {keys} are not distinct; give each metric once")
     for metric in metrics:
+        _check_treatments(metric, ids, where)
         for measured in metric.measurements:
             _check_measurement(f"{where}metric {metric.key}, treatment {measured.treatment_id}", measured)
+
+
+def _check_treatments(metric: MetricEvidence, ids: list[str], where: str) -> None:
+    measured = [measurement.treatment_id for measurement in metric.measurements]
+    for treatment in measured:
+        found = [measurement for measurement in metric.measurements if measurement.treatment_id == treatment]
+        if len(found) > 1:
+            values = " and ".join(f"mean {each.mean} of {each.units} units" for each in found)
+            raise EvidenceError(
+                f"{where}metric {metric.key}, treatment {treatment}: measured {len(found)} times, with {values}; give "
+                "one measurement for each treatment"
+            )
+        if treatment not in ids:
+            raise EvidenceError(
+                f"{where}metric {metric.key}, treatment {treatment}: no treatment of the evidence has this id; it has "
+                f"{', '.join(ids)}"
+            )
 
 
 def _check_measurement(where: str, measured: Measurement) -> None:

@@ -6,11 +6,13 @@ gates of time and sample size, then success, then the plan's end.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.decision import summary
 from airflow_provider_launchdarkly.decision.assessment import Assessment, assess
 from airflow_provider_launchdarkly.decision.policy_parts import Direction, MismatchAction, MissingAction, Rule, Test
+from airflow_provider_launchdarkly.decision.splits import is_selected, partly_measured, units_beyond_exposed
 from airflow_provider_launchdarkly.decision.verdict import Kind, MetricJudgement, Reason, TreatmentEffect, Verdict
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.decision.evidence import Evidence
     from airflow_provider_launchdarkly.decision.policy import Policy
+    from airflow_provider_launchdarkly.decision.policy_parts import Guardrail, Primary
 
 
 def decide(policy: Policy, evidence: Evidence) -> Verdict:
@@ -50,10 +53,20 @@ class _Judge:
     def verdict(self) -> Verdict:
         return self._invalid() or self._harm() or self._gates() or self._success() or self._end()
 
+    @property
+    def _metrics(self) -> tuple[MetricJudgement, ...]:
+        return (self._assessment.primary, *self._assessment.guardrails, *self._assessment.signals)
+
+    @cached_property
+    def _mismatch(self) -> str | None:
+        """The broken split, of the exposed units or of a metric's, in words; None while all are as allocated."""
+        tested = ((self._assessment.split, None), *((metric.split, metric.metric) for metric in self._metrics))
+        broken = (summary.split(split, key) for split, key in tested if split is not None and split.mismatch)
+        return next(broken, None)
+
     def _invalid(self) -> Verdict | None:
-        split, action = self._assessment.split, self._policy.mismatch.action
-        if split is not None and split.mismatch and action is MismatchAction.STOP:
-            return self._make(Kind.INVALID, Reason.MISMATCH, f"{summary.split(split)}: invalid")
+        if self._mismatch is not None and self._policy.mismatch.action is MismatchAction.STOP:
+            return self._make(Kind.INVALID, Reason.MISMATCH, f"{self._mismatch}: invalid")
         if self._policy.missing.action is MissingAction.INVALID:
             return self._missing(Kind.INVALID)
         return None
@@ -81,10 +94,13 @@ class _Judge:
         if assessment.look == 0:
             first = summary.days(assessment.schedule.look_times[0])
             return self._make(Kind.WAIT, Reason.BETWEEN_LOOKS, f"the first look is on day {first}: wait")
-        if assessment.split is not None and assessment.split.mismatch and policy.mismatch.action is MismatchAction.HOLD:
-            kind = Kind.INVALID if assessment.ended else Kind.WAIT
-            return self._make(kind, Reason.MISMATCH, f"{summary.split(assessment.split)}: {_word(kind)}")
-        missing = self._missing(Kind.INVALID if assessment.ended else Kind.WAIT)
+        kind = Kind.INVALID if assessment.ended else Kind.WAIT
+        if self._mismatch is not None and policy.mismatch.action is MismatchAction.HOLD:
+            return self._make(kind, Reason.MISMATCH, f"{self._mismatch}: {_word(kind)}")
+        impossible = units_beyond_exposed(self._evidence, tuple(metric.metric for metric in self._metrics))
+        if impossible is not None:
+            return self._make(kind, Reason.MORE_UNITS_THAN_EXPOSED, f"{impossible}: {_word(kind)}")
+        missing = self._missing(kind)
         if missing is not None:
             return missing
         if elapsed < policy.min_duration:
@@ -176,12 +192,28 @@ class _Judge:
             if compared.success is not None and not compared.success.reached:
                 missing = f"{metric.metric} is not shown to be within its margin ({summary.bar(compared.success)})"
                 return self._make(kind, Reason.GUARDRAIL_UNPROVEN, f"{start}; but {missing}: {_word(kind)}")
-        for metric in self._assessment.signals:
+        if self._policy.mismatch.action is not MismatchAction.WARN:
+            for part, metric in self._shipping_metrics():
+                if part.test_split and is_selected(
+                    self._evidence, self._evidence.metric(metric.metric), winner.treatment_id
+                ):
+                    text = f"{start}; but {winner.treatment} seems to change on whom {metric.metric} is measured"
+                    return self._make(kind, Reason.MISMATCH, f"{text}: {_word(kind)}")
+        for signal, metric in zip(self._policy.signals, self._assessment.signals, strict=True):
             compared = _of(metric, winner)
+            if signal.required and compared.difference is None:
+                return self._make(kind, Reason.NO_DATA, f"{start}; but {metric.metric} has no data: {_word(kind)}")
             if compared.harm is not None and compared.harm.reached:
                 text = f"{start}; but {metric.metric} points the wrong way ({summary.lift(compared)})"
                 return self._make(kind, Reason.SIGNAL, f"{text}: {_word(kind)}")
         return None
+
+    def _shipping_metrics(self) -> Iterator[tuple[Primary | Guardrail, MetricJudgement]]:
+        """Yield the metrics on whose means a ship rests."""
+        yield self._policy.primary, self._assessment.primary
+        for part, metric in zip(self._policy.guardrails, self._assessment.guardrails, strict=True):
+            if part.prove:
+                yield part, metric
 
     def _ship(self, winner: TreatmentEffect) -> Verdict:
         better = self._policy.primary.test is Test.SUPERIORITY
@@ -210,6 +242,7 @@ class _Judge:
     def _cautions(self) -> Iterator[str]:
         """Yield a sentence for each thing that limits what the verdict means."""
         yield from self._evidence.cautions
+        yield from partly_measured(self._evidence, tuple(metric.metric for metric in self._metrics))
 
     def _make(self, kind: Kind, reason: Reason, text: str, **more: Any) -> Verdict:
         assessment, evidence = self._assessment, self._evidence
@@ -223,7 +256,7 @@ class _Judge:
             looks=len(times),
             share=assessment.share,
             units=assessment.units,
-            metrics=(assessment.primary, *assessment.guardrails, *assessment.signals),
+            metrics=self._metrics,
             split=assessment.split,
             probability_of_mismatch=evidence.probability_of_mismatch,
             next_look=times[assessment.look] if kind is Kind.WAIT and assessment.look < len(times) else None,

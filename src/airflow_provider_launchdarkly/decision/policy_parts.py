@@ -115,6 +115,8 @@ class Primary(StrictModel):
         margin: Share of the baseline's mean that may be lost, for non-inferiority; 0.01 is 1 %.
         minimum_detectable_effect: Smallest relative lift worth finding, as a share of the baseline's mean; plans the
             number of units together with `Policy.traffic`.
+        test_split: Test whether the units of this metric are split as allocated. False for a metric of which it is
+            known that the treatment changes who is measured.
     """
 
     metric: MetricKey | None = None
@@ -122,6 +124,7 @@ class Primary(StrictModel):
     test: Test = Test.SUPERIORITY
     margin: Margin = 0.0
     minimum_detectable_effect: Annotated[float, Field(gt=0.0, le=10.0, strict=True)] | None = None
+    test_split: Flag = True
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -142,12 +145,14 @@ class Guardrail(StrictModel):
         direction: None takes LaunchDarkly's ``successCriteria``.
         margin: Share of the baseline's mean whose loss is tolerated: only being significantly worse than that is harm.
         prove: Ship only when the interval shows that no more than `margin` is lost (non-inferiority).
+        test_split: As for the primary metric.
     """
 
     metric: MetricKey
     direction: Direction | None = None
     margin: Margin = 0.0
     prove: Flag = False
+    test_split: Flag = True
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -161,17 +166,21 @@ class Guardrail(StrictModel):
 class Signal(StrictModel):
     """A metric that delays shipping while it points the wrong way (nominal one-sided p below `alpha`).
 
-    Without data it delays nothing: a metric that must be known before shipping is a guardrail.
+    It delays shipping too while it has no data, unless `required` is false: a signal that nobody measures says nothing.
 
     Attributes:
         metric: Key of the metric.
         direction: None takes LaunchDarkly's ``successCriteria``.
         alpha: One-sided p value below which shipping waits. It is not corrected for looks, since it ships nothing.
+        required: Delay shipping while the signal has no data for the treatment or the baseline.
+        test_split: As for the primary metric.
     """
 
     metric: MetricKey
     direction: Direction | None = None
     alpha: Probability = 0.05
+    required: Flag = True
+    test_split: Flag = True
 
 
 class Looks(StrictModel):
@@ -220,10 +229,10 @@ class Looks(StrictModel):
 
 
 class Mismatch(StrictModel):
-    """The test for a sample ratio mismatch.
+    """The test for a sample ratio mismatch: of the exposed units, and of the units of each metric.
 
     Attributes:
-        alpha: Probability of any alarm, over any number of looks, while units are split as allocated.
+        alpha: Probability of any alarm, over any number of looks and all tests, while units are split as allocated.
         action: The action on an alarm.
     """
 

@@ -56,10 +56,11 @@ def harm(metric: MetricJudgement, compared: TreatmentEffect) -> str:
     return f"{metric.metric} is harmed by {lift(compared)}{beyond}{harmed}"
 
 
-def split(tested: Split) -> str:
+def split(tested: Split, metric: str | None = None) -> str:
     """Return `units are split 5200 to 4800 (52.0 % to 48.0 %), planned 50.0 % to 50.0 %`."""
     total = sum(tested.units) or 1
     counts = " to ".join(str(count) for count in tested.units)
-    measured = " to ".join(f"{100 * count / total:.1f} %" for count in tested.units)
+    percent = " to ".join(f"{100 * count / total:.1f} %" for count in tested.units)
     planned = " to ".join(f"{100 * share:.1f} %" for share in tested.shares)
-    return f"units are split {counts} ({measured}), planned {planned}, p {tested.p_value:.2g}"
+    measured_on = f" measured on {metric}" if metric else ""
+    return f"units{measured_on} are split {counts} ({percent}), planned {planned}, p {tested.p_value:.2g}"

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     MIN_SAMPLE = "min_sample"
     NO_DATA = "no_data"
     STALE_RESULTS = "stale_results"
+    MORE_UNITS_THAN_EXPOSED = "more_units_than_exposed"
     BETWEEN_LOOKS = "between_looks"
     NOT_SIGNIFICANT = "not_significant"
     SIGNAL = "signal"
@@ -138,6 +139,8 @@ class MetricJudgement(NamedTuple):
         direction: `higher` or `lower` is better.
         margin: Share of the baseline's mean that may be lost.
         comparisons: One for each treatment but the baseline.
+        split: The test of the split of the metric's own units; None where the policy leaves it out, shares are unknown,
+            or a treatment has no units yet.
     """
 
     metric: str
@@ -145,14 +148,15 @@ class MetricJudgement(NamedTuple):
     direction: str
     margin: float
     comparisons: tuple[TreatmentEffect, ...]
+    split: Split | None = None
 
 
 class Split(NamedTuple):
-    """The outcome of the test for a sample ratio mismatch.
+    """The outcome of a test for a sample ratio mismatch, of the exposed units or of those of a metric.
 
     Attributes:
         treatments: Names of the treatments.
-        units: Units exposed to each.
+        units: Units of each.
         shares: Shares that they should have, summing to 1.
         log_bayes_factor: Natural logarithm of the evidence for a mismatch.
         p_value: Anytime-valid p value.
@@ -185,7 +189,7 @@ class Verdict(NamedTuple):
         share: Share of the plan that is over, by the clock or by planned units, 0 to 1.
         units: Units on the primary metric, over all treatments.
         metrics: Every metric's numbers.
-        split: The test of the split; None where exposures are unknown.
+        split: The test of the exposed units' split; None where exposures are unknown.
         probability_of_mismatch: LaunchDarkly's own, beside it.
         next_look: Time of the next look after the iteration's start; None after an ending.
         cautions: A sentence for each thing that limits what the verdict means. They change nothing.

@@ -13,6 +13,7 @@ from airflow_provider_launchdarkly.api.models import MetricResults
 from airflow_provider_launchdarkly.api.reads.results import metric_results
 from airflow_provider_launchdarkly.decision.evidence import Evidence, MetricEvidence
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
+from airflow_provider_launchdarkly.decision.splits import measured_units
 from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_mean
 from airflow_provider_launchdarkly.evidence.launchdarkly_estimates import estimates
 
@@ -55,7 +56,7 @@ def evidence_from_results(look_context: LookContext, policy: Policy) -> Procedur
     for key in (*(part.metric for part in policy.guardrails), *(part.metric for part in policy.signals)):
         metric = yield from _read_metric(env, experiment_key, iteration, key, traffic=False)
         read.append(metric)
-    exposed = {result.treatment_id: _exposed(result) for result in first.results.total}
+    exposed = {result.treatment_id: _exposed(result, read) for result in first.results.total}
     latest_event = first.results.metric_seen.timestamp if first.results.metric_seen else None
     return Evidence(
         elapsed=look_context.elapsed,
@@ -126,6 +127,8 @@ def _last_of(key: str, results: MetricResults | MetricGroupResults) -> tuple[str
     return results.metrics[-1].metric.key, results.metrics[-1].results
 
 
-def _exposed(result: TreatmentResult) -> int:
-    """Return the exposed units; the measured ones where LaunchDarkly does not count exposures."""
-    return result.traffic if result.traffic is not None else result.units or 0
+def _exposed(result: TreatmentResult, read: Sequence[_MetricRead]) -> int:
+    """Return the exposed units; the most that any metric measures where LaunchDarkly does not count exposures."""
+    if result.traffic is not None:
+        return result.traffic
+    return max(measured_units(metric.evidence, result.treatment_id) for metric in read)

@@ -90,7 +90,7 @@ class _Row:
     metric: str
     treatment_id: str
     units: int
-    exposed: int
+    exposed: int | None
     moments: Moments | None
     second: SecondVariableKind | None
     latest: datetime | None
@@ -169,9 +169,10 @@ def evidence_from_rows(
         if found and key not in measured:
             raise SqlResultsError(f"metric {key!r}: the query returned no row; it has {', '.join(sorted(measured))}")
     deciding = [row for row in found if row.metric == primary]
+    _check_exposed(found, deciding)
     return Evidence(
         elapsed=look_context.elapsed,
-        treatments=look_context.treatments({row.treatment_id: row.exposed for row in deciding}),
+        treatments=look_context.treatments(_exposed(found, deciding)),
         metrics=tuple(
             MetricEvidence(
                 key, _measurements(look_context, [row for row in found if row.metric == key]), directions[key]
@@ -182,6 +183,30 @@ def evidence_from_rows(
         started_at=look_context.started_at,
         unchanged_for=look_context.unchanged_since(max((row.latest for row in deciding if row.latest), default=None)),
     )
+
+
+def _exposed(rows: Sequence[_Row], deciding: Sequence[_Row]) -> dict[str, int]:
+    """Return the exposed units of each treatment: those of the primary metric's row, else the most of any row."""
+    most: dict[str, int] = {}
+    for row in rows:
+        count = row.units if row.exposed is None else row.exposed
+        most[row.treatment_id] = max(count, most.get(row.treatment_id, 0))
+    return most | {row.treatment_id: row.exposed for row in deciding if row.exposed is not None}
+
+
+def _check_exposed(rows: Sequence[_Row], deciding: Sequence[_Row]) -> None:
+    """Refuse a metric with more units than the primary metric's rows say were exposed: one query reads both."""
+    exposed = {row.treatment_id: row.exposed for row in deciding}
+    for row in rows:
+        most = exposed.get(row.treatment_id)
+        if most is not None and row.units > most:
+            raise _row_error(
+                row.metric,
+                row.treatment_id,
+                "units",
+                f"{row.units} units, but only {most} exposed in the rows of the primary metric; count each unit once, "
+                "and in every metric the same units",
+            )
 
 
 def _checked_columns(columns: Sequence[str]) -> tuple[str, ...]:
@@ -270,9 +295,9 @@ class _Reader:
 
     def row(self) -> _Row:
         units = self._count("units")
-        exposed = self._count("exposed") if self._given("exposed") else units
-        if exposed < units:
-            raise self._error("units", f"{units} units, but only {exposed} exposed")
+        exposed = self._count("exposed") if self._given("exposed") else None
+        if exposed is not None and exposed < units:
+            raise self._error("units", f"{units} units, but only {exposed} exposed; count each unit once")
         moments, second = self._moments(units) if units else (None, None)
         latest = self._read("latest_event_at", read_moment) if self._given("latest_event_at") else None
         return _Row(self._metric(), self._treatment(), units, exposed, moments, second, latest)

@@ -220,12 +220,11 @@ def _facts(verdict: Mapping[str, Any]) -> Iterator[str]:
         yield f"caution: {caution}"
     if verdict.get("reason"):
         yield f"reason: {verdict['reason']}"
-    split = verdict.get("split") or {}
-    if split.get("units"):
-        counts = ", ".join(
-            f"{name} {units}" for name, units in zip(split.get("treatments") or (), split["units"], strict=False)
-        )
-        yield f"split: {counts}" + (" (not as allocated)" if split.get("mismatch") else "")
+    yield from _split("split", verdict.get("split") or {})
+    for metric in verdict.get("metrics") or ():
+        # A metric is usually measured on every exposed unit: its own split is news only if it is off.
+        if (own := metric.get("split") or {}).get("mismatch"):
+            yield from _split(f"split of the units measured on {metric.get('metric')}", own)
     if _numbers(verdict.get("units")):
         yield f"{verdict['units']} units on the primary metric"
     if _numbers(verdict.get("elapsed_days")):
@@ -233,6 +232,14 @@ def _facts(verdict: Mapping[str, Any]) -> Iterator[str]:
         yield f"day {verdict['elapsed_days']:.1f}{looks}"
     if verdict.get("iteration_id"):
         yield f"iteration {verdict['iteration_id']}"
+
+
+def _split(name: str, split: Mapping[str, Any]) -> Iterator[str]:
+    if split.get("units"):
+        counts = ", ".join(
+            f"{name} {units}" for name, units in zip(split.get("treatments") or (), split["units"], strict=False)
+        )
+        yield f"{name}: {counts}" + (" (not as allocated)" if split.get("mismatch") else "")
 
 
 def _table(rows: tuple[tuple[str, ...], ...]) -> str:

@@ -60,7 +60,7 @@ class InformationClocks:
     def __init__(self, schedule: LookSchedule, draws: Draws, ended: Booleans) -> None:
         self._schedule, self._draws, self._ended = schedule, draws, ended
         self._numbers = [schedule.look_at(moment) for moment in draws.moments]
-        self._total = draws.units.sum(axis=2).astype(np.float64)
+        self._total = draws.units_of(draws.primary).sum(axis=2).astype(np.float64)
         self._known: dict[tuple[int, int], _Readings] = {}
 
     def earlier(self, look: int) -> dict[int, int]:
@@ -142,7 +142,7 @@ class InformationClocks:
     def _readings(self, metric: MetricDraws, challenger: int) -> _Readings:
         key = (id(metric), challenger)
         if key not in self._known:
-            self._known[key] = _read(metric, self._draws.units, challenger)
+            self._known[key] = _read(metric, self._draws.units_of(metric), challenger)
         return self._known[key]
 
 

@@ -23,10 +23,12 @@ class MetricDraws:
     Attributes:
         mean: Mean so far; 0 without units.
         variance: Variance per unit so far; 0 with fewer than two units.
+        units: Units measured so far; None for every unit of the experiment.
     """
 
     mean: NDArray[np.float64]
     variance: NDArray[np.float64]
+    units: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,17 @@ class Draws:
     guardrails: tuple[MetricDraws, ...]
     signals: tuple[MetricDraws, ...]
 
+    def units_of(self, metric: MetricDraws) -> NDArray[np.int64]:
+        """Return the units on which a metric is measured so far."""
+        return self.units if metric.units is None else metric.units
+
     def at(self, looks: Sequence[int]) -> Draws:
         """Return the same experiments at these looks only, in this order; a look may be repeated."""
         chosen = list(looks)
 
         def part(metric: MetricDraws) -> MetricDraws:
-            return MetricDraws(metric.mean[:, chosen], metric.variance[:, chosen])
+            units = None if metric.units is None else metric.units[:, chosen]
+            return MetricDraws(metric.mean[:, chosen], metric.variance[:, chosen], units)
 
         return Draws(
             moments=tuple(self.moments[look] for look in chosen),
@@ -93,11 +100,14 @@ def draw(
 
 def _metric(truth: MetricTruth, fresh: NDArray[np.int64], random: np.random.Generator) -> MetricDraws:
     means = truth.mean * (1.0 + np.array([0.0, *truth.lifts]))
+    if truth.measured:
+        fresh = random.binomial(fresh, truth.measured)
     units = np.cumsum(fresh, axis=1)
+    measured = units if truth.measured else None
     some = np.maximum(units, 1)
     if truth.std_dev is None:
         rate = np.cumsum(random.binomial(fresh, means), axis=1) / some
-        return MetricDraws(rate, rate * (1.0 - rate))
+        return MetricDraws(rate, rate * (1.0 - rate), measured)
     # Sums and sums of squares of normal values, interval by interval: exact, without drawing the units themselves.
     deviation = truth.std_dev
     centred = np.sqrt(fresh) * deviation * random.standard_normal(fresh.shape)
@@ -105,4 +115,4 @@ def _metric(truth: MetricTruth, fresh: NDArray[np.int64], random: np.random.Gene
     squares = np.cumsum(within + centred**2 / np.maximum(fresh, 1), axis=1)
     sums = np.cumsum(centred, axis=1)
     variance = np.maximum(squares - sums**2 / some, 0.0) / np.maximum(units - 1, 1)
-    return MetricDraws(np.where(units > 0, means + sums / some, 0.0), variance)
+    return MetricDraws(np.where(units > 0, means + sums / some, 0.0), variance, measured)

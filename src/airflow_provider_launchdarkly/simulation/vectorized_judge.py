@@ -19,17 +19,20 @@ from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
 from airflow_provider_launchdarkly.decision.policy_parts import Clock, Direction, MismatchAction, MissingAction, Rule
 from airflow_provider_launchdarkly.decision.sample_ratio import PRIOR_UNITS
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
+from airflow_provider_launchdarkly.decision.splits import NEARLY_ALL, SELECTION_ALPHA, SplitAlphas
 from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.simulation.effects import z_values
 from airflow_provider_launchdarkly.simulation.information import InformationClocks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from numpy.typing import NDArray
 
     from airflow_provider_launchdarkly.decision.boundaries import Boundary
     from airflow_provider_launchdarkly.decision.policy import Policy
+    from airflow_provider_launchdarkly.decision.policy_parts import Guardrail, Primary
     from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws
 
     Floats = NDArray[np.float64]
@@ -93,7 +96,7 @@ class _Judge:
         allocation = Allocation.of_shares(planned_shares)
         self.schedule: LookSchedule = schedule_looks(policy, started_at, allocation)
         self.rates = ErrorRates.of(policy, allocation)
-        moments, total = draws.moments, draws.units.sum(axis=2)
+        moments, total = draws.moments, draws.units_of(draws.primary).sum(axis=2)
         self.look = np.array([self.schedule.look_at(moment) for moment in moments])
         self.old_enough = np.array([moment >= policy.min_duration for moment in moments])
         self.ended = np.broadcast_to(np.array([moment >= self.schedule.end for moment in moments]), total.shape)
@@ -118,7 +121,9 @@ class _Judge:
         kind[success & ~held] = _CODE[Kind.SHIP]
         if self.policy.rule is Rule.PROBABILITY_TO_BE_BEST:
             kind[self.p_best[..., 0] >= self.policy.threshold] = _CODE[Kind.ROLLBACK]
-        small = self.draws.units.min(axis=2) < self.policy.min_units_per_treatment
+        judged = (primary, *self.draws.guardrails)
+        fewest = np.min([self.draws.units_of(metric).min(axis=2) for metric in judged], axis=0)
+        small = fewest < self.policy.min_units_per_treatment
         kind[small] = np.where(self.ended[small], _CODE[Kind.INCONCLUSIVE], _CODE[Kind.WAIT])
         kind[:, ~self.old_enough] = _CODE[Kind.WAIT]
         kind[absent] = np.where(self.ended[absent], _CODE[Kind.INVALID], _CODE[Kind.WAIT])
@@ -189,7 +194,31 @@ class _Judge:
                 blocked |= ~self._passed(metric, _sign(part.direction), part.margin)
         for signal, metric in zip(self.policy.signals, self.draws.signals, strict=True):
             blocked |= -self._z(metric, _sign(signal.direction), 0.0) >= quantile(signal.alpha)
+            if signal.required:
+                units = self.draws.units_of(metric)
+                blocked |= (units[..., 1:] == 0) | (units[..., :1] == 0)
+        if self.policy.mismatch.action is not MismatchAction.WARN:
+            for rests_on, metric in self._shipping_metrics():
+                if rests_on.test_split:
+                    blocked |= self._selected(metric)
         return blocked
+
+    def _shipping_metrics(self) -> Iterator[tuple[Primary | Guardrail, MetricDraws]]:
+        yield self.policy.primary, self.draws.primary
+        for part, metric in zip(self.policy.guardrails, self.draws.guardrails, strict=True):
+            if part.prove:
+                yield part, metric
+
+    def _selected(self, metric: MetricDraws) -> Booleans:
+        """Return `splits.is_selected` of each challenger."""
+        exposed, units = self.draws.units.astype(np.float64), self.draws.units_of(metric)
+        some = np.maximum(exposed, 1.0)
+        together = (units[..., 1:] + units[..., :1]) / np.maximum(exposed[..., 1:] + exposed[..., :1], 1.0)
+        error = np.sqrt(together * (1.0 - together) * (1.0 / some[..., 1:] + 1.0 / some[..., :1]))
+        gap = units[..., 1:] / some[..., 1:] - units[..., :1] / some[..., :1]
+        part = (together > 0) & (together < NEARLY_ALL) & (exposed[..., 1:] > 0) & (exposed[..., :1] > 0)
+        selected: Booleans = part & (np.abs(gap) >= quantile(SELECTION_ALPHA / 2.0) * error)
+        return selected
 
     def _held(self, winner: Integers) -> Booleans:
         blocked: Booleans = np.take_along_axis(self._blocked(), (winner - 1)[..., None], axis=2)
@@ -203,23 +232,40 @@ class _Judge:
         ]
         if self.policy.rule is Rule.GROUP_SEQUENTIAL:
             parts.append((self.draws.primary, sign, self.policy.primary.margin, self.rates.primary_harm))
-        enough = np.minimum(self.draws.units[..., 1:], self.draws.units[..., :1]) >= FEWEST_UNITS_FOR_HARM
         for metric, direction, margin, alpha in parts:
             worse = self._worse(metric, direction, margin, alpha)
+            units = self.draws.units_of(metric)
+            enough = np.minimum(units[..., 1:], units[..., :1]) >= FEWEST_UNITS_FOR_HARM
             harmed |= (worse & enough & (self.look > 0)[None, :, None]).any(axis=2)
         return harmed
 
     def _absent(self) -> Booleans:
         z = self._z(self.draws.primary, 1, 0.0)
-        absent: Booleans = (self.draws.units == 0).any(axis=2) | np.isnan(z).any(axis=2)
+        metrics = (self.draws.primary, *self.draws.guardrails)
+        none = [(self.draws.units_of(metric) == 0).any(axis=2) for metric in metrics]
+        absent: Booleans = np.isnan(z).any(axis=2) | np.any(none, axis=0)
         return absent
 
     def _mismatch(self) -> Booleans:
+        alphas = SplitAlphas.of(self.policy)
+        broken = self._off(self.draws.units, alphas.exposed)
+        guardrails, signals = self.policy.guardrails, self.policy.signals
+        tested = (self.policy.primary.test_split, *(part.test_split for part in guardrails))
+        tested += tuple(part.test_split for part in signals)
+        metrics = (self.draws.primary, *self.draws.guardrails, *self.draws.signals)
+        for test, metric in zip(tested, metrics, strict=True):
+            if test:
+                units = self.draws.units_of(metric)
+                broken |= self._off(units, alphas.metric) & (units > 0).all(axis=2)
+        return broken
+
+    def _off(self, units: Integers, alpha: float) -> Booleans:
+        """Return where the split of these units is not as allocated."""
         shares = np.array(self.shares) / sum(self.shares)
-        weights, units = PRIOR_UNITS * shares, self.draws.units
+        weights = PRIOR_UNITS * shares
         evidence = gammaln(PRIOR_UNITS) - gammaln(PRIOR_UNITS + units.sum(axis=2))
         evidence = evidence + (gammaln(weights + units) - gammaln(weights) - units * np.log(shares)).sum(axis=2)
-        return np.asarray(evidence >= -np.log(self.policy.mismatch.alpha))
+        return np.asarray(evidence >= -np.log(alpha))
 
     def _at(self, boundary: Boundary) -> Floats:
         """Return `Boundary.at` for an array of shares."""
@@ -233,13 +279,13 @@ class _Judge:
         """Return `Effect.z` of each challenger, NaN if there is nothing to compare. Each is computed once."""
         key = (id(metric), margin * sign)
         if key not in self.known:
-            self.known[key] = z_values(metric, self.draws.units, sign, margin) * sign
+            self.known[key] = z_values(metric, self.draws.units_of(metric), sign, margin) * sign
         return sign * self.known[key]
 
     def _probabilities(self, sign: int) -> Floats:
         """Return each treatment's probability to be the best, with a flat prior."""
         primary = self.draws.primary
-        error = np.sqrt(primary.variance / np.maximum(self.draws.units, 1))
+        error = np.sqrt(primary.variance / np.maximum(self.draws.units_of(primary), 1))
         known = np.min(error, axis=2, keepdims=True) > 0
         centre, width = sign * primary.mean, np.where(error > 0, error, 1.0)
         if centre.shape[2] == 2:

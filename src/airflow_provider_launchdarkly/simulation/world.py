@@ -53,11 +53,13 @@ class MetricTruth:
         mean: The baseline's mean.
         std_dev: Standard deviation per unit; None for a conversion metric, whose mean is its rate.
         lifts: True relative lift of each treatment but the baseline.
+        measured: Share of its units on which the metric is measured, the baseline's first; empty for all of them.
     """
 
     mean: float
     std_dev: float | None = None
     lifts: tuple[float, ...] = (0.0,)
+    measured: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

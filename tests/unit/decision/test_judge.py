@@ -273,9 +273,21 @@ class TestMissingNumbers:
         verdict = decide(policy, evidence(14, shifted("clicks", 6.0), rates("latency", (500, 60), 0.1, 0.1)))
         assert verdict.summary.endswith("Bold has 60 units on latency, fewer than 100: wait")
 
-    def test_a_signal_without_data_does_not_hold(self) -> None:
+    @pytest.mark.parametrize("units", [(0, 0), (500, 0), (0, 500)])
+    def test_a_signal_without_data_holds_a_winner_back(self, units: tuple[int, int]) -> None:
         policy = Policy.from_json({"signals": [{"metric": "complaints"}]})
+        verdict = decide(policy, evidence(14, shifted("clicks", 6.0), rates("complaints", units, 0.1, 0.1)))
+        assert (verdict.kind, verdict.reason) == (Kind.WAIT, Reason.NO_DATA)
+        assert verdict.summary.endswith("but complaints has no data: wait")
+
+    def test_a_signal_that_is_not_required_needs_no_data(self) -> None:
+        policy = Policy.from_json({"signals": [{"metric": "complaints", "required": False}]})
         measured = evidence(14, shifted("clicks", 6.0), rates("complaints", (0, 0), 0.1, 0.1))
+        assert decide(policy, measured).kind is Kind.SHIP
+
+    def test_a_signal_that_is_the_same_for_every_unit_holds_nothing(self) -> None:
+        policy = Policy.from_json({"signals": [{"metric": "complaints"}]})
+        measured = evidence(14, shifted("clicks", 6.0), rates("complaints", 500, 0.0, 0.0))
         assert decide(policy, measured).kind is Kind.SHIP
 
     def test_a_guardrail_that_never_varied_harms_nobody(self) -> None:
@@ -298,27 +310,6 @@ class TestMissingNumbers:
         policy = Policy.from_json({"guardrails": [{"metric": "latency"}]})
         with pytest.raises(EvidenceError, match="judges metric 'latency', but the evidence has clicks"):
             decide(policy, evidence(14, shifted("clicks", 0.0)))
-
-
-class TestSplit:
-    def test_says_what_was_seen_and_what_was_planned(self) -> None:
-        verdict = decide(Policy(), evidence(2, shifted("clicks", 0.0), exposed=(5_500, 4_500)))
-        assert verdict.reason is Reason.MISMATCH
-        assert "units are split 5500 to 4500 (55.0 % to 45.0 %), planned 50.0 % to 50.0 %" in verdict.summary
-
-    def test_is_tested_before_the_first_look(self) -> None:
-        assert decide(Policy(), evidence(0.1, shifted("clicks", 0.0), exposed=(5_500, 4_500))).kind is Kind.INVALID
-
-    def test_uneven_allocations_are_no_mismatch(self) -> None:
-        measured = evidence(14, shifted("clicks", 6.0), exposed=(9_000, 1_010), shares=(90, 10))
-        assert decide(Policy(), measured).kind is Kind.SHIP
-
-    def test_is_not_tested_where_exposures_are_unknown(self) -> None:
-        assert decide(Policy(), evidence(14, shifted("clicks", 0.0))).split is None
-
-    def test_launchdarklys_own_probability_is_shown_beside_it(self) -> None:
-        verdict = decide(Policy(), evidence(14, shifted("clicks", 0.0), probability_of_mismatch=0.2))
-        assert verdict.to_json()["probability_of_mismatch"] == 0.2
 
 
 class TestProbabilityToBeBest:
@@ -459,7 +450,7 @@ class TestAnyEvidence:
 
 class TestVerdict:
     def test_json_says_days_and_kinds_in_plain_words(self) -> None:
-        written = decide(Policy(), evidence(14, shifted("clicks", 2.0), exposed=(500, 500))).to_json()
+        written = decide(Policy(), evidence(14, shifted("clicks", 2.0, 500), exposed=(500, 500))).to_json()
         assert written["verdict"] == "wait"
         assert written["reason"] == "not_significant"
         assert (written["look"], written["looks"], written["elapsed_days"]) == (14, 28, 14.0)

@@ -27,7 +27,7 @@ from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.verdict import Reason
 from airflow_provider_launchdarkly.evidence.source import Target
-from support.evidence import BOLD, CONTROL, MONDAY, evidence, shifted
+from support.evidence import BOLD, CONTROL, MONDAY, evidence, rates, shifted
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.evidence import Evidence
@@ -122,13 +122,17 @@ BETTER, UNCLEAR = shifted("primary", 6.0), shifted("primary", 0.0)
 EMPTY = MetricEvidence(
     "primary", (Measurement(CONTROL, 500, 0.1, 0.3), Measurement(BOLD, 0, None, None)), BETTER.direction
 )
-OFF = (10_000, 9_000)
+OFF = (11_500, 10_000)
+FEWER = (9_000, 9_000)
 STALE = timedelta(days=3)
 NI = {"primary": {"test": "non_inferiority", "margin": 0.01}}
 PROVE = {"guardrails": [{"metric": "guardrail", "margin": 0.005, "prove": True}]}
 SIGNAL = {"signals": [{"metric": "signal"}]}
 HOLD, WARN = {"mismatch": {"action": "hold"}}, {"mismatch": {"action": "warn"}}
 STRICT = {"missing": {"action": "invalid"}}
+
+PARTLY = evidence(14, rates("primary", (6_000, 4_000), 0.1, 0.2), exposed=(10_000, 10_000))
+SILENT = rates("signal", 0, 0.1, 0.1)
 
 CASES = (
     Case("mismatch: hold", "split off, running", HOLD, evidence(14, BETTER, exposed=OFF), ("wait", "mismatch")),
@@ -141,6 +145,48 @@ CASES = (
         ("rollback", "primary_harmed"),
     ),
     Case("mismatch: warn", "split off, primary better", WARN, evidence(14, BETTER, exposed=OFF), ("ship", "better")),
+    Case(
+        "defaults",
+        "measured units split off",
+        {},
+        PARTLY,
+        ("invalid", "mismatch"),
+    ),
+    Case(
+        "primary.test_split: false",
+        "measured units split off, primary better",
+        {"primary": {"test_split": False}},
+        PARTLY,
+        ("ship", "better"),
+    ),
+    Case(
+        "defaults",
+        "more units than exposed, running",
+        {},
+        evidence(14, BETTER, exposed=FEWER),
+        ("wait", "more_units_than_exposed"),
+    ),
+    Case(
+        "defaults",
+        "more units than exposed, plan's end",
+        {},
+        evidence(28, BETTER, exposed=FEWER),
+        ("invalid", "more_units_than_exposed"),
+    ),
+    Case(
+        "signals: [{metric: signal}]",
+        "signal without data",
+        SIGNAL,
+        evidence(14, BETTER, SILENT),
+        ("wait", "no_data"),
+    ),
+    Case(
+        "signals[].required: false",
+        "signal without data",
+        {"signals": [{"metric": "signal", "required": False}]},
+        evidence(14, BETTER, SILENT),
+        ("ship", "better"),
+    ),
     Case("missing: hold", "no data in a treatment, running", {}, evidence(14, EMPTY), ("wait", "no_data")),
     Case("missing: hold", "no data in a treatment, plan's end", {}, evidence(28, EMPTY), ("invalid", "no_traffic")),
     Case(

@@ -102,9 +102,36 @@ def test_exposed_units_are_what_the_split_is_tested_on() -> None:
     assert [treatment.exposed for treatment in found.treatments] == [1500, 1400]
 
 
-def test_without_exposed_units_the_primary_metric_s_units_are() -> None:
-    found = evidence(conversions(CLASSIC, 1000), conversions(BOLD, 900))
-    assert [treatment.exposed for treatment in found.treatments] == [1000, 900]
+LOAD = Policy(guardrails=(Guardrail(metric="page-load-ms"),))
+
+
+def loads(units: int, **more: Any) -> list[Row]:
+    row = {"metric": "page-load-ms", "units": units, "mean": 800.0, "variance": 100.0, **more}
+    return [{**row, "treatment_id": treatment} for treatment in BOTH]
+
+
+@pytest.mark.parametrize(
+    ("primary", "load", "exposed"),
+    [
+        ({}, [], 1000),
+        ({}, loads(800), 1000),
+        ({}, loads(1200), 1200),
+        ({}, loads(800, exposed=1300), 1300),
+        ({"exposed": 1250}, loads(1200), 1250),
+    ],
+)
+def test_without_exposed_units_the_most_units_of_any_metric_stand_in(
+    primary: Row, load: list[Row], exposed: int
+) -> None:
+    rows = [conversions(CLASSIC, **primary), conversions(BOLD, **primary), *load]
+    found = evidence(*rows, policy=LOAD if load else None)
+    assert [treatment.exposed for treatment in found.treatments] == [exposed, exposed]
+
+
+def test_a_metric_with_more_units_than_were_exposed_is_refused_with_both_numbers() -> None:
+    told = "metric 'page-load-ms', treatment 'id-classic', column 'units': 1200 units, but only 1000 exposed"
+    with pytest.raises(SqlResultsError, match=told):
+        evidence(conversions(CLASSIC, exposed=1000), conversions(BOLD, exposed=1000), *loads(1200), policy=LOAD)
 
 
 def test_a_treatment_without_a_row_has_no_units() -> None:

@@ -133,3 +133,14 @@ def test_a_question_stands_above_the_verdict_and_its_authors_notes_below() -> No
     card = markdown_card(verdict(), url=URL, headline="Ship the #1 button?", notes="See [the plan](plan.md).")
     assert card.startswith("### Ship the \\#1 button?\n\nShip Bold · button · demo/production\n\n")
     assert card.index("iteration it-1") < card.index("See [the plan](plan.md).") < card.index("[Open in LaunchDarkly]")
+
+
+@pytest.mark.parametrize("markup", CARDS)
+def test_a_card_says_what_limits_the_verdict_and_which_metric_is_split_wrong(markup: str) -> None:
+    shown = verdict()
+    shown["cautions"] = ["only what has happened so far was judged"]
+    assert "not as allocated" not in CARDS[markup](shown)
+    shown["metrics"][0]["split"] = {"treatments": ["Classic", "Bold"], "units": [6000, 4000], "mismatch": True}
+    card = CARDS[markup](shown)
+    assert "caution: only what has happened so far was judged" in card
+    assert "split of the units measured on conversion: Classic 6000, Bold 4000 (not as allocated)" in card

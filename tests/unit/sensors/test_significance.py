@@ -150,6 +150,16 @@ def test_the_deferred_path_and_poke_give_the_same_verdict(
     assert {**by_poke, "record": None} == {**by_trigger, "record": None}
 
 
+def test_the_log_says_once_what_limits_the_verdict(
+    sleeps: Sleeps, iteration: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (event,) = events(deferred(iteration).trigger)
+    caution = f"Caution: {event['verdict']['cautions'][0]}"
+    assert capsys.readouterr().out.count(caution) == 1
+    sensor(iteration).execute_complete(CONTEXT, event)
+    assert capsys.readouterr().out.count(caution) == 1
+
+
 def test_a_trigger_that_is_restarted_in_mid_interval_adds_no_look(
     emulator: EmulatorServer, sleeps: Sleeps, iteration: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,20 @@ SITUATIONS: dict[str, tuple[dict[str, Any], World]] = {
         {"mismatch": {"action": "warn"}},
         World(lifted(RATE, 0.2), 1500, true_shares=(0.52, 0.48)),
     ),
+    "a treatment that changes who is measured": (
+        {},
+        World(MetricTruth(40.0, 20.0, (0.2,), (0.5, 0.4)), 2000),
+    ),
+    "a treatment that seems to change who is measured": (
+        {"signals": [{"metric": "s0"}]},
+        World(
+            MetricTruth(40.0, 20.0, (0.2,), (0.1, 0.09)), 600, signals=(MetricTruth(0.1, None, (0.0,), (0.01, 0.01)),)
+        ),
+    ),
+    "a signal that hardly anybody has": (
+        {"signals": [{"metric": "s0"}]},
+        World(lifted(RATE, 0.3), 300, signals=(MetricTruth(0.1, None, (0.0,), (0.0005, 0.0005)),)),
+    ),
     "non-inferiority": ({"preset": "do_no_harm", "primary": {"margin": 0.2}}, World(RATE, 400)),
     "one look": ({"preset": "frequentist_fixed"}, World(lifted(RATE, 0.15), 400)),
     "probability to be best": ({"preset": "launchdarkly"}, World(RATE, 400)),

@@ -21,6 +21,8 @@ EFFECTS = st.sampled_from((-4.0, 0.0, 0.0, 1.0, 2.0, 2.5, 3.0, 3.0, 4.0, 5.0, 12
 SHARES = st.sampled_from(
     ((0.5, 0.5), (0.5, 0.5), (0.9, 0.1), (0.2, 0.8), (0.5, 0.3, 0.2), (0.4, 0.3, 0.3), (0.3, 0.3, 0.4))
 )
+# A metric of every unit, or of a part of them; none of a part is ever measured in 1 %.
+MEASURED: st.SearchStrategy[tuple[float, ...]] = st.sampled_from(((), (), (0.5,) * 3, (0.97,) * 3, (0.01,) * 3))
 UNITS_PER_DAY = st.sampled_from((3.0, 40.0, 300.0, 300.0, 3000.0, 3000.0))
 
 
@@ -35,7 +37,12 @@ def truths(draw: st.DrawFn, direction: Direction | None, challengers: int, units
         deviation, highest = std_dev, 10.0
     error = (direction or Direction.HIGHER).sign * deviation * (2.0 * (challengers + 1) / max(units, 1.0)) ** 0.5
     lifts = (draw(EFFECTS) * error / mean if mean else 0.0 for _ in range(challengers))
-    return MetricTruth(mean, std_dev, tuple(min(max(lift, -1.0), highest) for lift in lifts))
+    measured, selects = draw(MEASURED), draw(st.booleans())
+    if measured and selects:  # the first new treatment changes who is measured
+        measured = (measured[0], 0.9 * measured[0], *measured[2:])
+    return MetricTruth(
+        mean, std_dev, tuple(min(max(lift, -1.0), highest) for lift in lifts), measured[: challengers + 1]
+    )
 
 
 @st.composite
