@@ -191,10 +191,11 @@ class _Walk:
         low, high = -FARTHEST * root, FARTHEST * root
         bound = min(high, quantile(min(probability, 0.5)) * root)
         for _ in range(60):
-            excess = self._above(time, bound) - probability
-            low, high = (bound, high) if excess > 0 else (low, bound)
-            slope = self._density(time, bound)
-            following = bound + excess / slope if slope > 1e-300 else (low + high) / 2.0
+            above, slope = self._above(time, bound), self._density(time, bound)
+            low, high = (bound, high) if above > probability else (low, bound)
+            # On the scale of logarithms the tail is nearly a straight line.
+            usable = slope > 1e-300 and above > 1e-300
+            following = bound + above * math.log(above / probability) / slope if usable else (low + high) / 2.0
             if not low < following < high:
                 following = (low + high) / 2.0
             if abs(following - bound) < 1e-10:

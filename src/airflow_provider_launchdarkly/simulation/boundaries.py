@@ -141,10 +141,13 @@ def _bound_for(points: Floats, masses: Floats, deviation: Floats, root: Floats, 
     bound: Floats = np.minimum(high, -ndtri(np.minimum(probability, 0.5)) * root)
     for _ in range(40):
         distance = (points - bound[:, None]) / deviation[:, None]
-        excess = (masses * ndtr(distance)).sum(axis=1) - probability
+        above = (masses * ndtr(distance)).sum(axis=1)
+        excess = above - probability
         slope = (masses * np.exp(-0.5 * distance * distance)).sum(axis=1) / (deviation * math.sqrt(2.0 * math.pi))
         low, high = np.where(excess > 0.0, bound, low), np.where(excess > 0.0, high, bound)
-        following = bound + excess / np.maximum(slope, 1e-300)
+        # On the scale of logarithms the tail is nearly a straight line.
+        distant = above * np.log(np.maximum(above, 1e-300) / probability)
+        following = bound + distant / np.maximum(slope, 1e-300)
         outside = ~((following > low) & (following < high))
         following = np.where(outside, (low + high) / 2.0, following)
         moved = float(np.abs(following - bound).max())
