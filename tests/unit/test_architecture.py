@@ -29,6 +29,7 @@ ARROWS = {
     "evidence": {"api", "decision"},
     "checks": {"api", "config", "decision", "evidence"},
     "audit_log": {"decision", "config"},
+    "portfolio": {"audit_log", "decision"},
     "hooks": {"api"},
     "links": set(),
     "templates": {"config", "decision", "change_windows", "api"},
@@ -61,7 +62,7 @@ ARROWS = {
     "testing": {"emulator"},
     "simulation": {"decision"},
     "get_provider_info": set(),
-    "cli": {"emulator", "audit_log", "simulation", "rollout", "hooks", "decision", "api"},
+    "cli": {"emulator", "audit_log", "portfolio", "simulation", "rollout", "hooks", "decision", "api"},
 }
 
 # The same within the emulator: each of its rooms, and those of its rooms that it may import from.
