@@ -74,6 +74,8 @@ calibrate: $(INSTALLED)  ## hold the decision engine to its promise (FULL=1: 100
 	@echo "== calibration beside two public libraries"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group comparison
 	@$(BIN)/python tests/benchmarks/calibrate_peers.py $(if $(filter 1,$(WRITE)),--docs docs/concepts/how-we-decide.md)
+	@echo "== calibration of portfolios: quarters of 200 experiments"
+	@$(BIN)/python tests/benchmarks/calibrate_portfolio.py $(if $(filter 1,$(FULL)),--full) $(if $(filter 1,$(WRITE)),--docs docs/concepts/how-we-decide.md)
 	@echo "== calibration end to end: 200 experiments through sensor code and emulator"
 	@$(BIN)/python tests/benchmarks/calibrate_end_to_end.py
 

@@ -2,14 +2,13 @@
 
 Quarters of 200 experiments, of which one or two in ten have a real effect, each judged by the default policy at daily
 looks for 28 days. All of them go in; of those that ship, the stated share of false ships, the expected sum of lifts and
-the intervals are compared with the truth. From a fixed seed. Run by ``make calibrate``; ``FULL=1`` takes 200 quarters a
-row instead of 12.
+the intervals are compared with the truth. From a fixed seed. Run by ``make calibrate``; ``FULL=1`` takes
+200 quarters for each row instead of 12.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from calibrate import SEED, UNITS_PER_DAY, write_docs
+from calibration.cells import SEED
+from calibration.results import between_marks
 
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.schedule import schedule_looks
@@ -32,10 +32,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FULL = os.environ.get("FULL") == "1"
-QUARTERS = 200 if FULL else 12
+QUARTERS, FULL_QUARTERS = 12, 200
 SIZE = 200
-RATE = 0.1
+UNITS_PER_DAY, RATE = 2000, 0.1
 # The relative lift that a fixed two-sided 5 % test finds with 80 % power at the plan's end.
 LIFT = 0.072
 TRUE_SHARES = (0.1, 0.2)
@@ -94,9 +93,11 @@ def quarters(lifts: Floats, random: np.random.Generator) -> tuple[NDArray[np.boo
     return ended.are(Kind.SHIP), ended.lift, error
 
 
-def measure(true_share: float, size: Callable[[np.random.Generator, int], Floats], random: np.random.Generator) -> Row:
-    """Learn from each quarter, and compare."""
-    count = QUARTERS * SIZE
+def measure(
+    true_share: float, size: Callable[[np.random.Generator, int], Floats], random: np.random.Generator, number: int
+) -> Row:
+    """Learn from each of so many quarters, and compare."""
+    count = number * SIZE
     lifts = np.where(random.random(count) < true_share, size(random, count), 0.0)
     shipped, raw, error = quarters(lifts, random)
     totals: list[tuple[Total, NDArray[np.bool_], int]] = []
@@ -106,27 +107,27 @@ def measure(true_share: float, size: Callable[[np.random.Generator, int], Floats
         ]
         ships = np.zeros(count, dtype=np.bool_)
         ships[start : start + SIZE] = shipped[start : start + SIZE]
-        chosen = [estimates[number - start] for number in np.flatnonzero(ships)]
+        chosen = [estimates[ship - start] for ship in np.flatnonzero(ships)]
         totals.append((learn(estimates).total(chosen), ships, len(chosen)))
     all_ships = sum(ships for _, _, ships in totals)
     missed = [total.false_share * ships - (lifts[which] <= 0).sum() for total, which, ships in totals]
     return Row(
-        shipped=all_ships / QUARTERS,
+        shipped=all_ships / number,
         stated=sum(total.false_share * ships for total, _, ships in totals) / all_ships,
         real=float((lifts[shipped] <= 0).mean()),
-        chance=float(np.std(missed, ddof=1) * QUARTERS**0.5 / all_ships),
-        raw=float(raw[shipped].sum()) / QUARTERS,
-        expected=sum(total.effect for total, _, _ in totals) / QUARTERS,
-        true=float(lifts[shipped].sum()) / QUARTERS,
+        chance=float(np.std(missed, ddof=1) * number**0.5 / all_ships),
+        raw=float(raw[shipped].sum()) / number,
+        expected=sum(total.effect for total, _, _ in totals) / number,
+        true=float(lifts[shipped].sum()) / number,
         covered=float(np.mean([t.effect_lower <= lifts[which].sum() <= t.effect_upper for t, which, _ in totals])),
     )
 
 
-def rows() -> dict[tuple[float, str], Row]:
+def rows(number: int) -> dict[tuple[float, str], Row]:
     """Every share of true effects with every distribution of their sizes, each from a stream of the seed."""
     streams = iter(np.random.SeedSequence(SEED + 2).spawn(64))
     return {
-        (share, name): measure(share, size, np.random.default_rng(next(streams)))
+        (share, name): measure(share, size, np.random.default_rng(next(streams)), number)
         for share in TRUE_SHARES
         for name, size in SIZES.items()
     }
@@ -150,16 +151,19 @@ def main() -> int:
     """Measure, print, and say what is beyond its bar."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--docs", type=Path, metavar="PAGE", help="also write the table between the marks of this page")
+    parser.add_argument("--full", action="store_true", help=f"{FULL_QUARTERS} quarters for each row")
     arguments = parser.parse_args()
-    found = rows()
-    print(f"{QUARTERS} quarters of {SIZE} experiments a row; bar {100 * BAR:g} points at {TRUE_SHARES[0]:.0%} true\n")
+    number = FULL_QUARTERS if arguments.full else QUARTERS
+    found = rows(number)
+    print(f"{number} quarters of {SIZE} experiments a row; bar {100 * BAR:g} points at {TRUE_SHARES[0]:.0%} true\n")
     print(table(found))
     if arguments.docs is not None:
-        write_docs(arguments.docs, "portfolio", table(found))
+        page = arguments.docs.read_text(encoding="utf-8")
+        arguments.docs.write_text(between_marks(page, "portfolio", table(found)), encoding="utf-8")
     failures = [
         f"{share:.0%} true, {name}: {row.stated:.1%} stated, {row.real:.1%} real"
         for (share, name), row in found.items()
-        if share == TRUE_SHARES[0] and abs(row.stated - row.real) > BAR + (0.0 if FULL else 2.0 * row.chance)
+        if share == TRUE_SHARES[0] and abs(row.stated - row.real) > BAR + (0.0 if arguments.full else 2.0 * row.chance)
     ]
     for line in failures:
         print(f"BEYOND ITS BAR: {line}", file=sys.stderr)
