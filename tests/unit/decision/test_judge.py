@@ -65,11 +65,12 @@ class TestSeveralTreatments:
         assert verdict.treatment_id == BOLD
 
     def test_each_comparison_gets_its_share_of_alpha(self) -> None:
-        verdict = decide(Policy(), evidence(14, rates("clicks", 20_000, 0.10, 0.10, 0.10)))
+        alike = rates("clicks", 20_000, 0.10, 0.10, 0.10)
+        verdict = decide(Policy(), evidence(14, alike, shares=(1, 1, 1)))
         bars = [compared.success for compared in verdict.metrics[0].comparisons]
         # A little more than half each, by Dunnett's test.
         assert [bar.alpha for bar in bars if bar] == pytest.approx([0.02705, 0.02705], abs=1e-5)
-        divided = decide(Policy(multiplicity="bonferroni"), evidence(14, rates("clicks", 20_000, 0.10, 0.10, 0.10)))
+        divided = decide(Policy(multiplicity="bonferroni"), evidence(14, alike, shares=(1, 1, 1)))
         bars = [compared.success for compared in divided.metrics[0].comparisons]
         assert [bar.alpha for bar in bars if bar] == pytest.approx([0.025, 0.025])
 
