@@ -143,6 +143,7 @@ class Bench:
         draws, world = drawn
         days = schedule_looks(Policy.from_json(fields)).end.days
         planned = int(UNITS_PER_DAY / 2 * world.treatments * days)
+        fields = {"futility": "off", **fields}
         policies = {CLOCK: fields, UNITS: {**fields, "planned_units": planned}}
         return {rule: judge(Policy.from_json(policy), draws, world.planned_shares) for rule, policy in policies.items()}
 

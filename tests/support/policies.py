@@ -93,4 +93,8 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
         policy["traffic"] = {"units_per_day": 300.0, "mean": 0.2}
         if policy["primary"].get("test") is None:
             policy["primary"]["minimum_detectable_effect"] = draw(st.sampled_from((0.05, 0.5, 2.0)))
-    return policy
+    futilities = [None, {}, {"predictive_power": 0.01}, {"predictive_power": 0.3}]
+    if {"margin", "minimum_detectable_effect"} & set(policy["primary"]):
+        futilities += [{"conditional_power": 0.1}, {"conditional_power": 0.4}]
+    futility = draw(st.sampled_from(futilities))
+    return policy if futility is None else {**policy, "futility": futility or "off"}

@@ -28,7 +28,7 @@ from airflow_provider_launchdarkly.api.http.settings import ClientSettings
 from airflow_provider_launchdarkly.api.reads import flags
 from airflow_provider_launchdarkly.change_windows import window
 from airflow_provider_launchdarkly.config.durations import format_duration
-from airflow_provider_launchdarkly.decision import policy, policy_parts, verdict
+from airflow_provider_launchdarkly.decision import futility, policy, policy_parts, verdict
 from airflow_provider_launchdarkly.decision.presets import PRESETS
 from airflow_provider_launchdarkly.get_provider_info import get_provider_info
 from airflow_provider_launchdarkly.hooks.calls import Call, Walk
@@ -209,7 +209,7 @@ def policy_page() -> Iterator[str]:
     )
     yield ""
     names = ("Primary", "Guardrail", "Signal", "Looks", "Mismatch", "Missing", "Traffic", "Budget")
-    parts = tuple(getattr(policy_parts, name) for name in names)
+    parts = (*(getattr(policy_parts, name) for name in names), futility.Futility)
     for part in (policy.Policy, *parts):
         yield from model(part)
 
@@ -242,6 +242,7 @@ MEANINGS = {
     "primary_harmed": "The primary metric got significantly worse.",
     "baseline_best": "With `rule: probability_to_be_best`: the baseline reached the threshold.",
     "plan_ended": "The plan ended without a winner.",
+    "futile": "No treatment is likely to ship by the plan's end (`futility`).",
     "mismatch": "Units are not split as allocated.",
     "no_traffic": "A treatment has no units, or the primary metric no events, after the grace period.",
     "iteration_replaced": "Another iteration runs in place of this one.",
@@ -286,7 +287,7 @@ def verdict_page() -> Iterator[str]:
         "|---|---|---|",
         "| `ship` | a treatment won | stops with that treatment |",
         "| `rollback` | a treatment does harm | stops on the baseline |",
-        "| `inconclusive` | the plan ended without a winner | stops on the baseline |",
+        "| `inconclusive` | the plan ended without a winner, or will hardly have one | stops on the baseline |",
         "| `invalid` | the data cannot be trusted | fails, and stops nothing |",
         "| `wait` | not yet; the sensor never returns it | fails, and stops nothing |",
         "",
@@ -304,6 +305,7 @@ def verdict_page() -> Iterator[str]:
         ("`metrics`", verdict.MetricJudgement),
         ("`metrics[].comparisons`", verdict.TreatmentEffect),
         ("`success` and `harm`", verdict.Bar),
+        ("`prospects`", verdict.Prospects),
         ("`split`", verdict.Split),
     ):
         yield from (f"## {title}", "")

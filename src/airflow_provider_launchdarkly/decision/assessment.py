@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_launchdarkly.decision.allocation import Allocation
@@ -11,11 +10,19 @@ from airflow_provider_launchdarkly.decision.boundaries import quantile, tail
 from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
 from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence, check
+from airflow_provider_launchdarkly.decision.futility import prospects
 from airflow_provider_launchdarkly.decision.information import InformationClock
 from airflow_provider_launchdarkly.decision.policy_parts import Clock, Direction, Rule
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.splits import exposed_split, measured_split
-from airflow_provider_launchdarkly.decision.verdict import Bar, MetricJudgement, Role, Split, TreatmentEffect
+from airflow_provider_launchdarkly.decision.verdict import (
+    Bar,
+    MetricJudgement,
+    Prospects,
+    Role,
+    Split,
+    TreatmentEffect,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.boundaries import Boundary
@@ -118,7 +125,8 @@ class _Moment(NamedTuple):
                 # The interval uses the boundary by which the treatment is judged, so both agree.
                 interval = harm.boundary if harm.reached else success.boundary
                 judged |= {"success": success, "harm": harm}
-                judged["days_to_ship"] = None if success.reached else self._days_to_ship(z)
+                wanted = primary.margin or primary.minimum_detectable_effect
+                judged["prospects"] = self._prospects(found, success, primary.margin, wanted)
             comparisons.append(self._comparison(metric, treatment, found, interval, **judged))
         return MetricJudgement(metric.key, Role.PRIMARY, direction.value, primary.margin, tuple(comparisons))
 
@@ -132,7 +140,9 @@ class _Moment(NamedTuple):
             harm = self._harm(found, margin, self._rates.guardrail_harm, metric, treatment)
             success = self._success(found.z(margin) if found else None, metric, treatment) if prove else None
             boundary = success.boundary if success else harm.boundary
-            comparisons.append(self._comparison(metric, treatment, found, boundary, success=success, harm=harm))
+            prospects = self._prospects(found, success, margin, margin) if success else None
+            judged = {"success": success, "harm": harm, "prospects": prospects}
+            comparisons.append(self._comparison(metric, treatment, found, boundary, **judged))
         return MetricJudgement(metric.key, Role.GUARDRAIL, which.value, margin, tuple(comparisons))
 
     def signal(self, metric: MetricEvidence, direction: Direction | None, alpha: float) -> MetricJudgement:
@@ -215,23 +225,14 @@ class _Moment(NamedTuple):
             p_value=tail(z) if z is not None else None,
         )
 
-    def _days_to_ship(self, z: float | None) -> float | None:
-        """Return the days until the first look that this effect would pass if z grows with the root of the time."""
-        elapsed, schedule = self.evidence.elapsed, self.schedule
-        if z is None or z <= 0 or self.share <= 0 or not elapsed or schedule.ended(elapsed, 0):
+    def _prospects(self, found: Effect | None, bar: Bar, margin: float, wanted: float | None) -> Prospects | None:
+        """Return how likely a bar is to be reached by the plan's end, where `wanted` is the planned effect."""
+        if found is None or bar.z is None or bar.reached or not self.schedule.look_at(self.evidence.elapsed):
             return None
-        boundary = self._ship_boundary
-        for time in schedule.look_times[schedule.look_at(elapsed) :]:
-            growth = time / elapsed
-            share = 1.0 if time >= schedule.end else self._planned_share(time, growth)
-            if time >= self.policy.min_duration and z * math.sqrt(growth) >= boundary.at(share):
-                return (time - elapsed) / timedelta(days=1)
-        return None
-
-    def _planned_share(self, time: timedelta, growth: float) -> float:
-        if self.schedule.planned_units is not None:
-            return min(1.0, self.share * growth)
-        return self.schedule.share(time, 0)
+        planned = found.expected_z(wanted, margin) if wanted is not None else None
+        hopes = prospects(bar.z, planned, self.share, self._ship_boundary)
+        futility = self.policy.futility if self.policy.rule is Rule.GROUP_SEQUENTIAL else None
+        return hopes._replace(futile=futility.ends(hopes)) if hopes and futility else hopes
 
     def _best(self, metric: MetricEvidence, direction: Direction) -> dict[str, float]:
         """Return each treatment's probability to be the best: the platform's, or one with a flat prior."""

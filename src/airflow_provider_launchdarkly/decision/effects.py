@@ -68,6 +68,21 @@ class Effect(NamedTuple):
         contrast = self.sign * (self._mean(self.treatment) - kept * self._mean(self.baseline))
         return contrast / error if error > 0 else None
 
+    def expected_z(self, relative: float, margin: float = 0.0) -> float | None:
+        """Return the z value that is expected now of a contrast of a given size.
+
+        Args:
+            relative: The contrast of :meth:`z`, as a share of the baseline's mean: a lift in the good direction with
+                margin 0, or the margin itself for a treatment that changes nothing.
+            margin: Share of the baseline's mean that may be lost.
+
+        Returns:
+            The z value, by the standard error of :meth:`z`; None if the baseline's mean or that error is 0.
+        """
+        mean = self._mean(self.baseline)
+        error = math.sqrt(max(self._variances(1.0 - self.sign * margin * math.copysign(1.0, mean))))
+        return relative * abs(mean) / error if mean and error > 0 else None
+
     def lift_interval(self, z: float) -> tuple[float, float] | None:
         """Return the interval of the lifts that evidence of this strength does not exclude.
 

@@ -166,7 +166,7 @@ class _Judge:
             if blocked is None:
                 return self._ship(compared)
             held = held or blocked
-        return held
+        return self._futile() or held
 
     def _wins(self, compared: TreatmentEffect) -> bool:
         if self._policy.rule is Rule.PROBABILITY_TO_BE_BEST:
@@ -225,12 +225,28 @@ class _Judge:
             treatment=winner.treatment,
         )
 
+    def _futile(self) -> Verdict | None:
+        """Return the verdict on an experiment in which no treatment is likely to ship any more."""
+        futile = [self._hopeless(compared) for compared in self._assessment.primary.comparisons]
+        if self._assessment.ended or not all(futile):
+            return None
+        text = f"{self._leader()}; {self._hopeless(self._leading())}: inconclusive, though the plan has not ended"
+        return self._make(Kind.INCONCLUSIVE, Reason.FUTILE, text)
+
+    def _hopeless(self, compared: TreatmentEffect) -> str | None:
+        """Return why a treatment is unlikely to ship, if it is."""
+        for metric in (self._assessment.primary, *self._assessment.guardrails):
+            hopes = _of(metric, compared).prospects
+            if hopes is not None and hopes.futile and self._policy.futility is not None:
+                return summary.futile(metric, hopes, self._policy.futility)
+        return None
+
     def _end(self) -> Verdict:
         if self._assessment.ended:
             text = f"{self._leader()}; the plan has ended without a winner: inconclusive"
             return self._make(Kind.INCONCLUSIVE, Reason.PLAN_ENDED, text)
         leader = self._leading()
-        hope = "" if leader.days_to_ship is None else f", {leader.days_to_ship:.0f} more days would do at this rate"
+        hope = f"; {summary.prospects(leader.prospects)}" if leader.prospects else ""
         return self._make(Kind.WAIT, Reason.NOT_SIGNIFICANT, f"{self._leader()}{hope}: wait")
 
     def _leading(self) -> TreatmentEffect:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError, shown
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
+from airflow_provider_launchdarkly.decision.futility import Futility
 from airflow_provider_launchdarkly.decision.policy_parts import (
     DAY,
     MOST_LOOKS,
@@ -32,6 +33,10 @@ from airflow_provider_launchdarkly.decision.policy_parts import (
     Test,
     Traffic,
 )
+
+
+def _off(value: Any) -> Any:
+    return None if value is False or value == "off" else value
 
 
 class Policy(StrictModel):
@@ -65,6 +70,8 @@ class Policy(StrictModel):
         traffic: Expected traffic and baseline. With `primary.minimum_detectable_effect`, or the margin of
             non-inferiority, it plans the units for `power`, if they arrive before `max_duration`.
         power: Probability with which the effect to be detected is to be found.
+        futility: The power below which an experiment ends early, without a winner; `off`, or null, for never. It is for
+            `group_sequential`, and never acts before `min_duration`.
         mismatch: The test of the split.
         missing: Handling of data that do not arrive.
         budget: Limits that the simulation checks.
@@ -88,6 +95,7 @@ class Policy(StrictModel):
     planned_units: Annotated[int, Field(ge=4, strict=True)] | None = None
     traffic: Traffic | None = None
     power: Annotated[float, Field(ge=0.5, lt=1.0, strict=True)] = 0.8
+    futility: Annotated[Futility | None, BeforeValidator(_off)] = Futility.model_construct(predictive_power=0.01)
     mismatch: Mismatch = Mismatch.model_construct()
     missing: Missing = Missing.model_construct()
     budget: Budget | None = None
@@ -113,6 +121,12 @@ class Policy(StrictModel):
             raise ValueError(f"metric {twice[0]} is named twice among primary, guardrails and signals")
         if self.rule is Rule.PROBABILITY_TO_BE_BEST and self.primary.test is Test.NON_INFERIORITY:
             raise ValueError("probability_to_be_best has no margin: use group_sequential for non_inferiority")
+        planned = self.primary.margin or self.primary.minimum_detectable_effect
+        if self.futility is not None and self.futility.conditional_power is not None and not planned:
+            raise ValueError(
+                "futility.conditional_power is about the planned effect, and the policy has none: set "
+                "primary.minimum_detectable_effect, or use futility: {predictive_power: 0.01}"
+            )
         return self
 
     def concerns(self) -> tuple[str, ...]:

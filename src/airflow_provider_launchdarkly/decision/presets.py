@@ -26,6 +26,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "threshold": 0.95,
         "min_duration": "0d",
         "min_units_per_treatment": 2,
+        "futility": None,
         "mismatch": {"action": "warn"},
     },
     # One look, at the end; the usual two-sided 5 %, of which the half that ships counts.

@@ -9,7 +9,8 @@ from airflow_provider_launchdarkly.config.percent import format_percent
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.assessment import Assessment
-    from airflow_provider_launchdarkly.decision.verdict import Bar, MetricJudgement, Split, TreatmentEffect
+    from airflow_provider_launchdarkly.decision.futility import Futility
+    from airflow_provider_launchdarkly.decision.verdict import Bar, MetricJudgement, Prospects, Split, TreatmentEffect
 
 
 def opening(assessed: Assessment, elapsed: timedelta) -> str:
@@ -47,6 +48,29 @@ def bar(judged: Bar, name: str = "z") -> str:
     if judged.z is None or judged.boundary is None:
         return f"no {name} yet"
     return f"{name} {judged.z:.2f} {'≥' if judged.z >= judged.boundary else '<'} {judged.boundary:.2f}"
+
+
+def prospects(hopes: Prospects) -> str:
+    """Return `conditional power 87 % on this trend, 62 % at the planned effect, predictive power 79 %`."""
+    planned = hopes.planned_conditional_power
+    wanted = "" if planned is None else f", {chance(planned)} at the planned effect"
+    trend = chance(hopes.conditional_power)
+    return f"conditional power {trend} on this trend{wanted}, predictive power {chance(hopes.predictive_power)}"
+
+
+def futile(metric: MetricJudgement, hopes: Prospects, futility: Futility) -> str:
+    """Return `predictive power 0.4 % < 1 %`, with the metric if it is a guardrail."""
+    if futility.predictive_power is not None:
+        text = f"predictive power {chance(hopes.predictive_power)} < {chance(futility.predictive_power)}"
+    else:
+        found, least = hopes.planned_conditional_power or 0.0, futility.conditional_power or 0.0
+        text = f"conditional power {chance(found)} < {chance(least)} at the planned effect"
+    return text if metric.role == "primary" else f"{text} to show {metric.metric} within its margin"
+
+
+def chance(probability: float) -> str:
+    """Return `43 %`, and two digits below 10 %."""
+    return f"{100 * probability:.0f} %" if probability >= 0.0995 else f"{100 * probability:.2g} %"
 
 
 def harm(metric: MetricJudgement, compared: TreatmentEffect) -> str:

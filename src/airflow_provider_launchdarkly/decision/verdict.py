@@ -35,6 +35,8 @@ class Reason(StrEnum):
     BASELINE_BEST = "baseline_best"
     # inconclusive: the plan's end; min_sample, signal and guardrail_unproven say what was missing then
     PLAN_ENDED = "plan_ended"
+    # inconclusive before the plan's end
+    FUTILE = "futile"
     # invalid
     MISMATCH = "mismatch"
     NO_TRAFFIC = "no_traffic"
@@ -83,6 +85,22 @@ class Bar(NamedTuple):
         return None if self.z is None or self.boundary is None else self.boundary - self.z
 
 
+class Prospects(NamedTuple):
+    """How likely a comparison is to reach the boundary of the plan's end.
+
+    Attributes:
+        conditional_power: The probability if the effect measured so far is the true one.
+        planned_conditional_power: The probability if the planned effect is the true one; None without a planned effect.
+        predictive_power: The probability given what was measured, with the uncertainty about the true effect.
+        futile: Whether it is below what `Policy.futility` demands.
+    """
+
+    conditional_power: float
+    planned_conditional_power: float | None
+    predictive_power: float
+    futile: bool = False
+
+
 class TreatmentEffect(NamedTuple):
     """One treatment against the baseline on one metric.
 
@@ -106,7 +124,8 @@ class TreatmentEffect(NamedTuple):
         success: For the primary metric and guardrails to be proven: the bar for shipping.
         harm: For the primary metric and guardrails: the bar for rolling back.
         p_best: Probability to be the best treatment.
-        days_to_ship: Days until success would be reached if the effect and the traffic stay as they are.
+        prospects: How likely it is to reach the bar for shipping by the plan's end; None once it has, before the
+            first look, and at the plan's end.
     """
 
     treatment_id: str
@@ -127,7 +146,7 @@ class TreatmentEffect(NamedTuple):
     success: Bar | None = None
     harm: Bar | None = None
     p_best: float | None = None
-    days_to_ship: float | None = None
+    prospects: Prospects | None = None
 
 
 class MetricJudgement(NamedTuple):

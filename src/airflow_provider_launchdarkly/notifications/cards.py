@@ -27,6 +27,11 @@ HEADLINES: Mapping[str, str] = {
 }
 COLUMNS = ("metric", "treatment", "units", "baseline", "treated", "lift", "interval", "z / boundary")
 PICTURE_WIDTH = 41
+_POWERS: Mapping[str, str] = {
+    "conditional_power": "conditional power on this trend",
+    "planned_conditional_power": "at the planned effect",
+    "predictive_power": "predictive power",
+}
 NOTHING = "-"
 
 
@@ -220,6 +225,7 @@ def _facts(verdict: Mapping[str, Any]) -> Iterator[str]:
         yield f"caution: {caution}"
     if verdict.get("reason"):
         yield f"reason: {verdict['reason']}"
+    yield from _prospects(verdict)
     yield from _split("split", verdict.get("split") or {})
     for metric in verdict.get("metrics") or ():
         # A metric is usually measured on every exposed unit: its own split is news only if it is off.
@@ -242,6 +248,16 @@ def _split(name: str, split: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}: {counts}" + (" (not as allocated)" if split.get("mismatch") else "")
 
 
+def _prospects(verdict: Mapping[str, Any]) -> Iterator[str]:
+    """How likely each treatment is to ship by the plan's end."""
+    for metric in verdict.get("metrics") or ():
+        for comparison in metric.get("comparisons") or ():
+            hopes = comparison.get("prospects") or {}
+            powers = [f"{words} {_chance(hopes[name])}" for name, words in _POWERS.items() if _numbers(hopes.get(name))]
+            if powers:
+                yield f"{comparison.get('treatment')} on {metric.get('metric')} by the plan's end: {', '.join(powers)}"
+
+
 def _table(rows: tuple[tuple[str, ...], ...]) -> str:
     if not rows:
         return ""
@@ -258,6 +274,10 @@ def _numbers(*values: Any) -> bool:
 
 def _number(value: Any) -> str:
     return f"{value:.4g}" if _numbers(value) else NOTHING
+
+
+def _chance(probability: float) -> str:
+    return format_percent(probability).lstrip("+")
 
 
 def _percent(share: Any) -> str:

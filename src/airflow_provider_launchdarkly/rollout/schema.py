@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from pydantic_core.core_schema import WithDefaultSchema
 
 # The models that also take a plain value.
-_SHORT = {"Looks": {"type": "string"}, "Metric": {"type": "string"}, "Closure": {"type": "string"}}
+_SHORT = {
+    "Looks": {"type": "string"},
+    "Futility": {"const": "off"},
+    "Metric": {"type": "string"},
+    "Closure": {"type": "string"},
+}
 
 
 class _WithoutDefaults(GenerateJsonSchema):

@@ -351,6 +351,9 @@ class Rollout(StrictModel):
         evenly among the tests (Bonferroni's inequality): `alpha` among the stages that can ship, `alpha_harm` among
         all stages. An extension counts as one more of both.
 
+        Futility only ends the last stage. Another one is followed by the next stage without a winner as well, so ending
+        it early would only shorten the time in which harm shows.
+
         Args:
             number: The stage's number, from 0.
             extended: True for the policy of the extended stage.
@@ -362,6 +365,8 @@ class Rollout(StrictModel):
         ship = sum(stage.gate is Gate.DECISION for stage in self.stages) + self.extends
         harm = len(self.stages) + self.extends
         policy |= {"alpha": self.policy.alpha / ship, "alpha_harm": self.policy.alpha_harm / harm}
+        if number < len(self.stages) - 1:
+            policy["futility"] = None
         if stage.gate is Gate.DECISION:
             longest = stage.dwell or self.policy.max_duration
             policy["min_duration"] = format_duration(min(longest, self.policy.min_duration))

@@ -45,11 +45,9 @@ def z_values(metric: MetricDraws, units: NDArray[np.int64], sign: int = 1, margi
     """
     kept = 1.0 - sign * margin
     count = units.astype(np.float64)
-    some, many = np.maximum(count[..., :1], 1.0), np.maximum(count[..., 1:], 1.0)
-    base, top = kept * kept * metric.variance[..., :1], metric.variance[..., 1:]
-    contrast = metric.mean[..., 1:] - kept * metric.mean[..., :1]
-    variance = np.maximum(top / many + base / some, top / some + base / many + contrast**2 / (many + some))
-    constant = (top == 0) & (metric.variance[..., :1] == 0) & (metric.mean[..., 1:] == metric.mean[..., :1])
+    contrast, variance = _contrast(metric, count, kept)
+    constant = (metric.variance[..., 1:] == 0) & (metric.variance[..., :1] == 0)
+    constant &= metric.mean[..., 1:] == metric.mean[..., :1]
     known = (count[..., 1:] > 0) & (count[..., :1] > 0)
     z: Floats = np.full(contrast.shape, np.nan)
     np.divide(contrast, np.sqrt(variance), out=z, where=known & ~constant & (variance > 0))
@@ -59,6 +57,23 @@ def z_values(metric: MetricDraws, units: NDArray[np.int64], sign: int = 1, margi
         chosen = known & binary[..., 1:] & binary[..., :1] & _needs_exact_test(columns)
         z[chosen] = _exact(_chosen(columns, chosen), kept)
     return sign * z
+
+
+def expected_z(metric: MetricDraws, units: NDArray[np.int64], sign: int, margin: float, relative: float) -> Floats:
+    """Return `Effect.expected_z` for arrays, NaN if there is none. The baseline's mean must not be negative."""
+    mean = metric.mean[..., :1]
+    contrast, variance = _contrast(metric, units.astype(np.float64), 1.0 - sign * margin)
+    z: Floats = np.full(contrast.shape, np.nan)
+    np.divide(relative * mean, np.sqrt(variance), out=z, where=(mean != 0.0) & (variance > 0))
+    return z
+
+
+def _contrast(metric: MetricDraws, count: Floats, kept: float) -> tuple[Floats, Floats]:
+    """Return ``treatment - kept * baseline`` and its variance, the larger of the own and the pooled."""
+    some, many = np.maximum(count[..., :1], 1.0), np.maximum(count[..., 1:], 1.0)
+    base, top = kept * kept * metric.variance[..., :1], metric.variance[..., 1:]
+    contrast = metric.mean[..., 1:] - kept * metric.mean[..., :1]
+    return contrast, np.maximum(top / many + base / some, top / some + base / many + contrast**2 / (many + some))
 
 
 def _ones(metric: MetricDraws, units: Floats) -> tuple[Floats, Booleans]:

@@ -88,13 +88,15 @@ class Report:
         false_rollback: Rolled back although nothing is worse than the policy tolerates.
         mismatch_false_alarm: Called invalid although units were split as allocated.
         mean_stop_day_no_effect: Mean length of an experiment without effect.
+        futile_no_effect: Ended early as futile, without an effect.
         power: Shipped the treatment with the effect.
+        futile: Ended early as futile, with the effect.
         mean_stop_day: Mean length of an experiment with the effect, in days.
         median_ship_day: Median day of the ship, of those that shipped it.
         winners_curse: Mean observed lift at shipping over the true one; None without an effect.
-        harm_found: Rolled back with the harm.
+        harm_found: Rolled back with the harm, if futility does not end the experiment before.
         median_harm_day: Median day of the rollback, of those.
-        mismatch_found: Called invalid when the split was off by one percentage point.
+        mismatch_found: Called invalid when the split was off by one percentage point, likewise.
     """
 
     experiments: int
@@ -108,7 +110,9 @@ class Report:
     false_rollback: float
     mismatch_false_alarm: float
     mean_stop_day_no_effect: float
+    futile_no_effect: float
     power: float
+    futile: float
     mean_stop_day: float
     median_ship_day: float | None
     winners_curse: float | None
@@ -159,8 +163,10 @@ def simulate(policy: Policy, scenario: Scenario) -> Simulation:
     nothing, lifted = run.nothing(), run.nothing().with_lifts(run.last(effect))
     no_effect, no_effect_draws = run.outcomes(nothing)
     with_effect, with_effect_draws = run.outcomes(lifted)
-    harmed, _ = run.outcomes(run.harmed(harm))
-    broken, _ = run.outcomes(run.broken())
+    # Futility ends most of these on the baseline, often sooner; it would hide what the two tests find.
+    to_the_end = policy.model_copy(update={"futility": None})
+    harmed, _ = run.outcomes(run.harmed(harm), to_the_end)
+    broken, _ = run.outcomes(run.broken(), to_the_end)
     shipped = with_effect.are(Kind.SHIP) & (with_effect.winner == scenario.treatments - 1)
     rolled_back = harmed.are(Kind.ROLLBACK)
     report = Report(
@@ -175,7 +181,9 @@ def simulate(policy: Policy, scenario: Scenario) -> Simulation:
         false_rollback=no_effect.share(Kind.ROLLBACK),
         mismatch_false_alarm=no_effect.share(Kind.INVALID),
         mean_stop_day_no_effect=float(no_effect.day.mean()),
+        futile_no_effect=float(no_effect.futile.mean()),
         power=float(shipped.mean()),
+        futile=float(with_effect.futile.mean()),
         mean_stop_day=float(with_effect.day.mean()),
         median_ship_day=_median(with_effect.day[shipped]),
         winners_curse=float(with_effect.lift[shipped].mean() / effect) if effect and shipped.any() else None,
@@ -212,11 +220,11 @@ class _Run:
         self.sign = (policy.primary.direction or Direction.HIGHER).sign
         self._streams = iter(np.random.SeedSequence(scenario.seed).spawn(8))
 
-    def outcomes(self, world: World) -> tuple[Outcomes, Draws]:
-        """Draw a world and judge it."""
+    def outcomes(self, world: World, policy: Policy | None = None) -> tuple[Outcomes, Draws]:
+        """Draw a world and judge it, by another policy if one is given."""
         random = np.random.default_rng(next(self._streams))
         draws = draw(world, self.schedule.look_times, self.schedule.end, self.scenario.experiments, random)
-        return judge(self.policy, draws, world.planned_shares, STARTED_AT), draws
+        return judge(policy or self.policy, draws, world.planned_shares, STARTED_AT), draws
 
     def shares(self, draws: Draws) -> NDArray[np.float64]:
         """Return the mean share of the plan that is over at each look."""

@@ -21,7 +21,7 @@ from airflow_provider_launchdarkly.decision.sample_ratio import PRIOR_UNITS
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.splits import NEARLY_ALL, SELECTION_ALPHA, SplitAlphas
 from airflow_provider_launchdarkly.decision.verdict import Kind
-from airflow_provider_launchdarkly.simulation.effects import z_values
+from airflow_provider_launchdarkly.simulation.effects import expected_z, z_values
 from airflow_provider_launchdarkly.simulation.information import InformationClocks
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from airflow_provider_launchdarkly.decision.boundaries import Boundary
+    from airflow_provider_launchdarkly.decision.futility import Futility
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.decision.policy_parts import Guardrail, Primary
     from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws
@@ -51,6 +52,7 @@ class Outcomes:
         kind: Index into `KINDS`; `wait` if no ending was reached.
         look: Index of the look at which it ended.
         day: The time of that look, in days.
+        futile: Whether it ended early, as futile.
         winner: Index of the shipped treatment, 0 if none was shipped.
         lift: Observed lift of the winner, or of the first treatment if there is no winner.
     """
@@ -58,6 +60,7 @@ class Outcomes:
     kind: Integers
     look: Integers
     day: Floats
+    futile: Booleans
     winner: Integers
     lift: Floats
 
@@ -93,6 +96,7 @@ class _Judge:
         self.policy, self.draws, self.shares = policy, draws, planned_shares
         self.challengers = len(planned_shares) - 1
         self.known: dict[tuple[int, float], Floats] = {}
+        self.passes: dict[tuple[int, float], Booleans] = {}
         allocation = Allocation.of_shares(planned_shares)
         self.schedule: LookSchedule = schedule_looks(policy, started_at, allocation)
         self.rates = ErrorRates.of(policy, allocation)
@@ -117,7 +121,8 @@ class _Judge:
         held = self._held(winner)
         kind = np.zeros(self.ended.shape, dtype=np.int64)
         # Each step overwrites the ones before, so the kind that is judged first is written last.
-        kind[self.ended] = _CODE[Kind.INCONCLUSIVE]
+        futile = self._futile(sign, margin)
+        kind[self.ended | futile] = _CODE[Kind.INCONCLUSIVE]
         kind[success & ~held] = _CODE[Kind.SHIP]
         if self.policy.rule is Rule.PROBABILITY_TO_BE_BEST:
             kind[self.p_best[..., 0] >= self.policy.threshold] = _CODE[Kind.ROLLBACK]
@@ -136,9 +141,9 @@ class _Judge:
             kind[absent & (late | self.ended)] = _CODE[Kind.INVALID]
         if self.policy.mismatch.action is MismatchAction.STOP:
             kind[mismatch] = _CODE[Kind.INVALID]
-        return self._first(kind, winner, primary)
+        return self._first(kind, futile, winner, primary)
 
-    def _first(self, kind: Integers, winner: Integers, primary: MetricDraws) -> Outcomes:
+    def _first(self, kind: Integers, futile: Booleans, winner: Integers, primary: MetricDraws) -> Outcomes:
         over = kind != _CODE[Kind.WAIT]
         look = np.where(over.any(axis=1), over.argmax(axis=1), kind.shape[1] - 1)
         row = np.arange(len(look))
@@ -148,7 +153,8 @@ class _Judge:
         baseline = primary.mean[row, look, 0]
         lift = np.divide(primary.mean[row, look, shown], baseline, out=np.ones(len(row)), where=baseline != 0) - 1.0
         days = np.array([moment.total_seconds() / 86400.0 for moment in self.draws.moments])
-        return Outcomes(ended, look, days[look], shipped, lift)
+        early = futile[row, look] & (ended == _CODE[Kind.INCONCLUSIVE]) & ~self.ended[row, look]
+        return Outcomes(ended, look, days[look], early, shipped, lift)
 
     def _success(self, sign: int, margin: float) -> tuple[Booleans, Integers]:
         """Return whether any treatment passes on the primary metric, and the best of those that pass."""
@@ -164,7 +170,13 @@ class _Judge:
         return any_passed, best
 
     def _passed(self, metric: MetricDraws, sign: int, margin: float) -> Booleans:
-        """Return where each challenger reaches the boundary for success."""
+        """Return where each challenger reaches the boundary for success. Each metric is judged once."""
+        key = (id(metric), margin * sign)
+        if key not in self.passes:
+            self.passes[key] = self._reached(metric, sign, margin)
+        return self.passes[key]
+
+    def _reached(self, metric: MetricDraws, sign: int, margin: float) -> Booleans:
         alpha, gamma = self.rates.ship, self.policy.ship_spending
         z = self._z(metric, sign, margin)
         passed: Booleans = z >= self._at(self.schedule.ship_boundary(alpha, gamma))[..., None]
@@ -223,6 +235,34 @@ class _Judge:
     def _held(self, winner: Integers) -> Booleans:
         blocked: Booleans = np.take_along_axis(self._blocked(), (winner - 1)[..., None], axis=2)
         return blocked[..., 0]
+
+    def _futile(self, sign: int, margin: float) -> Booleans:
+        """Return whether no treatment is likely to ship by the plan's end."""
+        if self.policy.futility is None or self.policy.rule is not Rule.GROUP_SEQUENTIAL:
+            return np.zeros(self.ended.shape, dtype=np.bool_)
+        wanted = margin or self.policy.primary.minimum_detectable_effect
+        futile = self._unlikely(self.policy.futility, self.draws.primary, sign, margin, wanted)
+        for part, metric in zip(self.policy.guardrails, self.draws.guardrails, strict=True):
+            if part.prove:
+                futile |= self._unlikely(self.policy.futility, metric, _sign(part.direction), part.margin, part.margin)
+        return np.asarray(futile.all(axis=2))
+
+    def _unlikely(
+        self, futility: Futility, metric: MetricDraws, sign: int, margin: float, wanted: float | None
+    ) -> Booleans:
+        """Return the comparisons that `Futility.ends` ends."""
+        open_ = (self.share > 0) & (self.share < 1)
+        share = np.where(open_, self.share, 0.5)[..., None]
+        boundary = self.schedule.ship_boundary(self.rates.ship, self.policy.ship_spending)
+        z, final = self._z(metric, sign, margin), boundary.z[-1]
+        if futility.predictive_power is not None:
+            least, power = futility.predictive_power, ndtr((z - final * np.sqrt(share)) / np.sqrt(1.0 - share))
+        else:
+            planned = expected_z(metric, self.draws.units, sign, margin, wanted or np.nan)
+            ahead = z * np.sqrt(share) + planned / np.sqrt(share) * (1.0 - share) - final
+            least, power = futility.conditional_power or 0.0, ndtr(ahead / np.sqrt(1.0 - share))
+        unlikely: Booleans = open_[..., None] & (power < least) & ~self._passed(metric, sign, margin)
+        return unlikely
 
     def _harmed(self, sign: int) -> Booleans:
         harmed = np.zeros(self.ended.shape, dtype=np.bool_)

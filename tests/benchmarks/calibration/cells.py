@@ -156,7 +156,9 @@ class Rule:
 
     def outcomes(self, draws: Draws, planned_shares: tuple[float, ...]) -> Outcomes:
         """Judge what it sees."""
-        return judge(Policy.from_json(self.fields), self.seen(draws) if self.seen else draws, planned_shares)
+        # Futility ends experiments before a test has made all its errors, so they are measured without it.
+        policy = Policy.from_json({"futility": "off", **self.fields})
+        return judge(policy, self.seen(draws) if self.seen else draws, planned_shares)
 
 
 def no_effect(

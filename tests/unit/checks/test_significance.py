@@ -105,7 +105,7 @@ def test_late_looks_are_taken_when_the_same_process_comes_back(run: Run) -> None
     ("scenario", "kind", "reason"),
     [
         ("effect", Kind.SHIP, Reason.BETTER),
-        ("no-effect", Kind.INCONCLUSIVE, Reason.PLAN_ENDED),
+        ("no-effect", Kind.INCONCLUSIVE, Reason.FUTILE),
         ("broken-split", Kind.INVALID, Reason.MISMATCH),
         ("no-traffic", Kind.INVALID, Reason.NO_TRAFFIC),
     ],

@@ -206,27 +206,16 @@ class TestWaiting:
         assert verdict.summary == "day 0.5: the first look is on day 1.0: wait"
         assert verdict.next_look == timedelta(days=1)
 
-    def test_says_how_long_it_would_take_at_this_rate(self) -> None:
-        verdict = decide(Policy(), evidence(14, shifted("clicks", 2.0)))
-        (compared,) = verdict.metrics[0].comparisons
-        assert compared.days_to_ship == 6.0
-        assert "6 more days would do at this rate" in verdict.summary
+    def test_says_how_likely_it_is_to_ship_by_the_plans_end(self) -> None:
+        verdict = decide(Policy(), evidence(14, shifted("clicks", 1.0)))
+        assert verdict.summary.endswith(
+            "z 1.00 < 2.73; conditional power 28 % on this trend, predictive power 34 %: wait"
+        )
 
-    def test_those_days_later_the_same_effect_does_ship(self) -> None:
-        later = decide(Policy(), evidence(20, shifted("clicks", 2.0 * math.sqrt(20 / 14))))
-        sooner = decide(Policy(), evidence(19, shifted("clicks", 2.0 * math.sqrt(19 / 14))))
-        assert (sooner.kind, later.kind) == (Kind.WAIT, Kind.SHIP)
-
-    def test_says_nothing_of_days_when_the_plan_will_not_do(self) -> None:
-        verdict = decide(Policy(), evidence(14, shifted("clicks", 0.5)))
-        assert verdict.metrics[0].comparisons[0].days_to_ship is None
-        assert "more days" not in verdict.summary
-
-    def test_by_units_days_follow_the_units(self) -> None:
-        policy = Policy(planned_units=40_000)
-        (compared,) = decide(policy, evidence(10, shifted("clicks", 2.0, 10_000))).metrics[0].comparisons
-        assert compared.days_to_ship is not None
-        assert 3.0 <= compared.days_to_ship <= 10.0
+    def test_and_how_likely_if_the_effect_is_the_planned_one(self) -> None:
+        policy = Policy.from_json({"primary": {"minimum_detectable_effect": 0.01}})
+        verdict = decide(policy, evidence(14, shifted("clicks", 1.0)))
+        assert ", 97 % at the planned effect, " in verdict.summary
 
     def test_says_how_far_the_bar_is(self) -> None:
         (compared,) = decide(Policy(), evidence(14, shifted("clicks", 2.0))).metrics[0].comparisons
@@ -420,13 +409,13 @@ class TestAnyEvidence:
         verdict = decide(Policy.preset("launchdarkly"), evidence(14, measured))
         assert verdict.metrics[0].comparisons[0].p_best is None
 
-    def test_units_at_the_very_start_give_no_forecast_of_the_ship(self) -> None:
+    def test_units_at_the_very_start_give_no_prospects_of_shipping(self) -> None:
         measured = MetricEvidence(
             "clicks", (Measurement(CONTROL, 100, 0.1, 0.3), Measurement(BOLD, 100, 0.5, 0.5)), Direction.HIGHER
         )
         verdict = decide(Policy.from_json({"planned_units": 5000}), evidence(0, measured))
         assert verdict.metrics[0].comparisons[0].z is not None
-        assert verdict.metrics[0].comparisons[0].days_to_ship is None
+        assert verdict.metrics[0].comparisons[0].prospects is None
 
     @given(anything(), st.sampled_from(POLICIES))
     def test_gives_a_verdict_as_finite_json(self, measured: Evidence, policy: dict[str, Any]) -> None:

@@ -119,6 +119,7 @@ class Case:
 
 
 BETTER, UNCLEAR = shifted("primary", 6.0), shifted("primary", 0.0)
+FADING = evidence(14, shifted("primary", -1.5))
 EMPTY = MetricEvidence(
     "primary", (Measurement(CONTROL, 500, 0.1, 0.3), Measurement(BOLD, 0, None, None)), BETTER.direction
 )
@@ -270,6 +271,23 @@ CASES = (
         NI,
         evidence(14, shifted("primary", -12.0, 40_000)),
         ("rollback", "primary_harmed"),
+    ),
+    Case("futility", "primary worse than nothing, running", {}, FADING, ("inconclusive", "futile")),
+    Case("futility", "the same, before min_duration", {"min_duration": "21d"}, FADING, ("wait", "min_duration")),
+    Case(
+        "futility",
+        "the same, a guardrail harmed",
+        {"guardrails": [{"metric": "guardrail"}]},
+        evidence(14, shifted("primary", -1.5), shifted("guardrail", -6.0)),
+        ("rollback", "guardrail_harmed"),
+    ),
+    Case("futility: off", "the same", {"futility": "off"}, FADING, ("wait", "not_significant")),
+    Case(
+        "guardrail: prove",
+        "loss within the margin unlikely to be shown by the plan's end, primary better",
+        PROVE,
+        evidence(21, BETTER, shifted("guardrail", -3.0)),
+        ("inconclusive", "futile"),
     ),
     Case(
         "planned_units",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from datetime import timedelta
@@ -15,6 +16,8 @@ from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
 from airflow_provider_launchdarkly.notifications.cards import CARDS, interval_picture, markdown_card
+from support.evidence import evidence as measured
+from support.evidence import shifted
 
 KEYS = {
     "project_key": "demo",
@@ -144,3 +147,11 @@ def test_a_card_says_what_limits_the_verdict_and_which_metric_is_split_wrong(mar
     card = CARDS[markup](shown)
     assert "caution: only what has happened so far was judged" in card
     assert "split of the units measured on conversion: Classic 6000, Bold 4000 (not as allocated)" in card
+
+
+@pytest.mark.parametrize("markup", CARDS)
+def test_a_card_says_how_likely_the_plans_end_is_to_bring_a_winner(markup: str) -> None:
+    policy = Policy.from_json({"primary": {"minimum_detectable_effect": 0.01}})
+    card = CARDS[markup](decide(policy, measured(14, shifted("clicks", 1.0))).to_json())
+    words = "Bold on clicks by the plan's end: conditional power on this trend 27.6 %, at the planned effect 97.4 %"
+    assert words in html.unescape(card)

@@ -56,6 +56,13 @@ def test_a_stage_gets_an_even_part_of_the_error_rates(
         assert policy.alpha_harm == pytest.approx(ALPHA_HARM / tests_that_can_harm)
 
 
+def test_futility_ends_only_the_last_stage_and_its_extension() -> None:
+    spec = rollout(["decision", "guardrails"], "extend")
+    assert [spec.policy_of(number).futility for number in range(2)] == [None, None]
+    assert spec.policy.futility is not None
+    assert spec.policy_of(2).futility == spec.policy_of(2, extended=True).futility == spec.policy.futility
+
+
 @given(
     gates=st.lists(st.sampled_from(GATES), max_size=19),
     inconclusive=st.sampled_from(["baseline", "extend", "ask"]),

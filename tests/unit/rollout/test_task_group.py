@@ -40,6 +40,7 @@ RAMP = [
 HALF = [{"allocation": 50, "gate": "decision"}]
 SHORT = {"min_duration": "7d", "max_duration": "14d"}
 LONG = {"min_duration": "7d", "max_duration": "56d"}
+TO_THE_END = {**SHORT, "futility": "off"}
 
 
 def rollout(**changes: Any) -> dict[str, Any]:
@@ -118,6 +119,14 @@ def test_people_keep_their_treatment_while_the_share_grows(emulator: EmulatorSer
 def test_without_a_winner_everyone_returns_to_the_baseline(quiet: EmulatorServer) -> None:
     done = run(quiet, rollout())
     assert ended(done) == "inconclusive"
+    assert done.output("r.verdict")["verdict"]["reason"] == "futile"
+    assert served() == "Classic"
+
+
+def test_and_at_the_plans_end_where_futility_is_off(quiet: EmulatorServer) -> None:
+    done = run(quiet, rollout(policy=TO_THE_END))
+    assert ended(done) == "inconclusive"
+    assert done.output("r.verdict")["verdict"]["reason"] == "plan_ended"
     assert served() == "Classic"
 
 
@@ -175,7 +184,7 @@ def test_a_broken_split_holds_and_nothing_is_stopped(broken: EmulatorServer) -> 
 
 
 def test_an_inconclusive_end_is_extended_once(quiet: EmulatorServer) -> None:
-    done = run(quiet, rollout(endings={"inconclusive": "extend", "extension": "7d"}))
+    done = run(quiet, rollout(endings={"inconclusive": "extend", "extension": "7d"}, policy=TO_THE_END))
     assert ended(done) == "inconclusive"
     assert done.output("r.verdict")["extended"] is True
     assert done.output("r.extension.wait")["elapsed_days"] == pytest.approx(21, abs=1)

@@ -108,6 +108,15 @@ SITUATIONS: dict[str, tuple[dict[str, Any], World]] = {
     ),
     "from all conversions to none": ({}, World(MetricTruth(1.0, None, (-1.0,)), 30)),
     "nobody ever converts": ({}, World(MetricTruth(0.0), 400)),
+    "futile for the planned effect": (
+        {"primary": {"minimum_detectable_effect": 0.15}, "futility": {"conditional_power": 0.2}},
+        World(lifted(RATE, 0.02), 400),
+    ),
+    "a guardrail that will hardly be proven": (
+        {"guardrails": [{"metric": "g0", "margin": 0.1, "prove": True}]},
+        World(lifted(RATE, 0.3), 400, guardrails=(lifted(RATE, -0.08),)),
+    ),
+    "never futile": ({"futility": "off"}, World(RATE, 400)),
     "looks at cron times": (
         {"looks": {"cron": "0 9 * * mon-fri", "timezone": "America/New_York"}},
         World(lifted(RATE, 0.2), 400, arrivals=Arrivals.WEEKDAYS),

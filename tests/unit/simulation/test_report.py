@@ -32,7 +32,21 @@ def test_the_default_policy_rarely_ships_nothing(balanced: Report) -> None:
 def test_it_mostly_ships_the_usual_effect_before_the_end(balanced: Report) -> None:
     assert balanced.power > 0.82
     assert balanced.mean_stop_day < 20.0
-    assert balanced.mean_stop_day < balanced.mean_stop_day_no_effect
+
+
+def test_without_an_effect_it_mostly_ends_early_and_with_one_seldom(balanced: Report) -> None:
+    assert balanced.mean_stop_day_no_effect < 18.0
+    assert balanced.futile_no_effect > 0.85
+    assert balanced.futile < 0.12
+
+
+def test_futility_costs_no_error_and_hardly_any_power(balanced: Report) -> None:
+    to_the_end = simulate(Policy(futility=None), FEW).report
+    assert balanced.false_ship <= to_the_end.false_ship
+    assert to_the_end.power - 0.015 < balanced.power <= to_the_end.power
+    assert to_the_end.futile == to_the_end.futile_no_effect == 0.0
+    assert to_the_end.mean_stop_day < to_the_end.mean_stop_day_no_effect
+    assert (balanced.harm_found, balanced.mismatch_found) == (to_the_end.harm_found, to_the_end.mismatch_found)
 
 
 def test_it_mostly_finds_the_usual_harm(balanced: Report) -> None:
