@@ -65,10 +65,12 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a policy as plain JSON."""
     days = draw(st.integers(1, 14))
     rule = draw(st.sampled_from(("group_sequential", "group_sequential", "probability_to_be_best")))
+    guarded = draw(st.sampled_from((0, 0, 1, 2)))
+    harm_may_be_judged = rule == "group_sequential" or guarded > 0
     policy: dict[str, Any] = {
         "rule": rule,
         "primary": draw(primaries(margin=rule == "group_sequential")),
-        "guardrails": [draw(guardrails(metric)) for metric in GUARDRAILS[: draw(st.sampled_from((0, 0, 1, 2)))]],
+        "guardrails": [draw(guardrails(metric)) for metric in GUARDRAILS[:guarded]],
         "signals": [draw(signals(metric)) for metric in SIGNALS[: draw(st.sampled_from((0, 0, 1, 2)))]],
         "alpha": draw(ERROR_RATES),
         "alpha_harm": draw(ERROR_RATES),
@@ -76,6 +78,7 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
         "harm_spending": draw(SPENDINGS),
         "threshold": draw(st.sampled_from((0.6, 0.8, 0.95))),
         "looks": draw(looks(days)),
+        "harm_looks": draw(st.sampled_from((None, "15m", "6h"))) if harm_may_be_judged else None,
         "min_duration": f"{draw(st.sampled_from((0, 0, days // 2, days)))}d",
         "max_duration": f"{days}d",
         "min_units_per_treatment": draw(st.sampled_from((2, 2, 100, 400))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from datetime import timedelta
+from itertools import product
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from airflow_provider_launchdarkly.decision.schedule import schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind, Verdict
 from airflow_provider_launchdarkly.simulation.report import STARTED_AT
 from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws, draw
-from airflow_provider_launchdarkly.simulation.vectorized_judge import KINDS, judge
+from airflow_provider_launchdarkly.simulation.vectorized_judge import KINDS, judge, judge_harm
 from airflow_provider_launchdarkly.simulation.world import World
 
 # The vectorised judge solves boundaries a little more coarsely, and histories have seven digits.
@@ -91,7 +92,8 @@ def judge_twice(
 ) -> Iterator[tuple[tuple[Kind, int], tuple[Kind, int], Verdict]]:
     """Judge drawn experiments by both judges, at each look as if it were the first.
 
-    The looks are those of the plan, thinned to `most_looks`, one before the first and one after the end.
+    The looks are those of the plan, thinned to `most_looks`, one before the first and one after the end. If the policy
+    has `harm_looks`, each of them is also judged for harm alone.
 
     Yields:
         For each experiment and look the verdict's kind and the shipped treatment (0 for none), from the vectorised
@@ -101,10 +103,15 @@ def judge_twice(
     chosen = sorted({int(look) for look in np.linspace(0, len(plan.look_times) - 1, most_looks)})
     times = (plan.look_times[0] / 2, *(plan.look_times[look] for look in chosen), plan.end * 1.1)
     draws = draw(world, times, plan.end, experiments, np.random.default_rng(seed))
-    for look in range(len(times)):
-        outcomes = judge(policy, draws.at([look]), world.planned_shares, STARTED_AT)
+    for look, only_harm in product(range(len(times)), (False, True) if policy.harm_looks else (False,)):
+        alone = draws.at([look])
+        if only_harm:
+            outcomes = judge_harm(policy, alone, world.planned_shares)
+        else:
+            outcomes = judge(policy, alone, world.planned_shares, STARTED_AT)
         for experiment in range(experiments):
-            verdict = decide(policy, drawn_evidence(policy, world, draws, experiment, look))
+            measured = drawn_evidence(policy, world, draws, experiment, look)._replace(only_harm=only_harm)
+            verdict = decide(policy, measured)
             quick = (KINDS[outcomes.kind[experiment]], int(outcomes.winner[experiment]))
             yield quick, (verdict.kind, int(verdict.treatment_id or 0)), verdict
 

@@ -55,6 +55,11 @@ class Replayed:
     agrees: bool
     note: str = ""
 
+    @property
+    def ends(self) -> bool:
+        """True if it is decided now, and not a wait."""
+        return self.again is not None and self.again["verdict"] != Kind.WAIT
+
 
 @dataclass(frozen=True, slots=True)
 class Replay:
@@ -86,7 +91,7 @@ class Replay:
     @property
     def end(self) -> Replayed | None:
         """The entry that ends it now."""
-        return next((look for look in self.looks if look.again and look.again["verdict"] != Kind.WAIT), None)
+        return next((look for look in self.looks if look.ends), None)
 
     def to_json(self) -> dict[str, Any]:
         """Return the replay as plain JSON."""
@@ -150,14 +155,20 @@ def _decide_by(policy: Policy, entries: Sequence[Mapping[str, Any]]) -> list[Rep
             found.append(_replayed(entry, entry["verdict"], DONE, FROM_STATE))
         else:
             evidence = _evidence(entry)
-            if due_look(policy, evidence.elapsed, previous=previous, started_at=evidence.started_at) is None:
+            if not _looks_at(policy, evidence, previous):
                 found.append(_replayed(entry, None, DONE, "no look of this policy"))
                 continue
-            previous = evidence.elapsed
+            previous = previous if evidence.only_harm else evidence.elapsed
             found.append(_replayed(entry, _decide(entry, policy), DONE))
-        again = found[-1].again
-        ended = ended or (again is not None and again["verdict"] != Kind.WAIT)
+        ended = ended or found[-1].ends
     return found
+
+
+def _looks_at(policy: Policy, evidence: Evidence, previous: timedelta) -> bool:
+    """Return whether the policy would have taken this look."""
+    if evidence.only_harm:
+        return policy.harm_looks is not None
+    return due_look(policy, evidence.elapsed, previous=previous, started_at=evidence.started_at) is not None
 
 
 def _decide(entry: Mapping[str, Any], policy: Policy | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
-    from airflow_provider_launchdarkly.api.models import Experiment, Iteration
+    from airflow_provider_launchdarkly.api.models import Experiment, Iteration, Metric
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.evidence.source import Target
 
@@ -88,7 +88,12 @@ def read_state(env: EnvironmentRef, experiment_key: str) -> Procedure[State]:
 
 
 def read_verdict(
-    target: Target, policy: Policy, *, previous: timedelta | None, poll_interval: timedelta
+    target: Target,
+    policy: Policy,
+    *,
+    previous: timedelta | None,
+    poll_interval: timedelta,
+    definitions: dict[str, Metric] | None = None,
 ) -> Procedure[tuple[IterationEvent | None, timedelta]]:
     """Check the significance of the running iteration, as the sensor does.
 
@@ -97,6 +102,7 @@ def read_verdict(
         policy: As for :func:`check_significance`.
         previous: As for :func:`check_significance`.
         poll_interval: As for :func:`check_significance`.
+        definitions: As for :func:`check_significance`.
 
     Returns:
         The verdict as an event, if it ends the waiting, else None; and ``elapsed``, the next poll's ``previous``.
@@ -104,7 +110,9 @@ def read_verdict(
     Raises:
         LaunchDarklyError: As :func:`check_significance` raises.
     """
-    found = yield from check_significance(target, policy, previous=previous, poll_interval=poll_interval)
+    found = yield from check_significance(
+        target, policy, previous=previous, poll_interval=poll_interval, definitions=definitions
+    )
     verdict = found.verdict
     if not verdict.ends or verdict.reason in _ENDED_ELSEWHERE:
         return None, verdict.elapsed

@@ -6,13 +6,18 @@ clear comes to the same decisions, because nothing but the time of the latest po
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.endpoints import get_experiment
-from airflow_provider_launchdarkly.api.errors import ConfigurationError, UnexpectedResponseError
+from airflow_provider_launchdarkly.api.errors import (
+    ConfigurationError,
+    ResultsUnavailableError,
+    UnexpectedResponseError,
+)
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS, pinned
+from airflow_provider_launchdarkly.checks.harm_looks import due_for_harm, metrics_that_roll_back
 from airflow_provider_launchdarkly.checks.result import CheckResult, describe_span, describe_time
 from airflow_provider_launchdarkly.config.problems import field_name
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
-    from airflow_provider_launchdarkly.api.models import Experiment, Iteration
+    from airflow_provider_launchdarkly.api.models import Experiment, Iteration, Metric
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.decision.schedule import LookSchedule
 
@@ -48,6 +53,7 @@ class SignificanceResult:
         verdict: The verdict.
         evidence: The numbers it rests on; None if it follows from the experiment's state and the clock alone.
         lateness: How late the look was, as text; empty if it was in time.
+        trouble: Why a look between two planned ones failed; empty if it did not.
     """
 
     target: Target
@@ -55,6 +61,7 @@ class SignificanceResult:
     verdict: Verdict
     evidence: Evidence | None = None
     lateness: str = ""
+    trouble: str = ""
 
     @property
     def read_results(self) -> bool:
@@ -75,11 +82,28 @@ class SignificanceResult:
         """The verdict's summary, and how late the look was."""
         return f"{self.verdict.summary} ({self.lateness})" if self.lateness else self.verdict.summary
 
+    def to_check_result(self) -> CheckResult:
+        """Return the result for a task: with ``evidence`` and ``looked_at``, from which the look is put on record.
+
+        A look between two planned ones that finds no harm is no news: there may be thousands.
+        """
+        evidence = evidence_to_json(self.evidence) if self.evidence else None
+        output = {**self.to_json(), "evidence": evidence, "looked_at": self.at.isoformat()}
+        planned = self.evidence is not None and not self.evidence.only_harm
+        return CheckResult(
+            self.ends,
+            self.summary,
+            output,
+            is_news=planned or self.ends,
+            warning=self.warning,
+            cautions=self.verdict.cautions if self.ends else (),
+        )
+
     @property
     def warning(self) -> str | None:
-        """The cure of a late look; None if it was in time."""
+        """What went wrong with the look, and the cure of a late one; None if all is well."""
         if not self.lateness:
-            return None
+            return self.trouble or None
         return (
             f"{self.lateness}: poll more often (poke_interval, or [launchdarkly] poll_interval), keep the triggerer "
             "running, or let an emulator's clock run more slowly"
@@ -113,6 +137,7 @@ class SignificanceCheck:
         self._policy = policy
         self._poll_interval = poll_interval
         self._source = source
+        self._definitions: dict[str, Metric] = {}
         self.previous = previous
 
     def __call__(self) -> Procedure[CheckResult]:
@@ -127,19 +152,10 @@ class SignificanceCheck:
             previous=self.previous,
             poll_interval=self._poll_interval,
             source=self._source,
+            definitions=self._definitions,
         )
         self.previous = found.verdict.elapsed
-        evidence = evidence_to_json(found.evidence) if found.evidence else None
-        output = {**found.to_json(), "evidence": evidence, "looked_at": found.at.isoformat()}
-        is_news = found.read_results or found.ends
-        return CheckResult(
-            found.ends,
-            found.summary,
-            output,
-            is_news=is_news,
-            warning=found.warning,
-            cautions=found.verdict.cautions if found.ends else (),
-        )
+        return found.to_check_result()
 
 
 def check_significance(
@@ -149,6 +165,7 @@ def check_significance(
     previous: timedelta | None = None,
     poll_interval: timedelta,
     source: Source = evidence_from_results,
+    definitions: dict[str, Metric] | None = None,
 ) -> Procedure[SignificanceResult]:
     """Poll an experiment once, and look at its results if a look is due.
 
@@ -160,10 +177,12 @@ def check_significance(
         poll_interval: Time to the next poll. A look whose time came within one and a half intervals counts as due in a
             fresh process, so that a process for each poll misses none.
         source: Where evidence comes from. Default: LaunchDarkly's results endpoints.
+        definitions: The metrics' definitions that earlier polls of the same process have read; this one adds to them.
 
     Returns:
         ``invalid`` if the iteration was stopped or replaced; ``wait`` between looks, without reading results; else the
-        verdict on the results.
+        verdict on the results. If the policy has `harm_looks`, a poll between looks may read results too, and find
+        harm.
 
     Raises:
         ConfigurationError: The policy does not fit the experiment, or the experiment is a bandit, a holdout or, with
@@ -178,13 +197,53 @@ def check_significance(
     )
     if isinstance(found, SignificanceResult):
         return found
+    found = replace(found, definitions={} if definitions is None else definitions)
+    return (yield from take_look(found, policy, previous=previous, poll_interval=poll_interval, source=source))
+
+
+def take_look(
+    look_context: LookContext,
+    policy: Policy,
+    *,
+    previous: timedelta | None = None,
+    poll_interval: timedelta,
+    source: Source = evidence_from_results,
+) -> Procedure[SignificanceResult]:
+    """Read results and judge them, planned look or not: the second half of :func:`check_significance`.
+
+    Args:
+        look_context: The look that :func:`find_due_look` has found due.
+        policy: As for :func:`check_significance`, and so the others.
+        previous: Time of the poll before.
+        poll_interval: Time to the next poll.
+        source: Where evidence comes from.
+
+    Raises:
+        ResultsUnavailableError: LaunchDarkly no longer serves results.
+        LaunchDarklyError: As the calls raise.
+    """
+    target = look_context.target
     try:
-        evidence = yield from source(found, policy)
-        plan = schedule_looks(policy, found.started_at)
-        lateness = describe_lateness(plan, found.elapsed, previous, 2 * poll_interval)
-        return SignificanceResult(target, found.at, decide(policy, evidence), evidence, lateness)
+        if look_context.harm_of:
+            return (yield from _look_for_harm(look_context, policy, source))
+        evidence = yield from source(look_context, policy)
+        plan = schedule_looks(policy, look_context.started_at)
+        lateness = describe_lateness(plan, look_context.elapsed, previous, 2 * poll_interval)
+        return SignificanceResult(target, look_context.at, decide(policy, evidence), evidence, lateness)
     except EvidenceError as error:
         raise UnexpectedResponseError(f"the results of experiment {target.experiment_key!r}: {error}") from error
+
+
+def _look_for_harm(look_context: LookContext, policy: Policy, source: Source) -> Procedure[SignificanceResult]:
+    """Read results between two planned looks and judge harm alone. Without results it waits: the next look says why."""
+    target, at = look_context.target, look_context.at
+    try:
+        evidence = (yield from source(look_context, policy))._replace(only_harm=True)
+    except (ResultsUnavailableError, UnexpectedResponseError) as error:
+        waiting = _between_looks(schedule_looks(policy, look_context.started_at), look_context)
+        trouble = f"harm to {', '.join(look_context.harm_of)} could not be looked at: {error}"
+        return SignificanceResult(target, at, waiting, trouble=trouble)
+    return SignificanceResult(target, at, decide(policy, evidence), evidence)
 
 
 def find_due_look(
@@ -205,7 +264,8 @@ def find_due_look(
         analysed_by_launchdarkly: True if the results are LaunchDarkly's, which has none for some experiments.
 
     Returns:
-        The context of the look that is due now; else a result without evidence, ``wait`` or ``invalid``.
+        The context of the look that is due now, with `harm_of` if it is none of the planned ones; else a result without
+        evidence, ``wait`` or ``invalid``.
 
     Raises:
         ConfigurationError: The policy does not fit the experiment, or the experiment is a bandit, a holdout or, with
@@ -231,9 +291,20 @@ def find_due_look(
         schedule = schedule_looks(policy, iteration.started_at)
     except ValueError as error:
         raise ConfigurationError(f"policy: {error}") from error
-    if not _is_due(schedule, look_context.elapsed, previous, poll_interval):
-        return SignificanceResult(target, look_context.at, _between_looks(schedule, look_context))
-    return look_context
+    if _is_due(schedule, look_context.elapsed, previous, poll_interval):
+        return look_context
+    if policy.harm_looks is not None:
+        harm_of = due_for_harm(
+            metrics_that_roll_back(policy, look_context.primary_metric(policy)),
+            policy.harm_looks,
+            look_context.elapsed,
+            previous=previous,
+            poll_interval=poll_interval,
+            one_by_one=analysed_by_launchdarkly,
+        )
+        if harm_of:
+            return replace(look_context, harm_of=harm_of)
+    return SignificanceResult(target, look_context.at, _between_looks(schedule, look_context))
 
 
 def _is_due(schedule: LookSchedule, elapsed: timedelta, previous: timedelta | None, poll_interval: timedelta) -> bool:

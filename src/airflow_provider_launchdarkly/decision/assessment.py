@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_launchdarkly.decision.allocation import Allocation
+from airflow_provider_launchdarkly.decision.anytime import judge_at_any_time
 from airflow_provider_launchdarkly.decision.boundaries import quantile, tail
 from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
 from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
@@ -94,6 +95,48 @@ def assess(policy: Policy, evidence: Evidence) -> Assessment:
     )
 
 
+class HarmAssessment(NamedTuple):
+    """The numbers of a look for harm alone.
+
+    Attributes:
+        schedule: The planned looks.
+        metrics: The primary metric and the guardrails, as far as they were measured.
+        split: The test of the split.
+    """
+
+    schedule: LookSchedule
+    metrics: tuple[MetricJudgement, ...]
+    split: Split | None
+
+
+def assess_harm(policy: Policy, evidence: Evidence) -> HarmAssessment:
+    """Compute the numbers of a look for harm between two planned ones.
+
+    Raises:
+        EvidenceError: The evidence cannot be true, lacks a direction, or has no metric that rolls back; or the policy
+            has no `harm_looks`.
+    """
+    check(evidence)
+    if policy.harm_looks is None:
+        raise EvidenceError("the evidence is that of a look for harm alone, but the policy has no harm_looks")
+    schedule = schedule_looks(policy, evidence.started_at, Allocation.of(evidence))
+    # No share of the plan: the planned looks' boundaries judge nothing now.
+    at = _Moment(policy, schedule, evidence, 0.0, None)
+    measured = {metric.key: metric for metric in evidence.metrics}
+    primary = measured.get(policy.primary.metric or evidence.primary_metric or "")
+    judges_primary = primary is not None and policy.rule is Rule.GROUP_SEQUENTIAL
+    metrics = [at.split(policy.primary, at.primary(primary))] if primary and judges_primary else []
+    metrics += [
+        at.split(part, at.guardrail(measured[part.metric], part.direction, part.margin, prove=part.prove))
+        for part in policy.guardrails
+        if part.metric in measured
+    ]
+    if not metrics:
+        names = ", ".join(measured) or "no metric"
+        raise EvidenceError(f"the evidence has {names}, and the policy rolls back on none of them")
+    return HarmAssessment(schedule, tuple(metrics), exposed_split(policy, evidence))
+
+
 class _Moment(NamedTuple):
     """One look: it compares metrics by the boundaries of that look."""
 
@@ -122,9 +165,9 @@ class _Moment(NamedTuple):
                 z = found.z(primary.margin) if found else None
                 success = self._success(z, metric, treatment)
                 harm = self._harm(found, primary.margin, self._rates.primary_harm, metric, treatment)
-                # The interval uses the boundary by which the treatment is judged, so both agree.
-                interval = harm.boundary if harm.reached else success.boundary
-                judged |= {"success": success, "harm": harm}
+                anytime = self._anytime_harm(found, primary.margin)
+                interval = _decisive(success, harm, anytime)
+                judged |= {"success": success, "harm": harm, "anytime_harm": anytime}
                 wanted = primary.margin or primary.minimum_detectable_effect
                 judged["prospects"] = self._prospects(found, success, primary.margin, wanted)
             comparisons.append(self._comparison(metric, treatment, found, interval, **judged))
@@ -139,10 +182,11 @@ class _Moment(NamedTuple):
             found = _effect(metric, treatment, self.evidence.baseline, which)
             harm = self._harm(found, margin, self._rates.guardrail_harm, metric, treatment)
             success = self._success(found.z(margin) if found else None, metric, treatment) if prove else None
-            boundary = success.boundary if success else harm.boundary
+            anytime = self._anytime_harm(found, margin)
+            interval = _decisive(success or harm, harm, anytime)
             prospects = self._prospects(found, success, margin, margin) if success else None
-            judged = {"success": success, "harm": harm, "prospects": prospects}
-            comparisons.append(self._comparison(metric, treatment, found, boundary, **judged))
+            judged = {"success": success, "harm": harm, "anytime_harm": anytime, "prospects": prospects}
+            comparisons.append(self._comparison(metric, treatment, found, interval, **judged))
         return MetricJudgement(metric.key, Role.GUARDRAIL, which.value, margin, tuple(comparisons))
 
     def signal(self, metric: MetricEvidence, direction: Direction | None, alpha: float) -> MetricJudgement:
@@ -191,6 +235,12 @@ class _Moment(NamedTuple):
         reached = may_judge and worse is not None and needed is not None and worse >= needed
         return Bar(worse, needed, alpha, spent, reached)
 
+    def _anytime_harm(self, found: Effect | None, margin: float) -> Bar | None:
+        alpha = self._rates.anytime_harm
+        if not alpha:
+            return None
+        return judge_at_any_time(found, margin, alpha) if found else Bar(None, None, alpha, alpha, reached=False)
+
     def _comparison(
         self,
         metric: MetricEvidence,
@@ -229,6 +279,8 @@ class _Moment(NamedTuple):
         """Return how likely a bar is to be reached by the plan's end, where `wanted` is the planned effect."""
         if found is None or bar.z is None or bar.reached or not self.schedule.look_at(self.evidence.elapsed):
             return None
+        if self.evidence.only_harm:
+            return None
         planned = found.expected_z(wanted, margin) if wanted is not None else None
         hopes = prospects(bar.z, planned, self.share, self._ship_boundary)
         futility = self.policy.futility if self.policy.rule is Rule.GROUP_SEQUENTIAL else None
@@ -247,6 +299,16 @@ class _Moment(NamedTuple):
             return {}
         found = probabilities_to_be_best(means, errors, direction.sign)
         return {part.treatment_id: value for part, value in zip(complete, found, strict=True)}
+
+
+def _decisive(usual: Bar, harm: Bar, anytime: Bar | None) -> float | None:
+    """Return the boundary by which the treatment is judged, so that the interval agrees with it.
+
+    That of harm if it is reached, else the usual one; between planned looks only the one that holds at any moment.
+    """
+    bars = [harm, *([anytime] if anytime else [])]
+    reached = [bar.boundary for bar in bars if bar.reached]
+    return next(iter(reached or [bar.boundary for bar in (usual, *bars) if bar.boundary is not None]), None)
 
 
 def _direction(metric: MetricEvidence, wanted: Direction | None) -> Direction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_launchdarkly.decision.dunnett import per_comparison_error
-from airflow_provider_launchdarkly.decision.policy_parts import Multiplicity
+from airflow_provider_launchdarkly.decision.policy_parts import Multiplicity, Rule
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.allocation import Allocation
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 # With guardrails, harm to the primary metric takes this share of alpha_harm and the guardrails share the rest: a
 # harmed primary metric cannot ship anyway.
 PRIMARY_SHARE_OF_HARM = 0.03
+
+# With `harm_looks`, the looks at any moment take this share of alpha_harm, evenly over the metrics, and the planned
+# looks the rest. `concepts/how-we-decide.md` has the price and the gain.
+ANYTIME_SHARE_OF_HARM = 0.2
 
 
 class ErrorRates(NamedTuple):
@@ -24,13 +28,15 @@ class ErrorRates(NamedTuple):
 
     Attributes:
         ship: For the primary metric to ship; the same for each guardrail to be proven.
-        primary_harm: For harm to the primary metric.
-        guardrail_harm: For harm to one guardrail; 0 without guardrails.
+        primary_harm: For harm to the primary metric at the planned looks.
+        guardrail_harm: For harm to one guardrail at the planned looks; 0 without guardrails.
+        anytime_harm: For harm to one metric at any moment; 0 without `harm_looks`. Here treatments share evenly, too.
     """
 
     ship: float
     primary_harm: float
     guardrail_harm: float
+    anytime_harm: float
 
     @classmethod
     def of(cls, policy: Policy, allocation: Allocation) -> ErrorRates:
@@ -47,7 +53,11 @@ class ErrorRates(NamedTuple):
             return per_comparison_error(alpha, allocation)
 
         ship = divided(policy.alpha)
+        at_any_time = 0.0 if policy.harm_looks is None else policy.alpha_harm * ANYTIME_SHARE_OF_HARM
+        planned = policy.alpha_harm - at_any_time
+        metrics = len(policy.guardrails) + (policy.rule is Rule.GROUP_SEQUENTIAL)
+        anytime_harm = at_any_time / max(metrics, 1) / len(allocation.challengers)
         if not policy.guardrails:
-            return cls(ship, divided(policy.alpha_harm), 0.0)
-        rest = policy.alpha_harm * (1.0 - PRIMARY_SHARE_OF_HARM) / len(policy.guardrails)
-        return cls(ship, divided(policy.alpha_harm * PRIMARY_SHARE_OF_HARM), divided(rest))
+            return cls(ship, divided(planned), 0.0, anytime_harm)
+        rest = planned * (1.0 - PRIMARY_SHARE_OF_HARM) / len(policy.guardrails)
+        return cls(ship, divided(planned * PRIMARY_SHARE_OF_HARM), divided(rest), anytime_harm)

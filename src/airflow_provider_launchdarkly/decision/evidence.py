@@ -117,6 +117,7 @@ class Evidence(NamedTuple):
         cautions: A sentence for each thing that limits what the source's numbers mean; they go into the verdict.
         earlier: The earlier looks of this iteration as far as they are known, rising in time. They change no number of
             this look, only the boundaries that it is compared with.
+        only_harm: True for a look between two planned ones: it judges harm alone, and needs only some of the metrics.
     """
 
     elapsed: timedelta
@@ -128,6 +129,7 @@ class Evidence(NamedTuple):
     unchanged_for: timedelta | None = None
     cautions: tuple[str, ...] = ()
     earlier: tuple[EarlierLook, ...] = ()
+    only_harm: bool = False
 
     @property
     def baseline(self) -> TreatmentEvidence:

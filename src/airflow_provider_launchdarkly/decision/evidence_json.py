@@ -29,6 +29,7 @@ def evidence_to_json(evidence: Evidence) -> dict[str, Any]:
         "probability_of_mismatch": evidence.probability_of_mismatch,
         "unchanged_for_seconds": None if evidence.unchanged_for is None else evidence.unchanged_for.total_seconds(),
         "cautions": list(evidence.cautions),
+        **({"only_harm": True} if evidence.only_harm else {}),
         "treatments": [
             {
                 "id": treatment.id,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.decision import summary
 from airflow_provider_launchdarkly.decision.assessment import Assessment, assess
+from airflow_provider_launchdarkly.decision.harm import decide_harm, describe_mismatch, find_harm
 from airflow_provider_launchdarkly.decision.policy_parts import Direction, MismatchAction, MissingAction, Rule, Test
 from airflow_provider_launchdarkly.decision.splits import is_selected, partly_measured, units_beyond_exposed
 from airflow_provider_launchdarkly.decision.verdict import Kind, MetricJudgement, Reason, TreatmentEffect, Verdict
@@ -28,6 +29,7 @@ def decide(policy: Policy, evidence: Evidence) -> Verdict:
 
     The evidence is judged at the latest look that has come due. No history is used, so repeats give the same verdict.
     Call it only when :func:`due_look` finds a look: judging new data between looks is looking more often than planned.
+    Evidence with `only_harm` may come at any time: it is judged by :func:`decide_harm`.
 
     Args:
         policy: The policy.
@@ -41,7 +43,7 @@ def decide(policy: Policy, evidence: Evidence) -> Verdict:
             the metric.
         ValueError: The policy looks at cron times and the evidence has no start.
     """
-    return _Judge(policy, evidence).verdict()
+    return decide_harm(policy, evidence) if evidence.only_harm else _Judge(policy, evidence).verdict()
 
 
 class _Judge:
@@ -60,9 +62,7 @@ class _Judge:
     @cached_property
     def _mismatch(self) -> str | None:
         """The broken split, of the exposed units or of a metric's, in words; None while all are as allocated."""
-        tested = ((self._assessment.split, None), *((metric.split, metric.metric) for metric in self._metrics))
-        broken = (summary.split(split, key) for split, key in tested if split is not None and split.mismatch)
-        return next(broken, None)
+        return describe_mismatch(self._assessment.split, self._metrics)
 
     def _invalid(self) -> Verdict | None:
         if self._mismatch is not None and self._policy.mismatch.action is MismatchAction.STOP:
@@ -72,22 +72,8 @@ class _Judge:
         return None
 
     def _harm(self) -> Verdict | None:
-        harmed = [
-            (compared.harm.z or 0.0, metric, compared)
-            for metric in (*self._assessment.guardrails, self._assessment.primary)
-            for compared in metric.comparisons
-            if compared.harm is not None and compared.harm.reached
-        ]
-        if not harmed:
-            return None
-        harmed.sort(key=lambda found: -found[0])
-        only_primary = all(metric is self._assessment.primary for _, metric, _ in harmed)
-        return self._make(
-            Kind.ROLLBACK,
-            Reason.PRIMARY_HARMED if only_primary else Reason.GUARDRAIL_HARMED,
-            "; ".join(summary.harm(metric, compared) for _, metric, compared in harmed) + ": roll back",
-            harmed=tuple(f"{metric.metric}: {compared.treatment}" for _, metric, compared in harmed),
-        )
+        found = find_harm((*self._assessment.guardrails, self._assessment.primary))
+        return None if found is None else self._make(Kind.ROLLBACK, found.reason, found.text, harmed=found.harmed)
 
     def _gates(self) -> Verdict | None:
         assessment, policy, elapsed = self._assessment, self._policy, self._evidence.elapsed

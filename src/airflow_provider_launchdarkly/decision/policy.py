@@ -21,6 +21,7 @@ from airflow_provider_launchdarkly.decision.policy_parts import (
     Clock,
     Duration,
     Guardrail,
+    HarmInterval,
     Looks,
     Mismatch,
     Missing,
@@ -59,6 +60,8 @@ class Policy(StrictModel):
         harm_spending: The same for harm; almost evenly, since harm must be found early.
         threshold: For `probability_to_be_best`: the probability at which a treatment wins.
         looks: Times of the looks.
+        harm_looks: Time between two looks for harm alone, from 5 minutes; None judges harm at `looks` only. Between two
+            planned looks they judge by a test that holds at any number of looks, for a fifth of `alpha_harm`.
         min_duration: Nothing ships before.
         max_duration: The plan's end.
         min_units_per_treatment: Nothing ships while a treatment has fewer units on the primary metric or a guardrail.
@@ -88,6 +91,7 @@ class Policy(StrictModel):
     harm_spending: Spending = -0.2
     threshold: Annotated[float, Field(gt=0.5, lt=1.0, strict=True)] = 0.95
     looks: Looks = Looks.model_construct(every=DAY)
+    harm_looks: HarmInterval | None = None
     min_duration: Duration = WEEK
     max_duration: Duration = 4 * WEEK
     min_units_per_treatment: Annotated[int, Field(ge=2, strict=True)] = 100
@@ -115,6 +119,18 @@ class Policy(StrictModel):
         if self.looks.times and self.looks.times[-1] > self.max_duration:
             last, longest = format_duration(self.looks.times[-1]), format_duration(self.max_duration)
             raise ValueError(f"looks.times has {last}, after max_duration {longest}")
+        if self.harm_looks is not None and self.harm_looks >= (self.looks.every or self.max_duration):
+            spacing = "looks.every" if self.looks.every is not None else "max_duration"
+            raise ValueError(
+                f"harm_looks {format_duration(self.harm_looks)} is not shorter than {spacing} "
+                f"{format_duration(self.looks.every or self.max_duration)}; harm is judged at every look anyway, so "
+                "shorten harm_looks or leave it out"
+            )
+        if self.harm_looks is not None and self.rule is Rule.PROBABILITY_TO_BE_BEST and not self.guardrails:
+            raise ValueError(
+                f"harm_looks {format_duration(self.harm_looks)} has nothing to look at: probability_to_be_best judges "
+                "no harm to the primary metric, and there are no guardrails; leave it out"
+            )
         keys = [self.primary.metric, *(g.metric for g in self.guardrails), *(s.metric for s in self.signals)]
         twice = sorted({key for key in keys if key is not None and keys.count(key) > 1})
         if twice:

@@ -16,9 +16,22 @@ WEEK = timedelta(days=7)
 # A boundary for more looks than this costs seconds to solve and gains nothing: neighbouring looks see the same data.
 MOST_LOOKS = 200
 
+# LaunchDarkly computes results every 15 minutes at best (docs, "Experimentation", analysis).
+MOST_OFTEN_FOR_HARM = timedelta(minutes=5)
+
 Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
 ]
+
+
+def _seldom_enough(value: timedelta) -> timedelta:
+    if value < MOST_OFTEN_FOR_HARM:
+        least = format_duration(MOST_OFTEN_FOR_HARM)
+        raise ValueError(f"is {format_duration(value)}; results do not change that fast, at least {least}")
+    return value
+
+
+HarmInterval = Annotated[Duration, AfterValidator(_seldom_enough)]
 MetricKey = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(check_key)]
 
 

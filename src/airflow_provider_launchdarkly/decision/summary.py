@@ -76,8 +76,19 @@ def chance(probability: float) -> str:
 def harm(metric: MetricJudgement, compared: TreatmentEffect) -> str:
     """Return which metric was harmed, how much, and on what evidence."""
     beyond = f" (more than the {format_percent(metric.margin).lstrip('+')} that may be lost)" if metric.margin else ""
-    harmed = f", {bar(compared.harm, 'harm z')}" if compared.harm else ""
+    decisive = compared.harmful or compared.harm
+    harmed = f", {bar(decisive, 'harm z')}" if decisive else ""
     return f"{metric.metric} is harmed by {lift(compared)}{beyond}{harmed}"
+
+
+def no_harm(metric: MetricJudgement) -> str:
+    """Return `conversion (Bold harm z 0.31 < 3.59)`."""
+    bars = (
+        f"{compared.treatment} {bar(compared.anytime_harm, 'harm z')}"
+        for compared in metric.comparisons
+        if compared.anytime_harm
+    )
+    return f"{metric.metric} ({', '.join(bars)})"
 
 
 def split(tested: Split, metric: str | None = None) -> str:

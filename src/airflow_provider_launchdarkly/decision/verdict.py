@@ -122,7 +122,8 @@ class TreatmentEffect(NamedTuple):
             0/1 metric with few or skewed counts, the z value of the exact test.
         p_value: Nominal one-sided p value of being better, uncorrected for looks.
         success: For the primary metric and guardrails to be proven: the bar for shipping.
-        harm: For the primary metric and guardrails: the bar for rolling back.
+        harm: For the primary metric and guardrails: the bar for rolling back, which holds at the planned looks.
+        anytime_harm: The same at any moment, where the policy has `harm_looks`.
         p_best: Probability to be the best treatment.
         prospects: How likely it is to reach the bar for shipping by the plan's end; None once it has, before the
             first look, and at the plan's end.
@@ -145,8 +146,14 @@ class TreatmentEffect(NamedTuple):
     p_value: float | None = None
     success: Bar | None = None
     harm: Bar | None = None
+    anytime_harm: Bar | None = None
     p_best: float | None = None
     prospects: Prospects | None = None
+
+    @property
+    def harmful(self) -> Bar | None:
+        """The bar for rolling back that is reached, the planned look's before the one that holds at any moment."""
+        return next((bar for bar in (self.harm, self.anytime_harm) if bar is not None and bar.reached), None)
 
 
 class MetricJudgement(NamedTuple):

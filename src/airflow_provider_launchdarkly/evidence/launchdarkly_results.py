@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
-    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
-    from airflow_provider_launchdarkly.api.models import Iteration, Metric, MetricGroupResults, TreatmentResult
+    from airflow_provider_launchdarkly.api.models import Metric, MetricGroupResults, TreatmentResult
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.evidence.source import LookContext
 
 
 def evidence_from_results(look_context: LookContext, policy: Policy) -> Procedure[Evidence]:
-    """Read the results of the metrics that the policy judges.
+    """Read the results of the metrics that the policy judges; in a look for harm, only those whose turn it is.
 
     Args:
         look_context: The iteration and the time of the look.
@@ -45,28 +44,29 @@ def evidence_from_results(look_context: LookContext, policy: Policy) -> Procedur
         UnexpectedResponseError: A number is missing that cannot be derived; the message names it.
         LaunchDarklyError: As the calls raise.
     """
-    env, experiment_key, iteration = (
-        look_context.target.environment,
-        look_context.target.experiment_key,
-        look_context.iteration,
-    )
     primary = look_context.primary_metric(policy)
-    first = yield from _read_metric(env, experiment_key, iteration, primary, traffic=True)
-    read = [first]
-    for key in (*(part.metric for part in policy.guardrails), *(part.metric for part in policy.signals)):
-        metric = yield from _read_metric(env, experiment_key, iteration, key, traffic=False)
-        read.append(metric)
-    exposed = {result.treatment_id: _exposed(result, read) for result in first.results.total}
-    latest_event = first.results.metric_seen.timestamp if first.results.metric_seen else None
-    return Evidence(
+    keys = (primary, *(part.metric for part in policy.guardrails), *(part.metric for part in policy.signals))
+    read, exposures = [], None
+    for key in look_context.harm_of or keys:
+        part = yield from _read_metric(look_context, key, traffic=key == primary)
+        read.append(part)
+        exposures = part.results if key == primary else exposures
+    found = Evidence(
         elapsed=look_context.elapsed,
-        treatments=look_context.treatments(exposed),
+        treatments=look_context.treatments(None),
         metrics=tuple(part.evidence for part in read),
         primary_metric=primary,
         started_at=look_context.started_at,
-        probability_of_mismatch=first.results.probability_of_mismatch,
-        unchanged_for=look_context.unchanged_since(latest_event),
         cautions=tuple(_cautions(read)),
+    )
+    counted = exposures is not None and all(result.traffic is not None for result in exposures.total)
+    if exposures is None or (look_context.harm_of and not counted):
+        return found
+    latest_event = exposures.metric_seen.timestamp if exposures.metric_seen else None
+    return found._replace(
+        treatments=look_context.treatments({result.treatment_id: _exposed(result, read) for result in exposures.total}),
+        probability_of_mismatch=exposures.probability_of_mismatch,
+        unchanged_for=look_context.unchanged_since(latest_event),
     )
 
 
@@ -99,15 +99,17 @@ def _cautions(read: Sequence[_MetricRead]) -> Iterator[str]:
             yield metric.caution
 
 
-def _read_metric(
-    env: EnvironmentRef, experiment_key: str, iteration: Iteration, key: str, *, traffic: bool
-) -> Procedure[_MetricRead]:
+def _read_metric(look_context: LookContext, key: str, *, traffic: bool) -> Procedure[_MetricRead]:
+    env, iteration = look_context.target.environment, look_context.iteration
     measured = iteration.measured_metric(key)
     response = yield from metric_results(
-        env, experiment_key, key, iteration.id, is_group=measured.is_group, traffic=traffic
+        env, look_context.target.experiment_key, key, iteration.id, is_group=measured.is_group, traffic=traffic
     )
     metric_key, results = _last_of(key, response.value)
-    metric: Metric = (yield endpoints.get_metric(env.project_key, metric_key)).value
+    metric: Metric | None = look_context.definitions.get(metric_key) if look_context.harm_of else None
+    if metric is None:
+        metric = (yield endpoints.get_metric(env.project_key, metric_key)).value
+        look_context.definitions[metric_key] = metric
     try:
         require_mean(metric_key, metric.analysis_type, metric.percentile_value)
     except UndecidableExperimentError as error:

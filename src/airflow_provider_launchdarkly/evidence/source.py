@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_launchdarkly.api.errors import StateError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
-    from airflow_provider_launchdarkly.api.models import Iteration
+    from airflow_provider_launchdarkly.api.models import Iteration, Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,18 @@ class LookContext:
         iteration: The iteration as just read, with its treatments.
         started_at: Start of the iteration.
         at: Time of the look, by LaunchDarkly's clock.
+        harm_of: Keys of the metrics to look at for harm alone, between two planned looks; none at a planned look. A
+            source may read others, too.
+        definitions: The metrics' definitions that the same process has read, by key; a source adds to them. They save
+            requests in looks for harm.
     """
 
     target: Target
     iteration: Iteration
     started_at: datetime
     at: datetime
+    harm_of: tuple[str, ...] = ()
+    definitions: dict[str, Metric] = field(default_factory=dict, compare=False)
 
     @property
     def elapsed(self) -> timedelta:
@@ -83,11 +89,12 @@ class LookContext:
             )
         return key
 
-    def treatments(self, exposed: Mapping[str, int]) -> tuple[TreatmentEvidence, ...]:
+    def treatments(self, exposed: Mapping[str, int] | None) -> tuple[TreatmentEvidence, ...]:
         """Return the iteration's treatments with their exposed units.
 
         Args:
-            exposed: Units exposed to each, by treatment id; treatments missing from the mapping count 0.
+            exposed: Units exposed to each, by treatment id; treatments missing from the mapping count 0. None if they
+                were not counted.
         """
         return tuple(
             TreatmentEvidence(
@@ -95,7 +102,7 @@ class LookContext:
                 name=treatment.name,
                 baseline=treatment.baseline,
                 share=None if treatment.allocation_percent is None else float(treatment.allocation_percent),
-                exposed=exposed.get(treatment.id, 0),
+                exposed=None if exposed is None else exposed.get(treatment.id, 0),
             )
             for treatment in self.iteration.treatments
         )

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import conf
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import VersionMismatchError
+from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError, shown
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.sensors._base import BACKSTOP, LaunchDarklyIterationBaseSensor
@@ -42,6 +43,10 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
 
     With ``results`` or ``record_path`` a worker takes each look: the triggerer then only watches the clock and the
     iteration's state, runs no query and writes to no storage.
+
+    If the policy has `harm_looks`, harm is also looked at between the planned looks. Only ``rollback``, or ``invalid``
+    for a sample ratio mismatch, may come of it. Each poll then reads the results of one metric at most, in turn, in the
+    triggerer too. With ``results`` a worker starts for each of these looks and runs all queries.
 
     Safe to repeat: it only reads, apart from the record. There, a repeated look with the same result changes nothing.
 
@@ -96,7 +101,17 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         self.record_path = record_path
         self._previous: timedelta | None = None
         if is_literal(self.policy):
-            Policy.from_json(self.policy)
+            self._require_polls_for_harm(Policy.from_json(self.policy))
+
+    def _require_polls_for_harm(self, policy: Policy) -> None:
+        """Refuse looks for harm that are more frequent than the polls."""
+        harm_looks = policy.harm_looks
+        if harm_looks is not None and harm_looks < timedelta(seconds=self.poke_interval):
+            raise InvalidSettingError(
+                f"policy.harm_looks {format_duration(harm_looks)} is shorter than poke_interval {self.poke_interval:g} "
+                "s: harm is looked at when the sensor polls, so make harm_looks longer, or poke_interval (by default "
+                "[launchdarkly] poll_interval) shorter"
+            )
 
     @override
     def make_check(self, context: Context) -> SignificanceCheck:
@@ -105,6 +120,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         from airflow_provider_launchdarkly.sensors._decision_record import latest_recorded_wait
 
         policy, folder = self._policy, self._record_folder
+        self._require_polls_for_harm(policy)
         if self._previous is None and folder is not None:
             self._previous = latest_recorded_wait(self.target, policy, folder)
         return SignificanceCheck(

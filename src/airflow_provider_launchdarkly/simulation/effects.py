@@ -52,7 +52,7 @@ def z_values(metric: MetricDraws, units: NDArray[np.int64], sign: int = 1, margi
     z: Floats = np.full(contrast.shape, np.nan)
     np.divide(contrast, np.sqrt(variance), out=z, where=known & ~constant & (variance > 0))
     if kept > 0:
-        ones, binary = _ones(metric, count)
+        ones, binary = ones_of(metric, count)
         columns = (ones[..., 1:], count[..., 1:], ones[..., :1], count[..., :1])
         chosen = known & binary[..., 1:] & binary[..., :1] & _needs_exact_test(columns)
         z[chosen] = _exact(_chosen(columns, chosen), kept)
@@ -76,7 +76,7 @@ def _contrast(metric: MetricDraws, count: Floats, kept: float) -> tuple[Floats, 
     return contrast, np.maximum(top / many + base / some, top / some + base / many + contrast**2 / (many + some))
 
 
-def _ones(metric: MetricDraws, units: Floats) -> tuple[Floats, Booleans]:
+def ones_of(metric: MetricDraws, units: Floats) -> tuple[Floats, Booleans]:
     """Return how many units are 1, and whether the metric is 0/1, as `counts.ones_of`."""
     some = np.maximum(units, 1.0)
     found = metric.mean * units

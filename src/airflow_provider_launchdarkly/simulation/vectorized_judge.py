@@ -21,11 +21,12 @@ from airflow_provider_launchdarkly.decision.sample_ratio import PRIOR_UNITS
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.splits import NEARLY_ALL, SELECTION_ALPHA, SplitAlphas
 from airflow_provider_launchdarkly.decision.verdict import Kind
+from airflow_provider_launchdarkly.simulation.anytime import harmed_at_any_time
 from airflow_provider_launchdarkly.simulation.effects import expected_z, z_values
 from airflow_provider_launchdarkly.simulation.information import InformationClocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -33,12 +34,13 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.boundaries import Boundary
     from airflow_provider_launchdarkly.decision.futility import Futility
     from airflow_provider_launchdarkly.decision.policy import Policy
-    from airflow_provider_launchdarkly.decision.policy_parts import Guardrail, Primary
+    from airflow_provider_launchdarkly.decision.policy_parts import Guardrail, Primary, Signal
     from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
     Booleans = NDArray[np.bool_]
+    _Part = Primary | Guardrail | Signal
 
 KINDS = (Kind.WAIT, Kind.SHIP, Kind.ROLLBACK, Kind.INCONCLUSIVE, Kind.INVALID)
 _CODE = {kind: code for code, kind in enumerate(KINDS)}
@@ -116,7 +118,9 @@ class _Judge:
         primary, margin = self.draws.primary, self.policy.primary.margin
         sign = _sign(self.policy.primary.direction)
         success, winner = self._success(sign, margin)
-        mismatch = self._mismatch()
+        metrics = (primary, *self.draws.guardrails, *self.draws.signals)
+        parts: tuple[_Part, ...] = (self.policy.primary, *self.policy.guardrails, *self.policy.signals)
+        mismatch = _mismatch(self.policy, self.draws, self.shares, zip(metrics, parts, strict=True))
         absent = self._absent()
         held = self._held(winner)
         kind = np.zeros(self.ended.shape, dtype=np.int64)
@@ -141,20 +145,7 @@ class _Judge:
             kind[absent & (late | self.ended)] = _CODE[Kind.INVALID]
         if self.policy.mismatch.action is MismatchAction.STOP:
             kind[mismatch] = _CODE[Kind.INVALID]
-        return self._first(kind, futile, winner, primary)
-
-    def _first(self, kind: Integers, futile: Booleans, winner: Integers, primary: MetricDraws) -> Outcomes:
-        over = kind != _CODE[Kind.WAIT]
-        look = np.where(over.any(axis=1), over.argmax(axis=1), kind.shape[1] - 1)
-        row = np.arange(len(look))
-        ended = kind[row, look]
-        shipped = np.where(ended == _CODE[Kind.SHIP], winner[row, look], 0)
-        shown = np.maximum(shipped, 1)
-        baseline = primary.mean[row, look, 0]
-        lift = np.divide(primary.mean[row, look, shown], baseline, out=np.ones(len(row)), where=baseline != 0) - 1.0
-        days = np.array([moment.total_seconds() / 86400.0 for moment in self.draws.moments])
-        early = futile[row, look] & (ended == _CODE[Kind.INCONCLUSIVE]) & ~self.ended[row, look]
-        return Outcomes(ended, look, days[look], early, shipped, lift)
+        return _first(kind, futile & ~self.ended, winner, self.draws)
 
     def _success(self, sign: int, margin: float) -> tuple[Booleans, Integers]:
         """Return whether any treatment passes on the primary metric, and the best of those that pass."""
@@ -277,7 +268,7 @@ class _Judge:
             units = self.draws.units_of(metric)
             enough = np.minimum(units[..., 1:], units[..., :1]) >= FEWEST_UNITS_FOR_HARM
             harmed |= (worse & enough & (self.look > 0)[None, :, None]).any(axis=2)
-        return harmed
+        return harmed | _harmed_at_any_time(self.policy, self.draws, self.rates.anytime_harm)
 
     def _absent(self) -> Booleans:
         z = self._z(self.draws.primary, 1, 0.0)
@@ -285,27 +276,6 @@ class _Judge:
         none = [(self.draws.units_of(metric) == 0).any(axis=2) for metric in metrics]
         absent: Booleans = np.isnan(z).any(axis=2) | np.any(none, axis=0)
         return absent
-
-    def _mismatch(self) -> Booleans:
-        alphas = SplitAlphas.of(self.policy)
-        broken = self._off(self.draws.units, alphas.exposed)
-        guardrails, signals = self.policy.guardrails, self.policy.signals
-        tested = (self.policy.primary.test_split, *(part.test_split for part in guardrails))
-        tested += tuple(part.test_split for part in signals)
-        metrics = (self.draws.primary, *self.draws.guardrails, *self.draws.signals)
-        for test, metric in zip(tested, metrics, strict=True):
-            if test:
-                units = self.draws.units_of(metric)
-                broken |= self._off(units, alphas.metric) & (units > 0).all(axis=2)
-        return broken
-
-    def _off(self, units: Integers, alpha: float) -> Booleans:
-        """Return where the split of these units is not as allocated."""
-        shares = np.array(self.shares) / sum(self.shares)
-        weights = PRIOR_UNITS * shares
-        evidence = gammaln(PRIOR_UNITS) - gammaln(PRIOR_UNITS + units.sum(axis=2))
-        evidence = evidence + (gammaln(weights + units) - gammaln(weights) - units * np.log(shares)).sum(axis=2)
-        return np.asarray(evidence >= -np.log(alpha))
 
     def _at(self, boundary: Boundary) -> Floats:
         """Return `Boundary.at` for an array of shares."""
@@ -334,6 +304,75 @@ class _Judge:
         else:
             best = _integrated(centre, width)
         return np.where(known, best, np.nan)
+
+
+def _first(kind: Integers, early: Booleans, winner: Integers, draws: Draws) -> Outcomes:
+    """Return the first ending of each experiment; `early` says where it would be inconclusive before the plan's end."""
+    over = kind != _CODE[Kind.WAIT]
+    look = np.where(over.any(axis=1), over.argmax(axis=1), kind.shape[1] - 1)
+    row = np.arange(len(look))
+    ended = kind[row, look]
+    shipped = np.where(ended == _CODE[Kind.SHIP], winner[row, look], 0)
+    shown = np.maximum(shipped, 1)
+    mean = draws.primary.mean
+    baseline = mean[row, look, 0]
+    lift = np.divide(mean[row, look, shown], baseline, out=np.ones(len(row)), where=baseline != 0) - 1.0
+    days = np.array([moment.total_seconds() / 86400.0 for moment in draws.moments])
+    early_end = early[row, look] & (ended == _CODE[Kind.INCONCLUSIVE])
+    return Outcomes(ended, look, days[look], early_end, shipped, lift)
+
+
+def _mismatch(
+    policy: Policy, draws: Draws, planned_shares: tuple[float, ...], parts: Iterable[tuple[MetricDraws, _Part]]
+) -> Booleans:
+    """Return where the exposed units, or the units of one of these metrics, are not split as allocated."""
+    alphas, shares = SplitAlphas.of(policy), np.array(planned_shares) / sum(planned_shares)
+    broken = _off(draws.units, shares, alphas.exposed)
+    for metric, part in parts:
+        if part.test_split:
+            units = draws.units_of(metric)
+            broken |= _off(units, shares, alphas.metric) & (units > 0).all(axis=2)
+    return broken
+
+
+def _off(units: Integers, shares: Floats, alpha: float) -> Booleans:
+    """Return where the split of these units is not as allocated."""
+    weights = PRIOR_UNITS * shares
+    evidence = gammaln(PRIOR_UNITS) - gammaln(PRIOR_UNITS + units.sum(axis=2))
+    evidence = evidence + (gammaln(weights + units) - gammaln(weights) - units * np.log(shares)).sum(axis=2)
+    return np.asarray(evidence >= -np.log(alpha))
+
+
+def _that_roll_back(policy: Policy, draws: Draws) -> list[tuple[MetricDraws, Primary | Guardrail]]:
+    """Return the metrics that are judged for harm, with their parts of the policy."""
+    parts: list[tuple[MetricDraws, Primary | Guardrail]] = list(zip(draws.guardrails, policy.guardrails, strict=True))
+    return [*parts, (draws.primary, policy.primary)] if policy.rule is Rule.GROUP_SEQUENTIAL else parts
+
+
+def _harmed_at_any_time(policy: Policy, draws: Draws, alpha: float) -> Booleans:
+    """Return where a treatment is harmed by the tests that hold at any moment; nowhere without `harm_looks`."""
+    harmed = np.zeros(draws.units.shape[:2], dtype=np.bool_)
+    if alpha:
+        for metric, part in _that_roll_back(policy, draws):
+            sign, units = _sign(part.direction), draws.units_of(metric)
+            harmed |= harmed_at_any_time(metric, units, sign, part.margin, alpha).any(axis=2)
+    return harmed
+
+
+def judge_harm(policy: Policy, draws: Draws, planned_shares: tuple[float, ...]) -> Outcomes:
+    """Judge harm alone at each moment, as `decide` does between two planned looks.
+
+    Args:
+        policy: The policy, with `harm_looks`.
+        draws: The measurements at each moment.
+        planned_shares: The planned shares of the treatments, the baseline first.
+    """
+    kind = np.zeros(draws.units.shape[:2], dtype=np.int64)
+    alpha = ErrorRates.of(policy, Allocation.of_shares(planned_shares)).anytime_harm
+    kind[_harmed_at_any_time(policy, draws, alpha)] = _CODE[Kind.ROLLBACK]
+    if policy.mismatch.action is MismatchAction.STOP:
+        kind[_mismatch(policy, draws, planned_shares, _that_roll_back(policy, draws))] = _CODE[Kind.INVALID]
+    return _first(kind, np.zeros(kind.shape, dtype=np.bool_), np.zeros_like(kind), draws)
 
 
 def _integrated(centre: Floats, width: Floats) -> Floats:

@@ -35,6 +35,7 @@ from airflow_provider_launchdarkly.triggers._poll_interval import configured_pol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from airflow_provider_launchdarkly.api.models import Metric
     from airflow_provider_launchdarkly.checks.experiment_events import IterationEvent, State
     from airflow_provider_launchdarkly.evidence.source import Target
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
@@ -126,6 +127,7 @@ class ExperimentEventTrigger(CheckedTrigger, BaseEventTrigger):
             **unknown,
         )
         self._previous: dict[str, timedelta] = {}
+        self._definitions: dict[str, Metric] = {}
 
     @override
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -197,6 +199,7 @@ class ExperimentEventTrigger(CheckedTrigger, BaseEventTrigger):
                 read_policy(self.policy),
                 previous=timedelta() if is_old else self._previous.get(iteration_id),
                 poll_interval=timedelta(seconds=self.poll_interval),
+                definitions=self._definitions,
             )
         )
         self._previous = {iteration_id: elapsed}

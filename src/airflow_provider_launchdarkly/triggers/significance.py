@@ -5,13 +5,14 @@ It only reads, apart from ``on_kill``. ``checks.significance`` defines what a lo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.checks.result import Check, CheckResult
-from airflow_provider_launchdarkly.checks.significance import SignificanceCheck, find_due_look
+from airflow_provider_launchdarkly.checks.significance import SignificanceCheck, find_due_look, take_look
 from airflow_provider_launchdarkly.evidence.source import LookContext
 from airflow_provider_launchdarkly.triggers._arguments import (
     Argument,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.models import Metric
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
 LOOK = "look"
@@ -35,7 +37,8 @@ LOOK = "look"
 class SignificanceTrigger(IterationTrigger):
     """Fire once, with the verdict on one iteration, or with the error that ends the waiting.
 
-    If looks belong on a worker, because they query a warehouse or are recorded, it fires as soon as one is due.
+    If looks belong on a worker, because they query a warehouse or are recorded, it fires as soon as one is due. But it
+    takes looks for harm between two planned ones itself, where the results are LaunchDarkly's, and fires with the harm.
 
     Args:
         policy: A :class:`Policy` as JSON text.
@@ -66,6 +69,7 @@ class SignificanceTrigger(IterationTrigger):
         target = self.target(hook)
         interval = timedelta(seconds=self.poll_interval)
         previous = None if self.previous_seconds is None else timedelta(seconds=self.previous_seconds)
+        definitions: dict[str, Metric] = {}
         if not self.look_on_worker:
             return SignificanceCheck(target, policy, previous=previous, poll_interval=interval)
 
@@ -79,9 +83,16 @@ class SignificanceTrigger(IterationTrigger):
                 analysed_by_launchdarkly=self.analysed_by_launchdarkly,
             )
             before = {"previous_seconds": None if previous is None else previous.total_seconds()}
+            if isinstance(found, LookContext) and found.harm_of and self.analysed_by_launchdarkly:
+                # Reading results needs no worker, and thousands of these looks find nothing.
+                found = yield from take_look(replace(found, definitions=definitions), policy, poll_interval=interval)
+                if found.ends:
+                    return found.to_check_result()
             if isinstance(found, LookContext):
                 return CheckResult(True, "a look is due", before, outcome=LOOK)
             previous = found.verdict.elapsed
-            return CheckResult(found.ends, found.verdict.summary, before, is_news=found.ends, outcome=LOOK)
+            return CheckResult(
+                found.ends, found.verdict.summary, before, is_news=found.ends, outcome=LOOK, warning=found.warning
+            )
 
         return check_due_look

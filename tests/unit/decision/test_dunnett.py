@@ -81,7 +81,13 @@ def test_the_error_over_all_looks_and_treatments_is_no_more_than_nominal(
 
 class TestErrorRates:
     def test_one_treatment_and_no_guardrail(self) -> None:
-        assert ErrorRates.of(Policy(), EVEN) == (0.05, 0.05, 0.0)
+        assert ErrorRates.of(Policy(), EVEN) == (0.05, 0.05, 0.0, 0.0)
+
+    def test_looks_for_harm_share_a_fifth_of_it_evenly_over_metrics_and_treatments(self) -> None:
+        policy = Policy.from_json({"harm_looks": "15m", "guardrails": [{"metric": "a"}], "multiplicity": "bonferroni"})
+        rates = ErrorRates.of(policy, Allocation.even(3))
+        assert rates.anytime_harm == pytest.approx(0.01 / 4)
+        assert 2 * (rates.primary_harm + rates.guardrail_harm) == pytest.approx(0.04)
 
     def test_guardrails_divide_harm_evenly(self) -> None:
         policy = Policy.from_json({"guardrails": [{"metric": "a"}, {"metric": "b"}]})

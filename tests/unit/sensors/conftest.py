@@ -33,7 +33,10 @@ class Underway:
 
     def sensor(self, **arguments: Any) -> LaunchDarklyWaitForSignificanceSensor:
         return LaunchDarklyWaitForSignificanceSensor(
-            task_id="wait", experiment_key=KEY, iteration_id=self.iteration_id, poke_interval=60, **arguments
+            task_id="wait",
+            experiment_key=KEY,
+            iteration_id=self.iteration_id,
+            **{"poke_interval": 60, **arguments},
         )
 
     def stop(self) -> None:
