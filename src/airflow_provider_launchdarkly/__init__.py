@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.policy_parts import Looks as Looks
     from airflow_provider_launchdarkly.decision.policy_parts import Mismatch as Mismatch
     from airflow_provider_launchdarkly.decision.policy_parts import Missing as Missing
+    from airflow_provider_launchdarkly.decision.policy_parts import PortfolioShare as PortfolioShare
     from airflow_provider_launchdarkly.decision.policy_parts import Primary as Primary
     from airflow_provider_launchdarkly.decision.policy_parts import Signal as Signal
     from airflow_provider_launchdarkly.decision.policy_parts import Traffic as Traffic
@@ -120,6 +121,7 @@ if not TYPE_CHECKING:
                 "Looks",
                 "Mismatch",
                 "Missing",
+                "PortfolioShare",
                 "Primary",
                 "Signal",
                 "Traffic",

@@ -208,7 +208,7 @@ def policy_page() -> Iterator[str]:
         """
     )
     yield ""
-    names = ("Primary", "Guardrail", "Signal", "Looks", "Mismatch", "Missing", "Traffic", "Budget")
+    names = ("Primary", "Guardrail", "Signal", "Looks", "Mismatch", "Missing", "Traffic", "PortfolioShare", "Budget")
     parts = (*(getattr(policy_parts, name) for name in names), futility.Futility)
     for part in (policy.Policy, *parts):
         yield from model(part)

@@ -18,7 +18,7 @@ from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.decision.verdict import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from airflow_provider_launchdarkly.audit_log.chain import Decision
 
@@ -37,6 +37,10 @@ class StoragePath(Protocol):
 
     def write_text(self, data: str, encoding: str) -> int:
         """Write the file."""
+        ...
+
+    def rglob(self, pattern: str) -> Iterator[Self]:
+        """Find files below the folder."""
         ...
 
 
@@ -105,10 +109,44 @@ def latest_wait(
     Raises:
         BrokenRecordError, OSError: As :func:`store_decision`.
     """
-    entries = _read(_file(open_path(folder), target))
+    entries = [entry for entry in read_record(target, folder, open_path) if not is_claim(entry)]
     if not entries or entries[-1]["policy"] != policy or entries[-1]["verdict"]["verdict"] != Kind.WAIT:
         return None
     return timedelta(days=entries[-1]["verdict"]["elapsed_days"])
+
+
+def is_claim(entry: Mapping[str, Any]) -> bool:
+    """Return whether an entry is about a share of a portfolio, and not about a look or an ending."""
+    return entry["evidence"] is None and entry["verdict"]["verdict"] == Kind.WAIT
+
+
+def read_record(
+    target: Mapping[str, str], folder: str, open_path: Callable[[str], StoragePath]
+) -> tuple[dict[str, Any], ...]:
+    """Read an iteration's record; empty if there is none yet.
+
+    Raises:
+        BrokenRecordError, OSError: As :func:`store_decision`.
+    """
+    return _read(_file(open_path(folder), target))
+
+
+def read_all(folder: str, open_path: Callable[[str], StoragePath]) -> Iterator[tuple[str, tuple[dict[str, Any], ...]]]:
+    """Read every record in a folder as it is now, each with its path.
+
+    Raises:
+        BrokenRecordError, OSError: As :func:`store_decision`; the message names the file.
+    """
+    root = open_path(folder)
+    storage = getattr(root, "fs", None)
+    if storage is not None:
+        # Object stores are asked anew: fsspec remembers what a folder had.
+        storage.invalidate_cache()
+    for path in root.rglob("*.jsonl"):
+        try:
+            yield str(path), _read(path)
+        except chain.BrokenRecordError as error:
+            raise chain.BrokenRecordError(error.line, f"{str(error).partition(': ')[2]} (in {path})") from None
 
 
 def _read(path: StoragePath) -> tuple[dict[str, Any], ...]:

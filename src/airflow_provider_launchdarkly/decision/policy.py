@@ -26,6 +26,7 @@ from airflow_provider_launchdarkly.decision.policy_parts import (
     Mismatch,
     Missing,
     Multiplicity,
+    PortfolioShare,
     Primary,
     Probability,
     Rule,
@@ -54,6 +55,7 @@ class Policy(StrictModel):
         signals: Metrics that delay shipping.
         alpha: One-sided family-wise error of shipping.
         alpha_harm: One-sided family-wise error of rolling back.
+        portfolio: An error that many experiments share; it gives `alpha`.
         multiplicity: Correction for several treatments. `dunnett` uses that they share one baseline, and finds more;
             `bonferroni` divides the error evenly, and needs no assumption.
         ship_spending: gamma of the Hwang-Shih-DeCani spending function for shipping; late.
@@ -86,6 +88,7 @@ class Policy(StrictModel):
     signals: tuple[Signal, ...] = ()
     alpha: Probability = 0.05
     alpha_harm: Probability = 0.05
+    portfolio: PortfolioShare | None = None
     multiplicity: Multiplicity = Multiplicity.DUNNETT
     ship_spending: Spending = -2.4
     harm_spending: Spending = -0.2
@@ -104,8 +107,28 @@ class Policy(StrictModel):
     missing: Missing = Missing.model_construct()
     budget: Budget | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _alpha_of_portfolio(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or value.get("alpha") is not None or value.get("portfolio") is None:
+            return value
+        portfolio = value["portfolio"]
+        if not isinstance(portfolio, PortfolioShare):
+            try:
+                portfolio = PortfolioShare.read(portfolio)
+            except InvalidSettingError:
+                return value  # told for the field itself
+        return {**value, "alpha": portfolio.each}
+
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.portfolio is not None and self.alpha != self.portfolio.each:
+            raise ValueError(
+                f"alpha {self.alpha:g} beside portfolio {self.portfolio.name!r}: leave alpha out, since the portfolio "
+                f"gives each of {self.portfolio.experiments} experiments {self.portfolio.each:g}"
+            )
+        if self.portfolio is not None and self.rule is not Rule.GROUP_SEQUENTIAL:
+            raise ValueError(f"{self.rule.value} spends no alpha of a portfolio: use group_sequential")
         if self.max_duration <= timedelta():
             raise ValueError(f"max_duration is {format_duration(self.max_duration)}, not above 0")
         if self.min_duration > self.max_duration:

@@ -241,6 +241,29 @@ class Looks(StrictModel):
         return self
 
 
+class PortfolioShare(StrictModel):
+    """A share of an error that many experiments spend together.
+
+    At most `experiments` iterations take a share, and each gets an equal one as its `alpha` (Bonferroni). So the
+    probability that any of them ships something without effect is at most the portfolio's `alpha`. The decision records
+    are the ledger: who has taken a share is read from them, so a policy with it needs ``record_path``.
+
+    Attributes:
+        name: Name of the portfolio; experiments with this name in one folder of records share it.
+        alpha: One-sided error of the whole portfolio.
+        experiments: Iterations that may take a share.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    alpha: Probability
+    experiments: Annotated[int, Field(ge=1, le=100_000, strict=True)]
+
+    @property
+    def each(self) -> float:
+        """The error that one experiment may spend."""
+        return self.alpha / self.experiments
+
+
 class Mismatch(StrictModel):
     """The test for a sample ratio mismatch: of the exposed units, and of the units of each metric.
 

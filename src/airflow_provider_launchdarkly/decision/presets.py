@@ -54,4 +54,7 @@ def with_preset(value: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(name, str) or name not in PRESETS:
         message = f"preset {shown(name)} is none of {', '.join(PRESETS)}"
         raise InvalidSettingError(message, flaws=(Flaw(("preset",), message, "preset", name),))
-    return lay_over(PRESETS[name], own, whole=_WHOLE)
+    preset = dict(PRESETS[name])
+    if own.get("portfolio") is not None:
+        preset.pop("alpha", None)  # the portfolio gives it
+    return lay_over(preset, own, whole=_WHOLE)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.audit_log.chain import Decision, canonical
+from airflow_provider_launchdarkly.audit_log.ledger import LedgerError, take_share
 from airflow_provider_launchdarkly.audit_log.store import StoragePath, latest_wait, store_decision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import timedelta
 
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.evidence.source import Target
@@ -67,6 +69,34 @@ def latest_recorded_wait(target: Target, policy: Policy, folder: str) -> timedel
         BrokenRecordError, OSError: As for :func:`record_look`.
     """
     return latest_wait(target.to_json(), policy.to_json(), folder, _open_storage)
+
+
+def take_portfolio_share(
+    found: Mapping[str, Any], target: Target, policy: Policy, *, source: str, folder: str | None
+) -> int:
+    """Take the iteration's share of its policy's portfolio, from what a poll found. Safe to repeat.
+
+    Raises:
+        ConfigurationError: There is no folder of records or no share left, or the portfolio's numbers differ.
+        BrokenRecordError, OSError: As for :func:`record_look`.
+    """
+    if folder is None:
+        raise ConfigurationError(
+            "policy.portfolio needs decision records, since they are its ledger: set record_path, or [launchdarkly] "
+            "record_path"
+        )
+    try:
+        return take_share(
+            target.to_json(),
+            policy.to_json(),
+            folder,
+            _open_storage,
+            at=str(found["looked_at"]),
+            elapsed=timedelta(days=found["elapsed_days"]),
+            source=source,
+        )
+    except LedgerError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _open_storage(folder: str) -> StoragePath:

@@ -78,6 +78,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         SqlResultsError: The rows of a query cannot be the iteration's results.
         BindingError: A query's template puts a value of the iteration where it cannot be bound.
         BrokenRecordError: The record was changed by someone else; it is left as it is.
+        ConfigurationError: The policy has a `portfolio`, and there is no ``record_path`` or no share left.
         ResultsUnavailableError: LaunchDarkly no longer serves results. This never counts as "not significant yet".
         LaunchDarklyError: LaunchDarkly could not be read.
     """
@@ -100,6 +101,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         self.results = None if results is None else _plain(results)
         self.record_path = record_path
         self._previous: timedelta | None = None
+        self._has_share = False
         if is_literal(self.policy):
             self._require_polls_for_harm(Policy.from_json(self.policy))
 
@@ -190,7 +192,22 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         """Poll once, and record the look if results were read or the waiting is over."""
         result = super()._poll(context)
         self._previous = cast("SignificanceCheck", self._check).previous
+        self._take_portfolio_share(result.output)
         return replace(result, output=self._record(result.output)) if result.is_news else result
+
+    def _take_portfolio_share(self, found: Mapping[str, Any]) -> None:
+        """Take the share of the policy's portfolio, once in this process and before any verdict leaves the task."""
+        policy = self._policy
+        if policy.portfolio is None or self._has_share:
+            return
+        from airflow_provider_launchdarkly.sensors._decision_record import take_portfolio_share
+
+        share = take_portfolio_share(found, self.target, policy, source=self._source_name, folder=self._record_folder)
+        self._has_share = True
+        self.log.info(
+            "Share %s of %s of portfolio %s: alpha %g", share, policy.portfolio.experiments, policy.portfolio.name,
+            policy.alpha,
+        )  # fmt: skip
 
     def _record(self, found: Mapping[str, Any]) -> dict[str, Any]:
         from airflow_provider_launchdarkly.sensors._decision_record import record_look
@@ -199,10 +216,14 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
             found,
             self.target,
             self._policy,
-            source="launchdarkly" if self.results is None else "sql",
+            source=self._source_name,
             folder=self._record_folder,
             log=self.log.info,
         )
+
+    @property
+    def _source_name(self) -> str:
+        return "launchdarkly" if self.results is None else "sql"
 
     @property
     def _policy(self) -> Policy:

@@ -237,6 +237,42 @@ class TestSuitability:
         require_decidable("experiment", "export_only", launchdarkly_results=False)
 
 
+PORTFOLIO = {"name": "2026Q4", "alpha": 0.2, "experiments": 20}
+
+
+@pytest.mark.parametrize("preset", ["balanced", "frequentist_fixed"])
+def test_a_portfolio_gives_each_experiment_an_equal_share_as_its_alpha(preset: str) -> None:
+    policy = Policy.from_json({"preset": preset, "portfolio": PORTFOLIO})
+    assert policy.alpha == 0.2 / 20
+    assert Policy.from_json(policy.to_json()) == policy
+    assert Policy(portfolio=policy.portfolio).alpha == policy.alpha
+
+
+def test_an_alpha_beside_a_portfolio_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"alpha 0.05 beside portfolio '2026Q4': leave alpha out.*20 experiments 0.01"):
+        Policy.from_json({"portfolio": PORTFOLIO, "alpha": 0.05})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"experiments": 0}, "portfolio.experiments"),
+        ({"experiments": 2.5}, "portfolio.experiments"),
+        ({"alpha": 0.95}, "portfolio.alpha"),
+        ({"name": ""}, "portfolio.name"),
+        ({"q": 0.2}, "portfolio.q"),
+    ],
+)
+def test_a_wrong_portfolio_names_the_field(change: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Policy.from_json({"portfolio": {**PORTFOLIO, **change}})
+
+
+def test_a_rule_that_spends_no_alpha_has_no_portfolio() -> None:
+    with pytest.raises(ValueError, match="probability_to_be_best spends no alpha of a portfolio"):
+        Policy.from_json({"portfolio": PORTFOLIO, "rule": "probability_to_be_best"})
+
+
 @pytest.mark.parametrize(
     ("criteria", "direction"),
     [("HigherThanBaseline", Direction.HIGHER), ("LowerThanBaseline", Direction.LOWER), (None, None), ("Other", None)],

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_launchdarkly.cli.exit import ExitCode
 from airflow_provider_launchdarkly.cli.main import PROGRAM, main
+from airflow_provider_launchdarkly.decision.policy_files import read_policy
 from support.surroundings import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "how-to" / "portfolio.md"
@@ -40,3 +41,9 @@ def test_a_command_runs_as_pasted_and_prints_what_the_page_shows(
 def without_figures(line: str) -> str:
     """The words of a line."""
     return " ".join(re.sub(r"[+-]?\d[\d.-]*", "#", line).split())
+
+
+def test_the_policy_of_the_page_is_one(tmp_path: Path) -> None:
+    (written,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "policy.yaml").write_text(written)
+    assert read_policy(tmp_path / "policy.yaml").alpha == 0.01
