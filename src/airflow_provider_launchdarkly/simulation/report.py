@@ -15,6 +15,7 @@ from airflow_provider_launchdarkly.decision.policy_parts import Direction, Test,
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.simulation.effects import z_values
+from airflow_provider_launchdarkly.simulation.harm_looks import draw_and_judge
 from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws, draw
 from airflow_provider_launchdarkly.simulation.vectorized_judge import Outcomes, judge
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
@@ -34,6 +35,9 @@ USUAL_HARM = quantile(0.05) + quantile(0.05)
 
 # The share of all units by which a broken split is off.
 BROKEN_SPLIT = 0.01
+
+# Looks for harm that a simulation takes at most, to be done within a minute: more of them find harm minutes earlier.
+MOST_HARM_LOOKS = 400
 
 # Looks at cron times need a calendar: a Monday at midnight.
 STARTED_AT = datetime(2026, 1, 5, tzinfo=UTC)
@@ -223,8 +227,13 @@ class _Run:
     def outcomes(self, world: World, policy: Policy | None = None) -> tuple[Outcomes, Draws]:
         """Draw a world and judge it, by another policy if one is given."""
         random = np.random.default_rng(next(self._streams))
+        judged = policy or self.policy
+        if judged.harm_looks is not None:
+            return draw_and_judge(
+                judged, world, self.scenario.experiments, random, started_at=STARTED_AT, most=MOST_HARM_LOOKS
+            )
         draws = draw(world, self.schedule.look_times, self.schedule.end, self.scenario.experiments, random)
-        return judge(policy or self.policy, draws, world.planned_shares, STARTED_AT), draws
+        return judge(judged, draws, world.planned_shares, STARTED_AT), draws
 
     def shares(self, draws: Draws) -> NDArray[np.float64]:
         """Return the mean share of the plan that is over at each look."""
