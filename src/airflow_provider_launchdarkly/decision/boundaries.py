@@ -142,6 +142,54 @@ def crossing_probabilities(fractions: Sequence[float], z: Sequence[float], drift
     )
 
 
+class Crossings:
+    """The probability to cross a boundary first at a look, for any drift, from one walk.
+
+    A walk without drift gives the paths that have not crossed; each drift weighs a path that has come to *b* at time *t*
+    by the likelihood ratio ``exp(drift b - drift^2 t / 2)`` (Jennison & Turnbull 2000, section 19.2).
+
+    Args:
+        fractions: Information of the looks, rising, above 0.
+        z: The boundary at each look.
+    """
+
+    def __init__(self, fractions: Sequence[float], z: Sequence[float]) -> None:
+        walk = _Walk(0.0, fractions, min(z, default=FARTHEST))
+        self._fractions = tuple(fractions)
+        self._before: list[tuple[float, list[float], list[float]]] = []
+        for fraction, bound in zip(fractions, z, strict=True):
+            self._before.append(walk.at(fraction))
+            # No path crosses such a boundary, so the look is no step of the walk.
+            if bound < FARTHEST:
+                walk.step(fraction, bound * math.sqrt(fraction))
+
+    def beyond(self, look: int, bound: float, drift: float) -> tuple[float, float]:
+        """Return the probability to be beyond a z value at a look, and at no look before beyond the boundary.
+
+        Args:
+            look: Index of the look.
+            bound: The z value.
+            drift: Expected place when the information is 1.
+
+        Returns:
+            The probability, and the sum of the places ``B = z sqrt(t)`` of these paths, each weighed by its probability.
+        """
+        time, points, masses = self._before[look]
+        length = self._fractions[look] - time
+        deviation, moved = math.sqrt(length), drift * length
+        place = bound * math.sqrt(self._fractions[look])
+        first = bisect_left(points, place - moved - 8.0 * deviation)
+        probability = total = 0.0
+        scale, half = -0.5 / length, 0.5 * drift * drift * time
+        for index in range(first, len(points)):
+            centre = points[index] + moved
+            weight = masses[index] * math.exp(drift * points[index] - half)
+            share = weight * 0.5 * math.erfc((place - centre) / (deviation * _ROOT_2))
+            probability += share
+            total += centre * share + weight * deviation / _ROOT_2PI * math.exp(scale * (place - centre) ** 2)
+        return probability, total
+
+
 class _Walk:
     """The density of a Brownian motion with drift among the paths that have not crossed yet.
 
@@ -160,6 +208,11 @@ class _Walk:
         self._masses: list[float] = [1.0]
         # A step that was taken, as time and bound: its points are only chosen when the next step's length is known.
         self._taken: tuple[float, float] | None = None
+
+    def at(self, following: float) -> tuple[float, list[float], list[float]]:
+        """Return the time of the latest step, and the points and masses of the paths that go on to a later time."""
+        self._settle(following)
+        return self._time, self._points, self._masses
 
     def step(self, time: float, bound: float) -> float:
         """Move to ``time``, keep the paths below ``bound``, and return the probability of the others."""

@@ -1,0 +1,169 @@
+"""What an effect is worth at the stop: estimates that allow for having looked, and stopped, at a good moment.
+
+All values are on one scale: the z value that an effect would be expected to give at the stop. The measured z value is
+the usual estimate. It is too large where a treatment ships, since it shipped because it was large (the winner's curse).
+
+* The median-unbiased estimate and its interval order outcomes stage by stage: an earlier crossing is the stronger
+  evidence, then the larger z value. They are the effects at which what was seen, or stronger evidence, has a probability
+  of a half, and of 2.5 and 97.5 % (Tsiatis, Rosner & Mehta 1984, Biometrics 40; Jennison & Turnbull 2000, "Group
+  Sequential Methods with Applications to Clinical Trials", section 8.4). Over all stops, the interval covers the truth
+  in 95 %.
+* Among those that ship, that estimate is still too large, because those that did not ship are left out. The
+  bias-adjusted estimate takes away the mean excess of a measured effect among experiments that ship, as it is at the
+  median-unbiased estimate: Whitehead (1986), Biometrika 73, with the bias given the crossing (Fan, DeMets & Lan 2004,
+  Journal of Biopharmaceutical Statistics 14), in one step.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_launchdarkly.decision.boundaries import Crossings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from airflow_provider_launchdarkly.decision.boundaries import Boundary
+
+# Two-sided confidence of the interval.
+LEVEL = 0.95
+_TOLERANCE = 1e-5
+
+
+class Path(NamedTuple):
+    """The looks of a plan around a stop.
+
+    Attributes:
+        fractions: Information of each look, as a share of that at the stop; rising.
+        bounds: The z value to reach at each look, for the side on which it stopped.
+        stop: Index of the look at which it stopped; its fraction is 1.
+    """
+
+    fractions: tuple[float, ...]
+    bounds: tuple[float, ...]
+    stop: int
+
+    @classmethod
+    def of(
+        cls, boundary: Boundary, share: float, needed: float, taken: Sequence[tuple[float, float]] | None = None
+    ) -> Path:
+        """Return the path of a plan that stopped when a share of it was over.
+
+        Args:
+            boundary: The plan's boundary.
+            share: Share of the plan that was over at the stop, above 0.
+            needed: The z value to reach at the stop.
+            taken: Information and bound of each look before the stop, if it was measured; None takes the plan's.
+        """
+        shares = (0.0, *boundary.shares)
+        before, after = [], []
+        for number, bound in enumerate(boundary.z, start=1):
+            # The look that took place now is one of the plan's: the nearest one is left out.
+            room = (shares[number] - shares[number - 1]) / 2.0
+            if shares[number] <= share - room:
+                before.append((shares[number] / share, bound))
+            elif shares[number] >= share + room:
+                after.append((shares[number] / share, bound))
+        before = before if taken is None else list(taken)
+        looks = [*before, (1.0, needed), *after]
+        return cls(tuple(fraction for fraction, _ in looks), tuple(bound for _, bound in looks), len(before))
+
+    def to_the_stop(self) -> Path:
+        """Return the path without the looks after the stop, which are not known of a path that may end there."""
+        return Path(self.fractions[: self.stop + 1], self.bounds[: self.stop + 1], self.stop)
+
+
+class StopEstimate(NamedTuple):
+    """Estimates at the stop, each as the z value that the effect is expected to give there.
+
+    Attributes:
+        bias_adjusted: The estimate without the mean excess among experiments that cross; None if it did not cross.
+        median_unbiased: The estimate that is too high as often as too low.
+        lower: Lower end of the interval of `LEVEL`.
+        upper: Upper end.
+    """
+
+    bias_adjusted: float | None
+    median_unbiased: float
+    lower: float
+    upper: float
+
+    def mirrored(self) -> StopEstimate:
+        """Return the same with the opposite sign."""
+        adjusted = None if self.bias_adjusted is None else -self.bias_adjusted
+        return StopEstimate(adjusted, -self.median_unbiased, -self.upper, -self.lower)
+
+
+def estimate(path: Path, z: float) -> StopEstimate:
+    """Return the estimates for a stop with a given z value.
+
+    Args:
+        path: The looks, with the boundary at which it stopped, or would have.
+        z: The z value at the stop, positive towards that boundary.
+    """
+    crossings, stop = _crossings(path), path.stop
+
+    def stronger(drift: float) -> float:
+        """Return the probability of what was seen, or of stronger evidence."""
+        return math.fsum(
+            crossings.beyond(look, z if look == stop else path.bounds[look], drift)[0] for look in range(stop + 1)
+        )
+
+    tail = (1.0 - LEVEL) / 2.0
+    median = _solve(stronger, 0.5, z)
+    lower, upper = _solve(stronger, tail, median - 2.0), _solve(stronger, 1.0 - tail, median + 2.0)
+    crossed = z >= path.bounds[stop]
+    adjusted = z - excess(crossings, path, median) if crossed else None
+    return StopEstimate(adjusted, median, lower, upper)
+
+
+def excess(crossings: Crossings, path: Path, drift: float) -> float:
+    """Return the mean of the measured effect among the experiments that ever cross, less the true one.
+
+    Args:
+        crossings: The crossing probabilities of the path.
+        path: The looks.
+        drift: The true effect.
+    """
+    ever = seen = 0.0
+    for look, (fraction, bound) in enumerate(zip(path.fractions, path.bounds, strict=True)):
+        probability, place = crossings.beyond(look, bound, drift)
+        ever += probability
+        seen += place / fraction
+    # An effect at which nothing ever crosses has no such mean.
+    return seen / ever - drift if ever > 1e-12 else 0.0
+
+
+@lru_cache(maxsize=64)
+def _crossings(path: Path) -> Crossings:
+    return Crossings(path.fractions, path.bounds)
+
+
+def _solve(rising: Callable[[float], float], wanted: float, start: float) -> float:
+    """Return where a rising function has a value, by the Illinois form of the false position from around a start."""
+    step, low, high = 0.5, start, start
+    below, above = rising(low) - wanted, rising(high) - wanted
+    while below > 0.0:
+        high, above, low, step = low, below, low - step, 2.0 * step
+        below = rising(low) - wanted
+    step = 0.5
+    while above < 0.0 and step < 1e6:
+        low, below, high, step = high, above, high + step, 2.0 * step
+        above = rising(high) - wanted
+    side = 0
+    while high - low > _TOLERANCE:
+        middle = high - above * (high - low) / (above - below) if above > below else (low + high) / 2.0
+        value = rising(middle) - wanted
+        if abs(value) < 1e-9:
+            return middle
+        if value > 0.0:
+            high, above = middle, value
+            below = below / 2.0 if side > 0 else below
+            side = 1
+        else:
+            low, below = middle, value
+            above = above / 2.0 if side < 0 else above
+            side = -1
+    return (low + high) / 2.0
