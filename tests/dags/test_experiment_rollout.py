@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,6 +57,18 @@ def test_each_scenario_ends_in_its_verdict(
     assert run.state == state
     assert xcom(run, "wait", "verdict") == verdict
     assert len(emulator.effects("iteration.stopped")) == stops
+
+
+@pytest.mark.usefixtures("connection", "days_fly")
+def test_from_airflow_3_3_on_the_task_s_state_keeps_the_looks(
+    emulator: EmulatorServer, load_dag: Callable[[str], Any]
+) -> None:
+    emulator.reset("effect")
+    run = load_dag("experiment_rollout").test()
+    cautions = xcom(run, "wait", "cautions")
+    assert xcom(run, "wait", "look") > 1
+    keeps = hasattr(import_module("airflow.sdk.execution_time.context"), "TaskStateStoreAccessor")
+    assert any("no earlier look is known" in caution for caution in cautions) != keeps
 
 
 @pytest.mark.usefixtures("connection", "days_fly")

@@ -7,7 +7,14 @@ from typing import Any
 
 from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.audit_log.chain import Decision
-from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence, TreatmentEvidence
+from airflow_provider_launchdarkly.decision.evidence import (
+    EarlierLook,
+    Evidence,
+    Measurement,
+    MetricEvidence,
+    TreatmentEvidence,
+    as_earlier,
+)
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_json
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
@@ -63,14 +70,23 @@ def decision(policy: Policy, measured: Evidence | None, verdict: Verdict | None 
 
 
 def record(policy: Policy | None = None, lift: float = 0.1, units_per_day: int = 1000) -> tuple[dict[str, Any], ...]:
-    """Return the record of daily looks until a verdict ends the experiment."""
+    """Return the record of daily looks until a verdict ends the experiment, each look with its history."""
     policy = policy or Policy()
     entries: tuple[dict[str, Any], ...] = ()
+    earlier: tuple[EarlierLook, ...] = ()
     for day in range(1, 29):
-        entries = chain.append(entries, decision(policy, evidence(day, lift, units_per_day)))
+        measured = evidence(day, lift, units_per_day)
+        entries = chain.append(entries, decision(policy, measured._replace(earlier=earlier)))
+        earlier = (*earlier, as_earlier(measured))
         if entries[-1]["verdict"]["verdict"] != "wait":
             break
     return entries
+
+
+def look_again(policy: Policy, day: int, lift: float = 0.1, units_per_day: int = 1000) -> Decision:
+    """Return the decision of a look of `record()`, made once more: with the same history."""
+    earlier = tuple(as_earlier(evidence(before, lift, units_per_day)) for before in range(1, day))
+    return decision(policy, evidence(day, lift, units_per_day)._replace(earlier=earlier))
 
 
 # The look at which `record()` ends: Bold ships.

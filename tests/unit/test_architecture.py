@@ -43,6 +43,7 @@ ARROWS = {
         "assets",
         "checks",
         "evidence",
+        "audit_log",
         "decision",
         "config",
         "api",

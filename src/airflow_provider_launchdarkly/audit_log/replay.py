@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_launchdarkly.audit_log.older_policies import as_judged
+from airflow_provider_launchdarkly.audit_log.store import looks_in
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError, field_name, flatten_errors
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json
+from airflow_provider_launchdarkly.decision.information import known_looks
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
-from airflow_provider_launchdarkly.decision.schedule import due_look
+from airflow_provider_launchdarkly.decision.schedule import due_look, schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
 
 if TYPE_CHECKING:
@@ -122,9 +125,12 @@ def _ending(verdict: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def replay(entries: Sequence[Mapping[str, Any]], policy: Policy | None = None) -> Replay:
     """Decide every entry again.
 
+    An entry holds everything that its verdict rests on, the earlier looks included. Fields of the policy that did not
+    exist when it was written have the value by which it was judged (`older_policies.BEFORE`).
+
     The verdict of an entry without evidence follows from the experiment's state (stopped, replaced) and stays, whatever
-    the policy. Another policy is judged at its own looks: an entry at which none is due is skipped, and nothing follows
-    after its first ending. Looks that are not on record cannot be judged.
+    the policy. Another policy is judged at its own looks, with the looks on record as its history: an entry at which
+    none is due is skipped, and nothing follows after its first ending. Looks that are not on record cannot be judged.
 
     Args:
         entries: A verified record.
@@ -141,14 +147,15 @@ def replay(entries: Sequence[Mapping[str, Any]], policy: Policy | None = None) -
 def _decide_by_recorded_policy(entry: Mapping[str, Any]) -> Replayed:
     if entry["evidence"] is None:
         return _replayed(entry, entry["verdict"], DECISIVE, FROM_STATE)
-    return _replayed(entry, _decide(entry, None), DECISIVE)
+    return _replayed(entry, _decide(entry, None, _evidence(entry)), DECISIVE)
 
 
 def _decide_by(policy: Policy, entries: Sequence[Mapping[str, Any]]) -> list[Replayed]:
     found: list[Replayed] = []
     previous = timedelta()
     ended = False
-    for entry in entries:
+    for number, entry in enumerate(entries):
+        before = entries[:number]
         if ended:
             found.append(_replayed(entry, None, DONE, "after the end"))
         elif entry["evidence"] is None:
@@ -159,7 +166,9 @@ def _decide_by(policy: Policy, entries: Sequence[Mapping[str, Any]]) -> list[Rep
                 found.append(_replayed(entry, None, DONE, "no look of this policy"))
                 continue
             previous = previous if evidence.only_harm else evidence.elapsed
-            found.append(_replayed(entry, _decide(entry, policy), DONE))
+            schedule = schedule_looks(policy, evidence.started_at)
+            evidence = evidence._replace(earlier=known_looks(schedule, looks_in(before), evidence))
+            found.append(_replayed(entry, _decide(entry, policy, evidence), DONE))
         ended = ended or found[-1].ends
     return found
 
@@ -171,10 +180,9 @@ def _looks_at(policy: Policy, evidence: Evidence, previous: timedelta) -> bool:
     return due_look(policy, evidence.elapsed, previous=previous, started_at=evidence.started_at) is not None
 
 
-def _decide(entry: Mapping[str, Any], policy: Policy | None) -> dict[str, Any]:
-    evidence = _evidence(entry)
+def _decide(entry: Mapping[str, Any], policy: Policy | None, evidence: Evidence) -> dict[str, Any]:
     try:
-        return decide(policy or Policy.from_json(entry["policy"]), evidence).to_json()
+        return decide(policy or Policy.from_json(as_judged(entry["policy"])), evidence).to_json()
     except InvalidSettingError as error:
         problems = "; ".join(f"{field_name(path)}: {message}" for path, message in flatten_errors(error, ("policy",)))
         raise UnreadableEntryError(f"entry {entry['seq']}: {problems}") from None

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote
 
 from airflow_provider_launchdarkly.audit_log import chain
+from airflow_provider_launchdarkly.decision.evidence import as_earlier
+from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json
 from airflow_provider_launchdarkly.decision.verdict import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from airflow_provider_launchdarkly.audit_log.chain import Decision
+    from airflow_provider_launchdarkly.decision.evidence import EarlierLook, Evidence
 
 
 # Each further try follows a write of another process in between.
@@ -118,6 +121,21 @@ def latest_wait(
 def is_claim(entry: Mapping[str, Any]) -> bool:
     """Return whether an entry is about a share of a portfolio, and not about a look or an ending."""
     return entry["evidence"] is None and entry["verdict"]["verdict"] == Kind.WAIT
+
+
+def looks_in(entries: Iterable[Mapping[str, Any]]) -> tuple[EarlierLook, ...]:
+    """Return what each planned look of these entries measured; looks for harm alone, and endings, are none."""
+    found = (entry["evidence"] for entry in entries)
+    return tuple(as_earlier(measured_in(part)) for part in found if part is not None and not part.get("only_harm"))
+
+
+def measured_in(evidence: Mapping[str, Any]) -> Evidence:
+    """Return an entry's evidence without the earlier looks, which other entries hold.
+
+    Raises:
+        ValueError: This is no evidence.
+    """
+    return evidence_from_json({**evidence, "earlier": ()})
 
 
 def read_record(

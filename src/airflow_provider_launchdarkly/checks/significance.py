@@ -6,9 +6,10 @@ clear comes to the same decisions, because nothing but the time of the latest po
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider_launchdarkly.api.endpoints import get_experiment
 from airflow_provider_launchdarkly.api.errors import (
@@ -20,9 +21,11 @@ from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS, pinn
 from airflow_provider_launchdarkly.checks.harm_looks import due_for_harm, metrics_that_roll_back
 from airflow_provider_launchdarkly.checks.result import CheckResult, describe_span, describe_time
 from airflow_provider_launchdarkly.config.problems import field_name
-from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError
+from airflow_provider_launchdarkly.decision.evidence import EarlierLook, Evidence, EvidenceError
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_json
+from airflow_provider_launchdarkly.decision.information import known_looks
 from airflow_provider_launchdarkly.decision.judge import decide
+from airflow_provider_launchdarkly.decision.policy_parts import Clock
 from airflow_provider_launchdarkly.decision.schedule import due_look, next_look, schedule_looks
 from airflow_provider_launchdarkly.decision.suitability import (
     UndecidableExperimentError,
@@ -41,6 +44,15 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration, Metric
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.decision.schedule import LookSchedule
+
+
+Looks: TypeAlias = Callable[[], Iterable[EarlierLook]]
+"""Reads what the earlier looks of an iteration measured, from wherever they are kept."""
+
+
+def no_looks() -> tuple[EarlierLook, ...]:
+    """Return no earlier look: nothing is known of them."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +131,7 @@ class SignificanceCheck:
         previous: ``verdict.elapsed`` of an earlier poll; None in a fresh process.
         poll_interval: Time between two polls.
         source: Where evidence comes from. Default: LaunchDarkly's results endpoints.
+        looks: Reads what the earlier looks measured. Default: nothing is known of them.
 
     Attributes:
         previous: ``verdict.elapsed`` of the latest poll; None before the first.
@@ -132,12 +145,14 @@ class SignificanceCheck:
         previous: timedelta | None = None,
         poll_interval: timedelta,
         source: Source = evidence_from_results,
+        looks: Looks = no_looks,
     ) -> None:
         self._target = target
         self._policy = policy
         self._poll_interval = poll_interval
         self._source = source
         self._definitions: dict[str, Metric] = {}
+        self._looks = looks
         self.previous = previous
 
     def __call__(self) -> Procedure[CheckResult]:
@@ -153,6 +168,7 @@ class SignificanceCheck:
             poll_interval=self._poll_interval,
             source=self._source,
             definitions=self._definitions,
+            looks=self._looks,
         )
         self.previous = found.verdict.elapsed
         return found.to_check_result()
@@ -166,6 +182,7 @@ def check_significance(
     poll_interval: timedelta,
     source: Source = evidence_from_results,
     definitions: dict[str, Metric] | None = None,
+    looks: Looks = no_looks,
 ) -> Procedure[SignificanceResult]:
     """Poll an experiment once, and look at its results if a look is due.
 
@@ -178,6 +195,7 @@ def check_significance(
             fresh process, so that a process for each poll misses none.
         source: Where evidence comes from. Default: LaunchDarkly's results endpoints.
         definitions: The metrics' definitions that earlier polls of the same process have read; this one adds to them.
+        looks: Reads what the earlier looks measured. Default: nothing is known of them.
 
     Returns:
         ``invalid`` if the iteration was stopped or replaced; ``wait`` between looks, without reading results; else the
@@ -198,7 +216,8 @@ def check_significance(
     if isinstance(found, SignificanceResult):
         return found
     found = replace(found, definitions={} if definitions is None else definitions)
-    return (yield from take_look(found, policy, previous=previous, poll_interval=poll_interval, source=source))
+    look = take_look(found, policy, previous=previous, poll_interval=poll_interval, source=source, looks=looks)
+    return (yield from look)
 
 
 def take_look(
@@ -208,6 +227,7 @@ def take_look(
     previous: timedelta | None = None,
     poll_interval: timedelta,
     source: Source = evidence_from_results,
+    looks: Looks = no_looks,
 ) -> Procedure[SignificanceResult]:
     """Read results and judge them, planned look or not: the second half of :func:`check_significance`.
 
@@ -217,6 +237,7 @@ def take_look(
         previous: Time of the poll before.
         poll_interval: Time to the next poll.
         source: Where evidence comes from.
+        looks: Reads what the earlier looks measured.
 
     Raises:
         ResultsUnavailableError: LaunchDarkly no longer serves results.
@@ -228,6 +249,8 @@ def take_look(
             return (yield from _look_for_harm(look_context, policy, source))
         evidence = yield from source(look_context, policy)
         plan = schedule_looks(policy, look_context.started_at)
+        if policy.clock is Clock.INFORMATION:
+            evidence = evidence._replace(earlier=known_looks(plan, looks(), evidence))
         lateness = describe_lateness(plan, look_context.elapsed, previous, 2 * poll_interval)
         return SignificanceResult(target, look_context.at, decide(policy, evidence), evidence, lateness)
     except EvidenceError as error:

@@ -48,6 +48,7 @@ class Assessment(NamedTuple):
         guardrails: The metrics that must not get worse.
         signals: The metrics that hold back a ship.
         split: The test of the exposed units' split; that of a metric's units is in its judgement.
+        lacks_history: Whether the boundaries should rest on earlier looks, but none is known.
     """
 
     schedule: LookSchedule
@@ -59,6 +60,7 @@ class Assessment(NamedTuple):
     guardrails: tuple[MetricJudgement, ...]
     signals: tuple[MetricJudgement, ...]
     split: Split | None
+    lacks_history: bool
 
 
 def assess(policy: Policy, evidence: Evidence) -> Assessment:
@@ -92,6 +94,7 @@ def assess(policy: Policy, evidence: Evidence) -> Assessment:
             for part in policy.signals
         ),
         split=exposed_split(policy, evidence),
+        lacks_history=clock is not None and not evidence.only_harm and clock.lacks_history,
     )
 
 

@@ -1,24 +1,26 @@
 """The information clock: the boundary of one look, from the information of this look and of the earlier ones.
 
-Error is spent by the plan (calendar spending, Lan & DeMets 1989, Biometrics 45), so what a look may spend does not
-depend on what was measured. How much two looks agree with each other follows from the information that each of them
-had, which is measured (two time scales: Lan, Reboussin & DeMets 1994, Communications in Statistics 23). So growth,
+Error is spent by the plan (calendar spending, Lan & DeMets 1989, Statistics in Medicine 8), so what a look may spend
+does not depend on what was measured. How much two looks agree with each other follows from the information that each of
+them had, which is measured (two time scales: Lan, Reboussin & DeMets 1994, Communications in Statistics 23). So growth,
 press days, late data and metrics that mature keep the error, and nobody has to foresee them.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_launchdarkly.decision import boundaries
+from airflow_provider_launchdarkly.decision.evidence import EarlierLook
 from airflow_provider_launchdarkly.decision.schedule import HARM_GROWTH, SHIP_GROWTH, information
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from airflow_provider_launchdarkly.decision.evidence import EarlierLook, Evidence, MetricEvidence
+    from airflow_provider_launchdarkly.decision.evidence import Evidence, MetricEvidence
     from airflow_provider_launchdarkly.decision.schedule import LookSchedule
 
 # A mean that is this many standard errors away from 0 is known well enough to compare its growth.
@@ -27,6 +29,9 @@ CLEAR = 5.0
 # Information of two looks differs by this share at least: looks on the same data would agree perfectly, and no boundary
 # can be solved for them. Counting less agreement than there is raises the boundary.
 LEAST_STEP = 2.5e-3
+
+# So many measurements of earlier looks, at most, stand in an entry of the decision record: some 70 kB.
+MOST_NUMBERS = 2000
 
 
 class Reading(NamedTuple):
@@ -117,6 +122,11 @@ class InformationClock:
         self._schedule, self._evidence, self._primary = schedule, evidence, primary
         self._look = schedule.look_at(evidence.elapsed)
         self._earlier = earlier_by_number(schedule, evidence)
+
+    @property
+    def lacks_history(self) -> bool:
+        """True after the first look if no earlier one is known."""
+        return self._look > 1 and not self._earlier
 
     def ship(self, metric: MetricEvidence, treatment_id: str, alpha: float, gamma: float) -> Bound | None:
         """Return the boundary for success; None if no earlier look is known, or nothing may ship yet.
@@ -209,6 +219,39 @@ class InformationClock:
             share = (place - places[left]) / (places[right] - places[left])
             found.append(values[left] + share * (values[right] - values[left]))
         return found
+
+
+def known_looks(schedule: LookSchedule, looks: Iterable[EarlierLook], evidence: Evidence) -> tuple[EarlierLook, ...]:
+    """Return the looks before the one that is due, as :attr:`Evidence.earlier` takes them.
+
+    Of a look that was taken several times, the first counts; the look that is due is left out. What the evidence does
+    not measure is left out as well. Long plans with many metrics keep every second look, or fewer: each entry of a
+    decision record repeats them.
+
+    Args:
+        schedule: The looks.
+        looks: What was measured so far, in any order.
+        evidence: What the look that is due measured.
+    """
+    wanted = {metric.key: {measured.treatment_id for measured in metric.measurements} for metric in evidence.metrics}
+    numbers = sum(len(treatments) for treatments in wanted.values())
+    every = max(1, math.ceil(len(schedule.look_times) * numbers / MOST_NUMBERS))
+    ordered = tuple(sorted(looks, key=lambda look: look.elapsed))
+    found = earlier_by_number(schedule, evidence._replace(earlier=ordered))
+    return tuple(
+        EarlierLook(
+            look.elapsed,
+            tuple(
+                metric._replace(
+                    measurements=tuple(part for part in metric.measurements if part.treatment_id in wanted[metric.key])
+                )
+                for metric in look.metrics
+                if metric.key in wanted
+            ),
+        )
+        for number, look in found.items()
+        if number % every == 0
+    )
 
 
 def earlier_by_number(schedule: LookSchedule, evidence: Evidence) -> dict[int, EarlierLook]:

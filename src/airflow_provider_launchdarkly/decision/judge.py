@@ -245,6 +245,8 @@ class _Judge:
         """Yield a sentence for each thing that limits what the verdict means."""
         yield from self._evidence.cautions
         yield from partly_measured(self._evidence, tuple(metric.metric for metric in self._metrics))
+        if self._assessment.lacks_history:
+            yield "no earlier look is known, so the boundaries follow the plan alone: set record_path to keep the looks"
 
     def _make(self, kind: Kind, reason: Reason, text: str, **more: Any) -> Verdict:
         assessment, evidence = self._assessment, self._evidence

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import conf
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, StateError
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.api.writes.stop import StopEffect
+    from airflow_provider_launchdarkly.decision.evidence import EarlierLook
+    from airflow_provider_launchdarkly.evidence.source import Target
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators._outputs import IterationOutput, StopOutput
 
@@ -378,17 +381,32 @@ class LaunchDarklyJudgeOperator(LaunchDarklyExperimentBaseOperator):
         experiment_key: Key of the experiment.
         iteration_id: Id of the iteration.
         policy: The policy of the sensor whose verdict is judged again: a :class:`Policy`, or the same as a mapping.
+        record_path: The sensor's folder of decision records: the boundary rests on the earlier looks there, if there
+            are any. Default: ``[launchdarkly] record_path``. Nothing is written.
         kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id`` and the arguments of every task.
 
     Returns:
         The verdict as plain JSON: ``ship``, ``rollback``, ``inconclusive``, ``invalid`` or ``wait``.
     """
 
-    template_fields: Sequence[str] = (*LaunchDarklyExperimentBaseOperator.template_fields, "iteration_id", "policy")
+    template_fields: Sequence[str] = (
+        *LaunchDarklyExperimentBaseOperator.template_fields,
+        "iteration_id",
+        "policy",
+        "record_path",
+    )
 
-    def __init__(self, *, iteration_id: str, policy: Policy | Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        iteration_id: str,
+        policy: Policy | Mapping[str, Any] | None = None,
+        record_path: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.iteration_id = iteration_id
+        self.record_path = record_path
         self.policy: Any = policy.to_json() if isinstance(policy, Policy) else ({} if policy is None else policy)
         if is_literal(self.policy):
             Policy.from_json(self.policy)
@@ -396,13 +414,19 @@ class LaunchDarklyJudgeOperator(LaunchDarklyExperimentBaseOperator):
     @override
     def act(self, context: Context) -> dict[str, Any]:
         """Read the results and decide."""
-        verdict = judge_now(self.hook, self.experiment_key, self.iteration_id, self.policy or {})
+        verdict = judge_now(
+            self.hook, self.experiment_key, self.iteration_id, self.policy or {}, self.record_path or None
+        )
         self.log.info("%s", verdict["summary"])
         return verdict
 
 
 def judge_now(
-    hook: LaunchDarklyHook, experiment_key: str, iteration_id: str, policy: Mapping[str, Any]
+    hook: LaunchDarklyHook,
+    experiment_key: str,
+    iteration_id: str,
+    policy: Mapping[str, Any],
+    record_path: str | None = None,
 ) -> dict[str, Any]:
     """Judge an iteration on its results now. Only reads.
 
@@ -411,6 +435,7 @@ def judge_now(
         experiment_key: The experiment.
         iteration_id: The pinned iteration.
         policy: A :class:`Policy` as plain JSON.
+        record_path: Folder of the decision records, with the earlier looks. Default: ``[launchdarkly] record_path``.
 
     Returns:
         The verdict as plain JSON: ``ship``, ``rollback``, ``inconclusive``, ``invalid`` or ``wait``.
@@ -419,4 +444,18 @@ def judge_now(
     from airflow_provider_launchdarkly.evidence.source import Target
 
     target = Target(hook.environment(), experiment_key, iteration_id)
-    return hook.run(check_significance(target, Policy.from_json(policy), poll_interval=ANY_TIME)).to_json()
+    check = check_significance(
+        target, Policy.from_json(policy), poll_interval=ANY_TIME, looks=lambda: _looks_on_record(target, record_path)
+    )
+    return hook.run(check).to_json()
+
+
+def _looks_on_record(target: Target, record_path: str | None) -> tuple[EarlierLook, ...]:
+    folder = record_path or conf.get("launchdarkly", "record_path", fallback="")
+    if not folder:
+        return ()
+    from airflow.sdk import ObjectStoragePath
+
+    from airflow_provider_launchdarkly.audit_log.store import looks_in, read_record
+
+    return looks_in(read_record(target.to_json(), folder, ObjectStoragePath))

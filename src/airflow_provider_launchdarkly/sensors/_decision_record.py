@@ -54,7 +54,7 @@ def record_look(
         evidence=found.get("evidence"),
         verdict={name: value for name, value in verdict.items() if name not in keys},
     )
-    stored = store_decision(decision, folder, _open_storage)
+    stored = store_decision(decision, folder, open_storage)
     if stored.path is None:
         log("No record_path is set. This look's entry: %s", canonical(stored.entry))
     else:
@@ -68,7 +68,7 @@ def latest_recorded_wait(target: Target, policy: Policy, folder: str) -> timedel
     Raises:
         BrokenRecordError, OSError: As for :func:`record_look`.
     """
-    return latest_wait(target.to_json(), policy.to_json(), folder, _open_storage)
+    return latest_wait(target.to_json(), policy.to_json(), folder, open_storage)
 
 
 def take_portfolio_share(
@@ -90,7 +90,7 @@ def take_portfolio_share(
             target.to_json(),
             policy.to_json(),
             folder,
-            _open_storage,
+            open_storage,
             at=str(found["looked_at"]),
             elapsed=timedelta(days=found["elapsed_days"]),
             source=source,
@@ -99,7 +99,8 @@ def take_portfolio_share(
         raise ConfigurationError(str(error)) from None
 
 
-def _open_storage(folder: str) -> StoragePath:
+def open_storage(folder: str) -> StoragePath:
+    """Open a folder of decision records."""
     from airflow.sdk import ObjectStoragePath
 
     path: StoragePath = ObjectStoragePath(folder)

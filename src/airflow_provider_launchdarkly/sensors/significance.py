@@ -15,6 +15,7 @@ from airflow_provider_launchdarkly.api.errors import VersionMismatchError
 from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError, shown
 from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Clock
 from airflow_provider_launchdarkly.sensors._base import BACKSTOP, LaunchDarklyIterationBaseSensor
 from airflow_provider_launchdarkly.templates import is_literal
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.checks.significance import SignificanceCheck
     from airflow_provider_launchdarkly.evidence.source import Source
     from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
+    from airflow_provider_launchdarkly.sensors._history import RecordedLooks, StoredLooks
     from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 
 
@@ -34,15 +36,17 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
     """Wait for the verdict on one iteration: ``ship``, ``rollback``, ``inconclusive`` or ``invalid``.
 
     The sensor looks at the results at the times that the policy plans, by LaunchDarkly's clock, and at no others. The
-    boundary of each look follows from the plan alone, so a retry, a clear or a restart of the triggerer changes
-    nothing. Every verdict ends the task in success; the next task acts on it, and only ``ship`` ships.
+    boundary of each look follows from the plan and from what the looks before it measured, which the decision record
+    keeps, or the task's state (Airflow 3.3), so a retry, a clear or a restart of the triggerer changes nothing. Every
+    verdict ends the task in success; the next task acts on it, and only ``ship`` ships.
 
     By default it defers: after one poll on the worker it waits in the triggerer. With ``deferrable=False``, the modes
     ``poke`` and ``reschedule`` decide by the same code. In ``reschedule`` mode keep ``poke_interval`` well below the
     spacing of the looks, since each poke is a process without memory.
 
-    With ``results`` or ``record_path`` a worker takes each look: the triggerer then only watches the clock and the
-    iteration's state, runs no query and writes to no storage.
+    With ``results`` or ``record_path``, and on Airflow 3.3, a worker takes each look: the triggerer then only watches
+    the clock and the iteration's state, runs no query and writes to no storage. On Airflow 3.1 and 3.2 without
+    ``record_path`` nothing keeps the earlier looks, and the boundaries follow from the plan alone.
 
     If the policy has `harm_looks`, harm is also looked at between the planned looks. Only ``rollback``, or ``invalid``
     for a sample ratio mismatch, may come of it. Each poll then reads the results of one metric at most, in turn, in the
@@ -102,6 +106,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         self.record_path = record_path
         self._previous: timedelta | None = None
         self._has_share = False
+        self._looks: RecordedLooks | StoredLooks | None = None
         if is_literal(self.policy):
             self._require_polls_for_harm(Policy.from_json(self.policy))
 
@@ -118,11 +123,12 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
     @override
     def make_check(self, context: Context) -> SignificanceCheck:
         """Return the check, with the source of its evidence."""
-        from airflow_provider_launchdarkly.checks.significance import SignificanceCheck
+        from airflow_provider_launchdarkly.checks.significance import SignificanceCheck, no_looks
         from airflow_provider_launchdarkly.sensors._decision_record import latest_recorded_wait
 
         policy, folder = self._policy, self._record_folder
         self._require_polls_for_harm(policy)
+        self._looks = self._kept_looks(context)
         if self._previous is None and folder is not None:
             self._previous = latest_recorded_wait(self.target, policy, folder)
         return SignificanceCheck(
@@ -131,7 +137,16 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
             previous=self._previous,
             poll_interval=timedelta(seconds=self.poke_interval),
             source=self._source(context),
+            looks=self._looks or no_looks,
         )
+
+    def _kept_looks(self, context: Context) -> RecordedLooks | StoredLooks | None:
+        """Return where the earlier looks are, if the policy's clock needs them and they are kept."""
+        from airflow_provider_launchdarkly.sensors._history import looks_of
+
+        if self._policy.clock is not Clock.INFORMATION:
+            return None
+        return looks_of(self.target, self._record_folder, context, self.log.warning)
 
     def _source(self, context: Context) -> Source:
         if self.results is None:
@@ -155,7 +170,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
     @override
     def trigger_arguments(self) -> dict[str, Any]:
         """Return the trigger's arguments: Airflow stores only flat ones, so the policy goes as JSON text."""
-        on_worker = self.results is not None or self._record_folder is not None
+        on_worker = self.results is not None or self._record_folder is not None or self._looks is not None
         # A trigger that takes looks itself gets no `previous`: after a failover it would repeat the looks since then.
         previous = self._previous if on_worker else None
         return super().trigger_arguments() | {
@@ -193,7 +208,13 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         result = super()._poll(context)
         self._previous = cast("SignificanceCheck", self._check).previous
         self._take_portfolio_share(result.output)
-        return replace(result, output=self._record(result.output)) if result.is_news else result
+        if not result.is_news:
+            return result
+        recorded = self._record(result.output)
+        measured = result.output["evidence"]
+        if self._looks is not None and measured is not None:
+            self._looks.keep(measured)
+        return replace(result, output=recorded)
 
     def _take_portfolio_share(self, found: Mapping[str, Any]) -> None:
         """Take the share of the policy's portfolio, once in this process and before any verdict leaves the task."""

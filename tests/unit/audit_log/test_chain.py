@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.audit_log.chain import BrokenRecordError
 from airflow_provider_launchdarkly.decision.policy import Policy
-from support.audit_records import END, decision, evidence, record
+from support.audit_records import END, decision, evidence, look_again, record
 from support.look_contexts import STARTED_AT
 
 Entry = dict[str, Any]
@@ -50,13 +50,13 @@ def test_an_entry_says_when_what_by_which_policy_and_why() -> None:
 
 def test_the_same_look_again_changes_nothing() -> None:
     entries = record()
-    again = chain.append(entries, decision(Policy(), evidence(END)))
+    again = chain.append(entries, look_again(Policy(), END))
     assert again == entries
 
 
 def test_the_same_look_a_minute_later_changes_nothing_if_it_finds_the_same() -> None:
     entries = record()
-    assert chain.append(entries, replace(decision(Policy(), evidence(END)), at="2026-02-20T09:01:00+00:00")) == entries
+    assert chain.append(entries, replace(look_again(Policy(), END), at="2026-02-20T09:01:00+00:00")) == entries
 
 
 def test_the_same_look_with_other_data_is_recorded_as_a_repeat() -> None:

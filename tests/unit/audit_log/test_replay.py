@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.audit_log import chain
+from airflow_provider_launchdarkly.audit_log.older_policies import BEFORE, as_judged
 from airflow_provider_launchdarkly.audit_log.replay import UnreadableEntryError, replay
 from airflow_provider_launchdarkly.cli.main import main
+from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
 from support.audit_records import END, decision, evidence, record
@@ -148,6 +150,35 @@ def test_entries_without_the_optional_fields_of_this_version_are_read_and_judged
             del entry["policy"][field]
 
     assert replay(rewritten(remove)).agrees
+
+
+def test_an_entry_older_than_the_information_clock_is_judged_by_time() -> None:
+    def age(entry: dict[str, Any]) -> None:
+        # An older version knew no clock. The earlier looks in its evidence are made up, to see that none counts.
+        by_time = decide(Policy(clock="time"), evidence(entry["verdict"]["look"]))
+        entry["verdict"] = by_time.to_json()
+        del entry["policy"]["clock"]
+
+    entries = rewritten(age)
+    assert all(entry["evidence"]["earlier"] for entry in entries[1:])
+    assert replay(entries).agrees
+    assert entries[-1]["verdict"]["verdict"] == "wait", "by the information clock it ships here"
+
+
+def test_every_value_for_older_entries_is_one_of_the_policy() -> None:
+    assert set(BEFORE) <= set(Policy.model_fields)
+    Policy.from_json(as_judged({}))
+
+
+def test_another_policy_knows_the_looks_on_record() -> None:
+    def forget(entry: dict[str, Any]) -> None:
+        entry["evidence"]["earlier"] = []
+        entry["verdict"] = decide(Policy(), evidence(entry["verdict"]["look"])).to_json()
+
+    (*_, last) = replay(rewritten(forget), Policy(min_units_per_treatment=150)).looks
+    assert last.again is not None
+    assert last.again["verdict"] == "ship"
+    assert not any("no earlier look" in caution for caution in last.again["cautions"])
 
 
 def test_a_policy_with_a_field_of_a_newer_version_is_not_judged() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.decision.allocation import Allocation
-from airflow_provider_launchdarkly.decision.boundaries import crossing_probabilities, quantile
+from airflow_provider_launchdarkly.decision.boundaries import crossing_probabilities, quantile, tail
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.schedule import (
     LookSchedule,
@@ -175,6 +175,7 @@ def cumulated(rate: Callable[[float], float]) -> list[float]:
     return [sum(steps[: 24 * look]) / sum(steps) for look in range(1, 29)]
 
 
+EVEN = [day / 28 for day in range(1, 29)]
 TRAFFIC = {
     "even": growing(1.0),
     "growing threefold": growing(3.0),
@@ -211,6 +212,34 @@ class TestThePromise:
         even, ours = schedule_looks(Policy(planned_units=1000)), schedule_looks(Policy())
         assert self.error(even, TRAFFIC[traffic], shares) == pytest.approx(for_even_traffic, abs=6e-5)
         assert self.error(ours, TRAFFIC[traffic], shares) == pytest.approx(as_it_is, abs=6e-5)
+
+    # The same table, for information that grows in any way, by the clock alone.
+    @pytest.mark.parametrize(
+        ("information", "ship", "harm"),
+        [
+            pytest.param(growing(1.0), 0.0452, 0.0454, id="even"),
+            pytest.param(TRAFFIC["growing threefold"], 0.0508, 0.0526, id="growing threefold"),
+            pytest.param(TRAFFIC["growing threefold exponentially"], 0.0516, 0.0529, id="exponentially"),
+            pytest.param(TRAFFIC["shrinking threefold"], 0.0400, 0.0392, id="shrinking threefold"),
+            pytest.param(TRAFFIC["weekends at half"], 0.0437, 0.0439, id="weekends at half"),
+            pytest.param([(2 * t + 9 * t * t) / 11 for t in EVEN], 0.0549, 0.0587, id="growing tenfold"),
+            pytest.param([(10**t - 1) / 9 for t in EVEN], 0.0593, 0.0617, id="tenfold exponentially"),
+            pytest.param([(100**t - 1) / 99 for t in EVEN], 0.0741, 0.0786, id="a hundredfold exponentially"),
+            pytest.param([t**2 for t in EVEN], 0.0575, 0.0637, id="like the time squared"),
+            pytest.param([t**3 for t in EVEN], 0.0679, 0.0780, id="like its third power"),
+        ],
+    )
+    def test_by_the_clock_alone_growth_costs_error(self, information: list[float], ship: float, harm: float) -> None:
+        plan, policy = schedule_looks(Policy(clock="time")), Policy()
+        success, worse = plan.ship_boundary(0.05, policy.ship_spending), plan.harm_boundary(0.05, policy.harm_spending)
+        assert math.fsum(crossing_probabilities(information[6:], success.z)) == pytest.approx(ship, abs=6e-5)
+        assert math.fsum(crossing_probabilities(information, worse.z)) == pytest.approx(harm, abs=6e-5)
+
+    def test_no_traffic_costs_more_than_all_new_data_at_each_look(self) -> None:
+        plan, policy = schedule_looks(Policy(clock="time")), Policy()
+        found = (plan.ship_boundary(0.05, policy.ship_spending), plan.harm_boundary(0.05, policy.harm_spending))
+        worst = [1.0 - math.prod(1.0 - tail(z) for z in boundary.z) for boundary in found]
+        assert worst == pytest.approx([0.1906, 0.2086], abs=6e-5)
 
     @pytest.mark.parametrize("traffic", TRAFFIC)
     def test_by_units_it_is_exact_however_traffic_comes(self, traffic: str) -> None:
