@@ -4,6 +4,7 @@ Pure: nothing here imports httpx, pydantic or Airflow. No message, attribute or 
 
     LaunchDarklyError
     ├── ConfigurationError            a setting or an argument is wrong; nothing was sent
+    ├── VersionMismatchError          worker and triggerer do not understand each other
     ├── TransportError                no response, and nothing can have happened
     ├── UnexpectedResponseError         a response that is not LaunchDarkly's: a redirect, HTML, another shape
     ├── UnclearOutcomeError           a write that may or may not have happened; read before writing again
@@ -25,6 +26,7 @@ Pure: nothing here imports httpx, pydantic or Airflow. No message, attribute or 
         ├── IterationNotFoundError
         ├── IterationReplacedError      another iteration is under way than the pinned one
         ├── IterationStoppedError       the pinned iteration is stopped, and not as wanted
+        ├── WrongIterationStoppedError  a stop that was sent took effect on another iteration
         ├── IterationNotStartedError
         ├── FlagOffError
         └── MetricNotMeasuredError      the experiment does not measure the metric

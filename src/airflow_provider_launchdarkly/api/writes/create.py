@@ -21,7 +21,7 @@ from airflow_provider_launchdarkly.api.writes.comparison import experiment_diffe
 from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Written, ensure
 
 if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.api.errors import InvalidRequestError
+    from airflow_provider_launchdarkly.api.errors import InvalidRequestError, LaunchDarklyError
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
     from airflow_provider_launchdarkly.api.models import Experiment, ExperimentPost, Iteration, IterationInput
@@ -114,8 +114,8 @@ def create_iteration(
     """Create an iteration, or adopt the draft that is there with the same content.
 
     Safe to repeat until it is started: the experiment's drafts are read before each write, and after a response that
-    leaves the outcome open. After this iteration starts, a repeat creates a second one: store the
-    returned id.
+    leaves the outcome open. After this iteration starts, a repeat creates a second one: store the returned id. Of two
+    made at the same time, LaunchDarkly may discard one; a second later each call reads which is left, and returns it.
 
     Args:
         env: Where the experiment lives.
@@ -139,17 +139,42 @@ def create_iteration(
         complete = yield from _with_flag_versions(env, iteration)
         return endpoints.create_iteration(env, experiment_key, complete)
 
+    def in_its_place(experiment: Experiment, written: Written[Experiment], made: str) -> list[Iteration]:
+        """What somebody else has created since the read before the write; the alike ones first."""
+        known = {made, *(one.id for one in written.before.iterations)}
+        others = [one for one in _by_preference(experiment) if one.id not in known]
+        return sorted(others, key=lambda one: bool(iteration_differences(iteration, one)))
+
     def confirmed(experiment: Experiment, written: Written[Experiment]) -> CreatedIteration | None:
         made = experiment.iteration(written.response.id)
         if made is None:
-            return None
+            others = in_its_place(experiment, written, written.response.id)
+            alike = [one for one in others if not iteration_differences(iteration, one)]
+            return CreatedIteration(experiment, alike[0], adopted=False) if alike else None
         differences = iteration_differences(iteration, made)
         if differences:
             raise _not_applied(f"iteration {made.id!r} of {experiment_key!r} was created", differences)
         return CreatedIteration(experiment, made, adopted=False)
 
-    def unconfirmed(_experiment: Experiment, written: Written[Experiment]) -> UnclearOutcomeError:
-        return _not_shown(f"iteration {written.response.id!r} of {experiment_key!r}")
+    def unconfirmed(experiment: Experiment, written: Written[Experiment]) -> LaunchDarklyError:
+        made = f"iteration {written.response.id!r} of {experiment_key!r}"
+        others = in_its_place(experiment, written, written.response.id)
+        if others:
+            return _differs(
+                f"{made} was created, and somebody put iteration {others[0].id!r} in its place, with other content",
+                iteration_differences(iteration, others[0]),
+            )
+        return _not_shown(made)
+
+    def survivor(experiment: Experiment, written: Written[Experiment], created: CreatedIteration) -> CreatedIteration:
+        if experiment.iteration(created.iteration.id):
+            return created
+        others = in_its_place(experiment, written, created.iteration.id)
+        if not others:  # the read lags behind
+            return created
+        if iteration_differences(iteration, others[0]):
+            raise unconfirmed(experiment, written)
+        return CreatedIteration(experiment, others[0], adopted=False)
 
     ensured = yield from ensure(
         DesiredState(
@@ -162,6 +187,7 @@ def create_iteration(
             unconfirmed=unconfirmed,
             response_is_state=False,
             settling=APPEARING,
+            survivor=survivor,
         )
     )
     return replace(ensured.value, adopted=not ensured.changed)

@@ -30,6 +30,9 @@ T = TypeVar("T")
 TRIES: Final = 3
 """The largest number of tries of a write. Each further try follows a read that shows no effect of the one before."""
 
+LASTING: Final = 1.0
+"""Seconds after which a write that somebody else's may undo is read once more: both have ended by then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Written(Generic[S]):
@@ -78,6 +81,9 @@ class DesiredState(Generic[S, R]):
         may_pass: Whether a refusal may be cured by preparing the write afresh.
         response_is_state: Whether the response to the write shows as much as a read does.
         settling: Seconds before each further read after an accepted write.
+        survivor: Picks the result out of a state that is read `LASTING` seconds after the confirmation, given the write
+            and the confirmed result: LaunchDarkly takes no precondition, so somebody who wrote at the same time may
+            have undone this write. None writes again. Without it nothing is read then.
     """
 
     what: str
@@ -90,6 +96,7 @@ class DesiredState(Generic[S, R]):
     may_pass: Callable[[InvalidRequestError], bool] = lambda _refusal: False
     response_is_state: bool = True
     settling: tuple[float, ...] = SETTLING
+    survivor: Callable[[S, Written[S], R], R | None] | None = None
 
 
 def ensure(desired: DesiredState[S, R]) -> Procedure[Ensured[R]]:
@@ -139,7 +146,16 @@ def ensure(desired: DesiredState[S, R]) -> Procedure[Ensured[R]]:
                 yield from _back_off(number)
             failure = refusal
         else:
-            return (yield from _confirmed(desired, Written(state, response.value)))
+            written = Written(state, response.value)
+            ensured = yield from _confirmed(desired, written)
+            if desired.survivor is None:
+                return ensured
+            yield Sleep(LASTING, "somebody may be writing the same at the same time")
+            state = yield from desired.read()
+            kept = desired.survivor(state, written, ensured.value)
+            if kept is not None:
+                return Ensured(kept, changed=True)
+            unclear, failure = True, desired.unconfirmed(state, written)
     result = desired.reached(state)
     if result is None:
         raise failure or AssertionError("every try that does not return fails")
@@ -180,6 +196,7 @@ def fields_as_asked(
     unseen: Callable[[T], bool] = lambda _state: False,
     explain: Callable[[LaunchDarklyError, T], Procedure[None]] = _no_better_error,
     response_is_state: bool = True,
+    may_be_undone: bool = False,
 ) -> DesiredState[T, T]:
     """Declare that a resource has certain fields.
 
@@ -192,6 +209,7 @@ def fields_as_asked(
             believed.
         explain: As in `DesiredState`.
         response_is_state: As in `DesiredState`.
+        may_be_undone: Whether somebody else's write at the same time may undo this one, so that it is read once more.
 
     Returns:
         The declaration. Its `unconfirmed` is a FieldsNotAppliedError that lists the differences.
@@ -213,4 +231,5 @@ def fields_as_asked(
         unconfirmed=unconfirmed,
         explain=explain,
         response_is_state=response_is_state,
+        survivor=(lambda state, _written, _result: None if differences(state) else state) if may_be_undone else None,
     )

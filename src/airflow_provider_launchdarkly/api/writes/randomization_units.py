@@ -30,7 +30,8 @@ def merge_randomization_units(
     """Add or change randomization units and keep all others.
 
     Safe to repeat: units that are so already are left alone, and without a change nothing is written. The list is read
-    just before each write; LaunchDarkly has no way to exclude another write in between.
+    just before each write, and once more a second after it: LaunchDarkly has no way to exclude another write in
+    between, so what somebody else's write has removed is written again. What is removed later is not noticed.
 
     Args:
         project_key: The project.
@@ -58,6 +59,7 @@ def merge_randomization_units(
             read=read,
             differences=lambda found: _differences(units, found),
             write=write,
+            may_be_undone=True,
         )
     )
 

@@ -186,7 +186,8 @@ def save_and_start(
     """End the running iteration without a winner, and start a changed copy of it, in one step.
 
     This is how an experiment moves on without shipping anything. LaunchDarkly makes one more iteration with each
-    repeat, so the one to end is named: once another one with the changes runs, a repeat finds the work done.
+    repeat, so the one to end is named: once another one with the changes runs, a repeat finds the work done. Of two
+    that save at the same time, one ends the other's copy; a second later each reads which copy runs, and returns it.
 
     Args:
         env: Where the experiment lives.
@@ -223,10 +224,13 @@ def save_and_start(
             for flag_key, flag in pinned(experiment, iteration_id).flags.items():
                 yield from raise_if_owned(env, flag_key, flag.targeting_rule, error, doing=what, myself=experiment_key)
 
-    def confirmed(experiment: Experiment, _written: Written[Experiment]) -> SavedIteration | None:
+    def confirmed(experiment: Experiment, written: Written[Experiment]) -> SavedIteration | None:
         running = experiment.running
         if running is None or running.id == iteration_id:
             return None
+        started = written.response.running
+        if started is not None and started.id not in (iteration_id, running.id):
+            return _already_saved(experiment, pinned(experiment, iteration_id), wanted)
         differences = unapplied(wanted, experiment, running)
         if differences:
             raise FieldsNotAppliedError(
@@ -242,6 +246,13 @@ def save_and_start(
             f"no other as running after {sum(SETTLING):.0f} s"
         )
 
+    def survivor(experiment: Experiment, _written: Written[Experiment], saved: SavedIteration) -> SavedIteration:
+        # A read that lags behind shows the one to end as running still.
+        ended = pinned(experiment, iteration_id)
+        if ended.running or (experiment.running and experiment.running.id == saved.iteration.id):
+            return saved
+        return _already_saved(experiment, ended, wanted)
+
     instruction = SaveAndStartNewIteration(change_justification=justification, value=dict(wanted) or None)
     ensured = yield from ensure(
         DesiredState(
@@ -253,6 +264,7 @@ def save_and_start(
             confirmed=confirmed,
             unconfirmed=unconfirmed,
             response_is_state=False,
+            survivor=survivor,
         )
     )
     return replace(ensured.value, already_saved=not ensured.changed)
