@@ -376,6 +376,9 @@ class Rollout(StrictModel):
             longest = stage.dwell or self.policy.max_duration
             policy |= {"min_duration": format_duration(longest), "max_duration": format_duration(longest)}
             policy |= {"planned_units": None, "traffic": None}
+        if self.policy.harm_looks is not None and self.policy.harm_looks >= longest:
+            # The stage is over before; harm is judged at its end.
+            policy["harm_looks"] = None
         if self.policy.looks.times:
             within = [format_duration(time) for time in self.policy.looks.times if time <= longest]
             policy["looks"] = {"times": within} if within else {"only_at_end": True}

@@ -100,5 +100,5 @@ class TestErrorRates:
         dunnetts = ErrorRates.of(policy, Allocation.even(4))
         divided = Policy.from_json({"guardrails": [{"metric": "a"}], "multiplicity": "bonferroni"})
         even = ErrorRates.of(divided, Allocation.even(4))
-        assert even == pytest.approx((0.05 / 3, 0.0015 / 3, 0.0485 / 3))
-        assert all(more > less for more, less in zip(dunnetts, even, strict=True))
+        assert even == pytest.approx((0.05 / 3, 0.0015 / 3, 0.0485 / 3, 0.0))
+        assert all(more > less for more, less in zip(dunnetts[:3], even[:3], strict=True))

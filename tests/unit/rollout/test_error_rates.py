@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -61,6 +62,21 @@ def test_futility_ends_only_the_last_stage_and_its_extension() -> None:
     assert [spec.policy_of(number).futility for number in range(2)] == [None, None]
     assert spec.policy.futility is not None
     assert spec.policy_of(2).futility == spec.policy_of(2, extended=True).futility == spec.policy.futility
+
+
+def test_looks_for_harm_go_to_every_stage_that_is_longer_than_their_interval() -> None:
+    spec = Rollout.from_json(
+        {
+            "experiment": EXPERIMENT,
+            "stages": [
+                {"allocation": 1, "dwell": "2h", "gate": "guardrails"},
+                {"allocation": 10, "dwell": "2d", "gate": "guardrails"},
+                {"allocation": 50, "gate": "decision"},
+            ],
+            "policy": {"harm_looks": "2h"},
+        }
+    )
+    assert [spec.policy_of(number).harm_looks for number in range(3)] == [None, *2 * [timedelta(hours=2)]]
 
 
 @given(
