@@ -17,9 +17,9 @@ HEAD = """\
 
 # The command line
 
-`airflow-launchdarkly COMMAND` checks and compares rollout files, measures what a policy costs, verifies decision
-records and sums them up, and runs the emulator. No command imports Airflow, and none writes to LaunchDarkly. Each
-command prints its part of this page with `--help`.
+`airflow-launchdarkly COMMAND` checks and compares rollout files, plans experiments, measures what a policy costs,
+verifies decision records and sums them up, and runs the emulator. No command imports Airflow, and none writes to
+LaunchDarkly. Each command prints its part of this page with `--help`.
 
 ## Exit codes
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Never, Protocol
 from typing_extensions import override
 
 from airflow_provider_launchdarkly._version import __version__
-from airflow_provider_launchdarkly.cli import emulator, init, plan, portfolio, replay, schema, simulate, validate
+from airflow_provider_launchdarkly.cli import emulator, init, plan, portfolio, power, replay, schema, simulate, validate
 from airflow_provider_launchdarkly.cli.exit import CliError, ExitCode
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ VERBS: Mapping[str, Verb] = {
     "plan": plan,
     "init": init,
     "schema": schema,
+    "power": power,
     "simulate": simulate,
     "replay": replay,
     "portfolio": portfolio,

@@ -190,6 +190,51 @@ class Crossings:
         return probability, total
 
 
+class Exits(NamedTuple):
+    """The probabilities that a path first leaves at each look.
+
+    Attributes:
+        above: Above the upper boundary.
+        below: Below the lower boundary.
+        between: Below the inner boundary, but not below the lower one.
+    """
+
+    above: tuple[float, ...]
+    below: tuple[float, ...]
+    between: tuple[float, ...]
+
+
+def exit_probabilities(
+    fractions: Sequence[float],
+    upper: Sequence[float],
+    lower: Sequence[float],
+    inner: Sequence[float],
+    drift: float = 0.0,
+) -> Exits:
+    """Return the probabilities that a path first leaves at each look, above the upper or below a lower boundary.
+
+    Args:
+        fractions: True information fractions of the looks, rising.
+        upper: The upper boundary at each look, as z values; ``math.inf`` where there is none.
+        lower: The lower boundary at each look; ``-math.inf`` where there is none.
+        inner: Another lower boundary, such as one for futility, which counts apart.
+        drift: Expected z value when all information is in.
+    """
+    floors = [max(pair) for pair in zip(lower, inner, strict=True)]
+    nearest = min((*upper, *(floor for floor in floors if math.isfinite(floor))), default=FARTHEST)
+    walk = _Walk(drift, fractions, nearest)
+    found: list[tuple[float, float, float]] = []
+    for fraction, bound, low, floor in zip(fractions, upper, lower, floors, strict=True):
+        root, reach = math.sqrt(fraction), FARTHEST + abs(drift)
+        # No path crosses a boundary as far away as this.
+        below = max(walk.below(fraction, low * root), 0.0) if low > -reach else 0.0
+        left = max(walk.below(fraction, floor * root), 0.0) if floor > -reach else 0.0
+        crossed = walk.step(fraction, min(bound, reach) * root, max(floor, -reach) * root)
+        found.append((crossed if bound < reach else 0.0, below, max(left - below, 0.0)))
+    above, below_lower, between = zip(*found, strict=True)
+    return Exits(above, below_lower, between)
+
+
 class _Walk:
     """The density of a Brownian motion with drift among the paths that have not crossed yet.
 
@@ -206,8 +251,9 @@ class _Walk:
         self._time = 0.0
         self._points: list[float] = [0.0]
         self._masses: list[float] = [1.0]
-        # A step that was taken, as time and bound: its points are only chosen when the next step's length is known.
-        self._taken: tuple[float, float] | None = None
+        # A step that was taken, as time, bound and floor: its points are only chosen when the next step's length is
+        # known.
+        self._taken: tuple[float, float, float] | None = None
 
     def at(self, following: float) -> tuple[float, list[float], list[float]]:
         """Return the time of the latest step, and the points and masses of the paths that go on to a later time."""
@@ -216,21 +262,31 @@ class _Walk:
 
     def step(self, time: float, bound: float) -> float:
         """Move to ``time``, keep the paths below ``bound``, and return the probability of the others."""
+
+
+    def step(self, time: float, bound: float, floor: float = -math.inf) -> float:
+        """Move to ``time``, keep the paths between ``floor`` and ``bound``, and return the probability above."""
         crossed = self._above(time, bound)
-        self._taken = (time, bound)
+        self._taken = (time, bound, floor)
         return crossed
+
+    def below(self, time: float, floor: float) -> float:
+        """Return the probability to be below ``floor`` at ``time``."""
+        self._settle(time)
+        return math.fsum(self._masses) - self._above(time, floor)
 
     def _settle(self, following: float) -> None:
         """Choose the points that stand for the paths below the latest bound, fine enough for a step to `following`."""
         if self._taken is None:
             return
-        (time, bound), self._taken = self._taken, None
+        (time, bound, floor), self._taken = self._taken, None
         mean, deviation = self._drift * time, math.sqrt(time)
         upper = min(bound, mean + _REACH * deviation)
         # A path that is far below all boundaries to come cannot return to them, so the lower end keeps those that can.
         nearest = min(bound, min(self._lowest, 0.0) * math.sqrt(self._end), self._lowest * deviation)
         left = max(self._end - time, 0.0)
         lower = max(mean - _REACH * deviation, nearest - max(self._drift, 0.0) * left - _REACH * math.sqrt(left) - 0.5)
+        lower = max(lower, floor)
         finest = math.sqrt(min(time - self._time, following - time))
         self._points, self._masses = self._spread(time, min(lower, upper - 1e-6), upper, finest)
         self._time = time

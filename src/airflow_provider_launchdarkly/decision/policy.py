@@ -158,6 +158,12 @@ class Policy(StrictModel):
         twice = sorted({key for key in keys if key is not None and keys.count(key) > 1})
         if twice:
             raise ValueError(f"metric {twice[0]} is named twice among primary, guardrails and signals")
+        for key in self.traffic.metrics if self.traffic is not None else ():
+            if key not in keys or key == self.primary.metric:
+                raise ValueError(
+                    f"traffic.metrics names {key!r}, which is no guardrail or signal; the primary metric's values are "
+                    "traffic.mean and traffic.std_dev"
+                )
         if self.rule is Rule.PROBABILITY_TO_BE_BEST and self.primary.test is Test.NON_INFERIORITY:
             raise ValueError("probability_to_be_best has no margin: use group_sequential for non_inferiority")
         planned = self.primary.margin or self.primary.minimum_detectable_effect

@@ -290,21 +290,19 @@ class Missing(StrictModel):
     action: MissingAction = MissingAction.HOLD
 
 
-class Traffic(StrictModel):
-    """The expected traffic and baseline; they plan the number of units and feed the simulation.
+class Baseline(StrictModel):
+    """The baseline's values of one metric.
 
     Attributes:
-        units_per_day: Units that enter the experiment in a day, over all treatments.
-        mean: The baseline's mean of the primary metric; a rate for a conversion metric.
+        mean: Its mean; a rate for a conversion metric.
         std_dev: Its standard deviation per unit; None for a conversion metric, where the rate gives it.
     """
 
-    units_per_day: Annotated[float, Field(gt=0.0, strict=True)]
     mean: Annotated[float, Field(strict=True)]
     std_dev: Annotated[float, Field(gt=0.0, strict=True)] | None = None
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_rate(self) -> Self:
         if self.std_dev is None and not 0 < self.mean < 1:
             raise ValueError(f"mean {self.mean} is no conversion rate; give std_dev for a numeric metric")
         return self
@@ -313,6 +311,25 @@ class Traffic(StrictModel):
     def deviation(self) -> float:
         """Standard deviation per unit."""
         return self.std_dev if self.std_dev is not None else (self.mean * (1.0 - self.mean)) ** 0.5
+
+
+class Traffic(Baseline):
+    """The expected traffic and baseline; they plan the number of units and feed the simulation.
+
+    Attributes:
+        units_per_day: Units that enter the experiment in a day, over all treatments.
+        mean: The baseline's mean of the primary metric; a rate for a conversion metric.
+        std_dev: Its standard deviation per unit; None for a conversion metric, where the rate gives it.
+        metrics: Mean and standard deviation of guardrails and signals, by key; others are taken to be like the primary
+            metric. Only `power` and `simulate` use them.
+    """
+
+    units_per_day: Annotated[float, Field(gt=0.0, strict=True)]
+    metrics: dict[MetricKey, Baseline] = Field(default_factory=dict)
+
+    def of(self, metric: str) -> Baseline:
+        """Return the baseline's values of a guardrail or signal."""
+        return self.metrics.get(metric, self)
 
 
 class Budget(StrictModel):

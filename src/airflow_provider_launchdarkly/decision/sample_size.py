@@ -12,7 +12,7 @@ from airflow_provider_launchdarkly.decision.policy_parts import Direction
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.allocation import Allocation
     from airflow_provider_launchdarkly.decision.policy import Policy
-    from airflow_provider_launchdarkly.decision.policy_parts import Primary, Traffic
+    from airflow_provider_launchdarkly.decision.policy_parts import Baseline
 
 _LARGEST_DRIFT = 12.0
 
@@ -56,34 +56,44 @@ def needed_units(policy: Policy, drift: float, allocation: Allocation) -> int | 
     Returns:
         The units; None if the policy names no effect, or no traffic to compare it with.
     """
-    relative, traffic = effect_to_find(policy), policy.traffic
+    relative, traffic, primary = effect_to_find(policy), policy.traffic, policy.primary
     if traffic is None or relative is None or traffic.mean == 0:
         return None
-    effect = relative * abs(traffic.mean)
-    return max(
-        math.ceil((drift / effect) ** 2 * _unit_variance(policy.primary, traffic, share, allocation.baseline))
-        for share in allocation.challengers
-    )
-
-
-def _unit_variance(primary: Primary, traffic: Traffic, share: float, baseline_share: float) -> float:
-    """Return the variance of the difference times the units of the experiment, by the judge's own standard error.
-
-    It is the larger of the own and the pooled one (`effects.Effect`), under the effect. A rate brings its own variance,
-    so that of the treatment is the one that it has with the effect.
-    """
     sign = (primary.direction or Direction.HIGHER).sign
-    contrast = (primary.margin or primary.minimum_detectable_effect or 0.0) * abs(traffic.mean)
-    own = base = traffic.deviation
-    if primary.margin:
-        # Nothing is better or worse, and the baseline's values count `kept` times.
-        base *= 1.0 - sign * primary.margin * math.copysign(1.0, traffic.mean)
-    elif traffic.std_dev is None:
-        rate = min(max(traffic.mean + sign * contrast, 0.0), 1.0)
+    needed = 0
+    for share in allocation.challengers:
+        contrast, variance = contrast_with_variance(
+            traffic, sign, primary.minimum_detectable_effect or 0.0, primary.margin, (share, allocation.baseline)
+        )
+        needed = max(needed, math.ceil((drift / contrast) ** 2 * variance))
+    return needed
+
+
+def contrast_with_variance(
+    measured: Baseline, sign: int, change: float, margin: float, shares: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the expected contrast of a treatment with the baseline, and its variance times all units.
+
+    The variance is by the judge's own standard error: the larger of the own and the pooled one (`effects.Effect`). A
+    rate brings its own variance, so that of the treatment is the one that it has with the change.
+
+    Args:
+        measured: Mean and deviation of the baseline.
+        sign: 1 if higher is better, else -1.
+        change: True relative change in the treatment, positive for better.
+        margin: Share of the baseline's mean that may be lost.
+        shares: Share of all units that the treatment and the baseline get.
+    """
+    mean, (share, baseline_share) = measured.mean, shares
+    kept = 1.0 - sign * margin * math.copysign(1.0, mean)
+    contrast = (change + margin) * abs(mean)
+    own, base = measured.deviation, kept * measured.deviation
+    if measured.std_dev is None:
+        rate = min(max(mean * (1.0 + sign * change), 0.0), 1.0)
         own = math.sqrt(rate * (1.0 - rate))
     apart = own**2 / share + base**2 / baseline_share
     pooled = own**2 / baseline_share + base**2 / share + contrast**2 / (share + baseline_share)
-    return max(apart, pooled)
+    return contrast, max(apart, pooled)
 
 
 def expected_units(policy: Policy, days: float) -> float:

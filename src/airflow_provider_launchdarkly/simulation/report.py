@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from airflow_provider_launchdarkly.decision.policy import Policy
+    from airflow_provider_launchdarkly.decision.policy_parts import Baseline
 
 # The traffic of a simulation whose policy has none.
 USUAL_TRAFFIC = Traffic.model_construct(units_per_day=2000.0, mean=0.1)
@@ -48,7 +49,7 @@ class Scenario:
     """The settings of a simulation.
 
     Attributes:
-        traffic: Units a day, and the baseline of the primary metric; guardrails and signals are alike.
+        traffic: Units a day, and the baseline's values.
         effect: Relative lift of the last treatment; None for the one that the policy plans to find. If it names none,
             the one that a fixed two-sided 5 % test finds with 80 % power at the plan's end, or no lift where
             non-inferiority is to be shown.
@@ -163,7 +164,7 @@ def simulate(policy: Policy, scenario: Scenario) -> Simulation:
     """
     run = _Run(policy, scenario)
     effect = scenario.effect if scenario.effect is not None else run.usual_effect()
-    harm = run.relative(-USUAL_HARM)
+    harm = run.harm()
     nothing, lifted = run.nothing(), run.nothing().with_lifts(run.last(effect))
     no_effect, no_effect_draws = run.outcomes(nothing)
     with_effect, with_effect_draws = run.outcomes(lifted)
@@ -257,15 +258,22 @@ class _Run:
 
     def nothing(self) -> World:
         """Return the least favourable world: each metric is as much worse as the policy tolerates."""
-        primary = self._truth(self.policy.primary.direction, self.policy.primary.margin)
+        policy, traffic = self.policy, self.scenario.traffic
         return World(
-            primary=primary,
-            units_per_day=self.scenario.traffic.units_per_day,
-            guardrails=tuple(self._truth(part.direction, part.margin) for part in self.policy.guardrails),
-            signals=tuple(self._truth(part.direction, 0.0) for part in self.policy.signals),
+            primary=self._truth(traffic, policy.primary.direction, policy.primary.margin),
+            units_per_day=traffic.units_per_day,
+            guardrails=tuple(
+                self._truth(traffic.of(part.metric), part.direction, part.margin) for part in policy.guardrails
+            ),
+            signals=tuple(self._truth(traffic.of(part.metric), part.direction, 0.0) for part in policy.signals),
             arrivals=self.scenario.arrivals,
             planned_shares=(self.scenario.allocation.baseline, *self.scenario.allocation.challengers),
         )
+
+    def harm(self) -> float:
+        """Return the harm to be found: a change of the first guardrail, or of the primary metric without one."""
+        guardrails, traffic = self.policy.guardrails, self.scenario.traffic
+        return self.relative(-USUAL_HARM, traffic.of(guardrails[0].metric) if guardrails else traffic)
 
     def harmed(self, change: float) -> World:
         """Return a world in which the last treatment harms the first guardrail, or the primary metric without one."""
@@ -297,26 +305,25 @@ class _Run:
             return 0.0
         if self.policy.primary.minimum_detectable_effect is not None:
             return self.sign * self.policy.primary.minimum_detectable_effect
-        return self.sign * self.relative(USUAL_EFFECT)
+        return self.sign * self.relative(USUAL_EFFECT, self.scenario.traffic)
 
-    def relative(self, standard_errors: float) -> float:
+    def relative(self, standard_errors: float, measured: Baseline) -> float:
         """Return the relative change of a metric in the last treatment of so many standard errors at the plan's end."""
-        traffic = self.scenario.traffic
-        units = min(traffic.units_per_day * self.days, float(self.schedule.planned_units or math.inf))
+        arriving = self.scenario.traffic.units_per_day * self.days
+        units = min(arriving, float(self.schedule.planned_units or math.inf))
         allocation = self.scenario.allocation
         lift = 0.0
         for _ in range(50):
-            changed = traffic.mean * (1.0 + lift)
-            other = traffic.std_dev**2 if traffic.std_dev is not None else max(changed * (1.0 - changed), 0.0)
-            variance = traffic.deviation**2 / allocation.baseline + other / allocation.challengers[-1]
+            changed = measured.mean * (1.0 + lift)
+            other = measured.std_dev**2 if measured.std_dev is not None else max(changed * (1.0 - changed), 0.0)
+            variance = measured.deviation**2 / allocation.baseline + other / allocation.challengers[-1]
             error = math.sqrt(variance / units)
-            lift = max(standard_errors * error / abs(traffic.mean), -1.0)
+            lift = max(standard_errors * error / abs(measured.mean), -1.0)
         return lift
 
-    def _truth(self, direction: Direction | None, margin: float) -> MetricTruth:
+    def _truth(self, measured: Baseline, direction: Direction | None, margin: float) -> MetricTruth:
         lost = -(direction or Direction.HIGHER).sign * margin
-        traffic = self.scenario.traffic
-        return MetricTruth(traffic.mean, traffic.std_dev, (lost,) * (self.scenario.treatments - 1))
+        return MetricTruth(measured.mean, measured.std_dev, (lost,) * (self.scenario.treatments - 1))
 
 
 def _median(days: NDArray[np.float64]) -> float | None:
