@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ def add_parser(commands: Commands) -> None:
         description=(
             "Read decision records and print what the experiments are likely worth: each one's effect without the luck "
             "of being chosen, the probability that it is no better than the baseline, the expected sum of what "
-            "shipped, and the share of false ships. It needs six experiments."
+            "shipped, and the share of false ships. It needs six experiments. Exits with 2 if a ship does not stand "
+            "under --false-discovery-rate."
         ),
     )
     parser.add_argument(
@@ -33,6 +35,12 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--since", metavar="DATE", help="only experiments that ended on that day or later")
     parser.add_argument("--until", metavar="DATE", help="only experiments that ended on that day or earlier")
+    parser.add_argument(
+        "--false-discovery-rate",
+        type=_rate,
+        metavar="X",
+        help="say which ships stand if the share of false ones may be X, by Benjamini-Hochberg over the period",
+    )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page, such as 2026Q4.html; it loads nothing")
     parser.add_argument("--picture", metavar="FILE", type=_svg, help="write the picture alone, such as 2026Q4.svg")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
@@ -41,25 +49,47 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read the records, print, and write the page and the picture.
 
+    Returns:
+        :attr:`ExitCode.FINDING` if a ship does not stand under the false discovery rate that is asked for.
+
     Raises:
         CliError: There are too few experiments, or records, a date or a file make it impossible.
     """
+    from airflow_provider_launchdarkly.portfolio.discovery import bound_false_ships
     from airflow_provider_launchdarkly.portfolio.page import as_html
     from airflow_provider_launchdarkly.portfolio.picture import draw
     from airflow_provider_launchdarkly.portfolio.reading import read_records
     from airflow_provider_launchdarkly.portfolio.report import summarize
-    from airflow_provider_launchdarkly.portfolio.words import as_text
+    from airflow_provider_launchdarkly.portfolio.words import as_text, discoveries_as_text
 
     try:
         period = _period(arguments)
-        found = summarize(read_records(arguments.records, period), period)
+        outcomes, rate = read_records(arguments.records, period), arguments.false_discovery_rate
+        found = summarize(outcomes, period)
+        discoveries = None if rate is None else bound_false_ships(outcomes, rate)
         for path, text in ((arguments.html, as_html), (arguments.picture, draw)):
             if path is not None:
                 path.write_text(text(found), encoding="utf-8")
     except (ValueError, OSError) as error:
         raise CliError(str(error)) from None
-    print(json.dumps(found.to_json(), indent=2) if arguments.json else as_text(found))
-    return ExitCode.OK
+    if arguments.json:
+        bounded = {} if discoveries is None else {"discoveries": discoveries.to_json()}
+        print(json.dumps({**found.to_json(), **bounded}, indent=2))
+    else:
+        print(as_text(found))
+        if discoveries is not None:
+            print("", discoveries_as_text(discoveries), sep="\n")
+    return ExitCode.OK if discoveries is None or discoveries.all_stand else ExitCode.FINDING
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < 1:
+        raise argparse.ArgumentTypeError(f"a share between 0 and 1, such as 0.2, not {text!r}")
+    return rate
 
 
 def _svg(text: str) -> Path:

@@ -18,7 +18,7 @@ MOST_ROWS = 40
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _STEP = 900, 230, 70, 46, 26
 _STYLE = """
-svg.portfolio{font:13px system-ui,sans-serif;
+svg.portfolio{color-scheme:light dark;font:13px system-ui,sans-serif;
 --ink:#1c2733;--quiet:#5b6875;--line:#d8dee6;--likely:#1b7f5c;--raw:#8a4bb5}
 @media (prefers-color-scheme:dark){svg.portfolio{
 --ink:#dfe6ee;--quiet:#93a1b0;--line:#2c3947;--likely:#4cc38a;--raw:#c79bea}}

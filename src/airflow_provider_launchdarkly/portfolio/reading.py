@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_launchdarkly.audit_log import chain
+from airflow_provider_launchdarkly.decision.boundaries import tail
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason, Role
 from airflow_provider_launchdarkly.portfolio.slabs import Estimate
@@ -50,6 +51,7 @@ class Outcome:
         estimate: The lift in the good direction with its error; None where nothing usable was measured.
         all_estimates: The same of each treatment: all of them teach how large effects are.
         unusable: Why there is no estimate; empty if there is one.
+        p_value: Of a ship, the probability of shipping as early and as clearly without an effect; else 1.
     """
 
     record: str
@@ -69,6 +71,7 @@ class Outcome:
     estimate: Estimate | None = None
     all_estimates: tuple[Estimate, ...] = ()
     unusable: str = ""
+    p_value: float = 1.0
 
     @property
     def target(self) -> tuple[str, str, str, str]:
@@ -228,10 +231,37 @@ def _outcome(record: str, entries: Entries) -> Outcome | None:
             kind=Kind(verdict["verdict"]),
             reason=str(verdict["reason"]),
             policy=last["policy"],
+            p_value=_p_value(looks),
         )
         return _measured(start, (ended or looks[-1])["verdict"] if looks else None)
     except (KeyError, ValueError, TypeError) as error:
         raise RecordsError(f"{record}: entry {last['seq']} is not of this schema: {error!r}") from None
+
+
+def _p_value(looks: Entries) -> float:
+    """Return the p value of the first look that shipped, by stage-wise ordering; 1 if none did, or without an `alpha`.
+
+    To be as extreme, an experiment without an effect has to cross at an earlier look, or to reach this z at this one
+    (Jennison & Turnbull 2000, section 8.4). The first has the error that was spent before. The second has at most what
+    this look spends, and at most the tail beyond z. Each of several treatments may be the one, so it counts for each.
+    """
+    before = 0.0
+    for entry in looks:
+        verdict = entry["verdict"]
+        compared = [
+            one
+            for metric in verdict.get("metrics") or ()
+            if metric["role"] == Role.PRIMARY
+            for one in metric["comparisons"]
+        ]
+        bar = next((one["success"] for one in compared if one["treatment_id"] == verdict.get("treatment_id")), None)
+        if verdict["verdict"] == Kind.SHIP:
+            if not bar or bar["z"] is None:
+                return 1.0
+            here = min(max(bar["alpha_spent"] - before, 0.0), tail(bar["z"]))
+            return min(len(compared) * (before + here), 1.0)
+        before = max([before, *(one["success"]["alpha_spent"] for one in compared if one.get("success"))])
+    return 1.0
 
 
 def _measured(start: Outcome, verdict: Mapping[str, Any] | None) -> Outcome:

@@ -3,8 +3,8 @@
 The model (Efron 2010, "Large-Scale Inference", chapters 2 and 5): a share of the experiments has no effect at all, and
 the others have effects of one common shape. Both are learned from all experiments together. The probability that one of
 them has no effect, given its estimate, is the local false discovery rate; the mean of its posterior is the shrunken
-effect. Shapes are the unimodal ones of Stephens (2017), "False discovery rates: a new deal", Biostatistics 18, which
-may be one-sided, and normal ones that need not be centred at 0.
+effect. Shapes decay from 0, on one side or both, as Stephens (2017) has them ("False discovery rates: a new deal",
+Biostatistics 18), or are normal and need not be centred at 0.
 
 An estimate at a sequential stop is biased, but its likelihood is not: at the stop it is proportional to
 ``exp(effect * x / error**2 - effect**2 / (2 error**2))`` for every rule that stops by the data alone (Berger & Wolpert
@@ -22,7 +22,7 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_launchdarkly.decision.boundaries import quantile
-from airflow_provider_launchdarkly.portfolio.slabs import Estimate, Halves, Normal, Piece, Shape
+from airflow_provider_launchdarkly.portfolio.slabs import Decay, Estimate, Normal, Piece, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ CONFIDENCE = 0.95
 _SHARES = tuple((cell + 0.5) / 20.0 for cell in range(20))
 
 # Shapes, in median standard errors of the estimates: from a quarter of the noise to far beyond it.
-_HALF_SPREADS = tuple(0.5 * 40.0 ** (step / 11.0) for step in range(12))
+_MEANS = tuple(0.4 * 40.0 ** (step / 11.0) for step in range(12))
 _GOOD_SHARES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 _NORMAL_SPREADS = tuple(0.25 * 32.0 ** (step / 7.0) for step in range(8))
 _FROM_ZERO = (1.0, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
@@ -205,9 +205,9 @@ def learn(estimates: Sequence[Estimate]) -> Learned:
 
 def _shapes(unit: float) -> list[tuple[Shape, float]]:
     """Return every shape with the logarithm of its prior: half for either family, evenly within it."""
-    halves: list[Shape] = [Halves(good, unit * spread) for spread in _HALF_SPREADS for good in _GOOD_SHARES]
+    decays: list[Shape] = [Decay(good, unit * mean) for mean in _MEANS for good in _GOOD_SHARES]
     normals: list[Shape] = [Normal(unit * centre, unit * spread) for spread in _NORMAL_SPREADS for centre in _CENTRES]
-    return [(shape, -math.log(len(family))) for family in (halves, normals) for shape in family]
+    return [(shape, -math.log(len(family))) for family in (decays, normals) for shape in family]
 
 
 def _log_likelihood(share: float, ratios: Sequence[float]) -> float:

@@ -1,7 +1,7 @@
 """The shapes that real effects may have: normal, or one-sided and decaying; with what an estimate says under each.
 
 The logarithm of an estimate's density under a shape, relative to no effect at all, and the effect's posterior as
-pieces of normal distributions. Both are closed forms: shape and noise are normal, cut off at 0 at most.
+pieces of normal distributions, cut off at 0 at most. Both are closed forms.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import NamedTuple
 from airflow_provider_launchdarkly.decision.boundaries import tail
 
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
-_NOTHING = -math.inf
 
 
 class Estimate(NamedTuple):
@@ -90,45 +89,49 @@ class Normal(NamedTuple):
         return (Piece(1.0, centre, self.spread * estimate.error / math.sqrt(noise + variance), 0),)
 
 
-class Halves(NamedTuple):
-    """Real effects decay from 0 like a normal distribution, with a share of good ones that need not be a half."""
+class Decay(NamedTuple):
+    """Real effects are exponential on either side of 0, with a share of good ones that need not be a half.
+
+    Johnstone & Silverman (2005), "Empirical Bayes selection of wavelet thresholds", Annals of Statistics 33, section
+    2.3, with its two sides apart.
+    """
 
     good: float
-    spread: float
+    mean: float
 
     def log_ratio(self, estimate: Estimate) -> float:
         """Return the logarithm of the estimate's density under this shape over that under no effect."""
-        both = self._halves(estimate)
-        highest = max(both)
-        return highest + math.log(math.fsum(math.exp(part - highest) for part in both))
+        sides = self._sides(estimate)
+        highest = max(sides.values())
+        return highest + math.log(math.fsum(math.exp(part - highest) for part in sides.values()))
 
     def posterior(self, estimate: Estimate) -> tuple[Piece, ...]:
         """Return the effect's posterior if this shape is the right one."""
-        noise, variance = estimate.error * estimate.error, self.spread * self.spread
-        centre = estimate.effect * variance / (noise + variance)
-        spread = self.spread * estimate.error / math.sqrt(noise + variance)
-        both, all_in = self._halves(estimate), self.log_ratio(estimate)
+        sides, pull = self._sides(estimate), estimate.error * estimate.error / self.mean
+        all_in = self.log_ratio(estimate)
         return tuple(
-            Piece(math.exp(part - all_in), centre, spread, side)
-            for part, side in zip(both, (1, -1), strict=True)
-            if part > _NOTHING
+            Piece(math.exp(part - all_in), estimate.effect - side * pull, estimate.error, side)
+            for side, part in sides.items()
         )
 
-    def _halves(self, estimate: Estimate) -> tuple[float, float]:
-        """Return the logarithms of the good and of the bad half of the density, over that under no effect."""
-        noise = estimate.error * estimate.error
-        variance = noise + self.spread * self.spread
-        squares = estimate.effect * estimate.effect * (1.0 / noise - 1.0 / variance)
-        whole = 0.5 * (math.log(noise / variance) + squares)
-        slope = estimate.effect * self.spread / (estimate.error * math.sqrt(variance))
-        good, bad = (
-            whole + math.log(2.0 * share * inside)
-            if (inside := tail(-side * slope)) > 0.0 and share > 0.0
-            else _NOTHING
-            for side, share in ((1, self.good), (-1, 1.0 - self.good))
-        )
-        # Far on the wrong side of a shape without that side, the density is 0 to machine precision.
-        return (good, bad) if max(good, bad) > _NOTHING else (-700.0, _NOTHING) if self.good else (_NOTHING, -700.0)
+    def _sides(self, estimate: Estimate) -> dict[int, float]:
+        """Return the logarithm of each side's part of the density, over that under no effect."""
+        shares = {1: self.good, -1: 1.0 - self.good}
+        scale = estimate.error * _ROOT_2PI / self.mean
+        return {
+            side: math.log(share * scale)
+            + _log_mills(side * estimate.effect / estimate.error - estimate.error / self.mean)
+            for side, share in shares.items()
+            if share > 0.0
+        }
 
 
-Shape = Normal | Halves
+def _log_mills(u: float) -> float:
+    """Return the logarithm of P(Z < u) exp(u^2 / 2), for u down to minus infinity."""
+    if u > -12.0:
+        return 0.5 * u * u + math.log(tail(-u))
+    square = u * u
+    return -math.log(-u * _ROOT_2PI) + math.log1p(-1.0 / square + 3.0 / (square * square))
+
+
+Shape = Normal | Decay

@@ -10,6 +10,7 @@ from airflow_provider_launchdarkly.portfolio.shrinkage import CONFIDENCE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_provider_launchdarkly.portfolio.discovery import Discoveries
     from airflow_provider_launchdarkly.portfolio.report import Portfolio, Row
     from airflow_provider_launchdarkly.portfolio.shrinkage import Total
 
@@ -55,6 +56,18 @@ def shown_total(total: Total) -> str:
 def shown_false_share(total: Total) -> str:
     """Return the share of false ships with its interval."""
     return f"{share(total.false_share)} ({share(total.false_lower)} to {share(total.false_upper)})"
+
+
+def discoveries_as_text(found: Discoveries) -> str:
+    """Return which ships stand under a bound on the share of false ones."""
+    standing = sum(ship.stands for ship in found.ships)
+    rule = f"By Benjamini-Hochberg at {share(found.rate)} over {found.family} experiments that ended"
+    lines = [f"{rule}, {standing} of {len(found.ships)} ships stand:"]
+    lines += [
+        f"  {'stands' if ship.stands else 'does not'}  p {ship.outcome.p_value:.2g}  {ship.outcome.experiment}"
+        for ship in found.ships
+    ]
+    return "\n".join(lines)
 
 
 def as_text(portfolio: Portfolio) -> str:

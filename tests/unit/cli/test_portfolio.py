@@ -135,6 +135,23 @@ def test_what_cannot_be_answered_is_an_error_that_says_why(
     assert told in capsys.readouterr().err
 
 
+def test_says_which_ships_stand_under_a_false_discovery_rate(records: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["portfolio", str(records), "--false-discovery-rate", "0.2"]) == ExitCode.OK
+    assert "By Benjamini-Hochberg at 20 % over" in capsys.readouterr().out
+    given = ["portfolio", str(records), "--false-discovery-rate", "0.001", "--json"]
+    assert main(given) == ExitCode.FINDING
+    found = json.loads(capsys.readouterr().out)["discoveries"]
+    assert [ship["stands"] for ship in found["ships"]] == [False] * 3
+
+
+@pytest.mark.parametrize("rate", ["0", "1", "20", "nan", "a fifth"])
+def test_a_false_discovery_rate_is_a_share(rate: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["portfolio", "decisions", "--false-discovery-rate", rate])
+    assert ended.value.code == ExitCode.ERROR
+    assert f"a share between 0 and 1, such as 0.2, not {rate!r}" in capsys.readouterr().err
+
+
 def test_five_experiments_are_too_few(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_quarter(tmp_path, [*(Trial(f"trial-{number}", days=2) for number in range(5)), TRIALS[10]])
     assert main(["portfolio", str(tmp_path)]) == ExitCode.ERROR

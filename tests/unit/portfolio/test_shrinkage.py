@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.portfolio.shrinkage import FEWEST, learn
-from airflow_provider_launchdarkly.portfolio.slabs import Estimate, Halves, Normal, Shape
+from airflow_provider_launchdarkly.portfolio.slabs import Decay, Estimate, Normal, Shape
 
 SHAPES: tuple[Shape, ...] = (
     Normal(0.02, 0.01),
     Normal(-0.03, 0.05),
-    Halves(1.0, 0.04),
-    Halves(0.0, 0.04),
-    Halves(0.3, 0.02),
+    Decay(1.0, 0.03),
+    Decay(0.0, 0.03),
+    Decay(0.3, 0.02),
 )
 
 
@@ -26,8 +26,8 @@ def prior_density(shape: Shape, effects: np.ndarray) -> np.ndarray:
     """The shape itself, written down a second time."""
     if isinstance(shape, Normal):
         return np.exp(-0.5 * ((effects - shape.centre) / shape.spread) ** 2) / (shape.spread * math.sqrt(2 * math.pi))
-    half = 2 * np.exp(-0.5 * (effects / shape.spread) ** 2) / (shape.spread * math.sqrt(2 * math.pi))
-    return half * np.where(effects > 0, shape.good, 1 - shape.good)
+    decay = np.exp(-np.abs(effects) / shape.mean) / shape.mean
+    return decay * np.where(effects > 0, shape.good, 1 - shape.good)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
