@@ -59,12 +59,6 @@ def ended(run: Any, group: str = "rollout") -> list[str]:
     return [ending for ending in Ending for state in found[f"{group}.{ending}"] if state == "success"]
 
 
-def served(emulator: EmulatorServer, flag_key: str = "checkout-button", environment: str = "production") -> str:
-    flag = emulator.call(lambda running: running.world.projects["demo"].flags[flag_key])
-    index = getattr(flag.configs[environment].fallthrough, "variation", None)
-    return "split" if index is None else flag.variations[index].name
-
-
 def make_world(emulator: EmulatorServer, world: str) -> None:
     """One of the emulator's scenarios, or one in which Bold does much good or much harm."""
     if world not in {"good", "harm"}:

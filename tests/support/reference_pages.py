@@ -28,7 +28,7 @@ from airflow_provider_launchdarkly.api.http.settings import ClientSettings
 from airflow_provider_launchdarkly.api.reads import flags
 from airflow_provider_launchdarkly.change_windows import window
 from airflow_provider_launchdarkly.config.durations import format_duration
-from airflow_provider_launchdarkly.decision import futility, policy, policy_parts, verdict
+from airflow_provider_launchdarkly.decision import evidence, futility, policy, policy_parts, verdict
 from airflow_provider_launchdarkly.decision.presets import PRESETS
 from airflow_provider_launchdarkly.get_provider_info import get_provider_info
 from airflow_provider_launchdarkly.hooks.calls import Call, Walk
@@ -256,6 +256,7 @@ MEANINGS = {
     "not_significant": "The boundary of this look is not reached.",
     "signal": "A signal points the wrong way.",
     "guardrail_unproven": "A guardrail with `prove` has not shown that it loses no more than its margin.",
+    "effect_gone": "A treatment crossed the boundary at an earlier look, and its effect is gone.",
 }
 
 
@@ -307,6 +308,7 @@ def verdict_page() -> Iterator[str]:
         ("`success` and `harm`", verdict.Bar),
         ("`prospects`", verdict.Prospects),
         ("`split`", verdict.Split),
+        ("`standing`", evidence.Standing),
     ):
         yield from (f"## {title}", "")
         yield from tuple_fields(of)

@@ -13,6 +13,7 @@ from airflow_provider_launchdarkly.decision.evidence import (
     Evidence,
     Measurement,
     MetricEvidence,
+    Standing,
     TreatmentEvidence,
     as_earlier,
 )
@@ -20,10 +21,11 @@ from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.schedule import schedule_looks
+from airflow_provider_launchdarkly.decision.standing import fingerprint
 from airflow_provider_launchdarkly.decision.verdict import Kind, Verdict
 from airflow_provider_launchdarkly.simulation.report import STARTED_AT
 from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws, draw
-from airflow_provider_launchdarkly.simulation.vectorized_judge import KINDS, judge, judge_harm
+from airflow_provider_launchdarkly.simulation.vectorized_judge import KINDS, VectorizedJudge, judge, judge_harm
 from airflow_provider_launchdarkly.simulation.world import World
 
 # The vectorised judge solves boundaries a little more coarsely, and histories have seven digits.
@@ -145,3 +147,31 @@ def judge_to_the_end(
         look, verdict = len(verdicts) - 1, verdicts[-1]
         quick = (KINDS[outcomes.kind[experiment]], int(outcomes.look[experiment]), int(outcomes.winner[experiment]))
         yield quick, (verdict.kind, look, int(verdict.treatment_id or 0)), verdict
+
+
+def judge_standing_twice(
+    policy: Policy, world: World, *, experiments: int, seed: int, most_looks: int
+) -> Iterator[tuple[Kind, Verdict]]:
+    """Judge drawn experiments by both judges, where the last treatment crossed the boundary at an earlier look.
+
+    Yields:
+        For each experiment and look the verdict's kind from the vectorised judge, and the verdict of `decide`.
+    """
+    plan = schedule_looks(policy, STARTED_AT, world.allocation)
+    chosen = sorted({int(look) for look in np.linspace(0, len(plan.look_times) - 1, most_looks)})
+    times = (*(plan.look_times[look] for look in chosen), plan.end * 1.1)
+    draws = draw(world, times, plan.end, experiments, np.random.default_rng(seed))
+    last = world.treatments - 1
+    for look in range(len(times)):
+        judge = VectorizedJudge(policy, draws.at([look]), world.planned_shares, STARTED_AT)
+        for experiment, kind in enumerate(judge.kinds_if_standing(last)[:, 0]):
+            measured = standing_evidence(policy, drawn_evidence(policy, world, draws, experiment, look), str(last))
+            verdict = decide(policy, measured)
+            if not is_close(verdict):
+                yield KINDS[kind], verdict
+
+
+def standing_evidence(policy: Policy, measured: Evidence, treatment_id: str) -> Evidence:
+    """Return the evidence with a crossing of a treatment at the first look."""
+    standing = Standing(treatment_id, 1, policy.primary.metric or "primary", fingerprint(policy))
+    return measured._replace(standing=standing)

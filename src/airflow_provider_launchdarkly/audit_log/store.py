@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote
 
 from airflow_provider_launchdarkly.audit_log import chain
-from airflow_provider_launchdarkly.decision.evidence import as_earlier
+from airflow_provider_launchdarkly.decision.evidence import Standing, as_earlier
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json
 from airflow_provider_launchdarkly.decision.verdict import Kind
 
@@ -116,6 +116,20 @@ def latest_wait(
     if not entries or entries[-1]["policy"] != policy or entries[-1]["verdict"]["verdict"] != Kind.WAIT:
         return None
     return timedelta(days=entries[-1]["verdict"]["elapsed_days"])
+
+
+def latest_standing(target: Mapping[str, str], folder: str, open_path: Callable[[str], StoragePath]) -> Standing | None:
+    """Return the crossing that stands at the latest planned look on record; None if none does.
+
+    So a retry after a ship verdict, or a clear, need not cross the boundary once more.
+
+    Raises:
+        BrokenRecordError, OSError: As :func:`store_decision`.
+    """
+    entries = read_record(target, folder, open_path)
+    looks = [entry for entry in entries if entry["evidence"] is not None and not entry["evidence"].get("only_harm")]
+    found = looks[-1]["verdict"].get("standing") if looks else None
+    return Standing(**{name: found[name] for name in Standing._fields}) if found else None
 
 
 def is_claim(entry: Mapping[str, Any]) -> bool:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration, Metric
+    from airflow_provider_launchdarkly.decision.evidence import Standing
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.decision.schedule import LookSchedule
 
@@ -89,6 +90,11 @@ class SignificanceResult:
         """Return the verdict as plain JSON, with the keys of its target."""
         return {**self.verdict.to_json(), "summary": self.summary, **self.target.to_json()}
 
+    def to_record(self) -> dict[str, Any]:
+        """Return :meth:`to_json` with ``evidence`` and ``looked_at``, from which the look is put on record."""
+        evidence = evidence_to_json(self.evidence) if self.evidence else None
+        return {**self.to_json(), "evidence": evidence, "looked_at": self.at.isoformat()}
+
     @property
     def summary(self) -> str:
         """The verdict's summary, and how late the look was."""
@@ -99,13 +105,11 @@ class SignificanceResult:
 
         A look between two planned ones that finds no harm is no news: there may be thousands.
         """
-        evidence = evidence_to_json(self.evidence) if self.evidence else None
-        output = {**self.to_json(), "evidence": evidence, "looked_at": self.at.isoformat()}
         planned = self.evidence is not None and not self.evidence.only_harm
         return CheckResult(
             self.ends,
             self.summary,
-            output,
+            self.to_record(),
             is_news=planned or self.ends,
             warning=self.warning,
             cautions=self.verdict.cautions if self.ends else (),
@@ -132,6 +136,7 @@ class SignificanceCheck:
         poll_interval: Time between two polls.
         source: Where evidence comes from. Default: LaunchDarkly's results endpoints.
         looks: Reads what the earlier looks measured. Default: nothing is known of them.
+        standing: A crossing of the boundary at an earlier look, which stands.
 
     Attributes:
         previous: ``verdict.elapsed`` of the latest poll; None before the first.
@@ -146,6 +151,7 @@ class SignificanceCheck:
         poll_interval: timedelta,
         source: Source = evidence_from_results,
         looks: Looks = no_looks,
+        standing: Standing | None = None,
     ) -> None:
         self._target = target
         self._policy = policy
@@ -153,6 +159,7 @@ class SignificanceCheck:
         self._source = source
         self._definitions: dict[str, Metric] = {}
         self._looks = looks
+        self._standing = standing
         self.previous = previous
 
     def __call__(self) -> Procedure[CheckResult]:
@@ -169,6 +176,7 @@ class SignificanceCheck:
             source=self._source,
             definitions=self._definitions,
             looks=self._looks,
+            standing=self._standing,
         )
         self.previous = found.verdict.elapsed
         return found.to_check_result()
@@ -183,6 +191,7 @@ def check_significance(
     source: Source = evidence_from_results,
     definitions: dict[str, Metric] | None = None,
     looks: Looks = no_looks,
+    standing: Standing | None = None,
 ) -> Procedure[SignificanceResult]:
     """Poll an experiment once, and look at its results if a look is due.
 
@@ -196,6 +205,8 @@ def check_significance(
         source: Where evidence comes from. Default: LaunchDarkly's results endpoints.
         definitions: The metrics' definitions that earlier polls of the same process have read; this one adds to them.
         looks: Reads what the earlier looks measured. Default: nothing is known of them.
+        standing: A crossing of the boundary at an earlier look of this iteration, which stands. It is evidence only
+            where the data do not cross by themselves, so a repeat of the look that crossed is the same decision.
 
     Returns:
         ``invalid`` if the iteration was stopped or replaced; ``wait`` between looks, without reading results; else the
@@ -216,7 +227,15 @@ def check_significance(
     if isinstance(found, SignificanceResult):
         return found
     found = replace(found, definitions={} if definitions is None else definitions)
-    look = take_look(found, policy, previous=previous, poll_interval=poll_interval, source=source, looks=looks)
+    look = take_look(
+        found,
+        policy,
+        previous=previous,
+        poll_interval=poll_interval,
+        source=source,
+        looks=looks,
+        standing=standing,
+    )
     return (yield from look)
 
 
@@ -228,6 +247,7 @@ def take_look(
     poll_interval: timedelta,
     source: Source = evidence_from_results,
     looks: Looks = no_looks,
+    standing: Standing | None = None,
 ) -> Procedure[SignificanceResult]:
     """Read results and judge them, planned look or not: the second half of :func:`check_significance`.
 
@@ -238,6 +258,7 @@ def take_look(
         poll_interval: Time to the next poll.
         source: Where evidence comes from.
         looks: Reads what the earlier looks measured.
+        standing: As for :func:`check_significance`.
 
     Raises:
         ResultsUnavailableError: LaunchDarkly no longer serves results.
@@ -252,7 +273,11 @@ def take_look(
         if policy.clock is Clock.INFORMATION:
             evidence = evidence._replace(earlier=known_looks(plan, looks(), evidence))
         lateness = describe_lateness(plan, look_context.elapsed, previous, 2 * poll_interval)
-        return SignificanceResult(target, look_context.at, decide(policy, evidence), evidence, lateness)
+        verdict = decide(policy, evidence)
+        if standing is not None and verdict.treatment_id != standing.treatment_id:
+            evidence = evidence._replace(standing=standing)
+            verdict = decide(policy, evidence)
+        return SignificanceResult(target, look_context.at, verdict, evidence, lateness)
     except EvidenceError as error:
         raise UnexpectedResponseError(f"the results of experiment {target.experiment_key!r}: {error}") from error
 

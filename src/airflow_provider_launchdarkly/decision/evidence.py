@@ -103,6 +103,22 @@ class EarlierLook(NamedTuple):
         return next((metric for metric in self.metrics if metric.key == key), None)
 
 
+class Standing(NamedTuple):
+    """A crossing of the ship boundary at an earlier look of the same iteration.
+
+    Attributes:
+        treatment_id: The treatment that crossed.
+        look: Number of the look, from 1.
+        metric: Key of the primary metric.
+        policy: Fingerprint of the policy (:func:`.standing.fingerprint`).
+    """
+
+    treatment_id: str
+    look: int
+    metric: str
+    policy: str
+
+
 class Evidence(NamedTuple):
     """Everything a verdict rests on.
 
@@ -118,6 +134,7 @@ class Evidence(NamedTuple):
         earlier: The earlier looks of this iteration as far as they are known, rising in time. They change no number of
             this look, only the boundaries that it is compared with.
         only_harm: True for a look between two planned ones: it judges harm alone, and needs only some of the metrics.
+        standing: A crossing of the boundary at an earlier look of this iteration, which stands; None if there is none.
     """
 
     elapsed: timedelta
@@ -130,6 +147,7 @@ class Evidence(NamedTuple):
     cautions: tuple[str, ...] = ()
     earlier: tuple[EarlierLook, ...] = ()
     only_harm: bool = False
+    standing: Standing | None = None
 
     @property
     def baseline(self) -> TreatmentEvidence:

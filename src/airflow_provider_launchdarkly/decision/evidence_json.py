@@ -10,6 +10,7 @@ from airflow_provider_launchdarkly.decision.evidence import (
     Evidence,
     Measurement,
     MetricEvidence,
+    Standing,
     TreatmentEvidence,
 )
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
@@ -30,6 +31,7 @@ def evidence_to_json(evidence: Evidence) -> dict[str, Any]:
         "unchanged_for_seconds": None if evidence.unchanged_for is None else evidence.unchanged_for.total_seconds(),
         "cautions": list(evidence.cautions),
         **({"only_harm": True} if evidence.only_harm else {}),
+        "standing": evidence.standing._asdict() if evidence.standing else None,
         "treatments": [
             {
                 "id": treatment.id,
@@ -120,6 +122,7 @@ def evidence_from_json(value: Mapping[str, Any]) -> Evidence:
                 "unchanged_for": None if unchanged is None else timedelta(seconds=unchanged),
                 "cautions": tuple(value.get("cautions", ())),
                 "earlier": tuple(earlier_from_json(look) for look in value.get("earlier", ())),
+                "standing": _known(Standing, value["standing"]) if value.get("standing") else None,
             },
         )
     except KeyError as error:

@@ -1,7 +1,7 @@
 """Decide: one policy and one piece of evidence in, one verdict out. No clock, no history, no I/O.
 
 The order of judgement protects users: first whether the numbers are valid, then harm, which no gate delays, then the
-gates of time and sample size, then success, then the plan's end.
+gates of time and sample size, then a boundary that was crossed before, then success, then the plan's end.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.decision import summary
 from airflow_provider_launchdarkly.decision.assessment import Assessment, assess
+from airflow_provider_launchdarkly.decision.evidence import Standing
 from airflow_provider_launchdarkly.decision.harm import decide_harm, describe_mismatch, find_harm
 from airflow_provider_launchdarkly.decision.policy_parts import Direction, MismatchAction, MissingAction, Rule, Test
 from airflow_provider_launchdarkly.decision.splits import is_selected, partly_measured, units_beyond_exposed
+from airflow_provider_launchdarkly.decision.standing import find_standing, fingerprint, still_there, why_void
 from airflow_provider_launchdarkly.decision.verdict import Kind, MetricJudgement, Reason, TreatmentEffect, Verdict
 
 if TYPE_CHECKING:
@@ -51,9 +53,11 @@ class _Judge:
         self._policy = policy
         self._evidence = evidence
         self._assessment: Assessment = assess(policy, evidence)
+        self._standing = find_standing(policy, evidence, self._assessment.primary)
 
     def verdict(self) -> Verdict:
-        return self._invalid() or self._harm() or self._gates() or self._success() or self._end()
+        protective = self._invalid() or self._harm() or self._gates() or self._baseline_wins()
+        return protective or self._stands() or self._success() or self._end()
 
     @property
     def _metrics(self) -> tuple[MetricJudgement, ...]:
@@ -137,12 +141,24 @@ class _Judge:
             return f"{self._assessment.primary.metric} is the same for every unit"
         return None
 
+    def _baseline_wins(self) -> Verdict | None:
+        if self._policy.rule is not Rule.PROBABILITY_TO_BE_BEST or not self._baseline_best():
+            return None
+        text = f"the baseline is best on {self._assessment.primary.metric} with probability {self._p_baseline():.3f}"
+        return self._make(Kind.ROLLBACK, Reason.BASELINE_BEST, f"{text}: roll back")
+
+    def _stands(self) -> Verdict | None:
+        """Return the verdict on a treatment that crossed the boundary before: only that one can ship."""
+        compared, standing = self._standing, self._evidence.standing
+        if compared is None or standing is None:
+            return None
+        if still_there(compared.success, compared.z):
+            return self._blocked(compared) or self._ship(compared)
+        kind = Kind.INCONCLUSIVE if self._assessment.ended else Kind.WAIT
+        gone = summary.gone(self._assessment.primary, compared, standing)
+        return self._futile() or self._make(kind, Reason.EFFECT_GONE, f"{gone}: {_word(kind)}")
+
     def _success(self) -> Verdict | None:
-        if self._policy.rule is Rule.PROBABILITY_TO_BE_BEST and self._baseline_best():
-            text = (
-                f"the baseline is best on {self._assessment.primary.metric} with probability {self._p_baseline():.3f}"
-            )
-            return self._make(Kind.ROLLBACK, Reason.BASELINE_BEST, f"{text}: roll back")
         sign = Direction(self._assessment.primary.direction).sign
         winners = [compared for compared in self._assessment.primary.comparisons if self._wins(compared)]
         winners.sort(key=lambda compared: -sign * (compared.mean or 0.0))
@@ -175,7 +191,7 @@ class _Judge:
         start = summary.success(self._assessment.primary, winner)
         for metric in self._assessment.guardrails:
             compared = _of(metric, winner)
-            if compared.success is not None and not compared.success.reached:
+            if compared.success is not None and not self._proven(compared, winner):
                 missing = f"{metric.metric} is not shown to be within its margin ({summary.bar(compared.success)})"
                 return self._make(kind, Reason.GUARDRAIL_UNPROVEN, f"{start}; but {missing}: {_word(kind)}")
         if self._policy.mismatch.action is not MismatchAction.WARN:
@@ -201,14 +217,23 @@ class _Judge:
             if part.prove:
                 yield part, metric
 
+    def _proven(self, guarded: TreatmentEffect, winner: TreatmentEffect) -> bool:
+        """Return whether a guardrail's margin is shown to hold; one that was shown at a crossing stands with it."""
+        if winner is self._standing:
+            return still_there(guarded.success, guarded.z)
+        return guarded.success is not None and guarded.success.reached
+
     def _ship(self, winner: TreatmentEffect) -> Verdict:
         better = self._policy.primary.test is Test.SUPERIORITY
+        primary, before = self._assessment.primary, self._evidence.standing if winner is self._standing else None
+        crossed = Standing(winner.treatment_id, self._assessment.look, primary.metric, fingerprint(self._policy))
         return self._make(
             Kind.SHIP,
             Reason.BETTER if better else Reason.NOT_WORSE,
-            f"{summary.success(self._assessment.primary, winner)}: ship",
+            f"{summary.success(primary, winner)}{summary.stands(before, winner)}: ship",
             treatment_id=winner.treatment_id,
             treatment=winner.treatment,
+            standing=before or crossed,
         )
 
     def _futile(self) -> Verdict | None:
@@ -247,10 +272,16 @@ class _Judge:
         yield from partly_measured(self._evidence, tuple(metric.metric for metric in self._metrics))
         if self._assessment.lacks_history:
             yield "no earlier look is known, so the boundaries follow the plan alone: set record_path to keep the looks"
+        standing = self._evidence.standing
+        void = why_void(self._policy, standing, self._assessment.primary) if standing else None
+        if standing and void:
+            yield f"the crossing of look {standing.look} counts for nothing: {void}"
 
     def _make(self, kind: Kind, reason: Reason, text: str, **more: Any) -> Verdict:
         assessment, evidence = self._assessment, self._evidence
         times = assessment.schedule.look_times
+        if kind is Kind.WAIT and reason is not Reason.EFFECT_GONE and self._standing is not None:
+            more["standing"] = evidence.standing
         return Verdict(
             kind=kind,
             reason=reason,

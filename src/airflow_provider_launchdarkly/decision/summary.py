@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.config.percent import format_percent
+from airflow_provider_launchdarkly.decision.standing import STILL_THERE, nominal_p
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.assessment import Assessment
+    from airflow_provider_launchdarkly.decision.evidence import Standing
     from airflow_provider_launchdarkly.decision.futility import Futility
     from airflow_provider_launchdarkly.decision.verdict import Bar, MetricJudgement, Prospects, Split, TreatmentEffect
 
@@ -41,6 +43,19 @@ def success(metric: MetricJudgement, compared: TreatmentEffect) -> str:
     if compared.success is not None:
         return f"{text}, {bar(compared.success)}"
     return text if compared.p_best is None else f"{text}, probability to be best {compared.p_best:.3f}"
+
+
+def stands(standing: Standing | None, compared: TreatmentEffect) -> str:
+    """Return `, but look 12 crossed and stands`; nothing without a crossing, or if this look crosses by itself."""
+    crosses = compared.success is not None and compared.success.reached
+    return f", but look {standing.look} crossed and stands" if standing and not crosses else ""
+
+
+def gone(metric: MetricJudgement, compared: TreatmentEffect, standing: Standing) -> str:
+    """Return that a treatment crossed the boundary before, and that its effect is gone now."""
+    p_value = nominal_p(compared.success, compared.z)
+    known = "" if p_value is None else f" (p {p_value:.2g} > {STILL_THERE:g})"
+    return f"{success(metric, compared)}; look {standing.look} crossed, but the effect is gone{known}"
 
 
 def bar(judged: Bar, name: str = "z") -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 from enum import Enum, StrEnum
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.decision.evidence import Standing
 
 
 class Kind(StrEnum):
@@ -33,7 +36,7 @@ class Reason(StrEnum):
     GUARDRAIL_HARMED = "guardrail_harmed"
     PRIMARY_HARMED = "primary_harmed"
     BASELINE_BEST = "baseline_best"
-    # inconclusive: the plan's end; min_sample, signal and guardrail_unproven say what was missing then
+    # inconclusive: the plan's end; min_sample, signal, guardrail_unproven and effect_gone say what was missing then
     PLAN_ENDED = "plan_ended"
     # inconclusive before the plan's end
     FUTILE = "futile"
@@ -52,6 +55,7 @@ class Reason(StrEnum):
     NOT_SIGNIFICANT = "not_significant"
     SIGNAL = "signal"
     GUARDRAIL_UNPROVEN = "guardrail_unproven"
+    EFFECT_GONE = "effect_gone"
 
 
 class Role(StrEnum):
@@ -219,6 +223,7 @@ class Verdict(NamedTuple):
         probability_of_mismatch: LaunchDarkly's own, beside it.
         next_look: Time of the next look after the iteration's start; None after an ending.
         cautions: A sentence for each thing that limits what the verdict means. They change nothing.
+        standing: The crossing of the boundary that stands from here on; None if none does.
     """
 
     kind: Kind
@@ -237,6 +242,7 @@ class Verdict(NamedTuple):
     probability_of_mismatch: float | None = None
     next_look: timedelta | None = None
     cautions: tuple[str, ...] = ()
+    standing: Standing | None = None
 
     @property
     def ends(self) -> bool:

@@ -6,14 +6,13 @@ They only call ``api/writes``, which makes each write safe to repeat.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, StateError
 from airflow_provider_launchdarkly.assets import EVERY_EXPERIMENT, emit_event
+from airflow_provider_launchdarkly.checks.crossing import check_standing
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.operators._base import (
     LaunchDarklyExperimentBaseOperator,
@@ -22,6 +21,7 @@ from airflow_provider_launchdarkly.operators._base import (
 )
 from airflow_provider_launchdarkly.operators._changes import resolve_changes, validate_changes
 from airflow_provider_launchdarkly.operators._design_operator import LaunchDarklyIterationDesignBaseOperator
+from airflow_provider_launchdarkly.operators._judge_now import judge_now
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.api.writes.stop import StopEffect
-    from airflow_provider_launchdarkly.decision.evidence import EarlierLook
-    from airflow_provider_launchdarkly.evidence.source import Target
-    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators._outputs import IterationOutput, StopOutput
 
 # Keys in Airflow's task state store: the iteration that the task created, and the one that it is about to start.
@@ -42,9 +39,6 @@ STARTING = "starting"
 # Values of `if_running` and of `method`.
 IF_RUNNING = ("adopt", "refuse")
 METHODS = ("post", "update_draft", "save_and_start")
-
-# A poll interval so long that the latest look always counts as due.
-ANY_TIME = timedelta(days=366)
 
 
 class LaunchDarklyCreateIterationOperator(LaunchDarklyIterationDesignBaseOperator):
@@ -383,6 +377,9 @@ class LaunchDarklyJudgeOperator(LaunchDarklyExperimentBaseOperator):
         policy: The policy of the sensor whose verdict is judged again: a :class:`Policy`, or the same as a mapping.
         record_path: The sensor's folder of decision records: the boundary rests on the earlier looks there, if there
             are any. Default: ``[launchdarkly] record_path``. Nothing is written.
+        standing: The output of an earlier sensor on this iteration. If it is ``ship``, its treatment ships without
+            crossing the boundary once more, unless something is harmed or its effect is gone (nominal one-sided p above
+            0.05), and no other treatment can. A verdict on another iteration, or by another policy, counts for nothing.
         kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id`` and the arguments of every task.
 
     Returns:
@@ -394,6 +391,7 @@ class LaunchDarklyJudgeOperator(LaunchDarklyExperimentBaseOperator):
         "iteration_id",
         "policy",
         "record_path",
+        "standing",
     )
 
     def __init__(
@@ -402,60 +400,30 @@ class LaunchDarklyJudgeOperator(LaunchDarklyExperimentBaseOperator):
         iteration_id: str,
         policy: Policy | Mapping[str, Any] | None = None,
         record_path: str | None = None,
+        standing: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.iteration_id = iteration_id
         self.record_path = record_path
+        self.standing = standing
         self.policy: Any = policy.to_json() if isinstance(policy, Policy) else ({} if policy is None else policy)
         if is_literal(self.policy):
             Policy.from_json(self.policy)
+        if standing is not None and is_literal(standing):
+            check_standing(standing)
 
     @override
     def act(self, context: Context) -> dict[str, Any]:
         """Read the results and decide."""
-        verdict = judge_now(
-            self.hook, self.experiment_key, self.iteration_id, self.policy or {}, self.record_path or None
+        found = judge_now(
+            self.hook,
+            self.experiment_key,
+            self.iteration_id,
+            self.policy or {},
+            self.record_path or None,
+            standing=self.standing,
+            warn=self.log.warning,
         )
-        self.log.info("%s", verdict["summary"])
-        return verdict
-
-
-def judge_now(
-    hook: LaunchDarklyHook,
-    experiment_key: str,
-    iteration_id: str,
-    policy: Mapping[str, Any],
-    record_path: str | None = None,
-) -> dict[str, Any]:
-    """Judge an iteration on its results now. Only reads.
-
-    Args:
-        hook: The hook, with the project and environment.
-        experiment_key: The experiment.
-        iteration_id: The pinned iteration.
-        policy: A :class:`Policy` as plain JSON.
-        record_path: Folder of the decision records, with the earlier looks. Default: ``[launchdarkly] record_path``.
-
-    Returns:
-        The verdict as plain JSON: ``ship``, ``rollback``, ``inconclusive``, ``invalid`` or ``wait``.
-    """
-    from airflow_provider_launchdarkly.checks.significance import check_significance
-    from airflow_provider_launchdarkly.evidence.source import Target
-
-    target = Target(hook.environment(), experiment_key, iteration_id)
-    check = check_significance(
-        target, Policy.from_json(policy), poll_interval=ANY_TIME, looks=lambda: _looks_on_record(target, record_path)
-    )
-    return hook.run(check).to_json()
-
-
-def _looks_on_record(target: Target, record_path: str | None) -> tuple[EarlierLook, ...]:
-    folder = record_path or conf.get("launchdarkly", "record_path", fallback="")
-    if not folder:
-        return ()
-    from airflow.sdk import ObjectStoragePath
-
-    from airflow_provider_launchdarkly.audit_log.store import looks_in, read_record
-
-    return looks_in(read_record(target.to_json(), folder, ObjectStoragePath))
+        self.log.info("%s", found.summary)
+        return found.to_json()

@@ -153,7 +153,7 @@ def next_step(rollout: Rollout, stage: int, verdict: Mapping[str, Any]) -> NextS
             if gate is Gate.DECISION:
                 return NextStep(ending=Ending.SHIP)
         case Ending.INCONCLUSIVE:
-            if verdict.get("reason") != Reason.PLAN_ENDED:
+            if verdict.get("reason") not in {Reason.PLAN_ENDED, Reason.EFFECT_GONE}:
                 return NextStep(ending=Ending.INCONCLUSIVE)
         case unknown:
             assert_never(unknown)

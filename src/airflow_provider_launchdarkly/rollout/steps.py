@@ -17,7 +17,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import IterationReplacedError
-from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyCreateIterationOperator, judge_now
+from airflow_provider_launchdarkly.operators._judge_now import judge_now
+from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyCreateIterationOperator
 from airflow_provider_launchdarkly.retries import fail_unless_retryable
 from airflow_provider_launchdarkly.rollout.options import Ending, InconclusiveOption
 from airflow_provider_launchdarkly.rollout.spec import Rollout
@@ -226,7 +227,9 @@ class LaunchDarklyStageIterationOperator(LaunchDarklyCreateIterationOperator):
 class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutBaseOperator):
     """Evaluate the results again, and go on only if people approved and the verdict is the same; else skip. Internal.
 
-    Safe to repeat: it only reads.
+    A boundary that was crossed stands: the winner needs no second crossing, only an effect that is still there.
+
+    Safe to repeat: it only reads, apart from the decision record. There, a repeat with the same result changes nothing.
 
     Args:
         rollout: The rollout.
@@ -280,7 +283,9 @@ class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutBaseOperator):
                 assert_never(unknown)
 
     def _evaluate(self, entered: Mapping[str, Any]) -> dict[str, Any]:
+        from airflow_provider_launchdarkly.decision.policy import Policy
         from airflow_provider_launchdarkly.rollout.state_machine import RolloutStateError
+        from airflow_provider_launchdarkly.sensors._decision_record import record_folder, record_look
 
         if not entered:
             raise RolloutStateError(
@@ -288,7 +293,23 @@ class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutBaseOperator):
             )
         verdict: Mapping[str, Any] = entered["verdict"]
         hook = self.hook_of(self.rollout_spec, verdict.get("project_key"), verdict.get("environment_key"))
-        return judge_now(hook, str(entered["experiment_key"]), str(entered["iteration_id"]), entered["policy"])
+        policy = entered["policy"]
+        found = judge_now(
+            hook,
+            str(entered["experiment_key"]),
+            str(entered["iteration_id"]),
+            policy,
+            standing=verdict,
+            warn=self.log.warning,
+        )
+        return record_look(
+            found.to_record(),
+            found.target,
+            Policy.from_json(policy),
+            source="launchdarkly",
+            folder=record_folder(None),
+            log=self.log.info,
+        )
 
 
 class LaunchDarklyOutcomeOperator(LaunchDarklyRolloutBaseOperator):

@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import conf
+
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.audit_log.chain import Decision, canonical
 from airflow_provider_launchdarkly.audit_log.ledger import LedgerError, take_share
-from airflow_provider_launchdarkly.audit_log.store import StoragePath, latest_wait, store_decision
+from airflow_provider_launchdarkly.audit_log.store import StoragePath, latest_standing, latest_wait, store_decision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from airflow_provider_launchdarkly.decision.evidence import Standing
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.evidence.source import Target
 
@@ -97,6 +100,20 @@ def take_portfolio_share(
         )
     except LedgerError as error:
         raise ConfigurationError(str(error)) from None
+
+
+def recorded_standing(target: Target, folder: str) -> Standing | None:
+    """Return the crossing of the boundary that stands at the end of the record; None if none does.
+
+    Raises:
+        BrokenRecordError, OSError: As for :func:`record_look`.
+    """
+    return latest_standing(target.to_json(), folder, open_storage)
+
+
+def record_folder(record_path: str | None) -> str | None:
+    """Return the folder of the records: a task's own, or ``[launchdarkly] record_path``; None if none are kept."""
+    return record_path or conf.get("launchdarkly", "record_path", fallback="") or None
 
 
 def open_storage(folder: str) -> StoragePath:

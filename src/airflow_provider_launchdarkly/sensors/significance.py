@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from airflow.providers.common.compat.sdk import conf
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import VersionMismatchError
+from airflow_provider_launchdarkly.checks.crossing import check_standing
 from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError, shown
 from airflow_provider_launchdarkly.decision.policy import Policy
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.checks.result import CheckResult
     from airflow_provider_launchdarkly.checks.significance import SignificanceCheck
+    from airflow_provider_launchdarkly.decision.evidence import Standing
     from airflow_provider_launchdarkly.evidence.source import Source
     from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
     from airflow_provider_launchdarkly.sensors._history import RecordedLooks, StoredLooks
@@ -64,6 +66,11 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         record_path: Folder for decision records, as a path or a URL that Airflow's ``ObjectStoragePath`` takes, such as
             ``s3://conn_id@bucket/decisions``. Default: ``[launchdarkly] record_path``; empty keeps none. A look that
             cannot be recorded fails the task: nothing is decided off the record.
+        standing: The output of an earlier sensor on this iteration, for instance of one before an approval. If it is
+            ``ship``, its treatment ships at the next look without crossing the boundary once more, unless something is
+            harmed or its effect is gone (nominal one-sided p above 0.05): then the sensor waits on. No other treatment
+            ships. A verdict on another iteration, or by another policy, counts for nothing. Default: where a decision
+            record is kept, the crossing that stands on it, so that a retry or a clear does not lose it.
         on_kill: ``leave`` (default) or ``rollback``: what happens to the experiment if a person marks the task failed,
             see :class:`LaunchDarklyIterationBaseSensor`.
         project_key: Default: the connection's.
@@ -88,7 +95,12 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
     """
 
     outcome: ClassVar[str] = "verdict"
-    template_fields: Sequence[str] = (*LaunchDarklyIterationBaseSensor.template_fields, "policy", "record_path")
+    template_fields: Sequence[str] = (
+        *LaunchDarklyIterationBaseSensor.template_fields,
+        "policy",
+        "record_path",
+        "standing",
+    )
 
     def __init__(
         self,
@@ -96,6 +108,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         policy: Policy | Mapping[str, Any] | None = None,
         results: SqlResults | Mapping[str, Any] | None = None,
         record_path: str | None = None,
+        standing: Any = None,
         timeout: timedelta | float = BACKSTOP,
         **kwargs: Any,
     ) -> None:
@@ -104,11 +117,14 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         # Not a template field: the query is rendered at each look, with values that only exist then.
         self.results = None if results is None else _plain(results)
         self.record_path = record_path
+        self.standing = standing
         self._previous: timedelta | None = None
         self._has_share = False
         self._looks: RecordedLooks | StoredLooks | None = None
         if is_literal(self.policy):
             self._require_polls_for_harm(Policy.from_json(self.policy))
+        if standing is not None and is_literal(standing):
+            check_standing(standing)
 
     def _require_polls_for_harm(self, policy: Policy) -> None:
         """Refuse looks for harm that are more frequent than the polls."""
@@ -138,6 +154,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
             poll_interval=timedelta(seconds=self.poke_interval),
             source=self._source(context),
             looks=self._looks or no_looks,
+            standing=self._crossing,
         )
 
     def _kept_looks(self, context: Context) -> RecordedLooks | StoredLooks | None:
@@ -147,6 +164,20 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         if self._policy.clock is not Clock.INFORMATION:
             return None
         return looks_of(self.target, self._record_folder, context, self.log.warning)
+
+    @cached_property
+    def _crossing(self) -> Standing | None:
+        """The crossing that stands: the earlier sensor's, or else the one on record."""
+        from airflow_provider_launchdarkly.checks.crossing import read_crossing
+        from airflow_provider_launchdarkly.sensors._decision_record import recorded_standing
+
+        if self.standing is None:
+            folder = self._record_folder
+            return recorded_standing(self.target, folder) if folder is not None else None
+        found = read_crossing(self.standing, self.target)
+        if found.warning:
+            self.log.warning("%s", found.warning)
+        return found.standing
 
     def _source(self, context: Context) -> Source:
         if self.results is None:
@@ -178,6 +209,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
             "previous_seconds": None if previous is None else previous.total_seconds(),
             "look_on_worker": on_worker,
             "analysed_by_launchdarkly": self.results is None,
+            "standing": None if on_worker or self._crossing is None else json.dumps(self._crossing._asdict()),
         }
 
     @override
@@ -252,7 +284,9 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
 
     @property
     def _record_folder(self) -> str | None:
-        return self.record_path or conf.get("launchdarkly", "record_path", fallback="") or None
+        from airflow_provider_launchdarkly.sensors._decision_record import record_folder
+
+        return record_folder(self.record_path)
 
 
 def _plain(results: SqlResults | Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the same verdict at the same look.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from airflow_provider_launchdarkly.decision.policy_parts import Clock, Direction
 from airflow_provider_launchdarkly.decision.sample_ratio import PRIOR_UNITS
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.splits import NEARLY_ALL, SELECTION_ALPHA, SplitAlphas
+from airflow_provider_launchdarkly.decision.standing import STILL_THERE
 from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.simulation.anytime import harmed_at_any_time
 from airflow_provider_launchdarkly.simulation.effects import expected_z, z_values
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     _Part = Primary | Guardrail | Signal
 
 KINDS = (Kind.WAIT, Kind.SHIP, Kind.ROLLBACK, Kind.INCONCLUSIVE, Kind.INVALID)
-_CODE = {kind: code for code, kind in enumerate(KINDS)}
+CODES = {kind: code for code, kind in enumerate(KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,11 @@ class Outcomes:
 
     def share(self, kind: Kind) -> float:
         """Return the share of the experiments that ended in this kind."""
-        return float(np.mean(self.kind == _CODE[kind]))
+        return float(np.mean(self.kind == CODES[kind]))
 
     def are(self, kind: Kind) -> Booleans:
         """Return which experiments ended in this kind."""
-        return np.asarray(self.kind == _CODE[kind])
+        return np.asarray(self.kind == CODES[kind])
 
 
 def judge(
@@ -86,10 +88,10 @@ def judge(
         planned_shares: The planned shares of the treatments, the baseline first.
         started_at: Start of the iterations; only needed for looks at cron times.
     """
-    return _Judge(policy, draws, planned_shares, started_at).outcomes()
+    return VectorizedJudge(policy, draws, planned_shares, started_at).outcomes()
 
 
-class _Judge:
+class VectorizedJudge:
     """All experiments and looks at once; arrays have the axes experiment, look and, where it applies, challenger."""
 
     def __init__(
@@ -97,6 +99,7 @@ class _Judge:
     ) -> None:
         self.policy, self.draws, self.shares = policy, draws, planned_shares
         self.challengers = len(planned_shares) - 1
+        self.sign = _sign(policy.primary.direction)
         self.known: dict[tuple[int, float], Floats] = {}
         self.passes: dict[tuple[int, float], Booleans] = {}
         allocation = Allocation.of_shares(planned_shares)
@@ -115,43 +118,61 @@ class _Judge:
         self.clocks = InformationClocks(self.schedule, draws, self.ended) if policy.clock is Clock.INFORMATION else None
 
     def outcomes(self) -> Outcomes:
-        primary, margin = self.draws.primary, self.policy.primary.margin
-        sign = _sign(self.policy.primary.direction)
-        success, winner = self._success(sign, margin)
+        """Return how each experiment ends."""
+        kind, winner = self.kinds()
+        return _first(kind, self.early, winner, self.draws)
+
+    @property
+    def early(self) -> Booleans:
+        """Where an experiment would be inconclusive before the plan's end."""
+        return np.asarray(self._futile & ~self.ended)
+
+    def kinds(self) -> tuple[Integers, Integers]:
+        """Return the kind of verdict of each experiment at each look, and the treatment that is best there."""
+        success, winner = self._success(self.sign, self.policy.primary.margin)
+        return self._kinds(success & ~self._held(winner), self.ended | self._futile), winner
+
+    def kinds_if_standing(self, treatment: int) -> Integers:
+        """Return the kinds of verdict where this treatment crossed the boundary before: only that one can ship."""
+        margin, has_bar = self.policy.primary.margin, self.policy.rule is Rule.GROUP_SEQUENTIAL
+        there = self._still_there(self.draws.primary, self.sign, margin, has_bar=has_bar)[..., treatment - 1]
+        blocked = self._blocked(standing=True)[..., treatment - 1]
+        return self._kinds(there & ~blocked, self.ended | (self._futile & ~there))
+
+    def _kinds(self, ships: Booleans, ends: Booleans) -> Integers:
+        """Return the kinds of verdict, given where a treatment may ship, and where the experiment ends otherwise."""
+        primary = self.draws.primary
         metrics = (primary, *self.draws.guardrails, *self.draws.signals)
         parts: tuple[_Part, ...] = (self.policy.primary, *self.policy.guardrails, *self.policy.signals)
         mismatch = _mismatch(self.policy, self.draws, self.shares, zip(metrics, parts, strict=True))
         absent = self._absent()
-        held = self._held(winner)
         kind = np.zeros(self.ended.shape, dtype=np.int64)
         # Each step overwrites the ones before, so the kind that is judged first is written last.
-        futile = self._futile(sign, margin)
-        kind[self.ended | futile] = _CODE[Kind.INCONCLUSIVE]
-        kind[success & ~held] = _CODE[Kind.SHIP]
+        kind[ends] = CODES[Kind.INCONCLUSIVE]
+        kind[ships] = CODES[Kind.SHIP]
         if self.policy.rule is Rule.PROBABILITY_TO_BE_BEST:
-            kind[self.p_best[..., 0] >= self.policy.threshold] = _CODE[Kind.ROLLBACK]
+            kind[self._p_best[..., 0] >= self.policy.threshold] = CODES[Kind.ROLLBACK]
         judged = (primary, *self.draws.guardrails)
         fewest = np.min([self.draws.units_of(metric).min(axis=2) for metric in judged], axis=0)
         small = fewest < self.policy.min_units_per_treatment
-        kind[small] = np.where(self.ended[small], _CODE[Kind.INCONCLUSIVE], _CODE[Kind.WAIT])
-        kind[:, ~self.old_enough] = _CODE[Kind.WAIT]
-        kind[absent] = np.where(self.ended[absent], _CODE[Kind.INVALID], _CODE[Kind.WAIT])
+        kind[small] = np.where(self.ended[small], CODES[Kind.INCONCLUSIVE], CODES[Kind.WAIT])
+        kind[:, ~self.old_enough] = CODES[Kind.WAIT]
+        kind[absent] = np.where(self.ended[absent], CODES[Kind.INVALID], CODES[Kind.WAIT])
         if self.policy.mismatch.action is MismatchAction.HOLD:
-            kind[mismatch] = np.where(self.ended[mismatch], _CODE[Kind.INVALID], _CODE[Kind.WAIT])
-        kind[:, self.look == 0] = _CODE[Kind.WAIT]
-        kind[self._harmed(sign)] = _CODE[Kind.ROLLBACK]
+            kind[mismatch] = np.where(self.ended[mismatch], CODES[Kind.INVALID], CODES[Kind.WAIT])
+        kind[:, self.look == 0] = CODES[Kind.WAIT]
+        kind[self._harmed(self.sign)] = CODES[Kind.ROLLBACK]
         if self.policy.missing.action is MissingAction.INVALID:
             late = np.array([moment > self.policy.missing.grace for moment in self.draws.moments])
-            kind[absent & (late | self.ended)] = _CODE[Kind.INVALID]
+            kind[absent & (late | self.ended)] = CODES[Kind.INVALID]
         if self.policy.mismatch.action is MismatchAction.STOP:
-            kind[mismatch] = _CODE[Kind.INVALID]
-        return _first(kind, futile & ~self.ended, winner, self.draws)
+            kind[mismatch] = CODES[Kind.INVALID]
+        return kind
 
     def _success(self, sign: int, margin: float) -> tuple[Booleans, Integers]:
         """Return whether any treatment passes on the primary metric, and the best of those that pass."""
         if self.policy.rule is Rule.PROBABILITY_TO_BE_BEST:
-            self.p_best = self._probabilities(sign)
-            passed = self.p_best[..., 1:] >= self.policy.threshold
+            passed = self._p_best[..., 1:] >= self.policy.threshold
         else:
             passed = self._passed(self.draws.primary, sign, margin)
         merit = np.where(passed, sign * self.draws.primary.mean[..., 1:], -np.inf)
@@ -178,6 +199,11 @@ class _Judge:
                 passed[:, known, index] = reached[:, known]
         return passed
 
+    def _still_there(self, metric: MetricDraws, sign: int, margin: float, *, has_bar: bool = True) -> Booleans:
+        """Return `standing.still_there` of each challenger."""
+        there: Booleans = self._z(metric, sign, margin) >= quantile(STILL_THERE)
+        return there | self._passed(metric, sign, margin) if has_bar else there
+
     def _worse(self, metric: MetricDraws, sign: int, margin: float, alpha: float) -> Booleans:
         """Return where each challenger reaches the boundary for harm."""
         gamma, worse = self.policy.harm_spending, -self._z(metric, sign, margin)
@@ -189,12 +215,13 @@ class _Judge:
                 harmed[:, known, index] = reached[:, known]
         return harmed
 
-    def _blocked(self) -> Booleans:
+    def _blocked(self, *, standing: bool = False) -> Booleans:
         """Return the treatments that a guardrail to be proven or a signal holds back."""
         blocked = np.zeros((*self.ended.shape, self.challengers), dtype=np.bool_)
         for part, metric in zip(self.policy.guardrails, self.draws.guardrails, strict=True):
             if part.prove:
-                blocked |= ~self._passed(metric, _sign(part.direction), part.margin)
+                needed = self._still_there if standing else self._passed
+                blocked |= ~needed(metric, _sign(part.direction), part.margin)
         for signal, metric in zip(self.policy.signals, self.draws.signals, strict=True):
             blocked |= -self._z(metric, _sign(signal.direction), 0.0) >= quantile(signal.alpha)
             if signal.required:
@@ -227,12 +254,14 @@ class _Judge:
         blocked: Booleans = np.take_along_axis(self._blocked(), (winner - 1)[..., None], axis=2)
         return blocked[..., 0]
 
-    def _futile(self, sign: int, margin: float) -> Booleans:
+    @cached_property
+    def _futile(self) -> Booleans:
         """Return whether no treatment is likely to ship by the plan's end."""
         if self.policy.futility is None or self.policy.rule is not Rule.GROUP_SEQUENTIAL:
             return np.zeros(self.ended.shape, dtype=np.bool_)
+        margin = self.policy.primary.margin
         wanted = margin or self.policy.primary.minimum_detectable_effect
-        futile = self._unlikely(self.policy.futility, self.draws.primary, sign, margin, wanted)
+        futile = self._unlikely(self.policy.futility, self.draws.primary, self.sign, margin, wanted)
         for part, metric in zip(self.policy.guardrails, self.draws.guardrails, strict=True):
             if part.prove:
                 futile |= self._unlikely(self.policy.futility, metric, _sign(part.direction), part.margin, part.margin)
@@ -292,12 +321,13 @@ class _Judge:
             self.known[key] = z_values(metric, self.draws.units_of(metric), sign, margin) * sign
         return sign * self.known[key]
 
-    def _probabilities(self, sign: int) -> Floats:
+    @cached_property
+    def _p_best(self) -> Floats:
         """Return each treatment's probability to be the best, with a flat prior."""
         primary = self.draws.primary
         error = np.sqrt(primary.variance / np.maximum(self.draws.units_of(primary), 1))
         known = np.min(error, axis=2, keepdims=True) > 0
-        centre, width = sign * primary.mean, np.where(error > 0, error, 1.0)
+        centre, width = self.sign * primary.mean, np.where(error > 0, error, 1.0)
         if centre.shape[2] == 2:
             gap = (centre[..., 0] - centre[..., 1]) / np.hypot(width[..., 0], width[..., 1])
             best = np.stack([ndtr(gap), ndtr(-gap)], axis=2)
@@ -308,17 +338,22 @@ class _Judge:
 
 def _first(kind: Integers, early: Booleans, winner: Integers, draws: Draws) -> Outcomes:
     """Return the first ending of each experiment; `early` says where it would be inconclusive before the plan's end."""
-    over = kind != _CODE[Kind.WAIT]
+    over = kind != CODES[Kind.WAIT]
     look = np.where(over.any(axis=1), over.argmax(axis=1), kind.shape[1] - 1)
     row = np.arange(len(look))
     ended = kind[row, look]
-    shipped = np.where(ended == _CODE[Kind.SHIP], winner[row, look], 0)
+    shipped = np.where(ended == CODES[Kind.SHIP], winner[row, look], 0)
+    return outcomes_at(look, ended, shipped, early, draws)
+
+
+def outcomes_at(look: Integers, ended: Integers, shipped: Integers, early: Booleans, draws: Draws) -> Outcomes:
+    """Return the outcomes of experiments that end at these looks, in these kinds, with these treatments."""
+    mean, row = draws.primary.mean, np.arange(len(look))
     shown = np.maximum(shipped, 1)
-    mean = draws.primary.mean
     baseline = mean[row, look, 0]
     lift = np.divide(mean[row, look, shown], baseline, out=np.ones(len(row)), where=baseline != 0) - 1.0
     days = np.array([moment.total_seconds() / 86400.0 for moment in draws.moments])
-    early_end = early[row, look] & (ended == _CODE[Kind.INCONCLUSIVE])
+    early_end = early[row, look] & (ended == CODES[Kind.INCONCLUSIVE])
     return Outcomes(ended, look, days[look], early_end, shipped, lift)
 
 
@@ -369,9 +404,9 @@ def judge_harm(policy: Policy, draws: Draws, planned_shares: tuple[float, ...]) 
     """
     kind = np.zeros(draws.units.shape[:2], dtype=np.int64)
     alpha = ErrorRates.of(policy, Allocation.of_shares(planned_shares)).anytime_harm
-    kind[_harmed_at_any_time(policy, draws, alpha)] = _CODE[Kind.ROLLBACK]
+    kind[_harmed_at_any_time(policy, draws, alpha)] = CODES[Kind.ROLLBACK]
     if policy.mismatch.action is MismatchAction.STOP:
-        kind[_mismatch(policy, draws, planned_shares, _that_roll_back(policy, draws))] = _CODE[Kind.INVALID]
+        kind[_mismatch(policy, draws, planned_shares, _that_roll_back(policy, draws))] = CODES[Kind.INVALID]
     return _first(kind, np.zeros(kind.shape, dtype=np.bool_), np.zeros_like(kind), draws)
 
 

@@ -261,6 +261,7 @@ FIELDS: dict[str, Reader] = {
     "randomization_units": _optional(list_of(record(randomization_unit=key, default=boolean))),
     "winner": _optional(_winner),
     "stopped": _optional(mapping),
+    "standing": _optional(mapping),
     "policy": _optional(_policy),
     "record_path": _optional(path),
     "window": _optional(_window),

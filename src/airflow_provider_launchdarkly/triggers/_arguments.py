@@ -14,13 +14,17 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow.triggers.base import BaseTrigger
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.checks.crossing import standing_from_json
 from airflow_provider_launchdarkly.decision.policy import Policy
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.decision.evidence import Standing
 
 REQUIRED: Any = object()
 """Default of a required argument."""
@@ -207,6 +211,22 @@ def json_text(value: Any) -> None:
 def policy_text(value: Any) -> None:
     """Check for a policy as JSON text, or as a mapping, which earlier versions of the provider stored."""
     read_policy(value)
+
+
+def standing_text(value: Any) -> None:
+    """Check for a crossing of the boundary as JSON text."""
+    read_standing(value)
+
+
+def read_standing(value: str) -> Standing:
+    """Read a crossing of the boundary from JSON text.
+
+    Raises:
+        ConfigurationError: The text is no crossing.
+        ValueError: The text is not JSON.
+    """
+    json_text(value)
+    return standing_from_json(json.loads(value))
 
 
 def optional(check: Check) -> Check:

@@ -20,6 +20,8 @@ from airflow_provider_launchdarkly.triggers._arguments import (
     optional,
     policy_text,
     read_policy,
+    read_standing,
+    standing_text,
     truth,
 )
 from airflow_provider_launchdarkly.triggers._iteration import IterationTrigger
@@ -45,6 +47,7 @@ class SignificanceTrigger(IterationTrigger):
         previous_seconds: Time of a worker's latest poll, in seconds after the iteration's start; None if there is none.
         look_on_worker: Fire when a look is due, or the iteration no longer runs, instead of looking here.
         analysed_by_launchdarkly: True if the results are LaunchDarkly's.
+        standing: A crossing of the boundary that stands, as JSON text; None if there is none.
         kwargs: See :class:`IterationTrigger`.
     """
 
@@ -56,11 +59,13 @@ class SignificanceTrigger(IterationTrigger):
         "previous_seconds": Argument(optional(number(0)), None),
         "look_on_worker": Argument(truth, False),
         "analysed_by_launchdarkly": Argument(truth, True),
+        "standing": Argument(optional(standing_text), None),
     }
     policy: str
     previous_seconds: float | None
     look_on_worker: bool
     analysed_by_launchdarkly: bool
+    standing: str | None
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:
@@ -71,7 +76,8 @@ class SignificanceTrigger(IterationTrigger):
         previous = None if self.previous_seconds is None else timedelta(seconds=self.previous_seconds)
         definitions: dict[str, Metric] = {}
         if not self.look_on_worker:
-            return SignificanceCheck(target, policy, previous=previous, poll_interval=interval)
+            standing = None if self.standing is None else read_standing(self.standing)
+            return SignificanceCheck(target, policy, previous=previous, poll_interval=interval, standing=standing)
 
         def check_due_look() -> Procedure[CheckResult]:
             nonlocal previous

@@ -13,6 +13,7 @@ from airflow_provider_launchdarkly.decision.evidence import (
     Evidence,
     Measurement,
     MetricEvidence,
+    Standing,
     TreatmentEvidence,
 )
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json, evidence_to_json
@@ -71,6 +72,7 @@ def evidences(draw: st.DrawFn) -> Evidence:
         probability_of_mismatch=draw(st.none() | st.floats(0, 1)),
         unchanged_for=draw(st.none() | durations),
         earlier=tuple(draw(st.lists(earlier_looks(ids), max_size=3))),
+        standing=draw(st.none() | st.builds(Standing, names, st.integers(1, 200), names, names)),
     )
 
 

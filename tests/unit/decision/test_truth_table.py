@@ -22,9 +22,10 @@ from airflow_provider_launchdarkly.api.http.procedure import Response
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from airflow_provider_launchdarkly.api.models import Experiment
 from airflow_provider_launchdarkly.checks.significance import find_due_look
-from airflow_provider_launchdarkly.decision.evidence import Measurement, MetricEvidence
+from airflow_provider_launchdarkly.decision.evidence import Measurement, MetricEvidence, Standing
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.standing import fingerprint
 from airflow_provider_launchdarkly.decision.verdict import Reason
 from airflow_provider_launchdarkly.evidence.source import Target
 from support.evidence import BOLD, CONTROL, MONDAY, evidence, rates, shifted
@@ -131,11 +132,22 @@ PROVE = {"guardrails": [{"metric": "guardrail", "margin": 0.005, "prove": True}]
 SIGNAL = {"signals": [{"metric": "signal"}]}
 HOLD, WARN = {"mismatch": {"action": "hold"}}, {"mismatch": {"action": "warn"}}
 STRICT = {"missing": {"action": "invalid"}}
+CROSSED = Standing(BOLD, 12, "primary", fingerprint(Policy()))
+WEAKER, GONE = shifted("primary", 2.0), shifted("primary", 1.0)
 
 PARTLY = evidence(14, rates("primary", (6_000, 4_000), 0.1, 0.2), exposed=(10_000, 10_000))
 SILENT = rates("signal", 0, 0.1, 0.1)
 
 CASES = (
+    Case("-", "crossed before, p is 0.02", {}, evidence(14, WEAKER)._replace(standing=CROSSED), ("ship", "better")),
+    Case("-", "crossed before, p is 0.16", {}, evidence(14, GONE)._replace(standing=CROSSED), ("wait", "effect_gone")),
+    Case(
+        "-",
+        "crossed before, p is 0.16, plan's end",
+        {},
+        evidence(28, GONE)._replace(standing=CROSSED),
+        ("inconclusive", "effect_gone"),
+    ),
     Case("mismatch: hold", "split off, running", HOLD, evidence(14, BETTER, exposed=OFF), ("wait", "mismatch")),
     Case("mismatch: hold", "split off, plan's end", HOLD, evidence(28, BETTER, exposed=OFF), ("invalid", "mismatch")),
     Case(

@@ -12,7 +12,7 @@ from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
 from support.policies import policies
-from support.two_judges import judge_to_the_end, judge_twice
+from support.two_judges import judge_standing_twice, judge_to_the_end, judge_twice
 
 RATES = st.sampled_from((0.0, 0.01, 0.1, 0.1, 0.1, 0.4))
 # Effects in standard errors at the plan's end, around the boundaries, so that each of their parts matters.
@@ -87,3 +87,12 @@ def test_both_judges_come_to_the_same_end_on_the_same_history(
     for quick, slow, verdict in judge_to_the_end(policy, world, experiments=3, seed=seed, missed=missed):
         event(f"{verdict.kind}: {verdict.reason}")
         assert quick == slow, verdict.summary
+
+
+@given(policies(), st.data(), st.integers(0, 2**32))
+def test_both_judges_let_the_same_crossings_stand(fields: dict[str, Any], data: st.DataObject, seed: int) -> None:
+    policy = Policy.from_json(fields)
+    world = data.draw(worlds(policy))
+    for quick, verdict in judge_standing_twice(policy, world, experiments=8, seed=seed, most_looks=4):
+        event(f"{verdict.kind}: {verdict.reason}")
+        assert quick is verdict.kind, verdict.summary

@@ -49,7 +49,13 @@ RIGHT: dict[type[BaseTrigger], dict[str, Any]] = {
     IterationStatusTrigger: {**PINNED, "status": "stopped"},
     TrafficTrigger: {**PINNED, "units_per_treatment": 100, "metric_key": None},
     FlagStateTrigger: {**SHARED, "flag_key": "f", "on": True, "variation_json": '{"color": "red"}'},
-    SignificanceTrigger: {**PINNED, "policy": POLICY, "previous_seconds": 1.5, "look_on_worker": True},
+    SignificanceTrigger: {
+        **PINNED,
+        "policy": POLICY,
+        "previous_seconds": 1.5,
+        "look_on_worker": True,
+        "standing": '{"treatment_id": "t1", "look": 12, "metric": "clicks", "policy": "44136fa355b3678a"}',
+    },
     ExperimentEventTrigger: {**SHARED, "experiment_key": "bold", "on": ["start", "stop"], "policy": POLICY},
 }
 TRIGGERS = sorted(RIGHT, key=lambda trigger: trigger.__name__)
