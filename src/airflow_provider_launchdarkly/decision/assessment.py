@@ -216,7 +216,7 @@ class _Moment(NamedTuple):
     def _success(self, z: float | None, metric: MetricEvidence, treatment: TreatmentEvidence) -> Bar:
         alpha, gamma = self._rates.ship, self.policy.ship_spending
         bound = self.clock.ship(metric, treatment.id, alpha, gamma) if self.clock else None
-        needed, spent = bound or self._planned(self._ship_boundary)
+        needed, spent = (bound.z, bound.spent) if bound else self._planned(self._ship_boundary)
         may_ship = self.evidence.elapsed >= self.policy.min_duration and self.share > 0
         reached = may_ship and z is not None and needed is not None and z >= needed
         return Bar(z, needed, alpha, spent, reached)
@@ -230,7 +230,7 @@ class _Moment(NamedTuple):
     ) -> Bar:
         gamma = self.policy.harm_spending
         bound = self.clock.harm(metric, treatment.id, alpha, gamma) if self.clock else None
-        needed, spent = bound or self._planned(self.schedule.harm_boundary(alpha, gamma))
+        needed, spent = (bound.z, bound.spent) if bound else self._planned(self.schedule.harm_boundary(alpha, gamma))
         z = found.z(margin) if found and _enough(found) else None
         worse = -z if z is not None else None
         # Before the first look the plan judges no units.

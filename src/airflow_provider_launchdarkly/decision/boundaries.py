@@ -260,10 +260,6 @@ class _Walk:
         self._settle(following)
         return self._time, self._points, self._masses
 
-    def step(self, time: float, bound: float) -> float:
-        """Move to ``time``, keep the paths below ``bound``, and return the probability of the others."""
-
-
     def step(self, time: float, bound: float, floor: float = -math.inf) -> float:
         """Move to ``time``, keep the paths between ``floor`` and ``bound``, and return the probability above."""
         crossed = self._above(time, bound)

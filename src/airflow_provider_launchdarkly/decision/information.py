@@ -30,7 +30,7 @@ CLEAR = 5.0
 # can be solved for them. Counting less agreement than there is raises the boundary.
 LEAST_STEP = 2.5e-3
 
-# So many measurements of earlier looks, at most, stand in an entry of the decision record: some 70 kB.
+# So many measurements of earlier looks, at most, stand in an entry of the decision record: some 130 kB.
 MOST_NUMBERS = 2000
 
 
@@ -91,10 +91,12 @@ class Bound(NamedTuple):
     Attributes:
         z: The z value to reach.
         spent: Cumulative one-sided error up to and including this look.
+        taken: For each look before that could be crossed its information, as a share of this look's, and its boundary.
     """
 
     z: float
     spent: float
+    taken: tuple[tuple[float, float], ...]
 
 
 class _Side(NamedTuple):
@@ -159,8 +161,8 @@ class InformationClock:
         # A look without information cannot have been crossed, so what it might have spent is left.
         taken = [(fraction, cumulative) for fraction, cumulative in taken if fraction > 0.0]
         path = apart([fraction for fraction, _ in taken])
-        z = boundaries.solve_afresh(path, [cumulative for _, cumulative in taken])[-1]
-        return Bound(z, spent[-1])
+        *before, z = boundaries.solve_afresh(path, [cumulative for _, cumulative in taken])
+        return Bound(z, spent[-1], tuple(zip(path[:-1], before, strict=True)))
 
     def _information(self, metric: MetricEvidence, treatment_id: str) -> dict[int, float]:
         """Return the share of today's information that each known look had, by its number."""

@@ -1,4 +1,4 @@
-"""Decide: one policy and one piece of evidence in, one verdict out. No clock, no history, no I/O.
+"""Decide: one policy and one piece of evidence in, one verdict out. No clock, no I/O, and no memory.
 
 The order of judgement protects users: first whether the numbers are valid, then harm, which no gate delays, then the
 gates of time and sample size, then a boundary that was crossed before, then success, then the plan's end.
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 def decide(policy: Policy, evidence: Evidence) -> Verdict:
     """Judge what was measured.
 
-    The evidence is judged at the latest look that has come due. No history is used, so repeats give the same verdict.
+    The evidence is judged at the latest look that has come due. What it has of earlier looks counts, other than of this
+    look itself, so repeats give the same verdict.
     Call it only when :func:`due_look` finds a look: judging new data between looks is looking more often than planned.
     Evidence with `only_harm` may come at any time: it is judged by :func:`decide_harm`.
 

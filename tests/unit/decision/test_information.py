@@ -217,6 +217,18 @@ def test_a_history_that_cannot_be_is_refused(earlier: tuple[Any, ...], problem: 
         check(evidence(5, rates(CONVERSION, 100, 0.1, 0.1))._replace(earlier=earlier))
 
 
+def test_a_boundary_comes_with_those_of_the_looks_before() -> None:
+    shares = TRAFFIC["growing tenfold"]
+    seen = looks(shares)[13]
+    found = InformationClock(schedule_looks(Policy()), seen, CONVERSION).ship(seen.metrics[0], BOLD, 0.05, -2.4)
+    assert found is not None
+    assert [information for information, _ in found.taken] == pytest.approx(
+        [share / shares[13] for share in shares[6:13]], rel=1e-3
+    )
+    z = [*(bound for _, bound in found.taken), found.z]
+    assert math.fsum(crossing_probabilities(shares[6:14], z)) == pytest.approx(found.spent, abs=1e-5)
+
+
 def test_the_clock_gives_no_boundary_before_something_may_ship() -> None:
     seen = looks(TRAFFIC["even"])[3]
     clock = InformationClock(schedule_looks(Policy()), seen, CONVERSION)
