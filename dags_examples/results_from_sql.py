@@ -34,7 +34,7 @@ WITH people AS (
     LEFT JOIN orders ON orders.user_id = exposures.user_id
                     AND orders.ordered_at BETWEEN exposures.exposed_at AND {{ looked_at.text }}
     WHERE exposures.experiment_key = {{ experiment_key }}
-      AND exposures.exposed_at BETWEEN {{ iteration_started_at.text }} AND {{ looked_at.text }}
+      AND exposures.exposed_at BETWEEN {{ exposed_after.text }} AND {{ exposed_before.text }}
     GROUP BY exposures.user_id, exposures.variation
 )
 SELECT 'checkout-conversion' AS metric, treatment_id, COUNT(*) AS units, MAX(latest_order_at) AS latest_event_at,

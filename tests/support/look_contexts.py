@@ -12,7 +12,13 @@ STARTED_AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
 METRIC = "checkout-conversion"
 
 
-def look_context(days: float = 10, names: tuple[str, ...] = ("Classic", "Bold")) -> LookContext:
+def look_context(
+    days: float = 10,
+    names: tuple[str, ...] = ("Classic", "Bold"),
+    *,
+    burn_in: timedelta = timedelta(),
+    maturity: timedelta = timedelta(),
+) -> LookContext:
     """Return the context of a look so many days after the start; treatment `Bold` has the id `id-bold`."""
     iteration = Iteration.model_validate(
         {
@@ -33,4 +39,5 @@ def look_context(days: float = 10, names: tuple[str, ...] = ("Classic", "Bold"))
         }
     )
     target = Target(EnvironmentRef("demo", "production"), "bold-checkout-button", "it-1")
-    return LookContext(target, iteration, STARTED_AT, STARTED_AT + timedelta(days=days))
+    at = STARTED_AT + timedelta(days=days)
+    return LookContext(target, iteration, STARTED_AT, at, burn_in=burn_in, maturity=maturity)

@@ -82,6 +82,8 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
         "min_duration": f"{draw(st.sampled_from((0, 0, days // 2, days)))}d",
         "max_duration": f"{days}d",
         "min_units_per_treatment": draw(st.sampled_from((2, 2, 100, 400))),
+        "burn_in": f"{draw(st.sampled_from((0, 0, 0, 6)))}h",
+        "maturity": f"{draw(st.sampled_from((0, 0, 0, 12)))}h",
         "planned_units": draw(st.sampled_from((None, None, 200, 1500))),
         "mismatch": {
             "alpha": draw(st.sampled_from((0.001, 0.1))),

@@ -68,8 +68,8 @@ class Warehouse:
                             AND events.happened_at <= {{{{ looked_at{self.moment} }}}}
             WHERE exposures.iteration_id = {{{{ iteration_id }}}}
               AND exposures.treatment_id IN {{{{ treatment_ids }}}}
-              AND exposures.exposed_at >= {{{{ iteration_started_at{self.moment} }}}}
-              AND exposures.exposed_at <= {{{{ looked_at{self.moment} }}}}
+              AND exposures.exposed_at >= {{{{ exposed_after{self.moment} }}}}
+              AND exposures.exposed_at <= {{{{ exposed_before{self.moment} }}}}
             GROUP BY exposures.treatment_id
         """
 

@@ -19,6 +19,22 @@ BEFORE: Mapping[str, Any] = {
 }
 
 
+# The same for the fields of a metric, by its role in the policy.
+METRICS_BEFORE: Mapping[str, Mapping[str, Any]] = {
+    "primary": {"test_split": False},
+    "guardrails": {"test_split": False},
+    "signals": {"test_split": False, "required": False},
+}
+
+
 def as_judged(policy: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recorded policy with the fields that did not exist when it was written."""
-    return {**BEFORE, **policy}
+    metrics = {role: _completed(policy[role], before) for role, before in METRICS_BEFORE.items() if role in policy}
+    return {**BEFORE, **policy, **metrics}
+
+
+def _completed(part: Any, before: Mapping[str, Any]) -> Any:
+    """Return a metric of a policy, or each of several, with the fields that did not exist."""
+    if isinstance(part, list):
+        return [_completed(each, before) for each in part]
+    return {**before, **part} if isinstance(part, dict) else part

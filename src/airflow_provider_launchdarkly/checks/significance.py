@@ -32,6 +32,7 @@ from airflow_provider_launchdarkly.decision.suitability import (
     require_decidable,
     require_mean,
     require_one_role,
+    require_source_of_mature_units,
 )
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
 from airflow_provider_launchdarkly.evidence.launchdarkly_results import evidence_from_results
@@ -327,10 +328,18 @@ def find_due_look(
     iteration = pinned(experiment, target.iteration_id)
     _require_one_role(policy, iteration)
     if analysed_by_launchdarkly:
+        _require_source_of_mature_units(policy)
         _require_means(policy, iteration)
     if iteration.started_at is None:
         return SignificanceResult(target, response.server_time, _not_started(iteration))
-    look_context = LookContext(target, iteration, iteration.started_at, response.server_time)
+    look_context = LookContext(
+        target,
+        iteration,
+        iteration.started_at,
+        response.server_time,
+        burn_in=policy.burn_in,
+        maturity=policy.maturity,
+    )
     if not iteration.running:
         return SignificanceResult(
             target, look_context.at, verdict_if_ended_elsewhere(experiment, iteration, look_context.elapsed)
@@ -397,6 +406,13 @@ def _require_one_role(policy: Policy, iteration: Iteration) -> None:
         require_one_role(policy, iteration.primary.key if iteration.primary else None)
     except UndecidableExperimentError as error:
         raise ConfigurationError(f"policy.{field_name(error.path)}: {error}") from None
+
+
+def _require_source_of_mature_units(policy: Policy) -> None:
+    try:
+        require_source_of_mature_units(policy)
+    except UndecidableExperimentError as error:
+        raise ConfigurationError(f"policy.{field_name(error.path)} {error}") from None
 
 
 def _require_means(policy: Policy, iteration: Iteration) -> None:

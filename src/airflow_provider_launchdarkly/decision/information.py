@@ -184,7 +184,7 @@ class InformationClock:
         planned = schedule.planned_units
         looks = range(1, self._look + 1)
         if planned is None:
-            return [0.0, *(schedule.look_times[look - 1] / schedule.end for look in looks)]
+            return [0.0, *(schedule.progress(schedule.look_times[look - 1]) for look in looks)]
         metrics = {number: look.metric(self._primary) for number, look in self._earlier.items()}
         units = {number: float(metric.units) for number, metric in metrics.items() if metric is not None}
         now = evidence.metric(self._primary).units
@@ -199,12 +199,12 @@ class InformationClock:
 
     def _places(self, growth: float) -> list[float]:
         """Return each look's place, from 0 to today's, on an axis on which growing traffic makes a straight line."""
-        end, earlier = self._schedule.end, self._earlier
+        progress, earlier = self._schedule.progress, self._earlier
         times = [
             earlier[look].elapsed if look in earlier else self._schedule.look_times[look - 1]
             for look in range(1, self._look)
         ]
-        return [0.0, *(information(time / end, growth) for time in (*times, self._evidence.elapsed))]
+        return [0.0, *(information(progress(time), growth) for time in (*times, self._evidence.elapsed))]
 
     @staticmethod
     def _filled(places: Sequence[float], known: dict[int, float]) -> list[float]:

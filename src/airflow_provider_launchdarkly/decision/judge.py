@@ -64,6 +64,13 @@ class _Judge:
     def _metrics(self) -> tuple[MetricJudgement, ...]:
         return (self._assessment.primary, *self._assessment.guardrails, *self._assessment.signals)
 
+    def _split_tested(self) -> Iterator[str]:
+        """Yield the metrics whose units are compared with the exposed ones."""
+        parts = (self._policy.primary, *self._policy.guardrails, *self._policy.signals)
+        for part, metric in zip(parts, self._metrics, strict=True):
+            if getattr(part, "test_split"):  # noqa: B009 - mypy takes the three for their base class
+                yield metric.metric
+
     @cached_property
     def _mismatch(self) -> str | None:
         """The broken split, of the exposed units or of a metric's, in words; None while all are as allocated."""
@@ -88,7 +95,7 @@ class _Judge:
         kind = Kind.INVALID if assessment.ended else Kind.WAIT
         if self._mismatch is not None and policy.mismatch.action is MismatchAction.HOLD:
             return self._make(kind, Reason.MISMATCH, f"{self._mismatch}: {_word(kind)}")
-        impossible = units_beyond_exposed(self._evidence, tuple(metric.metric for metric in self._metrics))
+        impossible = units_beyond_exposed(self._evidence, tuple(self._split_tested()))
         if impossible is not None:
             return self._make(kind, Reason.MORE_UNITS_THAN_EXPOSED, f"{impossible}: {_word(kind)}")
         missing = self._missing(kind)
@@ -123,7 +130,7 @@ class _Judge:
         unchanged = self._evidence.unchanged_for
         absent = self._absent()
         if absent is not None:
-            if kind is Kind.INVALID and elapsed <= missing.grace and not self._assessment.ended:
+            if kind is Kind.INVALID and elapsed <= self._policy.lag + missing.grace and not self._assessment.ended:
                 return None
             reason = Reason.NO_TRAFFIC if kind is Kind.INVALID else Reason.NO_DATA
             return self._make(kind, reason, f"{absent}: {_word(kind)}")

@@ -67,6 +67,9 @@ class Policy(StrictModel):
         min_duration: Nothing ships before.
         max_duration: The plan's end.
         min_units_per_treatment: Nothing ships while a treatment has fewer units on the primary metric or a guardrail.
+        burn_in: Units that were first exposed within this time after the start do not count: they show the novelty.
+        maturity: Units that were first exposed within this time before a look do not count yet: their outcome is not
+            known. Only results from SQL can leave units out.
         clock: `information` takes the boundaries from what the earlier looks measured, which keeps the error rates
             however traffic comes and metrics mature. `time` takes them from the plan alone, as `information` does while
             no earlier look is known.
@@ -99,6 +102,8 @@ class Policy(StrictModel):
     max_duration: Duration = 4 * WEEK
     min_units_per_treatment: Annotated[int, Field(ge=2, strict=True)] = 100
     clock: Clock = Clock.INFORMATION
+    burn_in: Duration = timedelta()
+    maturity: Duration = timedelta()
     planned_units: Annotated[int, Field(ge=4, strict=True)] | None = None
     traffic: Traffic | None = None
     power: Annotated[float, Field(ge=0.5, lt=1.0, strict=True)] = 0.8
@@ -174,6 +179,23 @@ class Policy(StrictModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_lag(self) -> Self:
+        for name in ("burn_in", "maturity"):
+            if getattr(self, name) < timedelta():
+                raise ValueError(f"{name} is {format_duration(getattr(self, name))}, below 0")
+        if self.lag >= self.max_duration:
+            raise ValueError(
+                f"burn_in {format_duration(self.burn_in)} and maturity {format_duration(self.maturity)} leave no unit "
+                f"before max_duration {format_duration(self.max_duration)}: shorten them, or let the plan run longer"
+            )
+        return self
+
+    @property
+    def lag(self) -> timedelta:
+        """Time after the start until the first unit counts: `burn_in` and `maturity`."""
+        return self.burn_in + self.maturity
+
     def concerns(self) -> tuple[str, ...]:
         """Return a sentence for each setting that is allowed but suspicious."""
         found = []
@@ -183,6 +205,11 @@ class Policy(StrictModel):
                 found.append(
                     f"{name} {format_duration(duration)} is not a multiple of 7 days: weekdays weigh unequally"
                 )
+        if self.lag:
+            found.append(
+                f"no unit counts before {format_duration(self.lag)} (burn_in {format_duration(self.burn_in)}, maturity "
+                f"{format_duration(self.maturity)}): there are no looks before, and no harm is seen"
+            )
         if self.alpha > 0.1:
             found.append(f"alpha {self.alpha:g} ships one of {1 / self.alpha:.0f} treatments that change nothing")
         effect = self.primary.minimum_detectable_effect

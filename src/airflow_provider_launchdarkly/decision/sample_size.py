@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.decision.boundaries import crossing_probabilities
-from airflow_provider_launchdarkly.decision.policy_parts import Direction
+from airflow_provider_launchdarkly.decision.policy_parts import DAY, Direction
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.allocation import Allocation
@@ -97,5 +97,6 @@ def contrast_with_variance(
 
 
 def expected_units(policy: Policy, days: float) -> float:
-    """Return the units that the expected traffic brings in so many days; 0 without expected traffic."""
+    """Return the units that the expected traffic brings in so many days and that count then; 0 without traffic."""
+    days = max(days - policy.lag / DAY, 0.0)
     return 0.0 if policy.traffic is None else policy.traffic.units_per_day * days

@@ -6,6 +6,7 @@ The same policy and start give the same schedule in every process, so none needs
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +24,7 @@ from airflow_provider_launchdarkly.decision.sample_size import (
 )
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from airflow_provider_launchdarkly.decision.allocation import Allocation
     from airflow_provider_launchdarkly.decision.policy import Policy
@@ -44,16 +45,22 @@ class LookSchedule(NamedTuple):
         look_times: Time of each look after the iteration's start, rising; the last is the plan's end.
         min_duration: Nothing ships before.
         planned_units: Units over all treatments at which the plan ends early; None if only the clock ends it.
+        lag: Time until the first unit counts; the plan's clock starts then.
     """
 
     look_times: tuple[timedelta, ...]
     min_duration: timedelta
     planned_units: int | None
+    lag: timedelta = timedelta()
 
     @property
     def end(self) -> timedelta:
         """The latest end of the plan."""
         return self.look_times[-1]
+
+    def progress(self, time: timedelta) -> float:
+        """Return the share of the plan that is over at a time after the start, by the clock: 0 before `lag`."""
+        return max((time - self.lag) / (self.end - self.lag), 0.0)
 
     def look_at(self, elapsed: timedelta) -> int:
         """Return the number of the latest look whose time has come, from 1; 0 before the first."""
@@ -89,7 +96,7 @@ class LookSchedule(NamedTuple):
         if self.planned_units is not None:
             return min(1.0, units / self.planned_units)
         look = self.look_at(elapsed)
-        return self.look_times[look - 1] / self.end if look else 0.0
+        return self.progress(self.look_times[look - 1]) if look else 0.0
 
     def ship_boundary(self, alpha: float, gamma: float) -> Boundary:
         """Return the boundary for success. Error is only spent at looks at which something may ship.
@@ -116,7 +123,7 @@ class LookSchedule(NamedTuple):
         spend what the earlier ones might have, the bar would be lower there than at the look after it.
         """
         growth = 1.0 if self.planned_units is not None else growth
-        shares = [time / self.end for time in self.look_times]
+        shares = [self.progress(time) for time in self.look_times]
         fractions = [information(share, growth) for share in shares]
         before = boundaries.hwang_shih_decani(1.0, gamma, fractions[first - 1]) if first else 0.0
         spent = tuple(
@@ -151,7 +158,7 @@ def schedule_looks(policy: Policy, started_at: datetime | None = None, allocatio
         needed = units_for_power(policy, times, allocation)
         # Units that the expected traffic does not bring before the plan's end plan nothing: then time ends the plan.
         planned = needed if needed is not None and needed < expected_units(policy, times[-1] / DAY) else None
-    return LookSchedule(times, policy.min_duration, planned)
+    return LookSchedule(times, policy.min_duration, planned, policy.lag)
 
 
 def units_for_power(policy: Policy, times: tuple[timedelta, ...], allocation: Allocation) -> int | None:
@@ -170,13 +177,15 @@ def units_for_power(policy: Policy, times: tuple[timedelta, ...], allocation: Al
     if policy.traffic is None or effect_to_find(policy) is None:
         return None
     # By units: the spending follows them, so the boundary is that of even traffic.
-    by_units = LookSchedule(times, policy.min_duration, policy.min_units_per_treatment)
+    by_units = LookSchedule(times, policy.min_duration, policy.min_units_per_treatment, policy.lag)
     boundary = by_units.ship_boundary(ErrorRates.of(policy, allocation).ship, policy.ship_spending)
     return needed_units(policy, drift_for(boundary.shares, boundary.z, policy.power), allocation)
 
 
 def look_times(policy: Policy, started_at: datetime | None = None) -> tuple[timedelta, ...]:
     """Return the times of the looks after the iteration's start; the last is `max_duration`.
+
+    Times at which no unit counts yet, because of `burn_in` and `maturity`, are no looks.
 
     Args:
         policy: The policy.
@@ -202,7 +211,7 @@ def look_times(policy: Policy, started_at: datetime | None = None) -> tuple[time
             )
     else:
         times = list(looks.times)
-    return (*(time for time in times if time < end), end)
+    return (*(time for time in times if policy.lag < time < end), end)
 
 
 def due_look(

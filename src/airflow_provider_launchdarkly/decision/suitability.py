@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from airflow_provider_launchdarkly.config.durations import format_duration
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -110,6 +112,22 @@ def require_mean(key: str, analysis_type: str | None, percentile: int | None = N
             "metric whose analysis type is mean, such as the share of requests beyond a limit, or read its numbers "
             "from your warehouse with results=SqlResults(...)"
         )
+
+
+def require_source_of_mature_units(policy: Policy) -> None:
+    """Refuse a policy that leaves young or early units out, where results are LaunchDarkly's, which cannot.
+
+    Raises:
+        UndecidableExperimentError: The policy has a `maturity` or a `burn_in`. Its attribute `path` names the field.
+    """
+    for field, units in (("maturity", "young"), ("burn_in", "the first")):
+        if getattr(policy, field):
+            raise UndecidableExperimentError(
+                f"{format_duration(getattr(policy, field))} cannot be kept: LaunchDarkly's results cannot leave "
+                f"{units} units out. Read results from your warehouse with results=SqlResults(...), give the metric a "
+                "measurement window in LaunchDarkly, or remove it",
+                path=(field,),
+            )
 
 
 def require_one_role(policy: Policy, primary: str | None) -> None:

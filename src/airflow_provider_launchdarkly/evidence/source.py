@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_launchdarkly.api.errors import StateError
@@ -13,7 +14,7 @@ from airflow_provider_launchdarkly.decision.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
     from airflow_provider_launchdarkly.api.models import Iteration, Metric
@@ -57,6 +58,8 @@ class LookContext:
             source may read others, too.
         definitions: The metrics' definitions that the same process has read, by key; a source adds to them. They save
             requests in looks for harm.
+        burn_in: Units first exposed within this time after the start do not count.
+        maturity: Units first exposed within this time before the look do not count.
     """
 
     target: Target
@@ -65,6 +68,18 @@ class LookContext:
     at: datetime
     harm_of: tuple[str, ...] = ()
     definitions: dict[str, Metric] = field(default_factory=dict, compare=False)
+    burn_in: timedelta = timedelta()
+    maturity: timedelta = timedelta()
+
+    @property
+    def exposed_after(self) -> datetime:
+        """Only units that were first exposed from then on count."""
+        return self.started_at + self.burn_in
+
+    @property
+    def exposed_before(self) -> datetime:
+        """Only units that were first exposed until then count."""
+        return self.at - self.maturity
 
     @property
     def elapsed(self) -> timedelta:

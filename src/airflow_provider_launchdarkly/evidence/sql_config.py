@@ -26,6 +26,7 @@ class SqlResults:
         sql: The query, a Jinja template, or the path of a file with it as Airflow's operators take it. A path is one
             line without blanks that ends in ``.sql``; everything else is a query. The template has the task's
             context, and values that are bound as parameters: ``iteration_started_at``, ``looked_at``,
+            ``exposed_after``, ``exposed_before``,
             ``treatment_ids``, ``treatments``, ``project_key``, ``environment_key``, ``experiment_key``,
             ``iteration_id``. The query returns a row for each metric and treatment;
             ``docs/how-to/results-from-sql.md`` lists the columns, and the uses of a value that cannot be bound.

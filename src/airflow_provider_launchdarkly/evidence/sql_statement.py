@@ -16,7 +16,7 @@ from airflow_provider_launchdarkly.evidence.sql_placeholders import check_places
 from airflow_provider_launchdarkly.evidence.sql_values import Bound, Value, plain, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from airflow_provider_launchdarkly.evidence.source import LookContext
 
@@ -83,10 +83,32 @@ def write_statement(
             f"value as it is, and do in SQL what the filter or the condition does"
         )
     places = list(markers.pattern.finditer(marked))
+    _require_cohort(look_context, {markers.value(place).name for place in places})
     if problem := check_places(marked, [(place.span(), markers.value(place).name) for place in places], placeholder):
         raise BindingError(f"results: {problem}")
     sql = markers.pattern.sub(lambda _: placeholder, marked)
     return Statement(sql, tuple(markers.value(place).value for place in places))
+
+
+COHORTS = {"maturity": "exposed_before", "burn_in": "exposed_after"}
+"""The settings of a policy that leave units out, and the value by which a query does so."""
+
+
+def _require_cohort(look_context: LookContext, used: Iterable[str]) -> None:
+    """Refuse a query that counts units which the policy leaves out."""
+    names = {name.partition(".")[0] for name in used}
+    for setting, name in COHORTS.items():
+        if getattr(look_context, setting) and name not in names:
+            raise BindingError(missing_cohort(setting, name))
+
+
+def missing_cohort(setting: str, name: str) -> str:
+    """Return what is wrong with a query that does not use the value of a setting."""
+    sign = "<=" if name == "exposed_before" else ">="
+    return (
+        f"results: the policy sets {setting}, but the query does not use {name}, so it would count the units that are "
+        f"to be left out: add a condition such as AND exposed_at {sign} {{{{ {name} }}}}, or remove {setting}"
+    )
 
 
 def _render_marked(render: Callable[[], str]) -> str:

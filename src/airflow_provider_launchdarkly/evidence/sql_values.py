@@ -111,6 +111,8 @@ def values_of(look_context: LookContext, show: Callable[[str, Any], Any]) -> dic
         **{name: show(name, value) for name, value in look_context.target.to_json().items()},
         "iteration_started_at": moment("iteration_started_at", look_context.started_at),
         "looked_at": moment("looked_at", look_context.at),
+        "exposed_after": moment("exposed_after", look_context.exposed_after),
+        "exposed_before": moment("exposed_before", look_context.exposed_before),
         "treatment_ids": _Listed(show("treatment_ids", treatment.id) for treatment in treatments),
         "treatments": tuple(
             QueryTreatment(

@@ -24,6 +24,7 @@ from airflow_provider_launchdarkly.decision.suitability import (
     UndecidableExperimentError,
     require_comparison,
     require_one_role,
+    require_source_of_mature_units,
 )
 from airflow_provider_launchdarkly.rollout.options import (
     Autonomy,
@@ -302,6 +303,7 @@ class Rollout(StrictModel):
             except ValueError as error:
                 raise FieldError(("stages", number, "allocation"), str(error)) from None
         try:
+            require_source_of_mature_units(self.policy)
             require_one_role(self.policy, self.experiment.primary_metric or self.experiment.primary_funnel)
         except UndecidableExperimentError as error:
             raise FieldError(("policy", *error.path), str(error)) from None

@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
-from jinja2 import StrictUndefined, TemplateNotFound
+from jinja2 import StrictUndefined, TemplateNotFound, meta
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError
 from airflow_provider_launchdarkly.api.http.procedure import STRANGE_DATA
 from airflow_provider_launchdarkly.evidence.sql_rows import evidence_from_sql
-from airflow_provider_launchdarkly.evidence.sql_statement import Statement, write_statement
+from airflow_provider_launchdarkly.evidence.sql_statement import (
+    COHORTS,
+    BindingError,
+    Statement,
+    missing_cohort,
+    write_statement,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +31,9 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 
 
-def warehouse_source(results: SqlResults, conn_id: str, environment: Environment, context: Context) -> Source:
+def warehouse_source(
+    results: SqlResults, conn_id: str, environment: Environment, context: Context, policy: Policy
+) -> Source:
     """Return the source of evidence that runs a query at each look.
 
     Args:
@@ -33,9 +41,18 @@ def warehouse_source(results: SqlResults, conn_id: str, environment: Environment
         conn_id: The Airflow connection of the warehouse.
         environment: The DAG's Jinja environment.
         context: The task's context, for the template.
+        policy: What is decided. Units that it leaves out must be left out by the query.
+
+    Raises:
+        BindingError: The policy leaves units out, and the query does not name the value by which it could.
     """
     # A name that is misspelt in a query must not become an empty place in it.
     strict = environment.overlay(undefined=StrictUndefined)
+    wanted = {setting: name for setting, name in COHORTS.items() if getattr(policy, setting)}
+    # Said at the first poll: the first look is further off than the maturity.
+    for setting, name in wanted.items():
+        if name not in _names_in(strict, results):
+            raise BindingError(missing_cohort(setting, name))
 
     def query(look_context: LookContext) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
         path = results.path
@@ -61,6 +78,25 @@ def warehouse_source(results: SqlResults, conn_id: str, environment: Environment
         return evidence_from_sql(look_context, policy, query)
 
     return evidence_from_warehouse
+
+
+def _names_in(environment: Environment, results: SqlResults) -> set[str]:
+    """Return the names that a query's template, and the templates which it includes, take from the context."""
+    names: set[str] = set()
+    unread, known = [results.path], {results.path}
+    while unread:
+        path = unread.pop()
+        try:
+            loader = environment.loader
+            text = results.sql if path is None else loader.get_source(environment, path)[0] if loader else ""
+        except TemplateNotFound:
+            continue  # said when the template is loaded
+        tree = environment.parse(text)
+        names |= meta.find_undeclared_variables(tree)
+        found = set(meta.find_referenced_templates(tree)) - known - {None}
+        known |= found
+        unread.extend(found)
+    return names
 
 
 # Connection types of warehouses whose hooks cannot bind the iteration's values as they are, and why.

@@ -14,7 +14,7 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.api.errors import VersionMismatchError
 from airflow_provider_launchdarkly.checks.crossing import check_standing
 from airflow_provider_launchdarkly.config.durations import format_duration
-from airflow_provider_launchdarkly.config.problems import InvalidSettingError, shown
+from airflow_provider_launchdarkly.config.problems import InvalidSettingError, field_name, shown
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.policy_parts import Clock
 from airflow_provider_launchdarkly.sensors._base import BACKSTOP, LaunchDarklyIterationBaseSensor
@@ -87,7 +87,8 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
 
     Raises:
         SqlResultsError: The rows of a query cannot be the iteration's results.
-        BindingError: A query's template puts a value of the iteration where it cannot be bound.
+        BindingError: A query's template puts a value of the iteration where it cannot be bound, or does not leave out
+            the units that the policy leaves out.
         BrokenRecordError: The record was changed by someone else; it is left as it is.
         ConfigurationError: The policy has a `portfolio`, and there is no ``record_path`` or no share left.
         ResultsUnavailableError: LaunchDarkly no longer serves results. This never counts as "not significant yet".
@@ -122,7 +123,10 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         self._has_share = False
         self._looks: RecordedLooks | StoredLooks | None = None
         if is_literal(self.policy):
-            self._require_polls_for_harm(Policy.from_json(self.policy))
+            read = Policy.from_json(self.policy)
+            self._require_polls_for_harm(read)
+            if results is None:
+                _require_source_of_mature_units(read)
         if standing is not None and is_literal(standing):
             check_standing(standing)
 
@@ -189,7 +193,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
 
         results = SqlResults.from_json(self.results)
         conn_id = self.render_template(results.conn_id, context)
-        return warehouse_source(results, conn_id, self.get_template_env(), context)
+        return warehouse_source(results, conn_id, self.get_template_env(), context, self._policy)
 
     @override
     def trigger_class(self) -> type[SignificanceTrigger]:
@@ -287,6 +291,18 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         from airflow_provider_launchdarkly.sensors._decision_record import record_folder
 
         return record_folder(self.record_path)
+
+
+def _require_source_of_mature_units(policy: Policy) -> None:
+    from airflow_provider_launchdarkly.decision.suitability import (
+        UndecidableExperimentError,
+        require_source_of_mature_units,
+    )
+
+    try:
+        require_source_of_mature_units(policy)
+    except UndecidableExperimentError as error:
+        raise InvalidSettingError(f"policy.{field_name(error.path)} {error}") from None
 
 
 def _plain(results: SqlResults | Mapping[str, Any]) -> dict[str, Any]:

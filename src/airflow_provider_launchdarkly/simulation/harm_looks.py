@@ -56,7 +56,8 @@ def draw_and_judge(
     size = max(_NUMBERS // (len(moments) * len(world.planned_shares)), 1)
     ended, seen = [], []
     for done in range(0, experiments, size):
-        draws = draw(world, moments, schedule.end, min(size, experiments - done), random)
+        size = min(size, experiments - done)
+        draws = draw(world, moments, schedule.end, size, random, burn_in=policy.burn_in, maturity=policy.maturity)
         seen.append(draws.at(planned))
         at_looks = judge(policy, seen[-1], world.planned_shares, started_at)
         ended.append(_earlier(at_looks, judge_harm(policy, draws, world.planned_shares), schedule.look_times))
@@ -68,7 +69,12 @@ def _together(parts: Sequence[Draws]) -> Draws:
     """Return the experiments of all parts, which were looked at at the same times."""
 
     def metric(drawn: Sequence[MetricDraws]) -> MetricDraws:
-        return MetricDraws(np.concatenate([one.mean for one in drawn]), np.concatenate([one.variance for one in drawn]))
+        units = [one.units for one in drawn if one.units is not None]
+        return MetricDraws(
+            np.concatenate([one.mean for one in drawn]),
+            np.concatenate([one.variance for one in drawn]),
+            np.concatenate(units) if units else None,
+        )
 
     return Draws(
         moments=parts[0].moments,

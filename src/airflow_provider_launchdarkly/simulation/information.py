@@ -119,13 +119,13 @@ class InformationClocks:
             for number in range(1, self._numbers[look])
         ]
         times.append(self._draws.moments[look])
-        return [0.0, *(information(time / self._schedule.end, growth) for time in times)]
+        return [0.0, *(information(self._schedule.progress(time), growth) for time in times)]
 
     def _progress(self, look: int, known: dict[int, int], places: list[float], rows: NDArray[np.int64]) -> Floats:
         """Return the share of the plan that was over at each look of the plan, from 0 to this one."""
         schedule, number = self._schedule, self._numbers[look]
         if schedule.planned_units is None:
-            shares = [0.0, *(time / schedule.end for time in schedule.look_times[:number])]
+            shares = [0.0, *(schedule.progress(time) for time in schedule.look_times[:number])]
             progress = np.tile(shares, (len(rows), 1))
         else:
             units = self._total[rows][:, [*known.values(), look]]

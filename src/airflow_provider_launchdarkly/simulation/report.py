@@ -233,7 +233,8 @@ class _Run:
             return draw_and_judge(
                 judged, world, self.scenario.experiments, random, started_at=STARTED_AT, most=MOST_HARM_LOOKS
             )
-        draws = draw(world, self.schedule.look_times, self.schedule.end, self.scenario.experiments, random)
+        lags = {"burn_in": judged.burn_in, "maturity": judged.maturity}
+        draws = draw(world, self.schedule.look_times, self.schedule.end, self.scenario.experiments, random, **lags)
         return judge(judged, draws, world.planned_shares, STARTED_AT), draws
 
     def shares(self, draws: Draws) -> NDArray[np.float64]:
@@ -309,7 +310,8 @@ class _Run:
 
     def relative(self, standard_errors: float, measured: Baseline) -> float:
         """Return the relative change of a metric in the last treatment of so many standard errors at the plan's end."""
-        arriving = self.scenario.traffic.units_per_day * self.days
+        days = self.days - self.policy.lag.total_seconds() / 86400.0
+        arriving = self.scenario.traffic.units_per_day * days
         units = min(arriving, float(self.schedule.planned_units or math.inf))
         allocation = self.scenario.allocation
         lift = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +12,11 @@ from airflow_provider_launchdarkly.simulation.world import MetricTruth, World, e
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
 
     from numpy.typing import NDArray
+
+
+NONE = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,14 @@ class Draws:
 
 
 def draw(
-    world: World, moments: Sequence[timedelta], end: timedelta, experiments: int, random: np.random.Generator
+    world: World,
+    moments: Sequence[timedelta],
+    end: timedelta,
+    experiments: int,
+    random: np.random.Generator,
+    *,
+    burn_in: timedelta = NONE,
+    maturity: timedelta = NONE,
 ) -> Draws:
     """Draw the measurements of many experiments.
 
@@ -81,11 +91,14 @@ def draw(
         end: The plan's end, over which the traffic is spread.
         experiments: How many to simulate.
         random: Random generator; the same state gives the same draws.
+        burn_in: Units that arrive within this time after the start do not count.
+        maturity: Units that arrived within this time before a look do not count.
 
     Returns:
         The measurements.
     """
-    expected = np.diff(expected_units(world, moments, end), prepend=0.0)
+    first, *counted = expected_units(world, [burn_in, *(max(moment - maturity, burn_in) for moment in moments)], end)
+    expected = np.diff(counted, prepend=first)
     shares = np.array(world.shares)
     # Poisson arrivals, each assigned by chance: independent Poisson numbers for each treatment.
     fresh = random.poisson(expected[None, :, None] * shares[None, None, :], (experiments, len(moments), len(shares)))

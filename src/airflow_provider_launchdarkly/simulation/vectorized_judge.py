@@ -163,7 +163,8 @@ class VectorizedJudge:
         kind[:, self.look == 0] = CODES[Kind.WAIT]
         kind[self._harmed(self.sign)] = CODES[Kind.ROLLBACK]
         if self.policy.missing.action is MissingAction.INVALID:
-            late = np.array([moment > self.policy.missing.grace for moment in self.draws.moments])
+            grace = self.policy.lag + self.policy.missing.grace
+            late = np.array([moment > grace for moment in self.draws.moments])
             kind[absent & (late | self.ended)] = CODES[Kind.INVALID]
         if self.policy.mismatch.action is MismatchAction.STOP:
             kind[mismatch] = CODES[Kind.INVALID]

@@ -84,3 +84,9 @@ def test_a_percentile_is_refused_at_the_first_poll_with_the_cure(run: Run) -> No
     with pytest.raises(ConfigurationError, match=r"metric 'page-load-ms' is analysed by a percentile .*SqlResults"):
         running.look(POLICY)
     assert running.look().verdict.reason == "between_looks"  # a policy that does not judge it is free to run
+
+
+@pytest.mark.parametrize("setting", ["maturity", "burn_in"])
+def test_a_policy_that_leaves_units_out_is_refused_with_the_cure(run: Run, setting: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"policy\.{setting} 7d cannot be kept: .*results=SqlResults"):
+        run().look(Policy.from_json({setting: "7d"}))

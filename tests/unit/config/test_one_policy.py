@@ -93,6 +93,8 @@ TEXTS = [
     "guardrails: [{marign: 0.1, metric: latency}]",
     "min_duration: 35d",
     "min_duration: 7",
+    "maturity: 7d",
+    "{maturity: 20d, burn_in: 8d}",
     "looks: 1d",
     "harm_looks: 15m",
     "harm_looks: 1m",

@@ -60,6 +60,8 @@ class TestRefusals:
             ({"min_duration": 7}, "min_duration: 7 is no duration"),
             ({"min_duration": "29d"}, "min_duration 29d is longer than max_duration 28d"),
             ({"min_duration": "0d", "max_duration": "0d"}, "max_duration is .* not above 0"),
+            ({"maturity": "20d", "burn_in": "8d"}, "burn_in 8d and maturity 20d leave no unit before max_duration 28d"),
+            ({"maturity": timedelta(days=-1)}, "maturity is -1d"),
             ({"guardrail": []}, "guardrail: is not known"),
             ({"guardrails": [{"metric": "a", "margn": 0.1}]}, r"guardrails\[0\].margn: is not known"),
             ({"guardrails": [{"metric": "a"}, {"metric": "a"}]}, "metric a is named twice"),
@@ -107,6 +109,10 @@ class TestConcerns:
         [
             ({"max_duration": "30d"}, "max_duration 30d is not a multiple of 7 days"),
             ({"min_duration": "3d"}, "min_duration 3d is not a multiple of 7 days"),
+            (
+                {"maturity": "7d", "burn_in": "2d"},
+                "no unit counts before 9d (burn_in 2d, maturity 7d): there are no looks before",
+            ),
             ({"alpha": 0.2}, "alpha 0.2 ships one of 5"),
             ({"rule": "probability_to_be_best"}, "does not bound the error"),
             ({"primary": {"minimum_detectable_effect": 0.01}}, "plans nothing without traffic"),

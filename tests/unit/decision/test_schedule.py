@@ -44,6 +44,20 @@ class TestLookTimes:
     def test_listed_times_and_the_end(self) -> None:
         assert look_times(Policy(looks={"times": ["7d", "14d"]}, max_duration="21d")) == (days(7), days(14), days(21))
 
+    def test_times_at_which_no_unit_counts_yet_are_no_looks(self) -> None:
+        policy = Policy(looks="7d", burn_in="2d", maturity="5d")
+        assert look_times(policy) == (days(14), days(21), days(28))
+        plan = schedule_looks(policy)
+        assert [plan.progress(time) for time in (days(3), *plan.look_times)] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+
+    def test_the_boundary_of_a_plan_with_a_lag_is_that_of_a_shorter_plan(self) -> None:
+        late, short = (
+            schedule_looks(Policy(maturity="7d")),
+            schedule_looks(Policy(max_duration="21d", min_duration="1d")),
+        )
+        assert late.ship_boundary(0.05, -2.4) == short.ship_boundary(0.05, -2.4)
+        assert late.harm_boundary(0.05, -0.2) == short.harm_boundary(0.05, -0.2)
+
     def test_only_at_end(self) -> None:
         assert look_times(Policy(looks={"only_at_end": True})) == (days(28),)
 

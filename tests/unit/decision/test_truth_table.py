@@ -200,6 +200,20 @@ CASES = (
         evidence(14, BETTER, SILENT),
         ("ship", "better"),
     ),
+    Case(
+        "maturity: 7d",
+        "no data in a treatment, within grace",
+        {"maturity": "7d", **STRICT},
+        evidence(8, EMPTY),
+        ("wait", "no_data"),
+    ),
+    Case(
+        "maturity: 7d",
+        "no data in a treatment, after grace",
+        {"maturity": "7d", **STRICT},
+        evidence(9, EMPTY),
+        ("invalid", "no_traffic"),
+    ),
     Case("missing: hold", "no data in a treatment, running", {}, evidence(14, EMPTY), ("wait", "no_data")),
     Case("missing: hold", "no data in a treatment, plan's end", {}, evidence(28, EMPTY), ("invalid", "no_traffic")),
     Case(

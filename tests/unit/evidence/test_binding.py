@@ -27,6 +27,7 @@ NATIVE = NativeEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
 VALUES = [
     *("iteration_id", "experiment_key", "project_key", "environment_key", "looked_at", "looked_at.text"),
     *("looked_at.epoch", "iteration_started_at", "iteration_started_at.text", "iteration_started_at.epoch"),
+    *("exposed_after", "exposed_after.text", "exposed_before", "exposed_before.epoch"),
     *(f"treatments[{number}].{field}" for number in (0, 1) for field in ("id", "name")),
 ]
 
@@ -62,6 +63,8 @@ def pasted(text: str, environment: jinja2.Environment = ENVIRONMENT) -> str:
             environment_key="production",
             iteration_started_at=moment(LOOK.started_at),
             looked_at=moment(LOOK.at),
+            exposed_after=moment(LOOK.started_at),
+            exposed_before=moment(LOOK.at),
             treatment_ids=Several(treatment.id for treatment in treatments),
             treatments=[
                 SimpleNamespace(id=treatment.id, name=treatment.name, baseline=treatment.baseline)

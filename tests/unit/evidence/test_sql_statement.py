@@ -7,7 +7,7 @@ from datetime import timedelta
 import jinja2
 import pytest
 
-from airflow_provider_launchdarkly.evidence.sql_statement import Statement, write_statement
+from airflow_provider_launchdarkly.evidence.sql_statement import BindingError, Statement, write_statement
 from support.look_contexts import STARTED_AT, look_context
 
 
@@ -61,3 +61,31 @@ def test_a_value_that_is_only_compared_is_not_bound() -> None:
 def test_a_misspelt_name_is_an_error(name: str) -> None:
     with pytest.raises(jinja2.UndefinedError, match=name):
         write(f"{{{{ {name} }}}}")
+
+
+BURN_IN, MATURITY, NONE = timedelta(days=2), timedelta(days=7), timedelta()
+COHORT = "exposed_at BETWEEN {{ exposed_after }} AND {{ exposed_before }}"
+
+
+def cut(text: str, burn_in: timedelta = BURN_IN, maturity: timedelta = MATURITY) -> Statement:
+    context = look_context(10, burn_in=burn_in, maturity=maturity)
+    return write_statement(jinja2.Environment().from_string(text), context, "%s", {})
+
+
+def test_units_that_are_too_early_or_too_young_are_bound_out() -> None:
+    assert cut(COHORT).parameters == (STARTED_AT + timedelta(days=2), STARTED_AT + timedelta(days=3))
+    assert cut(COHORT, NONE, NONE).parameters == (STARTED_AT, STARTED_AT + timedelta(days=10))
+
+
+def test_a_query_that_counts_young_units_is_refused() -> None:
+    told = r"the policy sets maturity, .* AND exposed_at <= \{\{ exposed_before \}\}, or remove maturity"
+    with pytest.raises(BindingError, match=told):
+        cut("exposed_at > {{ exposed_after }}")
+    assert len(cut("exposed_at > {{ exposed_after }}", maturity=NONE).parameters) == 1
+
+
+def test_a_query_that_counts_early_units_is_refused() -> None:
+    told = r"the policy sets burn_in, .* AND exposed_at >= \{\{ exposed_after \}\}, or remove burn_in"
+    with pytest.raises(BindingError, match=told):
+        cut("exposed_at < {{ exposed_before.text }}")
+    assert len(cut("exposed_at < {{ exposed_before.text }}", burn_in=NONE).parameters) == 1

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.config.problems import InvalidSettingError
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError
@@ -216,6 +217,43 @@ def test_a_misspelt_name_in_the_query_fails_the_task(asking: Task) -> None:
 def test_the_query_sees_the_task_s_context(asking: Task, filled: Warehouse) -> None:
     sql = filled.query.replace("'checkout-conversion' AS metric", "'{{ params.metric }}' AS metric")
     assert asking(sql).execute({"params": {"metric": "checkout-conversion"}})["verdict"] == "ship"
+
+
+def test_young_units_do_not_count(underway: Underway, filled: Warehouse) -> None:
+    underway.emulator.clock.advance("P28D")
+    policy = Policy(burn_in="2d", maturity="7d")
+    verdict = sensor(underway, filled, policy=policy).execute({})
+    assert verdict["units"] == 600 * (28 - 2 - 7)
+    assert verdict["looks"] == 28 - 9
+
+
+@pytest.mark.parametrize("name", ["exposed_before", "exposed_after"])
+@pytest.mark.parametrize("included", [False, True])
+def test_a_query_that_counts_young_units_fails_at_the_first_poll(
+    underway: Underway, filled: Warehouse, tmp_path: Path, name: str, included: bool
+) -> None:
+    other = {"exposed_before": "looked_at", "exposed_after": "iteration_started_at"}[name]
+    sql = filled.query.replace(name, other)
+    if included:
+        (tmp_path / "counts.sql").write_text(sql)
+        sql = "{% include 'counts.sql' %} -- (all of it)"
+    task = underway.sensor(results=SqlResults("warehouse", sql), policy=Policy(burn_in="2d", maturity="7d"))
+    before = len(underway.emulator.requests())
+    with fails_at_once(BindingError, match=f"but the query does not use {name}"):
+        _in_a_dag(task, tmp_path).execute({})
+    assert len(underway.emulator.requests()) == before
+
+
+def test_a_name_in_an_included_file_is_found(asking: Task, filled: Warehouse, tmp_path: Path) -> None:
+    (tmp_path / "counts.sql").write_text(filled.query)
+    task = asking("{% include 'counts.sql' %} -- (all of it)")
+    task.policy = Policy(maturity="7d").to_json()
+    assert _in_a_dag(task, tmp_path).execute({})["units"] == 600 * (28 - 7)
+
+
+def test_launchdarklys_results_with_maturity_are_refused_at_parse_time(underway: Underway) -> None:
+    with pytest.raises(InvalidSettingError, match=r"policy\.maturity 7d cannot be kept: LaunchDarkly's results cannot"):
+        underway.sensor(policy=Policy(maturity="7d"))
 
 
 def test_a_connection_without_sql_is_refused(asking: Task) -> None:
