@@ -252,7 +252,7 @@ class Policy(StrictModel):
 
     @classmethod
     def preset(cls, name: str) -> "Policy":
-        """Return a preset: ``balanced``, ``do_no_harm``, ``launchdarkly`` or ``frequentist_fixed``.
+        """Return a preset: ``balanced``, ``do_no_harm``, ``launchdarkly``, ``frequentist_fixed`` or ``weekly``.
 
         Raises:
             InvalidSettingError: There is no such preset; the message lists the presets.

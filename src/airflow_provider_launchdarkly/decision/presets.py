@@ -31,6 +31,8 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     # One look, at the end; the usual two-sided 5 %, of which the half that ships counts.
     "frequentist_fixed": {"alpha": 0.025, "alpha_harm": 0.025, "looks": {"only_at_end": True}},
+    # Compares whole weeks, for effects that may differ by weekday; a large harm is found between the looks.
+    "weekly": {"looks": {"every": "7d"}, "harm_looks": "6h"},
 }
 
 # `looks` replaces the preset's as a whole.

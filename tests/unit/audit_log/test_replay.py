@@ -238,8 +238,9 @@ def test_the_numbers_as_json_are_whole(path: Path, capsys: pytest.CaptureFixture
 def test_an_entry_older_than_the_split_of_measured_units_knew_none() -> None:
     policy = {"primary": {"metric": "a"}, "guardrails": [{"metric": "b"}], "signals": [{"metric": "c", "alpha": 0.1}]}
     judged = Policy.from_json(as_judged(policy))
-    parts = (judged.primary, *judged.guardrails, *judged.signals)
-    assert [part.metric for part in parts] == ["a", "b", "c"]
-    assert not any(part.test_split for part in (judged.primary, *judged.guardrails))
-    assert [(part.required, part.test_split, part.alpha) for part in judged.signals] == [(False, False, 0.1)]
+    assert (judged.primary.metric, judged.primary.test_split) == ("a", False)
+    assert [(part.metric, part.test_split) for part in judged.guardrails] == [("b", False)]
+    assert [(part.metric, part.test_split, part.required, part.alpha) for part in judged.signals] == [
+        ("c", False, False, 0.1)
+    ]
     assert Policy.from_json(as_judged(Policy.from_json(policy).to_json())).signals[0].required
