@@ -21,7 +21,14 @@ from airflow_provider_launchdarkly.decision.evidence import (
     as_earlier,
     check,
 )
-from airflow_provider_launchdarkly.decision.information import LEAST_STEP, InformationClock, apart, read
+from airflow_provider_launchdarkly.decision.information import (
+    LEAST_STEP,
+    MOST_NUMBERS,
+    InformationClock,
+    apart,
+    known_looks,
+    read,
+)
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.schedule import schedule_looks
@@ -234,3 +241,39 @@ def test_the_clock_gives_no_boundary_before_something_may_ship() -> None:
     clock = InformationClock(schedule_looks(Policy()), seen, CONVERSION)
     assert clock.ship(seen.metrics[0], BOLD, 0.05, -2.4) is None
     assert clock.harm(seen.metrics[0], BOLD, 0.05, -0.2) is not None
+
+
+class TestKnownLooks:
+    def test_are_those_before_the_one_that_is_due_in_order(self) -> None:
+        seen = looks(TRAFFIC["even"])[9]
+        again = as_earlier(seen)._replace(elapsed=seen.elapsed + timedelta(hours=1))
+        mixed = (again, *reversed(seen.earlier), as_earlier(seen))
+        assert known_looks(schedule_looks(Policy()), mixed, seen._replace(elapsed=again.elapsed)) == seen.earlier
+
+    def test_of_a_look_that_was_taken_twice_the_first_counts(self) -> None:
+        seen = looks(TRAFFIC["even"])[9]
+        later = tuple(look._replace(elapsed=look.elapsed + timedelta(hours=5)) for look in seen.earlier)
+        assert known_looks(schedule_looks(Policy()), (*seen.earlier, *later), seen) == seen.earlier
+
+    def test_hold_only_what_is_measured_now(self) -> None:
+        seen = looks(TRAFFIC["even"])[2]
+        extra = tuple(
+            look._replace(
+                metrics=(
+                    look.metrics[0]._replace(
+                        measurements=(*look.metrics[0].measurements, Measurement("id-quiet", 1, 0.0, 1.0))
+                    ),
+                    look.metrics[0]._replace(key="other"),
+                )
+            )
+            for look in seen.earlier
+        )
+        assert known_looks(schedule_looks(Policy()), extra, seen) == seen.earlier
+
+    def test_of_long_plans_with_many_metrics_are_every_second_or_fewer(self) -> None:
+        policy = Policy(looks="3h", max_duration="25d")
+        metrics = tuple(rates(f"metric {number}", 1000, 0.1, 0.1) for number in range(21))
+        taken = [evidence(number / 8, *metrics) for number in range(1, 200)]
+        found = known_looks(schedule_looks(policy), (as_earlier(look) for look in taken), taken[-1])
+        assert [look.elapsed / timedelta(hours=3) for look in found] == list(range(5, 199, 5))
+        assert sum(len(metric.measurements) for look in found for metric in look.metrics) <= MOST_NUMBERS
