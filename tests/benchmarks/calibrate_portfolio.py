@@ -19,9 +19,11 @@ import numpy as np
 from calibration.cells import SEED
 from calibration.results import between_marks
 
+from airflow_provider_launchdarkly.decision import boundaries
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.schedule import schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
+from airflow_provider_launchdarkly.portfolio.discovery import standing_of
 from airflow_provider_launchdarkly.portfolio.shrinkage import Total, learn
 from airflow_provider_launchdarkly.portfolio.slabs import Estimate
 from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws
@@ -38,6 +40,9 @@ UNITS_PER_DAY, RATE = 2000, 0.1
 # The relative lift that a fixed two-sided 5 % test finds with 80 % power at the plan's end.
 LIFT = 0.072
 TRUE_SHARES = (0.1, 0.2)
+DEFAULT = Policy()
+# Bounds on the errors of a whole quarter: of any false ship, divided over its experiments; and of the share of them.
+ANY_FALSE_SHIP, FALSE_DISCOVERY_RATE = 0.2, 0.2
 # Points by which the stated share of false ships may miss the real one, at one true effect in ten; a short run adds two
 # standard errors of its own chance.
 BAR = 0.05
@@ -75,22 +80,24 @@ class Row:
     covered: float
 
 
-def quarters(lifts: Floats, random: np.random.Generator) -> tuple[NDArray[np.bool_], Floats, Floats]:
+def quarters(
+    lifts: Floats, random: np.random.Generator, policy: Policy = DEFAULT
+) -> tuple[NDArray[np.bool_], Floats, Floats, NDArray[np.int64]]:
     """Judge one experiment for each true lift.
 
     Returns:
-        Which ones shipped; the lift as measured at the stop, and its standard error.
+        Which ones shipped; the lift as measured at the stop, and its standard error; the index of the stop's look.
     """
     plan = schedule_looks(Policy())
     fresh = random.poisson(UNITS_PER_DAY / 2, (len(lifts), len(plan.look_times), 2))
     rates = np.stack([np.full(len(lifts), RATE), RATE * (1.0 + np.maximum(lifts, -0.9))], axis=1)[:, None, :]
     units = np.cumsum(fresh, axis=1)
     mean = np.cumsum(random.binomial(fresh, np.broadcast_to(rates, fresh.shape)), axis=1) / units
-    ended = judge(Policy(), Draws(plan.look_times, units, MetricDraws(mean, mean * (1.0 - mean)), (), ()), (0.5, 0.5))
+    ended = judge(policy, Draws(plan.look_times, units, MetricDraws(mean, mean * (1.0 - mean)), (), ()), (0.5, 0.5))
     stop = np.arange(len(lifts)), ended.look
     pooled = (mean[stop] * units[stop]).sum(axis=1) / units[stop].sum(axis=1)
     error = np.sqrt(pooled * (1.0 - pooled) * (1.0 / units[stop]).sum(axis=1)) / mean[stop][:, 0]
-    return ended.are(Kind.SHIP), ended.lift, error
+    return ended.are(Kind.SHIP), ended.lift, error, ended.look
 
 
 def measure(
@@ -99,7 +106,7 @@ def measure(
     """Learn from each of so many quarters, and compare."""
     count = number * SIZE
     lifts = np.where(random.random(count) < true_share, size(random, count), 0.0)
-    shipped, raw, error = quarters(lifts, random)
+    shipped, raw, error, _ = quarters(lifts, random)
     totals: list[tuple[Total, NDArray[np.bool_], int]] = []
     for start in range(0, count, SIZE):
         estimates = [
@@ -133,6 +140,74 @@ def rows(number: int) -> dict[tuple[float, str], Row]:
     }
 
 
+@dataclass(frozen=True)
+class Control:
+    """What a quarter's control costs.
+
+    Attributes:
+        power: Share of the true effects that ship.
+        false: Mean of the quarters' shares of false ones among their ships; 0 where nothing shipped.
+        gained: Sum of the true lifts that ship in a quarter.
+    """
+
+    power: float
+    false: float
+    gained: float
+
+    @classmethod
+    def of(cls, lifts: Floats, shipped: NDArray[np.bool_]) -> Control:
+        """Count what shipped."""
+        real = lifts > 0
+        ships, wrong = (which.reshape(-1, SIZE).sum(axis=1) for which in (shipped, shipped & ~real))
+        return cls(
+            float(shipped[real].mean()),
+            float((wrong / np.maximum(ships, 1)).mean()),
+            float(lifts[shipped].sum()) * SIZE / len(lifts),
+        )
+
+
+def p_values(z: Floats, look: NDArray[np.int64]) -> Floats:
+    """The p values of ships by look and z, as `portfolio` takes them from the records."""
+    schedule = schedule_looks(DEFAULT)
+    boundary = schedule.ship_boundary(DEFAULT.alpha, DEFAULT.ship_spending)
+    spent = np.array([0.0, *boundary.spent])
+    place = np.maximum(look - (len(schedule.look_times) - len(boundary.spent)), 0)
+    tail = np.array([boundaries.tail(float(value)) for value in z])
+    return np.asarray(spent[place] + np.minimum(spent[place + 1] - spent[place], tail))
+
+
+def control(true_share: float, random: np.random.Generator, number: int) -> dict[str, Control]:
+    """Ship by each experiment's own alpha, by a portfolio's shares, and by Benjamini-Hochberg at the quarter's end."""
+    count = number * SIZE
+    lifts = np.where(random.random(count) < true_share, LIFT, 0.0)
+    shipped, raw, error, look = quarters(lifts, random)
+    p = np.where(shipped, p_values(raw / error, look), 1.0)
+    stands = np.zeros(count, dtype=np.bool_)
+    for start in range(0, count, SIZE):
+        here = p[start : start + SIZE]
+        ships = sorted(here[here < 1.0])
+        standing = standing_of(ships, SIZE, FALSE_DISCOVERY_RATE)
+        stands[start : start + SIZE] = here <= (ships[standing - 1] if standing else -1.0)
+    shares = {"name": "quarter", "alpha": ANY_FALSE_SHIP, "experiments": SIZE}
+    fixed, *_ = quarters(lifts, random, Policy.from_json({"portfolio": shares}))
+    return {
+        "each by its own alpha of 5 %": Control.of(lifts, shipped),
+        f"Benjamini-Hochberg at {FALSE_DISCOVERY_RATE:.0%}": Control.of(lifts, stands),
+        f"a portfolio's alpha of {ANY_FALSE_SHIP:.0%}, over {SIZE}": Control.of(lifts, fixed),
+    }
+
+
+def control_table(number: int) -> str:
+    """What each control costs, as a Markdown table."""
+    streams = iter(np.random.SeedSequence(SEED + 3).spawn(8))
+    lines = ["| true effects | shipped | power | false ships | true sum a quarter |", "|---|---|---|---|---|"]
+    for share in TRUE_SHARES:
+        for name, found in control(share, np.random.default_rng(next(streams)), number).items():
+            cells = f"| {share:.0%} | {name} | {found.power:.1%} | {found.false:.1%} | {found.gained:+.0%} |"
+            lines.append(cells.replace(" %", "%").replace("%", " %"))
+    return "\n".join(lines)
+
+
 def table(found: dict[tuple[float, str], Row]) -> str:
     """Every row, as a Markdown table."""
     lines = [
@@ -157,9 +232,11 @@ def main() -> int:
     found = rows(number)
     print(f"{number} quarters of {SIZE} experiments a row; bar {100 * BAR:g} points at {TRUE_SHARES[0]:.0%} true\n")
     print(table(found))
+    controls = control_table(number)
+    print(f"\n{controls}")
     if arguments.docs is not None:
-        page = arguments.docs.read_text(encoding="utf-8")
-        arguments.docs.write_text(between_marks(page, "portfolio", table(found)), encoding="utf-8")
+        page = between_marks(arguments.docs.read_text(encoding="utf-8"), "portfolio", table(found))
+        arguments.docs.write_text(between_marks(page, "control", controls), encoding="utf-8")
     failures = [
         f"{share:.0%} true, {name}: {row.stated:.1%} stated, {row.real:.1%} real"
         for (share, name), row in found.items()

@@ -126,14 +126,20 @@ class Policy(StrictModel):
         return {**value, "alpha": portfolio.each}
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.portfolio is not None and self.alpha != self.portfolio.each:
+    def _check_portfolio(self) -> Self:
+        if self.portfolio is None:
+            return self
+        if self.alpha != self.portfolio.each:
             raise ValueError(
                 f"alpha {self.alpha:g} beside portfolio {self.portfolio.name!r}: leave alpha out, since the portfolio "
                 f"gives each of {self.portfolio.experiments} experiments {self.portfolio.each:g}"
             )
-        if self.portfolio is not None and self.rule is not Rule.GROUP_SEQUENTIAL:
+        if self.rule is not Rule.GROUP_SEQUENTIAL:
             raise ValueError(f"{self.rule.value} spends no alpha of a portfolio: use group_sequential")
+        return self
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if self.max_duration <= timedelta():
             raise ValueError(f"max_duration is {format_duration(self.max_duration)}, not above 0")
         if self.min_duration > self.max_duration:

@@ -259,7 +259,7 @@ def _p_value(looks: Entries) -> float:
             if not bar or bar["z"] is None:
                 return 1.0
             here = min(max(bar["alpha_spent"] - before, 0.0), tail(bar["z"]))
-            return min(len(compared) * (before + here), 1.0)
+            return float(min(len(compared) * (before + here), 1.0))
         before = max([before, *(one["success"]["alpha_spent"] for one in compared if one.get("success"))])
     return 1.0
 

@@ -27,7 +27,7 @@ def prior_density(shape: Shape, effects: np.ndarray) -> np.ndarray:
     if isinstance(shape, Normal):
         return np.exp(-0.5 * ((effects - shape.centre) / shape.spread) ** 2) / (shape.spread * math.sqrt(2 * math.pi))
     decay = np.exp(-np.abs(effects) / shape.mean) / shape.mean
-    return decay * np.where(effects > 0, shape.good, 1 - shape.good)
+    return np.asarray(decay * np.where(effects > 0, shape.good, 1 - shape.good))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
