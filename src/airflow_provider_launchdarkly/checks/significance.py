@@ -350,7 +350,7 @@ def find_due_look(
         raise ConfigurationError(f"policy: {error}") from error
     if _is_due(schedule, look_context.elapsed, previous, poll_interval):
         return look_context
-    if policy.harm_looks is not None:
+    if policy.harm_looks is not None and look_context.elapsed > policy.lag:
         harm_of = due_for_harm(
             metrics_that_roll_back(policy, look_context.primary_metric(policy)),
             policy.harm_looks,

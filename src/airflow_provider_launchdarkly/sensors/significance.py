@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
     """Wait for the verdict on one iteration: ``ship``, ``rollback``, ``inconclusive`` or ``invalid``.
 
-    The sensor looks at the results at the times that the policy plans, by LaunchDarkly's clock, and at no others. The
-    boundary of each look follows from the plan and from what the looks before it measured, which the decision record
-    keeps, or the task's state (Airflow 3.3), so a retry, a clear or a restart of the triggerer changes nothing. Every
-    verdict ends the task in success; the next task acts on it, and only ``ship`` ships.
+    The sensor looks at the results at the times that the policy plans, by LaunchDarkly's clock, and otherwise only
+    for harm. The boundary of each look follows from the plan and from what the looks before it measured, which the
+    decision record keeps, or the task's state (Airflow 3.3), so a retry, a clear or a restart of the triggerer
+    changes nothing. Every verdict ends the task in success; the next task acts on it, and only ``ship`` ships.
 
     By default it defers: after one poll on the worker it waits in the triggerer. With ``deferrable=False``, the modes
     ``poke`` and ``reschedule`` decide by the same code. In ``reschedule`` mode keep ``poke_interval`` well below the

@@ -52,17 +52,42 @@ def draw_and_judge(
     """
     schedule = schedule_looks(policy, started_at, Allocation.of_shares(world.planned_shares))
     moments = _moments(policy, schedule.look_times, most)
-    planned = [bisect_left(moments, time) for time in schedule.look_times]
     size = max(_NUMBERS // (len(moments) * len(world.planned_shares)), 1)
     ended, seen = [], []
     for done in range(0, experiments, size):
-        size = min(size, experiments - done)
-        draws = draw(world, moments, schedule.end, size, random, burn_in=policy.burn_in, maturity=policy.maturity)
-        seen.append(draws.at(planned))
-        at_looks = judge(policy, seen[-1], world.planned_shares, started_at)
-        ended.append(_earlier(at_looks, judge_harm(policy, draws, world.planned_shares), schedule.look_times))
+        part = min(size, experiments - done)
+        draws = draw(world, moments, schedule.end, part, random, burn_in=policy.burn_in, maturity=policy.maturity)
+        outcomes, at_looks = judge_looks(policy, draws, world.planned_shares, started_at)
+        ended.append(outcomes)
+        seen.append(at_looks)
     columns = (np.concatenate([getattr(part, column.name) for part in ended]) for column in fields(Outcomes))
     return Outcomes(*columns), _together(seen)
+
+
+def judge_looks(
+    policy: Policy, draws: Draws, planned_shares: tuple[float, ...], started_at: datetime | None = None
+) -> tuple[Outcomes, Draws]:
+    """Judge experiments at the planned looks, and for harm at every moment between them.
+
+    Args:
+        policy: The policy, with `harm_looks`.
+        draws: The measurements at the planned looks and at any moments between them, rising in time.
+        planned_shares: The planned shares of the treatments, the baseline first.
+        started_at: As for :func:`draw_and_judge`.
+
+    Returns:
+        As :func:`draw_and_judge`.
+
+    Raises:
+        ValueError: A planned look is not among the moments.
+    """
+    look_times = schedule_looks(policy, started_at, Allocation.of_shares(planned_shares)).look_times
+    missing = sorted({*look_times} - {*draws.moments})
+    if missing:
+        raise ValueError(f"the planned look at {missing[0]} is not among the moments of the draws; add it")
+    at_looks = draws.at([bisect_left(draws.moments, time) for time in look_times])
+    planned = judge(policy, at_looks, planned_shares, started_at)
+    return _earlier(planned, judge_harm(policy, draws, planned_shares), look_times), at_looks
 
 
 def _together(parts: Sequence[Draws]) -> Draws:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from calibration import changing_effects, null_worlds, ramps, reference
+from calibration import changing_effects, harm_looks, null_worlds, ramps, reference
 from calibration.cells import Group
 
 
@@ -19,6 +19,7 @@ def every_group() -> tuple[Group, ...]:
         *null_worlds.maturing_metrics(),
         *changing_effects.effects_that_change(),
         *null_worlds.looks(),
+        *harm_looks.harm_looks(),
         *ramps.example_ramps(),
         *reference.reference_plan(),
     )

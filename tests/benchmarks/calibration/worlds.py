@@ -242,14 +242,16 @@ def pareto(shape: float) -> Callable[[np.random.Generator, int], Floats]:
     return lambda random, count: np.exp(random.standard_exponential(count) / shape)
 
 
-def revenue(values: Values, splits: Sequence[Sequence[float]]) -> Callable[[np.random.Generator, int], list[Draws]]:
-    """The same people, split in several ways: one `Draws` for each split, over 28 daily looks."""
+def revenue(
+    values: Values, splits: Sequence[Sequence[float]], looks_per_day: int = 1
+) -> Callable[[np.random.Generator, int], list[Draws]]:
+    """The same people, split in several ways: one `Draws` for each split, over 28 days of looks."""
 
     def drawn(random: np.random.Generator, experiments: int) -> list[Draws]:
-        days = 28
-        moments = tuple(timedelta(days=day) for day in range(1, days + 1))
-        buyers = random.poisson(values.buyers * values.units_per_day, (experiments, days))
-        others = random.poisson((1.0 - values.buyers) * values.units_per_day, (experiments, days))
+        looks, arriving = 28 * looks_per_day, values.units_per_day / looks_per_day
+        moments = tuple(timedelta(days=1) * look / looks_per_day for look in range(1, looks + 1))
+        buyers = random.poisson(values.buyers * arriving, (experiments, looks))
+        others = random.poisson((1.0 - values.buyers) * arriving, (experiments, looks))
         drawn = values.draw(random, int(buyers.sum()))
         totals = [np.concatenate([[0.0], np.cumsum(part)]) for part in (drawn, drawn * drawn)]
         ends = np.cumsum(buyers).reshape(buyers.shape)

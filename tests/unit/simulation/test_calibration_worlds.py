@@ -43,6 +43,15 @@ def test_within_a_window_every_unit_has_the_same_chance() -> None:
     assert drawn.primary.mean[:, 7:].mean(axis=(0, 2)) == pytest.approx(np.full(21, rate), rel=0.02)
 
 
+def test_more_looks_at_revenue_see_the_same_people() -> None:
+    values = Values(lognormal(1.0))
+    (often,) = revenue(values, [(0.9, 0.1)], looks_per_day=4)(rng(), EXPERIMENTS)
+    (daily,) = revenue(values, [(0.9, 0.1)])(rng(), EXPERIMENTS)
+    assert often.moments[3::4] == daily.moments
+    assert often.units[:, 3::4].mean(axis=0) == pytest.approx(daily.units.mean(axis=0), rel=0.02)
+    assert often.primary.mean[:, -1].mean(axis=0) == pytest.approx(daily.primary.mean[:, -1].mean(axis=0), rel=0.02)
+
+
 def test_a_window_counts_units_later() -> None:
     drawing = conversions(Traffic(), 0.1)
     now, later = drawing(rng(), 3), windowed(drawing, 3)(rng(), 3)
