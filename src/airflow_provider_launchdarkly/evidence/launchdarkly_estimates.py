@@ -16,7 +16,7 @@ from airflow_provider_launchdarkly.decision.evidence import Measurement
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from airflow_provider_launchdarkly.api.models import TreatmentResult
+    from airflow_provider_launchdarkly.api.models import Metric, TreatmentResult
 
 # By this share the posterior's variance may differ from the one that `varianceReduction` implies.
 TOLERANCE = 0.05
@@ -60,6 +60,27 @@ def estimates(key: str, results: Iterable[TreatmentResult]) -> Estimates:
         f"{100 * _reduction(measured):.0f} % of the variance"
     )
     return Estimates(tuple(adjusted.get(result.treatment_id) or _measurement(key, result) for result in found), caution)
+
+
+def check_rates(metric: Metric, results: Iterable[TreatmentResult]) -> None:
+    """Refuse a mean that a metric of occurrences cannot have.
+
+    A metric that is not numeric counts each occurrence as 1: averaged over a unit it is at most 1, summed it is not
+    negative.
+
+    Raises:
+        UnexpectedResponseError: The message names metric, treatment and mean.
+    """
+    if metric.is_numeric:
+        return
+    highest = math.inf if metric.unit_aggregation_type == "sum" else 1.0
+    for result in results:
+        if result.data_mean is not None and not 0.0 <= result.data_mean <= highest:
+            raise UnexpectedResponseError(
+                f"the results of metric {metric.key!r} have a mean of {result.data_mean:g} for treatment "
+                f"{result.treatment_name!r}, but it counts occurrences: a unit has from 0 to {highest:g}. Look at the "
+                "metric in LaunchDarkly"
+            )
 
 
 def _reduction(measured: Sequence[TreatmentResult]) -> float:

@@ -15,7 +15,7 @@ from airflow_provider_launchdarkly.decision.evidence import Evidence, MetricEvid
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.splits import measured_units
 from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_mean
-from airflow_provider_launchdarkly.evidence.launchdarkly_estimates import estimates
+from airflow_provider_launchdarkly.evidence.launchdarkly_estimates import check_rates, estimates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -114,6 +114,7 @@ def _read_metric(look_context: LookContext, key: str, *, traffic: bool) -> Proce
         require_mean(metric_key, metric.analysis_type, metric.percentile_value)
     except UndecidableExperimentError as error:
         raise ConfigurationError(str(error)) from None
+    check_rates(metric, results.total)
     found = estimates(key, results.total)
     direction = Direction.of_success_criteria(metric.success_criteria)
     evidence = MetricEvidence(key=key, measurements=found.measurements, direction=direction)

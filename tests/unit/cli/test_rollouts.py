@@ -243,6 +243,8 @@ def test_what_is_right_has_no_warning(run: Command, button: Path) -> None:
         ("alpha_harm: 0.9", "alpha_harm", "write 0.1 for a confidence of 90 %"),
         ("mismatch: {alpha: 0.99}", "mismatch.alpha", "write 0.01"),
         ("looks: {cron: '* * * * *'}", "looks", "more than 200 looks"),
+        ("maturity: 7d", "maturity", "7d cannot be kept: LaunchDarkly's results cannot leave young units out"),
+        ("burn_in: 2d", "burn_in", "2d cannot be kept: LaunchDarkly's results cannot leave the first units out"),
     ],
 )
 def test_validate_refuses_what_cannot_be_meant(

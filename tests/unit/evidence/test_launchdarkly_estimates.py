@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly.api.models import TreatmentResult
-from airflow_provider_launchdarkly.evidence.launchdarkly_estimates import estimates
+from airflow_provider_launchdarkly.api.errors import UnexpectedResponseError
+from airflow_provider_launchdarkly.api.models import Metric, TreatmentResult
+from airflow_provider_launchdarkly.evidence.launchdarkly_estimates import check_rates, estimates
 
 UNITS, PRIOR = 999, 50.0
 ADJUSTED = {
@@ -67,3 +68,28 @@ def test_a_treatment_without_units_needs_no_adjustment() -> None:
     measured, caution = found({}, {"treatmentId": "b", "units": 0, "varianceReduction": None})
     assert measured == [(pytest.approx(40.0), pytest.approx(8.0)), (None, None)]
     assert caution is not None
+
+
+@pytest.mark.parametrize(
+    ("fields", "mean", "refused"),
+    [
+        ({}, 1.2, True),
+        ({}, -0.1, True),
+        ({}, 1.0, False),
+        ({"unitAggregationType": "sum"}, 1.2, False),
+        ({"unitAggregationType": "sum"}, -0.1, True),
+        ({"isNumeric": True}, -7.0, False),
+    ],
+)
+def test_a_mean_that_a_metric_of_occurrences_cannot_have_is_an_error(
+    fields: dict[str, Any], mean: float, refused: bool
+) -> None:
+    metric = Metric.model_validate({"key": "clicks", **fields})
+    results = [TreatmentResult.model_validate({"treatmentName": "Bold", "dataMean": mean})]
+    if not refused:
+        check_rates(metric, results)
+        return
+    with pytest.raises(
+        UnexpectedResponseError, match=f"'clicks' have a mean of {mean:g} for treatment 'Bold', but it counts"
+    ):
+        check_rates(metric, results)
