@@ -4,6 +4,8 @@ Pure: nothing here imports httpx, pydantic or Airflow. No message, attribute or 
 
     LaunchDarklyError
     ├── ConfigurationError            a setting or an argument is wrong; nothing was sent
+    │   ├── PolicyChangedError          the policy changed under a running iteration, and refuses that
+    │   └── QuestionRepeatedError       the question was asked before, and the policy refuses that
     ├── VersionMismatchError          worker and triggerer do not understand each other
     ├── TransportError                no response, and nothing can have happened
     ├── UnexpectedResponseError         a response that is not LaunchDarkly's: a redirect, HTML, another shape
@@ -106,6 +108,14 @@ class LaunchDarklyError(Exception):
 
 class ConfigurationError(LaunchDarklyError):
     """A setting or an argument is wrong. Nothing was sent; the message names field, value and cure."""
+
+
+class PolicyChangedError(ConfigurationError):
+    """The iteration was judged by another policy before, and the policy's `on_change` refuses that."""
+
+
+class QuestionRepeatedError(ConfigurationError):
+    """An earlier iteration asked the same question, and the policy's `on_repeat` refuses that."""
 
 
 class VersionMismatchError(LaunchDarklyError):

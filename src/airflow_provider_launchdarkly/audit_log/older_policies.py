@@ -16,6 +16,7 @@ BEFORE: Mapping[str, Any] = {
     "clock": "time",
     "multiplicity": "bonferroni",
     "futility": None,
+    "on_change": "accept",
 }
 
 

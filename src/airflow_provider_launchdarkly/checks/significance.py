@@ -20,6 +20,7 @@ from airflow_provider_launchdarkly.api.errors import (
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS, pinned
 from airflow_provider_launchdarkly.checks.harm_looks import due_for_harm, metrics_that_roll_back
 from airflow_provider_launchdarkly.checks.result import CheckResult, describe_span, describe_time
+from airflow_provider_launchdarkly.checks.same_question import count_repeats, require_allowed
 from airflow_provider_launchdarkly.config.problems import field_name
 from airflow_provider_launchdarkly.decision.evidence import EarlierLook, Evidence, EvidenceError
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_json
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration, Metric
-    from airflow_provider_launchdarkly.decision.evidence import Standing
+    from airflow_provider_launchdarkly.decision.evidence import Spent, Standing
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.decision.schedule import LookSchedule
 
@@ -138,6 +139,7 @@ class SignificanceCheck:
         source: Where evidence comes from. Default: LaunchDarkly's results endpoints.
         looks: Reads what the earlier looks measured. Default: nothing is known of them.
         standing: A crossing of the boundary at an earlier look, which stands.
+        spent: The error that other policies have spent on the iteration.
 
     Attributes:
         previous: ``verdict.elapsed`` of the latest poll; None before the first.
@@ -153,6 +155,7 @@ class SignificanceCheck:
         source: Source = evidence_from_results,
         looks: Looks = no_looks,
         standing: Standing | None = None,
+        spent: Spent | None = None,
     ) -> None:
         self._target = target
         self._policy = policy
@@ -161,6 +164,7 @@ class SignificanceCheck:
         self._definitions: dict[str, Metric] = {}
         self._looks = looks
         self._standing = standing
+        self._spent = spent
         self.previous = previous
 
     def __call__(self) -> Procedure[CheckResult]:
@@ -178,6 +182,7 @@ class SignificanceCheck:
             definitions=self._definitions,
             looks=self._looks,
             standing=self._standing,
+            spent=self._spent,
         )
         self.previous = found.verdict.elapsed
         return found.to_check_result()
@@ -193,6 +198,7 @@ def check_significance(
     definitions: dict[str, Metric] | None = None,
     looks: Looks = no_looks,
     standing: Standing | None = None,
+    spent: Spent | None = None,
 ) -> Procedure[SignificanceResult]:
     """Poll an experiment once, and look at its results if a look is due.
 
@@ -208,6 +214,7 @@ def check_significance(
         looks: Reads what the earlier looks measured. Default: nothing is known of them.
         standing: A crossing of the boundary at an earlier look of this iteration, which stands. It is evidence only
             where the data do not cross by themselves, so a repeat of the look that crossed is the same decision.
+        spent: The error that other policies have spent on the iteration; None if it was only judged by this one.
 
     Returns:
         ``invalid`` if the iteration was stopped or replaced; ``wait`` between looks, without reading results; else the
@@ -236,6 +243,7 @@ def check_significance(
         source=source,
         looks=looks,
         standing=standing,
+        spent=spent,
     )
     return (yield from look)
 
@@ -249,6 +257,7 @@ def take_look(
     source: Source = evidence_from_results,
     looks: Looks = no_looks,
     standing: Standing | None = None,
+    spent: Spent | None = None,
 ) -> Procedure[SignificanceResult]:
     """Read results and judge them, planned look or not: the second half of :func:`check_significance`.
 
@@ -260,16 +269,20 @@ def take_look(
         source: Where evidence comes from.
         looks: Reads what the earlier looks measured.
         standing: As for :func:`check_significance`.
+        spent: As for :func:`check_significance`.
 
     Raises:
         ResultsUnavailableError: LaunchDarkly no longer serves results.
+        PolicyChangedError: The policy's `on_change` refuses what other policies have judged before.
+        QuestionRepeatedError: The policy's `on_repeat` refuses a question that was asked before.
         LaunchDarklyError: As the calls raise.
     """
     target = look_context.target
+    require_allowed(policy, look_context.repeats, spent)
     try:
         if look_context.harm_of:
-            return (yield from _look_for_harm(look_context, policy, source))
-        evidence = yield from source(look_context, policy)
+            return (yield from _look_for_harm(look_context, policy, source, spent))
+        evidence = (yield from source(look_context, policy))._replace(repeats=look_context.repeats, spent=spent)
         plan = schedule_looks(policy, look_context.started_at)
         if policy.clock is Clock.INFORMATION:
             evidence = evidence._replace(earlier=known_looks(plan, looks(), evidence))
@@ -283,11 +296,13 @@ def take_look(
         raise UnexpectedResponseError(f"the results of experiment {target.experiment_key!r}: {error}") from error
 
 
-def _look_for_harm(look_context: LookContext, policy: Policy, source: Source) -> Procedure[SignificanceResult]:
+def _look_for_harm(
+    look_context: LookContext, policy: Policy, source: Source, spent: Spent | None
+) -> Procedure[SignificanceResult]:
     """Read results between two planned looks and judge harm alone. Without results it waits: the next look says why."""
     target, at = look_context.target, look_context.at
     try:
-        evidence = (yield from source(look_context, policy))._replace(only_harm=True)
+        evidence = (yield from source(look_context, policy))._replace(only_harm=True, spent=spent)
     except (ResultsUnavailableError, UnexpectedResponseError) as error:
         waiting = _between_looks(schedule_looks(policy, look_context.started_at), look_context)
         trouble = f"harm to {', '.join(look_context.harm_of)} could not be looked at: {error}"
@@ -339,6 +354,7 @@ def find_due_look(
         response.server_time,
         burn_in=policy.burn_in,
         maturity=policy.maturity,
+        repeats=count_repeats(experiment, iteration, policy),
     )
     if not iteration.running:
         return SignificanceResult(

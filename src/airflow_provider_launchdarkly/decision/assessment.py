@@ -9,6 +9,7 @@ from airflow_provider_launchdarkly.decision.allocation import Allocation
 from airflow_provider_launchdarkly.decision.anytime import judge_at_any_time
 from airflow_provider_launchdarkly.decision.boundaries import quantile, tail
 from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
+from airflow_provider_launchdarkly.decision.error_left import policy_left, schedule_left
 from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence, check
 from airflow_provider_launchdarkly.decision.futility import prospects
@@ -70,7 +71,8 @@ def assess(policy: Policy, evidence: Evidence) -> Assessment:
         EvidenceError: The evidence cannot be true, or lacks a metric of the policy or its direction.
     """
     check(evidence)
-    schedule = schedule_looks(policy, evidence.started_at, Allocation.of(evidence))
+    schedule = schedule_left(schedule_looks(policy, evidence.started_at, Allocation.of(evidence)), policy, evidence)
+    policy = policy_left(policy, evidence)
     key = policy.primary.metric or evidence.primary_metric
     if key is None:
         raise EvidenceError("neither the policy nor the evidence names a primary metric")
@@ -124,7 +126,7 @@ def assess_harm(policy: Policy, evidence: Evidence) -> HarmAssessment:
         raise EvidenceError("the evidence is that of a look for harm alone, but the policy has no harm_looks")
     schedule = schedule_looks(policy, evidence.started_at, Allocation.of(evidence))
     # No share of the plan: the planned looks' boundaries judge nothing now.
-    at = _Moment(policy, schedule, evidence, 0.0, None)
+    at = _Moment(policy_left(policy, evidence), schedule, evidence, 0.0, None)
     measured = {metric.key: metric for metric in evidence.metrics}
     primary = measured.get(policy.primary.metric or evidence.primary_metric or "")
     judges_primary = primary is not None and policy.rule is Rule.GROUP_SEQUENTIAL
@@ -205,6 +207,13 @@ class _Moment(NamedTuple):
         return MetricJudgement(metric.key, Role.SIGNAL, which.value, 0.0, tuple(comparisons))
 
     @property
+    def _may_spend(self) -> bool:
+        """Whether the look is not one of those at which an earlier policy has spent its error."""
+        return (
+            self.schedule.spends_from == 1 or self.schedule.look_at(self.evidence.elapsed) >= self.schedule.spends_from
+        )
+
+    @property
     def _rates(self) -> ErrorRates:
         return ErrorRates.of(self.policy, Allocation.of(self.evidence))
 
@@ -217,7 +226,7 @@ class _Moment(NamedTuple):
         alpha, gamma = self._rates.ship, self.policy.ship_spending
         bound = self.clock.ship(metric, treatment.id, alpha, gamma) if self.clock else None
         needed, spent = (bound.z, bound.spent) if bound else self._planned(self._ship_boundary)
-        may_ship = self.evidence.elapsed >= self.policy.min_duration and self.share > 0
+        may_ship = self.evidence.elapsed >= self.policy.min_duration and self.share > 0 and self._may_spend
         reached = may_ship and z is not None and needed is not None and z >= needed
         return Bar(z, needed, alpha, spent, reached)
 
@@ -234,7 +243,7 @@ class _Moment(NamedTuple):
         z = found.z(margin) if found and _enough(found) else None
         worse = -z if z is not None else None
         # Before the first look the plan judges no units.
-        may_judge = self.schedule.look_at(self.evidence.elapsed) > 0
+        may_judge = self.schedule.look_at(self.evidence.elapsed) > 0 and self._may_spend
         reached = may_judge and worse is not None and needed is not None and worse >= needed
         return Bar(worse, needed, alpha, spent, reached)
 

@@ -119,6 +119,22 @@ class Standing(NamedTuple):
     policy: str
 
 
+class Spent(NamedTuple):
+    """The error that earlier policies have spent on the same iteration.
+
+    Attributes:
+        ship: One-sided family-wise error of shipping.
+        harm: One-sided family-wise error of rolling back.
+        until: Time of the latest look by an earlier policy, after the iteration's start.
+        changes: Each setting that changed, as `max_duration from 28d to 42d`.
+    """
+
+    ship: float
+    harm: float
+    until: timedelta
+    changes: tuple[str, ...] = ()
+
+
 class Evidence(NamedTuple):
     """Everything a verdict rests on.
 
@@ -135,6 +151,8 @@ class Evidence(NamedTuple):
             this look, only the boundaries that it is compared with.
         only_harm: True for a look between two planned ones: it judges harm alone, and needs only some of the metrics.
         standing: A crossing of the boundary at an earlier look of this iteration, which stands; None if there is none.
+        spent: The error that earlier policies have spent on this iteration; None if there was only this one.
+        repeats: Number of earlier iterations of the experiment that asked the same question.
     """
 
     elapsed: timedelta
@@ -148,6 +166,8 @@ class Evidence(NamedTuple):
     earlier: tuple[EarlierLook, ...] = ()
     only_harm: bool = False
     standing: Standing | None = None
+    spent: Spent | None = None
+    repeats: int = 0
 
     @property
     def baseline(self) -> TreatmentEvidence:

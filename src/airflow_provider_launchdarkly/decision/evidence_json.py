@@ -10,6 +10,7 @@ from airflow_provider_launchdarkly.decision.evidence import (
     Evidence,
     Measurement,
     MetricEvidence,
+    Spent,
     Standing,
     TreatmentEvidence,
 )
@@ -32,6 +33,8 @@ def evidence_to_json(evidence: Evidence) -> dict[str, Any]:
         "cautions": list(evidence.cautions),
         **({"only_harm": True} if evidence.only_harm else {}),
         "standing": evidence.standing._asdict() if evidence.standing else None,
+        "spent": _spent_to_json(evidence.spent),
+        "repeats": evidence.repeats,
         "treatments": [
             {
                 "id": treatment.id,
@@ -123,12 +126,27 @@ def evidence_from_json(value: Mapping[str, Any]) -> Evidence:
                 "cautions": tuple(value.get("cautions", ())),
                 "earlier": tuple(earlier_from_json(look) for look in value.get("earlier", ())),
                 "standing": _known(Standing, value["standing"]) if value.get("standing") else None,
+                "spent": _spent(value.get("spent")),
             },
         )
     except KeyError as error:
         raise ValueError(f"the evidence has no field {error}") from None
     except (TypeError, AttributeError) as error:
         raise ValueError(f"this is no evidence: {error}") from None
+
+
+def _spent_to_json(spent: Spent | None) -> dict[str, Any] | None:
+    if spent is None:
+        return None
+    numbers = {"ship": spent.ship, "harm": spent.harm, "until_seconds": spent.until.total_seconds()}
+    return {**numbers, "changes": list(spent.changes)}
+
+
+def _spent(value: Mapping[str, Any] | None) -> Spent | None:
+    if value is None:
+        return None
+    until = timedelta(seconds=value["until_seconds"])
+    return Spent(value["ship"], value["harm"], until, tuple(value.get("changes", ())))
 
 
 def _metric(value: Mapping[str, Any]) -> MetricEvidence:

@@ -144,7 +144,7 @@ class InformationClock:
 
     def harm(self, metric: MetricEvidence, treatment_id: str, alpha: float, gamma: float) -> Bound | None:
         """Return the boundary for harm; None if no earlier look is known. Arguments as for :meth:`ship`."""
-        return self._bound(metric, treatment_id, _Side(1, HARM_GROWTH, alpha, gamma))
+        return self._bound(metric, treatment_id, _Side(self._schedule.spends_from, HARM_GROWTH, alpha, gamma))
 
     def _bound(self, metric: MetricEvidence, treatment_id: str, side: _Side) -> Bound | None:
         if self._look < side.first:

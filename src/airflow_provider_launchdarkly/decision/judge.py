@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.decision import summary
+from airflow_provider_launchdarkly.decision import error_left, summary
 from airflow_provider_launchdarkly.decision.assessment import Assessment, assess
 from airflow_provider_launchdarkly.decision.evidence import Standing
 from airflow_provider_launchdarkly.decision.harm import decide_harm, describe_mismatch, find_harm
@@ -280,6 +280,7 @@ class _Judge:
         yield from partly_measured(self._evidence, tuple(metric.metric for metric in self._metrics))
         if self._assessment.lacks_history:
             yield "no earlier look is known, so the boundaries follow the plan alone: set record_path to keep the looks"
+        yield from error_left.cautions(self._policy, self._evidence)
         standing = self._evidence.standing
         void = why_void(self._policy, standing, self._assessment.primary) if standing else None
         if standing and void:

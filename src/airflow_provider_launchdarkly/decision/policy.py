@@ -26,6 +26,8 @@ from airflow_provider_launchdarkly.decision.policy_parts import (
     Mismatch,
     Missing,
     Multiplicity,
+    OnChange,
+    OnRepeat,
     PortfolioShare,
     Primary,
     Probability,
@@ -83,6 +85,12 @@ class Policy(StrictModel):
         mismatch: The test of the split.
         missing: Handling of data that do not arrive.
         budget: Limits that the simulation checks.
+        on_change: What happens if the iteration was judged by another policy before: `spend_left` spends only the error
+            that is left, over the remaining looks; `refuse` fails the task; `accept` spends the whole error anew, and
+            says what that costs. Needs a decision record.
+        on_repeat: What happens if earlier iterations of the experiment asked the same question: `accept` says what that
+            costs; `refuse` fails the task; `divide` gives the first iteration half of `alpha`, and each later one half
+            of the one before, so that all together stay within it.
     """
 
     rule: Rule = Rule.GROUP_SEQUENTIAL
@@ -111,6 +119,8 @@ class Policy(StrictModel):
     mismatch: Mismatch = Mismatch.model_construct()
     missing: Missing = Missing.model_construct()
     budget: Budget | None = None
+    on_change: OnChange = OnChange.SPEND_LEFT
+    on_repeat: OnRepeat = OnRepeat.ACCEPT
 
     @model_validator(mode="before")
     @classmethod

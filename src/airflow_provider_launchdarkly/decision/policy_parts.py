@@ -80,6 +80,22 @@ class Clock(StrEnum):
     TIME = "time"
 
 
+class OnChange(StrEnum):
+    """The action when an iteration is judged by another policy than before."""
+
+    SPEND_LEFT = "spend_left"
+    REFUSE = "refuse"
+    ACCEPT = "accept"
+
+
+class OnRepeat(StrEnum):
+    """The action when an earlier iteration asked the same question."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+    DIVIDE = "divide"
+
+
 class Rule(StrEnum):
     """The rule by which success is judged."""
 

@@ -46,12 +46,14 @@ class LookSchedule(NamedTuple):
         min_duration: Nothing ships before.
         planned_units: Units over all treatments at which the plan ends early; None if only the clock ends it.
         lag: Time until the first unit counts; the plan's clock starts then.
+        spends_from: Number of the first look at which error is spent, from 1; a later one after a change of the policy.
     """
 
     look_times: tuple[timedelta, ...]
     min_duration: timedelta
     planned_units: int | None
     lag: timedelta = timedelta()
+    spends_from: int = 1
 
     @property
     def end(self) -> timedelta:
@@ -74,7 +76,7 @@ class LookSchedule(NamedTuple):
     @property
     def first_ship_look(self) -> int:
         """Number of the first look at which something may ship, from 1."""
-        return bisect_left(self.look_times, self.min_duration) + 1
+        return max(bisect_left(self.look_times, self.min_duration) + 1, self.spends_from)
 
     def planned_share(self, elapsed: timedelta, units: float) -> float:
         """Return the share of the planned units that counts before the plan's end, 0 to 1.
@@ -114,7 +116,7 @@ class LookSchedule(NamedTuple):
             alpha: One-sided error over all looks.
             gamma: Shape of the spending function.
         """
-        return self._solve(0, HARM_GROWTH, alpha, gamma)
+        return self._solve(self.spends_from - 1, HARM_GROWTH, alpha, gamma)
 
     def _solve(self, first: int, growth: float, alpha: float, gamma: float) -> Boundary:
         """Solve the boundary of the looks from `first` on.

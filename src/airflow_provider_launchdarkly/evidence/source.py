@@ -60,6 +60,7 @@ class LookContext:
             requests in looks for harm.
         burn_in: Units first exposed within this time after the start do not count.
         maturity: Units first exposed within this time before the look do not count.
+        repeats: Number of earlier iterations of the experiment that asked the same question.
     """
 
     target: Target
@@ -68,6 +69,7 @@ class LookContext:
     at: datetime
     harm_of: tuple[str, ...] = ()
     definitions: dict[str, Metric] = field(default_factory=dict, compare=False)
+    repeats: int = 0
     burn_in: timedelta = timedelta()
     maturity: timedelta = timedelta()
 

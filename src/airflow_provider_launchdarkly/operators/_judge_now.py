@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_provider_launchdarkly.checks.significance import SignificanceResult
-    from airflow_provider_launchdarkly.decision.evidence import EarlierLook
     from airflow_provider_launchdarkly.evidence.source import Target
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
@@ -56,22 +55,28 @@ def judge_now(
     crossing = read_crossing(standing, target)
     if crossing.warning:
         warn("%s", crossing.warning)
+    from airflow_provider_launchdarkly.audit_log.changes import spent_before
+    from airflow_provider_launchdarkly.audit_log.store import looks_in
+
+    entries, judged_by = _record(target, record_path), Policy.from_json(policy)
     check = check_significance(
         target,
-        Policy.from_json(policy),
+        judged_by,
         poll_interval=ANY_TIME,
-        looks=lambda: _looks_on_record(target, record_path),
+        looks=lambda: looks_in(entries),
         standing=crossing.standing,
+        spent=spent_before(entries, judged_by),
     )
     return hook.run(check)
 
 
-def _looks_on_record(target: Target, record_path: str | None) -> tuple[EarlierLook, ...]:
+def _record(target: Target, record_path: str | None) -> tuple[dict[str, Any], ...]:
+    """Read the iteration's decision record; empty if none is kept."""
     folder = record_path or conf.get("launchdarkly", "record_path", fallback="")
     if not folder:
         return ()
     from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_launchdarkly.audit_log.store import looks_in, read_record
+    from airflow_provider_launchdarkly.audit_log.store import read_record
 
-    return looks_in(read_record(target.to_json(), folder, ObjectStoragePath))
+    return read_record(target.to_json(), folder, ObjectStoragePath)

@@ -19,7 +19,7 @@ from airflow_provider_launchdarkly.config.keys import check_key, check_text
 from airflow_provider_launchdarkly.config.problems import FieldError
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.decision.policy import Policy
-from airflow_provider_launchdarkly.decision.policy_parts import DAY, Duration, Flag
+from airflow_provider_launchdarkly.decision.policy_parts import DAY, Duration, Flag, OnChange
 from airflow_provider_launchdarkly.decision.suitability import (
     UndecidableExperimentError,
     require_comparison,
@@ -369,6 +369,9 @@ class Rollout(StrictModel):
         policy |= {"alpha": self.policy.alpha / ship, "alpha_harm": self.policy.alpha_harm / harm}
         if number < len(self.stages) - 1:
             policy["futility"] = None
+        if extended or (number and self.stages[number - 1].allocation == stage.allocation):
+            # It goes on with the iteration of the test before, whose part of the error rates is counted above.
+            policy["on_change"] = OnChange.ACCEPT.value
         if stage.gate is Gate.DECISION:
             longest = stage.dwell or self.policy.max_duration
             policy["min_duration"] = format_duration(min(longest, self.policy.min_duration))

@@ -9,13 +9,20 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.audit_log.chain import Decision, canonical
+from airflow_provider_launchdarkly.audit_log.changes import spent_before
 from airflow_provider_launchdarkly.audit_log.ledger import LedgerError, take_share
-from airflow_provider_launchdarkly.audit_log.store import StoragePath, latest_standing, latest_wait, store_decision
+from airflow_provider_launchdarkly.audit_log.store import (
+    StoragePath,
+    latest_standing,
+    latest_wait,
+    read_record,
+    store_decision,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_launchdarkly.decision.evidence import Standing
+    from airflow_provider_launchdarkly.decision.evidence import Spent, Standing
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.evidence.source import Target
 
@@ -109,6 +116,15 @@ def recorded_standing(target: Target, folder: str) -> Standing | None:
         BrokenRecordError, OSError: As for :func:`record_look`.
     """
     return latest_standing(target.to_json(), folder, open_storage)
+
+
+def recorded_spent(target: Target, policy: Policy, folder: str) -> Spent | None:
+    """Return the error that other policies have spent on the iteration; None if none has judged it.
+
+    Raises:
+        BrokenRecordError, OSError: As for :func:`record_look`.
+    """
+    return spent_before(read_record(target.to_json(), folder, open_storage), policy)
 
 
 def record_folder(record_path: str | None) -> str | None:

@@ -144,7 +144,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
     def make_check(self, context: Context) -> SignificanceCheck:
         """Return the check, with the source of its evidence."""
         from airflow_provider_launchdarkly.checks.significance import SignificanceCheck, no_looks
-        from airflow_provider_launchdarkly.sensors._decision_record import latest_recorded_wait
+        from airflow_provider_launchdarkly.sensors._decision_record import latest_recorded_wait, recorded_spent
 
         policy, folder = self._policy, self._record_folder
         self._require_polls_for_harm(policy)
@@ -159,6 +159,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
             source=self._source(context),
             looks=self._looks or no_looks,
             standing=self._crossing,
+            spent=None if folder is None else recorded_spent(self.target, policy, folder),
         )
 
     def _kept_looks(self, context: Context) -> RecordedLooks | StoredLooks | None:

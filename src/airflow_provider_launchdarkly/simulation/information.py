@@ -86,11 +86,13 @@ class InformationClocks:
 
     def harm(self, z: Floats, metric: MetricDraws, challenger: int, alpha: float, gamma: float) -> Booleans:
         """Return where harm reaches its boundary; arguments as for :meth:`ship`."""
-        return self._crossed(z, self._readings(metric, challenger), 1, HARM_GROWTH, (alpha, gamma))
+        return self._crossed(
+            z, self._readings(metric, challenger), self._schedule.spends_from, HARM_GROWTH, (alpha, gamma)
+        )
 
     def known(self, *, ship: bool) -> Booleans:
         """Return which looks have a boundary by information: an earlier look is known, and they may spend error."""
-        first = self._schedule.first_ship_look if ship else 1
+        first = self._schedule.first_ship_look if ship else self._schedule.spends_from
         looks = enumerate(self._numbers)
         return np.array([number >= first and bool(self.earlier(look)) for look, number in looks], dtype=np.bool_)
 
