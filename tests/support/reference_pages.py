@@ -307,6 +307,7 @@ def verdict_page() -> Iterator[str]:
         ("`metrics[].comparisons`", verdict.TreatmentEffect),
         ("`success` and `harm`", verdict.Bar),
         ("`prospects`", verdict.Prospects),
+        ("`estimate`", verdict.Estimate),
         ("`split`", verdict.Split),
         ("`standing`", evidence.Standing),
     ):

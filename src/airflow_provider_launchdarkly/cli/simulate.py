@@ -128,7 +128,10 @@ def table(report: Report) -> str:
     def day(value: float | None) -> str:
         return "     -" if value is None else f"{value:6.1f}"
 
-    curse = "     -" if report.winners_curse is None else f"{report.winners_curse:6.2f}"
+    def ratio(value: float | None) -> str:
+        return "     -" if value is None else f"{value:6.2f}"
+
+    holds = "     -" if report.interval_coverage is None else share(report.interval_coverage)
     rows = [
         ("without effect", ""),
         ("  shipped (false ship)", share(report.false_ship)),
@@ -141,7 +144,9 @@ def table(report: Report) -> str:
         ("  ended early (futile)", share(report.futile)),
         ("  mean days", day(report.mean_stop_day)),
         ("  median day of shipping", day(report.median_ship_day)),
-        ("  observed over true lift (winner's curse)", curse),
+        ("  observed over true lift (winner's curse)", ratio(report.winners_curse)),
+        ("  bias-adjusted over true lift", ratio(report.bias_adjusted)),
+        ("  95 % interval holds the lift", holds),
         (f"with a harm of {100 * report.harm:+.2f} %", ""),
         ("  rolled back (harm found)", share(report.harm_found)),
         ("  median day of rolling back", day(report.median_harm_day)),

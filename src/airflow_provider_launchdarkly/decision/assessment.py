@@ -11,6 +11,7 @@ from airflow_provider_launchdarkly.decision.boundaries import quantile, tail
 from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
 from airflow_provider_launchdarkly.decision.error_left import policy_left, schedule_left
 from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
+from airflow_provider_launchdarkly.decision.estimate import Path, estimate_lift
 from airflow_provider_launchdarkly.decision.evidence import Evidence, EvidenceError, Measurement, MetricEvidence, check
 from airflow_provider_launchdarkly.decision.futility import prospects
 from airflow_provider_launchdarkly.decision.information import InformationClock
@@ -19,6 +20,7 @@ from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedu
 from airflow_provider_launchdarkly.decision.splits import exposed_split, measured_split
 from airflow_provider_launchdarkly.decision.verdict import (
     Bar,
+    Estimate,
     MetricJudgement,
     Prospects,
     Role,
@@ -165,7 +167,8 @@ class _Moment(NamedTuple):
         for treatment in self.evidence.challengers:
             found = _effect(metric, treatment, self.evidence.baseline, direction)
             judged: dict[str, Any] = {"p_best": best.get(treatment.id)}
-            interval: float | None = quantile(1.0 - self.policy.threshold)
+            risk = 1.0 - self.policy.threshold
+            interval: Bar | None = Bar(None, quantile(risk), risk, risk, reached=False)
             if self.policy.rule is Rule.GROUP_SEQUENTIAL:
                 z = found.z(primary.margin) if found else None
                 success = self._success(z, metric, treatment)
@@ -175,6 +178,9 @@ class _Moment(NamedTuple):
                 judged |= {"success": success, "harm": harm, "anytime_harm": anytime}
                 wanted = primary.margin or primary.minimum_detectable_effect
                 judged["prospects"] = self._prospects(found, success, primary.margin, wanted)
+                judged["estimate"] = self._estimate(
+                    found, metric, treatment, success=success, harm=harm, hopes=judged["prospects"]
+                )
             comparisons.append(self._comparison(metric, treatment, found, interval, **judged))
         return MetricJudgement(metric.key, Role.PRIMARY, direction.value, primary.margin, tuple(comparisons))
 
@@ -189,8 +195,9 @@ class _Moment(NamedTuple):
             success = self._success(found.z(margin) if found else None, metric, treatment) if prove else None
             anytime = self._anytime_harm(found, margin)
             interval = _decisive(success or harm, harm, anytime)
-            prospects = self._prospects(found, success, margin, margin) if success else None
-            judged = {"success": success, "harm": harm, "anytime_harm": anytime, "prospects": prospects}
+            judged: dict[str, Any] = {"success": success, "harm": harm, "anytime_harm": anytime}
+            judged["prospects"] = self._prospects(found, success, margin, margin) if success else None
+            judged["estimate"] = self._estimate(found, metric, treatment, harm=harm)
             comparisons.append(self._comparison(metric, treatment, found, interval, **judged))
         return MetricJudgement(metric.key, Role.GUARDRAIL, which.value, margin, tuple(comparisons))
 
@@ -203,7 +210,7 @@ class _Moment(NamedTuple):
             boundary = quantile(alpha)
             worse = -z if z is not None else None
             harm = Bar(worse, boundary, alpha, alpha, worse is not None and worse >= boundary)
-            comparisons.append(self._comparison(metric, treatment, found, boundary, harm=harm))
+            comparisons.append(self._comparison(metric, treatment, found, harm, harm=harm))
         return MetricJudgement(metric.key, Role.SIGNAL, which.value, 0.0, tuple(comparisons))
 
     @property
@@ -258,7 +265,7 @@ class _Moment(NamedTuple):
         metric: MetricEvidence,
         treatment: TreatmentEvidence,
         found: Effect | None,
-        interval: float | None,
+        interval: Bar | None,
         **judged: Any,
     ) -> TreatmentEffect:
         measured, baseline = _raw(metric, treatment.id), _raw(metric, self.evidence.baseline.id)
@@ -275,7 +282,8 @@ class _Moment(NamedTuple):
         )
         if found is None:
             return comparison
-        limits = found.lift_interval(interval) if interval is not None else None
+        boundary = interval.boundary if interval is not None else None
+        limits = found.lift_interval(boundary) if boundary is not None else None
         z = found.z()
         return comparison._replace(
             difference=found.difference,
@@ -283,6 +291,7 @@ class _Moment(NamedTuple):
             lift=found.lift,
             lift_lower=limits[0] if limits else None,
             lift_upper=limits[1] if limits else None,
+            lift_level=1.0 - 2.0 * interval.alpha if limits and interval else None,
             z=z,
             p_value=tail(z) if z is not None else None,
         )
@@ -297,6 +306,37 @@ class _Moment(NamedTuple):
         hopes = prospects(bar.z, planned, self.share, self._ship_boundary)
         futility = self.policy.futility if self.policy.rule is Rule.GROUP_SEQUENTIAL else None
         return hopes._replace(futile=futility.ends(hopes)) if hopes and futility else hopes
+
+    def _estimate(
+        self,
+        found: Effect | None,
+        metric: MetricEvidence,
+        treatment: TreatmentEvidence,
+        *,
+        success: Bar | None = None,
+        harm: Bar,
+        hopes: Prospects | None = None,
+    ) -> Estimate | None:
+        """Return what the effect is worth if the comparison stops at this look."""
+        ship = not harm.reached
+        bar = success if ship else harm
+        if found is None or bar is None or bar.z is None or bar.boundary is None or not self.share > 0:
+            return None
+        if ship and hopes is not None and hopes.futile and self.policy.futility is not None:
+            primary = self.policy.primary
+            wanted = primary.margin or primary.minimum_detectable_effect or 0.0
+            planned = (found.expected_z(wanted, primary.margin) or 0.0) / math.sqrt(self.share)
+            lower = self.policy.futility.mirrored(self._ship_boundary, planned)
+            path = Path.of(lower, self.share, lower.at(self.share))
+            return estimate_lift(found, path, -bar.z, harm=True, crossed=False)
+        if not bar.reached and self.share < 1.0:
+            return None
+        gamma = self.policy.ship_spending if ship else self.policy.harm_spending
+        side = (self.clock.ship if ship else self.clock.harm) if self.clock else None
+        bound = side(metric, treatment.id, bar.alpha, gamma) if side else None
+        boundary = self._ship_boundary if ship else self.schedule.harm_boundary(bar.alpha, gamma)
+        path = Path.of(boundary, self.share, bar.boundary, bound.taken if bound else None)
+        return estimate_lift(found, path, bar.z, harm=not ship, crossed=bar.reached)
 
     def _best(self, metric: MetricEvidence, direction: Direction) -> dict[str, float]:
         """Return each treatment's probability to be the best: the platform's, or one with a flat prior."""
@@ -313,14 +353,14 @@ class _Moment(NamedTuple):
         return {part.treatment_id: value for part, value in zip(complete, found, strict=True)}
 
 
-def _decisive(usual: Bar, harm: Bar, anytime: Bar | None) -> float | None:
-    """Return the boundary by which the treatment is judged, so that the interval agrees with it.
+def _decisive(usual: Bar, harm: Bar, anytime: Bar | None) -> Bar | None:
+    """Return the bar by which the treatment is judged, so that the interval agrees with it.
 
     That of harm if it is reached, else the usual one; between planned looks only the one that holds at any moment.
     """
     bars = [harm, *([anytime] if anytime else [])]
-    reached = [bar.boundary for bar in bars if bar.reached]
-    return next(iter(reached or [bar.boundary for bar in (usual, *bars) if bar.boundary is not None]), None)
+    reached = [bar for bar in bars if bar.reached]
+    return next(iter(reached or [bar for bar in (usual, *bars) if bar.boundary is not None]), None)
 
 
 def _direction(metric: MetricEvidence, wanted: Direction | None) -> Direction:

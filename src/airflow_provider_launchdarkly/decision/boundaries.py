@@ -145,8 +145,8 @@ def crossing_probabilities(fractions: Sequence[float], z: Sequence[float], drift
 class Crossings:
     """The probability to cross a boundary first at a look, for any drift, from one walk.
 
-    A walk without drift gives the paths that have not crossed; each drift weighs a path that has come to *b* at time *t*
-    by the likelihood ratio ``exp(drift b - drift^2 t / 2)`` (Jennison & Turnbull 2000, section 19.2).
+    A walk without drift gives the paths that have not crossed; each drift weighs a path that has come to *b* at time
+    *t* by the likelihood ratio ``exp(drift b - drift^2 t / 2)`` (Jennison & Turnbull 2000, section 19.2).
 
     Args:
         fractions: Information of the looks, rising, above 0.
@@ -154,7 +154,8 @@ class Crossings:
     """
 
     def __init__(self, fractions: Sequence[float], z: Sequence[float]) -> None:
-        walk = _Walk(0.0, fractions, min(z, default=FARTHEST))
+        # All paths are kept, those far below the boundary too: `beyond` may ask for any z value.
+        walk = _Walk(0.0, fractions, -FARTHEST)
         self._fractions = tuple(fractions)
         self._before: list[tuple[float, list[float], list[float]]] = []
         for fraction, bound in zip(fractions, z, strict=True):
@@ -172,7 +173,7 @@ class Crossings:
             drift: Expected place when the information is 1.
 
         Returns:
-            The probability, and the sum of the places ``B = z sqrt(t)`` of these paths, each weighed by its probability.
+            The probability, and the sum of the places ``B = z sqrt(t)`` of these paths, weighed by probability.
         """
         time, points, masses = self._before[look]
         length = self._fractions[look] - time

@@ -108,6 +108,14 @@ class Effect(NamedTuple):
         lower, upper = found[0] - 1.0, found[1] - 1.0
         return (lower, upper) if self._mean(self.baseline) > 0 else (-upper, -lower)
 
+    def lift_at(self, distance: float) -> float | None:
+        """Return the lift that is so many standard errors worse than the measured one, by the test of :meth:`z`.
+
+        It is the end of :meth:`lift_interval` at that distance; a negative distance gives a better lift.
+        """
+        limits = self.lift_interval(abs(distance))
+        return None if limits is None else limits[0] if distance * self.sign > 0 else limits[1]
+
     def _fieller(self, square: float) -> tuple[float, float] | None:
         """Return the ratios of the means within ``sqrt(square)`` standard errors, as shares of the baseline."""
         bottom, units = abs(self._mean(self.baseline)), self.treatment.units + self.baseline.units

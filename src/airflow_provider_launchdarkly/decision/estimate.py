@@ -4,10 +4,10 @@ All values are on one scale: the z value that an effect would be expected to giv
 the usual estimate. It is too large where a treatment ships, since it shipped because it was large (the winner's curse).
 
 * The median-unbiased estimate and its interval order outcomes stage by stage: an earlier crossing is the stronger
-  evidence, then the larger z value. They are the effects at which what was seen, or stronger evidence, has a probability
-  of a half, and of 2.5 and 97.5 % (Tsiatis, Rosner & Mehta 1984, Biometrics 40; Jennison & Turnbull 2000, "Group
-  Sequential Methods with Applications to Clinical Trials", section 8.4). Over all stops, the interval covers the truth
-  in 95 %.
+  evidence, then the larger z value. They are the effects at which what was seen, or stronger evidence, has a
+  probability of a half, and of 2.5 and 97.5 % (Tsiatis, Rosner & Mehta 1984, Biometrics 40; Jennison & Turnbull 2000,
+  "Group Sequential Methods with Applications to Clinical Trials", section 8.4). Over all stops, the interval covers
+  the truth in 95 %.
 * Among those that ship, that estimate is still too large, because those that did not ship are left out. The
   bias-adjusted estimate takes away the mean excess of a measured effect among experiments that ship, as it is at the
   median-unbiased estimate: Whitehead (1986), Biometrika 73, with the bias given the crossing (Fan, DeMets & Lan 2004,
@@ -21,14 +21,19 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_launchdarkly.decision.boundaries import Crossings
+from airflow_provider_launchdarkly.decision.verdict import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from airflow_provider_launchdarkly.decision.boundaries import Boundary
+    from airflow_provider_launchdarkly.decision.effects import Effect
 
 # Two-sided confidence of the interval.
 LEVEL = 0.95
+# An effect as large as the measured one would have crossed before with all but this probability: then the earlier looks
+# cannot have been taken on such data, since they were missed or the data came late.
+_IMPOSSIBLE = 1e-3
 _TOLERANCE = 1e-5
 
 
@@ -70,30 +75,26 @@ class Path(NamedTuple):
         looks = [*before, (1.0, needed), *after]
         return cls(tuple(fraction for fraction, _ in looks), tuple(bound for _, bound in looks), len(before))
 
-    def to_the_stop(self) -> Path:
-        """Return the path without the looks after the stop, which are not known of a path that may end there."""
-        return Path(self.fractions[: self.stop + 1], self.bounds[: self.stop + 1], self.stop)
-
 
 class StopEstimate(NamedTuple):
     """Estimates at the stop, each as the z value that the effect is expected to give there.
 
     Attributes:
-        bias_adjusted: The estimate without the mean excess among experiments that cross; None if it did not cross.
+        bias_adjusted: The estimate without the mean excess among experiments that cross; it means nothing for one that
+            did not cross.
         median_unbiased: The estimate that is too high as often as too low.
         lower: Lower end of the interval of `LEVEL`.
         upper: Upper end.
     """
 
-    bias_adjusted: float | None
+    bias_adjusted: float
     median_unbiased: float
     lower: float
     upper: float
 
     def mirrored(self) -> StopEstimate:
         """Return the same with the opposite sign."""
-        adjusted = None if self.bias_adjusted is None else -self.bias_adjusted
-        return StopEstimate(adjusted, -self.median_unbiased, -self.upper, -self.lower)
+        return StopEstimate(-self.bias_adjusted, -self.median_unbiased, -self.upper, -self.lower)
 
 
 def estimate(path: Path, z: float) -> StopEstimate:
@@ -102,8 +103,13 @@ def estimate(path: Path, z: float) -> StopEstimate:
     Args:
         path: The looks, with the boundary at which it stopped, or would have.
         z: The z value at the stop, positive towards that boundary.
+
+    If an effect as large as the measured one would have crossed before, but for one time in a thousand, the looks
+    before the stop do not count: they were not taken on such data.
     """
     crossings, stop = _crossings(path), path.stop
+    if stop and 1.0 - math.fsum(crossings.beyond(look, path.bounds[look], z)[0] for look in range(stop)) < _IMPOSSIBLE:
+        return estimate(Path(path.fractions[stop:], path.bounds[stop:], 0), z)
 
     def stronger(drift: float) -> float:
         """Return the probability of what was seen, or of stronger evidence."""
@@ -114,9 +120,33 @@ def estimate(path: Path, z: float) -> StopEstimate:
     tail = (1.0 - LEVEL) / 2.0
     median = _solve(stronger, 0.5, z)
     lower, upper = _solve(stronger, tail, median - 2.0), _solve(stronger, 1.0 - tail, median + 2.0)
-    crossed = z >= path.bounds[stop]
-    adjusted = z - excess(crossings, path, median) if crossed else None
-    return StopEstimate(adjusted, median, lower, upper)
+    return StopEstimate(z - excess(crossings, path, median), median, lower, upper)
+
+
+def estimate_lift(found: Effect, path: Path, z: float, *, harm: bool, crossed: bool) -> Estimate | None:
+    """Return the estimates as lifts of a treatment over the baseline; None if the baseline's mean may be 0.
+
+    A lift corresponds to an expected z value by the test that also gives the intervals (:meth:`.Effect.lift_at`), so
+    this interval and the repeated one agree on what a lift of so many standard errors is.
+
+    Args:
+        found: The effect.
+        path: The looks, with the boundary at which it stopped, or would have.
+        z: The z value at the stop, positive towards that boundary.
+        harm: Whether that boundary is on the side of harm.
+        crossed: Whether it was crossed, so that the estimate is adjusted for that.
+    """
+    at_stop = estimate(path, z)
+    better, at_stop = (-z, at_stop.mirrored()) if harm else (z, at_stop)
+
+    def lift(expected: float) -> float | None:
+        return found.lift_at(better - expected)
+
+    ends = lift(at_stop.lower), lift(at_stop.upper)
+    lower, upper = ends if found.sign > 0 else (ends[1], ends[0])
+    median = lift(at_stop.median_unbiased)
+    adjusted = lift(at_stop.bias_adjusted) if crossed else None
+    return None if median is None else Estimate(adjusted, median, lower, upper, LEVEL)
 
 
 def excess(crossings: Crossings, path: Path, drift: float) -> float:
@@ -142,7 +172,7 @@ def _crossings(path: Path) -> Crossings:
 
 
 def _solve(rising: Callable[[float], float], wanted: float, start: float) -> float:
-    """Return where a rising function has a value, by the Illinois form of the false position from around a start."""
+    """Return where a rising function has a value, by the Illinois false position."""
     step, low, high = 0.5, start, start
     below, above = rising(low) - wanted, rising(high) - wanted
     while below > 0.0:
@@ -152,9 +182,12 @@ def _solve(rising: Callable[[float], float], wanted: float, start: float) -> flo
     while above < 0.0 and step < 1e6:
         low, below, high, step = high, above, high + step, 2.0 * step
         above = rising(high) - wanted
-    side = 0
+    side = turn = 0
     while high - low > _TOLERANCE:
-        middle = high - above * (high - low) / (above - below) if above > below else (low + high) / 2.0
+        turn += 1
+        # Every third step halves the bracket, which the false position does not where the function is flat.
+        secant = above > below and turn % 3
+        middle = high - above * (high - low) / (above - below) if secant else (low + high) / 2.0
         value = rising(middle) - wanted
         if abs(value) < 1e-9:
             return middle

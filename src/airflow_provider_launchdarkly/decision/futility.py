@@ -12,16 +12,13 @@ experiment that goes on nevertheless keeps its promise.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
-from airflow_provider_launchdarkly.decision.boundaries import tail
+from airflow_provider_launchdarkly.decision.boundaries import Boundary, quantile, tail
 from airflow_provider_launchdarkly.decision.verdict import Prospects
-
-if TYPE_CHECKING:
-    from airflow_provider_launchdarkly.decision.boundaries import Boundary
 
 Power = Annotated[float, Field(gt=0.0, lt=0.5, strict=True)]
 
@@ -56,6 +53,27 @@ class Futility(StrictModel):
             return prospects.predictive_power < self.predictive_power
         found = prospects.planned_conditional_power
         return found is not None and self.conditional_power is not None and found < self.conditional_power
+
+    def mirrored(self, boundary: Boundary, planned: float | None) -> Boundary:
+        """Return the z values below which a look is futile, with the opposite sign: a boundary that futility crosses.
+
+        Args:
+            boundary: The boundary for shipping.
+            planned: The z value that the planned effect gives at the plan's end; None without one.
+        """
+        final, least = boundary.z[-1], self.predictive_power or self.conditional_power or 0.0
+        theta = planned if self.predictive_power is None else None
+        bounds = []
+        for share in boundary.shares:
+            rest = max(1.0 - share, 0.0)
+            short = quantile(least) * math.sqrt(rest)
+            # Solved for z: there the power is the least one.
+            if theta is None:
+                lowest = final * math.sqrt(share) - short
+            else:
+                lowest = (final - theta * rest - short) / math.sqrt(share)
+            bounds.append(-lowest)
+        return Boundary(boundary.shares, tuple(bounds), boundary.spent)
 
 
 def prospects(z: float, planned: float | None, share: float, boundary: Boundary) -> Prospects | None:

@@ -238,7 +238,7 @@ class _Judge:
         return self._make(
             Kind.SHIP,
             Reason.BETTER if better else Reason.NOT_WORSE,
-            f"{summary.success(primary, winner)}{summary.stands(before, winner)}: ship",
+            f"{summary.success(primary, winner)}{summary.stands(before, winner)}{summary.worth(winner.estimate)}: ship",
             treatment_id=winner.treatment_id,
             treatment=winner.treatment,
             standing=before or crossed,
@@ -262,7 +262,8 @@ class _Judge:
 
     def _end(self) -> Verdict:
         if self._assessment.ended:
-            text = f"{self._leader()}; the plan has ended without a winner: inconclusive"
+            worth = summary.worth(self._leading().estimate)
+            text = f"{self._leader()}{worth}; the plan has ended without a winner: inconclusive"
             return self._make(Kind.INCONCLUSIVE, Reason.PLAN_ENDED, text)
         leader = self._leading()
         hope = f"; {summary.prospects(leader.prospects)}" if leader.prospects else ""

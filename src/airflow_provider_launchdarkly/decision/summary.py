@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.assessment import Assessment
     from airflow_provider_launchdarkly.decision.evidence import Standing
     from airflow_provider_launchdarkly.decision.futility import Futility
-    from airflow_provider_launchdarkly.decision.verdict import Bar, MetricJudgement, Prospects, Split, TreatmentEffect
+    from airflow_provider_launchdarkly.decision.verdict import (
+        Bar,
+        Estimate,
+        MetricJudgement,
+        Prospects,
+        Split,
+        TreatmentEffect,
+    )
 
 
 def opening(assessed: Assessment, elapsed: timedelta) -> str:
@@ -28,12 +35,13 @@ def days(duration: timedelta) -> str:
 
 
 def lift(compared: TreatmentEffect) -> str:
-    """Return `Bold +6.1 % [+1.2 %, +11.0 %]`."""
+    """Return `Bold +6.1 % [+1.2 %, +11.0 %] at 90 %`."""
     if compared.lift is None:
         return compared.treatment if compared.difference is None else f"{compared.treatment} {compared.difference:+.4g}"
     text = f"{compared.treatment} {format_percent(compared.lift)}"
     if compared.lift_lower is not None and compared.lift_upper is not None:
         text += f" [{format_percent(compared.lift_lower)}, {format_percent(compared.lift_upper)}]"
+        text += "" if compared.lift_level is None else f" at {100 * compared.lift_level:.4g} %"
     return text
 
 
@@ -56,6 +64,17 @@ def gone(metric: MetricJudgement, compared: TreatmentEffect, standing: Standing)
     p_value = nominal_p(compared.success, compared.z)
     known = "" if p_value is None else f" (p {p_value:.2g} > {STILL_THERE:g})"
     return f"{success(metric, compared)}; look {standing.look} crossed, but the effect is gone{known}"
+
+
+def worth(found: Estimate | None) -> str:
+    """Return `; bias-adjusted +4.2 %, median-unbiased +5.3 % [+0.4 %, +10.3 %] at 95 %`, as far as it is known."""
+    if found is None:
+        return ""
+    adjusted = "" if found.bias_adjusted is None else f"bias-adjusted {format_percent(found.bias_adjusted)}, "
+    text = f"; {adjusted}median-unbiased {format_percent(found.median_unbiased)}"
+    if found.lower is not None and found.upper is not None:
+        text += f" [{format_percent(found.lower)}, {format_percent(found.upper)}] at {100 * found.level:.4g} %"
+    return text
 
 
 def bar(judged: Bar, name: str = "z") -> str:
@@ -93,7 +112,7 @@ def harm(metric: MetricJudgement, compared: TreatmentEffect) -> str:
     beyond = f" (more than the {format_percent(metric.margin).lstrip('+')} that may be lost)" if metric.margin else ""
     decisive = compared.harmful or compared.harm
     harmed = f", {bar(decisive, 'harm z')}" if decisive else ""
-    return f"{metric.metric} is harmed by {lift(compared)}{beyond}{harmed}"
+    return f"{metric.metric} is harmed by {lift(compared)}{beyond}{harmed}{worth(compared.estimate)}"
 
 
 def no_harm(metric: MetricJudgement) -> str:

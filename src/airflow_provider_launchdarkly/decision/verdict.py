@@ -105,6 +105,25 @@ class Prospects(NamedTuple):
     futile: bool = False
 
 
+class Estimate(NamedTuple):
+    """What an effect is worth at the stop, as a lift, allowing for having stopped at a good moment.
+
+    Attributes:
+        bias_adjusted: The lift without the mean excess that lifts have among those that cross the boundary: what to
+            expect of a shipped effect. None if the boundary was not crossed.
+        median_unbiased: The lift that is too high as often as too low, over all stops.
+        lower: Lower end of its interval.
+        upper: Upper end.
+        level: Two-sided confidence level of the interval, over all stops.
+    """
+
+    bias_adjusted: float | None
+    median_unbiased: float
+    lower: float | None
+    upper: float | None
+    level: float
+
+
 class TreatmentEffect(NamedTuple):
     """One treatment against the baseline on one metric.
 
@@ -122,6 +141,7 @@ class TreatmentEffect(NamedTuple):
         lift: Difference as a share of the baseline's mean.
         lift_lower: Lower end of the lift's interval at this look's boundary, which holds over all looks.
         lift_upper: Upper end.
+        lift_level: Two-sided confidence level of that interval: 1 - 2 alpha, for the alpha of this comparison.
         z: The difference over its standard error, positive when the treatment is better, whatever the direction. For a
             0/1 metric with few or skewed counts, the z value of the exact test.
         p_value: Nominal one-sided p value of being better, uncorrected for looks.
@@ -131,6 +151,7 @@ class TreatmentEffect(NamedTuple):
         p_best: Probability to be the best treatment.
         prospects: How likely it is to reach the bar for shipping by the plan's end; None once it has, before the
             first look, and at the plan's end.
+        estimate: What the effect is worth, once a bar is reached, at the plan's end, and where it is futile.
     """
 
     treatment_id: str
@@ -146,6 +167,7 @@ class TreatmentEffect(NamedTuple):
     lift: float | None = None
     lift_lower: float | None = None
     lift_upper: float | None = None
+    lift_level: float | None = None
     z: float | None = None
     p_value: float | None = None
     success: Bar | None = None
@@ -153,6 +175,7 @@ class TreatmentEffect(NamedTuple):
     anytime_harm: Bar | None = None
     p_best: float | None = None
     prospects: Prospects | None = None
+    estimate: Estimate | None = None
 
     @property
     def harmful(self) -> Bar | None:

@@ -178,7 +178,9 @@ def _row(metric: Mapping[str, Any], comparison: Mapping[str, Any]) -> tuple[str,
         _number(comparison.get("baseline_mean")),
         _number(comparison.get("mean")),
         _percent(comparison.get("lift")),
-        f"{_percent(low)} to {_percent(high)}" if _numbers(low, high) else NOTHING,
+        f"{_percent(low)} to {_percent(high)}{_level(comparison.get('lift_level'))}"
+        if _numbers(low, high)
+        else NOTHING,
         judged,
     )
 
@@ -225,6 +227,7 @@ def _facts(verdict: Mapping[str, Any]) -> Iterator[str]:
         yield f"caution: {caution}"
     if verdict.get("reason"):
         yield f"reason: {verdict['reason']}"
+    yield from _estimates(verdict)
     yield from _prospects(verdict)
     yield from _split("split", verdict.get("split") or {})
     for metric in verdict.get("metrics") or ():
@@ -246,6 +249,25 @@ def _split(name: str, split: Mapping[str, Any]) -> Iterator[str]:
             f"{name} {units}" for name, units in zip(split.get("treatments") or (), split["units"], strict=False)
         )
         yield f"{name}: {counts}" + (" (not as allocated)" if split.get("mismatch") else "")
+
+
+def _estimates(verdict: Mapping[str, Any]) -> Iterator[str]:
+    """What each effect is worth, allowing for having stopped at a good moment."""
+    for metric in verdict.get("metrics") or ():
+        for comparison in metric.get("comparisons") or ():
+            found = comparison.get("estimate") or {}
+            low, high = found.get("lower"), found.get("upper")
+            interval = f" ({_percent(low)} to {_percent(high)}{_level(found.get('level'))})"
+            parts = [
+                *(
+                    [f"bias-adjusted {_percent(found['bias_adjusted'])}"]
+                    if _numbers(found.get("bias_adjusted"))
+                    else []
+                ),
+                f"median-unbiased {_percent(found.get('median_unbiased'))}" + (interval if _numbers(low, high) else ""),
+            ]
+            if _numbers(found.get("median_unbiased")):
+                yield f"{comparison.get('treatment')} on {metric.get('metric')}: {', '.join(parts)}"
 
 
 def _prospects(verdict: Mapping[str, Any]) -> Iterator[str]:
@@ -274,6 +296,10 @@ def _numbers(*values: Any) -> bool:
 
 def _number(value: Any) -> str:
     return f"{value:.4g}" if _numbers(value) else NOTHING
+
+
+def _level(level: Any) -> str:
+    return f" at {100 * level:.4g} %" if _numbers(level) else ""
 
 
 def _chance(probability: float) -> str:

@@ -11,10 +11,11 @@ import numpy as np
 
 from airflow_provider_launchdarkly.decision.allocation import Allocation
 from airflow_provider_launchdarkly.decision.boundaries import quantile
-from airflow_provider_launchdarkly.decision.policy_parts import Direction, Test, Traffic
+from airflow_provider_launchdarkly.decision.policy_parts import Direction, Rule, Test, Traffic
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.simulation.effects import z_values
+from airflow_provider_launchdarkly.simulation.estimates import estimate_stops
 from airflow_provider_launchdarkly.simulation.harm_looks import draw_and_judge
 from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws, draw
 from airflow_provider_launchdarkly.simulation.vectorized_judge import Outcomes, judge
@@ -99,6 +100,10 @@ class Report:
         mean_stop_day: Mean length of an experiment with the effect, in days.
         median_ship_day: Median day of the ship, of those that shipped it.
         winners_curse: Mean observed lift at shipping over the true one; None without an effect.
+        bias_adjusted: Mean bias-adjusted lift at shipping over the true one.
+        interval_coverage: Share of the experiments with the effect whose interval at the stop holds it, of those that
+            shipped or ended inconclusive.
+        interval_coverage_shipped: The same, of those that shipped.
         harm_found: Rolled back with the harm, if futility does not end the experiment before.
         median_harm_day: Median day of the rollback, of those.
         mismatch_found: Called invalid when the split was off by one percentage point, likewise.
@@ -121,6 +126,9 @@ class Report:
     mean_stop_day: float
     median_ship_day: float | None
     winners_curse: float | None
+    bias_adjusted: float | None
+    interval_coverage: float | None
+    interval_coverage_shipped: float | None
     harm_found: float
     median_harm_day: float | None
     mismatch_found: float
@@ -192,6 +200,7 @@ def simulate(policy: Policy, scenario: Scenario) -> Simulation:
         mean_stop_day=float(with_effect.day.mean()),
         median_ship_day=_median(with_effect.day[shipped]),
         winners_curse=float(with_effect.lift[shipped].mean() / effect) if effect and shipped.any() else None,
+        **run.at_the_stop(with_effect, with_effect_draws, shipped, effect),
         harm_found=float(rolled_back.mean()),
         median_harm_day=_median(harmed.day[rolled_back]),
         mismatch_found=broken.share(Kind.INVALID),
@@ -256,6 +265,19 @@ class _Run:
         full = (draws.units.sum(axis=2) >= self.schedule.planned_units) & old_enough
         ever = full.any(axis=1)
         return float(days[full.argmax(axis=1)[ever]].mean()) if ever.mean() >= 0.5 else None
+
+    def at_the_stop(
+        self, outcomes: Outcomes, draws: Draws, shipped: NDArray[np.bool_], effect: float
+    ) -> dict[str, float | None]:
+        """Return how the estimates at the stop compare with the true effect."""
+        names = ("bias_adjusted", "interval_coverage", "interval_coverage_shipped")
+        stopped = shipped | (outcomes.are(Kind.INCONCLUSIVE) & (self.scenario.treatments == 2))
+        if self.policy.rule is not Rule.GROUP_SEQUENTIAL or not shipped.any():
+            return dict.fromkeys(names)
+        found = estimate_stops(self.policy, draws, outcomes, self.scenario.shares, STARTED_AT)
+        covered = found.covers(effect)
+        worth = float(found.bias_adjusted[shipped].mean() / effect) if effect else None
+        return dict(zip(names, (worth, float(covered[stopped].mean()), float(covered[shipped].mean())), strict=True))
 
     def nothing(self) -> World:
         """Return the least favourable world: each metric is as much worse as the policy tolerates."""

@@ -25,8 +25,8 @@ class TestShipping:
         assert (verdict.kind, verdict.reason) == (Kind.SHIP, Reason.BETTER)
         assert (verdict.treatment_id, verdict.treatment) == (BOLD, "Bold")
         assert verdict.summary == (
-            "look 14 of 28, day 14.0, 28,000 units: Bold +11.0 % [+0.95 %, +22.1 %] on checkout-conversion, "
-            "z 3.00 ≥ 2.73: ship"
+            "look 14 of 28, day 14.0, 28,000 units: Bold +11.0 % [+0.95 %, +22.1 %] at 90 % on checkout-conversion, "
+            "z 3.00 ≥ 2.73; bias-adjusted +9.4 %, median-unbiased +10.0 % [+2.4 %, +18.0 %] at 95 %: ship"
         )
 
     def test_the_interval_excludes_nothing_exactly_when_it_ships(self) -> None:

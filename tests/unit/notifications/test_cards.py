@@ -155,3 +155,10 @@ def test_a_card_says_how_likely_the_plans_end_is_to_bring_a_winner(markup: str) 
     card = CARDS[markup](decide(policy, measured(14, shifted("clicks", 1.0))).to_json())
     words = "Bold on clicks by the plan's end: conditional power on this trend 27.6 %, at the planned effect 97.4 %"
     assert words in html.unescape(card)
+
+
+@pytest.mark.parametrize("markup", CARDS)
+def test_a_card_says_what_the_effect_is_worth_and_at_which_level(markup: str) -> None:
+    card = html.unescape(CARDS[markup](decide(Policy(), measured(14, shifted("clicks", 3.2))).to_json()))
+    assert "to +1.7 % at 90 %" in card
+    assert "Bold on clicks: bias-adjusted +0.79 %, median-unbiased +0.78 % (+0.20 % to +1.4 % at 95 %)" in card
