@@ -79,6 +79,12 @@ COLUMNS = (
 )
 
 
+UNRIPE = (
+    "only what had happened by the look was judged, unless the query leaves young units out: the policy has no "
+    "maturity, so a treatment that only acts sooner may look better for a while"
+)
+
+
 class SqlResultsError(ConfigurationError, ValueError):
     """Rows that cannot be the iteration's results. The message names metric, treatment and column."""
 
@@ -182,6 +188,7 @@ def evidence_from_rows(
         primary_metric=primary,
         started_at=look_context.started_at,
         unchanged_for=look_context.unchanged_since(max((row.latest for row in deciding if row.latest), default=None)),
+        cautions=() if policy.maturity else (UNRIPE,),
     )
 
 

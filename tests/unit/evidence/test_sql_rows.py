@@ -134,6 +134,13 @@ def test_a_metric_with_more_units_than_were_exposed_is_refused_with_both_numbers
         evidence(conversions(CLASSIC, exposed=1000), conversions(BOLD, exposed=1000), *loads(1200), policy=LOAD)
 
 
+def test_without_maturity_the_card_says_that_young_units_were_judged_too() -> None:
+    rows = conversions(CLASSIC), conversions(BOLD)
+    (caution,) = evidence(*rows).cautions
+    assert caution.startswith("only what had happened by the look was judged, unless the query leaves young units out")
+    assert evidence(*rows, policy=Policy(maturity=timedelta(days=7))).cautions == ()
+
+
 def test_a_treatment_without_a_row_has_no_units() -> None:
     assert measured(evidence(conversions(CLASSIC)), BOLD) == (0, None, None)
 
