@@ -81,6 +81,7 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
         "harm_looks": draw(st.sampled_from((None, "15m", "6h"))) if harm_may_be_judged else None,
         "min_duration": f"{draw(st.sampled_from((0, 0, days // 2, days)))}d",
         "max_duration": f"{days}d",
+        "on_repeat": draw(st.sampled_from(("accept", "accept", "divide"))),
         "min_units_per_treatment": draw(st.sampled_from((2, 2, 100, 400))),
         "burn_in": f"{draw(st.sampled_from((0, 0, 0, 6)))}h",
         "maturity": f"{draw(st.sampled_from((0, 0, 0, 12)))}h",

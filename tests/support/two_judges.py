@@ -13,6 +13,7 @@ from airflow_provider_launchdarkly.decision.evidence import (
     Evidence,
     Measurement,
     MetricEvidence,
+    Spent,
     Standing,
     TreatmentEvidence,
     as_earlier,
@@ -147,6 +148,27 @@ def judge_to_the_end(
         look, verdict = len(verdicts) - 1, verdicts[-1]
         quick = (KINDS[outcomes.kind[experiment]], int(outcomes.look[experiment]), int(outcomes.winner[experiment]))
         yield quick, (verdict.kind, look, int(verdict.treatment_id or 0)), verdict
+
+
+def judge_spent_twice(
+    policy: Policy, world: World, spent: Spent, *, experiments: int, seed: int, most_looks: int
+) -> Iterator[tuple[Kind, Verdict]]:
+    """Judge drawn experiments by both judges, where another policy and an earlier iteration came before.
+
+    Yields:
+        For each experiment and look the verdict's kind from the vectorised judge, and the verdict of `decide`.
+    """
+    plan = schedule_looks(policy, STARTED_AT, world.allocation)
+    chosen = sorted({int(look) for look in np.linspace(0, len(plan.look_times) - 1, most_looks)})
+    times = (*(plan.look_times[look] for look in chosen), plan.end * 1.1)
+    draws = draw(world, times, plan.end, experiments, np.random.default_rng(seed))
+    for look in range(len(times)):
+        judge = VectorizedJudge(policy, draws.at([look]), world.planned_shares, STARTED_AT, spent=spent, repeats=1)
+        for experiment, kind in enumerate(judge.kinds()[0][:, 0]):
+            measured = drawn_evidence(policy, world, draws, experiment, look)
+            verdict = decide(policy, measured._replace(spent=spent, repeats=1))
+            if not is_close(verdict):
+                yield KINDS[kind], verdict
 
 
 def judge_standing_twice(

@@ -65,7 +65,8 @@ def _shown(value: Any) -> str:
 def _spent(entry: Mapping[str, Any]) -> tuple[float, float]:
     """Return the family-wise error of shipping and of harm that a plan has spent by one of its looks."""
     policy = Policy.from_json(as_judged(entry["policy"]))
-    left = policy_left(policy, evidence_from_json(entry["evidence"]))
+    measured = evidence_from_json(entry["evidence"])
+    left = policy_left(policy, measured.spent, measured.repeats)
     comparisons = [compared for metric in entry["verdict"]["metrics"] for compared in metric["comparisons"]]
     roles = [metric["role"] for metric in entry["verdict"]["metrics"] for _ in metric["comparisons"]]
     ship = [bar for compared in comparisons if (bar := compared.get("success"))]

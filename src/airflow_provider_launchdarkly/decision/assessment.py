@@ -73,8 +73,10 @@ def assess(policy: Policy, evidence: Evidence) -> Assessment:
         EvidenceError: The evidence cannot be true, or lacks a metric of the policy or its direction.
     """
     check(evidence)
-    schedule = schedule_left(schedule_looks(policy, evidence.started_at, Allocation.of(evidence)), policy, evidence)
-    policy = policy_left(policy, evidence)
+    schedule = schedule_left(
+        schedule_looks(policy, evidence.started_at, Allocation.of(evidence)), policy, evidence.spent
+    )
+    policy = policy_left(policy, evidence.spent, evidence.repeats)
     key = policy.primary.metric or evidence.primary_metric
     if key is None:
         raise EvidenceError("neither the policy nor the evidence names a primary metric")
@@ -128,7 +130,7 @@ def assess_harm(policy: Policy, evidence: Evidence) -> HarmAssessment:
         raise EvidenceError("the evidence is that of a look for harm alone, but the policy has no harm_looks")
     schedule = schedule_looks(policy, evidence.started_at, Allocation.of(evidence))
     # No share of the plan: the planned looks' boundaries judge nothing now.
-    at = _Moment(policy_left(policy, evidence), schedule, evidence, 0.0, None)
+    at = _Moment(policy_left(policy, evidence.spent, evidence.repeats), schedule, evidence, 0.0, None)
     measured = {metric.key: metric for metric in evidence.metrics}
     primary = measured.get(policy.primary.metric or evidence.primary_metric or "")
     judges_primary = primary is not None and policy.rule is Rule.GROUP_SEQUENTIAL

@@ -18,7 +18,7 @@ from airflow_provider_launchdarkly.decision.policy_parts import OnChange, OnRepe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_launchdarkly.decision.evidence import Evidence
+    from airflow_provider_launchdarkly.decision.evidence import Evidence, Spent
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.decision.schedule import LookSchedule
 
@@ -27,24 +27,30 @@ if TYPE_CHECKING:
 NOTHING_LEFT = 1e-7
 
 
-def policy_left(policy: Policy, evidence: Evidence) -> Policy:
-    """Return the policy with the error that is left to it."""
+def policy_left(policy: Policy, spent: Spent | None, repeats: int) -> Policy:
+    """Return the policy with the error that is left to it.
+
+    Args:
+        policy: The policy.
+        spent: The error that other policies have spent on the iteration.
+        repeats: Number of earlier iterations on the same question.
+    """
     alpha, alpha_harm = policy.alpha, policy.alpha_harm
     if policy.on_repeat is OnRepeat.DIVIDE:
-        alpha /= 2.0 ** (evidence.repeats + 1)
-    if evidence.spent is not None and policy.on_change is OnChange.SPEND_LEFT:
-        alpha = max(alpha - evidence.spent.ship, NOTHING_LEFT)
-        alpha_harm = max(alpha_harm - evidence.spent.harm, NOTHING_LEFT)
+        alpha /= 2.0 ** (repeats + 1)
+    if spent is not None and policy.on_change is OnChange.SPEND_LEFT:
+        alpha = max(alpha - spent.ship, NOTHING_LEFT)
+        alpha_harm = max(alpha_harm - spent.harm, NOTHING_LEFT)
     if (alpha, alpha_harm) == (policy.alpha, policy.alpha_harm):
         return policy
     return policy.model_copy(update={"alpha": alpha, "alpha_harm": alpha_harm})
 
 
-def schedule_left(schedule: LookSchedule, policy: Policy, evidence: Evidence) -> LookSchedule:
+def schedule_left(schedule: LookSchedule, policy: Policy, spent: Spent | None) -> LookSchedule:
     """Return the schedule that spends nothing at the looks before the policy changed."""
-    if evidence.spent is None or policy.on_change is not OnChange.SPEND_LEFT:
+    if spent is None or policy.on_change is not OnChange.SPEND_LEFT:
         return schedule
-    first = min(bisect_right(schedule.look_times, evidence.spent.until) + 1, len(schedule.look_times))
+    first = min(bisect_right(schedule.look_times, spent.until) + 1, len(schedule.look_times))
     return schedule._replace(spends_from=first)
 
 

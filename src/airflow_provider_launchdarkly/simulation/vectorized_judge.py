@@ -16,6 +16,7 @@ from scipy.special import gammaln, ndtr
 from airflow_provider_launchdarkly.decision.allocation import Allocation
 from airflow_provider_launchdarkly.decision.assessment import FEWEST_UNITS_FOR_HARM
 from airflow_provider_launchdarkly.decision.boundaries import quantile
+from airflow_provider_launchdarkly.decision.error_left import policy_left, schedule_left
 from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
 from airflow_provider_launchdarkly.decision.policy_parts import Clock, Direction, MismatchAction, MissingAction, Rule
 from airflow_provider_launchdarkly.decision.sample_ratio import PRIOR_UNITS
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from airflow_provider_launchdarkly.decision.boundaries import Boundary
+    from airflow_provider_launchdarkly.decision.evidence import Spent
     from airflow_provider_launchdarkly.decision.futility import Futility
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.decision.policy_parts import Guardrail, Primary, Signal
@@ -95,7 +97,14 @@ class VectorizedJudge:
     """All experiments and looks at once; arrays have the axes experiment, look and, where it applies, challenger."""
 
     def __init__(
-        self, policy: Policy, draws: Draws, planned_shares: tuple[float, ...], started_at: datetime | None
+        self,
+        policy: Policy,
+        draws: Draws,
+        planned_shares: tuple[float, ...],
+        started_at: datetime | None,
+        *,
+        spent: Spent | None = None,
+        repeats: int = 0,
     ) -> None:
         self.policy, self.draws, self.shares = policy, draws, planned_shares
         self.challengers = len(planned_shares) - 1
@@ -103,10 +112,11 @@ class VectorizedJudge:
         self.known: dict[tuple[int, float], Floats] = {}
         self.passes: dict[tuple[int, float], Booleans] = {}
         allocation = Allocation.of_shares(planned_shares)
-        self.schedule: LookSchedule = schedule_looks(policy, started_at, allocation)
-        self.rates = ErrorRates.of(policy, allocation)
+        self.schedule: LookSchedule = schedule_left(schedule_looks(policy, started_at, allocation), policy, spent)
+        self.rates = ErrorRates.of(policy_left(policy, spent, repeats), allocation)
         moments, total = draws.moments, draws.units_of(draws.primary).sum(axis=2)
         self.look = np.array([self.schedule.look_at(moment) for moment in moments])
+        self.may_spend = (self.look >= self.schedule.spends_from) | (self.schedule.spends_from == 1)
         self.old_enough = np.array([moment >= policy.min_duration for moment in moments])
         self.ended = np.broadcast_to(np.array([moment >= self.schedule.end for moment in moments]), total.shape)
         if self.schedule.planned_units is not None:
@@ -198,7 +208,7 @@ class VectorizedJudge:
             for index in range(self.challengers):
                 reached = self.clocks.ship(z[..., index], metric, index + 1, alpha, gamma)
                 passed[:, known, index] = reached[:, known]
-        return passed
+        return passed & self.may_spend[None, :, None]
 
     def _still_there(self, metric: MetricDraws, sign: int, margin: float, *, has_bar: bool = True) -> Booleans:
         """Return `standing.still_there` of each challenger."""
@@ -214,7 +224,7 @@ class VectorizedJudge:
             for index in range(self.challengers):
                 reached = self.clocks.harm(worse[..., index], metric, index + 1, alpha, gamma)
                 harmed[:, known, index] = reached[:, known]
-        return harmed
+        return harmed & self.may_spend[None, :, None]
 
     def _blocked(self, *, standing: bool = False) -> Booleans:
         """Return the treatments that a guardrail to be proven or a signal holds back."""
@@ -404,7 +414,7 @@ def judge_harm(policy: Policy, draws: Draws, planned_shares: tuple[float, ...]) 
         planned_shares: The planned shares of the treatments, the baseline first.
     """
     kind = np.zeros(draws.units.shape[:2], dtype=np.int64)
-    alpha = ErrorRates.of(policy, Allocation.of_shares(planned_shares)).anytime_harm
+    alpha = ErrorRates.of(policy_left(policy, None, 0), Allocation.of_shares(planned_shares)).anytime_harm
     kind[_harmed_at_any_time(policy, draws, alpha)] = CODES[Kind.ROLLBACK]
     if policy.mismatch.action is MismatchAction.STOP:
         kind[_mismatch(policy, draws, planned_shares, _that_roll_back(policy, draws))] = CODES[Kind.INVALID]

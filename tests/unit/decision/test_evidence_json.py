@@ -13,6 +13,7 @@ from airflow_provider_launchdarkly.decision.evidence import (
     Evidence,
     Measurement,
     MetricEvidence,
+    Spent,
     Standing,
     TreatmentEvidence,
 )
@@ -73,6 +74,11 @@ def evidences(draw: st.DrawFn) -> Evidence:
         unchanged_for=draw(st.none() | durations),
         earlier=tuple(draw(st.lists(earlier_looks(ids), max_size=3))),
         standing=draw(st.none() | st.builds(Standing, names, st.integers(1, 200), names, names)),
+        spent=draw(
+            st.none()
+            | st.builds(Spent, st.floats(0, 1), st.floats(0, 1), durations, st.lists(names, max_size=2).map(tuple))
+        ),
+        repeats=draw(st.integers(0, 9)),
     )
 
 

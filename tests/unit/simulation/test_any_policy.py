@@ -8,11 +8,12 @@ from typing import Any
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from airflow_provider_launchdarkly.decision.evidence import Spent
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
 from support.policies import policies
-from support.two_judges import judge_standing_twice, judge_to_the_end, judge_twice
+from support.two_judges import judge_spent_twice, judge_standing_twice, judge_to_the_end, judge_twice
 
 RATES = st.sampled_from((0.0, 0.01, 0.1, 0.1, 0.1, 0.4))
 # Effects in standard errors at the plan's end, around the boundaries, so that each of their parts matters.
@@ -94,5 +95,16 @@ def test_both_judges_let_the_same_crossings_stand(fields: dict[str, Any], data: 
     policy = Policy.from_json(fields)
     world = data.draw(worlds(policy))
     for quick, verdict in judge_standing_twice(policy, world, experiments=8, seed=seed, most_looks=4):
+        event(f"{verdict.kind}: {verdict.reason}")
+        assert quick is verdict.kind, verdict.summary
+
+
+@given(policies(), st.data(), st.integers(0, 2**32))
+def test_both_judges_spend_the_same_rest(fields: dict[str, Any], data: st.DataObject, seed: int) -> None:
+    policy = Policy.from_json(fields)
+    world = data.draw(worlds(policy))
+    until = data.draw(st.sampled_from((0.2, 0.5, 1.0))) * policy.max_duration
+    spent = Spent(*data.draw(st.sampled_from(((0.0, 0.001), (0.004, 0.0), (0.5, 0.5)))), until)
+    for quick, verdict in judge_spent_twice(policy, world, spent, experiments=6, seed=seed, most_looks=4):
         event(f"{verdict.kind}: {verdict.reason}")
         assert quick is verdict.kind, verdict.summary
