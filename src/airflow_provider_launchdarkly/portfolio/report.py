@@ -20,7 +20,7 @@ ASSUMPTIONS = (
     "The records are all experiments of the period. Left out, those without effect would make the others look better.",
     "The experiments are independent, and an effect stays what it was in the experiment.",
     "A sum of lifts is what they bring together only if they are on one metric and do not weaken each other.",
-    "Before any data, every share of experiments without effect is equally likely, and so is every shape.",
+    "Before any data, every shape is equally likely, and many experiments without effect are likelier than few.",
 )
 
 

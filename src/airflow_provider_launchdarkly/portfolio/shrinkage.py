@@ -12,7 +12,8 @@ An estimate at a sequential stop is biased, but its likelihood is not: at the st
 all experiments go in: those that were inconclusive or rolled back too.
 
 With few experiments many shapes fit. So none is picked: all shapes of a grid are averaged, weighted by how well they
-fit (a flat prior over the share without effect, and over the shapes). The intervals contain that uncertainty.
+fit. The prior is flat over the shapes, and that of the share without effect rises with its root. The intervals contain
+that uncertainty.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ def learn(estimates: Sequence[Estimate]) -> Learned:
     fits: list[tuple[Shape, list[float]]] = []
     for shape, prior in _shapes(median(estimate.error for estimate in estimates)):
         ratios = [shape.log_ratio(estimate) for estimate in estimates]
-        fits.append((shape, [prior + _log_likelihood(share, ratios) for share in _SHARES]))
+        fits.append((shape, [prior + 0.5 * math.log(share) + _log_likelihood(share, ratios) for share in _SHARES]))
     highest = max(max(row) for _, row in fits)
     weighed = [
         (shape, [(share, math.exp(fit - highest)) for share, fit in zip(_SHARES, row, strict=True)])
