@@ -80,24 +80,24 @@ class StoredLooks:
 
     def __call__(self) -> tuple[EarlierLook, ...]:
         """Read them; none if the state cannot be read."""
-        return tuple(earlier_from_json(look) for look in self._read())
+        return tuple(self._read())
 
     def keep(self, evidence: Mapping[str, Any]) -> None:
         """Add a planned look. Safe to repeat: a look is kept as it was measured the first time."""
         if evidence.get("only_harm"):
             return
-        look = earlier_to_json(as_earlier(measured_in(evidence)))
-        before = self._read()
-        if before and before[-1]["elapsed_seconds"] >= look["elapsed_seconds"]:
+        look, before = as_earlier(measured_in(evidence)), self._read()
+        if before and before[-1].elapsed >= look.elapsed:
             return
+        looks = [earlier_to_json(known) for known in (*before, look)]
         from airflow.sdk.exceptions import AirflowRuntimeError
 
         try:
-            self._store.set(KEY, {"target": self._target, "looks": [*before, look]}, retention=KEPT_FOR)
+            self._store.set(KEY, {"target": self._target, "looks": looks}, retention=KEPT_FOR)
         except AirflowRuntimeError as error:
             self._warn("This look is not kept for later ones, whose boundaries are a little higher then: %s", error)
 
-    def _read(self) -> list[dict[str, Any]]:
+    def _read(self) -> list[EarlierLook]:
         from airflow.sdk.exceptions import AirflowRuntimeError
 
         try:
@@ -105,8 +105,15 @@ class StoredLooks:
         except AirflowRuntimeError as error:
             self._warn("The earlier looks cannot be read, so the boundaries follow from the plan alone: %s", error)
             return []
-        known = isinstance(value, dict) and value.get("target") == self._target
-        return list(value["looks"]) if known else []
+        if not isinstance(value, dict) or value.get("target") != self._target:
+            return []
+        try:
+            return [earlier_from_json(look) for look in value.get("looks", ())]
+        except ValueError as error:
+            self._warn(
+                "The task's state %s cannot be read, so the boundaries follow from the plan alone: %s", KEY, error
+            )
+            return []
 
 
 def looks_of(

@@ -154,6 +154,13 @@ def test_the_looks_of_another_iteration_are_forgotten(store: Store) -> None:
     assert StoredLooks(Target(ENV, EXPERIMENT, "it-1"), store, print)() == ()
 
 
+def test_a_state_that_somebody_edited_is_no_history(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    target = Target(ENV, EXPERIMENT, "it-1")
+    store.values[KEY] = {"target": target.to_json(), "looks": [{"elapsed_seconds": "soon"}]}
+    assert StoredLooks(target, store, print)() == ()
+    assert "launchdarkly_looks" in capsys.readouterr().out
+
+
 def test_judging_again_rests_on_the_record(underway: Underway, tmp_path: Path) -> None:
     arguments: dict[str, Any] = {
         "experiment_key": EXPERIMENT,
