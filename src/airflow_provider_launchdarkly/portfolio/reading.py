@@ -287,7 +287,7 @@ def _measured(start: Outcome, verdict: Mapping[str, Any] | None) -> Outcome:
         metric=primary["metric"],
         treatment=shown["treatment"],
         lift=shown.get("lift"),
-        unbiased=shown.get("lift_unbiased"),
+        unbiased=(shown.get("estimate") or {}).get("median_unbiased"),
         direction=primary["direction"],
         estimate=estimates.get(shown["treatment_id"]),
         all_estimates=tuple(estimates.values()),

@@ -56,7 +56,7 @@ class Row:
             "direction": outcome.direction,
             "treatment": outcome.treatment,
             "lift": outcome.lift,
-            "lift_unbiased": outcome.unbiased,
+            "median_unbiased": outcome.unbiased,
             "effect": outcome.estimate.effect if outcome.estimate else None,
             "error": outcome.estimate.error if outcome.estimate else None,
             "shrunken": found.effect if found else None,

@@ -162,10 +162,10 @@ def test_a_lift_corrected_for_the_stop_is_taken_where_the_record_has_it(tmp_path
     file = next(tmp_path.rglob("*.jsonl"))
 
     def corrected(entry: dict[str, Any]) -> None:
-        entry["verdict"]["metrics"][0]["comparisons"][0]["lift_unbiased"] = 0.071
+        entry["verdict"]["metrics"][0]["comparisons"][0]["estimate"] = {"median_unbiased": 0.071}
 
     def without(entry: dict[str, Any]) -> None:
-        entry["verdict"]["metrics"][0]["comparisons"][0].pop("lift_unbiased", None)
+        entry["verdict"]["metrics"][0]["comparisons"][0].pop("estimate", None)
 
     rewrite(file, corrected)
     assert read_records([str(file)])[0].unbiased == 0.071
@@ -206,3 +206,10 @@ def test_a_span_that_is_none_is_refused(since: str | None, until: str | None, to
 def test_a_quarter_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="write for instance 2026Q4"):
         Period.of_quarter(text)
+
+
+def test_the_judge_s_own_unbiased_lift_is_read(records: Path) -> None:
+    bold = by_key(records)["bold-checkout-button"]
+    assert bold.lift is not None
+    assert bold.unbiased is not None
+    assert 0 < bold.unbiased < bold.lift
