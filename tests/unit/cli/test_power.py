@@ -45,7 +45,7 @@ def test_an_analysts_question_is_one_command_and_one_screen(capsys: pytest.Captu
     printed = capsys.readouterr().out
     assert len(printed.splitlines()) <= 24
     assert "an effect of +4.00 %, in 28 days: power 6" in printed
-    assert "power 80 % takes 49 days" in printed
+    assert "power 80 % takes 56 days" in printed
     assert "both guardrails" in printed
 
 

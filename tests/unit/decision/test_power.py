@@ -37,12 +37,13 @@ class TestTheQuestion:
     def test_how_likely_at_each_length(self, question: PowerPlan) -> None:
         power = {row.days: row.power for row in question.horizons}
         assert list(power) == [14, 28, 42, 56]
-        assert power[28] == pytest.approx(0.62, abs=0.015)
-        assert power[56] == pytest.approx(0.85, abs=0.015)
+        # 62 and 85 % without futility, which the simulation measured in ten runs.
+        assert power[28] == pytest.approx(0.61, abs=0.015)
+        assert power[56] == pytest.approx(0.845, abs=0.015)
 
     def test_how_long_for_the_wanted_power(self, question: PowerPlan) -> None:
         assert question.wanted_power == 0.8
-        assert question.needed_days == 49.0
+        assert question.needed_days == 56.0
 
     def test_the_smallest_effect_has_the_wanted_power(self, question: PowerPlan) -> None:
         assert question.smallest_effect is not None
@@ -68,12 +69,12 @@ class TestTheQuestion:
         text = describe(question)
         assert len(text.splitlines()) <= 24
         assert max(map(len, text.splitlines())) <= 100
-        assert "an effect of +4.00 %, in 28 days: power 61." in text or "power 62." in text
-        assert "power 80 % takes 49 days" in text
+        assert "an effect of +4.00 %, in 28 days: power 60.5 %, stops on day 19.7 on average" in text
+        assert "power 80 % takes 56 days" in text
 
     def test_it_is_plain_json(self, question: PowerPlan) -> None:
         plain = json.loads(json.dumps(question.to_json(), allow_nan=False))
-        assert plain["needed_days"] == 49.0
+        assert plain["needed_days"] == 56.0
         assert plain["horizons"][1]["days"] == 28
         assert plain["traffic"]["metrics"]["errors"]["mean"] == 0.004
 
