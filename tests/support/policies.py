@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 PRIMARY = "checkout-conversion"
 GUARDRAILS = ("page-load-ms", "errors")
 SIGNALS = ("revenue", "visits")
+OTHER_PRIMARIES = ("basket-value", "sign-ups")
 
 MOSTLY = st.sampled_from((True, True, False))
 DIRECTIONS = st.sampled_from(("higher", "lower"))
@@ -20,9 +21,9 @@ ZONES = ("UTC", "Europe/Berlin", "America/New_York")
 
 
 @st.composite
-def primaries(draw: st.DrawFn, *, margin: bool = True) -> dict[str, Any]:
+def primaries(draw: st.DrawFn, metric: str = PRIMARY, *, margin: bool = True) -> dict[str, Any]:
     """Draw a primary metric, with a margin at times."""
-    primary: dict[str, Any] = {"metric": PRIMARY, "direction": draw(DIRECTIONS), "test_split": draw(MOSTLY)}
+    primary: dict[str, Any] = {"metric": metric, "direction": draw(DIRECTIONS), "test_split": draw(MOSTLY)}
     if margin and draw(st.booleans()):
         primary |= {"test": "non_inferiority", "margin": draw(st.sampled_from((0.02, 0.1, 0.3)))}
     return primary
@@ -95,6 +96,10 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
             "action": draw(st.sampled_from(("hold", "invalid"))),
         },
     }
+    others = OTHER_PRIMARIES[: draw(st.sampled_from((0, 0, 1, 2)))] if rule == "group_sequential" else ()
+    if others:
+        policy["other_primaries"] = [draw(primaries(metric)) for metric in others]
+        policy["ship_if"] = draw(st.sampled_from(("any", "all")))
     if draw(st.booleans()):
         policy["traffic"] = {"units_per_day": 300.0, "mean": 0.2}
         if policy["primary"].get("test") is None:

@@ -37,10 +37,11 @@ def drawn_evidence(policy: Policy, world: World, draws: Draws, experiment: int, 
     """Return what is measured at one look of one drawn experiment, as a source of evidence would bring it."""
     keys = [
         policy.primary.metric or "primary",
+        *(part.metric or "" for part in policy.other_primaries),
         *(part.metric for part in policy.guardrails),
         *(part.metric for part in policy.signals),
     ]
-    metrics = (draws.primary, *draws.guardrails, *draws.signals)
+    metrics = (*draws.primaries, *draws.guardrails, *draws.signals)
     return Evidence(
         elapsed=draws.moments[look],
         treatments=tuple(

@@ -22,10 +22,11 @@ def metrics_that_roll_back(policy: Policy, primary: str) -> tuple[str, ...]:
 
     Args:
         policy: The policy.
-        primary: Key of the metric that decides.
+        primary: Key of the first metric that decides.
     """
-    first = (primary,) if policy.rule is Rule.GROUP_SEQUENTIAL else ()
-    return (*first, *(part.metric for part in policy.guardrails))
+    others = (part.metric for part in policy.other_primaries if part.metric)
+    deciding = (primary, *others) if policy.rule is Rule.GROUP_SEQUENTIAL else ()
+    return (*deciding, *(part.metric for part in policy.guardrails))
 
 
 def due_for_harm(

@@ -434,8 +434,7 @@ def _require_source_of_mature_units(policy: Policy) -> None:
 def _require_means(policy: Policy, iteration: Iteration) -> None:
     """Refuse a percentile before the first look, where the iteration says how its metrics are analysed."""
     own = iteration.primary.key if iteration.primary else None
-    judged = {policy.primary.metric or own, *(part.metric for part in policy.guardrails)}
-    judged |= {part.metric for part in policy.signals}
+    judged = {part.metric or own for part in policy.parts}
     for metric in iteration.measured:
         if metric.key in judged:
             last = metric.metrics[-1] if metric.metrics else metric

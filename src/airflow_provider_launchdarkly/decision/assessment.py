@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_launchdarkly.decision.allocation import Allocation
 from airflow_provider_launchdarkly.decision.anytime import judge_at_any_time
 from airflow_provider_launchdarkly.decision.boundaries import quantile, tail
-from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
+from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best, standard_errors
 from airflow_provider_launchdarkly.decision.error_left import policy_left, schedule_left
 from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
 from airflow_provider_launchdarkly.decision.estimate import Path, estimate_lift
@@ -46,8 +46,8 @@ class Assessment(NamedTuple):
         look: Number of the look; 0 before the first.
         ended: Whether it is the last look of the plan.
         share: Share of the plan that is over.
-        units: Units on the primary metric, over all treatments.
-        primary: The metric that decides.
+        units: Units on the first primary metric, over all treatments.
+        primaries: The metrics that decide, the policy's first one first.
         guardrails: The metrics that must not get worse.
         signals: The metrics that hold back a ship.
         split: The test of the exposed units' split; that of a metric's units is in its judgement.
@@ -59,11 +59,16 @@ class Assessment(NamedTuple):
     ended: bool
     share: float
     units: int
-    primary: MetricJudgement
+    primaries: tuple[MetricJudgement, ...]
     guardrails: tuple[MetricJudgement, ...]
     signals: tuple[MetricJudgement, ...]
     split: Split | None
     lacks_history: bool
+
+    @property
+    def primary(self) -> MetricJudgement:
+        """The first metric that decides; its units are those of the plan."""
+        return self.primaries[0]
 
 
 def assess(policy: Policy, evidence: Evidence) -> Assessment:
@@ -90,7 +95,9 @@ def assess(policy: Policy, evidence: Evidence) -> Assessment:
         ended=schedule.ended(evidence.elapsed, units),
         share=at.share,
         units=units,
-        primary=at.split(policy.primary, at.primary(metric)),
+        primaries=tuple(
+            at.split(part, at.primary(part, evidence.metric(part.metric or key))) for part in policy.primaries
+        ),
         guardrails=tuple(
             at.split(part, at.guardrail(evidence.metric(part.metric), part.direction, part.margin, prove=part.prove))
             for part in policy.guardrails
@@ -109,7 +116,7 @@ class HarmAssessment(NamedTuple):
 
     Attributes:
         schedule: The planned looks.
-        metrics: The primary metric and the guardrails, as far as they were measured.
+        metrics: The primary metrics and the guardrails, as far as they were measured.
         split: The test of the split.
     """
 
@@ -132,9 +139,11 @@ def assess_harm(policy: Policy, evidence: Evidence) -> HarmAssessment:
     # No share of the plan: the planned looks' boundaries judge nothing now.
     at = _Moment(policy_left(policy, evidence.spent, evidence.repeats), schedule, evidence, 0.0, None)
     measured = {metric.key: metric for metric in evidence.metrics}
-    primary = measured.get(policy.primary.metric or evidence.primary_metric or "")
-    judges_primary = primary is not None and policy.rule is Rule.GROUP_SEQUENTIAL
-    metrics = [at.split(policy.primary, at.primary(primary))] if primary and judges_primary else []
+    metrics = []
+    for deciding in policy.primaries if policy.rule is Rule.GROUP_SEQUENTIAL else ():
+        found = measured.get(deciding.metric or evidence.primary_metric or "")
+        if found is not None:
+            metrics.append(at.split(deciding, at.primary(deciding, found)))
     metrics += [
         at.split(part, at.guardrail(measured[part.metric], part.direction, part.margin, prove=part.prove))
         for part in policy.guardrails
@@ -161,8 +170,7 @@ class _Moment(NamedTuple):
             return judged
         return judged._replace(split=measured_split(self.policy, self.evidence, self.evidence.metric(judged.metric)))
 
-    def primary(self, metric: MetricEvidence) -> MetricJudgement:
-        primary = self.policy.primary
+    def primary(self, primary: Primary, metric: MetricEvidence) -> MetricJudgement:
         direction = _direction(metric, primary.direction)
         best = self._best(metric, direction)
         comparisons = []
@@ -181,7 +189,7 @@ class _Moment(NamedTuple):
                 wanted = primary.margin or primary.minimum_detectable_effect
                 judged["prospects"] = self._prospects(found, success, primary.margin, wanted)
                 judged["estimate"] = self._estimate(
-                    found, metric, treatment, success=success, harm=harm, hopes=judged["prospects"]
+                    found, metric, treatment, primary, success=success, harm=harm, hopes=judged["prospects"]
                 )
             comparisons.append(self._comparison(metric, treatment, found, interval, **judged))
         return MetricJudgement(metric.key, Role.PRIMARY, direction.value, primary.margin, tuple(comparisons))
@@ -314,6 +322,7 @@ class _Moment(NamedTuple):
         found: Effect | None,
         metric: MetricEvidence,
         treatment: TreatmentEvidence,
+        primary: Primary | None = None,
         *,
         success: Bar | None = None,
         harm: Bar,
@@ -324,8 +333,7 @@ class _Moment(NamedTuple):
         bar = success if ship else harm
         if found is None or bar is None or bar.z is None or bar.boundary is None or not self.share > 0:
             return None
-        if ship and hopes is not None and hopes.futile and self.policy.futility is not None:
-            primary = self.policy.primary
+        if ship and primary and hopes is not None and hopes.futile and self.policy.futility is not None:
             wanted = primary.margin or primary.minimum_detectable_effect or 0.0
             planned = (found.expected_z(wanted, primary.margin) or 0.0) / math.sqrt(self.share)
             lower = self.policy.futility.mirrored(self._ship_boundary, planned)
@@ -347,9 +355,10 @@ class _Moment(NamedTuple):
         given = {part.treatment_id: part.p_best for part in complete if part.p_best is not None}
         if self.policy.rule is not Rule.PROBABILITY_TO_BE_BEST or len(given) == len(measured):
             return given
-        means = [part.mean for part in complete if part.mean is not None]
-        errors = [part.std_dev / math.sqrt(part.units) for part in complete if part.std_dev is not None]
-        if len(complete) < len(measured) or not all(errors):
+        if len(complete) < len(measured):
+            return {}
+        means, errors = [part.mean or 0.0 for part in complete], standard_errors(complete)
+        if not all(errors):
             return {}
         found = probabilities_to_be_best(means, errors, direction.sign)
         return {part.treatment_id: value for part, value in zip(complete, found, strict=True)}

@@ -10,6 +10,8 @@ from airflow_provider_launchdarkly.decision.counts import table_of
 from airflow_provider_launchdarkly.decision.evidence import EvidenceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_provider_launchdarkly.decision.counts import Table
     from airflow_provider_launchdarkly.decision.evidence import Measurement
     from airflow_provider_launchdarkly.decision.policy_parts import Direction
@@ -179,6 +181,22 @@ class Effect(NamedTuple):
 def effect(treatment: Measurement, baseline: Measurement, direction: Direction) -> Effect:
     """Compare two measurements of one metric."""
     return Effect(treatment, baseline, direction.sign)
+
+
+def standard_errors(measured: Sequence[Measurement]) -> list[float]:
+    """Return the standard error of each treatment's mean: the larger of its own and the pooled one.
+
+    As in :class:`Effect`, the pooled variance is that of all values around their common mean. A small treatment with
+    few or no events understates its own.
+
+    Args:
+        measured: Measurements that have a mean and a deviation, with units above 0.
+    """
+    values = [(float(part.units), part.mean or 0.0, part.std_dev or 0.0) for part in measured]
+    total = math.fsum(units for units, _, _ in values)
+    common = math.fsum(units * mean for units, mean, _ in values) / total
+    pooled = math.fsum(units * (deviation**2 + (mean - common) ** 2) for units, mean, deviation in values) / total
+    return [math.sqrt(max(deviation**2, pooled) / units) for units, _, deviation in values]
 
 
 def probabilities_to_be_best(means: list[float], standard_errors: list[float], sign: int) -> list[float]:

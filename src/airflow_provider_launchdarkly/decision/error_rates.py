@@ -27,7 +27,7 @@ class ErrorRates(NamedTuple):
     it is divided by Dunnett's test, since they share one baseline.
 
     Attributes:
-        ship: For the primary metric to ship; the same for each guardrail to be proven.
+        ship: For a primary metric to ship; the same for each guardrail to be proven.
         primary_harm: For harm to the primary metric at the planned looks.
         guardrail_harm: For harm to one guardrail at the planned looks; 0 without guardrails.
         anytime_harm: For harm to one metric at any moment; 0 without `harm_looks`. Here treatments share evenly, too.
@@ -52,12 +52,25 @@ class ErrorRates(NamedTuple):
                 return alpha / len(allocation.challengers)
             return per_comparison_error(alpha, allocation)
 
-        ship = divided(policy.alpha)
+        count = len(policy.primaries)
+        if policy.ships_on_any:
+            # Bonferroni. Holm's steps could only add claims on further metrics after one has shipped.
+            ship = divided(policy.alpha / count)
+        elif count > 1:
+            # An intersection-union test (Berger 1982) needs no correction over metrics. The metric on which a treatment
+            # is not better may differ among treatments, and then nothing is known of their correlation.
+            ship = policy.alpha / len(allocation.challengers)
+        else:
+            ship = divided(policy.alpha)
         at_any_time = 0.0 if policy.harm_looks is None else policy.alpha_harm * ANYTIME_SHARE_OF_HARM
         planned = policy.alpha_harm - at_any_time
-        metrics = len(policy.guardrails) + (policy.rule is Rule.GROUP_SEQUENTIAL)
+        metrics = len(policy.guardrails) + (count if policy.rule is Rule.GROUP_SEQUENTIAL else 0)
         anytime_harm = at_any_time / max(metrics, 1) / len(allocation.challengers)
+        if policy.ships_on_any:
+            # A treatment that harms one primary metric may ship on another one, so each counts like a guardrail.
+            each = divided(planned / (count + len(policy.guardrails)))
+            return cls(ship, each, each if policy.guardrails else 0.0, anytime_harm)
         if not policy.guardrails:
-            return cls(ship, divided(planned), 0.0, anytime_harm)
+            return cls(ship, divided(planned / count), 0.0, anytime_harm)
         rest = planned * (1.0 - PRIMARY_SHARE_OF_HARM) / len(policy.guardrails)
-        return cls(ship, divided(planned * PRIMARY_SHARE_OF_HARM), divided(rest), anytime_harm)
+        return cls(ship, divided(planned * PRIMARY_SHARE_OF_HARM / count), divided(rest), anytime_harm)

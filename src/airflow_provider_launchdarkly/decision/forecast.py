@@ -95,6 +95,8 @@ class Plan:
             raise ValueError("traffic.mean is 0, so no relative change exists; give the baseline's mean")
         if policy.rule is not Rule.GROUP_SEQUENTIAL:
             raise ValueError(f"rule {policy.rule.value} has no boundaries to integrate; measure it with `simulate`")
+        if policy.other_primaries:
+            raise ValueError("a forecast is about one primary metric; measure several with `simulate`")
         self.policy, self.allocation, self.ships = policy, allocation, ships
         self.traffic, self.correlation = traffic, correlation
         self.schedule = schedule_looks(policy, ANY_START, allocation)

@@ -54,7 +54,9 @@ class _Judge:
         self._policy = policy
         self._evidence = evidence
         self._assessment: Assessment = assess(policy, evidence)
-        self._standing = find_standing(policy, evidence, self._assessment.primary)
+        # What crossed before is known of one metric, so with several primary metrics all are judged afresh.
+        alone = not policy.other_primaries
+        self._standing = find_standing(policy, evidence, self._assessment.primary) if alone else None
 
     def verdict(self) -> Verdict:
         protective = self._invalid() or self._harm() or self._gates() or self._baseline_wins()
@@ -62,13 +64,12 @@ class _Judge:
 
     @property
     def _metrics(self) -> tuple[MetricJudgement, ...]:
-        return (self._assessment.primary, *self._assessment.guardrails, *self._assessment.signals)
+        return (*self._assessment.primaries, *self._assessment.guardrails, *self._assessment.signals)
 
     def _split_tested(self) -> Iterator[str]:
         """Yield the metrics whose units are compared with the exposed ones."""
-        parts = (self._policy.primary, *self._policy.guardrails, *self._policy.signals)
-        for part, metric in zip(parts, self._metrics, strict=True):
-            if getattr(part, "test_split"):  # noqa: B009 - mypy takes the three for their base class
+        for part, metric in zip(self._policy.parts, self._metrics, strict=True):
+            if part.test_split:
                 yield metric.metric
 
     @cached_property
@@ -84,7 +85,7 @@ class _Judge:
         return None
 
     def _harm(self) -> Verdict | None:
-        found = find_harm((*self._assessment.guardrails, self._assessment.primary))
+        found = find_harm((*self._assessment.guardrails, *self._assessment.primaries))
         return None if found is None else self._make(Kind.ROLLBACK, found.reason, found.text, harmed=found.harmed)
 
     def _gates(self) -> Verdict | None:
@@ -119,7 +120,7 @@ class _Judge:
 
     def _counts(self) -> Iterator[tuple[int, str, str]]:
         """Yield units, treatment and metric of each measurement that a ship depends on."""
-        for metric in (self._assessment.primary, *self._assessment.guardrails):
+        for metric in (*self._assessment.primaries, *self._assessment.guardrails):
             yield metric.comparisons[0].baseline_units, self._evidence.baseline.name, metric.metric
             for compared in metric.comparisons:
                 yield compared.units, compared.treatment, metric.metric
@@ -140,13 +141,14 @@ class _Judge:
         return None
 
     def _absent(self) -> str | None:
-        for judged in (self._assessment.primary, *self._assessment.guardrails):
+        for judged in (*self._assessment.primaries, *self._assessment.guardrails):
             metric = self._evidence.metric(judged.metric)
             for treatment in self._evidence.treatments:
                 if metric.of(treatment.id) is None:
                     return f"{metric.key} has no data for {treatment.name}"
-        if any(compared.z is None for compared in self._assessment.primary.comparisons):
-            return f"{self._assessment.primary.metric} is the same for every unit"
+        for judged in self._assessment.primaries:
+            if any(compared.z is None for compared in judged.comparisons):
+                return f"{judged.metric} is the same for every unit"
         return None
 
     def _baseline_wins(self) -> Verdict | None:
@@ -167,9 +169,8 @@ class _Judge:
         return self._futile() or self._make(kind, Reason.EFFECT_GONE, f"{gone}: {_word(kind)}")
 
     def _success(self) -> Verdict | None:
-        sign = Direction(self._assessment.primary.direction).sign
-        winners = [compared for compared in self._assessment.primary.comparisons if self._wins(compared)]
-        winners.sort(key=lambda compared: -sign * (compared.mean or 0.0))
+        winners = [compared for compared in self._assessment.primary.comparisons if self._won(compared)]
+        winners.sort(key=self._merit)
         held: Verdict | None = None
         for compared in winners:
             blocked = self._blocked(compared)
@@ -177,6 +178,23 @@ class _Judge:
                 return self._ship(compared)
             held = held or blocked
         return self._futile() or held
+
+    def _won(self, treatment: TreatmentEffect) -> tuple[MetricJudgement, ...]:
+        """Return the primary metrics on which a treatment has shown what the policy asks; empty if it does not win."""
+        primaries = self._assessment.primaries
+        won = tuple(metric for metric in primaries if self._wins(_of(metric, treatment)))
+        return won if self._policy.ships_on_any or len(won) == len(primaries) else ()
+
+    def _merit(self, winner: TreatmentEffect) -> tuple[int, float]:
+        """Return the order of a winner: by the first metric that it won, then by its mean there."""
+        first = self._won(winner)[0]
+        mean = _of(first, winner).mean or 0.0
+        return self._assessment.primaries.index(first), -Direction(first.direction).sign * mean
+
+    def _claim(self, winner: TreatmentEffect) -> str:
+        """Return what a winner has shown, in words; of one that crossed before, what it shows now."""
+        shown = self._won(winner) or self._assessment.primaries
+        return "; ".join(summary.success(metric, _of(metric, winner)) for metric in shown)
 
     def _wins(self, compared: TreatmentEffect) -> bool:
         if self._policy.rule is Rule.PROBABILITY_TO_BE_BEST:
@@ -196,7 +214,7 @@ class _Judge:
     def _blocked(self, winner: TreatmentEffect) -> Verdict | None:
         """Return the verdict that holds back a treatment which has passed on the primary metric, if there is one."""
         kind = Kind.INCONCLUSIVE if self._assessment.ended else Kind.WAIT
-        start = summary.success(self._assessment.primary, winner)
+        start = self._claim(winner)
         for metric in self._assessment.guardrails:
             compared = _of(metric, winner)
             if compared.success is not None and not self._proven(compared, winner):
@@ -220,7 +238,7 @@ class _Judge:
 
     def _shipping_metrics(self) -> Iterator[tuple[Primary | Guardrail, MetricJudgement]]:
         """Yield the metrics on whose means a ship rests."""
-        yield self._policy.primary, self._assessment.primary
+        yield from zip(self._policy.primaries, self._assessment.primaries, strict=True)
         for part, metric in zip(self._policy.guardrails, self._assessment.guardrails, strict=True):
             if part.prove:
                 yield part, metric
@@ -232,16 +250,21 @@ class _Judge:
         return guarded.success is not None and guarded.success.reached
 
     def _ship(self, winner: TreatmentEffect) -> Verdict:
-        better = self._policy.primary.test is Test.SUPERIORITY
+        claimed = self._won(winner) or self._assessment.primaries
+        better = any(
+            part.test is Test.SUPERIORITY
+            for part, metric in zip(self._policy.primaries, self._assessment.primaries, strict=True)
+            if metric in claimed
+        )
         primary, before = self._assessment.primary, self._evidence.standing if winner is self._standing else None
         crossed = Standing(winner.treatment_id, self._assessment.look, primary.metric, fingerprint(self._policy))
         return self._make(
             Kind.SHIP,
             Reason.BETTER if better else Reason.NOT_WORSE,
-            f"{summary.success(primary, winner)}{summary.stands(before, winner)}{summary.worth(winner.estimate)}: ship",
+            f"{self._claim(winner)}{summary.stands(before, winner)}{summary.worth(winner.estimate)}: ship",
             treatment_id=winner.treatment_id,
             treatment=winner.treatment,
-            standing=before or crossed,
+            standing=None if self._policy.other_primaries else before or crossed,
         )
 
     def _futile(self) -> Verdict | None:
@@ -249,31 +272,46 @@ class _Judge:
         futile = [self._hopeless(compared) for compared in self._assessment.primary.comparisons]
         if self._assessment.ended or not all(futile):
             return None
-        text = f"{self._leader()}; {self._hopeless(self._leading())}: inconclusive, though the plan has not ended"
+        text = f"{self._leader()}; {self._hopeless(self._leading()[1])}: inconclusive, though the plan has not ended"
         return self._make(Kind.INCONCLUSIVE, Reason.FUTILE, text)
 
     def _hopeless(self, compared: TreatmentEffect) -> str | None:
         """Return why a treatment is unlikely to ship, if it is."""
-        for metric in (self._assessment.primary, *self._assessment.guardrails):
+        primaries = self._assessment.primaries
+        if self._policy.ships_on_any:
+            # One metric with a chance is enough.
+            hopeful = (metric for metric in primaries if not self._is_futile(_of(metric, compared)))
+            primaries = () if next(hopeful, None) is not None else primaries[:1]
+        for metric in (*primaries, *self._assessment.guardrails):
             hopes = _of(metric, compared).prospects
             if hopes is not None and hopes.futile and self._policy.futility is not None:
                 return summary.futile(metric, hopes, self._policy.futility)
         return None
 
+    @staticmethod
+    def _is_futile(compared: TreatmentEffect) -> bool:
+        return compared.prospects is not None and compared.prospects.futile
+
     def _end(self) -> Verdict:
         if self._assessment.ended:
-            worth = summary.worth(self._leading().estimate)
+            worth = summary.worth(self._leading()[1].estimate)
             text = f"{self._leader()}{worth}; the plan has ended without a winner: inconclusive"
             return self._make(Kind.INCONCLUSIVE, Reason.PLAN_ENDED, text)
-        leader = self._leading()
+        leader = self._leading()[1]
         hope = f"; {summary.prospects(leader.prospects)}" if leader.prospects else ""
         return self._make(Kind.WAIT, Reason.NOT_SIGNIFICANT, f"{self._leader()}{hope}: wait")
 
-    def _leading(self) -> TreatmentEffect:
-        return max(self._assessment.primary.comparisons, key=lambda compared: compared.z or 0.0)
+    def _leading(self) -> tuple[MetricJudgement, TreatmentEffect]:
+        """Return the comparison that is closest to a ship: where all must pass, a treatment is as close as its last."""
+        closest = max if self._policy.ships_on_any else min
+        each = (
+            closest(((metric, _of(metric, compared)) for metric in self._assessment.primaries), key=_evidence_for)
+            for compared in self._assessment.primary.comparisons
+        )
+        return max(each, key=_evidence_for)
 
     def _leader(self) -> str:
-        return summary.success(self._assessment.primary, self._leading())
+        return summary.success(*self._leading())
 
     def _cautions(self) -> Iterator[str]:
         """Yield a sentence for each thing that limits what the verdict means."""
@@ -308,6 +346,10 @@ class _Judge:
             cautions=tuple(self._cautions()),
             **more,
         )
+
+
+def _evidence_for(found: tuple[MetricJudgement, TreatmentEffect]) -> float:
+    return found[1].z or 0.0
 
 
 def _of(metric: MetricJudgement, like: TreatmentEffect) -> TreatmentEffect:

@@ -32,6 +32,7 @@ from airflow_provider_launchdarkly.decision.policy_parts import (
     Primary,
     Probability,
     Rule,
+    ShipIf,
     Signal,
     Spending,
     Test,
@@ -53,6 +54,9 @@ class Policy(StrictModel):
     Attributes:
         rule: Rule by which success is judged.
         primary: The metric that decides.
+        other_primaries: Further primary metrics, each with its own key. Harm to any of them rolls back.
+        ship_if: With several primary metrics: `any` ships a treatment that passes on one of them, with `alpha` divided
+            evenly among them; `all` ships one that passes on all of them, each with the whole `alpha`.
         guardrails: Metrics that must not get worse.
         signals: Metrics that delay shipping.
         alpha: One-sided family-wise error of shipping.
@@ -95,6 +99,8 @@ class Policy(StrictModel):
 
     rule: Rule = Rule.GROUP_SEQUENTIAL
     primary: Primary = Primary.model_construct()
+    other_primaries: tuple[Primary, ...] = ()
+    ship_if: ShipIf | None = None
     guardrails: tuple[Guardrail, ...] = ()
     signals: tuple[Signal, ...] = ()
     alpha: Probability = 0.05
@@ -175,16 +181,10 @@ class Policy(StrictModel):
                 f"harm_looks {format_duration(self.harm_looks)} has nothing to look at: probability_to_be_best judges "
                 "no harm to the primary metric, and there are no guardrails; leave it out"
             )
-        keys = [self.primary.metric, *(g.metric for g in self.guardrails), *(s.metric for s in self.signals)]
+        keys = [part.metric for part in self.parts]
         twice = sorted({key for key in keys if key is not None and keys.count(key) > 1})
         if twice:
-            raise ValueError(f"metric {twice[0]} is named twice among primary, guardrails and signals")
-        for key in self.traffic.metrics if self.traffic is not None else ():
-            if key not in keys or key == self.primary.metric:
-                raise ValueError(
-                    f"traffic.metrics names {key!r}, which is no guardrail or signal; the primary metric's values are "
-                    "traffic.mean and traffic.std_dev"
-                )
+            raise ValueError(f"metric {twice[0]} is named twice among the primary metrics, guardrails and signals")
         if self.rule is Rule.PROBABILITY_TO_BE_BEST and self.primary.test is Test.NON_INFERIORITY:
             raise ValueError("probability_to_be_best has no margin: use group_sequential for non_inferiority")
         planned = self.primary.margin or self.primary.minimum_detectable_effect
@@ -211,6 +211,47 @@ class Policy(StrictModel):
     def lag(self) -> timedelta:
         """Time after the start until the first unit counts: `burn_in` and `maturity`."""
         return self.burn_in + self.maturity
+
+    @property
+    def primaries(self) -> tuple[Primary, ...]:
+        """The metrics that decide."""
+        return (self.primary, *self.other_primaries)
+
+    @property
+    def parts(self) -> tuple[Primary | Guardrail | Signal, ...]:
+        """All metrics: those that decide, then guardrails, then signals."""
+        return (*self.primaries, *self.guardrails, *self.signals)
+
+    @property
+    def ships_on_any(self) -> bool:
+        """Whether a treatment ships that passes on one of several primary metrics."""
+        return self.ship_if is ShipIf.ANY
+
+    @model_validator(mode="after")
+    def _check_primaries(self) -> Self:
+        if bool(self.other_primaries) != (self.ship_if is not None):
+            given = f"ship_if is {self.ship_if.value}" if self.ship_if is not None else "ship_if is missing"
+            raise ValueError(
+                f"{given}, with {len(self.primaries)} primary metric(s): write `ship_if: any` or `ship_if: all` with "
+                "other_primaries, and leave it out without them"
+            )
+        for number, part in enumerate(self.other_primaries):
+            if part.metric is None:
+                raise ValueError(f"other_primaries[{number}].metric is missing: give its key")
+        if self.other_primaries and self.rule is Rule.PROBABILITY_TO_BE_BEST:
+            raise ValueError("probability_to_be_best judges one primary metric: use group_sequential for several")
+        return self
+
+    @model_validator(mode="after")
+    def _check_traffic(self) -> Self:
+        keys = [part.metric for part in self.parts[1:]]
+        for key in self.traffic.metrics if self.traffic is not None else ():
+            if key not in keys:
+                raise ValueError(
+                    f"traffic.metrics names {key!r}, which is no other primary metric, guardrail or signal; the "
+                    "primary metric's values are traffic.mean and traffic.std_dev"
+                )
+        return self
 
     def concerns(self) -> tuple[str, ...]:
         """Return a sentence for each setting that is allowed but suspicious."""

@@ -112,6 +112,13 @@ class Test(StrEnum):
     NON_INFERIORITY = "non_inferiority"
 
 
+class ShipIf(StrEnum):
+    """How many of several primary metrics a treatment must pass on."""
+
+    ANY = "any"
+    ALL = "all"
+
+
 class Multiplicity(StrEnum):
     """The correction for several treatments that are compared with one baseline."""
 

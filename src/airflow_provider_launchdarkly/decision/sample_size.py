@@ -12,7 +12,7 @@ from airflow_provider_launchdarkly.decision.policy_parts import DAY, Direction
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.allocation import Allocation
     from airflow_provider_launchdarkly.decision.policy import Policy
-    from airflow_provider_launchdarkly.decision.policy_parts import Baseline
+    from airflow_provider_launchdarkly.decision.policy_parts import Baseline, Primary
 
 _LARGEST_DRIFT = 12.0
 
@@ -37,8 +37,11 @@ def drift_for(fractions: tuple[float, ...], z: tuple[float, ...], power: float) 
 
 
 def effect_to_find(policy: Policy) -> float | None:
-    """Return the relative effect that a policy plans for: its margin of non-inferiority, or the effect it names."""
-    return policy.primary.margin or policy.primary.minimum_detectable_effect
+    """Return the relative effect that a policy plans for: its margin of non-inferiority, or the effect it names.
+
+    Of several primary metrics, it is that of the first one that has any.
+    """
+    return next((effect for part in policy.primaries if (effect := _effect(part)) is not None), None)
 
 
 def needed_units(policy: Policy, drift: float, allocation: Allocation) -> int | None:
@@ -56,17 +59,34 @@ def needed_units(policy: Policy, drift: float, allocation: Allocation) -> int | 
     Returns:
         The units; None if the policy names no effect, or no traffic to compare it with.
     """
-    relative, traffic, primary = effect_to_find(policy), policy.traffic, policy.primary
-    if traffic is None or relative is None or traffic.mean == 0:
-        return None
-    sign = (primary.direction or Direction.HIGHER).sign
     needed = 0
-    for share in allocation.challengers:
-        contrast, variance = contrast_with_variance(
-            traffic, sign, primary.minimum_detectable_effect or 0.0, primary.margin, (share, allocation.baseline)
-        )
-        needed = max(needed, math.ceil((drift / contrast) ** 2 * variance))
-    return needed
+    for part, measured in _to_find(policy):
+        sign = (part.direction or Direction.HIGHER).sign
+        for share in allocation.challengers:
+            contrast, variance = contrast_with_variance(
+                measured, sign, part.minimum_detectable_effect or 0.0, part.margin, (share, allocation.baseline)
+            )
+            needed = max(needed, math.ceil((drift / contrast) ** 2 * variance))
+    return needed or None
+
+
+def _to_find(policy: Policy) -> list[tuple[Primary, Baseline]]:
+    """Return the primary metrics that name an effect, with the baseline's values."""
+    traffic = policy.traffic
+    if traffic is None:
+        return []
+    each = [(policy.primary, traffic), *((part, traffic.of(part.metric or "")) for part in policy.other_primaries)]
+    return [(part, measured) for part, measured in each if _effect(part) is not None and measured.mean != 0]
+
+
+def power_of_each(policy: Policy) -> float:
+    """Return the power that each primary metric needs: where all must pass, they may each miss a part of the rest."""
+    count = 1 if policy.ships_on_any else len(policy.primaries)
+    return 1.0 - (1.0 - policy.power) / count
+
+
+def _effect(part: Primary) -> float | None:
+    return part.margin or part.minimum_detectable_effect
 
 
 def contrast_with_variance(

@@ -21,6 +21,7 @@ from airflow_provider_launchdarkly.decision.sample_size import (
     effect_to_find,
     expected_units,
     needed_units,
+    power_of_each,
 )
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def units_for_power(policy: Policy, times: tuple[timedelta, ...], allocation: Al
     # By units: the spending follows them, so the boundary is that of even traffic.
     by_units = LookSchedule(times, policy.min_duration, policy.min_units_per_treatment, policy.lag)
     boundary = by_units.ship_boundary(ErrorRates.of(policy, allocation).ship, policy.ship_spending)
-    return needed_units(policy, drift_for(boundary.shares, boundary.z, policy.power), allocation)
+    return needed_units(policy, drift_for(boundary.shares, boundary.z, power_of_each(policy)), allocation)
 
 
 def look_times(policy: Policy, started_at: datetime | None = None) -> tuple[timedelta, ...]:

@@ -47,8 +47,7 @@ class SplitAlphas(NamedTuple):
     @classmethod
     def of(cls, policy: Policy) -> SplitAlphas:
         """Divide a policy's `mismatch.alpha`; all of it is for the exposed units where no metric is tested."""
-        tested = policy.primary.test_split + sum(part.test_split for part in policy.guardrails)
-        tested += sum(part.test_split for part in policy.signals)
+        tested = sum(part.test_split for part in policy.parts)
         if not tested:
             return cls(policy.mismatch.alpha, 0.0)
         return cls(policy.mismatch.alpha / 2.0, policy.mismatch.alpha / 2.0 / tested)

@@ -131,7 +131,7 @@ def require_source_of_mature_units(policy: Policy) -> None:
 
 
 def require_one_role(policy: Policy, primary: str | None) -> None:
-    """Refuse a policy that names the metric that decides again, as a guardrail or a signal.
+    """Refuse a policy that names the metric that decides again, as another primary metric, a guardrail or a signal.
 
     Args:
         policy: The policy.
@@ -142,11 +142,15 @@ def require_one_role(policy: Policy, primary: str | None) -> None:
             field's place in the policy.
     """
     decides = policy.primary.metric or primary
-    for field in ("guardrails", "signals"):
+    for field, words in (
+        ("other_primaries", "other primary metrics"),
+        ("guardrails", "guardrails"),
+        ("signals", "signals"),
+    ):
         for number, entry in enumerate(getattr(policy, field)):
             if entry.metric == decides:
                 raise UndecidableExperimentError(
-                    f"metric {decides!r} decides the experiment, so it cannot be one of the {field} too: remove it "
+                    f"metric {decides!r} decides the experiment, so it cannot be one of the {words} too: remove it "
                     "here. Harm to the primary metric rolls back without a guardrail",
                     path=(field, number, "metric"),
                 )

@@ -45,7 +45,7 @@ def evidence_from_results(look_context: LookContext, policy: Policy) -> Procedur
         LaunchDarklyError: As the calls raise.
     """
     primary = look_context.primary_metric(policy)
-    keys = (primary, *(part.metric for part in policy.guardrails), *(part.metric for part in policy.signals))
+    keys = (primary, *(part.metric for part in policy.parts[1:] if part.metric))
     read, exposures = [], None
     for key in look_context.harm_of or keys:
         part = yield from _read_metric(look_context, key, traffic=key == primary)

@@ -124,8 +124,7 @@ def evidence_from_sql(
     """
     directions: dict[str, Direction | None] = {}
     judged = {look_context.primary_metric(policy): policy.primary.direction}
-    judged |= {guardrail.metric: guardrail.direction for guardrail in policy.guardrails}
-    judged |= {signal.metric: signal.direction for signal in policy.signals}
+    judged |= {part.metric: part.direction for part in policy.parts[1:] if part.metric}
     for key, wanted in judged.items():
         directions[key] = None if wanted is not None else (yield from _direction(look_context, key))
     columns, rows = query(look_context)

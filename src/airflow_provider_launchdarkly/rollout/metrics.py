@@ -74,6 +74,10 @@ def _directions(rollout: Rollout) -> dict[str, list[tuple[str, Direction]]]:
     policy, primary = rollout.policy, deciding_metric(rollout)
     entries = [
         ("primary", primary, policy.primary.direction),
+        *(
+            (f"other_primaries[{number}]", each.metric or "", each.direction)
+            for number, each in enumerate(policy.other_primaries)
+        ),
         *((f"guardrails[{number}]", each.metric, each.direction) for number, each in enumerate(policy.guardrails)),
         *((f"signals[{number}]", each.metric, each.direction) for number, each in enumerate(policy.signals)),
     ]

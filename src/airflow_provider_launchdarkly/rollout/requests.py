@@ -67,6 +67,11 @@ def deciding_metric(rollout: Rollout) -> str:
 def judged_metrics(policy: Policy) -> dict[str, str]:
     """Return the metrics that a policy names, by key: the field that names each, such as ``guardrails[0].metric``."""
     found = {policy.primary.metric: "primary.metric"} if policy.primary.metric else {}
+    found |= {
+        part.metric: f"other_primaries[{number}].metric"
+        for number, part in enumerate(policy.other_primaries)
+        if part.metric
+    }
     found |= {guardrail.metric: f"guardrails[{number}].metric" for number, guardrail in enumerate(policy.guardrails)}
     return found | {signal.metric: f"signals[{number}].metric" for number, signal in enumerate(policy.signals)}
 

@@ -107,6 +107,7 @@ def _together(parts: Sequence[Draws]) -> Draws:
         primary=metric([part.primary for part in parts]),
         guardrails=tuple(metric(drawn) for drawn in zip(*(part.guardrails for part in parts), strict=True)),
         signals=tuple(metric(drawn) for drawn in zip(*(part.signals for part in parts), strict=True)),
+        other_primaries=tuple(metric(drawn) for drawn in zip(*(part.other_primaries for part in parts), strict=True)),
     )
 
 

@@ -173,7 +173,7 @@ def simulate(policy: Policy, scenario: Scenario) -> Simulation:
     run = _Run(policy, scenario)
     effect = scenario.effect if scenario.effect is not None else run.usual_effect()
     harm = run.harm()
-    nothing, lifted = run.nothing(), run.nothing().with_lifts(run.last(effect))
+    nothing, lifted = run.nothing(), run.lifted(effect)
     no_effect, no_effect_draws = run.outcomes(nothing)
     with_effect, with_effect_draws = run.outcomes(lifted)
     # Futility ends most of these on the baseline, often sooner; it would hide what the two tests find.
@@ -285,6 +285,10 @@ class _Run:
         return World(
             primary=self._truth(traffic, policy.primary.direction, policy.primary.margin),
             units_per_day=traffic.units_per_day,
+            other_primaries=tuple(
+                self._truth(traffic.of(part.metric or ""), part.direction, part.margin)
+                for part in policy.other_primaries
+            ),
             guardrails=tuple(
                 self._truth(traffic.of(part.metric), part.direction, part.margin) for part in policy.guardrails
             ),
@@ -292,6 +296,23 @@ class _Run:
             arrivals=self.scenario.arrivals,
             planned_shares=(self.scenario.allocation.baseline, *self.scenario.allocation.challengers),
         )
+
+    def lifted(self, effect: float) -> World:
+        """Return a world in which the last treatment has the effect on the primary metric.
+
+        Where it must pass on all primary metrics, it has an effect on each: the policy's own, or one of the same size.
+        """
+        world = self.nothing().with_lifts(self.last(effect))
+        if self.policy.ships_on_any:
+            return world
+        lifts = [
+            (part.direction or Direction.HIGHER).sign * (part.minimum_detectable_effect or abs(effect))
+            for part in self.policy.other_primaries
+        ]
+        others = (
+            replace(truth, lifts=self.last(lift)) for truth, lift in zip(world.other_primaries, lifts, strict=True)
+        )
+        return replace(world, other_primaries=tuple(others))
 
     def harm(self) -> float:
         """Return the harm to be found: a change of the first guardrail, or of the primary metric without one."""

@@ -44,6 +44,7 @@ class Draws:
         primary: The metric that decides.
         guardrails: The guardrails.
         signals: The signals.
+        other_primaries: The further metrics that decide.
     """
 
     moments: tuple[timedelta, ...]
@@ -51,6 +52,12 @@ class Draws:
     primary: MetricDraws
     guardrails: tuple[MetricDraws, ...]
     signals: tuple[MetricDraws, ...]
+    other_primaries: tuple[MetricDraws, ...] = ()
+
+    @property
+    def primaries(self) -> tuple[MetricDraws, ...]:
+        """The metrics that decide."""
+        return (self.primary, *self.other_primaries)
 
     def units_of(self, metric: MetricDraws) -> NDArray[np.int64]:
         """Return the units on which a metric is measured so far."""
@@ -70,6 +77,7 @@ class Draws:
             primary=part(self.primary),
             guardrails=tuple(part(metric) for metric in self.guardrails),
             signals=tuple(part(metric) for metric in self.signals),
+            other_primaries=tuple(part(metric) for metric in self.other_primaries),
         )
 
 
@@ -108,6 +116,7 @@ def draw(
         primary=_metric(world.primary, fresh, random),
         guardrails=tuple(_metric(truth, fresh, random) for truth in world.guardrails),
         signals=tuple(_metric(truth, fresh, random) for truth in world.signals),
+        other_primaries=tuple(_metric(truth, fresh, random) for truth in world.other_primaries),
     )
 
 

@@ -18,7 +18,14 @@ from airflow_provider_launchdarkly.decision.assessment import FEWEST_UNITS_FOR_H
 from airflow_provider_launchdarkly.decision.boundaries import quantile
 from airflow_provider_launchdarkly.decision.error_left import policy_left, schedule_left
 from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
-from airflow_provider_launchdarkly.decision.policy_parts import Clock, Direction, MismatchAction, MissingAction, Rule
+from airflow_provider_launchdarkly.decision.policy_parts import (
+    Clock,
+    Direction,
+    MismatchAction,
+    MissingAction,
+    Primary,
+    Rule,
+)
 from airflow_provider_launchdarkly.decision.sample_ratio import PRIOR_UNITS
 from airflow_provider_launchdarkly.decision.schedule import LookSchedule, schedule_looks
 from airflow_provider_launchdarkly.decision.splits import NEARLY_ALL, SELECTION_ALPHA, SplitAlphas
@@ -38,7 +45,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.evidence import Spent
     from airflow_provider_launchdarkly.decision.futility import Futility
     from airflow_provider_launchdarkly.decision.policy import Policy
-    from airflow_provider_launchdarkly.decision.policy_parts import Guardrail, Primary, Signal
+    from airflow_provider_launchdarkly.decision.policy_parts import Guardrail, Signal
     from airflow_provider_launchdarkly.simulation.sampling import Draws, MetricDraws
 
     Floats = NDArray[np.float64]
@@ -139,11 +146,16 @@ class VectorizedJudge:
 
     def kinds(self) -> tuple[Integers, Integers]:
         """Return the kind of verdict of each experiment at each look, and the treatment that is best there."""
-        success, winner = self._success(self.sign, self.policy.primary.margin)
+        success, winner = self._success()
         return self._kinds(success & ~self._held(winner), self.ended | self._futile), winner
 
     def kinds_if_standing(self, treatment: int) -> Integers:
-        """Return the kinds of verdict where this treatment crossed the boundary before: only that one can ship."""
+        """Return the kinds of verdict where this treatment crossed the boundary before: only that one can ship.
+
+        With several primary metrics all are judged afresh.
+        """
+        if self.policy.other_primaries:
+            return self.kinds()[0]
         margin, has_bar = self.policy.primary.margin, self.policy.rule is Rule.GROUP_SEQUENTIAL
         there = self._still_there(self.draws.primary, self.sign, margin, has_bar=has_bar)[..., treatment - 1]
         blocked = self._blocked(standing=True)[..., treatment - 1]
@@ -151,9 +163,8 @@ class VectorizedJudge:
 
     def _kinds(self, ships: Booleans, ends: Booleans) -> Integers:
         """Return the kinds of verdict, given where a treatment may ship, and where the experiment ends otherwise."""
-        primary = self.draws.primary
-        metrics = (primary, *self.draws.guardrails, *self.draws.signals)
-        parts: tuple[_Part, ...] = (self.policy.primary, *self.policy.guardrails, *self.policy.signals)
+        metrics = (*self.draws.primaries, *self.draws.guardrails, *self.draws.signals)
+        parts: tuple[_Part, ...] = self.policy.parts
         mismatch = _mismatch(self.policy, self.draws, self.shares, zip(metrics, parts, strict=True))
         absent = self._absent()
         kind = np.zeros(self.ended.shape, dtype=np.int64)
@@ -162,7 +173,7 @@ class VectorizedJudge:
         kind[ships] = CODES[Kind.SHIP]
         if self.policy.rule is Rule.PROBABILITY_TO_BE_BEST:
             kind[self._p_best[..., 0] >= self.policy.threshold] = CODES[Kind.ROLLBACK]
-        judged = (primary, *self.draws.guardrails)
+        judged = (*self.draws.primaries, *self.draws.guardrails)
         fewest = np.min([self.draws.units_of(metric).min(axis=2) for metric in judged], axis=0)
         small = fewest < self.policy.min_units_per_treatment
         kind[small] = np.where(self.ended[small], CODES[Kind.INCONCLUSIVE], CODES[Kind.WAIT])
@@ -171,7 +182,7 @@ class VectorizedJudge:
         if self.policy.mismatch.action is MismatchAction.HOLD:
             kind[mismatch] = np.where(self.ended[mismatch], CODES[Kind.INVALID], CODES[Kind.WAIT])
         kind[:, self.look == 0] = CODES[Kind.WAIT]
-        kind[self._harmed(self.sign)] = CODES[Kind.ROLLBACK]
+        kind[self._harmed()] = CODES[Kind.ROLLBACK]
         if self.policy.missing.action is MissingAction.INVALID:
             grace = self.policy.lag + self.policy.missing.grace
             late = np.array([moment > grace for moment in self.draws.moments])
@@ -180,17 +191,29 @@ class VectorizedJudge:
             kind[mismatch] = CODES[Kind.INVALID]
         return kind
 
-    def _success(self, sign: int, margin: float) -> tuple[Booleans, Integers]:
-        """Return whether any treatment passes on the primary metric, and the best of those that pass."""
+    def _success(self) -> tuple[Booleans, Integers]:
+        """Return whether any treatment passes as the policy asks, and the winner among those that pass.
+
+        Those that nothing holds back come first, then those that pass on an earlier primary metric, then the best mean.
+        """
         if self.policy.rule is Rule.PROBABILITY_TO_BE_BEST:
-            passed = self._p_best[..., 1:] >= self.policy.threshold
+            passed = [self._p_best[..., 1:] >= self.policy.threshold]
         else:
-            passed = self._passed(self.draws.primary, sign, margin)
-        merit = np.where(passed, sign * self.draws.primary.mean[..., 1:], -np.inf)
-        merit = np.where(passed & ~self._blocked(), merit, np.where(passed, -1e300, -np.inf))
-        any_passed: Booleans = np.any(passed, axis=2)
-        best: Integers = merit.argmax(axis=2) + 1
-        return any_passed, best
+            passed = [
+                self._passed(metric, _sign(part.direction), part.margin)
+                for part, metric in zip(self.policy.primaries, self.draws.primaries, strict=True)
+            ]
+        if not self.policy.ships_on_any:
+            passed = [np.all(passed, axis=0)]
+        free = ~self._blocked()
+        winner = np.zeros(self.ended.shape, dtype=np.int64)
+        for eligible in (free, ~free):
+            for part, metric, won in zip(self.policy.primaries, self.draws.primaries, passed, strict=False):
+                candidates = won & eligible
+                merit = np.where(candidates, _sign(part.direction) * metric.mean[..., 1:], -np.inf)
+                best = np.where(candidates.any(axis=2), merit.argmax(axis=2) + 1, 0)
+                winner = np.where(winner == 0, best, winner)
+        return winner > 0, np.maximum(winner, 1)
 
     def _passed(self, metric: MetricDraws, sign: int, margin: float) -> Booleans:
         """Return where each challenger reaches the boundary for success. Each metric is judged once."""
@@ -245,7 +268,7 @@ class VectorizedJudge:
         return blocked
 
     def _shipping_metrics(self) -> Iterator[tuple[Primary | Guardrail, MetricDraws]]:
-        yield self.policy.primary, self.draws.primary
+        yield from zip(self.policy.primaries, self.draws.primaries, strict=True)
         for part, metric in zip(self.policy.guardrails, self.draws.guardrails, strict=True):
             if part.prove:
                 yield part, metric
@@ -270,9 +293,17 @@ class VectorizedJudge:
         """Return whether no treatment is likely to ship by the plan's end."""
         if self.policy.futility is None or self.policy.rule is not Rule.GROUP_SEQUENTIAL:
             return np.zeros(self.ended.shape, dtype=np.bool_)
-        margin = self.policy.primary.margin
-        wanted = margin or self.policy.primary.minimum_detectable_effect
-        futile = self._unlikely(self.policy.futility, self.draws.primary, self.sign, margin, wanted)
+        each = [
+            self._unlikely(
+                self.policy.futility,
+                metric,
+                _sign(part.direction),
+                part.margin,
+                part.margin or part.minimum_detectable_effect,
+            )
+            for part, metric in zip(self.policy.primaries, self.draws.primaries, strict=True)
+        ]
+        futile = np.all(each, axis=0) if self.policy.ships_on_any else np.any(each, axis=0)
         for part, metric in zip(self.policy.guardrails, self.draws.guardrails, strict=True):
             if part.prove:
                 futile |= self._unlikely(self.policy.futility, metric, _sign(part.direction), part.margin, part.margin)
@@ -295,26 +326,21 @@ class VectorizedJudge:
         unlikely: Booleans = open_[..., None] & (power < least) & ~self._passed(metric, sign, margin)
         return unlikely
 
-    def _harmed(self, sign: int) -> Booleans:
+    def _harmed(self) -> Booleans:
         harmed = np.zeros(self.ended.shape, dtype=np.bool_)
-        parts = [
-            (metric, _sign(part.direction), part.margin, self.rates.guardrail_harm)
-            for part, metric in zip(self.policy.guardrails, self.draws.guardrails, strict=True)
-        ]
-        if self.policy.rule is Rule.GROUP_SEQUENTIAL:
-            parts.append((self.draws.primary, sign, self.policy.primary.margin, self.rates.primary_harm))
-        for metric, direction, margin, alpha in parts:
-            worse = self._worse(metric, direction, margin, alpha)
+        for metric, part in _that_roll_back(self.policy, self.draws):
+            alpha = self.rates.primary_harm if isinstance(part, Primary) else self.rates.guardrail_harm
+            worse = self._worse(metric, _sign(part.direction), part.margin, alpha)
             units = self.draws.units_of(metric)
             enough = np.minimum(units[..., 1:], units[..., :1]) >= FEWEST_UNITS_FOR_HARM
             harmed |= (worse & enough & (self.look > 0)[None, :, None]).any(axis=2)
         return harmed | _harmed_at_any_time(self.policy, self.draws, self.rates.anytime_harm)
 
     def _absent(self) -> Booleans:
-        z = self._z(self.draws.primary, 1, 0.0)
-        metrics = (self.draws.primary, *self.draws.guardrails)
+        constant = [np.isnan(self._z(metric, 1, 0.0)).any(axis=2) for metric in self.draws.primaries]
+        metrics = (*self.draws.primaries, *self.draws.guardrails)
         none = [(self.draws.units_of(metric) == 0).any(axis=2) for metric in metrics]
-        absent: Booleans = np.isnan(z).any(axis=2) | np.any(none, axis=0)
+        absent: Booleans = np.any(constant, axis=0) | np.any(none, axis=0)
         return absent
 
     def _at(self, boundary: Boundary) -> Floats:
@@ -336,7 +362,13 @@ class VectorizedJudge:
     def _p_best(self) -> Floats:
         """Return each treatment's probability to be the best, with a flat prior."""
         primary = self.draws.primary
-        error = np.sqrt(primary.variance / np.maximum(self.draws.units_of(primary), 1))
+        units = self.draws.units_of(primary)
+        total = np.maximum(units.sum(axis=2, keepdims=True), 1)
+        common = (units * primary.mean).sum(axis=2, keepdims=True) / total
+        spread = primary.variance + (primary.mean - common) ** 2
+        pooled = (units * spread).sum(axis=2, keepdims=True) / total
+        # The larger of the own and the pooled standard error, as `effects.standard_errors`.
+        error = np.sqrt(np.maximum(primary.variance, pooled) / np.maximum(units, 1))
         known = np.min(error, axis=2, keepdims=True) > 0
         centre, width = self.sign * primary.mean, np.where(error > 0, error, 1.0)
         if centre.shape[2] == 2:
@@ -392,7 +424,8 @@ def _off(units: Integers, shares: Floats, alpha: float) -> Booleans:
 def _that_roll_back(policy: Policy, draws: Draws) -> list[tuple[MetricDraws, Primary | Guardrail]]:
     """Return the metrics that are judged for harm, with their parts of the policy."""
     parts: list[tuple[MetricDraws, Primary | Guardrail]] = list(zip(draws.guardrails, policy.guardrails, strict=True))
-    return [*parts, (draws.primary, policy.primary)] if policy.rule is Rule.GROUP_SEQUENTIAL else parts
+    deciding = zip(draws.primaries, policy.primaries, strict=True)
+    return [*parts, *deciding] if policy.rule is Rule.GROUP_SEQUENTIAL else parts
 
 
 def _harmed_at_any_time(policy: Policy, draws: Draws, alpha: float) -> Booleans:

@@ -68,6 +68,7 @@ class World:
 
     Attributes:
         primary: The metric that decides.
+        other_primaries: One for each further primary metric of the policy, in its order.
         guardrails: One for each guardrail of the policy, in its order.
         signals: One for each signal of the policy, in its order.
         units_per_day: Mean number of units that arrive in a day, over all treatments.
@@ -80,6 +81,7 @@ class World:
     units_per_day: float
     guardrails: tuple[MetricTruth, ...] = ()
     signals: tuple[MetricTruth, ...] = ()
+    other_primaries: tuple[MetricTruth, ...] = ()
     arrivals: Arrivals = Arrivals.EVEN
     planned_shares: tuple[float, ...] = (0.5, 0.5)
     true_shares: tuple[float, ...] = field(default=())
@@ -110,6 +112,7 @@ class World:
         return replace(
             self,
             primary=replace(self.primary, lifts=lifts),
+            other_primaries=tuple(replace(truth, lifts=none) for truth in self.other_primaries),
             guardrails=tuple(replace(truth, lifts=none) for truth in self.guardrails),
             signals=tuple(replace(truth, lifts=none) for truth in self.signals),
         )

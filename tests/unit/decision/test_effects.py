@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best
+from airflow_provider_launchdarkly.decision.effects import Effect, effect, probabilities_to_be_best, standard_errors
 from airflow_provider_launchdarkly.decision.evidence import EvidenceError, Measurement
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 
@@ -216,3 +216,17 @@ def test_probability_to_be_best_follows_the_direction() -> None:
 @given(st.lists(st.floats(-3, 3), min_size=2, max_size=5), st.floats(0.1, 2.0))
 def test_probabilities_to_be_best_sum_to_one(means: list[float], error: float) -> None:
     assert sum(probabilities_to_be_best(means, [error] * len(means), 1)) == pytest.approx(1.0, abs=1e-5)
+
+
+class TestStandardErrors:
+    def test_alike_treatments_have_their_own(self) -> None:
+        alike = [Measurement(str(number), 400, 10.0, 3.0) for number in range(3)]
+        assert standard_errors(alike) == pytest.approx([0.15, 0.15, 0.15])
+
+    def test_a_small_treatment_without_events_has_the_pooled_one(self) -> None:
+        baseline = Measurement("baseline", 10_000, 0.01, (0.01 * 0.99) ** 0.5)
+        none = Measurement("none", 60, 0.0, 0.0)
+        errors = standard_errors([baseline, none])
+        assert errors[1] == pytest.approx((0.01 * 0.99 / 60) ** 0.5, rel=0.01)
+        best = probabilities_to_be_best([0.01, 0.0], errors, 1)
+        assert 0.7 < best[0] < 0.85

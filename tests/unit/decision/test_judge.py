@@ -402,9 +402,9 @@ class TestAnyEvidence:
         json.dumps(decide(Policy(), evidence(14, measured)).to_json(), allow_nan=False)
 
     def test_a_standard_error_that_is_too_small_to_be_computed_gives_no_probability_to_be_best(self) -> None:
-        # The smallest positive number over the root of 4 is 0.
+        # The smallest positive number over the root of 4 is 0, and so is its square.
         measured = MetricEvidence(
-            "clicks", (Measurement(CONTROL, 500, 0.0, 1.0), Measurement(BOLD, 4, 0.0, 5e-324)), Direction.HIGHER
+            "clicks", (Measurement(CONTROL, 500, 0.0, 5e-324), Measurement(BOLD, 4, 0.0, 5e-324)), Direction.HIGHER
         )
         verdict = decide(Policy.preset("launchdarkly"), evidence(14, measured))
         assert verdict.metrics[0].comparisons[0].p_best is None

@@ -210,3 +210,44 @@ def test_the_situations_reach_every_ending() -> None:
         draws = draw(world, plan.look_times, plan.end, EXPERIMENTS, np.random.default_rng(7))
         reached |= {KINDS[kind] for kind in judge(policy, draws, world.planned_shares, STARTED_AT).kind}
     assert reached == set(Kind) - {Kind.WAIT}
+
+
+def test_of_held_back_winners_the_free_one_ships_where_lower_is_better() -> None:
+    policy = Policy.from_json(
+        {
+            "primary": {"metric": "latency", "direction": "lower"},
+            "signals": [{"metric": "revenue", "direction": "higher"}],
+            "looks": {"only_at_end": True},
+        }
+    )
+    # The second treatment is the fastest but loses revenue; of the two others the third is faster.
+    world = World(
+        MetricTruth(100.0, 20.0, (-0.10, -0.30, -0.20)),
+        units_per_day=4000.0,
+        signals=(MetricTruth(50.0, 20.0, (0.0, -0.2, 0.0)),),
+        planned_shares=(0.25, 0.25, 0.25, 0.25),
+    )
+    shipped = set()
+    for quick, slow, verdict in judge_to_the_end(policy, world, experiments=10, seed=5):
+        assert quick == slow, verdict.summary
+        shipped.add(quick[2])
+    assert shipped == {3}
+
+
+def test_where_all_winners_are_held_back_nothing_ships_where_lower_is_better() -> None:
+    policy = Policy.from_json(
+        {
+            "primary": {"metric": "latency", "direction": "lower"},
+            "signals": [{"metric": "revenue", "direction": "higher"}],
+            "looks": {"only_at_end": True},
+        }
+    )
+    world = World(
+        MetricTruth(100.0, 20.0, (-0.10, -0.30)),
+        units_per_day=4000.0,
+        signals=(MetricTruth(50.0, 20.0, (-0.2, -0.2)),),
+        planned_shares=(0.4, 0.3, 0.3),
+    )
+    for quick, slow, verdict in judge_to_the_end(policy, world, experiments=5, seed=6):
+        assert quick == slow, verdict.summary
+        assert quick[0] is Kind.INCONCLUSIVE

@@ -59,6 +59,7 @@ def worlds(draw: st.DrawFn, policy: Policy) -> World:
     return World(
         primary=metric(policy.primary.direction),
         units_per_day=units_per_day,
+        other_primaries=tuple(metric(part.direction) for part in policy.other_primaries),
         guardrails=tuple(metric(part.direction) for part in policy.guardrails),
         signals=tuple(metric(part.direction) for part in policy.signals),
         arrivals=draw(st.sampled_from(Arrivals)),
