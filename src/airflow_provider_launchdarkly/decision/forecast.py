@@ -168,7 +168,8 @@ class Plan:
     def _looks(self) -> tuple[_Look, ...]:
         found = []
         for time in self.schedule.look_times:
-            units = self.traffic.units_per_day * (time / DAY)
+            # Units count once burn-in and maturity are over; no look is before that.
+            units = self.traffic.units_per_day * ((time - self.policy.lag) / DAY)
             found.append(_Look(time / DAY, units, self.schedule.share(time, int(units))))
             if self.schedule.ended(time, int(units)):
                 break

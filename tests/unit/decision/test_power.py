@@ -187,6 +187,14 @@ class TestForecast:
             Plan(Policy(), EVEN)
 
 
+class TestMaturity:
+    def test_a_week_in_which_nothing_counts_is_a_week_more(self) -> None:
+        ripe = Policy.from_json({"maturity": "7d", "min_duration": "14d", "max_duration": "35d"})
+        later, now = (Plan(policy, EVEN, traffic=TRAFFIC).forecast(0.04) for policy in (ripe, Policy()))
+        assert later.ship == pytest.approx(now.ship, abs=1e-6)
+        assert later.mean_days == pytest.approx(now.mean_days + 7.0, abs=1e-6)
+
+
 class TestStages:
     @staticmethod
     def ramp(**fields: Any) -> PowerPlan:
