@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.audit_log.older_policies import as_judged
-from airflow_provider_launchdarkly.config.problems import shown
+from airflow_provider_launchdarkly.config.problems import InvalidSettingError, shown
 from airflow_provider_launchdarkly.decision.error_left import policy_left
 from airflow_provider_launchdarkly.decision.evidence import Spent
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json
@@ -42,8 +43,16 @@ def spent_before(entries: Sequence[Mapping[str, Any]], policy: Policy) -> Spent 
 
 
 def decisive(policy: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a recorded policy that change a boundary or what is measured against it."""
-    return {name: value for name, value in as_judged(policy).items() if name not in NOT_DECISIVE}
+    """Return the settings of a recorded policy that change a boundary or what is measured against it.
+
+    A field that is younger than the entry has the value by which the entry was decided, so an upgrade changes nothing
+    that it does not judge otherwise.
+    """
+    whole = as_judged(policy)
+    # The settings of a newer version's policy are compared as they are.
+    with suppress(InvalidSettingError):
+        whole = Policy.from_json(whole).to_json()
+    return {name: value for name, value in whole.items() if name not in NOT_DECISIVE}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> Iterator[str]:
@@ -64,9 +73,12 @@ def _shown(value: Any) -> str:
 
 def _spent(entry: Mapping[str, Any]) -> tuple[float, float]:
     """Return the family-wise error of shipping and of harm that a plan has spent by one of its looks."""
-    policy = Policy.from_json(as_judged(entry["policy"]))
-    measured = evidence_from_json(entry["evidence"])
-    left = policy_left(policy, measured.spent, measured.repeats)
+    alpha, alpha_harm = float(entry["policy"]["alpha"]), float(entry["policy"]["alpha_harm"])
+    # What a newer version's policy has left is not known: it counts in full.
+    with suppress(InvalidSettingError):
+        measured = evidence_from_json(entry["evidence"])
+        left = policy_left(Policy.from_json(as_judged(entry["policy"])), measured.spent, measured.repeats)
+        alpha, alpha_harm = left.alpha, left.alpha_harm
     comparisons = [compared for metric in entry["verdict"]["metrics"] for compared in metric["comparisons"]]
     roles = [metric["role"] for metric in entry["verdict"]["metrics"] for _ in metric["comparisons"]]
     ship = [bar for compared in comparisons if (bar := compared.get("success"))]
@@ -75,7 +87,7 @@ def _spent(entry: Mapping[str, Any]) -> tuple[float, float]:
         for compared, role in zip(comparisons, roles, strict=True)
         if role != "signal" and (bar := compared.get("harm"))
     ]
-    return left.alpha * _share(ship), left.alpha_harm * _share(harm)
+    return alpha * _share(ship), alpha_harm * _share(harm)
 
 
 def _share(bars: Sequence[Mapping[str, Any]]) -> float:

@@ -17,6 +17,7 @@ BEFORE: Mapping[str, Any] = {
     "multiplicity": "bonferroni",
     "futility": None,
     "on_change": "accept",
+    "on_repeat": "accept",
 }
 
 

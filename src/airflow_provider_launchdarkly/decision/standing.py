@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STILL_THERE = 0.05
 
 # Settings that change neither a boundary nor what is measured against it.
-NOT_DECISIVE = frozenset({"budget", "mismatch", "missing", "on_change", "on_repeat"})
+NOT_DECISIVE = frozenset({"budget", "mismatch", "missing", "on_change"})
 
 
 def decisive_settings(policy: Policy) -> dict[str, Any]:

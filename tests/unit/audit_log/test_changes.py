@@ -37,6 +37,20 @@ def test_a_change_that_moves_no_boundary_is_none(change: dict[str, Any]) -> None
     assert spent_before(looked((), SHORT, 7, 14), Policy.from_json({**SHORT.to_json(), **change})) is None
 
 
+def test_an_entry_that_is_older_than_a_field_of_the_policy_was_judged_by_the_same_one() -> None:
+    (entry,) = looked((), SHORT, 7)
+    older = {name: value for name, value in entry["policy"].items() if name not in ("harm_looks", "on_repeat")}
+    assert spent_before([{**entry, "policy": older}], SHORT) is None
+
+
+def test_a_policy_of_a_newer_version_counts_in_full() -> None:
+    (entry,) = looked((), SHORT, 14)
+    spent = spent_before([{**entry, "policy": {**entry["policy"], "of_a_newer_version": 1}}], SHORT)
+    assert spent is not None
+    assert spent.ship > 0.0
+    assert spent.changes == ("of_a_newer_version from 1 to None",)
+
+
 def test_a_longer_plan_is_told_with_what_the_shorter_one_spent() -> None:
     entries = looked((), SHORT, 7, 14)
     spent = spent_before(entries, LONG)
