@@ -243,7 +243,8 @@ def _p_value(looks: Entries) -> float:
 
     To be as extreme, an experiment without an effect has to cross at an earlier look, or to reach this z at this one
     (Jennison & Turnbull 2000, section 8.4). The first has the error that was spent before. The second has at most what
-    this look spends, and at most the tail beyond z. Each of several treatments may be the one, so it counts for each.
+    this look spends, and at most the tail beyond z. Each of several treatments and primary metrics may be the one, so
+    it counts for each.
     """
     before = 0.0
     for entry in looks:
@@ -254,12 +255,14 @@ def _p_value(looks: Entries) -> float:
             if metric["role"] == Role.PRIMARY
             for one in metric["comparisons"]
         ]
-        bar = next((one["success"] for one in compared if one["treatment_id"] == verdict.get("treatment_id")), None)
         if verdict["verdict"] == Kind.SHIP:
-            if not bar or bar["z"] is None:
-                return 1.0
-            here = min(max(bar["alpha_spent"] - before, 0.0), tail(bar["z"]))
-            return float(min(len(compared) * (before + here), 1.0))
+            mine = (one["success"] for one in compared if one["treatment_id"] == verdict.get("treatment_id"))
+            found = [
+                before + min(max(bar["alpha_spent"] - before, 0.0), tail(bar["z"]))
+                for bar in mine
+                if bar and bar["reached"] and bar["z"] is not None
+            ]
+            return float(min(len(compared) * max(found, default=1.0), 1.0))
         before = max([before, *(one["success"]["alpha_spent"] for one in compared if one.get("success"))])
     return 1.0
 
@@ -269,18 +272,18 @@ def _measured(start: Outcome, verdict: Mapping[str, Any] | None) -> Outcome:
     metrics = [metric for metric in (verdict or {}).get("metrics") or () if metric["role"] == Role.PRIMARY]
     if verdict is None or not metrics:
         return replace(start, unusable="it was never looked at")
-    (primary, *_), sign = metrics, Direction(metrics[0]["direction"]).sign
-    comparisons = primary["comparisons"]
-    shown = next((one for one in comparisons if one["treatment_id"] == verdict.get("treatment_id")), None)
-    shown = shown or max(comparisons, key=lambda one: -math.inf if one.get("z") is None else one["z"])
+    compared = [(metric, one) for metric in metrics for one in metric["comparisons"]]
+    primary, shown = max(compared, key=lambda pair: _prominence(pair[1], verdict.get("treatment_id")))
     unusable, estimates = "", {}
     if start.kind is Kind.INVALID and start.reason in _WORTHLESS:
         unusable = f"invalid: {start.reason}"
     else:
         estimates = {
-            one["treatment_id"]: found for one in comparisons if (found := _estimate(one, sign, primary["margin"]))
+            (metric["metric"], one["treatment_id"]): found
+            for metric, one in compared
+            if (found := _estimate(one, Direction(metric["direction"]).sign, metric["margin"]))
         }
-        if shown["treatment_id"] not in estimates:
+        if (primary["metric"], shown["treatment_id"]) not in estimates:
             unusable = "the lift has no standard error"
     return replace(
         start,
@@ -289,10 +292,16 @@ def _measured(start: Outcome, verdict: Mapping[str, Any] | None) -> Outcome:
         lift=shown.get("lift"),
         unbiased=(shown.get("estimate") or {}).get("median_unbiased"),
         direction=primary["direction"],
-        estimate=estimates.get(shown["treatment_id"]),
+        estimate=estimates.get((primary["metric"], shown["treatment_id"])),
         all_estimates=tuple(estimates.values()),
         unusable=unusable,
     )
+
+
+def _prominence(compared: Mapping[str, Any], shipped: str | None) -> tuple[bool, bool, float]:
+    """Return what makes a comparison the one to show: it shipped, it passed, the evidence is strong."""
+    passed = bool(compared.get("success") and compared["success"]["reached"])
+    return compared["treatment_id"] == shipped, passed, -math.inf if compared.get("z") is None else compared["z"]
 
 
 def _estimate(compared: Mapping[str, Any], sign: int, margin: float) -> Estimate | None:
