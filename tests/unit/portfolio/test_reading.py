@@ -213,3 +213,22 @@ def test_the_judge_s_own_unbiased_lift_is_read(records: Path) -> None:
     assert bold.lift is not None
     assert bold.unbiased is not None
     assert 0 < bold.unbiased < bold.lift
+
+
+def test_of_several_primary_metrics_the_one_that_passed_is_shown_and_all_teach(tmp_path: Path) -> None:
+    write_quarter(tmp_path, [TRIALS[0]])
+    file = next(tmp_path.rglob("*.jsonl"))
+    before = read_records([str(file)])[0]
+
+    def another(entry: dict[str, Any]) -> None:
+        missed = json.loads(json.dumps(entry["verdict"]["metrics"][0]))
+        missed["metric"] = "add-to-basket"
+        missed["comparisons"][0]["success"]["reached"] = False
+        missed["comparisons"][0]["z"] += 1.0
+        entry["verdict"]["metrics"].insert(0, missed)
+
+    rewrite(file, another)
+    found = read_records([str(file)])[0]
+    assert (found.metric, found.estimate) == (before.metric, before.estimate)
+    assert len(found.all_estimates) == 2
+    assert found.p_value == pytest.approx(2 * before.p_value)
