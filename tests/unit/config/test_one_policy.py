@@ -135,6 +135,18 @@ def in_file(text: str) -> Policy | list[Problem]:
         return list(error.problems)
 
 
+OF_ROLLOUTS = (
+    "the policy does not fit",  # a stage has limits of its own, such as a share of alpha
+    "LaunchDarkly's results cannot leave",  # and only SQL can leave out young units
+)
+
+
+def is_refused_by_rollouts_alone(pasted: Policy | list[Problem]) -> bool:
+    return isinstance(pasted, list) and all(
+        any(words in problem.message for words in OF_ROLLOUTS) for problem in pasted
+    )
+
+
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_is_the_same_policy_everywhere_or_refused_everywhere(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -146,7 +158,7 @@ def test_a_text_is_the_same_policy_everywhere_or_refused_everywhere(
     replayed = main(["replay", str(log), "--policy", str(file), "--json"])
     printed = json.loads(capsys.readouterr().out)
     if isinstance(alone, Policy):
-        assert pasted == alone
+        assert pasted == alone or is_refused_by_rollouts_alone(pasted)
         assert printed["policy"] == alone.to_json()
     else:
         assert isinstance(pasted, list)
@@ -183,9 +195,7 @@ def test_a_drawn_policy_is_the_same_in_a_file_and_in_a_rollout(
 ) -> None:
     text = dump(policy)
     alone, pasted = in_file(text), in_rollout(text, tmp_path)
-    if isinstance(pasted, list) and all("the policy does not fit" in problem.message for problem in pasted):
-        return  # a stage has limits of its own, such as a share of alpha
-    assert pasted == alone
+    assert pasted == alone or is_refused_by_rollouts_alone(pasted)
     assert alone == Policy.from_json(policy)
 
 
