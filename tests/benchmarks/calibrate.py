@@ -43,11 +43,15 @@ def main() -> int:
     parser.add_argument("--experiments", type=int, help="experiments for each row")
     parser.add_argument("--processes", type=int, help="how many at once [as many as processors]")
     parser.add_argument("--only", default="", metavar="TEXT", help="only groups whose name has this text")
-    parser.add_argument("--write", action="store_true", help="write the figures into the documentation")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write the figures into docs/; --only keeps the others",
+    )
     parser.add_argument("--times", action="store_true", help="print what took longest")
     arguments = parser.parse_args()
-    if arguments.write and (arguments.full or arguments.only or arguments.experiments):
-        parser.error("--write writes the whole short calibration: leave out --full, --only and --experiments")
+    if arguments.write and (arguments.full or arguments.experiments):
+        parser.error("--write writes the short calibration: leave out --full and --experiments")
     experiments = arguments.experiments or (FULL_EXPERIMENTS if arguments.full else EXPERIMENTS)
     groups = [
         group for group in every_group() if arguments.only in group.name and (arguments.full or not group.only_full)
@@ -61,7 +65,8 @@ def main() -> int:
     if arguments.times:
         _print_times(times)
     if arguments.write:
-        write(results, costs)
+        order = [(group.part, row.key) for group in every_group() if not group.only_full for row in group.rows]
+        write(order, results, costs)
     failures = [line for result in results for line in result.failures()]
     for line in failures:
         print(f"BEYOND ITS BAR: {line}", file=sys.stderr)

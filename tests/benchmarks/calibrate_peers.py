@@ -43,8 +43,8 @@ PLANNED = int(UNITS_PER_DAY * DAYS)
 
 FALSE_SHIP_BAR = ERROR.of(EXPERIMENTS)
 
-CLOCK, UNITS, NAIVE, GROUP, SEQUENCE = "by the clock", "by units", "naive 0.95", "spotify-confidence", "expgate"
-OURS, OTHERS = (CLOCK, UNITS), (NAIVE, GROUP, SEQUENCE)
+INFORMATION, UNITS, NAIVE, GROUP, SEQUENCE = "by information", "by units", "naive 0.95", "spotify-confidence", "expgate"
+OURS, OTHERS = (INFORMATION, UNITS), (NAIVE, GROUP, SEQUENCE)
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,13 @@ class Bench:
         return draw(world, plan.look_times, plan.end, EXPERIMENTS, random), world
 
     def ours(self, fields: Mapping[str, Any], drawn: tuple[Draws, World]) -> dict[str, Outcomes]:
-        """Judge by our policy, with and without planned units."""
+        """Judge by our policy, with and without planned units; without futility, which the others do not have."""
         draws, world = drawn
         days = schedule_looks(Policy.from_json(fields)).end.days
         planned = int(UNITS_PER_DAY / 2 * world.treatments * days)
         fields = {"futility": "off", **fields}
-        policies = {CLOCK: fields, UNITS: {**fields, "planned_units": planned}}
+        full = {"futility": None, **fields}
+        policies = {INFORMATION: full, UNITS: {**full, "planned_units": planned}}
         return {rule: judge(Policy.from_json(policy), draws, world.planned_shares) for rule, policy in policies.items()}
 
     def others(

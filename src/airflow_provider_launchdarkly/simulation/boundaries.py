@@ -30,8 +30,10 @@ _NODES, _WEIGHTS = (_NODES + 1.0) / 2.0, _WEIGHTS / 2.0
 # Rows that are solved together: their arrays then fit into a processor's cache.
 _ROWS = 64
 
-# Paths that are solved to learn how far apart the boundaries of many similar paths are.
-_SAMPLE = 24
+# Paths that are solved to learn how the boundaries of many similar paths differ.
+_SAMPLE = 16
+# A boundary that is predicted counts as known to within so many times the largest error of the predictions tried.
+_DOUBT = 3.0
 
 _NEVER = tail(FARTHEST)
 
@@ -56,26 +58,40 @@ def crossed(z: Floats, fractions: Floats, spent: Floats) -> Booleans:
     found: Booleans = np.asarray(z >= most)
     unclear = np.flatnonzero(possible & (z >= least) & (z < most))
     if len(unclear) > 2 * _SAMPLE:
-        low, high = _spread_of(fractions[unclear], spent[unclear])
-        found[unclear[z[unclear] >= high]] = True
-        unclear = unclear[(z[unclear] >= low) & (z[unclear] < high)]
-    if len(unclear):
+        found[unclear] = _predicted(z[unclear], fractions[unclear], spent[unclear])
+    elif len(unclear):
         found[unclear] = z[unclear] >= solve_last(fractions[unclear], spent[unclear])
     return found
 
 
-def _spread_of(fractions: Floats, spent: Floats) -> tuple[float, float]:
-    """Return between which z values the boundaries of all these paths lie, from a sample with the most unusual ones."""
-    chosen = {0, *np.linspace(0, len(fractions) - 1, _SAMPLE // 2, dtype=np.int64).tolist()}
-    features = [fractions.mean(axis=1), spent[:, -1] - spent[:, max(spent.shape[1] - 2, 0)]]
-    features += [fractions[:, -back] for back in (2, 3, 5) if fractions.shape[1] >= back]
-    for feature in features:
-        chosen |= {int(feature.argmin()), int(feature.argmax())}
-    rows = sorted(chosen)
-    found = solve_last(fractions[rows], spent[rows])
-    low, high = float(found.min()), float(found.max())
-    margin = 0.25 * (high - low) + 1e-3
-    return low - margin, high + margin
+def _predicted(z: Floats, fractions: Floats, spent: Floats) -> Booleans:
+    """Return whether each z value reaches its boundary, which is solved only where a prediction leaves a doubt.
+
+    The boundary of a path follows from how close its latest looks are, nearly in a straight line. The line is fitted to
+    a sample of solved paths, with the most unusual ones. What is close to its prediction is solved too, and whatever
+    that shows of the error of the line widens what counts as close.
+    """
+    features = _features(fractions, spent)
+    rows = {*np.linspace(0, len(z) - 1, _SAMPLE, dtype=np.int64).tolist()}
+    rows |= {int(number) for feature in features.T for number in (feature.argmin(), feature.argmax())}
+    known, solved = np.zeros(len(z), dtype=np.bool_), np.zeros(len(z))
+    doubt, more, predicted = 0.0, np.array(sorted(rows)), np.zeros(len(z))
+    while len(more):
+        known[more], solved[more] = True, solve_last(fractions[more], spent[more])
+        line = np.linalg.lstsq(features[known], solved[known], rcond=None)[0]
+        predicted = features @ line
+        doubt = max(doubt, _DOUBT * float(np.abs(predicted - solved)[known].max()) + 1e-3)
+        more = np.flatnonzero(~known & (np.abs(z - predicted) < doubt))
+    return np.asarray(z >= np.where(known, solved, predicted))
+
+
+def _features(fractions: Floats, spent: Floats) -> Floats:
+    """Return what the boundary of each path mostly depends on, with a constant."""
+    columns = [np.ones(len(fractions)), fractions.mean(axis=1), spent[:, -1] - spent[:, max(spent.shape[1] - 2, 0)]]
+    for back in (2, 3, 4, 6):
+        if fractions.shape[1] >= back:
+            columns += [fractions[:, -back], np.sqrt(np.maximum(1.0 - fractions[:, -back], 0.0))]
+    return np.stack(columns, axis=1)
 
 
 def solve_last(fractions: Floats, spent: Floats) -> Floats:

@@ -18,13 +18,14 @@ from airflow_provider_launchdarkly.simulation.vectorized_judge import Outcomes, 
 from calibration.worlds import EVEN_SPLIT, Drawing
 
 SEED = 20_260_105
-# Experiments are drawn and judged in blocks of this size, each from a stream of its own.
-BLOCK = 2_000
+# Experiments are drawn and judged in blocks of this size, each from a stream of its own. The judge solves boundaries of
+# similar paths together, so large blocks cost less.
+BLOCK = 10_000
 
 SHIP, ROLLBACK = "false ship", "false rollback"
 
 # The rules that most worlds are judged by, as changes of the default policy.
-DEFAULT, LOWER = "by the clock", "lower is better"
+DEFAULT, LOWER = "by information", "lower is better"
 LOWER_IS_BETTER: Mapping[str, Any] = {"primary": {"direction": "lower"}}
 
 Sums = dict[str, tuple[float, float]]
@@ -42,24 +43,30 @@ class Bar:
         unit: `share`, `days` or `ratio`.
         sampled: For an error rate of a promised size: the allowance for chance, in standard errors of the number of
             experiments. 2.6 allow 5.57 % for 5 % over 10,000 experiments.
+        least: For a figure that must not be lower either, such as the coverage of an interval.
     """
 
     limit: float
     at_most: bool = True
     unit: str = "share"
     sampled: float = 0.0
+    least: float | None = None
 
     def of(self, experiments: int) -> float:
-        """The bar for so many experiments."""
+        """The bar for so many experiments; more than 10,000 tell more, and are held to the same."""
         if not self.sampled:
             return self.limit
-        return self.limit + self.sampled * math.sqrt(self.limit * (1.0 - self.limit) / experiments)
+        counted = min(experiments, 10_000)
+        return self.limit + self.sampled * math.sqrt(self.limit * (1.0 - self.limit) / counted)
 
     def holds(self, value: float, experiments: int) -> bool:
         """Whether a figure is within the bar."""
         # Figures are compared as they are shown, so that a page never shows one at its bar as beyond it.
         limit = round(self.of(experiments), 4)
-        return round(value, 4) <= limit if self.at_most else round(value, 4) >= limit
+        value = round(value, 4)
+        if self.least is not None and value < self.least:
+            return False
+        return value <= limit if self.at_most else value >= limit
 
 
 ERROR = Bar(0.05, sampled=2.6)
@@ -99,12 +106,15 @@ class Group:
         rows: The rows.
         measure: Draws and judges so many experiments: for each row, each figure as a sum and a count.
         only_full: Whether it is left out of the short calibration.
+        times: It gets so many times as many experiments: fewer where each costs much, more where a rate is so close to
+            its bar that chance would decide.
     """
 
     part: str
     rows: tuple[Row, ...]
     measure: Callable[[np.random.Generator, int], Measured]
     only_full: bool = False
+    times: float = 1.0
 
     @property
     def name(self) -> str:
@@ -145,7 +155,8 @@ class Rule:
     """One way to judge a world.
 
     Attributes:
-        fields: The policy, where it is not the default one.
+        fields: The policy, where it is not the default one. Futility is off unless they name it: it is non-binding, so
+            the error rates must hold without it, and it only makes errors rarer.
         seen: Which of the drawn looks it sees, and in which order; None for all.
         unpromised: Why nothing is promised.
     """
@@ -153,6 +164,11 @@ class Rule:
     fields: Mapping[str, Any] = field(default_factory=dict)
     seen: Callable[[Draws], Draws] | None = None
     unpromised: str = ""
+
+    @property
+    def policy(self) -> Policy:
+        """The policy."""
+        return Policy.from_json({"futility": None, **self.fields})
 
     def outcomes(self, draws: Draws, planned_shares: tuple[float, ...]) -> Outcomes:
         """Judge what it sees."""
@@ -170,6 +186,7 @@ def no_effect(
     split: tuple[float, ...] = EVEN_SPLIT,
     column: str | None = None,
     only_full: bool = False,
+    times: float = 1.0,
 ) -> Group:
     """A world in which nothing is better or worse, judged by several rules.
 
@@ -181,6 +198,7 @@ def no_effect(
         split: The planned shares.
         column: Its column; None gives each rule its own.
         only_full: Whether the short calibration leaves it out.
+        times: As of the group.
     """
     rows = {
         name: Row(world, column or name, name if column else "", BOTH_ERRORS, rule.unpromised)
@@ -191,4 +209,4 @@ def no_effect(
         draws = drawing(random, experiments)
         return {rows[name].key: errors(rule.outcomes(draws, split)) for name, rule in rules.items()}
 
-    return Group(part, tuple(rows.values()), measure, only_full)
+    return Group(part, tuple(rows.values()), measure, only_full, times)

@@ -9,7 +9,6 @@ import numpy as np
 
 from airflow_provider_launchdarkly.simulation.sampling import Draws
 from calibration.cells import DEFAULT, Group, Rule, no_effect
-from calibration.null_worlds import MORE_GROWTH
 from calibration.worlds import Floats, Traffic, conversions, delayed
 
 PART = "effects that change"
@@ -19,7 +18,7 @@ RATE = 0.1
 WEEKDAY_LIFTS = (-0.08, -0.08, -0.08, -0.08, -0.08, 0.2, 0.2)
 WEEKLY: Mapping[str, Any] = {"looks": "7d"}
 MIXED = "a look in the middle of a week weighs weekdays unequally; look weekly"
-UNRIPE = "conversions so far are compared, and those of the treatment come sooner or later; use a window"
+UNRIPE = "conversions so far are compared, and those of the treatment come sooner or later; use `maturity`"
 
 
 def effects_that_change() -> Iterator[Group]:
@@ -33,7 +32,7 @@ def effects_that_change() -> Iterator[Group]:
         world = f"the same conversions, {name}"
         yield no_effect(PART, world, delayed(Traffic(), RATE, delays), {DEFAULT: Rule(unpromised=UNRIPE)})
         windowed = delayed(Traffic(), RATE, delays, window=14)
-        yield no_effect(PART, world, windowed, {"a window of 14 days": Rule(unpromised=MORE_GROWTH)})
+        yield no_effect(PART, world, windowed, {"`maturity: 14d`": Rule({"maturity": "14d"})})
 
 
 def _weekly(draws: Draws) -> Draws:

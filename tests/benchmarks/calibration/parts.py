@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from functools import cache
 
-from calibration import changing_effects, harm_looks, null_worlds, ramps, reference
+from calibration import (
+    approvals,
+    changing_effects,
+    edits,
+    harm,
+    harm_looks,
+    null_worlds,
+    planning,
+    ramps,
+    reference,
+    worth,
+)
 from calibration.cells import Group
 
 
@@ -19,7 +30,12 @@ def every_group() -> tuple[Group, ...]:
         *null_worlds.maturing_metrics(),
         *changing_effects.effects_that_change(),
         *null_worlds.looks(),
+        *approvals.approvals(),
+        *edits.policy_edits(),
+        *harm.harm_in_minutes(),
         *harm_looks.harm_looks(),
         *ramps.example_ramps(),
         *reference.reference_plan(),
+        *worth.estimates_at_the_stop(),
+        *planning.planned_power(),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from calibration.cells import ROLLBACK, SHIP, Bar, Row
+from calibration.cells import ROLLBACK, SHIP, Bar, Key, Row
 
 DOCS = Path(__file__).parents[3] / "docs" / "concepts"
 FILE, PAGE = DOCS / "promise.json", DOCS / "how-we-decide.md"
@@ -51,7 +51,7 @@ class Result:
         ]
         for name, bar in self.row.bars.items():
             if bar is not None and self.beyond(name):
-                limit = f"{'≤' if bar.at_most else '≥'} {shown(bar.of(self.experiments), bar)}"
+                limit = limits(bar, self.experiments)
                 found.append(f"{self.part}: {self.place}: {name} is {shown(self.values[name], bar)}, its bar {limit}")
         return found
 
@@ -66,7 +66,7 @@ class Result:
             "unpromised": self.row.unpromised,
             "values": {name: round(value, 4) for name, value in self.values.items()},
             "bars": {
-                name: None if bar is None else [bar.limit, bar.at_most, bar.unit, bar.sampled]
+                name: None if bar is None else [bar.limit, bar.at_most, bar.unit, bar.sampled, bar.least]
                 for name, bar in self.row.bars.items()
             },
         }
@@ -85,13 +85,31 @@ def shown(value: float, bar: Bar | None) -> str:
     return f"{100 * value:.2f} %" if unit == "share" else SHOWN[unit].format(value)
 
 
-def write(results: Sequence[Result], presets: Sequence[Mapping[str, Any]]) -> None:
-    """Write the file, and the page's tables from it."""
-    parts = {"rows": [result.to_json() for result in results], "presets": presets}
+def limits(bar: Bar | None, experiments: int) -> str:
+    """A bar for people; nothing for a figure that is only shown."""
+    if bar is None:
+        return ""
+    limit = shown(bar.of(experiments), bar)
+    if bar.least is not None:
+        return f"{shown(bar.least, bar)} to {limit}"
+    return f"{'≤' if bar.at_most else '≥'} {limit}"
+
+
+def write(order: Sequence[tuple[str, Key]], results: Sequence[Result], presets: Sequence[Mapping[str, Any]]) -> None:
+    """Write the file, and the page's tables from it.
+
+    Args:
+        order: Part and key of every row. Rows that were not measured now are kept as the file has them.
+        results: The rows that were measured.
+        presets: What each preset costs; none keeps those of the file.
+    """
+    before, known = read()
+    rows = {(result.part, result.row.key): result for result in (*before, *results)}
+    kept = [rows[place].to_json() for place in order if place in rows]
     # One row to a line, so that a change shows what it changed.
     lists = [
         f'"{name}": [\n' + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries) + "\n]"
-        for name, entries in parts.items()
+        for name, entries in {"rows": kept, "presets": presets or known}.items()
     ]
     FILE.write_text("{" + ",\n".join(lists) + "}\n", encoding="utf-8")
     write_page()
@@ -124,38 +142,35 @@ def between_marks(text: str, name: str, content: str) -> str:
 
 
 def summary(results: Sequence[Result]) -> str:
-    """The promise in one table: for each part the worst figures; then what is measured and not promised."""
-    lines = [
-        "| where | measured | worst false ship | worst false rollback | holds |",
-        "|---|---|---|---|---|",
-    ]
+    """The promise in short: the worst errors of each part, the other figures, and what is not promised."""
+    errors = ["| where | rows | worst false ship | worst false rollback | holds |", "|---|---|---|---|---|"]
     for part, rows in _parts(results).items():
         promised = [row for row in rows if not row.row.unpromised and SHIP in row.row.bars]
         if promised:
             worst = [_worst(promised, name) for name in (SHIP, ROLLBACK)]
             holds = "no" if any(row.failures() for row in promised) else "yes"
-            lines.append(f"| {part} | {len(promised)} rows | {worst[0]} | {worst[1]} | {holds} |")
-    without = [row for row in results if row.row.unpromised]
-    if without:
-        lines += ["", "| not promised | false ship | false rollback | why |", "|---|---|---|---|"]
-        lines += [
-            f"| {row.place} | {_figure(row, SHIP)} | {_figure(row, ROLLBACK)} | {row.row.unpromised} |"
-            for row in without
-        ]
-    return "\n".join(lines)
+            errors.append(f"| {part} | {len(promised)} | {worst[0]} | {worst[1]} | {holds} |")
+    without = ["| not promised | false ship | false rollback | why |", "|---|---|---|---|"]
+    for row in results:
+        if row.row.unpromised:
+            figures = f"{_figure(row, SHIP)} | {_figure(row, ROLLBACK)}"
+            without.append(f"| {row.place} | {figures} | {row.row.unpromised} |")
+    listed = [_listed(part, others) for part, rows in _parts(results).items() if (others := _others(rows))]
+    found = ["\n".join(table) for table in (errors, without) if len(table) > 2]
+    return "\n\n".join([*found[:1], *listed, *found[1:]])
+
+
+def _others(rows: Sequence[Result]) -> list[Result]:
+    return [row for row in rows if set(row.row.bars) - {SHIP, ROLLBACK}]
 
 
 def tables(results: Sequence[Result]) -> list[str]:
-    """Every row: for each part a table of both errors, and one of the other figures."""
-    found = []
-    for part, rows in _parts(results).items():
-        both = [row for row in rows if SHIP in row.row.bars and ROLLBACK in row.row.bars]
-        if both:
-            found.append(_crossed(part, both))
-        others = [row for row in rows if set(row.row.bars) - {SHIP, ROLLBACK}]
-        if others:
-            found.append(_listed(part, others))
-    return found
+    """Both errors of every row: a table for each part."""
+    parts = {
+        part: [row for row in rows if SHIP in row.row.bars and ROLLBACK in row.row.bars]
+        for part, rows in _parts(results).items()
+    }
+    return [_crossed(part, rows) for part, rows in parts.items() if rows]
 
 
 def _crossed(part: str, rows: Sequence[Result]) -> str:
@@ -177,7 +192,7 @@ def _listed(part: str, rows: Sequence[Result]) -> str:
         for name, bar in row.row.bars.items():
             if name in (SHIP, ROLLBACK) and {SHIP, ROLLBACK} <= set(row.row.bars):
                 continue
-            limit = "" if bar is None else f"{'≤' if bar.at_most else '≥'} {shown(bar.of(row.experiments), bar)}"
+            limit = limits(bar, row.experiments)
             value = _bold(shown(row.values[name], bar), row.beyond(name))
             lines.append(f"| {row.row.world}: {name} | {rule} | {value} | {limit} |")
     return "\n".join(lines)

@@ -31,18 +31,23 @@ def run(groups: Sequence[Group], experiments: int, processes: int | None = None)
         processes: How many at once; by default as many as there are processors.
     """
     known = {group.name: number for number, group in enumerate(every_group())}
-    sizes = [min(BLOCK, experiments - done) for done in range(0, experiments, BLOCK)]
-    # The blocks of a group side by side, so that its slowest part is not the last thing that one process does.
-    work = [(known[group.name], block, size) for block, size in enumerate(sizes) for group in groups]
+    work = [
+        (known[group.name], block, size) for group in groups for block, size in enumerate(_sizes(group, experiments))
+    ]
     with ProcessPoolExecutor(processes or os.cpu_count(), get_context("fork")) as pool:
         done = list(pool.map(_one, work))
     results, times = [], []
     for group in groups:
         own = [found for found, piece in zip(done, work, strict=True) if piece[0] == known[group.name]]
         sums = total(measured for measured, _ in own)
-        results += list(_results(group, sums, experiments))
+        results += list(_results(group, sums, sum(_sizes(group, experiments))))
         times.append(Timed(group.name, sum(seconds for _, seconds in own)))
     return results, times
+
+
+def _sizes(group: Group, experiments: int) -> list[int]:
+    wanted = max(int(experiments * group.times), 1)
+    return [min(BLOCK, wanted - done) for done in range(0, wanted, BLOCK)]
 
 
 def _one(piece: tuple[int, int, int]) -> tuple[Measured, float]:

@@ -40,7 +40,8 @@ class Traffic:
         population_days: For people who return: the days in which 63 % of them have come; the others come ever more
             slowly. It replaces the pattern.
         late: Share of a day by which each daily look is late.
-        press: A day, from 0, and how many times as many come on it; in place of the pattern's own.
+        press: A day, from 0, and how many times as many come on it.
+        beyond: Days after the plan's end that are drawn too, with a look each.
     """
 
     shares: tuple[float, ...] = EVEN_SPLIT
@@ -50,11 +51,12 @@ class Traffic:
     population_days: float | None = None
     late: float = 0.0
     press: tuple[int, float] | None = None
+    beyond: int = 0
 
     @property
     def moments(self) -> tuple[timedelta, ...]:
         """The times of the looks: daily."""
-        return tuple(timedelta(days=day + self.late) for day in range(1, self.days + 1))
+        return tuple(timedelta(days=day + self.late) for day in range(1, self.days + self.beyond + 1))
 
     @property
     def expected(self) -> Floats:
@@ -242,35 +244,50 @@ def pareto(shape: float) -> Callable[[np.random.Generator, int], Floats]:
     return lambda random, count: np.exp(random.standard_exponential(count) / shape)
 
 
+# Looks of experiments whose people are in memory together.
+_TOGETHER = 14_000
+
+
 def revenue(
     values: Values, splits: Sequence[Sequence[float]], looks_per_day: int = 1
 ) -> Callable[[np.random.Generator, int], list[Draws]]:
     """The same people, split in several ways: one `Draws` for each split, over 28 days of looks."""
+    looks = 28 * looks_per_day
+    moments = tuple(timedelta(days=1) * look / looks_per_day for look in range(1, looks + 1))
+    size = max(_TOGETHER // looks, 1)
 
     def drawn(random: np.random.Generator, experiments: int) -> list[Draws]:
-        looks, arriving = 28 * looks_per_day, values.units_per_day / looks_per_day
-        moments = tuple(timedelta(days=1) * look / looks_per_day for look in range(1, looks + 1))
-        buyers = random.poisson(values.buyers * arriving, (experiments, looks))
-        others = random.poisson((1.0 - values.buyers) * arriving, (experiments, looks))
-        drawn = values.draw(random, int(buyers.sum()))
-        totals = [np.concatenate([[0.0], np.cumsum(part)]) for part in (drawn, drawn * drawn)]
-        ends = np.cumsum(buyers).reshape(buyers.shape)
-        starts = ends - buyers
+        sizes = [min(size, experiments - done) for done in range(0, experiments, size)]
+        parts = [_people(values, splits, random, (together, looks)) for together in sizes]
         found = []
-        for split in splits:
-            treated = random.binomial(buyers, split[1])
-            middle = starts + treated
-            counts = np.stack([buyers - treated, treated], axis=2)
-            rest = random.binomial(others, split[1])
-            units = np.cumsum(counts + np.stack([others - rest, rest], axis=2), axis=1)
-            sums, squares = (
-                np.cumsum(np.stack([total[ends] - total[middle], total[middle] - total[starts]], axis=2), axis=1)
-                for total in totals
-            )
+        for several in zip(*parts, strict=True):
+            units, sums, squares = (np.cumsum(np.concatenate(each), axis=1) for each in zip(*several, strict=True))
             found.append(Draws(moments, units, _moments(units, sums, squares), (), ()))
         return found
 
     return drawn
+
+
+def _people(
+    values: Values, splits: Sequence[Sequence[float]], random: np.random.Generator, shape: tuple[int, int]
+) -> list[tuple[Integers, Floats, Floats]]:
+    """Draw every person: for each split the new units, their sums and their sums of squares."""
+    arriving = values.units_per_day * 28 / shape[1]
+    buyers = random.poisson(values.buyers * arriving, shape)
+    others = random.poisson((1.0 - values.buyers) * arriving, shape)
+    drawn = values.draw(random, int(buyers.sum()))
+    totals = [np.concatenate([[0.0], np.cumsum(part)]) for part in (drawn, drawn * drawn)]
+    ends = np.cumsum(buyers).reshape(shape)
+    found = []
+    for split in splits:
+        treated, rest = random.binomial(buyers, split[1]), random.binomial(others, split[1])
+        middle = ends - buyers + treated
+        units = np.stack([buyers - treated + others - rest, treated + rest], axis=2)
+        sums, squares = (
+            np.stack([total[ends] - total[middle], total[middle] - total[ends - buyers]], axis=2) for total in totals
+        )
+        found.append((units, sums, squares))
+    return found
 
 
 def binary(fresh: Integers, ones: Integers) -> MetricDraws:
