@@ -245,7 +245,7 @@ _PROSE = ("name", "experiment_name", "description", "hypothesis", "comment", "ch
 FIELDS: dict[str, Reader] = {
     **dict.fromkeys(_KEYS, _optional(key)),
     **dict.fromkeys(_PROSE, prose),
-    **dict.fromkeys(("attributes", "tags", "lifecycle_state"), _optional(list_of(key))),
+    **dict.fromkeys(("attributes", "tags", "lifecycle_state", "judged_metrics"), _optional(list_of(key))),
     "on": _optional(boolean),
     "judged": _optional(boolean),
     "turn_flag_on": _optional(boolean),

@@ -69,9 +69,9 @@ def by_hand(policy: Policy, world: World, draws: Draws, experiment: int, delay: 
 @pytest.mark.parametrize("delay", [1, 3])
 def test_it_ends_as_the_real_judge_does(fields: dict[str, Any], world: World, delay: int) -> None:
     policy = Policy.from_json(fields)
-    draws = daily(policy, world, 60)
+    draws = daily(policy, world, 12)
     outcomes = judge_with_approval(policy, draws, world.planned_shares, delay * DAY, STARTED_AT)
-    for experiment in range(60):
+    for experiment in range(12):
         quick = (KINDS[outcomes.kind[experiment]], int(outcomes.look[experiment]), int(outcomes.winner[experiment]))
         assert by_hand(policy, world, draws, experiment, delay) in (quick, None)
 

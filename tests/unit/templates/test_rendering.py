@@ -212,7 +212,7 @@ def test_a_wrong_policy_of_templates_names_field_value_and_cure(native: bool, co
     task = rendered(judge({"alpha": "{{ params.alpha }}"}), native, alpha="a lot")
     with pytest.raises(AirflowFailException, match=r"alpha: write a number \(given 'a lot'\)"):
         task.execute(task_context())
-    with pytest.raises(ConfigurationError, match=r"alpha: is a probability of error, below 0\.5, .* \(given 0\.9\)"):
+    with pytest.raises(AirflowFailException, match=r"alpha: is a probability of error, below 0\.5, .* \(given 0\.9\)"):
         rendered(wait({"alpha": "{{ params.alpha }}"}), native, alpha="0.9").execute(task_context())
 
 
