@@ -1,8 +1,8 @@
-"""The boundaries of a group-sequential design: the z value to reach at each look. Pure arithmetic, no history.
+"""The boundaries of a group-sequential design: the z value to reach at each look. Pure arithmetic.
 
-The design spends its error probability over the looks of a plan. The boundary of each look is solved from the plan
-alone, by numerical integration over the paths that have not crossed before. It does not depend on the results of
-earlier looks, so a repeated, missed or late look needs no bookkeeping.
+The design spends its error probability over the looks of a plan. The boundary of each look is solved, by numerical
+integration over the paths that have not crossed before, from the information at the looks so far and from what each may
+spend. The outcomes of earlier looks play no part, so a repeated look has the same boundary.
 """
 
 from __future__ import annotations
