@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.assets import experiment_events as experiment_events
     from airflow_provider_launchdarkly.assets import experiment_uri as experiment_uri
     from airflow_provider_launchdarkly.change_windows.window import ChangeWindow as ChangeWindow
+    from airflow_provider_launchdarkly.decision.futility import Futility as Futility
     from airflow_provider_launchdarkly.decision.policy import Policy as Policy
     from airflow_provider_launchdarkly.decision.policy_parts import Budget as Budget
     from airflow_provider_launchdarkly.decision.policy_parts import Direction as Direction
@@ -113,6 +114,7 @@ if not TYPE_CHECKING:
                 "experiment_uri",
             ),
             "change_windows.window": ("ChangeWindow",),
+            "decision.futility": ("Futility",),
             "decision.policy": ("Policy",),
             "decision.policy_parts": (
                 "Budget",
