@@ -5,6 +5,8 @@ crossed: that treatment needs no second crossing, only an effect that is still t
 the keys, the policy, and what each branch does.
 """
 
+from datetime import timedelta
+
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, task
 
@@ -19,7 +21,13 @@ from airflow_provider_launchdarkly import (
 
 POLICY = Policy()
 
-with DAG("plain_approval", schedule=None, catchup=False, tags=["launchdarkly"]):
+with DAG(
+    "plain_approval",
+    schedule=None,
+    catchup=False,
+    tags=["launchdarkly"],
+    default_args={"retries": 6, "retry_delay": timedelta(minutes=2)},
+):
     create = LaunchDarklyCreateExperimentOperator(
         task_id="create",
         experiment_key="approved-button",

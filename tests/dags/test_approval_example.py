@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures(time_flies.__name__)
 PRIMARY = "checkout-conversion"
 # By these lifts Bold crosses after a week. The emulator's people are the same in each run, so a weaker lift a day later
 # has the same z each time: it is below the boundary and still there, or gone.
-CROSSING, NONE, HARM = 0.15, -0.08, -0.3
+CROSSING, NONE, HOPELESS, HARM = 0.15, 0.0, -0.08, -0.3
 
 
 def make_true(emulator: EmulatorServer, effect: float) -> None:
@@ -96,7 +96,7 @@ def rollout_dag(tmp_path: Path, airflow_database: None) -> Callable[[dict[str, A
     ("then", "task", "said", "served_after"),
     [
         (0.03, "stop", "crossed and stands: ship", "Bold"),
-        (NONE, "tell", "crossed, but the effect is gone", "split"),
+        (HOPELESS, "tell", "crossed, but the effect is gone", "split"),
         (HARM, "stop", "roll back", "Classic"),
     ],
 )
@@ -123,6 +123,7 @@ def test_plain_operators(
     [
         (0.10, Ending.SHIP, "crossed and stands: ship", "Bold"),
         (NONE, Ending.INCONCLUSIVE, "crossed, but the effect is gone", "split"),
+        (HOPELESS, Ending.INCONCLUSIVE, "inconclusive, though the plan has not ended", "split"),
         (HARM, Ending.ROLLBACK, "roll back", "Classic"),
     ],
 )
