@@ -343,8 +343,18 @@ class _Judge:
             split=assessment.split,
             probability_of_mismatch=evidence.probability_of_mismatch,
             next_look=times[assessment.look] if kind is Kind.WAIT and assessment.look < len(times) else None,
-            cautions=tuple(self._cautions()),
+            cautions=(*self._cautions(), *_of_portfolio(self._policy, kind)),
             **more,
+        )
+
+
+def _of_portfolio(policy: Policy, kind: Kind) -> Iterator[str]:
+    portfolio = policy.portfolio
+    if kind is Kind.SHIP and portfolio is not None and portfolio.false_discovery_rate is not None:
+        rate = portfolio.false_discovery_rate
+        yield (
+            f"portfolio {portfolio.name} bounds the share of false ships at {100 * rate:g} %: ship once `portfolio "
+            f"--false-discovery-rate {rate:g}` says at the quarter's end that this one stands"
         )
 
 

@@ -61,7 +61,7 @@ class Policy(StrictModel):
         signals: Metrics that delay shipping.
         alpha: One-sided family-wise error of shipping.
         alpha_harm: One-sided family-wise error of rolling back.
-        portfolio: An error that many experiments share; it gives `alpha`.
+        portfolio: An error that many experiments share: it gives `alpha`, or bounds the share of false ships.
         multiplicity: Correction for several treatments. `dunnett` uses that they share one baseline, and finds more;
             `bonferroni` divides the error evenly, and needs no assumption.
         ship_spending: gamma of the Hwang-Shih-DeCani spending function for shipping; late.
@@ -139,13 +139,13 @@ class Policy(StrictModel):
                 portfolio = PortfolioShare.read(portfolio)
             except InvalidSettingError:
                 return value  # told for the field itself
-        return {**value, "alpha": portfolio.each}
+        return value if portfolio.each is None else {**value, "alpha": portfolio.each}
 
     @model_validator(mode="after")
     def _check_portfolio(self) -> Self:
         if self.portfolio is None:
             return self
-        if self.alpha != self.portfolio.each:
+        if self.portfolio.each is not None and self.alpha != self.portfolio.each:
             raise ValueError(
                 f"alpha {self.alpha:g} beside portfolio {self.portfolio.name!r}: leave alpha out, since the portfolio "
                 f"gives each of {self.portfolio.experiments} experiments {self.portfolio.each:g}"

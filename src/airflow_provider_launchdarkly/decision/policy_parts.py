@@ -265,26 +265,40 @@ class Looks(StrictModel):
 
 
 class PortfolioShare(StrictModel):
-    """A share of an error that many experiments spend together.
+    """An error that many experiments share. The decision records are its ledger, so it needs ``record_path``.
 
-    At most `experiments` iterations take a share, and each gets an equal one as its `alpha` (Bonferroni). So the
-    probability that any of them ships something without effect is at most the portfolio's `alpha`. The decision records
-    are the ledger: who has taken a share is read from them, so a policy with it needs ``record_path``.
+    With `alpha` and `experiments`, each of at most so many iterations spends an equal share as its `alpha`
+    (Bonferroni): the probability that any of them ships something without effect is at most the portfolio's `alpha`.
+
+    With `false_discovery_rate`, each experiment spends the policy's own `alpha`, and a person decides at the quarter's
+    end, by Benjamini & Hochberg over all of them (`airflow-launchdarkly portfolio --false-discovery-rate`), which ships
+    stand. A rollout with it asks before it ships.
 
     Attributes:
         name: Name of the portfolio; experiments with this name in one folder of records share it.
         alpha: One-sided error of the whole portfolio.
         experiments: Iterations that may take a share.
+        false_discovery_rate: Largest expected share of false ships among all ships.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
-    alpha: Probability
-    experiments: Annotated[int, Field(ge=1, le=100_000, strict=True)]
+    alpha: Probability | None = None
+    experiments: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = None
+    false_discovery_rate: Probability | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        divided, bounded = (self.alpha, self.experiments), self.false_discovery_rate is not None
+        if bounded == any(part is not None for part in divided) or (not bounded and None in divided):
+            raise ValueError(
+                f"portfolio {self.name!r}: give alpha and experiments, to divide an error, or only false_discovery_rate"
+            )
+        return self
 
     @property
-    def each(self) -> float:
-        """The error that one experiment may spend."""
-        return self.alpha / self.experiments
+    def each(self) -> float | None:
+        """The error that one experiment may spend; None if the policy's own `alpha` is spent."""
+        return None if self.alpha is None or self.experiments is None else self.alpha / self.experiments
 
 
 class Mismatch(StrictModel):

@@ -307,6 +307,10 @@ class Rollout(StrictModel):
             require_one_role(self.policy, self.experiment.primary_metric or self.experiment.primary_funnel)
         except UndecidableExperimentError as error:
             raise FieldError(("policy", *error.path), str(error)) from None
+        portfolio = self.policy.portfolio
+        if portfolio is not None and portfolio.each is None and not self.asks_before_ship:
+            message = "is decided at the quarter's end, by a person: set approval: {before_ship: true}"
+            raise FieldError(("policy", "portfolio", "false_discovery_rate"), message)
         for number, stage in enumerate(self.stages):
             try:
                 self.policy_of(number)

@@ -83,8 +83,11 @@ def latest_recorded_wait(target: Target, policy: Policy, folder: str) -> timedel
 
 def take_portfolio_share(
     found: Mapping[str, Any], target: Target, policy: Policy, *, source: str, folder: str | None
-) -> int:
+) -> int | None:
     """Take the iteration's share of its policy's portfolio, from what a poll found. Safe to repeat.
+
+    Returns:
+        The number of the share; None if the portfolio divides no error.
 
     Raises:
         ConfigurationError: There is no folder of records or no share left, or the portfolio's numbers differ.
@@ -95,6 +98,8 @@ def take_portfolio_share(
             "policy.portfolio needs decision records, since they are its ledger: set record_path, or [launchdarkly] "
             "record_path"
         )
+    if policy.portfolio is None or policy.portfolio.each is None:
+        return None
     try:
         return take_share(
             target.to_json(),

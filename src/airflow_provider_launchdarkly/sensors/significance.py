@@ -262,10 +262,11 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
 
         share = take_portfolio_share(found, self.target, policy, source=self._source_name, folder=self._record_folder)
         self._has_share = True
-        self.log.info(
-            "Share %s of %s of portfolio %s: alpha %g", share, policy.portfolio.experiments, policy.portfolio.name,
-            policy.alpha,
-        )  # fmt: skip
+        if share is not None:
+            self.log.info(
+                "Share %s of %s of portfolio %s: alpha %g", share, policy.portfolio.experiments, policy.portfolio.name,
+                policy.alpha,
+            )  # fmt: skip
 
     def _record(self, found: Mapping[str, Any]) -> dict[str, Any]:
         from airflow_provider_launchdarkly.sensors._decision_record import record_look

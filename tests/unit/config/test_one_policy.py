@@ -73,6 +73,12 @@ TEXTS = [
     "portfolio: {name: 2026Q4, alpha: 0.2, experiments: 0}",
     "portfolio: {name: 2026Q4, alpha: 0.2}",
     "portfolio: 2026Q4",
+    "portfolio: {name: 2026Q4, false_discovery_rate: 0.2}",
+    "portfolio: {name: 2026Q4, false_discovery_rate: 0.2}\nalpha: 0.01",
+    "portfolio: {name: 2026Q4, false_discovery_rate: 0.2, alpha: 0.2, experiments: 20}",
+    "portfolio: {name: 2026Q4, false_discovery_rate: 0.2, experiments: 20}",
+    "portfolio: {name: 2026Q4, false_discovery_rate: 80}",
+    "portfolio: {name: 2026Q4}",
     "portfolio: {name: 2026Q4, alpha: 0.2, experiments: 20}\nrule: probability_to_be_best",
     "planned_units: 1000",
     "planned_units: 1_000",
@@ -138,6 +144,7 @@ def in_file(text: str) -> Policy | list[Problem]:
 OF_ROLLOUTS = (
     "the policy does not fit",  # a stage has limits of its own, such as a share of alpha
     "LaunchDarkly's results cannot leave",  # and only SQL can leave out young units
+    "is decided at the quarter's end, by a person",  # and a rollout without an approval has no such person
 )
 
 

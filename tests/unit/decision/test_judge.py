@@ -465,3 +465,12 @@ class TestVerdict:
         verdict = Verdict.wait(Reason.BETWEEN_LOOKS, "next look tomorrow", timedelta(days=3), look=3, looks=28)
         assert not verdict.ends
         assert verdict.to_json()["metrics"] == []
+
+
+def test_a_ship_under_a_bound_on_false_ships_says_that_it_waits_for_the_quarter() -> None:
+    bounded = Policy.from_json({"portfolio": {"name": "2026Q4", "false_discovery_rate": 0.2}})
+    shipped = decide(bounded, evidence(14, rates("clicks", 20_000, 0.10, 0.13)))
+    waiting = decide(bounded, evidence(14, rates("clicks", 20_000, 0.10, 0.104)))
+    told = "portfolio 2026Q4 bounds the share of false ships at 20 %"
+    assert (shipped.kind, waiting.kind) == (Kind.SHIP, Kind.WAIT)
+    assert [told in " ".join(verdict.cautions) for verdict in (shipped, waiting)] == [True, False]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -285,3 +286,18 @@ def test_a_rule_that_spends_no_alpha_has_no_portfolio() -> None:
 )
 def test_direction_of_success_criteria(criteria: str | None, direction: Direction | None) -> None:
     assert Direction.of_success_criteria(criteria) is direction
+
+
+def test_a_bound_on_the_share_of_false_ships_leaves_each_its_own_alpha() -> None:
+    policy = Policy.from_json({"portfolio": {"name": "2026Q4", "false_discovery_rate": 0.2}, "alpha": 0.04})
+    assert policy.alpha == 0.04
+    assert Policy.from_json(policy.to_json()) == policy
+    assert Policy.from_json({"portfolio": {"name": "2026Q4", "false_discovery_rate": 0.2}}).alpha == 0.05
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"alpha": 0.2}, {"experiments": 20}, {"alpha": 0.2, "experiments": 20, "false_discovery_rate": 0.2}]
+)
+def test_a_portfolio_divides_an_error_or_bounds_false_ships(more: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="give alpha and experiments, to divide an error, or only"):
+        Policy.from_json({"portfolio": {"name": "2026Q4", **more}})

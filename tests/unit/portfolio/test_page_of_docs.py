@@ -43,7 +43,14 @@ def without_figures(line: str) -> str:
     return " ".join(re.sub(r"[+-]?\d[\d.-]*", "#", line).split())
 
 
-def test_the_policy_of_the_page_is_one(tmp_path: Path) -> None:
-    (written,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    (tmp_path / "policy.yaml").write_text(written)
-    assert read_policy(tmp_path / "policy.yaml").alpha == 0.01
+def test_the_policies_of_the_page_are_policies(tmp_path: Path) -> None:
+    written = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    policies = []
+    for text in written:
+        (tmp_path / "policy.yaml").write_text(text)
+        policies.append(read_policy(tmp_path / "policy.yaml"))
+    divided, bounded = policies
+    assert divided.alpha == 0.01
+    assert bounded.alpha == 0.05
+    assert bounded.portfolio is not None
+    assert bounded.portfolio.false_discovery_rate == 0.2

@@ -135,3 +135,11 @@ def test_a_treatment_with_two_shares_is_refused() -> None:
         treatments=[{"variation": "Classic", "baseline": True}, {"variation": 1}],
     )
     assert (field, "two shares" in message) == ("stages[0].allocation", True)
+
+
+def test_a_rollout_under_a_bound_on_false_ships_asks_before_it_ships() -> None:
+    policy = {"portfolio": {"name": "2026Q4", "false_discovery_rate": 0.2}}
+    with pytest.raises(InvalidSettingError, match="is decided at the quarter's end, by a person"):
+        rollout(policy=policy)
+    asking = rollout(policy={}).to_json() | {"policy": policy, "approval": {"before_ship": True}}
+    assert Rollout.from_json(asking).policy.portfolio is not None

@@ -82,3 +82,20 @@ def test_a_process_for_each_poke_takes_one_share(underway: Underway, folder: Pat
         underway.sensor(policy=POLICY, record_path=str(folder), deferrable=False, mode="reschedule").poke({})
         underway.emulator.clock.advance("PT1M")
     assert shares(record(folder, underway)) == [1]
+
+
+BOUNDED = {"portfolio": {"name": "2026Q4", "false_discovery_rate": 0.2}}
+
+
+def test_a_bound_on_false_ships_takes_no_share_and_needs_the_records(
+    underway: Underway, fire: Fire, folder: Path
+) -> None:
+    with pytest.raises(AirflowFailException, match=r"policy.portfolio needs decision records"):
+        underway.sensor(policy=BOUNDED).execute({})
+    verdict, _ = wait(underway, fire, policy=BOUNDED, record_path=str(folder))
+    entries = record(folder, underway)
+    assert shares(entries) == []
+    assert {entry["policy"]["alpha"] for entry in entries} == {0.05}
+    assert verdict["verdict"] == "ship"
+    assert any("portfolio 2026Q4 bounds the share of false ships at 20 %" in told for told in verdict["cautions"])
+    assert replay(entries).agrees
