@@ -3,7 +3,7 @@
 Error is spent by the plan (calendar spending, Lan & DeMets 1989, Statistics in Medicine 8), so what a look may spend
 does not depend on what was measured. How much two looks agree with each other follows from the information that each of
 them had, which is measured (two time scales: Lan, Reboussin & DeMets 1994, Communications in Statistics 23). So growth,
-press days, late data and metrics that mature keep the error, and nobody has to foresee them.
+press days, late data and metrics that mature keep the error, though the plan does not foresee them.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class InformationClock:
     """The boundaries of the look that is due, for each comparison.
 
     A planned look that is due but was not recorded counts as taken; its information is filled in between the known
-    looks as under growing traffic (`schedule.SHIP_GROWTH`). So an incomplete history spends no more error.
+    looks as under growing traffic (`schedule.SHIP_GROWTH`). So with gaps the error is at most that of the clock alone.
 
     Args:
         schedule: The looks.

@@ -323,7 +323,7 @@ class _Reader:
         return both, given[0]
 
     def _first(self, units: int) -> Moments | None:
-        """Return the metric's own moments; None while nobody has it, when aggregates are NULL."""
+        """Return the metric's own moments; None while no unit has a value, when aggregates are NULL."""
         given = [form for form in NumberForm if any(self._given(column) for column in form.value)]
         if not given and any(column in self._cells for form in NumberForm for column in form.value):
             return None

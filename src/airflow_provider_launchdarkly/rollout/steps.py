@@ -116,11 +116,11 @@ class LaunchDarklyRolloutBaseOperator(TypedTemplates, BaseOperator):
         return LaunchDarklyHook(rollout.connection, project, environment)
 
     def card(self, verdict: Mapping[str, Any] | None, question: str | None, notes: str | None) -> str | None:
-        """Log and return the decision card; None if nobody is asked or there is no verdict.
+        """Log and return the decision card; None without a question or without a verdict.
 
         Args:
             verdict: The verdict to show.
-            question: The question to ask; None asks nobody.
+            question: The question to ask; None for no question.
             notes: The rollout author's notes, as Markdown.
         """
         if question is None or verdict is None:

@@ -1,7 +1,7 @@
 """What earlier looks measured: from the decision record, or from what Airflow 3.3 keeps for a task.
 
 The boundaries of the information clock rest on it. It is never in a process: a retry, a clear or a restart reads the
-same. An incomplete history spends no more error, so a look that could not be kept is no reason to stop.
+same. With gaps the error is at most that of the clock alone, so a look that could not be kept is no reason to stop.
 """
 
 from __future__ import annotations

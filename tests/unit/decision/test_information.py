@@ -95,7 +95,7 @@ def test_under_even_traffic_the_boundary_is_the_one_that_is_solved_for_it() -> N
 
 
 @given(st.sampled_from(sorted(TRAFFIC)), st.sets(st.integers(1, 27)), st.sampled_from((None, 120_000)))
-def test_an_incomplete_history_spends_no_more(traffic: str, kept: set[int], planned: int | None) -> None:
+def test_a_history_with_gaps_spends_little_more(traffic: str, kept: set[int], planned: int | None) -> None:
     shares = TRAFFIC[traffic]
     policy = Policy(planned_units=planned, looks="2d")
     known = [
@@ -103,8 +103,9 @@ def test_an_incomplete_history_spends_no_more(traffic: str, kept: set[int], plan
         for look in looks(shares)[1::2]
     ]
     _, harm = boundaries(policy, known)
-    # The gaps are filled by the growth that the plan insures itself against, which is less than tenfold.
-    assert math.fsum(crossing_probabilities(shares[1::2], harm)) < 0.062
+    # With half of the looks known, 2,800 drawn histories spent at most 5.44 %. Where nearly nothing is known, it is as
+    # much as by the clock alone: the growth that the plan insures itself against is less than tenfold.
+    assert math.fsum(crossing_probabilities(shares[1::2], harm)) < (0.0555 if len(kept) > 13 else 0.062)
 
 
 @pytest.mark.parametrize("day", [1, 7, 20, 28])
