@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.config.problems import shown
-from airflow_provider_launchdarkly.decision.evidence import Standing
 
 if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.decision.evidence import Standing
     from airflow_provider_launchdarkly.evidence.source import Target
 
 
@@ -69,6 +69,9 @@ def standing_from_json(value: Any) -> Standing:
     """
     match value:
         case {"treatment_id": str(treatment), "look": int(look), "metric": str(metric), "policy": str(policy)}:
+            # Imported here, as everything that only a running task needs.
+            from airflow_provider_launchdarkly.decision.evidence import Standing
+
             return Standing(treatment, look, metric, policy)
     raise ConfigurationError(
         f"standing.standing is {shown(value)}, which is no crossing: pass the output of an earlier sensor unchanged"

@@ -12,13 +12,15 @@ experiment that goes on nevertheless keeps its promise.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.decision.boundaries import Boundary, quantile, tail
-from airflow_provider_launchdarkly.decision.verdict import Prospects
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.decision.verdict import Prospects
 
 Power = Annotated[float, Field(gt=0.0, lt=0.5, strict=True)]
 
@@ -88,6 +90,9 @@ def prospects(z: float, planned: float | None, share: float, boundary: Boundary)
     Returns:
         The prospects; None before the first look and at the plan's end.
     """
+    # Imported here, since each DAG file with a policy imports this module.
+    from airflow_provider_launchdarkly.decision.verdict import Prospects
+
     if not 0.0 < share < 1.0:
         return None
     final, rest = boundary.z[-1], 1.0 - share
