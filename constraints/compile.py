@@ -16,6 +16,8 @@ NEWEST = "3.3"
 PYTHON = "3.11"
 TOOLS = ["uv"]
 OFFICIAL_CLIENTS = ("17.1.0", "17.2.0", "25.0.1")
+AUDIT = "pip-audit==2.10.1"
+WAREHOUSES = ("databricks>=7", "google>=22", "snowflake>=6", "trino>=6")
 
 
 def main() -> None:
@@ -25,8 +27,12 @@ def main() -> None:
     groups = project["dependency-groups"]
     wanted = [*project["project"]["dependencies"], *extras, *groups["dev"], *TOOLS]
     for minor, (version, day) in AIRFLOW.items():
-        compared = groups["comparison"] if minor == NEWEST else []
-        write(HERE / f"airflow-{minor}.txt", [*wanted, *compared, f"apache-airflow=={version}"], day)
+        newest = [*groups["comparison"], *groups["chaos"]] if minor == NEWEST else []
+        write(HERE / f"airflow-{minor}.txt", [*wanted, *newest, f"apache-airflow=={version}"], day)
+    providers = [f"apache-airflow-providers-{name}" for name in WAREHOUSES]
+    own = project["project"]["dependencies"]
+    write(HERE / "warehouses.txt", [*own, *providers, f"apache-airflow=={AIRFLOW[NEWEST][0]}"], TODAY)
+    write(HERE / "audit.txt", [AUDIT], TODAY)
     for version in OFFICIAL_CLIENTS:
         write(HERE / f"contract-{version}.txt", [f"launchdarkly-api=={version}"], TODAY)
 
