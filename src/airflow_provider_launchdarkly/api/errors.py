@@ -12,15 +12,17 @@ Pure: nothing here imports httpx, pydantic or Airflow. No message, attribute or 
     ├── UnclearOutcomeError           a write that may or may not have happened; read before writing again
     ├── ApiError                      LaunchDarkly responded with an error
     │   ├── InvalidRequestError         400, 422
+    │   │   └── HealthChecksFailedError   400: a release's health checks fail
     │   ├── AuthenticationError         401: bad token, or no permission for the call
     │   ├── PermissionDeniedError       403
     │   ├── ApprovalRequiredError       403 or 405 whose message names an approval
     │   ├── NotFoundError               404
     │   ├── ResultsUnavailableError     the results route is gone; this is not "no data yet"
     │   ├── ConflictError               409 that may pass
-    │   │   └── RuleOwnedError            409 that will not: another experiment runs on the rule
+    │   │   └── RuleOwnedError            409 that will not: an experiment or a release holds the rule
     │   ├── RateLimitedError            429 beyond the time budget
     │   └── ServerError                 5xx to a read, beyond the time budget
+    ├── DataNotArrivedError           the data of a look have not arrived by its deadline
     └── StateError                    LaunchDarkly responded, but the state is not as asked
         ├── ExperimentDiffersError      it exists, with other content
         ├── FieldsNotAppliedError       the write was accepted, and some of it was ignored
@@ -31,6 +33,9 @@ Pure: nothing here imports httpx, pydantic or Airflow. No message, attribute or 
         ├── WrongIterationStoppedError  a stop that was sent took effect on another iteration
         ├── IterationNotStartedError
         ├── FlagOffError
+        ├── ReleaseActiveError          another release is active on the flag than the one asked for
+        ├── ReleaseEndedError           the release has ended, and not as wanted
+        ├── ReleaseUnmeasuredError      the release completed without data on a metric that was to guard it
         └── MetricNotMeasuredError      the experiment does not measure the metric
 """
 
@@ -197,6 +202,39 @@ class InvalidRequestError(ApiError):
     """400 or 422: LaunchDarkly does not accept what was sent. Sending it again does not help."""
 
 
+class FailedCheck(NamedTuple):
+    """A health check that a release fails.
+
+    Attributes:
+        kind: LaunchDarkly's name of the check, as ``bypassHealthChecks`` takes it.
+        metric_key: The metric that it is about; None if it is about the flag.
+        message: LaunchDarkly's own words.
+    """
+
+    kind: str
+    metric_key: str | None = None
+    message: str = ""
+
+
+class HealthChecksFailedError(InvalidRequestError):
+    """400 ``health_checks_failed``: LaunchDarkly starts no release, since data that it needs do not arrive.
+
+    Attributes:
+        failing: The checks that fail.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        call: Call | None = None,
+        refusal: Refusal | None = None,
+        failing: tuple[FailedCheck, ...] = (),
+    ) -> None:
+        super().__init__(message, call=call, refusal=refusal)
+        self.failing = failing
+
+
 class AuthenticationError(ApiError):
     """401: the token is wrong or expired, or it has no permission for this call (LaunchDarkly uses 401 for both)."""
 
@@ -224,10 +262,10 @@ class ConflictError(ApiError):
 
 
 class RuleOwnedError(ConflictError):
-    """409: another experiment runs on the flag's rule. A retry fails until that experiment is stopped.
+    """409: another experiment or a release holds the flag's rule. A retry fails until that one is stopped.
 
     Attributes:
-        owner: Key of the experiment that runs on the rule.
+        owner: Key of the experiment that runs on the rule, or id of the release that holds it.
         flag_key: The flag.
         rule_id: The rule, ``fallthrough`` for the default rule.
     """
@@ -258,6 +296,12 @@ class RateLimitedError(ApiError):
 
 class ServerError(ApiError):
     """5xx to a read, beyond the time budget."""
+
+    retryable = True
+
+
+class DataNotArrivedError(LaunchDarklyError):
+    """The data of a look have not arrived by its deadline, and the policy's `looks.on_data.otherwise` is `fail`."""
 
     retryable = True
 
@@ -377,3 +421,48 @@ class FlagOffError(StateError):
 
 class MetricNotMeasuredError(StateError):
     """The metric exists, but the iteration does not measure it."""
+
+
+class ReleaseActiveError(StateError):
+    """Another release is active on the flag in this environment than the one asked for.
+
+    Attributes:
+        release_id: Id of the active release.
+        differences: What of it is not as asked, field by field.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        call: Call | None = None,
+        release_id: str = "",
+        differences: tuple[Difference, ...] = (),
+    ) -> None:
+        super().__init__(message, call=call)
+        self.release_id = release_id
+        self.differences = differences
+
+
+class ReleaseEndedError(StateError):
+    """The release has ended, and not as wanted: LaunchDarkly changes no release that has ended.
+
+    Attributes:
+        status: How it ended: ``completed`` or ``reverted``.
+    """
+
+    def __init__(self, message: str = "", *, call: Call | None = None, status: str = "") -> None:
+        super().__init__(message, call=call)
+        self.status = status
+
+
+class ReleaseUnmeasuredError(StateError):
+    """The release completed, and LaunchDarkly has no data on a metric that was to guard it.
+
+    Attributes:
+        metrics: Keys of these metrics.
+    """
+
+    def __init__(self, message: str = "", *, call: Call | None = None, metrics: tuple[str, ...] = ()) -> None:
+        super().__init__(message, call=call)
+        self.metrics = metrics

@@ -67,6 +67,35 @@ def rule_of(flag: FeatureFlag, config: FlagConfig, rule_id: str) -> Serves:
     return rule
 
 
+def find_rule_id(flag: FeatureFlag, wanted: str) -> str:
+    """Return the id of a flag's rule, which is named by its id or by its description.
+
+    Each environment has rules of its own, so an id says nothing in another one; a description does.
+
+    Args:
+        flag: The flag, read with one environment.
+        wanted: The rule's id or its description; ``fallthrough`` is the default rule.
+
+    Returns:
+        The text itself if no description fits and it can be an id: LaunchDarkly says whether there is such a rule.
+
+    Raises:
+        ConfigurationError: Several rules have this description, or none has it and it cannot be an id.
+    """
+    rules = [rule for config in flag.environments.values() for rule in config.rules]
+    if any(rule.id == wanted for rule in rules):
+        return wanted
+    found = [rule.id for rule in rules if rule.description and rule.description == wanted]
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"rule {wanted!r} is the description of {len(found)} rules of flag {flag.key!r}: give the id"
+        )
+    if not found and any(character.isspace() for character in wanted):
+        known = ", ".join(repr(rule.description or rule.id) for rule in rules)
+        raise ConfigurationError(f"flag {flag.key!r} has no rule {wanted!r}; it has {known or 'only fallthrough'}")
+    return found[0] if found else wanted
+
+
 def shares(flag: FeatureFlag, rule: Serves) -> dict[str, Decimal]:
     """Return percent by variation id for a rule; variations without a share are left out."""
     if rule.rollout is None or not rule.rollout.variations:

@@ -8,13 +8,12 @@ what the answers mean is ``api``'s. Each call exists once and runs both ways: ``
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
-from urllib.parse import quote, urlencode
 
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import BaseHook
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api import endpoints
+from airflow_provider_launchdarkly.api import endpoints, writes
 from airflow_provider_launchdarkly.api.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -29,7 +28,9 @@ from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.hooks.clients import forget_async_client, shared_async_client, shared_client
 from airflow_provider_launchdarkly.hooks.connection import ConnectionSettings, read_settings
 from airflow_provider_launchdarkly.hooks.experiments import ExperimentCalls
+from airflow_provider_launchdarkly.hooks.releases import ReleaseCalls
 from airflow_provider_launchdarkly.hooks.resources import FlagCalls, HoldoutCalls, MetricCalls, ProjectCalls
+from airflow_provider_launchdarkly.hooks.unbroken import unbroken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -37,13 +38,14 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.client import AsyncLaunchDarklyClient, LaunchDarklyClient
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.models import CallerIdentity
+    from airflow_provider_launchdarkly.api.writes.approved import Approval
     from airflow_provider_launchdarkly.hooks.calls import Pages
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Read)
 
 
-class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, ProjectCalls, BaseHook):
+class LaunchDarklyHook(ExperimentCalls, ReleaseCalls, FlagCalls, MetricCalls, HoldoutCalls, ProjectCalls, BaseHook):
     """LaunchDarkly's experiments API on one Airflow connection.
 
     All hooks of a process share one client for equal connections; all triggers of an event loop share one async
@@ -70,6 +72,8 @@ class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, Pr
         self.launchdarkly_conn_id = launchdarkly_conn_id
         self.project_key = project_key
         self.environment_key = environment_key
+        # How writes are asked for that LaunchDarkly refuses without an approval; None leaves the refusal to the caller.
+        self.approval: Approval | None = None
         self._settings: ConnectionSettings | None = None
 
     @property
@@ -91,7 +95,7 @@ class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, Pr
         return self._settings
 
     async def _look_up(self) -> ConnectionSettings:
-        return read_settings(await get_async_connection(self.launchdarkly_conn_id))
+        return read_settings(await unbroken(get_async_connection(self.launchdarkly_conn_id)))
 
     @override
     def get_conn(self) -> LaunchDarklyClient:
@@ -115,18 +119,30 @@ class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, Pr
             LaunchDarklyError: See ``api.errors`` for the tree.
         """
         client = self.get_conn()
-        return client.send(work).value if isinstance(work, Request) else client.run(work)
+        if isinstance(work, Request):
+            return client.send(work).value
+        return client.run(self._approved(work))
+
+    def _approved(self, work: Procedure[T]) -> Procedure[T]:
+        return work if self.approval is None else writes.through_approval(work, self.approval)
 
     @overload
-    async def arun(self, work: Request[M]) -> M: ...
+    async def arun(self, work: Request[M], *, retry: bool = True) -> M: ...
     @overload
-    async def arun(self, work: Procedure[T]) -> T: ...
+    async def arun(self, work: Procedure[T], *, retry: bool = True) -> T: ...
     @override
-    async def arun(self, work: Request[Any] | Procedure[Any]) -> Any:
-        """Run a request or a procedure of ``api`` on the event loop's client. Raises what :meth:`run` does."""
+    async def arun(self, work: Request[Any] | Procedure[Any], *, retry: bool = True) -> Any:
+        """Run a request or a procedure of ``api`` on the event loop's client. Raises what :meth:`run` does.
+
+        Args:
+            work: The request or the procedure.
+            retry: False tries each call once.
+        """
         client = await self.aget_conn()
         try:
-            return (await client.send(work)).value if isinstance(work, Request) else await client.run(work)
+            if isinstance(work, Request):
+                return (await client.send(work, retry=retry)).value
+            return await client.run(self._approved(work), retry=retry)
         except AuthenticationError:
             forget_async_client(self.launchdarkly_conn_id)
             raise
@@ -179,17 +195,11 @@ class LaunchDarklyHook(ExperimentCalls, FlagCalls, MetricCalls, HoldoutCalls, Pr
 
     def experiment_url(self, experiment_key: str) -> str:
         """URL of the experiment in LaunchDarkly's UI."""
-        env = self.environment()
-        path = f"/projects/{quote(env.project_key, safe='')}/experiments/{quote(experiment_key, safe='')}"
-        query = urlencode({"env": env.environment_key, "selected-env": env.environment_key})
-        return f"{self.settings.client.base_url}{path}?{query}"
+        return self.environment().experiment_url(self.settings.client.base_url, experiment_key)
 
     def flag_url(self, flag_key: str) -> str:
         """URL of the flag's targeting in LaunchDarkly's UI."""
-        env = self.environment()
-        path = f"/projects/{quote(env.project_key, safe='')}/flags/{quote(flag_key, safe='')}/targeting"
-        query = urlencode({"env": env.environment_key, "selected-env": env.environment_key})
-        return f"{self.settings.client.base_url}{path}?{query}"
+        return self.environment().flag_url(self.settings.client.base_url, flag_key)
 
     def test_connection(self) -> tuple[bool, str]:
         """Say in one sentence whether the connection works, and if not, what is wrong."""

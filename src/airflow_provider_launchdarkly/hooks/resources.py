@@ -5,7 +5,7 @@ Each method only builds a request or a procedure; ``calls`` makes it run both wa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_launchdarkly.api import endpoints, writes
 from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP, LARGEST_PAGE, collect
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import Request
     from airflow_provider_launchdarkly.api.models import (
+        ApprovalRequest,
+        ApprovalRequestPost,
+        ApprovalRequests,
         CallerIdentity,
         CopyAction,
+        DependentFlags,
         Environment,
         FeatureFlag,
         FlagInstruction,
@@ -37,7 +41,9 @@ if TYPE_CHECKING:
         MetricGroup,
         MetricGroupPost,
         MetricPost,
+        NoContent,
         Project,
+        Repositories,
         Versions,
     )
     from airflow_provider_launchdarkly.api.writes.create_by_key import Existing
@@ -128,6 +134,21 @@ class FlagCalls(Caller):
         return writes.serve(self.environment(), flag_key, serving, rule_id=rule_id, comment=comment)
 
     @api_call
+    def archive_flag(self, flag_key: str, *, comment: str | None = None) -> Procedure[Ensured[FeatureFlag]]:
+        """Archive a flag in all environments, until it is restored. Safe to repeat."""
+        return writes.archive_flag(self.project(), flag_key, comment=comment)
+
+    @api_call
+    def list_dependent_flags(self, flag_key: str) -> Request[DependentFlags]:
+        """Read the flags that have a flag as a prerequisite, with their environments."""
+        return endpoints.list_dependent_flags(self.project(), flag_key)
+
+    @api_call
+    def list_code_references(self, flag_key: str) -> Request[Repositories]:
+        """Read the account's repositories, with the references to a flag on each default branch."""
+        return endpoints.list_code_references(self.project(), flag_key)
+
+    @api_call
     def delete_flag(self, flag_key: str) -> Procedure[Ensured[str]]:
         """Delete a flag in all environments, for good. Safe to repeat."""
         return writes.delete_flag(self.project(), flag_key)
@@ -150,6 +171,45 @@ class FlagCalls(Caller):
             comment: The comment for LaunchDarkly's audit log.
         """
         return writes.copy_flag(self.environment(), flag_key, target, actions=actions, comment=comment)
+
+    @api_call
+    def list_approval_requests(self, flag_key: str) -> Request[ApprovalRequests]:
+        """Read LaunchDarkly's approval requests for a flag in the environment."""
+        return endpoints.list_approval_requests(self.environment(), flag_key)
+
+    @api_call
+    def get_approval_request(self, flag_key: str, request_id: str) -> Request[ApprovalRequest]:
+        """Read an approval request: whether it is approved, declined, or applied."""
+        return endpoints.get_approval_request(self.environment(), flag_key, request_id)
+
+    @api_call
+    def request_approval(self, flag_key: str, post: ApprovalRequestPost) -> Procedure[Ensured[ApprovalRequest]]:
+        """Ask for the approval of a flag's change, or adopt the open request for the same. Safe to repeat."""
+        return writes.request_approval(self.environment(), flag_key, post)
+
+    @api_call
+    def review_approval_request(
+        self,
+        flag_key: str,
+        request_id: str,
+        kind: Literal["approve", "decline", "comment"],
+        *,
+        comment: str | None = None,
+    ) -> Request[ApprovalRequest]:
+        """Review an approval request as the token's member, who did not make it."""
+        return endpoints.review_approval_request(self.environment(), flag_key, request_id, kind, comment=comment)
+
+    @api_call
+    def apply_approval(
+        self, flag_key: str, request_id: str, *, comment: str | None = None
+    ) -> Procedure[Ensured[ApprovalRequest]]:
+        """Apply an approved request, which changes the flag. Safe to repeat."""
+        return writes.apply_approval(self.environment(), flag_key, request_id, comment=comment)
+
+    @api_call
+    def delete_approval_request(self, flag_key: str, request_id: str) -> Request[NoContent]:
+        """Delete an approval request."""
+        return endpoints.delete_approval_request(self.environment(), flag_key, request_id)
 
     @api_call
     def get_flag_status(self, flag_key: str) -> Request[FlagStatus]:

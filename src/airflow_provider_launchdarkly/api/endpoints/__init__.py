@@ -12,11 +12,14 @@ from airflow_provider_launchdarkly.api.http.request import EnvironmentRef as Env
 from airflow_provider_launchdarkly.api.http.request import Request as Request
 
 if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.endpoints.approvals import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.endpoints.code_references import *  # noqa: F403
     from airflow_provider_launchdarkly.api.endpoints.experiments import *  # noqa: F403
     from airflow_provider_launchdarkly.api.endpoints.flags import *  # noqa: F403
     from airflow_provider_launchdarkly.api.endpoints.holdouts import *  # noqa: F403
     from airflow_provider_launchdarkly.api.endpoints.metrics import *  # noqa: F403
     from airflow_provider_launchdarkly.api.endpoints.projects import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.endpoints.releases import *  # noqa: F403
     from airflow_provider_launchdarkly.api.endpoints.results import *  # noqa: F403
 
 if not TYPE_CHECKING:
@@ -35,6 +38,15 @@ if not TYPE_CHECKING:
                 "get_experimentation_settings",
                 "put_experimentation_settings",
             ),
+            "approvals": (
+                "list_approval_requests",
+                "get_approval_request",
+                "create_approval_request",
+                "review_approval_request",
+                "apply_approval_request",
+                "delete_approval_request",
+            ),
+            "code_references": ("list_code_references",),
             "flags": (
                 "get_flag",
                 "list_flags",
@@ -44,6 +56,8 @@ if not TYPE_CHECKING:
                 "copy_flag",
                 "get_flag_status",
                 "get_flag_statuses",
+                "archive_flag",
+                "list_dependent_flags",
             ),
             "holdouts": (
                 "list_holdouts",
@@ -76,6 +90,13 @@ if not TYPE_CHECKING:
                 "list_environments",
                 "list_members",
                 "get_member",
+                "get_access_token",
+            ),
+            "releases": (
+                "list_releases",
+                "get_release",
+                "start_release",
+                "stop_release",
             ),
             "results": (
                 "get_metric_results",

@@ -5,14 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.api.http.request import SEMANTIC_PATCH, EnvironmentRef, Request, path_of, query_of
+from airflow_provider_launchdarkly.api.http.request import (
+    BETA,
+    SEMANTIC_PATCH,
+    EnvironmentRef,
+    FlagChange,
+    Request,
+    path_of,
+    query_of,
+)
 from airflow_provider_launchdarkly.api.models import (
+    DependentFlags,
     FeatureFlag,
     FlagInstruction,
     FlagPage,
     FlagPost,
     FlagStatus,
     FlagStatuses,
+    OtherFlagInstruction,
 )
 from airflow_provider_launchdarkly.api.models.base import NoContent
 
@@ -149,6 +159,7 @@ def patch_flag(
         query=query_of(ignoreConflicts=ignore_conflicts or None, dryRun=dry_run or None),
         body=body,
         content_type=SEMANTIC_PATCH,
+        change=None if dry_run else FlagChange(env, flag_key),
     )
 
 
@@ -156,6 +167,40 @@ def delete_flag(project_key: str, flag_key: str) -> Request[NoContent]:
     """Delete a flag in all environments. It cannot be restored."""
     return Request(
         operation="delete_flag", method="DELETE", path=_flag(project_key, flag_key), response_model=NoContent
+    )
+
+
+def archive_flag(project_key: str, flag_key: str, *, comment: str | None = None) -> Request[FeatureFlag]:
+    """Archive a flag in all environments: it leaves the lists and is served no more, until it is restored.
+
+    LaunchDarkly refuses it for a prerequisite of other flags. An archived flag is left alone, so a repeat is safe.
+
+    Args:
+        project_key: The project.
+        flag_key: The flag.
+        comment: Text for LaunchDarkly's audit log.
+    """
+    body: dict[str, JsonValue] = {"instructions": [OtherFlagInstruction.of("archiveFlag").to_wire()]}
+    if comment:
+        body["comment"] = comment
+    return Request(
+        operation="archive_flag",
+        method="PATCH",
+        path=_flag(project_key, flag_key),
+        response_model=FeatureFlag,
+        body=body,
+        content_type=SEMANTIC_PATCH,
+    )
+
+
+def list_dependent_flags(project_key: str, flag_key: str) -> Request[DependentFlags]:
+    """Read the flags that have a flag as a prerequisite, with their environments. A beta resource."""
+    return Request(
+        operation="list_dependent_flags",
+        method="GET",
+        path=f"{_flag(project_key, flag_key)}/dependent-flags",
+        response_model=DependentFlags,
+        api_version=BETA,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request, in_environment, path_of, query_of
 from airflow_provider_launchdarkly.api.models import (
+    AccessToken,
     CallerIdentity,
     Environment,
     EnvironmentPage,
@@ -119,4 +120,17 @@ def get_member(member_id: str) -> Request[Member]:
         method="GET",
         path=path_of("members", "{member_id}", member_id=member_id),
         response_model=Member,
+    )
+
+
+def get_access_token(token_id: str) -> Request[AccessToken]:
+    """Read an access token by id, without its value: its role, and whether it is a service token.
+
+    A token sees itself: https://launchdarkly.com/docs/api/access-tokens
+    """
+    return Request(
+        operation="get_access_token",
+        method="GET",
+        path=path_of("tokens", "{token_id}", token_id=token_id),
+        response_model=AccessToken,
     )

@@ -14,6 +14,7 @@ import ssl
 import time
 import zlib
 from contextlib import aclosing, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, cast
 
@@ -27,13 +28,13 @@ from airflow_provider_launchdarkly.api.http.exchange import Dialogue, Exchange, 
 from airflow_provider_launchdarkly.api.http.paging import DEFAULT_CAP, Pager
 from airflow_provider_launchdarkly.api.http.procedure import STRANGE_DATA, Procedure, Response, Sleep
 from airflow_provider_launchdarkly.api.http.rate_limit import RateGate, gate_of
-from airflow_provider_launchdarkly.api.http.responses import LOCATION, Redaction, WireResponse
+from airflow_provider_launchdarkly.api.http.responses import Redaction, WireResponse, plain_headers
 from airflow_provider_launchdarkly.api.http.retry import Broken, NotSent
 from airflow_provider_launchdarkly.api.http.settings import ClientSettings
 from airflow_provider_launchdarkly.api.models.base import Read
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from types import TracebackType
 
     from airflow_provider_launchdarkly.api.http.request import Request
@@ -70,29 +71,18 @@ _NO_TLS = (
 # Between sending and the whole response: httpx's errors, and what it and zlib raise on strange data.
 _FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, DeadlineError, zlib.error, OSError, *STRANGE_DATA)
 
+# URLs that a client keeps parsed, so that thousands of experiments do not fill its memory.
+_MOST_URLS = 1_000
+
 _PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
-
-
-class _Token(httpx.Auth):
-    """Sends the token as LaunchDarkly wants it: alone, without a scheme word.
-
-    As an auth object it is in no headers that a traceback could show, and httpx drops it when the host changes.
-    """
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    @override
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = self._token
-        yield request
 
 
 class ClientOptions(TypedDict, total=False):
     """Options of both clients beside the host and the token; `settings.ClientSettings` explains each.
 
-    The last three are for tests: the rate-limit gate that is otherwise the process's for the token, seconds of a clock
-    that never goes back, and uniform random numbers in [0, 1).
+    `observe` is called with each request and the response to it as it came, headers included. The last three are for
+    tests: the rate-limit gate that is otherwise the process's for the token, seconds of a clock that never goes back,
+    and uniform random numbers in [0, 1).
     """
 
     experiments_api_version: str
@@ -102,6 +92,7 @@ class ClientOptions(TypedDict, total=False):
     verify: bool | str
     user_agent: str
     allow_insecure_http: bool
+    observe: Callable[[Request[Any], WireResponse], object]
     gate: RateGate
     monotonic: Callable[[], float]
     random: Callable[[], float]
@@ -111,11 +102,12 @@ class _Client:
     """Base of both clients: settings, and how a request is built."""
 
     def __init__(self, base_url: str, token: str, **options: Unpack[ClientOptions]) -> None:
-        gate = options.pop("gate", None)
+        gate, observe = options.pop("gate", None), options.pop("observe", None)
         monotonic = options.pop("monotonic", time.monotonic)
         random = options.pop("random", random_numbers.random)
         self.settings = ClientSettings(base_url, token, **cast("Any", options))
         self._base = httpx.URL(self.settings.base_url)
+        self._urls: dict[str, httpx.URL] = {}
         self._redact = Redaction(token)
         self._exchange = Exchange(
             redact=self._redact,
@@ -125,6 +117,7 @@ class _Client:
             experiments_api_version=self.settings.experiments_api_version,
             monotonic=monotonic,
             random=random,
+            observe=observe,
         )
 
     @override
@@ -135,7 +128,6 @@ class _Client:
         """Return the arguments of the httpx client."""
         settings = self.settings
         return {
-            "auth": _Token(settings.token),
             "headers": {"User-Agent": settings.user_agent, "Accept-Encoding": ACCEPTED_ENCODINGS},
             "timeout": httpx.Timeout(settings.timeout),
             "limits": _LIMITS,
@@ -146,10 +138,21 @@ class _Client:
         }
 
     def _build(self, client: httpx.Client | httpx.AsyncClient, wire: WireRequest) -> httpx.Request:
-        # The host is the base URL's whatever the target says: "https://host" + "@evil" would be another one.
-        raw_path = self._base.raw_path.rstrip(b"/") + wire.target.encode("ascii")
-        url = self._base.copy_with(raw_path=raw_path)
-        return client.build_request(wire.method, url, headers=wire.headers, content=wire.body)
+        request = client.build_request(wire.method, self._url(wire.target), headers=wire.headers, content=wire.body)
+        # Alone, without a scheme word; and not among the headers of the client, which a traceback could show.
+        request.headers["Authorization"] = self.settings.token
+        return request
+
+    def _url(self, target: str) -> httpx.URL:
+        """Return the URL of a target. Pollers ask for the same few again and again, and parsing one takes its time."""
+        url = self._urls.get(target)
+        if url is None:
+            # The host is the base URL's whatever the target says: "https://host" + "@evil" would be another one.
+            url = self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + target.encode("ascii"))
+            if len(self._urls) >= _MOST_URLS:
+                self._urls.clear()
+            self._urls[target] = url
+        return url
 
     def _items(self, pager: Pager[Any], page: Any) -> tuple[Any, ...]:
         try:
@@ -217,8 +220,7 @@ class LaunchDarklyClient(_Client):
         super().__init__(base_url, token, **options)
         self._sleep = sleep
         self._deadline = Deadline()
-        hooks = {"response": [_keep_location]}
-        self._http = _opened(httpx.Client, transport=transport, event_hooks=hooks, **self._options())
+        self._http = _opened(httpx.Client, transport=transport, **self._options())
         _bound_reads(self._http, self._deadline)
 
     def send(self, request: Request[T]) -> Response[T]:
@@ -278,8 +280,11 @@ class LaunchDarklyClient(_Client):
     def _transmit(self, wire: WireRequest) -> Reply:
         self._deadline.start(wire.seconds)
         try:
-            response = self._http.send(self._build(self._http, wire), stream=True)
-            reader = BodyReader(response.headers.get("content-encoding", ""))
+            request = self._build(self._http, wire)
+            # The transport and not `send`, which costs a sixth more for cookies, redirects and hooks that are not used.
+            response = self._http._transport_for_url(request.url).handle_request(request)  # noqa: SLF001
+            headers = plain_headers(response.headers.raw)
+            reader = BodyReader(headers.get("content-encoding", ""))
             # The stream and not `iter_bytes`, which decompresses a piece whole, however large that makes it.
             with closing(response):
                 for piece in cast("httpx.SyncByteStream", response.stream):
@@ -288,7 +293,7 @@ class LaunchDarklyClient(_Client):
                     self._deadline.shorten(None)
         except _FAILURES as error:
             return self._failure(error, late=self._deadline.passed)
-        return WireResponse(response.status_code, response.headers, reader.body, reader.unreadable)
+        return WireResponse(response.status_code, headers, reader.body, reader.unreadable)
 
 
 class AsyncLaunchDarklyClient(_Client):
@@ -309,25 +314,35 @@ class AsyncLaunchDarklyClient(_Client):
     ) -> None:
         super().__init__(base_url, token, **options)
         self._sleep = sleep
-        hooks = {"response": [_akeep_location]}
-        self._http = _opened(httpx.AsyncClient, transport=transport, event_hooks=hooks, **self._options())
+        self._http = _opened(httpx.AsyncClient, transport=transport, **self._options())
         self._places = Places(IN_FLIGHT)
 
-    async def send(self, request: Request[T]) -> Response[T]:
+    async def send(self, request: Request[T], *, retry: bool = True) -> Response[T]:
         """Carry out one call.
+
+        Args:
+            request: The call.
+            retry: False tries once, for a caller that knows better when to try again.
 
         Raises:
             LaunchDarklyError: See `exchange.Exchange.send`.
         """
-        return await self._drive(self._exchange.send(request))
+        return await self._drive(self._rules(retry).send(request))
 
-    async def run(self, procedure: Procedure[R]) -> R:
+    async def run(self, procedure: Procedure[R], *, retry: bool = True) -> R:
         """Carry out a procedure, such as those of `lifecycle`.
+
+        Args:
+            procedure: The procedure.
+            retry: False tries each of its calls once.
 
         Raises:
             LaunchDarklyError: What the procedure raises.
         """
-        return await self._drive(self._exchange.run(procedure))
+        return await self._drive(self._rules(retry).run(procedure))
+
+    def _rules(self, retry: bool) -> Exchange:
+        return self._exchange if retry else replace(self._exchange, retries=False)
 
     async def pages(self, first: Request[Any], *, max_items: int = DEFAULT_CAP) -> AsyncIterator[Any]:
         """Iterate over a collection's items, reading each page when it is reached.
@@ -374,15 +389,18 @@ class AsyncLaunchDarklyClient(_Client):
         try:
             async with limit, self._places.taken():
                 sent = True
-                response = await self._http.send(self._build(self._http, wire), stream=True)
-                reader = BodyReader(response.headers.get("content-encoding", ""))
+                request = self._build(self._http, wire)
+                transport = self._http._transport_for_url(request.url)  # noqa: SLF001
+                response = await transport.handle_async_request(request)
+                headers = plain_headers(response.headers.raw)
+                reader = BodyReader(headers.get("content-encoding", ""))
                 async with aclosing(response):
                     async for piece in cast("httpx.AsyncByteStream", response.stream):
                         if not reader.feed(piece):
                             break
         except _FAILURES as error:
             return self._failure(error, late=limit.expired(), sent=sent)
-        return WireResponse(response.status_code, response.headers, reader.body, reader.unreadable)
+        return WireResponse(response.status_code, headers, reader.body, reader.unreadable)
 
 
 def _tls(settings: ClientSettings) -> ssl.SSLContext | bool:
@@ -419,17 +437,6 @@ def _bound_reads(client: httpx.Client, deadline: Deadline) -> None:
         if isinstance(transport, httpx.HTTPTransport):
             pool: Any = transport._pool  # noqa: SLF001
             pool._network_backend = BoundedBackend(pool._network_backend, deadline)  # noqa: SLF001
-
-
-def _keep_location(response: httpx.Response) -> None:
-    """Move a redirect's target out of httpx's sight: it would build the next request, and raise on a strange one."""
-    target = response.headers.pop("location", None)
-    if target is not None:
-        response.headers[LOCATION] = target
-
-
-async def _akeep_location(response: httpx.Response) -> None:
-    _keep_location(response)
 
 
 def _opened(make: Callable[..., C], **options: Any) -> C:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 # Dates outside are mistakes, and adding a plan's length to one near year 9999 would overflow.
 _YEARS = range(1990, 2200)
 
 
+# A server's date changes once a second, and reading one costs as much as all other headers.
+@lru_cache(maxsize=16)
 def read_http_date(text: str) -> datetime | None:
     """Return a header's date in UTC; None if it is no date, or none of this age.
 

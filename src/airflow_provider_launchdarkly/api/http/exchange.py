@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
@@ -30,7 +31,7 @@ from airflow_provider_launchdarkly.api.http.responses import (
     WireResponse,
     error_of,
     read_value,
-    unexpected,
+    unreadable,
 )
 from airflow_provider_launchdarkly.api.http.retry import Broken, NotSent
 from airflow_provider_launchdarkly.api.models.base import Read
@@ -96,10 +97,12 @@ class Exchange:
         redact: Takes the client's token out of texts.
         gate: The rate-limit gate that all callers of the token share.
         budget: Seconds that the retries of one call may take together.
+        retries: False tries each call once; it still waits for the gate.
         deadline: Seconds that one call may take, its waits and retries included.
         experiments_api_version: ``LD-API-Version`` for the Experiments API.
         monotonic: Seconds of a clock that never goes back.
         random: Uniform random numbers in [0, 1).
+        observe: Called with each response as it came and the request that it answers; None for nobody.
     """
 
     redact: Redaction
@@ -109,6 +112,8 @@ class Exchange:
     experiments_api_version: str
     monotonic: Callable[[], float]
     random: Callable[[], float]
+    observe: Callable[[Request[Any], WireResponse], object] | None = None
+    retries: bool = True
 
     def send(self, request: Request[T]) -> Dialogue[Response[T]]:
         """Carry out one call.
@@ -133,7 +138,7 @@ class Exchange:
             elapsed = attempts.ended(now)
             outcome, result = self._judge(request, reply, version, now)
             # A further attempt that could not even begin before the deadline is none.
-            budget = min(self.budget, elapsed + attempts.ends - now - _SHORTEST_ATTEMPT)
+            budget = min(self.budget if self.retries else 0.0, elapsed + attempts.ends - now - _SHORTEST_ATTEMPT)
             attempt = retry.Attempt(attempts.number, request.is_read, elapsed, budget)
             match retry.next_step(attempt, outcome, self.random()):
                 case Sleep(seconds=seconds) as sleep:
@@ -217,6 +222,8 @@ class Exchange:
     def _judge_response(
         self, request: Request[T], response: WireResponse, version: str, now: float
     ) -> tuple[retry.Outcome, Response[T] | LaunchDarklyError]:
+        if self.observe is not None:
+            self.observe(request, response)
         server_time = response.server_time()
         limits = read_limits(response.headers, server_time)
         refused = max(retry.FLOOR, limits.wait or 0.0) if response.status == 429 else None
@@ -228,7 +235,7 @@ class Exchange:
         value = read_value(request, response)
         if isinstance(value, Garbled):
             body = retry.Body.STRANGE if value.whole else retry.Body.DAMAGED
-            return retry.Responded(response.status, body=body), unexpected(request, response, value)
+            return retry.Responded(response.status, body=body), unreadable(request, response, value)
         request_id = response.headers.get("x-request-id")
         return retry.Responded(response.status), Response(value, server_time, response.status, request_id)
 
@@ -239,8 +246,13 @@ def _wire(request: Request[Any], version: str, seconds: float) -> WireRequest:
     if request.body is not None:
         headers["Content-Type"] = request.content_type
         body = json.dumps(request.body, allow_nan=False, separators=(",", ":")).encode()
-    target = f"{request.path}?{urlencode(request.query)}" if request.query else request.path
+    target = f"{request.path}?{_encoded(request.query)}" if request.query else request.path
     return WireRequest(request.method, target, headers, body, seconds)
+
+
+@lru_cache(maxsize=256)
+def _encoded(query: tuple[tuple[str, str], ...]) -> str:
+    return urlencode(query)
 
 
 def _unclear(request: Request[Any], outcome: retry.Outcome) -> UnclearOutcomeError:

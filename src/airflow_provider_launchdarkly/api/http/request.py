@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from typing_extensions import override
 
@@ -44,6 +45,25 @@ class EnvironmentRef(NamedTuple):
     def __str__(self) -> str:
         return f"{self.project_key}/{self.environment_key}"
 
+    def experiment_url(self, base_url: str, experiment_key: str) -> str:
+        """Return the address of an experiment in LaunchDarkly's UI."""
+        path = f"/projects/{quote(self.project_key, safe='')}/experiments/{quote(experiment_key, safe='')}"
+        query = urlencode({"env": self.environment_key, "selected-env": self.environment_key})
+        return f"{base_url}{path}?{query}"
+
+    def flag_url(self, base_url: str, flag_key: str) -> str:
+        """Return the address of a flag's targeting in LaunchDarkly's UI."""
+        path = f"/projects/{quote(self.project_key, safe='')}/flags/{quote(flag_key, safe='')}/targeting"
+        query = urlencode({"env": self.environment_key, "selected-env": self.environment_key})
+        return f"{base_url}{path}?{query}"
+
+
+class FlagChange(NamedTuple):
+    """The flag in an environment that a request changes by the instructions in its body."""
+
+    env: EnvironmentRef
+    flag_key: str
+
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T]):
@@ -60,6 +80,7 @@ class Request(Generic[T]):
         version_is_configurable: Whether the client's setting for experiments replaces ``api_version``. LaunchDarkly's
             docs ask for ``beta`` on experiments, although they are not marked as beta since client 17.0.0.
         content_type: Content type of the body.
+        change: What it changes, if LaunchDarkly takes an approval request with the same instructions instead.
     """
 
     operation: str
@@ -71,6 +92,7 @@ class Request(Generic[T]):
     api_version: str = STABLE
     version_is_configurable: bool = False
     content_type: str = JSON_CONTENT
+    change: FlagChange | None = None
 
     @property
     def is_read(self) -> bool:
@@ -83,6 +105,7 @@ class Request(Generic[T]):
         return Call(self.operation, self.method, self.path)
 
 
+@lru_cache(maxsize=1024)
 def path_of(*segments: str, **keys: str) -> str:
     """Build a path from a template and the keys that fill it, each encoded as one segment.
 

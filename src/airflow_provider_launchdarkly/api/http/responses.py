@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from pydantic import ValidationError
@@ -19,6 +19,8 @@ from airflow_provider_launchdarkly.api.errors import (
     ApprovalRequiredError,
     AuthenticationError,
     ConflictError,
+    FailedCheck,
+    HealthChecksFailedError,
     InvalidRequestError,
     LaunchDarklyError,
     NotFoundError,
@@ -26,22 +28,20 @@ from airflow_provider_launchdarkly.api.errors import (
     RateLimitedError,
     Refusal,
     ServerError,
+    TransportError,
     UnexpectedResponseError,
 )
 from airflow_provider_launchdarkly.api.http.dates import read_http_date
 from airflow_provider_launchdarkly.api.http.request import BETA
-from airflow_provider_launchdarkly.api.models.base import Read, Text
+from airflow_provider_launchdarkly.api.models.base import Many, Read, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from airflow_provider_launchdarkly.api.http.request import Request
 
 T = TypeVar("T", bound=Read)
 E = TypeVar("E", bound=LaunchDarklyError)
-
-LOCATION: Final = "x-unfollowed-location"
-"""The header in which the client hands on a redirect's ``Location``."""
 
 _LONGEST_QUOTE = 500
 _NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
@@ -68,12 +68,42 @@ class WireResponse:
         return read_http_date(self.headers.get("date", "")) or datetime.now(UTC)
 
 
+def plain_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers as they came by their names in lower case, the values of one name joined by a comma."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in raw:
+        name = raw_name.lower().decode("latin-1")
+        try:
+            value = raw_value.decode()
+        except UnicodeDecodeError:
+            value = raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
 class ErrorBody(Read):
     """LaunchDarkly's error body (https://launchdarkly.com/docs/api#errors). ``id`` is for support."""
 
     code: Text = ""
     message: Text = ""
     id: Text = ""
+
+
+class FailingCheck(Read):
+    """A health check that a release fails."""
+
+    kind: Text = ""
+    metric_key: str | None = None
+    message: Text = ""
+
+
+class HealthBody(Read):
+    """The error body of a release whose health checks fail."""
+
+    failing_checks: Many[FailingCheck] = ()
+
+
+HEALTH_CHECKS_FAILED = "health_checks_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +187,14 @@ def read_value(request: Request[T], response: WireResponse) -> T | Garbled:
     return Garbled(f"{where}: {first['msg']}; LaunchDarkly changed its shape, or the host is not LaunchDarkly's", True)
 
 
-def unexpected(request: Request[T], response: WireResponse, garbled: Garbled) -> UnexpectedResponseError:
-    """Return the error for a successful response that is not LaunchDarkly's."""
-    return UnexpectedResponseError(
-        f"{request.call} was answered {response.status} with a body that cannot be read: {garbled.why}",
-        call=request.call,
-        status=response.status,
-    )
+def unreadable(
+    request: Request[T], response: WireResponse, garbled: Garbled
+) -> UnexpectedResponseError | TransportError:
+    """Return the error for a successful response whose body cannot be read: if it came in part, as if none had come."""
+    why = f"{request.call} was answered {response.status} with a body that cannot be read: {garbled.why}"
+    if not garbled.whole:
+        return TransportError(why, call=request.call)
+    return UnexpectedResponseError(why, call=request.call, status=response.status)
 
 
 def error_of(request: Request[T], response: WireResponse, sent_version: str, redact: Redaction) -> LaunchDarklyError:
@@ -181,6 +212,8 @@ def error_of(request: Request[T], response: WireResponse, sent_version: str, red
     if response.status < 400:
         return _redirected(request, response, redact)
     refusal = _refusal(response, redact)
+    if refusal.code == HEALTH_CHECKS_FAILED:
+        return _unhealthy(request, response, refusal, redact)
     kind, cure = _kind_of(refusal, request, sent_version)
     said = ": ".join(part for part in (refusal.code, refusal.message) if part) or "no explanation"
     support = f" [request id {refusal.request_id}]" if refusal.request_id else ""
@@ -189,6 +222,37 @@ def error_of(request: Request[T], response: WireResponse, sent_version: str, red
         call=request.call,
         refusal=refusal,
     )
+
+
+def _unhealthy(
+    request: Request[T], response: WireResponse, refusal: Refusal, redact: Redaction
+) -> HealthChecksFailedError:
+    """Return the error for a release whose health checks fail, with the cure of each."""
+    failing = tuple(
+        FailedCheck(redact(check.kind), redact(check.metric_key) if check.metric_key else None, redact(check.message))
+        for check in HealthBody.model_validate_json(response.body).failing_checks
+    )
+    parts = [
+        f"{check.kind}{f' of {check.metric_key}' if check.metric_key else ''} ({check.message}): "
+        f"{_CURES.get(check.kind, 'read about it in LaunchDarkly')}"
+        for check in failing
+    ]
+    kinds = sorted({check.kind for check in failing})
+    return HealthChecksFailedError(
+        f"LaunchDarkly answered {refusal.status} to {request.call}: {refusal.message or refusal.code}. "
+        f"{'; '.join(parts)}. To start anyway, name the checks in bypassHealthChecks: {kinds}",
+        call=request.call,
+        refusal=refusal,
+        failing=failing,
+    )
+
+
+_CURES = {
+    "flag_evaluations_any": "let an application evaluate the flag in this environment",
+    "flag_evaluations_with_context": "evaluate the flag with contexts of the release's randomizationUnit",
+    "metric_events_any": "send the metric's event in this environment, or leave the metric out",
+    "metric_events_with_context": "send the metric's event with contexts of the release's randomizationUnit",
+}
 
 
 def _refusal(response: WireResponse, redact: Redaction) -> Refusal:
@@ -223,9 +287,16 @@ _KINDS: dict[int, tuple[type[ApiError], str]] = {
 
 def _kind_of(refusal: Refusal, request: Request[T], sent_version: str) -> tuple[type[ApiError], str]:
     """Return the class of an error, and the sentence that names the cure."""
-    # Flags respond with 405 where approvals are required, segments with 403 "approval is required".
-    if refusal.status in {403, 405} and "approval" in refusal.message.lower():
-        return ApprovalRequiredError, "Request and apply the change in LaunchDarkly, then run this again"
+    # Flags respond with 405 where approvals are required, segments with 403 "approval is required". Another 403 may be
+    # about an approval request itself, such as a review of one's own.
+    words = refusal.message.lower()
+    named = "approval" in words and (refusal.status == 405 or (refusal.status == 403 and "requir" in words))
+    # To a change of a flag a 405 means nothing else, even if its words are lost on the way.
+    if named or (refusal.status == 405 and request.change is not None):
+        return ApprovalRequiredError, (
+            "Request and apply the change in LaunchDarkly, then run this again; an operator with reviewers does so for "
+            "flags"
+        )
     if refusal.status == 403:
         return PermissionDeniedError, _forbidden(request, sent_version)
     return _KINDS.get(refusal.status, (ServerError if refusal.status >= 500 else ApiError, ""))
@@ -241,7 +312,7 @@ def _forbidden(request: Request[T], sent_version: str) -> str:
 
 
 def _redirected(request: Request[T], response: WireResponse, redact: Redaction) -> UnexpectedResponseError:
-    location = response.headers.get(LOCATION, "")
+    location = response.headers.get("location", "")
     try:
         host = urlsplit(location).netloc
     except ValueError:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly._lazy import on_first_use
 
 if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.models.approvals import *  # noqa: F403
     from airflow_provider_launchdarkly.api.models.base import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.models.code_references import *  # noqa: F403
     from airflow_provider_launchdarkly.api.models.experiment_inputs import *  # noqa: F403
     from airflow_provider_launchdarkly.api.models.experiments import *  # noqa: F403
     from airflow_provider_launchdarkly.api.models.flags import *  # noqa: F403
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models.instructions import *  # noqa: F403
     from airflow_provider_launchdarkly.api.models.metrics import *  # noqa: F403
     from airflow_provider_launchdarkly.api.models.projects import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.models.releases import *  # noqa: F403
     from airflow_provider_launchdarkly.api.models.results import *  # noqa: F403
 
 if not TYPE_CHECKING:
@@ -38,6 +41,19 @@ if not TYPE_CHECKING:
                 "Link",
                 "Page",
                 "Write",
+            ),
+            "approvals": (
+                "ApprovalReview",
+                "ApprovalRequest",
+                "ApprovalRequests",
+                "ApprovalRequestPost",
+            ),
+            "code_references": (
+                "Hunk",
+                "CodeReference",
+                "Branch",
+                "Repository",
+                "Repositories",
             ),
             "experiment_inputs": (
                 "Methodology",
@@ -84,6 +100,11 @@ if not TYPE_CHECKING:
                 "FlagStatus",
                 "FlagStatuses",
                 "CopyAction",
+                "Target",
+                "Prerequisite",
+                "DependentEnvironment",
+                "DependentFlag",
+                "DependentFlags",
                 "FlagPage",
                 "VariationInput",
                 "DefaultsInput",
@@ -135,6 +156,8 @@ if not TYPE_CHECKING:
                 "EventDefault",
                 "Metric",
                 "MetricPage",
+                "MetricDataSource",
+                "MetricDenominator",
                 "MetricInGroup",
                 "MetricGroup",
                 "MetricGroupPage",
@@ -152,9 +175,25 @@ if not TYPE_CHECKING:
                 "Project",
                 "ProjectPage",
                 "CallerIdentity",
+                "AccessToken",
                 "Member",
                 "MemberPage",
                 "Versions",
+            ),
+            "releases": (
+                "HealthCheck",
+                "Resolution",
+                "CleanupBehavior",
+                "ReleaseStep",
+                "ReleasePhase",
+                "ReleaseMetric",
+                "EnvironmentRelease",
+                "ReleasePage",
+                "ReleaseClauseInput",
+                "ReleaseStepInput",
+                "ReleasePhaseInput",
+                "ReleaseMetricInput",
+                "ReleasePost",
             ),
             "results": (
                 "Interval",
@@ -162,6 +201,9 @@ if not TYPE_CHECKING:
                 "Distribution",
                 "NormalModel",
                 "BetaModel",
+                "MeasuredTreatment",
+                "MeasuredSlice",
+                "MeasuredResults",
                 "TreatmentResult",
                 "MetricSeen",
                 "SlicedResults",

@@ -4,16 +4,13 @@ Reads keep unknown fields and unknown enum values, and take nulls, missing lists
 Writes refuse unknown fields, since LaunchDarkly ignores them without an error: https://launchdarkly.com/docs/api
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -58,14 +55,6 @@ def _no_entries_if_null(value: Any) -> Any:
     return {} if value is None else value
 
 
-def _none_if_zero(value: Any) -> Any:
-    return None if value in (0, "0", "") else value
-
-
-def _none_if_not_finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
 @dataclass(frozen=True, slots=True)
 class _NullIs:
     """Reads null as an empty value.
@@ -93,7 +82,35 @@ Many = Annotated[tuple[T, ...], _NullIs(tuple)]
 Table = Annotated[dict[str, T], _NullIs(dict)]
 """An object used as a map, which LaunchDarkly may send as null or leave out."""
 
-Instant = Annotated[datetime | None, BeforeValidator(_none_if_zero)]
+
+@dataclass(frozen=True, slots=True)
+class _ZeroIsNone:
+    """Reads a zero, however it is written, as null; a schema for the reason given above."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        zero = core_schema.union_schema(
+            [core_schema.literal_schema(["0", ""]), core_schema.float_schema(ge=0, le=0)], mode="left_to_right"
+        )
+        none = core_schema.no_info_after_validator_function(_no_value, zero)
+        return core_schema.union_schema([none, handler(source)], mode="left_to_right")
+
+
+@dataclass(frozen=True, slots=True)
+class _FiniteOrNone:
+    """Reads a number that is not finite as null; a schema for the reason given above."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        infinite = core_schema.no_info_after_validator_function(_no_value, handler(source))
+        return core_schema.union_schema(
+            [core_schema.float_schema(allow_inf_nan=False), core_schema.none_schema(), infinite], mode="left_to_right"
+        )
+
+
+def _no_value(_value: Any) -> None:
+    return None
+
+
+Instant = Annotated[datetime | None, _ZeroIsNone()]
 """Unix time as an aware UTC datetime: milliseconds as documented, seconds where LaunchDarkly's examples have them.
 
 pydantic distinguishes the two by magnitude. A zero is what LaunchDarkly's server sends for "never".
@@ -105,7 +122,7 @@ def iso(instant: datetime | None) -> str | None:
     return instant.isoformat() if instant else None
 
 
-Number = Annotated[float | None, AfterValidator(_none_if_not_finite)]
+Number = Annotated[float | None, _FiniteOrNone()]
 """A measured number; None when it is absent, null, NaN or infinite."""
 
 

@@ -5,6 +5,7 @@ may be running already: https://launchdarkly.com/docs/api/experiments/get-experi
 """
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -15,6 +16,8 @@ from airflow_provider_launchdarkly.api.models.base import Instant, Link, Many, N
 
 FALLTHROUGH = "fallthrough"
 """LaunchDarkly's name for a flag's default rule."""
+
+_IN_PLACE = timedelta(minutes=1)
 
 
 class IterationStatus(StrEnum):
@@ -259,6 +262,21 @@ class Experiment(Read):
     def iteration(self, iteration_id: str) -> Iteration | None:
         """The iteration with this id; None when it is not among those shown."""
         return next((iteration for iteration in self.iterations if iteration.id == iteration_id), None)
+
+    def unbroken_since(self, iteration: Iteration) -> datetime | None:
+        """Return when the experiment began to run without a break until this iteration; None if it has not started.
+
+        An iteration that began within a minute of the end of another one, which had no winner, took its place: so the
+        stages of a ramp follow each other.
+        """
+        since = iteration.started_at
+        over = [(each.ended_at, each.started_at, each) for each in self.iterations if each.ended_at and each.started_at]
+        for ended_at, started_at, other in sorted(over, key=lambda each: each[:2], reverse=True):
+            if since is not None and started_at < since:
+                if other.winning_treatment_id or abs(since - ended_at) > _IN_PLACE:
+                    break
+                since = started_at
+        return since
 
     def _shown(self) -> Iterator[Iteration]:
         if self.current_iteration:

@@ -70,16 +70,37 @@ class Rule(Serves):
     track_events: YesNo = False
 
 
+class Target(Read):
+    """Keys of contexts of one kind that get a variation, by index."""
+
+    values: Many[str] = ()
+    variation: int | None = None
+    context_kind: str | None = None
+
+
+class Prerequisite(Read):
+    """A flag that has to serve a variation, by that flag's index, before this flag serves what its rules say."""
+
+    key: Text = ""
+    variation: int | None = None
+
+
 class FlagConfig(Read):
-    """The flag in one environment. ``version`` is what an experiment on the flag has to name."""
+    """The flag in one environment. ``version`` is what an experiment on the flag has to name.
+
+    ``last_modified`` is the last change of anything in it, so what it serves has been the same since then at least.
+    """
 
     on: YesNo = False
     archived: YesNo = False
     version: int | None = None
     last_modified: Instant = None
+    targets: Many[Target] = ()
+    context_targets: Many[Target] = ()
     rules: Many[Rule] = ()
     fallthrough: Serves | None = None
     off_variation: int | None = None
+    prerequisites: Many[Prerequisite] = ()
 
     def rule(self, rule_id: str) -> Serves | None:
         """The rule with this id, ``fallthrough`` for the default rule; None when there is none."""
@@ -102,6 +123,8 @@ class FeatureFlag(Read):
     temporary: bool | None = None
     purpose: str | None = Field(default=None, alias="_purpose")
     tags: Many[str] = ()
+    maintainer_id: str | None = None
+    maintainer_team_key: str | None = None
     variations: Many[Variation] = ()
     environments: Table[FlagConfig] = Field(default_factory=dict)
 
@@ -133,6 +156,27 @@ class FlagPage(Page):
     """One page of flags."""
 
     items: Many[FeatureFlag] = ()
+
+
+class DependentEnvironment(Read):
+    """An environment in which a flag has another as a prerequisite."""
+
+    key: Text = ""
+    name: Text = ""
+
+
+class DependentFlag(Read):
+    """A flag that has another one as a prerequisite, in some environments."""
+
+    key: Text = ""
+    name: Text = ""
+    environments: Many[DependentEnvironment] = ()
+
+
+class DependentFlags(Read):
+    """All flags that have one flag as a prerequisite; LaunchDarkly does not page them."""
+
+    items: Many[DependentFlag] = ()
 
 
 class VariationInput(Write):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, Field, JsonValue, model_validator
 
-from airflow_provider_launchdarkly.api.models.base import Instant, Many, Number, Page, Read, Text, Write, YesNo
+from airflow_provider_launchdarkly.api.models.base import Instant, Many, Number, Page, Read, Table, Text, Write, YesNo
 
 
 class SuccessCriteria(StrEnum):
@@ -22,8 +22,33 @@ class EventDefault(Read):
     value: Number = None
 
 
+class MetricDataSource(Read):
+    """The source of a metric's events."""
+
+    key: Text = ""
+
+
+class MetricDenominator(Read):
+    """The denominator of a ratio metric. Windows are in milliseconds after a unit's first exposure."""
+
+    event_name: str | None = None
+    is_numeric: YesNo = False
+    unit_aggregation_type: str | None = None
+    unit_aggregation_field: str | None = None
+    filters: Table[JsonValue] = Field(default_factory=dict)
+    data_source: MetricDataSource | None = None
+    window_start_offset: int | None = None
+    window_end_offset: int | None = None
+    winsor_lower_percentile: Number = None
+    winsor_upper_percentile: Number = None
+    winsor_include_imputed: YesNo = False
+
+
 class Metric(Read):
-    """One metric. ``version_id`` is the version that an iteration holds on to."""
+    """One metric. ``version_id`` is the version that an iteration holds on to.
+
+    Windows are in milliseconds after a unit's first exposure; percentiles lie above 0 and below 100.
+    """
 
     id: Text = Field(default="", alias="_id")
     version_id: str | None = Field(default=None, alias="_versionId")
@@ -40,8 +65,17 @@ class Metric(Read):
     unit_aggregation_type: str | None = None
     analysis_type: str | None = None
     percentile_value: int | None = None
+    unit_aggregation_field: str | None = None
     event_default: EventDefault | None = None
+    include_units_without_events: bool | None = None
+    filters: Table[JsonValue] = Field(default_factory=dict)
+    denominator: MetricDenominator | None = None
+    data_source: MetricDataSource | None = None
+    window_start_offset: int | None = None
     window_end_offset: int | None = None
+    winsor_lower_percentile: Number = None
+    winsor_upper_percentile: Number = None
+    winsor_include_imputed: YesNo = False
     randomization_units: Many[str] = ()
     analysis_units: Many[str] = ()
     tags: Many[str] = ()

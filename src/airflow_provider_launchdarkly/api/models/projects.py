@@ -4,7 +4,7 @@ LaunchDarkly's environments carry an SDK key and a mobile key. They are secrets,
 drop what they do not name.
 """
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
 
 from airflow_provider_launchdarkly.api.models.base import Instant, Many, Page, Read, Table, Text, YesNo
 
@@ -79,6 +79,19 @@ class CallerIdentity(Read):
     client_name: str | None = None
     expires_at: Instant = None
     scopes: Many[str] = ()
+
+
+class AccessToken(Read):
+    """An access token, without its value."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: Text = Field(default="", alias="_id")
+    role: Text = ""
+    custom_role_ids: Many[str] = ()
+    inline_role: Many[JsonValue] = ()
+    service_token: YesNo = False
+    default_api_version: int | None = None
 
 
 class Member(Read):

@@ -3,7 +3,10 @@
 Every field may be null or absent; lists may be missing. LaunchDarkly removed the page with the routes.
 """
 
+from typing import cast
+
 from pydantic import AliasChoices, Field
+from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.models.base import Instant, Many, Number, Read, Table, Text
 
@@ -48,31 +51,36 @@ class BetaModel(Read):
     prior_beta: Number = None
 
 
-class TreatmentResult(Read):
-    """Measurements of one treatment.
+class MeasuredTreatment(Read, extra="ignore"):
+    """The measurements of one treatment, as far as a decision uses them.
 
-    ``mean`` is the posterior mean; ``data_mean`` and ``data_std_dev`` come from the data alone. ``units`` counts
-    exposed units that have values, ``traffic`` all exposed units (only with ``expand=traffic``).
+    ``data_mean`` and ``data_std_dev`` come from the data alone. ``units`` counts exposed units that have values,
+    ``traffic`` all exposed units (only with ``expand=traffic``).
     """
 
     treatment_id: Text = ""
     treatment_name: Text = ""
-    mean: Number = None
     data_mean: Number = None
     data_std_dev: Number = None
-    credible_interval: Interval | None = None
     p_best: Number = None
-    relative_differences: Many[RelativeDifference] = ()
     units: int | None = None
     traffic: int | None = None
-    event_values_sum: Number = None
     distribution: Distribution | None = None
+    variance_reduction: Number = None
+    bayesian_normal: NormalModel | None = None
+
+
+class TreatmentResult(MeasuredTreatment, extra="allow"):
+    """Measurements of one treatment, with all that LaunchDarkly says of it; ``mean`` is the posterior mean."""
+
+    mean: Number = None
+    credible_interval: Interval | None = None
+    relative_differences: Many[RelativeDifference] = ()
+    event_values_sum: Number = None
     correlation: Number = None
     standard_deviation_ratio: Number = None
     covariate_imbalance: Number = None
-    variance_reduction: Number = None
     model: str | None = None
-    bayesian_normal: NormalModel | None = None
     bayesian_beta: BetaModel | None = None
 
 
@@ -83,29 +91,51 @@ class MetricSeen(Read):
     timestamp: Instant = None
 
 
-class SlicedResults(Read):
-    """Results for one value of an attribute; without an attribute, for everyone."""
+class MeasuredSlice(Read, extra="ignore"):
+    """Measurements for one value of an attribute; without an attribute, for everyone."""
 
     attribute: str | None = None
-    attribute_value: str | None = None
-    treatment_results: Many[TreatmentResult] = ()
+    treatment_results: Many[MeasuredTreatment] = ()
 
 
-class MetricResults(Read):
-    """Results of one metric. ``probability_of_mismatch`` near 1 is a broken split."""
+class MeasuredResults(Read, extra="ignore"):
+    """The results of one metric, as far as a decision uses them. ``probability_of_mismatch`` near 1 is a broken split.
 
-    treatment_results: Many[TreatmentResult] = ()
+    A page has three times as much; leaving the rest unread halves the time that a look takes to read it.
+    """
+
+    treatment_results: Many[MeasuredTreatment] = ()
     metric_seen: MetricSeen | None = None
     probability_of_mismatch: Number = None
-    results: Many[SlicedResults] = ()
+    results: Many[MeasuredSlice] = ()
 
     @property
-    def total(self) -> tuple[TreatmentResult, ...]:
+    def total(self) -> tuple[MeasuredTreatment, ...]:
         """Results over everyone: the slice without an attribute, else the deprecated top-level list."""
         for sliced in self.results:
             if not sliced.attribute and sliced.treatment_results:
                 return sliced.treatment_results
         return self.treatment_results
+
+
+class SlicedResults(MeasuredSlice, extra="allow"):
+    """Results for one value of an attribute; without an attribute, for everyone."""
+
+    attribute_value: str | None = None
+    treatment_results: Many[TreatmentResult] = ()
+
+
+class MetricResults(MeasuredResults, extra="allow"):
+    """Results of one metric, with all that LaunchDarkly says of it."""
+
+    treatment_results: Many[TreatmentResult] = ()
+    results: Many[SlicedResults] = ()
+
+    @property
+    @override
+    def total(self) -> tuple[TreatmentResult, ...]:
+        """Results over everyone: the slice without an attribute, else the deprecated top-level list."""
+        return cast("tuple[TreatmentResult, ...]", super().total)
 
     @property
     def slices(self) -> tuple[SlicedResults, ...]:

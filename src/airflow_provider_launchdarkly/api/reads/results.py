@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import (
@@ -15,8 +16,10 @@ from airflow_provider_launchdarkly.api.errors import (
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure, Response
-    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
-    from airflow_provider_launchdarkly.api.models import MetricGroupResults, MetricResults
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
+    from airflow_provider_launchdarkly.api.models import MeasuredResults, MetricGroupResults, MetricResults
+
+T = TypeVar("T", bound="MeasuredResults")
 
 _CURE = (
     "The results endpoints left LaunchDarkly's published API in client 18.0.0 (October 2025) and have no successor. "
@@ -33,7 +36,22 @@ def metric_results(
     is_group: bool = False,
     traffic: bool = False,
 ) -> Procedure[Response[MetricResults | MetricGroupResults]]:
-    """Read the results of a metric or a metric group in one iteration.
+    """Read all results of a metric or a metric group in one iteration; parameters as for `measured_results`."""
+    from airflow_provider_launchdarkly.api.models import MetricResults
+
+    return _read(env, experiment_key, metric_key, iteration_id, is_group=is_group, traffic=traffic, model=MetricResults)
+
+
+def measured_results(
+    env: EnvironmentRef,
+    experiment_key: str,
+    metric_key: str,
+    iteration_id: str,
+    *,
+    is_group: bool = False,
+    traffic: bool = False,
+) -> Procedure[Response[MeasuredResults | MetricGroupResults]]:
+    """Read what a decision takes from the results of a metric or a metric group in one iteration.
 
     A refusal is explained by reading the experiment and the metric, so that each error means one thing.
 
@@ -56,6 +74,23 @@ def metric_results(
         ResultsUnavailableError: LaunchDarkly does not serve results any more.
         LaunchDarklyError: As the calls raise.
     """
+    from airflow_provider_launchdarkly.api.models import MeasuredResults
+
+    return _read(
+        env, experiment_key, metric_key, iteration_id, is_group=is_group, traffic=traffic, model=MeasuredResults
+    )
+
+
+def _read(
+    env: EnvironmentRef,
+    experiment_key: str,
+    metric_key: str,
+    iteration_id: str,
+    *,
+    is_group: bool,
+    traffic: bool,
+    model: type[T],
+) -> Procedure[Response[T | MetricGroupResults]]:
     try:
         response: Response[Any]
         if is_group:
@@ -63,13 +98,14 @@ def metric_results(
                 env, experiment_key, metric_key, iteration_id=iteration_id
             )
         else:
-            response = yield endpoints.get_metric_results(
+            request: Request[Any] = endpoints.get_metric_results(
                 env,
                 experiment_key,
                 metric_key,
                 iteration_id=iteration_id,
                 expand=("traffic",) if traffic else (),
             )
+            response = yield replace(request, response_model=model)
     except ApiError as refused:
         if refused.status not in {404, 405, 410} or isinstance(refused, ApprovalRequiredError):
             raise

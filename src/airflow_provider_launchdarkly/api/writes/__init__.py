@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly._lazy import on_first_use
 
 if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.api.writes.approvals import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.writes.approved import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.create import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.create_by_key import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.delete import *  # noqa: F403
@@ -19,14 +21,33 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.writes.holdouts_and_layers import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.metrics import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.randomization_units import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.writes.releases import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.writes.shipping import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.start import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.stop import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.writes.stop_for_release import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.update import *  # noqa: F403
 
 if not TYPE_CHECKING:
     __getattr__, __all__ = on_first_use(
         __name__,
         {
+            "approvals": (
+                "ApprovalDeclinedError",
+                "NotApprovedYetError",
+                "apply_approval",
+                "asks_for",
+                "request_approval",
+            ),
+            "approved": (
+                "Approval",
+                "ApprovalPendingError",
+                "ApprovalTimedOutError",
+                "ApprovalWithdrawnError",
+                "review_deadline",
+                "through_approval",
+                "withdraw",
+            ),
             "create": (
                 "CreatedExperiment",
                 "CreatedIteration",
@@ -54,6 +75,8 @@ if not TYPE_CHECKING:
             ),
             "flags": (
                 "Serving",
+                "archive_flag",
+                "change_flag",
                 "raise_if_owned",
                 "serve",
                 "turn_flag",
@@ -64,6 +87,23 @@ if not TYPE_CHECKING:
                 "reserve",
             ),
             "randomization_units": ("merge_randomization_units",),
+            "releases": (
+                "StartedRelease",
+                "StoppedRelease",
+                "check_on",
+                "plain_clause",
+                "release_differences",
+                "same_release",
+                "start_release",
+                "stop_release",
+            ),
+            "shipping": (
+                "ReleaseDesign",
+                "ShippedByRelease",
+                "check_releasable",
+                "remove_rule",
+                "ship_by_release",
+            ),
             "start": (
                 "StartedIteration",
                 "start_iteration",
@@ -73,6 +113,10 @@ if not TYPE_CHECKING:
                 "StopEffect",
                 "StoppedIteration",
                 "stop_iteration",
+            ),
+            "stop_for_release": (
+                "is_stop_for_a_release",
+                "stop_reason",
             ),
             "update": (
                 "SavedIteration",

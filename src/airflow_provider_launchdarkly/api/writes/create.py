@@ -140,7 +140,7 @@ def create_iteration(
         return endpoints.create_iteration(env, experiment_key, complete)
 
     def in_its_place(experiment: Experiment, written: Written[Experiment], made: str) -> list[Iteration]:
-        """What somebody else has created since the read before the write; the alike ones first."""
+        """Iterations that somebody else has created since the read before the write; the alike ones first."""
         known = {made, *(one.id for one in written.before.iterations)}
         others = [one for one in _by_preference(experiment) if one.id not in known]
         return sorted(others, key=lambda one: bool(iteration_differences(iteration, one)))

@@ -7,7 +7,9 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.endpoints.experiments import list_experiments
-from airflow_provider_launchdarkly.api.endpoints.flags import patch_flag
+from airflow_provider_launchdarkly.api.endpoints.flags import archive_flag as archive_request
+from airflow_provider_launchdarkly.api.endpoints.flags import get_flag, patch_flag
+from airflow_provider_launchdarkly.api.endpoints.releases import list_releases
 from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     ConflictError,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
-    from airflow_provider_launchdarkly.api.models import FeatureFlag, FlagConfig, Serves
+    from airflow_provider_launchdarkly.api.models import FeatureFlag, FlagConfig, FlagInstruction, Serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +101,7 @@ def turn_flag(
         FlagOffError: The flag is archived.
         LaunchDarklyError: As the calls raise.
     """
-
-    def differences(flag: FeatureFlag) -> tuple[Difference, ...]:
-        config = flag.environments[env.environment_key]
-        if flag.archived or config.archived:
-            raise FlagOffError(f"flag {flag_key!r} is archived, so it cannot be turned on or off")
-        return () if config.on == on else (Difference("on", on, config.on),)
-
-    return ensure(
-        fields_as_asked(
-            f"flag {flag_key!r} is {'on' if on else 'off'} in {env}",
-            read=lambda: read_flag(env, flag_key),
-            differences=differences,
-            write=lambda _flag: patch_flag(env, flag_key, [TurnFlagOn() if on else TurnFlagOff()], comment=comment),
-        )
-    )
+    return change_flag(env, flag_key, on=on, comment=comment)
 
 
 def serve(
@@ -142,25 +130,96 @@ def serve(
         RuleOwnedError: An experiment runs on the rule; the message names it.
         LaunchDarklyError: As the calls raise.
     """
-    instruction = _instruction(serving, rule_id)
+    return change_flag(env, flag_key, serving=serving, rule_id=rule_id, comment=comment)
 
-    def differences(flag: FeatureFlag) -> tuple[Difference, ...]:
-        return _serving_differences(flag, flag.environments[env.environment_key], serving, rule_id)
+
+def change_flag(
+    env: EnvironmentRef,
+    flag_key: str,
+    *,
+    on: bool | None = None,
+    serving: Serving | None = None,
+    rule_id: str = FALLTHROUGH,
+    comment: str | None = None,
+) -> Procedure[Ensured[FeatureFlag]]:
+    """Turn a flag on or off and set what a rule serves, in one write: both take effect, or neither.
+
+    Safe to repeat: only what differs is written.
+
+    Args:
+        env: Project and environment.
+        flag_key: The flag.
+        on: True or False; None to leave it.
+        serving: What the rule is to serve; None to leave it.
+        rule_id: The rule's id, ``fallthrough`` for the default rule.
+        comment: Text for LaunchDarkly's audit log.
+
+    Raises:
+        ConfigurationError: Not exactly one of variation and weights is given, or the flag has no such variation.
+        StateError: The flag has no such rule.
+        FlagOffError: The flag is archived, and was to be turned on or off.
+        RuleOwnedError: An experiment runs on the rule; the message names it.
+        LaunchDarklyError: As the calls raise.
+    """
+    serve_it = None if serving is None else _instruction(serving, rule_id)
+    turn_it: FlagInstruction | None = None if on is None else TurnFlagOn() if on else TurnFlagOff()
+
+    def turning(flag: FeatureFlag) -> tuple[Difference, ...]:
+        return () if on is None else _turning_differences(flag, flag.environments[env.environment_key], on=on)
+
+    def served(flag: FeatureFlag) -> tuple[Difference, ...]:
+        config = flag.environments[env.environment_key]
+        return () if serving is None else _serving_differences(flag, config, serving, rule_id)
+
+    def write(flag: FeatureFlag) -> Request[FeatureFlag]:
+        turn, serve = (turn_it if turning(flag) else None), (serve_it if served(flag) else None)
+        # Off before its rule changes, and on after: nobody is to see another order in the audit log.
+        ordered = (serve, turn) if on else (turn, serve)
+        return patch_flag(env, flag_key, [part for part in ordered if part is not None], comment=comment)
 
     def explain(error: LaunchDarklyError, _flag: FeatureFlag) -> Procedure[None]:
-        if isinstance(error, ConflictError):
+        if isinstance(error, ConflictError) and serving is not None:
             yield from raise_if_owned(env, flag_key, rule_id, error, doing="what the rule serves cannot change")
 
-    def write(_flag: FeatureFlag) -> Request[FeatureFlag]:
-        return patch_flag(env, flag_key, [instruction], comment=comment)
+    wanted = [f"is {'on' if on else 'off'}"] if on is not None else []
+    if serving is not None:
+        wanted.append(f"serves by rule {rule_id!r} what was asked")
+    return ensure(
+        fields_as_asked(
+            f"flag {flag_key!r} {' and '.join(wanted)} in {env}",
+            read=lambda: read_flag(env, flag_key),
+            differences=lambda flag: (*turning(flag), *served(flag)),
+            write=write,
+            explain=explain,
+        )
+    )
+
+
+def archive_flag(project_key: str, flag_key: str, *, comment: str | None = None) -> Procedure[Ensured[FeatureFlag]]:
+    """Archive a flag in all environments. Safe to repeat: an archived flag is left alone.
+
+    Args:
+        project_key: The project.
+        flag_key: The flag.
+        comment: Text for LaunchDarkly's audit log.
+
+    Raises:
+        ConflictError: The flag is a prerequisite of another one.
+        NotFoundError: There is no such flag.
+        LaunchDarklyError: As the calls raise.
+    """
+
+    def read() -> Procedure[FeatureFlag]:
+        response = yield get_flag(project_key, flag_key)
+        found: FeatureFlag = response.value
+        return found
 
     return ensure(
         fields_as_asked(
-            f"rule {rule_id!r} of flag {flag_key!r} serves what was asked in {env}",
-            read=lambda: read_flag(env, flag_key),
-            differences=differences,
-            write=write,
-            explain=explain,
+            f"flag {flag_key!r} is archived",
+            read=read,
+            differences=lambda flag: () if flag.archived else (Difference("archived", True, False),),
+            write=lambda _flag: archive_request(project_key, flag_key, comment=comment),
         )
     )
 
@@ -175,6 +234,12 @@ def _instruction(serving: Serving, rule_id: str) -> UpdateFallthroughVariationOr
     if rule_id == FALLTHROUGH:
         return UpdateFallthroughVariationOrRollout.checked(fields)
     return UpdateRuleVariationOrRollout.checked({"rule_id": rule_id, **fields})
+
+
+def _turning_differences(flag: FeatureFlag, config: FlagConfig, *, on: bool) -> tuple[Difference, ...]:
+    if flag.archived or config.archived:
+        raise FlagOffError(f"flag {flag.key!r} is archived, so it cannot be turned on or off")
+    return () if config.on == on else (Difference("on", on, config.on),)
 
 
 def _serving_differences(
@@ -231,7 +296,7 @@ def raise_if_owned(
     doing: str,
     myself: str | None = None,
 ) -> Procedure[None]:
-    """Raise a named error if a conflict will last because another experiment runs on the rule.
+    """Raise a named error if a conflict will last because another experiment or a release holds the rule.
 
     LaunchDarkly responds with the same 409 to a race.
 
@@ -244,7 +309,7 @@ def raise_if_owned(
         myself: Key of the experiment that writes; it may own the rule.
 
     Raises:
-        RuleOwnedError: An experiment runs on the rule.
+        RuleOwnedError: An experiment runs on the rule, or an active release holds it.
         ConflictError: The given one, if the owner cannot be looked up. Naming the owner is best effort.
     """
     try:
@@ -261,6 +326,22 @@ def raise_if_owned(
                 call=conflict.call,
                 refusal=conflict.refusal,
                 owner=other.key,
+                flag_key=flag_key,
+                rule_id=rule_id,
+            ) from conflict
+    try:
+        response = yield list_releases(env, flag_key)
+    except LaunchDarklyError:
+        return
+    for release in response.value.items:
+        at_its_end = rule_id == FALLTHROUGH and release.cleanup_behavior == "remove_rules_and_update_default_rule"
+        if not release.ended and (at_its_end or any(phase.rule_id == rule_id for phase in release.phases)):
+            raise RuleOwnedError(
+                f"{doing}: rule {rule_id!r} of flag {flag_key!r} is held by release {release.id!r}, which is "
+                f"{release.status}. Wait until it ends, stop it first, or use another rule",
+                call=conflict.call,
+                refusal=conflict.refusal,
+                owner=release.id,
                 flag_key=flag_key,
                 rule_id=rule_id,
             ) from conflict
