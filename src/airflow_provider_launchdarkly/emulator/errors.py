@@ -6,6 +6,11 @@ belongs to the request.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class ApiError(Exception):
     """The response to a request is an error.
@@ -15,14 +20,23 @@ class ApiError(Exception):
         code: LaunchDarkly's error code.
         message: The explanation for people.
         headers: Headers in addition to the usual ones.
+        details: Fields of the body in addition to the usual ones.
     """
 
-    def __init__(self, status: int, code: str, message: str, headers: tuple[tuple[str, str], ...] = ()):
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        details: Mapping[str, Any] | None = None,
+    ):
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers
+        self.details = dict(details or {})
 
 
 def invalid_request(message: str) -> ApiError:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow_provider_launchdarkly.emulator.state.clock import parse_duration, parse_time
 from airflow_provider_launchdarkly.emulator.state.files import read_snapshot, read_world
+from airflow_provider_launchdarkly.emulator.state.likeness import Likeness, read_likeness
 from airflow_provider_launchdarkly.emulator.state.settings import Settings
 from airflow_provider_launchdarkly.emulator.transport.control import OPERATION_NAMES
 from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
 from airflow_provider_launchdarkly.emulator.transport.faults import Fault
 from airflow_provider_launchdarkly.emulator.transport.server import EmulatorProcess, address_of, listen
+from airflow_provider_launchdarkly.emulator.warehouse.options import WarehouseOptions
+from airflow_provider_launchdarkly.emulator.warehouse.writer import Warehouse
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MONDAY_MORNING = datetime(2026, 1, 5, 9, tzinfo=UTC)
 _TIMEOUT_SECONDS = 30.0
+_WRITING_SECONDS = 900.0
+"""The time that an emulator with a warehouse has for a call: turning its clock by a month writes a million rows."""
 
 
 class EmulatorClock:
@@ -49,7 +54,12 @@ class EmulatorClock:
             ValueError: The time is in the past, has no offset, or is no ISO 8601 time.
         """
         moment = parse_time(to) if isinstance(to, str) else to
-        self._server.call(lambda emulator: emulator.clock.set(moment))
+
+        def move(emulator: Emulator) -> None:
+            emulator.clock.set(moment)
+            emulator.write_warehouse()
+
+        self._server.call(move)
 
     def advance(self, by: timedelta | str) -> None:
         """Advance the clock.
@@ -61,7 +71,12 @@ class EmulatorClock:
             ValueError: The duration is negative, or is no ISO 8601 duration.
         """
         duration = parse_duration(by) if isinstance(by, str) else by
-        self._server.call(lambda emulator: emulator.clock.advance(duration))
+
+        def move(emulator: Emulator) -> None:
+            emulator.clock.advance(duration)
+            emulator.write_warehouse()
+
+        self._server.call(move)
 
     def run(self, rate: float) -> None:
         """Let the clock run by itself.
@@ -94,6 +109,11 @@ class EmulatorServer:
         port: The port to listen on; 0 picks a free one.
         world: A world that replaces the scenario's: the path of a YAML file, or its data.
         snapshot: A snapshot to load: the path of a JSON file, or its data. World and switches come from it.
+        like: The report of `airflow-launchdarkly doctor --write`, as a path or as data: the emulator behaves like that
+            account. `settings` win over it; the clock starts at `start` all the same.
+        warehouse: The warehouse to write the people into as rows: `sqlite:///FILE` or `postgresql://USER@HOST/DATABASE`.
+        warehouse_options: How the rows differ from the ideal, such as `{"lag": "PT2H", "crossovers": 0.01}`; see
+            `emulator.warehouse.options.WarehouseOptions`.
 
     Attributes:
         url: The address, such as `http://127.0.0.1:8700`; empty before the start.
@@ -101,7 +121,8 @@ class EmulatorServer:
         clock: The clock.
 
     Raises:
-        ValueError: The scenario or a switch is unknown, or the world or snapshot is wrong.
+        ValueError: The scenario or a switch is unknown, the world or snapshot is wrong, or the warehouse cannot be
+            written to.
         OSError: The port is in use (raised by `start`).
     """
 
@@ -117,10 +138,15 @@ class EmulatorServer:
         port: int = 0,
         world: str | Path | Mapping[str, Any] | None = None,
         snapshot: str | Path | Mapping[str, Any] | None = None,
+        like: str | Path | Mapping[str, Any] | None = None,
+        warehouse: str | None = None,
+        warehouse_options: Mapping[str, Any] | None = None,
     ):
+        likeness = Likeness() if like is None else _likeness(like)
         self.token = token
         self.clock = EmulatorClock(self)
-        switches = Settings().changed(settings or {})
+        options = {**likeness.warehouse, **(warehouse_options or {})}
+        switches = Settings().changed({**likeness.switches, **(settings or {})})
         self._emulator = Emulator(
             seed=seed,
             scenario=scenario,
@@ -129,9 +155,13 @@ class EmulatorServer:
             start=start,
             rate=clock_rate,
             world=read_world(world) if isinstance(world, str | Path) else world,
+            like=likeness,
+            warehouse=Warehouse(warehouse, WarehouseOptions.from_dict(options)) if warehouse else None,
         )
         if snapshot is not None:
             self._emulator.load(read_snapshot(snapshot) if isinstance(snapshot, str | Path) else snapshot)
+        else:
+            self._emulator.write_warehouse()
         self._port = port
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -173,6 +203,8 @@ class EmulatorServer:
         self._thread.join(_TIMEOUT_SECONDS)
         self._server = self._thread = self._loop = None
         self._started.clear()
+        if self._emulator.warehouse is not None:
+            self._emulator.warehouse.close()
 
     def connection(self, *, project_key: str | None = None, environment_key: str | None = None) -> dict[str, Any]:
         """Return an Airflow connection to the emulator, in the JSON form of `AIRFLOW_CONN_…`.
@@ -253,6 +285,22 @@ class EmulatorServer:
 
         self.call(change)
 
+    def dismiss_regression(self, release_id: str) -> None:
+        """Dismiss the regression that a release waits for, as a person can in LaunchDarkly's UI.
+
+        Raises:
+            ApiError: There is no such release, or it does not wait for this.
+        """
+        self.call(lambda emulator: emulator.act_on_release(release_id, "dismiss"))
+
+    def advance_release(self, release_id: str) -> None:
+        """Advance a release of several phases to its next one, as a person can in LaunchDarkly's UI.
+
+        Raises:
+            ApiError: There is no such release, or it does not wait for this.
+        """
+        self.call(lambda emulator: emulator.act_on_release(release_id, "advance"))
+
     def reset(self, scenario: str | None = None) -> None:
         """Restore the first world, and clear faults, journal and request log. The clock goes on.
 
@@ -322,7 +370,7 @@ class EmulatorServer:
             The function's result. Its exceptions are raised here.
 
         Raises:
-            TimeoutError: The function did not return within 30 seconds.
+            TimeoutError: The function did not return within 30 seconds (15 minutes with a warehouse).
         """
         if self._loop is None:
             return do(self._emulator)
@@ -335,10 +383,14 @@ class EmulatorServer:
                 done.set_exception(error)
 
         self._loop.call_soon_threadsafe(perform)
-        return done.result(_TIMEOUT_SECONDS)
+        return done.result(_TIMEOUT_SECONDS if self._emulator.warehouse is None else _WRITING_SECONDS)
 
     def _note_start(self) -> None:
         import asyncio
 
         self._loop = asyncio.get_running_loop()
         self._started.set()
+
+
+def _likeness(like: str | Path | Mapping[str, Any]) -> Likeness:
+    return read_likeness(like) if isinstance(like, str | Path) else Likeness.from_dict(like)

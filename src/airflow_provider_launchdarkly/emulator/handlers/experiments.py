@@ -55,8 +55,9 @@ def patch_experiment(request: Request) -> Response:
     """PATCH an experiment with a semantic patch."""
     transaction = request.transaction()
     environment_key, key = request.params["environmentKey"], request.params["experimentKey"]
-    lifecycle.check_approval(transaction, environment_key)
-    experiment_patch.apply_patch(transaction, environment_key, key, RequestBody(request.body))
+    body = RequestBody(request.body)
+    lifecycle.check_approval(transaction, environment_key, body)
+    experiment_patch.apply_patch(transaction, environment_key, key, body)
     representation = serialize.experiment(transaction.experiment(environment_key, key), transaction, ("treatments",))
     transaction.commit()
     return Response(200, representation, transaction.effects)

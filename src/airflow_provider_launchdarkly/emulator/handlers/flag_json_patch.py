@@ -52,7 +52,7 @@ def apply_patch(transaction: Transaction, key: str, body: Any) -> None:
     if set(environments.names()) != set(present["environments"]):
         raise invalid_request("/environments: a flag has the environments of its project")
     environment_key = changed[0] if changed else None
-    flag_patch.check_approval(transaction, environment_key)
+    flag_patch.check_approval(transaction, environment_key, before.key)
     if environment_key is not None:
         representation = environments.object(environment_key)
         config = _config(transaction, after, environment_key, representation, present["environments"][environment_key])

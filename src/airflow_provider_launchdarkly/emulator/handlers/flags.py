@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from airflow_provider_launchdarkly.emulator.handlers import flag_json_patch
 from airflow_provider_launchdarkly.emulator.handlers.operation import Request, Response
-from airflow_provider_launchdarkly.emulator.rules import factories, filters, flag_copy, flag_patch, flag_settings
+from airflow_provider_launchdarkly.emulator.rules import (
+    approvals,
+    factories,
+    filters,
+    flag_copy,
+    flag_patch,
+    flag_settings,
+)
 from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 from airflow_provider_launchdarkly.emulator.serializers import flags as serialize
 from airflow_provider_launchdarkly.emulator.serializers.links import link, resource_links
@@ -45,7 +52,10 @@ def post_feature_flag(request: Request) -> Response:
 
 
 def patch_feature_flag(request: Request) -> Response:
-    """PATCH a flag with a semantic patch, JSON patch or merge patch. `dryRun` returns the result without storing it."""
+    """PATCH a flag with a semantic patch, JSON patch or merge patch. `dryRun` returns the result without storing it.
+
+    A change that would make a pending approval request fail is a 400, unless `ignoreConflicts` is true.
+    """
     transaction = request.transaction()
     key = request.params["featureFlagKey"]
     transaction.flag(key)
@@ -53,6 +63,8 @@ def patch_feature_flag(request: Request) -> Response:
         flag_patch.apply_patch(transaction, key, RequestBody(request.body))
     else:
         flag_json_patch.apply_patch(transaction, key, request.body)
+    if not request.query_flag("ignoreConflicts"):
+        approvals.check_conflicts(transaction, key, request.transaction)
     representation = serialize.flag(transaction.project, transaction.flag(key), list(transaction.project.environments))
     if request.query_flag("dryRun") and request.settings.api.has_flag_dry_run:
         return Response(200, representation)
@@ -77,6 +89,23 @@ def copy_feature_flag(request: Request) -> Response:
     representation = serialize.flag(transaction.project, transaction.flag(key), list(transaction.project.environments))
     transaction.commit()
     return Response(201, representation, transaction.effects)
+
+
+def get_dependent_flags(request: Request) -> Response:
+    """GET the flags that have a flag as a prerequisite, with the environments in which they do."""
+    transaction = request.transaction()
+    found = flag_settings.dependents(transaction, transaction.flag(request.params["featureFlagKey"]))
+    return Response(200, serialize.dependents(transaction.project, found, request.path))
+
+
+def get_dependent_flags_by_env(request: Request) -> Response:
+    """GET the flags that have a flag as a prerequisite in one environment."""
+    transaction = request.transaction()
+    environment_key = request.params["environmentKey"]
+    transaction.environment(environment_key)
+    found = flag_settings.dependents(transaction, transaction.flag(request.params["featureFlagKey"]))
+    here = {flag: [environment_key] for flag, environments in found.items() if environment_key in environments}
+    return Response(200, serialize.dependents_here(transaction.project, here, environment_key, request.path))
 
 
 def get_feature_flag_status(request: Request) -> Response:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_launchdarkly.emulator.errors import forbidden, invalid_request, not_found
 from airflow_provider_launchdarkly.emulator.rules.bandits import reallocate_due_bandits
+from airflow_provider_launchdarkly.emulator.rules.release_progress import advance_due_releases
 from airflow_provider_launchdarkly.emulator.serializers.links import paging_links
 from airflow_provider_launchdarkly.emulator.state.generations import published_generations
 from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
@@ -96,11 +97,13 @@ class Request:
         )
         if project.bandits:
             reallocate_due_bandits(transaction)
+        if project.releases:
+            advance_due_releases(transaction)
         return transaction
 
     def page(self, items: Sequence[Any], highest: int | None = None) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return the page of a list by `limit` (20 by default) and `offset`, and its paging links."""
-        limit, offset = self._count("limit", 20, lowest=1), self._count("offset", 0, lowest=0)
+        limit, offset = self.count("limit", 20, lowest=1), self.count("offset", 0, lowest=0)
         if highest is not None:
             limit = min(limit, highest)
         links = paging_links(self.path, self.query, limit=limit, offset=offset, total=len(items))
@@ -108,9 +111,10 @@ class Request:
 
     def query_time(self, name: str) -> int | None:
         """Return the value of a query parameter in epoch milliseconds, or None."""
-        return self._count(name, 0, lowest=0, digits=15) if self.query_value(name) is not None else None
+        return self.count(name, 0, lowest=0, digits=15) if self.query_value(name) is not None else None
 
-    def _count(self, name: str, default: int, lowest: int, digits: int = 9) -> int:
+    def count(self, name: str, default: int, lowest: int, digits: int = 9) -> int:
+        """Return the value of a query parameter as a whole number, or the default."""
         text = self.query_value(name)
         if text is None:
             return default

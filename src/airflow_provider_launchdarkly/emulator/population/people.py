@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from airflow_provider_launchdarkly.emulator.population.ground_truth import NO_EVENTS
+from airflow_provider_launchdarkly.emulator.population.individuals import Value, moments_of, resolution, single_values
 from airflow_provider_launchdarkly.emulator.population.sampling import (
     NOTHING,
     Covariate,
@@ -37,13 +38,14 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.population.ground_truth import Effect, GroundTruth, MetricTruth
     from airflow_provider_launchdarkly.emulator.population.types import SimulatedIteration, SimulatedMetric
 
-Hours = TypeVar("Hours")
+Kept = TypeVar("Kept")
 
 _HOUR = timedelta(hours=1)
 _KEPT_DAYS_BY_HOUR = 8
+_CONVERTED = Value(1.0)
 
 
-class _Exposures:
+class Exposures:
     """The people of one arm and one cell, by the day on which they arrive."""
 
     def __init__(self, population: Population, arm: int, cell: int) -> None:
@@ -58,9 +60,11 @@ class _Exposures:
 
     @property
     def key(self) -> tuple[str | int, ...]:
+        """The key of the generators of these people."""
         return self._key
 
     def flag_on_hours(self, day: int) -> list[bool] | None:
+        """Return for each of the day's 24 hours whether the flag is on when it begins; None if it is on all day."""
         return self._population.flag_on_hours(day)
 
     def drawn(self, day: int) -> int:
@@ -71,6 +75,7 @@ class _Exposures:
         return self._days[day]
 
     def drawn_by_hour(self, day: int) -> list[int]:
+        """Return the number of people of each hour who would arrive with the flag on all day."""
         hours = self._hours.get(day)
         if hours is None:
             rng = generator(*self._key, "exposures by hour", day)
@@ -79,9 +84,11 @@ class _Exposures:
         return hours
 
     def arrived(self, day: int) -> int:
+        """Return the number of people who arrived on ``day``."""
         return self.drawn(day) if self._population.flag_on_hours(day) is None else sum(self.arrived_by_hour(day))
 
     def arrived_by_hour(self, day: int) -> list[int]:
+        """Return the number of people who arrived in each hour of ``day``."""
         hours, on = self.drawn_by_hour(day), self._population.flag_on_hours(day)
         return hours if on is None else [people if is_on else 0 for people, is_on in zip(hours, on, strict=True)]
 
@@ -100,7 +107,14 @@ class _Group(NamedTuple):
     moments: Moments
 
 
-class _Responses:
+class Responder(NamedTuple):
+    """A person who responds: the number among those who arrive in the same hour, and the value."""
+
+    person: int
+    value: Value
+
+
+class Responses:
     """The responses on one metric of one arm and one cell, by the day of arrival and the delay of the event.
 
     They come from all exposed people, or from those who took the ``earlier`` step of a funnel.
@@ -108,28 +122,40 @@ class _Responses:
 
     def __init__(
         self,
-        exposures: _Exposures,
-        earlier: _Responses | None,
+        exposures: Exposures,
+        earlier: Responses | None,
         *,
         path: str,
         truth: MetricTruth,
         variation: str,
         effect: Effect | None,
+        single_people: bool,
     ) -> None:
         self._exposures = exposures
         self._earlier = earlier
         self._truth = truth
         self._variation = variation
         self._effect = effect
-        self._key = (*exposures.key, path)
-        self._rng = generator(*self._key)
+        self.key = (*exposures.key, path)
+        self.has_covariate = bool(truth.correlation)
+        self._rng = generator(*self.key)
+        self._whole: list[list[_Group]] = []
         self._days: list[list[_Group]] = []
         self._arrived: list[Moments] = [NOTHING]
         self._hours: dict[int, list[list[Moments]]] = {}
+        self._values: dict[int, list[list[list[Value]]]] = {}
+        self._people: dict[int, list[list[list[int]]]] = {}
+        self.step = resolution(truth.baseline, truth.deviation) if truth.kind == "numeric" else 1.0
+        self._single_values = single_people and truth.kind == "numeric"
         self._arrivals: dict[int, list[Moments]] = {}
         own = [delay for delay, share in enumerate(truth.delays) if share]
         before = earlier.delays if earlier else [0]
         self.delays: list[int] = sorted({first + second for first in before for second in own})
+
+    @property
+    def typical_value(self) -> float:
+        """The mean of people whose variation has no effect, rounded as the values are."""
+        return round(self._truth.baseline / self.step) * self.step
 
     def drawn(self, day: int) -> list[_Group]:
         """Return the groups of people who would arrive on ``day`` with the flag on all day."""
@@ -166,15 +192,17 @@ class _Responses:
                     moments = normal_values(self._rng, count, level, self._truth.deviation)
                 if count:
                     groups.append(_Group(delay + own, source, moments))
-        if self._truth.correlation:
-            hours = self._split(day, groups)
+        self._whole.append(groups)
+        if self._truth.correlation or self._single_values:
+            hours = self.drawn_by_hour(day)
             groups = [group._replace(moments=sum(parts, NOTHING)) for group, parts in zip(groups, hours, strict=True)]
         return groups
 
     def drawn_by_hour(self, day: int) -> list[list[Moments]]:
+        """Return the 24 hours of each of the day's drawn groups, by the hour of arrival."""
         hours = self._hours.get(day)
         if hours is None:
-            hours = self._split(day, self.drawn(day))
+            hours = self._split(day)
             _keep(self._hours, day, hours)
         return hours
 
@@ -185,14 +213,15 @@ class _Responses:
             return groups
         return [[part if is_on else NOTHING for part, is_on in zip(hours, on, strict=True)] for hours in groups]
 
-    def _split(self, day: int, groups: list[_Group]) -> list[list[Moments]]:
-        rng = generator(*self._key, "by hour", day)
+    def _split(self, day: int) -> list[list[Moments]]:
+        """Divide the day's groups, which are drawn, by the hour of arrival."""
+        rng = generator(*self.key, "by hour", day)
         if self._earlier is None:
             left = [list(self._exposures.drawn_by_hour(day))]
         else:
             left = [[part.count for part in hours] for hours in self._earlier.drawn_by_hour(day)]
         split = []
-        for group in groups:
+        for group in self._whole[day]:
             counts = subset(rng, left[group.source], group.moments.count)
             left[group.source] = [have - taken for have, taken in zip(left[group.source], counts, strict=True)]
             if self._truth.kind == "conversion":
@@ -204,7 +233,50 @@ class _Responses:
                 mean = self._truth.level(self._variation, day, self._effect)
                 parts = [with_covariate(rng, part, mean, covariate) for part in parts]
             split.append(parts)
-        return split
+        if not self._single_values:
+            return split
+        draw = generator(*self.key, "values", day)
+        correlated = bool(self._truth.correlation)
+        values = [[single_values(draw, part, self.step, covariate=correlated) for part in parts] for parts in split]
+        _keep(self._values, day, values)
+        return [[moments_of(part, self.step) for part in parts] for parts in values]
+
+    def people(self, day: int) -> list[tuple[int, list[list[Responder]]]]:
+        """Return the delay of each of the day's groups, and the people of each hour in it.
+
+        Only with `SimulatedIteration.single_people`, or else numbers have no values.
+        """
+        groups, people = self.drawn(day), self._people_by_hour(day)
+        if self._truth.kind == "conversion":
+            values = [[[_CONVERTED] * len(hour) for hour in hours] for hours in people]
+        else:
+            if day not in self._values:
+                self._split(day)
+            values = self._values[day]
+        return [
+            (group.delay, [list(map(Responder, *hour)) for hour in zip(hours, of_hours, strict=True)])
+            for group, hours, of_hours in zip(groups, people, values, strict=True)
+        ]
+
+    def _people_by_hour(self, day: int) -> list[list[list[int]]]:
+        """Return who is in each of the day's groups, by the hour of arrival. They come from the group's source."""
+        people = self._people.get(day)
+        if people is None:
+            rng = generator(*self.key, "people", day)
+            if self._earlier is None:
+                left = [[list(range(count)) for count in self._exposures.drawn_by_hour(day)]]
+            else:
+                left = [[list(hour) for hour in hours] for hours in self._earlier._people_by_hour(day)]  # noqa: SLF001
+            for hours in left:
+                for hour in hours:
+                    rng.shuffle(hour)
+            people = []
+            for group, parts in zip(self.drawn(day), self.drawn_by_hour(day), strict=True):
+                source = left[group.source]
+                people.append([hour[: part.count] for hour, part in zip(source, parts, strict=True)])
+                left[group.source] = [hour[part.count :] for hour, part in zip(source, parts, strict=True)]
+            _keep(self._people, day, people)
+        return people
 
     def arrivals(self, day: int) -> list[Moments]:
         """Return the events that arrive in each of the 24 hours of ``day``, of people from any day."""
@@ -270,12 +342,17 @@ class Population:
         self._audience = iteration.audience
         self._off = iteration.off
         self._bandit = iteration.bandit
+        self._single_people = iteration.single_people
         self._daily_shares: list[list[float]] = []
         self._expected: list[float] = []
         self._arms_and_cells = [(arm, cell) for arm in range(len(self.arms)) for cell in range(len(self.cells))]
-        self._exposures = {place: _Exposures(self, *place) for place in self._arms_and_cells}
-        self._responses: dict[tuple[int, int, str], _Responses] = {}
+        self.exposures = {place: Exposures(self, *place) for place in self._arms_and_cells}
+        self._responses: dict[tuple[int, int, str], Responses] = {}
         self._latest: dict[tuple[SimulatedMetric, tuple[str, str] | None], tuple[int, MetricStatistics]] = {}
+
+    def attribute_values(self, attribute: str) -> tuple[str, ...]:
+        """Return the values of an attribute; none for an unknown attribute."""
+        return self._truth.attribute_values(attribute)
 
     def share(self, arm: int, day: int) -> float:
         """Return an arm's share of the people of ``day``; for a bandit, its share when the day begins."""
@@ -328,12 +405,12 @@ class Population:
         return statistics
 
     def _statistics(self, metric: SimulatedMetric, hours: int, attribute: tuple[str, str] | None) -> MetricStatistics:
-        steps = self._steps(metric)
+        steps = self.steps(metric)
         cells = [index for index, cell in enumerate(self.cells) if attribute is None or attribute in cell.labels]
         treatments = tuple(self._measure(arm, cells, metric, steps, hours) for arm in range(len(self.arms)))
         return MetricStatistics(self._started_at + hours * _HOUR, treatments)
 
-    def _steps(self, metric: SimulatedMetric) -> tuple[str, ...]:
+    def steps(self, metric: SimulatedMetric) -> tuple[str, ...]:
         """Return the metric's key after the keys of its earlier steps; none if the ground truth lacks one of them."""
         truth = self._truth.metric(metric.key, is_numeric=metric.is_numeric)
         earlier = [self._truth.metric(step, is_numeric=False) for step in metric.preceding]
@@ -352,10 +429,10 @@ class Population:
         self, arm: int, cells: list[int], metric: SimulatedMetric, steps: tuple[str, ...], hours: int
     ) -> TreatmentStatistics:
         day, hour = divmod(hours, 24)
-        exposed = sum(self._exposures[arm, cell].through(day, hour) for cell in cells)
+        exposed = sum(self.exposures[arm, cell].through(day, hour) for cell in cells)
         events, last = NOTHING, 0
         for cell in cells if steps else ():
-            responses = self._response(arm, cell, steps, is_numeric=metric.is_numeric)
+            responses = self.response(arm, cell, steps, is_numeric=metric.is_numeric)
             events += responses.through(day, hour)
             last = max(last, responses.last_event_hour(day, hour))
         counts_all = bool(steps) and (not metric.is_numeric or metric.missing_counts_as_zero)
@@ -372,21 +449,24 @@ class Population:
             sum_of_squares=events.squares,
             covariate=covariate,
             last_event_at=self._started_at + last * _HOUR if last else None,
+            responders=events.count,
         )
 
-    def _response(self, arm: int, cell: int, steps: tuple[str, ...], *, is_numeric: bool = False) -> _Responses:
+    def response(self, arm: int, cell: int, steps: tuple[str, ...], *, is_numeric: bool = False) -> Responses:
+        """Return the responses to the last of a funnel's ``steps``, or to a single metric, as `steps` names them."""
         path = " > ".join(steps)
         responses = self._responses.get((arm, cell, path))
         if responses is None:
             variation = self.arms[arm].variation
             effects = self.cells[cell].effects.get(steps[-1], {})
-            responses = self._responses[arm, cell, path] = _Responses(
-                self._exposures[arm, cell],
-                self._response(arm, cell, steps[:-1]) if len(steps) > 1 else None,
+            responses = self._responses[arm, cell, path] = Responses(
+                self.exposures[arm, cell],
+                self.response(arm, cell, steps[:-1]) if len(steps) > 1 else None,
                 path=path,
                 truth=self._truth.metric(steps[-1], is_numeric=is_numeric) or NO_EVENTS,
                 variation=variation,
                 effect=effects.get(variation),
+                single_people=self._single_people,
             )
         return responses
 
@@ -399,7 +479,7 @@ def _check_kind(key: str, truth: MetricTruth | None, *, is_numeric: bool) -> Non
         )
 
 
-def _keep(kept: dict[int, Hours], day: int, hours: Hours) -> None:
+def _keep(kept: dict[int, Kept], day: int, hours: Kept) -> None:
     """Keep the hours of a day and drop the oldest, which a clock that only goes forward needs no more."""
     while len(kept) >= _KEPT_DAYS_BY_HOUR:
         del kept[next(iter(kept))]

@@ -61,6 +61,7 @@ def population_of(truth: GroundTruth, seed: int, iteration: SimulatedIteration) 
         iteration.audience,
         iteration.off,
         iteration.bandit,
+        iteration.single_people,
     )
     if key not in truth.drawn:
         truth.drawn[key] = Population(truth, seed, iteration)

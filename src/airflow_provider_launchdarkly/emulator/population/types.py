@@ -56,6 +56,8 @@ class SimulatedIteration:
         off: The periods (from, until) of aware times in which the flag is off and no people arrive; the last may
             have no end yet.
         bandit: The reallocation of a bandit; None for other experiments.
+        single_people: Whether numeric values are those of single people, rounded as `individuals` says, and not only
+            the statistics of a group.
     """
 
     experiment_key: str
@@ -66,6 +68,7 @@ class SimulatedIteration:
     audience: float = 1.0
     off: tuple[tuple[datetime, datetime | None], ...] = ()
     bandit: Bandit | None = None
+    single_people: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class TreatmentStatistics:
         sum_of_squares: The sum of their squared values.
         covariate: The covariate of the same units, if the ground truth has one.
         last_event_at: The end of the last hour in which an event arrived; None before the first.
+        responders: The number of people whose event has arrived.
     """
 
     treatment_id: str
@@ -116,6 +120,7 @@ class TreatmentStatistics:
     sum_of_squares: float
     covariate: CovariateMoments | None
     last_event_at: datetime | None
+    responders: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def copy(transaction: Transaction, flag: Flag, body: RequestBody) -> None:
             approval, 409 for another version than expected or a rule of a running experiment.
     """
     source_key, target_key = (_environment(transaction, flag, body, name) for name in ("source", "target"))
-    flag_patch.check_approval(transaction, target_key)
+    flag_patch.check_approval(transaction, target_key, flag.key)
     source, target = flag.configs[source_key], flag.configs[target_key]
     wanted = target
     for action in _actions(body):
@@ -66,8 +66,8 @@ def _check_rules_are_free(transaction: Transaction, flag: Flag, environment_key:
 
 
 def _served(serving: Serving) -> Serving:
-    """Return a serving without the mark of the experiment that runs on it in its environment."""
-    return replace(serving, experiment=None, seed=None) if isinstance(serving, Rollout) else serving
+    """Return a serving without the mark of the experiment or release that runs on it in its environment."""
+    return replace(serving, experiment=None, release=None, seed=None) if isinstance(serving, Rollout) else serving
 
 
 _ACTIONS: Mapping[str, Callable[[FlagConfig, FlagConfig], FlagConfig]] = {

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 
 def check_rule_is_free(transaction: Transaction, environment_key: str, flag: Flag, rule_id: str) -> None:
-    """Raise a 409 if a running experiment owns the rule."""
+    """Raise a 409 if a running experiment or an active release owns the rule."""
     if transaction.owner_of(environment_key, flag.key, rule_id) is not None:
         raise conflict("the targeting rule is used by a running experiment")
+    if transaction.release_on(environment_key, flag.key, rule_id) is not None:
+        raise conflict("the targeting rule is used by an active release")
 
 
 def variation_index(flag: Flag, instruction: RequestBody) -> int:

@@ -44,6 +44,16 @@ def delete(transaction: Transaction, flag: Flag) -> None:
     transaction.record("flag.deleted", flag=flag.key)
 
 
+def dependents(transaction: Transaction, flag: Flag) -> dict[str, list[str]]:
+    """Return the keys of the flags that have a flag as a prerequisite, with the environments in which they do."""
+    found: dict[str, list[str]] = {}
+    for other in transaction.project.flags.values():
+        for environment_key, config in other.configs.items():
+            if any(needed.key == flag.key for needed in config.prerequisites):
+                found.setdefault(other.key, []).append(environment_key)
+    return found
+
+
 def _check_not_needed(transaction: Transaction, flag: Flag, variation: int | None = None) -> None:
     for other in transaction.project.flags.values():
         for config in other.configs.values():

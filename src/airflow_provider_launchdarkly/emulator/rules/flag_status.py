@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_launchdarkly.emulator.rules.simulated_iteration import ground_truth
+from airflow_provider_launchdarkly.emulator.state.flag_models import Rollout
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.state.flag_models import Flag, FlagConfig
@@ -34,5 +35,10 @@ def status(transaction: Transaction, flag: Flag, environment_key: str) -> str:
 def _serves_one(config: FlagConfig) -> bool:
     if not config.on:
         return True
-    served = [config.fallthrough, *(rule.serving for rule in config.rules), *(t.variation for t in config.targets)]
-    return all(isinstance(serving, int) for serving in served) and len(set(served)) == 1
+    served = {target.variation for target in config.targets if target.values}
+    for serving in (config.fallthrough, *(rule.serving for rule in config.rules)):
+        if isinstance(serving, Rollout):
+            served |= {share.variation for share in serving.variations if share.weight}
+        else:
+            served.add(serving)
+    return len(served) == 1

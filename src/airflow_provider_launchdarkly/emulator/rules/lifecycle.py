@@ -32,14 +32,29 @@ if TYPE_CHECKING:
         IterationInput,
         TreatmentInput,
     )
+    from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
     from airflow_provider_launchdarkly.emulator.state.flag_models import Flag
     from airflow_provider_launchdarkly.emulator.state.models import MetricUse
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 
-def check_approval(transaction: Transaction, environment_key: str) -> None:
-    """Raise a 403 for a change that needs an approval by the switch `experiment_approvals`."""
-    if transaction.settings.experiment_approval(transaction.environment(environment_key)):
+STARTS_AND_STOPS = frozenset({"startIteration", "stopIteration", "saveAndStartNewIteration"})
+
+
+def check_approval(transaction: Transaction, environment_key: str, body: RequestBody | None = None) -> None:
+    """Raise a 403 for a change that needs an approval by the switches `experiment_approvals` and `…_of`.
+
+    Args:
+        transaction: The transaction.
+        environment_key: The environment.
+        body: The semantic patch; None for a creation.
+    """
+    settings = transaction.settings
+    if settings.experiment_approvals_of == "starts_and_stops":
+        kinds = set() if body is None else {kind for kind, _ in body.instructions()}
+        if not kinds & STARTS_AND_STOPS:
+            return
+    if settings.experiment_approval(transaction.environment(environment_key)):
         raise forbidden("approval is required")
 
 
@@ -323,6 +338,8 @@ def _check_startable(transaction: Transaction, experiment: Experiment, iteration
     owner = transaction.owner_of(experiment.environment_key, flag.key, iteration.flag.rule_id)
     if owner is not None and owner.key != experiment.key:
         raise conflict("the targeting rule is already used by a running experiment")
+    if transaction.release_on(experiment.environment_key, flag.key, iteration.flag.rule_id) is not None:
+        raise conflict("the targeting rule is already used by an active release")
 
 
 def _check_joinable(transaction: Transaction, environment_key: str, holdout_id: str) -> None:

@@ -39,6 +39,7 @@ def simulated_iteration(transaction: Transaction, experiment: Experiment, iterat
             for since, until in iteration.off
         ),
         bandit=_bandit(transaction, experiment, iteration),
+        single_people=transaction.settings.people == "single",
     )
 
 

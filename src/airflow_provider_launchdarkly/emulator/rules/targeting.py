@@ -73,6 +73,7 @@ def describe(flag: Flag, serving: Serving) -> str:
         return f"{flag.variations[serving].label} to everyone"
     shares = (f"{v.weight / 1000:g} % {flag.variations[v.variation].label}" for v in serving.variations if v.weight)
     owner = f" (experiment {serving.experiment.experiment_key})" if serving.experiment else ""
+    owner += f" (release {serving.release.release_id})" if serving.release else ""
     return ", ".join(shares) + owner
 
 

@@ -21,7 +21,7 @@ from airflow_provider_launchdarkly.emulator.state.clock import from_milliseconds
 from airflow_provider_launchdarkly.emulator.state.flag_models import Rollout
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
 
     from airflow_provider_launchdarkly.emulator.state.flag_models import JSON, Flag, FlagConfig, Rule, Serving, Target
     from airflow_provider_launchdarkly.emulator.state.models import Environment, Project, Token, World
@@ -93,16 +93,23 @@ def environment(project: Project, environment: Environment, settings: Settings) 
         "confirmChanges": environment.critical,
         "tags": list(environment.tags),
         "critical": environment.critical,
-        "approvalSettings": {
-            "required": settings.flag_approval(environment),
-            "bypassApprovalsForPendingChanges": False,
-            "minNumApprovals": 1,
-            "canReviewOwnRequest": False,
-            "canApplyDeclinedChanges": False,
-            "serviceKind": "launchdarkly",
-            "serviceConfig": {},
-            "requiredApprovalTags": [],
+        "approvalSettings": _approval_settings(required=settings.flag_approval(environment)),
+        "resourceApprovalSettings": {
+            "experiment": _approval_settings(required=settings.experiment_approval(environment))
         },
+    }
+
+
+def _approval_settings(*, required: bool) -> dict[str, JSON]:
+    return {
+        "required": required,
+        "bypassApprovalsForPendingChanges": False,
+        "minNumApprovals": 1,
+        "canReviewOwnRequest": False,
+        "canApplyDeclinedChanges": False,
+        "serviceKind": "launchdarkly",
+        "serviceConfig": {},
+        "requiredApprovalTags": [],
     }
 
 
@@ -182,7 +189,7 @@ def _config(project: Project, flag: Flag, key: str, config: FlagConfig, *, summa
         "sel": config.salt[::-1],
         "lastModified": config.last_modified,
         "version": config.version,
-        "_site": page_link(f"/projects/{quote(project.key)}/flags/{quote(flag.key)}/targeting?env={quote(key)}"),
+        "_site": _targeting_page(project, flag.key, key),
         "_environmentName": project.environments[key].name,
         "trackEvents": config.track_events,
         "trackEventsFallthrough": config.track_events_fallthrough,
@@ -210,6 +217,8 @@ def _rule(rule: Rule) -> dict[str, JSON]:
         "trackEvents": rule.track_events,
         **_serving(rule.serving),
     }
+    if rule.disabled:
+        representation["disabled"] = True
     if rule.description is not None:
         representation["description"] = rule.description
     return representation
@@ -236,7 +245,51 @@ def _serving(serving: Serving) -> dict[str, JSON]:
             "defaultVariation": serving.experiment.default_variation,
             "canReshuffle": serving.experiment.can_reshuffle,
         }
+    if serving.release is not None:
+        rollout["experimentAllocation"] = {
+            "type": "measuredRollout",
+            "defaultVariation": serving.release.default_variation,
+            "canReshuffle": False,
+        }
     return {"rollout": rollout}
+
+
+def dependents(project: Project, found: Mapping[str, Sequence[str]], path: str) -> dict[str, JSON]:
+    """Return the JSON of the flags that have another as a prerequisite, by flag with their environments."""
+    items = [
+        {
+            "key": key,
+            "name": project.flags[key].name,
+            "environments": [
+                {"key": name, "name": project.environments[name].name, **_dependent_links(project, key, name)}
+                for name in environments
+            ],
+        }
+        for key, environments in found.items()
+    ]
+    return {"items": items, "_links": {"self": link(path)}, "_site": page_link(f"/projects/{quote(project.key)}/flags")}
+
+
+def dependents_here(
+    project: Project, found: Mapping[str, Sequence[str]], environment_key: str, path: str
+) -> dict[str, JSON]:
+    """Return the JSON of the flags that have another as a prerequisite in one environment."""
+    items = [
+        {"key": key, "name": project.flags[key].name, **_dependent_links(project, key, environment_key)}
+        for key in found
+    ]
+    return {"items": items, "_links": {"self": link(path)}, "_site": page_link(f"/projects/{quote(project.key)}/flags")}
+
+
+def _dependent_links(project: Project, key: str, environment_key: str) -> dict[str, JSON]:
+    return {
+        "_links": resource_links(flags_path(project.key), key),
+        "_site": _targeting_page(project, key, environment_key),
+    }
+
+
+def _targeting_page(project: Project, key: str, environment_key: str) -> dict[str, str]:
+    return page_link(f"/projects/{quote(project.key)}/flags/{quote(key)}/targeting?env={quote(environment_key)}")
 
 
 def status(transaction: Transaction, flag: Flag, environment_key: str) -> dict[str, JSON]:

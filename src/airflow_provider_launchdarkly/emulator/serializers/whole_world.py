@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.emulator.serializers import experiments, flags, holdouts_and_layers, metrics
+from airflow_provider_launchdarkly.emulator.serializers import (
+    experiments,
+    flags,
+    holdouts_and_layers,
+    metrics,
+    releases,
+)
 from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -42,5 +48,7 @@ def check(world: World, settings: Settings, now: int) -> None:
                 holdouts_and_layers.holdout(transaction, holdout)
             for layer in project.layers.values():
                 holdouts_and_layers.layer(transaction, layer)
+            for release in project.releases.values():
+                releases.release(transaction, release, ("metrics",))
         except (LookupError, ArithmeticError, ValueError, TypeError, AttributeError, StopIteration) as error:
             raise ValueError(f"the snapshot is broken: project {project.key!r} lacks a part: {error!r}") from None

@@ -49,6 +49,14 @@ class ExperimentAllocation:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseAllocation:
+    """The part of a rollout that marks it as owned by a guarded release."""
+
+    release_id: str
+    default_variation: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """A percentage rollout."""
 
@@ -57,6 +65,7 @@ class Rollout:
     bucket_by: str | None = None
     seed: int | None = None
     experiment: ExperimentAllocation | None = None
+    release: ReleaseAllocation | None = None
 
 
 Serving: TypeAlias = int | Rollout
@@ -72,6 +81,7 @@ class Rule:
     serving: Serving
     description: str | None = None
     track_events: bool = False
+    disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+    from airflow_provider_launchdarkly.emulator.state.approval_models import ApprovalRequest
     from airflow_provider_launchdarkly.emulator.state.flag_models import JSON, Flag
+    from airflow_provider_launchdarkly.emulator.state.release_models import Release
 
 Status: TypeAlias = Literal["not_started", "running", "stopped"]
 
@@ -303,7 +305,8 @@ class Layer:
 class Project:
     """A project and its contents.
 
-    The keys of `experiments` and `holdouts` are (environment key, key). `truths` are the ground truths by flag key.
+    The keys of `experiments`, `holdouts` and `release_plans` are (environment key, key). `releases` are by id, oldest
+    first. `truths` are the ground truths by flag key.
     `bandits` are the keys of the experiments that reallocate their traffic as the clock advances. `old_metrics` are the
     versions of metrics before their changes, by version id.
     """
@@ -319,6 +322,9 @@ class Project:
     experiments: dict[tuple[str, str], Experiment] = field(default_factory=dict)
     holdouts: dict[tuple[str, str], Holdout] = field(default_factory=dict)
     layers: dict[str, Layer] = field(default_factory=dict)
+    releases: dict[str, Release] = field(default_factory=dict)
+    release_plans: dict[tuple[str, str], Mapping[str, JSON]] = field(default_factory=dict)
+    approval_requests: dict[str, ApprovalRequest] = field(default_factory=dict)
     bandits: tuple[tuple[str, str], ...] = ()
     truths: dict[str, GroundTruth] = field(default_factory=dict)
     created_at: int = 0
@@ -340,14 +346,42 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token. A service token has no `member_id`. Without `projects` it has access to all of them."""
+    """An access token. A service token has no `member_id`. Without `projects` it has access to all of them.
+
+    A `custom` role may do all that a `writer` may: what a real one may do is the account's secret.
+    """
 
     value: str = field(repr=False)
     id: str = ""
     name: str = ""
-    role: Literal["reader", "writer", "admin"] = "admin"
+    role: Literal["reader", "writer", "admin", "custom"] = "admin"
     member_id: str | None = None
     projects: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A branch as a scanner has sent it last. Its `references` are as LaunchDarkly's API has them."""
+
+    name: str
+    head: str
+    sync_time: int
+    update_sequence_id: int | None = None
+    commit_time: int | None = None
+    references: tuple[Mapping[str, JSON], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository that is scanned for code references, with its branches by name."""
+
+    name: str
+    type: str
+    default_branch: str
+    version: int = 1
+    enabled: bool = True
+    links: Mapping[str, str] = field(default_factory=dict)
+    branches: Mapping[str, Branch] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -360,6 +394,7 @@ class World:
     members: dict[str, Member] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict, repr=False)
     teams: tuple[str, ...] = ()
+    repositories: dict[str, Repository] = field(default_factory=dict)
     created: int = 0
 
     def new_id(self, kind: str) -> str:

@@ -41,8 +41,19 @@ class Settings:
             require it in the world (`by_environment`), or `everywhere`.
         experiment_approvals: Where the change of an experiment needs an approval: `never`, `by_environment` or
             `everywhere`. The service's response is unknown; here it is the 403 "approval is required" of segments.
+        experiment_approvals_of: Which changes of an experiment need the approval: `every_change`, creations too, or
+            only `starts_and_stops`. The service's rule is unknown.
         rate_limit_headers: The `X-Ratelimit-…` headers of responses without a fault: absent (`none`), `plenty` of calls
             left, or `low` with one call left in each family. LaunchDarkly sends any subset of them.
+        rate_limit_families: The families of limits that those headers show: `all`, or some of the global one, that of a
+            route and that of the token.
+        release_plans: Whether the account has environment release plans. Without them, a start from one is a 422.
+        release_without_data: What a guarded release does at the end of a phase in which a metric had no event: `revert`
+            with the published reason `reverted_insufficient_data`, or `complete`. LaunchDarkly does not document when.
+        release_rollback: What a regression, or the lack of data, reverts in a release of several phases: `all_phases`,
+            completed ones too, or the `current_phase` alone. LaunchDarkly says that it reverts the release.
+        people: Whether numeric results are drawn for groups of people (`grouped`), or are sums over single people's
+            values (`single`), as a warehouse has them. A warehouse sets it. Units and conversions do not depend on it.
         generation: The API generation: the operations, fields and instructions of the published clients `17.1`, `17.2`
             or `25`, or `all` that were ever published, which serves every client.
     """
@@ -56,7 +67,15 @@ class Settings:
     treatment_ids: Literal["own", "variation"] = "own"
     flag_approvals: Literal["by_environment", "everywhere"] = "by_environment"
     experiment_approvals: Literal["never", "by_environment", "everywhere"] = "never"
+    experiment_approvals_of: Literal["every_change", "starts_and_stops"] = "every_change"
     rate_limit_headers: Literal["none", "plenty", "low"] = "none"
+    rate_limit_families: Literal["all", "global", "route", "token", "global+route", "global+token", "route+token"] = (
+        "all"
+    )
+    release_plans: Literal["available", "unavailable"] = "available"
+    release_without_data: Literal["revert", "complete"] = "revert"
+    release_rollback: Literal["all_phases", "current_phase"] = "all_phases"
+    people: Literal["grouped", "single"] = "grouped"
     generation: GenerationName = "all"
 
     @property

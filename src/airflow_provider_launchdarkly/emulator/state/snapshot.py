@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
-from airflow_provider_launchdarkly.emulator.state import flag_models, models
+from airflow_provider_launchdarkly.emulator.state import approval_models, flag_models, models, release_models
 from airflow_provider_launchdarkly.emulator.state.clock import parse_time
 from airflow_provider_launchdarkly.emulator.state.settings import Settings
 from airflow_provider_launchdarkly.emulator.state.typed_values import check_fields
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 FORMAT = 1
 _CLASSES: dict[str, type[Any]] = {
     name: value
-    for name, value in {**vars(flag_models), **vars(models)}.items()
+    for name, value in {**vars(flag_models), **vars(models), **vars(release_models), **vars(approval_models)}.items()
     if isinstance(value, type) and is_dataclass(value)
 }
 _CLASS = "is"
 _NAMES = {"Mapping": Mapping, "GroundTruth": GroundTruth, "Flag": flag_models.Flag, "JSON": Any}
+_NAMES["Release"] = release_models.Release
+_NAMES["ApprovalRequest"] = approval_models.ApprovalRequest
 
 
 def to_json(world: models.World, now: datetime, settings: Settings) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from airflow_provider_launchdarkly.emulator.errors import not_found
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+    from airflow_provider_launchdarkly.emulator.state.approval_models import ApprovalRequest
     from airflow_provider_launchdarkly.emulator.state.flag_models import JSON, Flag
     from airflow_provider_launchdarkly.emulator.state.models import (
         Environment,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         RandomizationUnit,
         World,
     )
+    from airflow_provider_launchdarkly.emulator.state.release_models import Release
     from airflow_provider_launchdarkly.emulator.state.settings import Settings
 
 
@@ -51,7 +53,9 @@ class Transaction:
     _metric_groups: dict[str, MetricGroup] = field(default_factory=dict)
     _holdouts: dict[tuple[str, str], Holdout] = field(default_factory=dict)
     _layers: dict[str, Layer] = field(default_factory=dict)
+    _releases: dict[str, Release] = field(default_factory=dict)
     _units: tuple[RandomizationUnit, ...] | None = None
+    _approval_requests: dict[str, ApprovalRequest] | None = None
     _truths: dict[str, GroundTruth] = field(default_factory=dict)
     _old_metrics: list[Metric] = field(default_factory=list)
     _deleted_flags: set[str] = field(default_factory=set)
@@ -153,6 +157,31 @@ class Transaction:
                 return experiment
         return None
 
+    def releases(self, environment_key: str | None = None, flag_key: str | None = None) -> list[Release]:
+        """Return the project's releases, of one environment and one flag if named, oldest first."""
+        return [
+            release
+            for release in {**self.project.releases, **self._releases}.values()
+            if environment_key in (None, release.environment_key) and flag_key in (None, release.flag_key)
+        ]
+
+    def release_on(self, environment_key: str, flag_key: str, rule_id: str) -> Release | None:
+        """Return the active release that holds a flag's rule, or None."""
+        return next((r for r in self.releases(environment_key, flag_key) if r.holds(rule_id)), None)
+
+    def put_release(self, release: Release) -> None:
+        """Store a release at the commit."""
+        self._releases[release.id] = release
+
+    @property
+    def approval_requests(self) -> dict[str, ApprovalRequest]:
+        """The project's approval requests by id, oldest first."""
+        return self.project.approval_requests if self._approval_requests is None else self._approval_requests
+
+    @approval_requests.setter
+    def approval_requests(self, requests: dict[str, ApprovalRequest]) -> None:
+        self._approval_requests = requests
+
     def put_flag(self, flag: Flag) -> None:
         """Store a flag at the commit."""
         self._flags[flag.key] = flag
@@ -226,7 +255,9 @@ class Transaction:
         self.project.metric_groups.update(self._metric_groups)
         self.project.holdouts.update(self._holdouts)
         self.project.layers.update(self._layers)
+        self.project.releases.update(self._releases)
         self.project.randomization_units = self.randomization_units
+        self.project.approval_requests = self.approval_requests
         for keys, kept in (
             (self._deleted_flags, (self.project.flags, self.project.truths)),
             (self._deleted_metrics, (self.project.metrics,)),

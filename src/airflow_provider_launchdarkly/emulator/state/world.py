@@ -29,31 +29,37 @@ from airflow_provider_launchdarkly.emulator.state.scenarios import scenario_data
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from airflow_provider_launchdarkly.emulator.state.likeness import Role
+
 Option = TypeVar("Option", bound=str)
 
 
-def default_world(*, seed: int, scenario: str, token: str, now: int, data: Mapping[str, Any] | None = None) -> World:
-    """Return the emulator's first world, with the administrator's token.
+def first_world(*, seed: int, scenario: str, now: int, data: Mapping[str, Any] | None = None) -> World:
+    """Return the emulator's first world, without the emulator's own token.
 
     Args:
         seed: Determines all ids and people.
         scenario: A name in `scenarios.SCENARIOS`.
-        token: The administrator's access token.
         now: The creation time of everything, epoch milliseconds.
         data: The data of a world that replaces the scenario's, as for `build_world`.
 
     Raises:
         ValueError: The scenario is unknown, or the data is wrong.
     """
-    world = build_world(scenario_data(scenario) if data is None else data, seed=seed, now=now)
-    add_administrator_token(world, token)
-    return world
+    return build_world(scenario_data(scenario) if data is None else data, seed=seed, now=now)
 
 
-def add_administrator_token(world: World, token: str) -> None:
-    """Add an administrator's token that belongs to the world's first member."""
-    owner = next(iter(world.members))
-    world.tokens[token] = Token(token, object_id(world.seed, "token/admin"), "emulator", "admin", owner)
+def add_own_token(world: World, token: str, *, role: Role = "admin", service: bool = False) -> None:
+    """Add the emulator's own token: an administrator's that belongs to the world's first member, unless said otherwise.
+
+    Args:
+        world: The world.
+        token: The token's value.
+        role: The token's role.
+        service: Whether it is a service token, which belongs to nobody.
+    """
+    owner = None if service else next(iter(world.members))
+    world.tokens[token] = Token(token, object_id(world.seed, "token/admin"), "emulator", role, owner)
 
 
 def build_world(data: Mapping[str, Any], *, seed: int, now: int) -> World:
@@ -62,7 +68,8 @@ def build_world(data: Mapping[str, Any], *, seed: int, now: int) -> World:
     Args:
         data: ``members`` {email: {first_name, last_name, role}}, ``teams`` [key], ``tokens`` {token: {name, role,
             service, projects}}, and ``projects`` {key: {name, environments, flags, metrics, metric_groups,
-            randomization_units, context_kinds, truths}}; the first randomization unit is the default one.
+            randomization_units, context_kinds, truths, release_plans}}; the first randomization unit is the default
+            one. ``release_plans`` {environment: {key: plan}} have the fields of LaunchDarkly's inline releases.
         seed: Determines all ids and people.
         now: The creation time of everything, epoch milliseconds.
 
@@ -110,6 +117,12 @@ class _ProjectBuilder:
         project.metrics.update((key, self._metric(key, inner)) for key, inner in _children(fields, "metrics"))
         for key, inner in _children(fields, "metric_groups"):
             project.metric_groups[key] = self._metric_group(project, key, inner)
+        for environment_key, plans in _children(fields, "release_plans"):
+            _check_known(f"{fields.path}.release_plans", environment_key, project.environments)
+            for key, plan in plans.entries():
+                if not isinstance(plan, dict):
+                    raise ValueError(f"{plans.path}.{key}: {plan!r} is not a plan; write {{phases: …}}")  # noqa: TRY004 - one kind of error for bad data
+                project.release_plans[environment_key, key] = plan
         for key, value in fields.child("truths").entries():
             path = f"{fields.path}.truths.{key}"
             _check_known(f"{fields.path}.truths", key, project.flags)
@@ -281,7 +294,7 @@ def _token(seed: int, value: str, fields: Fields, owner: str) -> Token:
         value=value,
         id=object_id(seed, f"token/{value}"),
         name=fields.text("name") or "token",
-        role=_choice(fields, "role", ("admin", "writer", "reader")),
+        role=_choice(fields, "role", ("admin", "writer", "reader", "custom")),
         member_id=None if _boolean(fields, "service", default=False) else owner,
         projects=projects,
     )

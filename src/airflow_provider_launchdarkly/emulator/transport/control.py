@@ -12,10 +12,11 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from airflow_provider_launchdarkly.emulator.errors import ApiError, invalid_request
+from airflow_provider_launchdarkly.emulator.errors import ApiError, invalid_request, not_found
 from airflow_provider_launchdarkly.emulator.state.clock import parse_duration, parse_time
 from airflow_provider_launchdarkly.emulator.transport.faults import Fault
 from airflow_provider_launchdarkly.emulator.transport.operations import OPERATIONS
+from airflow_provider_launchdarkly.emulator.warehouse.options import WarehouseOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +45,7 @@ def post_clock(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
                 emulator.clock.rate = rate
             case _:
                 raise invalid_request('the clock takes one of {"set": time}, {"advance": duration}, {"rate": number}')
+        emulator.write_warehouse()
     except ValueError as error:
         raise invalid_request(str(error)) from None
     return get_clock(emulator, query, body)
@@ -70,7 +72,7 @@ def post_load(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
     """Load a snapshot and continue from it."""
     try:
         emulator.load(_json_object(body))
-    except ValueError as error:
+    except (ApiError, ValueError) as error:  # whatever the snapshot names and does not hold
         raise invalid_request(str(error)) from None
     return get_clock(emulator, query, body)
 
@@ -122,6 +124,36 @@ def post_settings(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]
     return get_settings(emulator, query, body)
 
 
+def get_warehouse(emulator: Emulator, _query: str, _body: bytes) -> dict[str, Any]:
+    """Return the warehouse's URL and options, and why its rows could not be written the last time, if so."""
+    if emulator.warehouse is None:
+        raise not_found("the emulator has no warehouse; start it with --warehouse URL")
+    problem = emulator.warehouse_problem
+    return {"url": emulator.warehouse.name, "options": asdict(emulator.warehouse.options), "problem": problem}
+
+
+def post_warehouse(emulator: Emulator, query: str, body: bytes) -> dict[str, Any]:
+    """Write what the warehouse lacks. Options that the body names, such as `{"lag": "PT2H"}`, replace all others."""
+    if emulator.warehouse is not None:
+        try:
+            if body.strip():
+                emulator.warehouse.options = WarehouseOptions.from_dict(_json_object(body))
+            emulator.write_warehouse()
+        except ValueError as error:
+            raise invalid_request(str(error)) from None
+    return get_warehouse(emulator, query, body)
+
+
+def post_releases(emulator: Emulator, _query: str, body: bytes) -> dict[str, Any]:
+    """Do what only LaunchDarkly's UI can: `{"dismiss": id}` a regression, `{"advance": id}` to the next phase."""
+    match _json_object(body):
+        case {"dismiss": str(release_id), **others} if not others:
+            return emulator.act_on_release(release_id, "dismiss")
+        case {"advance": str(release_id), **others} if not others:
+            return emulator.act_on_release(release_id, "advance")
+    raise invalid_request('releases takes one of {"dismiss": release id}, {"advance": release id}')
+
+
 CONTROLS: Mapping[str, Mapping[str, Callable[[Emulator, str, bytes], dict[str, Any]]]] = {
     "/__emulator__/clock": {"GET": get_clock, "POST": post_clock},
     "/__emulator__/reset": {"POST": post_reset},
@@ -131,6 +163,8 @@ CONTROLS: Mapping[str, Mapping[str, Callable[[Emulator, str, bytes], dict[str, A
     "/__emulator__/requests": {"GET": get_requests},
     "/__emulator__/faults": {"GET": get_faults, "POST": post_fault, "DELETE": delete_faults},
     "/__emulator__/settings": {"GET": get_settings, "POST": post_settings},
+    "/__emulator__/releases": {"POST": post_releases},
+    "/__emulator__/warehouse": {"GET": get_warehouse, "POST": post_warehouse},
 }
 
 

@@ -14,12 +14,16 @@ from urllib.parse import parse_qsl
 
 from airflow_provider_launchdarkly.emulator.errors import ApiError, forbidden, invalid_request, not_found, unauthorized
 from airflow_provider_launchdarkly.emulator.handlers.operation import Request, Response
+from airflow_provider_launchdarkly.emulator.rules import release_progress, releases
 from airflow_provider_launchdarkly.emulator.serializers import whole_world
 from airflow_provider_launchdarkly.emulator.serializers.flags import sdk_caller
+from airflow_provider_launchdarkly.emulator.serializers.releases import release as serialize_release
 from airflow_provider_launchdarkly.emulator.state import snapshot
 from airflow_provider_launchdarkly.emulator.state.clock import Clock, to_milliseconds
+from airflow_provider_launchdarkly.emulator.state.likeness import Likeness
 from airflow_provider_launchdarkly.emulator.state.settings import Settings
-from airflow_provider_launchdarkly.emulator.state.world import add_administrator_token, default_world
+from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
+from airflow_provider_launchdarkly.emulator.state.world import add_own_token, first_world
 from airflow_provider_launchdarkly.emulator.transport.faults import CODES, Faults, rate_limit_headers
 from airflow_provider_launchdarkly.emulator.transport.journal import Journal, RequestLog
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.handlers.operation import Operation, Requirement
     from airflow_provider_launchdarkly.emulator.state.models import World
     from airflow_provider_launchdarkly.emulator.transport.faults import Fault, RateLimitFamily, TriggeredFault
+    from airflow_provider_launchdarkly.emulator.warehouse.writer import Warehouse
 
 _FAMILIES: tuple[RateLimitFamily, ...] = ("global", "route", "token")
 SEMANTIC_PATCH = "launchdarkly.semanticpatch"
@@ -67,10 +72,13 @@ class Emulator:
         seed: Determines every id and every simulated person.
         scenario: The name of the first world, one of `state.scenarios.SCENARIOS`.
         token: The access token of the account's administrator.
+        like: The account that it behaves like: the role of that token, and switches where `settings` is None.
         settings: The switches; None for their defaults.
-        start: The clock's first time, aware; None for now.
+        start: The clock's first time, aware; None for now, or as far ahead of it as the clock of `like` is.
         rate: Emulated seconds per real second; 0 stops the clock.
         world: The data of a world that replaces the scenario's, as for `state.world.build_world`.
+        warehouse: The warehouse to write the people into; None for none. It sets the switch `people` to `single`. Call
+            `load` or `write_warehouse` first: what the warehouse holds of another world is deleted.
 
     Raises:
         ValueError: The scenario is unknown, or the world's data is wrong.
@@ -86,11 +94,16 @@ class Emulator:
         start: datetime | None = None,
         rate: float = 1.0,
         world: Mapping[str, Any] | None = None,
+        like: Likeness | None = None,
+        warehouse: Warehouse | None = None,
     ):
         self.seed = seed
         self.scenario = scenario
-        self.settings = settings or Settings()
-        self.clock = Clock(start or datetime.now(UTC), rate)
+        self._like = like or Likeness()
+        self.warehouse = warehouse
+        self.warehouse_problem: str | None = None
+        self.settings = settings or Settings().changed(self._like.switches)
+        self.clock = Clock(start or datetime.now(UTC) + self._like.clock_ahead, rate)
         self.journal = Journal()
         self.requests = RequestLog()
         self.faults = Faults(seed)
@@ -98,6 +111,30 @@ class Emulator:
         self._errors = 0
         self._world_data = world
         self.world = self._build_world(scenario, world)
+
+    @property
+    def settings(self) -> Settings:
+        """The switches. With a warehouse, `people` is `single`."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self._settings = settings.changed({"people": "single"}) if self.warehouse is not None else settings
+
+    def write_warehouse(self) -> None:
+        """Bring the warehouse, if there is one, up to the present world and time.
+
+        Raises:
+            WarehouseError: It cannot be written to.
+        """
+        if self.warehouse is None:
+            return
+        try:
+            self.warehouse.write(self.world, self.settings, self.clock.milliseconds())
+        except ValueError as error:
+            self.warehouse_problem = str(error)
+            raise
+        self.warehouse_problem = None
 
     def reset(self, scenario: str | None = None) -> None:
         """Restore the first world, and clear faults, journal and request log. The clock goes on: it never goes back.
@@ -128,21 +165,43 @@ class Emulator:
         """
         world, moment, settings = snapshot.from_json(data)
         whole_world.check(world, settings, to_milliseconds(moment))
-        add_administrator_token(world, self._token)
+        self._add_own_token(world)
         if moment > self.clock.now():
             self.clock.set(moment)
         self.settings, self.seed = settings, world.seed
         self._replace_world(world)
 
+    def act_on_release(self, release_id: str, action: str) -> dict[str, Any]:
+        """Dismiss a release's regression or advance it to its next phase, and return it.
+
+        Raises:
+            ApiError: 404 without such a release, 400 if it does not wait for this.
+        """
+        for project in self.world.projects.values():
+            if release_id in project.releases:
+                now = self.clock.milliseconds()
+                transaction = Transaction(world=self.world, project=project, now=now, settings=self.settings)
+                release_progress.advance_due_releases(transaction)
+                changed = serialize_release(transaction, releases.act(transaction, release_id, action))
+                transaction.commit()
+                return changed
+        raise not_found(f"release {release_id!r} not found")
+
     def _build_world(self, scenario: str, data: Mapping[str, Any] | None) -> World:
         now = self.clock.milliseconds()
-        return default_world(seed=self.seed, scenario=scenario, token=self._token, now=now, data=data)
+        world = first_world(seed=self.seed, scenario=scenario, now=now, data=data)
+        self._add_own_token(world)
+        return world
+
+    def _add_own_token(self, world: World) -> None:
+        add_own_token(world, self._token, role=self._like.role, service=self._like.service)
 
     def _replace_world(self, world: World) -> None:
         self.world = world
         self.journal.clear()
         self.requests.clear()
         self.faults = Faults(self.seed)
+        self.write_warehouse()
 
     def handle(self, operation: Operation, request: HttpRequest) -> HttpResponse:
         """Return the response to a request for an operation, after the fault that it triggers, if any."""
@@ -194,7 +253,12 @@ class Emulator:
         if self.settings.rate_limit_headers == "none":
             return ()
         remaining, now = (1 if self.settings.rate_limit_headers == "low" else 1_000), self.clock.now()
-        families = [rate_limit_headers(name, now, remaining=remaining, wait=1.0) for name in _FAMILIES]
+        shown = self.settings.rate_limit_families
+        families = [
+            rate_limit_headers(name, now, remaining=remaining, wait=1.0)
+            for name in _FAMILIES
+            if shown == "all" or name in shown.split("+")
+        ]
         return tuple(dict(header for family in families for header in family).items())
 
     def reject(self, request: HttpRequest, error: ApiError) -> HttpResponse:
@@ -279,7 +343,7 @@ class Emulator:
     def _error_response(self, error: ApiError) -> HttpResponse:
         self._errors += 1
         support_id = str(uuid.UUID(int=(self.seed % 2**64 << 64) + self._errors))
-        body = {"code": error.code, "message": error.message, "id": support_id}
+        body = {"code": error.code, "message": error.message, "id": support_id, **error.details}
         return HttpResponse(error.status, _to_json(body), error.headers)
 
     def _log(self, operation: str, request: HttpRequest, response: HttpResponse, fault: Fault | None) -> HttpResponse:

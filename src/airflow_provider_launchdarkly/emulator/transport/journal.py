@@ -26,7 +26,9 @@ class Entry:
             `iteration.created`, `iteration.discarded`, `iteration.started`, `iteration.stopped`, `experiment.changed`,
             `experiment.archived`, `experiment.restored`, `flag.created`, `flag.changed`, `metric.created`,
             `metric_group.created`, `experimentation_settings.changed`, `holdout.created`, `holdout.changed`,
-            `holdout.ended`, `layer.created` or `layer.changed`.
+            `holdout.ended`, `layer.created`, `layer.changed`, `repository.created`, `branch.scanned`,
+            `approval_request.created`, `approval_request.reviewed`, `approval_request.applied` or
+            `approval_request.deleted`.
     """
 
     seq: int

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from airflow_provider_launchdarkly.emulator.handlers import (
+    approvals,
+    code_references,
     experiments,
     flags,
     holdouts_and_layers,
     members,
     metrics,
     projects,
+    releases,
+    tokens,
 )
 from airflow_provider_launchdarkly.emulator.handlers.operation import Operation
 
@@ -25,7 +29,12 @@ _GROUP = f"{_GROUPS}/{{metricGroupKey}}"
 _STATUSES = "/api/v2/flag-statuses/{projectKey}/{environmentKey}"
 _FLAGS = "/api/v2/flags/{projectKey}"
 _FLAG = f"{_FLAGS}/{{featureFlagKey}}"
+_APPROVALS = f"{_PROJECT}/flags/{{featureFlagKey}}/environments/{{environmentKey}}/approval-requests"
+_REPOSITORIES = "/api/v2/code-refs/repositories"
+_REPOSITORY = f"{_REPOSITORIES}/{{repo}}"
 _METRICS = "/api/v2/metrics/{projectKey}"
+_RELEASES = f"{_PROJECT}/flags/{{flagKey}}/environments/{{environmentKey}}/releases"
+_RELEASE = f"{_RELEASES}/{{releaseId}}"
 
 OPERATIONS = (
     Operation("get_experiment", "GET", _EXPERIMENT, experiments.get_experiment, beta="strict"),
@@ -78,6 +87,53 @@ OPERATIONS = (
         "/api/v2/flag-status/{projectKey}/{featureFlagKey}",
         flags.get_feature_flag_status_across_environments,
     ),
+    Operation("get_dependent_flags", "GET", f"{_FLAG}/dependent-flags", flags.get_dependent_flags, beta="always"),
+    Operation(
+        "get_dependent_flags_by_env",
+        "GET",
+        f"{_FLAGS}/{{environmentKey}}/{{featureFlagKey}}/dependent-flags",
+        flags.get_dependent_flags_by_env,
+        beta="always",
+    ),
+    Operation("get_approvals_for_flag", "GET", _APPROVALS, approvals.get_approvals_for_flag),
+    Operation("post_approval_request_for_flag", "POST", _APPROVALS, approvals.post_approval_request_for_flag),
+    Operation("get_approval_for_flag", "GET", f"{_APPROVALS}/{{id}}", approvals.get_approval_for_flag),
+    Operation(
+        "delete_approval_request_for_flag", "DELETE", f"{_APPROVALS}/{{id}}", approvals.delete_approval_request_for_flag
+    ),
+    Operation(
+        "post_approval_request_apply_for_flag",
+        "POST",
+        f"{_APPROVALS}/{{id}}/apply",
+        approvals.post_approval_request_apply_for_flag,
+    ),
+    Operation(
+        "post_approval_request_review_for_flag",
+        "POST",
+        f"{_APPROVALS}/{{id}}/reviews",
+        approvals.post_approval_request_review_for_flag,
+    ),
+    Operation("get_repositories", "GET", _REPOSITORIES, code_references.get_repositories),
+    Operation("post_repository", "POST", _REPOSITORIES, code_references.post_repository),
+    Operation("get_repository", "GET", _REPOSITORY, code_references.get_repository),
+    Operation("get_branch", "GET", f"{_REPOSITORY}/branches/{{branch}}", code_references.get_branch),
+    Operation("put_branch", "PUT", f"{_REPOSITORY}/branches/{{branch}}", code_references.put_branch),
+    Operation("get_statistics", "GET", "/api/v2/code-refs/statistics/{projectKey}", code_references.get_statistics),
+    Operation("get_environment_release", "GET", _RELEASE, releases.get_environment_release, beta="always", since="25"),
+    Operation(
+        "list_environment_releases", "GET", _RELEASES, releases.list_environment_releases, beta="always", since="25"
+    ),
+    Operation(
+        "start_environment_release", "POST", _RELEASES, releases.start_environment_release, beta="always", since="25"
+    ),
+    Operation(
+        "stop_environment_release",
+        "PUT",
+        f"{_RELEASE}/stop",
+        releases.stop_environment_release,
+        beta="always",
+        since="25",
+    ),
     Operation("get_metric", "GET", f"{_METRICS}/{{metricKey}}", metrics.get_metric),
     Operation("get_metrics", "GET", _METRICS, metrics.get_metrics),
     Operation("post_metric", "POST", _METRICS, metrics.post_metric),
@@ -119,6 +175,7 @@ OPERATIONS = (
     ),
     Operation("get_members", "GET", "/api/v2/members", members.get_members),
     Operation("get_member", "GET", "/api/v2/members/{id}", members.get_member),
+    Operation("get_token", "GET", "/api/v2/tokens/{id}", tokens.get_token),
     Operation("get_versions", "GET", "/api/v2/versions", projects.get_versions),
     Operation("get_caller_identity", "GET", "/api/v2/caller-identity", projects.get_caller_identity),
     Operation("get_root", "GET", "/api/v2", projects.get_root),

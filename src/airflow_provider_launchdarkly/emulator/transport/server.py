@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ import uvicorn
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.emulator.transport.app import build_app
+
+_log = logging.getLogger(__name__)
+_SECONDS_BETWEEN_BATCHES = 0.5
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +69,7 @@ class EmulatorProcess(uvicorn.Server):
             ws="none",
         )
         super().__init__(config)
+        self._emulator = emulator
         self._on_start = on_start
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
@@ -91,8 +96,29 @@ class EmulatorProcess(uvicorn.Server):
 
     @override
     async def main_loop(self) -> None:
-        if self._ended is not None and not self.should_exit:
+        if self._ended is None or self.should_exit:
+            return
+        if self._emulator.warehouse is not None:
+            writing = asyncio.create_task(self._keep_warehouse())
             await self._ended.wait()
+            writing.cancel()
+        else:
+            await self._ended.wait()
+
+    async def _keep_warehouse(self) -> None:
+        """Write the batches that a running clock makes due. What fails is logged once, and tried again."""
+        minute = 0
+        while True:
+            await asyncio.sleep(_SECONDS_BETWEEN_BATCHES)
+            now, told = self._emulator.clock.milliseconds() // 60_000, self._emulator.warehouse_problem
+            if self._emulator.clock.rate == 0 or now == minute:
+                continue
+            minute = now
+            try:
+                self._emulator.write_warehouse()
+            except ValueError as error:
+                if str(error) != told:
+                    _log.warning("%s", error)
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
