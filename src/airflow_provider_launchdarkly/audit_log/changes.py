@@ -13,7 +13,7 @@ from airflow_provider_launchdarkly.decision.error_left import policy_left
 from airflow_provider_launchdarkly.decision.evidence import Spent
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json
 from airflow_provider_launchdarkly.decision.policy import Policy
-from airflow_provider_launchdarkly.decision.standing import NOT_DECISIVE
+from airflow_provider_launchdarkly.decision.standing import NOT_DECISIVE, at_planned_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ def decisive(policy: Mapping[str, Any]) -> dict[str, Any]:
     whole = as_judged(policy)
     # The settings of a newer version's policy are compared as they are.
     with suppress(InvalidSettingError):
-        whole = Policy.from_json(whole).to_json()
+        whole = at_planned_times(Policy.from_json(whole)).to_json()
     return {name: value for name, value in whole.items() if name not in NOT_DECISIVE}
 
 

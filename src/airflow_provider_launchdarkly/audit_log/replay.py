@@ -176,7 +176,7 @@ def _decide_by(policy: Policy, entries: Sequence[Mapping[str, Any]]) -> list[Rep
 def _looks_at(policy: Policy, evidence: Evidence, previous: timedelta) -> bool:
     """Return whether the policy would have taken this look."""
     if evidence.only_harm:
-        return policy.harm_looks is not None
+        return policy.harm_looks is not None or not evidence.metrics
     return due_look(policy, evidence.elapsed, previous=previous, started_at=evidence.started_at) is not None
 
 

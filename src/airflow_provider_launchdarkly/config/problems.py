@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path as FilePath
 
     from pydantic import ValidationError
@@ -94,7 +94,17 @@ class InvalidSettingError(ValueError):
             name: The model, such as ``Policy``.
             error: What pydantic raised.
         """
-        flaws = tuple(find_flaws(error))
+        return cls.of_flaws(name, find_flaws(error))
+
+    @classmethod
+    def of_flaws(cls, name: str, found: Iterable[Flaw]) -> InvalidSettingError:
+        """Return the error in one line.
+
+        Args:
+            name: The model, such as ``Policy``.
+            found: Each error.
+        """
+        flaws = tuple(found)
         told = [f"{field_name(flaw.path)}: {flaw.message}" if flaw.path else flaw.message for flaw in flaws]
         more = f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
         return cls(f"{name} is not valid: {'; '.join(told[:MOST_TOLD])}{more}", flaws=flaws)
@@ -151,7 +161,7 @@ def find_flaws(error: ValidationError | InvalidSettingError, prefix: Path = ()) 
 def _message(error: Any) -> str:
     if error["type"] == "missing":
         return "is required"
-    if error["type"] == "extra_forbidden":
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return "is not known"
     message = _cut(_plain(str(error["msg"])), LONGEST_MESSAGE)
     given = error["input"]

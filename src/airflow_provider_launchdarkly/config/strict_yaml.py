@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
 Path = tuple[str | int, ...]
 """The path of a value: ``("rollouts", "button", "stages", 0, "dwell")``."""
@@ -87,18 +87,19 @@ class _Reader:
     """
 
     def __init__(self, text: str) -> None:
-        self._events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
+        # The parser's own method: `yaml.parse` asks it twice for each event.
+        self._next: Callable[[], Any] = _LOADER(text).get_event
         self._values = 0
         self.lines: dict[Path, int] = {}
 
     def document(self) -> Any:
-        next(self._events)  # the stream's start
-        begun = next(self._events)
+        self._next()  # the stream's start
+        begun = self._next()
         if isinstance(begun, yaml.StreamEndEvent):
             return None
-        value = self._value(next(self._events), ())
-        next(self._events)  # the document's end
-        if not isinstance(following := next(self._events), yaml.StreamEndEvent):
+        value = self._value(self._next(), ())
+        self._next()  # the document's end
+        if not isinstance(following := self._next(), yaml.StreamEndEvent):
             raise DocumentError("a second document begins; a file holds one", _line(following))
         return value
 
@@ -124,13 +125,13 @@ class _Reader:
 
     def _list(self, path: Path) -> list[Any]:
         values: list[Any] = []
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
             values.append(self._value(event, (*path, len(values))))
         return values
 
     def _mapping(self, path: Path) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
             line = _line(event)
             if not isinstance(event, yaml.ScalarEvent) or event.tag or event.anchor:
                 raise DocumentError("a key is plain text, without anchor or tag", line)
@@ -140,7 +141,7 @@ class _Reader:
                 raise DocumentError(f"{key} is there twice; keep one", line)
             # A value's line is that of its key, where people search for it.
             self.lines[*path, key] = line
-            values[key] = self._value(next(self._events), (*path, key))
+            values[key] = self._value(self._next(), (*path, key))
         return values
 
 

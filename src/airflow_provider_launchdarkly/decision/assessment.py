@@ -129,11 +129,11 @@ def assess_harm(policy: Policy, evidence: Evidence) -> HarmAssessment:
     """Compute the numbers of a look for harm between two planned ones.
 
     Raises:
-        EvidenceError: The evidence cannot be true, lacks a direction, or has no metric that rolls back; or the policy
-            has no `harm_looks`.
+        EvidenceError: The evidence cannot be true, lacks a direction, or has no metric that rolls back while the policy
+            names no release; or it has metrics, and the policy has no `harm_looks`.
     """
     check(evidence)
-    if policy.harm_looks is None:
+    if policy.harm_looks is None and evidence.metrics:
         raise EvidenceError("the evidence is that of a look for harm alone, but the policy has no harm_looks")
     schedule = schedule_looks(policy, evidence.started_at, Allocation.of(evidence))
     # No share of the plan: the planned looks' boundaries judge nothing now.
@@ -149,7 +149,7 @@ def assess_harm(policy: Policy, evidence: Evidence) -> HarmAssessment:
         for part in policy.guardrails
         if part.metric in measured
     ]
-    if not metrics:
+    if not metrics and not policy.release_guardrails:
         names = ", ".join(measured) or "no metric"
         raise EvidenceError(f"the evidence has {names}, and the policy rolls back on none of them")
     return HarmAssessment(schedule, tuple(metrics), exposed_split(policy, evidence))
@@ -225,7 +225,7 @@ class _Moment(NamedTuple):
 
     @property
     def _may_spend(self) -> bool:
-        """Whether the look is not one of those at which an earlier policy has spent its error."""
+        """True unless an earlier policy has spent its error at this look."""
         return (
             self.schedule.spends_from == 1 or self.schedule.look_at(self.evidence.elapsed) >= self.schedule.spends_from
         )

@@ -164,6 +164,10 @@ class Crossings:
             if bound < FARTHEST:
                 walk.step(fraction, bound * math.sqrt(fraction))
 
+    def reaching(self, look: int) -> tuple[float, float, list[float], list[float]]:
+        """Return a look's information, that of the look before, and the points and masses of the paths between."""
+        return self._fractions[look], *self._before[look]
+
     def beyond(self, look: int, bound: float, drift: float) -> tuple[float, float]:
         """Return the probability to be beyond a z value at a look, and at no look before beyond the boundary.
 

@@ -1,4 +1,4 @@
-"""What an effect is worth at the stop: estimates that allow for having looked, and stopped, at a good moment.
+"""Estimates of an effect at the stop, which allow for having looked, and stopped, at a good moment.
 
 All values are on one scale: the z value that an effect would be expected to give at the stop. The measured z value is
 the usual estimate. It is too large where a treatment ships, since it shipped because it was large (the winner's curse).
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LEVEL = 0.95
 # An effect as large as the measured one would have crossed before with all but this probability: then the earlier looks
 # cannot have been taken on such data, since they were missed or the data came late.
-_IMPOSSIBLE = 1e-3
+IMPOSSIBLE = 1e-3
 _TOLERANCE = 1e-5
 
 
@@ -107,8 +107,8 @@ def estimate(path: Path, z: float) -> StopEstimate:
     If an effect as large as the measured one would have crossed before, but for one time in a thousand, the looks
     before the stop do not count: they were not taken on such data.
     """
-    crossings, stop = _crossings(path), path.stop
-    if stop and 1.0 - math.fsum(crossings.beyond(look, path.bounds[look], z)[0] for look in range(stop)) < _IMPOSSIBLE:
+    crossings, stop = crossings_of(path), path.stop
+    if stop and 1.0 - math.fsum(crossings.beyond(look, path.bounds[look], z)[0] for look in range(stop)) < IMPOSSIBLE:
         return estimate(Path(path.fractions[stop:], path.bounds[stop:], 0), z)
 
     def stronger(drift: float) -> float:
@@ -167,7 +167,8 @@ def excess(crossings: Crossings, path: Path, drift: float) -> float:
 
 
 @lru_cache(maxsize=64)
-def _crossings(path: Path) -> Crossings:
+def crossings_of(path: Path) -> Crossings:
+    """Return the crossing probabilities of a path. Each process computes those of a path once."""
     return Crossings(path.fractions, path.bounds)
 
 

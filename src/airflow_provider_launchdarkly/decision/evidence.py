@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime, timedelta
 
     from airflow_provider_launchdarkly.decision.policy_parts import Direction
@@ -88,7 +90,7 @@ class MetricEvidence(NamedTuple):
 
 
 class EarlierLook(NamedTuple):
-    """What an earlier look of the same iteration measured. The boundaries of later looks rest on it.
+    """The measurements of an earlier look of the same iteration. The boundaries of later looks rest on it.
 
     Attributes:
         elapsed: Time of the look, after the iteration's start.
@@ -135,6 +137,55 @@ class Spent(NamedTuple):
     changes: tuple[str, ...] = ()
 
 
+class Coverage(NamedTuple):
+    """A source's facts about its rows, beside the numbers that are judged.
+
+    Attributes:
+        crossovers: Units that were left out since they saw several treatments; None if they were not counted.
+        without_events: Measured units without an event of the metric, by the metric's key.
+        last_event: Time of the last event of any metric; None if there is none, or it is not known.
+        last_batch: Time of the last row that was read, an exposure or an event; None if it is not known.
+        lateness: Time from then to the look: how far the data are behind.
+    """
+
+    crossovers: int | None = None
+    without_events: Mapping[str, int] = MappingProxyType({})
+    last_event: datetime | None = None
+    last_batch: datetime | None = None
+    lateness: timedelta | None = None
+
+
+class ReleaseEvidence(NamedTuple):
+    """A release of LaunchDarkly's that guards the experiment, as it was at the look.
+
+    Attributes:
+        flag: Key of its flag.
+        release_id: Its id.
+        status: Its status, in LaunchDarkly's words.
+        metrics: The state of each metric, by key: LaunchDarkly's words, ``no_data`` where it has none.
+    """
+
+    flag: str
+    release_id: str
+    status: str
+    metrics: Mapping[str, str]
+
+
+class Taken(NamedTuple):
+    """When a look that waits for its data was taken. Its planned time is :attr:`Evidence.elapsed`.
+
+    Attributes:
+        at: Time at which it was taken, after the iteration's start.
+        arrived: Time up to which data had arrived, after the iteration's start; None if they were not known to have
+            arrived by the deadline.
+        left_out: Numbers of the looks before it that were left out, because their data came no earlier.
+    """
+
+    at: timedelta
+    arrived: timedelta | None
+    left_out: tuple[int, ...] = ()
+
+
 class Evidence(NamedTuple):
     """Everything a verdict rests on.
 
@@ -153,6 +204,10 @@ class Evidence(NamedTuple):
         standing: A crossing of the boundary at an earlier look of this iteration, which stands; None if there is none.
         spent: The error that earlier policies have spent on this iteration; None if there was only this one.
         repeats: Number of earlier iterations of the experiment that asked the same question.
+        taken: When the look was taken, if the policy's looks wait for their data.
+        coverage: What the source knows of its rows beside the numbers; None if it knows nothing.
+        releases: The releases that guard the experiment and ran since it began to run, in whatever stage, newest first
+            for each flag.
     """
 
     elapsed: timedelta
@@ -168,6 +223,9 @@ class Evidence(NamedTuple):
     standing: Standing | None = None
     spent: Spent | None = None
     repeats: int = 0
+    taken: Taken | None = None
+    coverage: Coverage | None = None
+    releases: tuple[ReleaseEvidence, ...] = ()
 
     @property
     def baseline(self) -> TreatmentEvidence:

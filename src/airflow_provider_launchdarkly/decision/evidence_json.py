@@ -6,12 +6,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_launchdarkly.decision.evidence import (
+    Coverage,
     EarlierLook,
     Evidence,
     Measurement,
     MetricEvidence,
+    ReleaseEvidence,
     Spent,
     Standing,
+    Taken,
     TreatmentEvidence,
 )
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
@@ -32,6 +35,9 @@ def evidence_to_json(evidence: Evidence) -> dict[str, Any]:
         "unchanged_for_seconds": None if evidence.unchanged_for is None else evidence.unchanged_for.total_seconds(),
         "cautions": list(evidence.cautions),
         **({"only_harm": True} if evidence.only_harm else {}),
+        **({"taken": _taken_to_json(evidence)} if evidence.taken else {}),
+        **({"coverage": _coverage_to_json(evidence.coverage)} if evidence.coverage else {}),
+        **({"releases": [_release_to_json(each) for each in evidence.releases]} if evidence.releases else {}),
         "standing": evidence.standing._asdict() if evidence.standing else None,
         "spent": _spent_to_json(evidence.spent),
         "repeats": evidence.repeats,
@@ -127,12 +133,72 @@ def evidence_from_json(value: Mapping[str, Any]) -> Evidence:
                 "earlier": tuple(earlier_from_json(look) for look in value.get("earlier", ())),
                 "standing": _known(Standing, value["standing"]) if value.get("standing") else None,
                 "spent": _spent(value.get("spent")),
+                "taken": _taken(value.get("taken")),
+                "coverage": _coverage(value.get("coverage")),
+                "releases": tuple(_release(each) for each in value.get("releases", ())),
             },
         )
     except KeyError as error:
         raise ValueError(f"the evidence has no field {error}") from None
     except (TypeError, AttributeError) as error:
         raise ValueError(f"this is no evidence: {error}") from None
+
+
+def _taken_to_json(evidence: Evidence) -> dict[str, Any] | None:
+    taken = evidence.taken
+    if taken is None:
+        return None
+    return {
+        "at_seconds": taken.at.total_seconds(),
+        "late_seconds": (taken.at - evidence.elapsed).total_seconds(),
+        "arrived_seconds": None if taken.arrived is None else taken.arrived.total_seconds(),
+        "left_out": list(taken.left_out),
+    }
+
+
+def _taken(value: Mapping[str, Any] | None) -> Taken | None:
+    if value is None:
+        return None
+    arrived = value.get("arrived_seconds")
+    at = timedelta(seconds=value["at_seconds"])
+    return Taken(at, None if arrived is None else timedelta(seconds=arrived), tuple(value.get("left_out", ())))
+
+
+def _coverage_to_json(coverage: Coverage) -> dict[str, Any]:
+    last_event, last_batch = coverage.last_event, coverage.last_batch
+    return {
+        "crossovers": coverage.crossovers,
+        "without_events": dict(coverage.without_events),
+        "last_event": last_event.isoformat() if last_event else None,
+        "last_batch": last_batch.isoformat() if last_batch else None,
+        "lateness_seconds": None if coverage.lateness is None else coverage.lateness.total_seconds(),
+    }
+
+
+def _coverage(value: Mapping[str, Any] | None) -> Coverage | None:
+    if value is None:
+        return None
+    times = {
+        name: datetime.fromisoformat(value[name]) if value.get(name) else None for name in ("last_event", "last_batch")
+    }
+    late = value.get("lateness_seconds")
+    return _known(
+        Coverage,
+        {
+            **value,
+            **times,
+            "without_events": dict(value.get("without_events", {})),
+            "lateness": None if late is None else timedelta(seconds=late),
+        },
+    )
+
+
+def _release_to_json(release: ReleaseEvidence) -> dict[str, Any]:
+    return {**release._asdict(), "metrics": dict(release.metrics)}
+
+
+def _release(value: Mapping[str, Any]) -> ReleaseEvidence:
+    return _known(ReleaseEvidence, {**value, "metrics": dict(value["metrics"])})
 
 
 def _spent_to_json(spent: Spent | None) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_provider_launchdarkly.decision import summary
 from airflow_provider_launchdarkly.decision.assessment import assess_harm
 from airflow_provider_launchdarkly.decision.policy_parts import MismatchAction
+from airflow_provider_launchdarkly.decision.releases import cautions, regressed_in_words, regressions
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason, Role, Verdict
 
 if TYPE_CHECKING:
@@ -50,6 +51,18 @@ def find_harm(metrics: Iterable[MetricJudgement]) -> Harm | None:
     )
 
 
+def find_regression(policy: Policy, evidence: Evidence) -> Harm | None:
+    """Return the harm that LaunchDarkly found in a release which guards; None if there is none."""
+    found = regressions(policy, evidence)
+    if not found:
+        return None
+    return Harm(
+        Reason.RELEASE_REGRESSED,
+        f"{regressed_in_words(found)}: roll back",
+        tuple(f"{metric}: the release of {release.flag}" for metric, release in found),
+    )
+
+
 def describe_mismatch(exposed: Split | None, metrics: Iterable[MetricJudgement]) -> str | None:
     """Return the broken split, of the exposed units or of a metric's, in words; None while all are as allocated."""
     tested = ((exposed, None), *((metric.split, metric.metric) for metric in metrics))
@@ -63,29 +76,31 @@ def decide_harm(policy: Policy, evidence: Evidence) -> Verdict:
     metrics; the others are judged when their turn comes.
 
     Args:
-        policy: The policy, with `harm_looks`.
+        policy: The policy, with `harm_looks`; releases alone are judged without it, too.
         evidence: The measurements, with `only_harm`.
 
     Returns:
-        ``rollback`` if a metric is harmed, ``invalid`` if units are not split as allocated and the policy stops on
-        that, otherwise ``wait``, with the reason ``between_looks``.
+        ``rollback`` if a metric is harmed, or regressed in a release; ``invalid`` if units are not split as allocated
+        and the policy stops on that; otherwise ``wait``, with the reason ``between_looks``.
 
     Raises:
-        EvidenceError: The evidence cannot be true, lacks a direction, or has none of the metrics that roll back; or the
-            policy has no `harm_looks`.
+        EvidenceError: The evidence cannot be true, lacks a direction, or has none of the metrics that roll back while
+            the policy names no release; or it has metrics, and the policy has no `harm_looks`.
     """
     found = assess_harm(policy, evidence)
     times, elapsed = found.schedule.look_times, evidence.elapsed
     look = found.schedule.look_at(elapsed)
     kind, reason = Kind.WAIT, Reason.BETWEEN_LOOKS
-    harm, broken = find_harm(found.metrics), describe_mismatch(found.split, found.metrics)
+    harm = find_harm(found.metrics) or find_regression(policy, evidence)
+    broken = describe_mismatch(found.split, found.metrics)
     if broken is not None and policy.mismatch.action is MismatchAction.STOP:
         kind, reason, text = Kind.INVALID, Reason.MISMATCH, f"{broken}: invalid"
     elif harm is not None:
         kind, reason, text = Kind.ROLLBACK, harm.reason, harm.text
     else:
         judged = ", ".join(summary.no_harm(metric) for metric in found.metrics)
-        text = f"no harm to {judged}: wait"
+        flags = ", ".join(part.flag for part in policy.release_guardrails)
+        text = f"no harm to {judged}: wait" if judged else f"no regression in the releases of {flags}: wait"
     return Verdict(
         kind=kind,
         reason=reason,
@@ -97,5 +112,5 @@ def decide_harm(policy: Policy, evidence: Evidence) -> Verdict:
         split=found.split,
         probability_of_mismatch=evidence.probability_of_mismatch,
         next_look=times[look] if kind is Kind.WAIT and look < len(times) else None,
-        cautions=evidence.cautions,
+        cautions=(*evidence.cautions, *cautions(policy, evidence)),
     )

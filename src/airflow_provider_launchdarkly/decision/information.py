@@ -35,7 +35,7 @@ MOST_NUMBERS = 2000
 
 
 class Reading(NamedTuple):
-    """What a look has for one comparison.
+    """The information of a look for one comparison.
 
     Attributes:
         weight: Harmonic number of units, ``n_t n_b / (n_t + n_b)``.

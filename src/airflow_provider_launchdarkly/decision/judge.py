@@ -9,10 +9,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.decision import error_left, summary
+from airflow_provider_launchdarkly.decision import error_left, releases, summary
 from airflow_provider_launchdarkly.decision.assessment import Assessment, assess
 from airflow_provider_launchdarkly.decision.evidence import Standing
-from airflow_provider_launchdarkly.decision.harm import decide_harm, describe_mismatch, find_harm
+from airflow_provider_launchdarkly.decision.harm import decide_harm, describe_mismatch, find_harm, find_regression
 from airflow_provider_launchdarkly.decision.policy_parts import Direction, MismatchAction, MissingAction, Rule, Test
 from airflow_provider_launchdarkly.decision.splits import is_selected, partly_measured, units_beyond_exposed
 from airflow_provider_launchdarkly.decision.standing import find_standing, fingerprint, still_there, why_void
@@ -86,6 +86,7 @@ class _Judge:
 
     def _harm(self) -> Verdict | None:
         found = find_harm((*self._assessment.guardrails, *self._assessment.primaries))
+        found = found or find_regression(self._policy, self._evidence)
         return None if found is None else self._make(Kind.ROLLBACK, found.reason, found.text, harmed=found.harmed)
 
     def _gates(self) -> Verdict | None:
@@ -99,7 +100,7 @@ class _Judge:
         impossible = units_beyond_exposed(self._evidence, tuple(self._split_tested()))
         if impossible is not None:
             return self._make(kind, Reason.MORE_UNITS_THAN_EXPOSED, f"{impossible}: {_word(kind)}")
-        missing = self._missing(kind)
+        missing = self._missing(kind) or self._release_unknown(kind)
         if missing is not None:
             return missing
         if elapsed < policy.min_duration:
@@ -139,6 +140,10 @@ class _Judge:
             text = f"the counts have not moved for {summary.days(unchanged)} days: {_word(kind)}"
             return self._make(kind, Reason.STALE_RESULTS, text)
         return None
+
+    def _release_unknown(self, kind: Kind) -> Verdict | None:
+        unknown = releases.without_state(self._policy, self._evidence)
+        return None if unknown is None else self._make(kind, Reason.RELEASE_UNKNOWN, f"{unknown}: {_word(kind)}")
 
     def _absent(self) -> str | None:
         for judged in (*self._assessment.primaries, *self._assessment.guardrails):
@@ -320,6 +325,7 @@ class _Judge:
         if self._assessment.lacks_history:
             yield "no earlier look is known, so the boundaries follow the plan alone: set record_path to keep the looks"
         yield from error_left.cautions(self._policy, self._evidence)
+        yield from releases.cautions(self._policy, self._evidence)
         standing = self._evidence.standing
         void = why_void(self._policy, standing, self._assessment.primary) if standing else None
         if standing and void:

@@ -31,6 +31,7 @@ from airflow_provider_launchdarkly.decision.policy_parts import (
     PortfolioShare,
     Primary,
     Probability,
+    ReleaseGuardrail,
     Rule,
     ShipIf,
     Signal,
@@ -58,6 +59,7 @@ class Policy(StrictModel):
         ship_if: With several primary metrics: `any` ships a treatment that passes on one of them, with `alpha` divided
             evenly among them; `all` ships one that passes on all of them, each with the whole `alpha`.
         guardrails: Metrics that must not get worse.
+        release_guardrails: Releases of LaunchDarkly's whose metrics must not regress. LaunchDarkly judges them.
         signals: Metrics that delay shipping.
         alpha: One-sided family-wise error of shipping.
         alpha_harm: One-sided family-wise error of rolling back.
@@ -102,6 +104,7 @@ class Policy(StrictModel):
     other_primaries: tuple[Primary, ...] = ()
     ship_if: ShipIf | None = None
     guardrails: tuple[Guardrail, ...] = ()
+    release_guardrails: tuple[ReleaseGuardrail, ...] = ()
     signals: tuple[Signal, ...] = ()
     alpha: Probability = 0.05
     alpha_harm: Probability = 0.05
@@ -176,7 +179,7 @@ class Policy(StrictModel):
                 f"{format_duration(self.looks.every or self.max_duration)}; harm is judged at every look anyway, so "
                 "shorten harm_looks or leave it out"
             )
-        if self.harm_looks is not None and self.rule is Rule.PROBABILITY_TO_BE_BEST and not self.guardrails:
+        if self.harm_looks is not None and not self.judges_harm:
             raise ValueError(
                 f"harm_looks {format_duration(self.harm_looks)} has nothing to look at: probability_to_be_best judges "
                 "no harm to the primary metric, and there are no guardrails; leave it out"
@@ -185,6 +188,12 @@ class Policy(StrictModel):
         twice = sorted({key for key in keys if key is not None and keys.count(key) > 1})
         if twice:
             raise ValueError(f"metric {twice[0]} is named twice among the primary metrics, guardrails and signals")
+        named = [(part.flag, part.release) for part in self.release_guardrails]
+        for number, part in enumerate(named):
+            if part in named[:number] or (part[1] is not None and (part[0], None) in named):
+                raise ValueError(
+                    f"release_guardrails[{number}] names flag {part[0]!r}, which another entry names too: leave it out"
+                )
         if self.rule is Rule.PROBABILITY_TO_BE_BEST and self.primary.test is Test.NON_INFERIORITY:
             raise ValueError("probability_to_be_best has no margin: use group_sequential for non_inferiority")
         planned = self.primary.margin or self.primary.minimum_detectable_effect
@@ -223,8 +232,19 @@ class Policy(StrictModel):
         return (*self.primaries, *self.guardrails, *self.signals)
 
     @property
+    def watched(self) -> tuple[str, ...]:
+        """All guardrails in words: metrics by their keys, and releases."""
+        releases = (f"LaunchDarkly's release of {part.flag}" for part in self.release_guardrails)
+        return (*(part.metric for part in self.guardrails), *releases)
+
+    @property
+    def judges_harm(self) -> bool:
+        """True if harm is judged: to a metric that decides, to a guardrail, or in a release."""
+        return self.rule is Rule.GROUP_SEQUENTIAL or bool(self.guardrails or self.release_guardrails)
+
+    @property
     def ships_on_any(self) -> bool:
-        """Whether a treatment ships that passes on one of several primary metrics."""
+        """True if a treatment ships that passes on one of several primary metrics."""
         return self.ship_if is ShipIf.ANY
 
     @model_validator(mode="after")

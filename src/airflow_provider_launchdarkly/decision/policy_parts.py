@@ -199,6 +199,22 @@ class Guardrail(StrictModel):
         return self
 
 
+class ReleaseGuardrail(StrictModel):
+    """A release of a flag in the experiment's environment, whose metrics LaunchDarkly judges.
+
+    A metric that regressed rolls back. While LaunchDarkly has no state of a metric, nothing ships, and a plan that ends
+    so is invalid. It spends none of `alpha_harm`, which does not cover it.
+
+    Attributes:
+        flag: Key of the flag, the experiment's or another one.
+        release: Id of the release. None takes those that ran since the experiment began: a regression in any of them,
+            and the newest one for the rest.
+    """
+
+    flag: MetricKey
+    release: Annotated[str, Field(min_length=1), AfterValidator(check_key)] | None = None
+
+
 class Signal(StrictModel):
     """A metric that delays shipping while it points the wrong way (nominal one-sided p below `alpha`).
 
@@ -219,8 +235,51 @@ class Signal(StrictModel):
     test_split: Flag = True
 
 
+def _not_false(value: Any) -> Any:
+    return None if value is False else value
+
+
+class AtDeadline(StrEnum):
+    """The action on a look whose data have not arrived by the deadline."""
+
+    TAKE = "take"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+class OnData(StrictModel):
+    """Looks that wait for the data of their time.
+
+    Attributes:
+        deadline: Longest time that a look waits for its data.
+        otherwise: The action at the deadline. `take` looks at what is there, with a caution; `skip` leaves the look
+            out, but never the plan's end; `fail` fails the task, whose retries ask again.
+    """
+
+    deadline: Duration = DAY / 2
+    otherwise: AtDeadline = AtDeadline.TAKE
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {} if value is True else value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.deadline <= timedelta():
+            raise ValueError(f"deadline is {format_duration(self.deadline)}, not above 0")
+        return self
+
+
+# What `looks: on_data` stands for where no preset has looks of its own.
+DAILY = {"every": "1d"}
+ON_DATA = "on_data"
+
+
 class Looks(StrictModel):
     """The times of the looks: evenly spaced, at cron times, at a list of times, or only at the end.
+
+    `looks: 1d` is short for `every`, and `looks: on_data` for `on_data: true` at the default times, or the preset's.
 
     Attributes:
         every: Spacing, from the iteration's start.
@@ -228,6 +287,9 @@ class Looks(StrictModel):
         timezone: IANA name of the time zone of `cron`.
         times: Durations after the iteration's start.
         only_at_end: One look, at the maximum duration.
+        on_data: Each look waits until the data of its time have arrived; `true` is short for the defaults. Its numbers
+            and its boundary are those of its planned time, however late it is. Needs `arrival` at the sensor or in the
+            rollout, and a decision record. None looks at the planned times, whatever data are there.
 
     The plan's end is always a look.
     """
@@ -237,10 +299,15 @@ class Looks(StrictModel):
     timezone: str = "UTC"
     times: tuple[Duration, ...] = ()
     only_at_end: Flag = False
+    on_data: Annotated[OnData | None, BeforeValidator(_not_false)] = None
 
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
+        if value == ON_DATA:
+            value = {"on_data": True}
+        if isinstance(value, dict) and set(value) == {"on_data"}:
+            return {**DAILY, **value}
         # `looks: 1d` is what most people will write.
         return {"every": value} if isinstance(value, (str, timedelta)) else value
 

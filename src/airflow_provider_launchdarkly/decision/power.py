@@ -80,7 +80,7 @@ class Cost(NamedTuple):
 
 
 class Saving(NamedTuple):
-    """What a covariate saves.
+    """The saving by a covariate.
 
     Attributes:
         correlation: Its correlation with the metrics.
@@ -233,14 +233,14 @@ class _Course(NamedTuple):
 
 
 class _Question:
-    """What is asked about some stages: the effect to find, under the expected traffic."""
+    """A question about some stages: the effect to find, under the expected traffic."""
 
     def __init__(self, stages: Sequence[Stage], traffic: Traffic, effect: float | None) -> None:
         self._stages, self._traffic, self._effect = stages, traffic, effect
 
     @property
     def changes(self) -> bool:
-        """Whether there is something to find: an effect, or that a margin is kept."""
+        """True if there is something to find: an effect, or that a margin is kept."""
         return self._effect is not None or self._stages[-1].policy.primary.margin > 0
 
     def plan(self, stage: Stage, correlation: float = 0.0) -> Plan:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_launchdarkly.config.defaults import lay_over
 from airflow_provider_launchdarkly.config.problems import Flaw, InvalidSettingError, shown
+from airflow_provider_launchdarkly.decision.policy_parts import DAILY, ON_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,4 +60,7 @@ def with_preset(value: Mapping[str, Any]) -> dict[str, Any]:
     preset = dict(PRESETS[name])
     if own.get("portfolio") is not None:
         preset.pop("alpha", None)  # the portfolio gives it
+    looks = {"on_data": True} if own.get("looks") == ON_DATA else own.get("looks")
+    if isinstance(looks, dict) and set(looks) == {"on_data"}:
+        own["looks"] = {**preset.get("looks", DAILY), **looks}
     return lay_over(preset, own, whole=_WHOLE)

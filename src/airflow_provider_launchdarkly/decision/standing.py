@@ -22,13 +22,20 @@ if TYPE_CHECKING:
 # The effect of a treatment that crossed is gone when its nominal one-sided p value is above this.
 STILL_THERE = 0.05
 
-# Settings that change neither a boundary nor what is measured against it.
-NOT_DECISIVE = frozenset({"budget", "mismatch", "missing", "on_change"})
+# Settings that change neither a boundary nor what is measured against it. Nor does `looks.on_data`.
+NOT_DECISIVE = frozenset({"budget", "mismatch", "missing", "on_change", "release_guardrails"})
+
+
+def at_planned_times(policy: Policy) -> Policy:
+    """Return the policy with looks that wait for no data: their boundaries are the same."""
+    if policy.looks.on_data is None:
+        return policy
+    return policy.model_copy(update={"looks": policy.looks.model_copy(update={"on_data": None})})
 
 
 def decisive_settings(policy: Policy) -> dict[str, Any]:
     """Return the settings that decide, as plain JSON, without those that have their default."""
-    return policy.model_dump(mode="json", exclude_defaults=True, exclude=set(NOT_DECISIVE))
+    return at_planned_times(policy).model_dump(mode="json", exclude_defaults=True, exclude=set(NOT_DECISIVE))
 
 
 def fingerprint(policy: Policy) -> str:

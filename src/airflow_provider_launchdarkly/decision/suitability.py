@@ -114,18 +114,23 @@ def require_mean(key: str, analysis_type: str | None, percentile: int | None = N
         )
 
 
-def require_source_of_mature_units(policy: Policy) -> None:
+def require_source_of_mature_units(policy: Policy, *, native: bool = False) -> None:
     """Refuse a policy that leaves young or early units out, where results are LaunchDarkly's, which cannot.
+
+    Args:
+        policy: The policy.
+        native: True if results are the sums that LaunchDarkly leaves in the user's warehouse.
 
     Raises:
         UndecidableExperimentError: The policy has a `maturity` or a `burn_in`. Its attribute `path` names the field.
     """
+    source = "LaunchDarkly's sums in the warehouse" if native else "LaunchDarkly's results"
     for field, units in (("maturity", "young"), ("burn_in", "the first")):
         if getattr(policy, field):
             raise UndecidableExperimentError(
-                f"{format_duration(getattr(policy, field))} cannot be kept: LaunchDarkly's results cannot leave "
-                f"{units} units out. Read results from your warehouse with results=SqlResults(...), give the metric a "
-                "measurement window in LaunchDarkly, or remove it",
+                f"{format_duration(getattr(policy, field))} cannot be kept: {source} cannot leave {units} units out. "
+                "Compute results in your warehouse with results=DataExportResults(...) or SqlResults(...), give the "
+                "metric a measurement window in LaunchDarkly, or remove it",
                 path=(field,),
             )
 

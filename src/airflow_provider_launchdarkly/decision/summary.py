@@ -10,7 +10,7 @@ from airflow_provider_launchdarkly.decision.standing import STILL_THERE, nominal
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.assessment import Assessment
-    from airflow_provider_launchdarkly.decision.evidence import Standing
+    from airflow_provider_launchdarkly.decision.evidence import Coverage, Standing
     from airflow_provider_launchdarkly.decision.futility import Futility
     from airflow_provider_launchdarkly.decision.verdict import (
         Bar,
@@ -32,6 +32,19 @@ def opening(assessed: Assessment, elapsed: timedelta) -> str:
 def days(duration: timedelta) -> str:
     """Return a duration in days with one decimal."""
     return f"{duration / timedelta(days=1):.1f}"
+
+
+def covered(coverage: Coverage) -> str:
+    """Return `12 units saw several treatments and were left out; units without events: 1,200 in revenue; …`."""
+    parts = []
+    if coverage.crossovers is not None:
+        parts.append(f"{coverage.crossovers:,} units saw several treatments and were left out")
+    if coverage.without_events:
+        listed = ", ".join(f"{count:,} in {metric}" for metric, count in coverage.without_events.items())
+        parts.append(f"units without events: {listed}")
+    if coverage.lateness is not None:
+        parts.append(f"the last row came {coverage.lateness / timedelta(hours=1):.1f} h before the look")
+    return "; ".join(parts)
 
 
 def lift(compared: TreatmentEffect) -> str:

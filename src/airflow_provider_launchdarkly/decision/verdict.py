@@ -36,6 +36,7 @@ class Reason(StrEnum):
     GUARDRAIL_HARMED = "guardrail_harmed"
     PRIMARY_HARMED = "primary_harmed"
     BASELINE_BEST = "baseline_best"
+    RELEASE_REGRESSED = "release_regressed"
     # inconclusive: the plan's end; min_sample, signal, guardrail_unproven and effect_gone say what was missing then
     PLAN_ENDED = "plan_ended"
     # inconclusive before the plan's end
@@ -49,9 +50,11 @@ class Reason(StrEnum):
     MIN_DURATION = "min_duration"
     MIN_SAMPLE = "min_sample"
     NO_DATA = "no_data"
+    RELEASE_UNKNOWN = "release_unknown"
     STALE_RESULTS = "stale_results"
     MORE_UNITS_THAN_EXPOSED = "more_units_than_exposed"
     BETWEEN_LOOKS = "between_looks"
+    AWAITING_DATA = "awaiting_data"
     NOT_SIGNIFICANT = "not_significant"
     SIGNAL = "signal"
     GUARDRAIL_UNPROVEN = "guardrail_unproven"
@@ -106,7 +109,7 @@ class Prospects(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What an effect is worth at the stop, as a lift, allowing for having stopped at a good moment.
+    """The estimate of an effect at the stop, as a lift, allowing for having stopped at a good moment.
 
     Attributes:
         bias_adjusted: The lift without the mean excess that lifts have among those that cross the boundary: what to

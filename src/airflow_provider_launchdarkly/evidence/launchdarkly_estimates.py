@@ -16,7 +16,7 @@ from airflow_provider_launchdarkly.decision.evidence import Measurement
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from airflow_provider_launchdarkly.api.models import Metric, TreatmentResult
+    from airflow_provider_launchdarkly.api.models import MeasuredTreatment, Metric
 
 # By this share the posterior's variance may differ from the one that `varianceReduction` implies.
 TOLERANCE = 0.05
@@ -34,7 +34,7 @@ class Estimates(NamedTuple):
     caution: str | None = None
 
 
-def estimates(key: str, results: Iterable[TreatmentResult]) -> Estimates:
+def estimates(key: str, results: Iterable[MeasuredTreatment]) -> Estimates:
     """Read the results of one metric.
 
     LaunchDarkly's CUPED-adjusted estimate is taken where its results give it for every treatment with units; else the
@@ -62,7 +62,7 @@ def estimates(key: str, results: Iterable[TreatmentResult]) -> Estimates:
     return Estimates(tuple(adjusted.get(result.treatment_id) or _measurement(key, result) for result in found), caution)
 
 
-def check_rates(metric: Metric, results: Iterable[TreatmentResult]) -> None:
+def check_rates(metric: Metric, results: Iterable[MeasuredTreatment]) -> None:
     """Refuse a mean that a metric of occurrences cannot have.
 
     A metric that is not numeric counts each occurrence as 1: averaged over a unit it is at most 1, summed it is not
@@ -83,12 +83,12 @@ def check_rates(metric: Metric, results: Iterable[TreatmentResult]) -> None:
             )
 
 
-def _reduction(measured: Sequence[TreatmentResult]) -> float:
+def _reduction(measured: Sequence[MeasuredTreatment]) -> float:
     units = sum(result.units or 0 for result in measured)
     return sum((result.variance_reduction or 0.0) * (result.units or 0) for result in measured) / units
 
 
-def _adjusted(result: TreatmentResult) -> Measurement | None:
+def _adjusted(result: MeasuredTreatment) -> Measurement | None:
     """Return the estimate behind the posterior of a normal model; None if it is not the adjusted one.
 
     The posterior's mean is ``w m + (1 - w) prior`` and its variance ``w s^2 / n``, for a weight `w` of the data
@@ -112,7 +112,7 @@ def _adjusted(result: TreatmentResult) -> Measurement | None:
     )
 
 
-def _measurement(key: str, result: TreatmentResult) -> Measurement:
+def _measurement(key: str, result: MeasuredTreatment) -> Measurement:
     units = result.units or 0
     if not units:
         return Measurement(result.treatment_id, 0, None, None, result.p_best)
@@ -127,7 +127,7 @@ def _measurement(key: str, result: TreatmentResult) -> Measurement:
     return Measurement(result.treatment_id, units, mean, std_dev, result.p_best)
 
 
-def _from_distribution(result: TreatmentResult, units: int) -> tuple[float | None, float | None]:
+def _from_distribution(result: MeasuredTreatment, units: int) -> tuple[float | None, float | None]:
     """Derive mean and standard deviation per unit from the posterior of the mean.
 
     The posterior's deviation is that of the mean, so a unit's is larger by the square root of the number of units. The

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, UnexpectedResponseError
-from airflow_provider_launchdarkly.api.models import MetricResults
-from airflow_provider_launchdarkly.api.reads.results import metric_results
+from airflow_provider_launchdarkly.api.models import MeasuredResults
+from airflow_provider_launchdarkly.api.reads.results import measured_results
 from airflow_provider_launchdarkly.decision.evidence import Evidence, MetricEvidence
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.splits import measured_units
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
-    from airflow_provider_launchdarkly.api.models import Metric, MetricGroupResults, TreatmentResult
+    from airflow_provider_launchdarkly.api.models import MeasuredTreatment, Metric, MetricGroupResults
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.evidence.source import LookContext
 
@@ -60,7 +60,7 @@ def evidence_from_results(look_context: LookContext, policy: Policy) -> Procedur
         cautions=tuple(_cautions(read)),
     )
     counted = exposures is not None and all(result.traffic is not None for result in exposures.total)
-    if exposures is None or (look_context.harm_of and not counted):
+    if exposures is None or (look_context.only_harm and not counted):
         return found
     latest_event = exposures.metric_seen.timestamp if exposures.metric_seen else None
     return found._replace(
@@ -81,7 +81,7 @@ class _MetricRead(NamedTuple):
     """
 
     evidence: MetricEvidence
-    results: MetricResults
+    results: MeasuredResults
     caution: str | None
     windowed: bool
 
@@ -102,11 +102,11 @@ def _cautions(read: Sequence[_MetricRead]) -> Iterator[str]:
 def _read_metric(look_context: LookContext, key: str, *, traffic: bool) -> Procedure[_MetricRead]:
     env, iteration = look_context.target.environment, look_context.iteration
     measured = iteration.measured_metric(key)
-    response = yield from metric_results(
+    response = yield from measured_results(
         env, look_context.target.experiment_key, key, iteration.id, is_group=measured.is_group, traffic=traffic
     )
     metric_key, results = _last_of(key, response.value)
-    metric: Metric | None = look_context.definitions.get(metric_key) if look_context.harm_of else None
+    metric: Metric | None = look_context.definitions.get(metric_key) if look_context.only_harm else None
     if metric is None:
         metric = (yield endpoints.get_metric(env.project_key, metric_key)).value
         look_context.definitions[metric_key] = metric
@@ -121,16 +121,16 @@ def _read_metric(look_context: LookContext, key: str, *, traffic: bool) -> Proce
     return _MetricRead(evidence, results, found.caution, metric.window_end_offset is not None)
 
 
-def _last_of(key: str, results: MetricResults | MetricGroupResults) -> tuple[str, MetricResults]:
+def _last_of(key: str, results: MeasuredResults | MetricGroupResults) -> tuple[str, MeasuredResults]:
     """Return a metric's key and results; for a group those of its last metric."""
-    if isinstance(results, MetricResults):
+    if isinstance(results, MeasuredResults):
         return key, results
     if not results.metrics:
         raise UnexpectedResponseError(f"the results of metric group {key!r} hold no metric")
     return results.metrics[-1].metric.key, results.metrics[-1].results
 
 
-def _exposed(result: TreatmentResult, read: Sequence[_MetricRead]) -> int:
+def _exposed(result: MeasuredTreatment, read: Sequence[_MetricRead]) -> int:
     """Return the exposed units; the most that any metric measures where LaunchDarkly does not count exposures."""
     if result.traffic is not None:
         return result.traffic

@@ -7,7 +7,7 @@ variance is an upper bound, and one that drowns in the rounding is refused.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -151,6 +151,14 @@ def add_second_variable(first: Moments, total: Number, squares: Number, products
         raise ImpossibleMomentsError(f"with a product of {as_float(products):g} the correlation would be beyond 1")
     second = SecondVariable(mean, centred, together, uncertainty)
     return Moments(first.units, first.mean, first.sum_of_squares, second, first.rounded)
+
+
+def moved(moments: Moments, by: Number, second_by: Number = 0) -> Moments:
+    """Return the moments of the same values with a number added to each, and another one to each of the second ones."""
+    second = moments.second
+    if second is not None:
+        second = replace(second, mean=Fraction(second.mean) + Fraction(second_by))
+    return replace(moments, mean=Fraction(moments.mean) + Fraction(by), second=second)
 
 
 def adjust_by_covariate(treatments: Sequence[Moments]) -> tuple[Moments, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.decision.evidence import Evidence, Measurement, MetricEvidence
+from airflow_provider_launchdarkly.decision.evidence import Coverage, Evidence, Measurement, MetricEvidence
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.evidence.moments import (
     ImpossibleMomentsError,
@@ -22,6 +22,7 @@ from airflow_provider_launchdarkly.evidence.moments import (
     adjust_by_covariate,
     as_float,
     centre,
+    moved,
     ratio_of_means,
     rounded,
 )
@@ -49,6 +50,8 @@ _T = TypeVar("_T")
 
 REQUIRED = ("metric", "treatment_id", "units")
 OPTIONAL = ("exposed", "latest_event_at")
+SHIFT = "shift"
+COVERAGE = ("units_without_events", "crossovers", "latest_exposure_at", "repeated_events")
 
 
 class NumberForm(Enum):
@@ -70,12 +73,20 @@ class SecondVariableKind(StrEnum):
         """The columns for the sum, the sum of squares, and the sum of products with the metric's own values."""
         return f"{self}_sum", f"{self}_sum_squares", f"{self}_product"
 
+    @property
+    def shift(self) -> str:
+        """The column for what was subtracted from each value before it was added up."""
+        return f"{self}_{SHIFT}"
+
 
 COLUMNS = (
     *REQUIRED,
     *(name for form in NumberForm for name in form.value),
     *(name for kind in SecondVariableKind for name in kind.columns),
+    SHIFT,
+    *(kind.shift for kind in SecondVariableKind),
     *OPTIONAL,
+    *COVERAGE,
 )
 
 
@@ -100,6 +111,9 @@ class _Row:
     moments: Moments | None
     second: SecondVariableKind | None
     latest: datetime | None
+    without_events: int | None = None
+    crossovers: int | None = None
+    latest_exposure: datetime | None = None
 
 
 def evidence_from_sql(
@@ -188,6 +202,30 @@ def evidence_from_rows(
         started_at=look_context.started_at,
         unchanged_for=look_context.unchanged_since(max((row.latest for row in deciding if row.latest), default=None)),
         cautions=() if policy.maturity else (UNRIPE,),
+        coverage=_coverage(look_context, found),
+    )
+
+
+def _coverage(look_context: LookContext, rows: Sequence[_Row]) -> Coverage | None:
+    """Return what the rows say beside the numbers; None if they have no column for it."""
+    without_events: dict[str, int] = {}
+    crossovers: dict[str, int] = {}
+    for row in rows:
+        if row.without_events is not None:
+            without_events[row.metric] = without_events.get(row.metric, 0) + row.without_events
+        if row.crossovers is not None:  # the same in each metric's row
+            crossovers[row.treatment_id] = max(row.crossovers, crossovers.get(row.treatment_id, 0))
+    exposures = [row.latest_exposure for row in rows if row.latest_exposure]
+    if not (without_events or crossovers or exposures):
+        return None
+    events = [row.latest for row in rows if row.latest]
+    last = max([*exposures, *events], default=None)
+    return Coverage(
+        crossovers=sum(crossovers.values()) if crossovers else None,
+        without_events=without_events,
+        last_event=max(events, default=None),
+        last_batch=last,
+        lateness=None if last is None else max(look_context.at - last, look_context.at - look_context.at),
     )
 
 
@@ -304,9 +342,28 @@ class _Reader:
         exposed = self._count("exposed") if self._given("exposed") else None
         if exposed is not None and exposed < units:
             raise self._error("units", f"{units} units, but only {exposed} exposed; count each unit once")
+        repeated = self._count("repeated_events") if self._given("repeated_events") else 0
+        if repeated:
+            raise self._error(
+                "repeated_events",
+                f"{repeated} events stand more than once in what is read, with the same id, and would count as often; "
+                "read the table itself, or a view that joins nothing to it which repeats its rows",
+            )
         moments, second = self._moments(units) if units else (None, None)
-        latest = self._read("latest_event_at", read_moment) if self._given("latest_event_at") else None
-        return _Row(self._metric(), self._treatment(), units, exposed, moments, second, latest)
+        if moments is not None:
+            moments = moved(moments, self._shift(SHIFT), self._shift(second.shift) if second else 0)
+        return _Row(
+            self._metric(),
+            self._treatment(),
+            units,
+            exposed,
+            moments,
+            second,
+            latest=self._moment("latest_event_at"),
+            without_events=self._count("units_without_events") if self._given("units_without_events") else None,
+            crossovers=self._count("crossovers") if self._given("crossovers") else None,
+            latest_exposure=self._moment("latest_exposure_at"),
+        )
 
     def _moments(self, units: int) -> tuple[Moments | None, SecondVariableKind | None]:
         first = self._first(units)
@@ -369,6 +426,12 @@ class _Reader:
             return Moments(units, *centre(units, total, squares), rounded=rounded(total, squares))
         except ImpossibleMomentsError as error:
             raise self._error("sum_squares", f"{as_float(squares):g}: {error}") from None
+
+    def _moment(self, column: str) -> datetime | None:
+        return self._read(column, read_moment) if self._given(column) else None
+
+    def _shift(self, column: str) -> Number:
+        return self._number(column) if self._given(column) else 0
 
     def _given(self, column: str) -> bool:
         return self._cells.get(column) is not None

@@ -1,0 +1,1 @@
+"""Evidence from the tables that LaunchDarkly writes into the user's warehouse."""
