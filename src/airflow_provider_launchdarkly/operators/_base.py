@@ -15,7 +15,7 @@ from airflow_provider_launchdarkly.retries import fail_unless_retryable
 from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -94,6 +94,8 @@ class LaunchDarklyExperimentBaseOperator(LaunchDarklyBaseOperator):
     def __init__(self, *, experiment_key: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.experiment_key = experiment_key
+        # The rollout that it belongs to, as the pages show it. `experiment_rollout` sets it.
+        self.shown_as: dict[str, Any] | None = None
 
     @property
     def experiment_url(self) -> str:
@@ -140,6 +142,18 @@ class LaunchDarklyExperimentWriteBaseOperator(LaunchDarklyExperimentBaseOperator
     def __init__(self, *, comment: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.comment = comment
+
+    def leave_note(self, context: Context, output: Mapping[str, Any], make: Callable[..., dict[str, Any]]) -> None:
+        """Let the pages show what was done.
+
+        Args:
+            context: The task's.
+            output: Its output.
+            make: Makes the note of an output, the time and what the DAG says.
+        """
+        from airflow_provider_launchdarkly.sensors._notes import leave_note, now, page_of
+
+        leave_note(context, output, make(output, at=now(), page=page_of(self, context)), self.warn)
 
     def audit_comment(self, context: Context) -> str:
         """Return the comment for LaunchDarkly's audit log."""

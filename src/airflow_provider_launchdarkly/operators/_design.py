@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.api.variations import as_text, find_variation, label_of
+from airflow_provider_launchdarkly.api.variations import as_text, find_rule_id, find_variation, label_of
 from airflow_provider_launchdarkly.config.problems import shown
 from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_comparison
 
@@ -121,7 +121,7 @@ class IterationDesign:
                 "primary_funnel_key": self.primary_funnel,
                 "flags": {
                     self.flag_key: {
-                        "rule_id": self.rule_id,
+                        "rule_id": self._rule_id(flag),
                         "not_in_experiment_variation_id": None if left_out is None else variation_id(left_out),
                     }
                 },
@@ -136,6 +136,12 @@ class IterationDesign:
         if self.judged and self.reallocation_frequency is None:
             check_shares(treatment.to_wire() for treatment in iteration.treatments)
         return iteration
+
+    def _rule_id(self, flag: FeatureFlag | None) -> str:
+        if not isinstance(self.rule_id, str):
+            return self.rule_id  # rejected with the iteration
+        # Without the flag, a description passes for an id.
+        return "-".join(self.rule_id.split()) if flag is None else find_rule_id(flag, self.rule_id)
 
     def metric_kinds(self) -> dict[str, bool]:
         """Return every metric of the design by key: True for a metric group."""

@@ -32,7 +32,7 @@ class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator
         primary_metric: Key of the metric that decides; or
         primary_funnel: key of the funnel metric group that decides. One of the two.
         metrics: Further metrics: keys, or ``{"key": …, "is_group": True}`` for metric groups.
-        rule_id: Id of the flag's rule; ``fallthrough`` is the default rule.
+        rule_id: The flag's rule: its id or its description; ``fallthrough`` is the default rule.
         not_in_experiment_variation: Variation for people whom the experiment leaves out. Default: the baseline's.
         randomization_unit: Context kind that is randomized. None leaves LaunchDarkly's default, ``user``.
         can_reshuffle_traffic: False keeps people in their treatment when the audience grows. None leaves LaunchDarkly's

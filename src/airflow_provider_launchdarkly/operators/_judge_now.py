@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_launchdarkly.decision.policy import Policy
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_provider_launchdarkly.checks.significance import SignificanceResult
-    from airflow_provider_launchdarkly.evidence.source import Target
+    from airflow_provider_launchdarkly.decision.policy import Policy
+    from airflow_provider_launchdarkly.evidence.source import Source, Target
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
 # A poll interval so long that the latest look always counts as due.
@@ -24,9 +23,10 @@ def judge_now(
     hook: LaunchDarklyHook,
     experiment_key: str,
     iteration_id: str,
-    policy: Mapping[str, Any],
+    policy: Policy,
     record_path: str | None = None,
     *,
+    source: Source,
     standing: Mapping[str, Any] | None = None,
     warn: Callable[..., object],
 ) -> SignificanceResult:
@@ -36,8 +36,9 @@ def judge_now(
         hook: The hook, with the project and environment.
         experiment_key: The experiment.
         iteration_id: The pinned iteration.
-        policy: A :class:`Policy` as plain JSON.
+        policy: The policy.
         record_path: Folder of the decision records, with the earlier looks. Default: ``[launchdarkly] record_path``.
+        source: Where evidence comes from.
         standing: An earlier verdict on the iteration as plain JSON; if it crossed the boundary, that stands.
         warn: Writes a warning to the task's log.
 
@@ -58,14 +59,15 @@ def judge_now(
     from airflow_provider_launchdarkly.audit_log.changes import spent_before
     from airflow_provider_launchdarkly.audit_log.store import looks_in
 
-    entries, judged_by = _record(target, record_path), Policy.from_json(policy)
+    entries = _record(target, record_path)
     check = check_significance(
         target,
-        judged_by,
+        policy,
         poll_interval=ANY_TIME,
+        source=source,
         looks=lambda: looks_in(entries),
         standing=crossing.standing,
-        spent=spent_before(entries, judged_by),
+        spent=spent_before(entries, policy),
     )
     return hook.run(check)
 

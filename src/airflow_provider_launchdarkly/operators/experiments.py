@@ -120,7 +120,7 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignBaseOperat
             }
         )
         created = self.hook.create_experiment(post)
-        self.log.info(
+        self.say(
             "%s experiment %s, iteration %s (%s).",
             "Adopted" if created.adopted else "Created",
             self.experiment_key,
@@ -163,7 +163,7 @@ class LaunchDarklyUpdateExperimentOperator(LaunchDarklyExperimentWriteBaseOperat
         validate_changes(self.changes)
         changes = resolve_changes(self.hook, self.experiment_key, self.changes)
         updated = self.hook.update_experiment(self.experiment_key, changes, comment=self.audit_comment(context))
-        self.log.info(
+        self.say(
             "Changed %s of %s." if updated.changed else "%s of %s need no change: nothing to do.",
             ", ".join(self.changes),
             self.experiment_key,
@@ -291,8 +291,8 @@ class LaunchDarklyListExperimentsOperator(LaunchDarklyBaseOperator):
             max_items=self.max_items,
         )
         if len(found) >= self.max_items:
-            self.log.warning("Stopped at max_items, %s experiments; there may be more.", self.max_items)
+            self.warn("Stopped at max_items, %s experiments; there may be more.", self.max_items)
         wanted = [experiment for experiment in found if self.status in (None, status_of(experiment))]
-        self.log.info("Found %s experiments.", len(wanted))
+        self.say("Found %s experiments.", len(wanted))
         env = self.hook.environment()
         return [experiment_output(env, item, self.hook.experiment_url(item.key)) for item in wanted]

@@ -11,6 +11,7 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.variations import find_variation, rule_of, shares
 from airflow_provider_launchdarkly.config.problems import shown
 from airflow_provider_launchdarkly.links import LaunchDarklyFlagLink
+from airflow_provider_launchdarkly.operators._approval import LaunchDarklyApprovedBaseOperator
 from airflow_provider_launchdarkly.operators._base import LaunchDarklyBaseOperator, audit_comment
 from airflow_provider_launchdarkly.templates import is_literal
 
@@ -40,12 +41,14 @@ class FlagOutput(TypedDict):
     changed: bool
 
 
-class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
+class LaunchDarklySetFlagOperator(LaunchDarklyApprovedBaseOperator):
     """Turn a flag on or off, and set what one of its rules serves: one variation, or a percentage rollout.
 
-    Safe to repeat: the arguments name the desired state, and only what differs is written. A flag is turned on after
-    its rule is set, and turned off before, so it never serves an unwanted variation in between. LaunchDarkly rejects a
-    change of a rule while an experiment runs on it; the error names the experiment.
+    Safe to repeat: the arguments name the desired state, and only what differs is written, in one change, so the flag
+    never serves an unwanted variation in between. LaunchDarkly rejects a change of a rule while an experiment runs on
+    it; the error names the experiment.
+
+    Where LaunchDarkly demands an approval, ``reviewers`` are asked for the whole change at once.
 
     Args:
         flag_key: Key of the flag.
@@ -56,6 +59,8 @@ class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
         context_kind: Kind of context by which the rollout splits. Default: LaunchDarkly's, ``user``.
         bucket_by: Attribute by which the rollout splits. Default: LaunchDarkly's, the context's key.
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
+        kwargs: ``reviewers`` and ``approval_timeout`` (see :class:`LaunchDarklyApprovedBaseOperator`), ``project_key``,
+            ``environment_key``, ``launchdarkly_conn_id`` and the arguments of every task.
 
     Returns:
         :class:`.FlagOutput`.
@@ -63,7 +68,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
 
     template_fields: Sequence[str] = (
         "flag_key",
-        *LaunchDarklyBaseOperator.template_fields,
+        *LaunchDarklyApprovedBaseOperator.template_fields,
         "on",
         "variation",
         "rollout",
@@ -107,21 +112,23 @@ class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
     @override
     def act(self, context: Context) -> FlagOutput:
         """Bring the flag into the desired state."""
+        from airflow_provider_launchdarkly.api.writes.flags import change_flag
+
         self._validate()
-        comment = audit_comment(self.comment, context)
-        changed = False
-        if self.on is False:
-            changed |= self._turn(comment)
+        serving = None
         if self.variation is not None or self.rollout is not None:
             serving = self._serving(self.hook.get_flag(self.flag_key))
-            served = self.hook.serve(self.flag_key, serving, rule_id=self.rule_id, comment=comment)
-            changed |= served.changed
-        if self.on is True:
-            changed |= self._turn(comment)
+        change = change_flag(
+            self.hook.environment(),
+            self.flag_key,
+            on=self.on,
+            serving=serving,
+            rule_id=self.rule_id,
+            comment=audit_comment(self.comment, context),
+        )
+        changed = self.hook.run(change).changed
+        self.flags_changed = (self.flag_key,)
         return self._describe(self.hook.get_flag(self.flag_key), changed=changed)
-
-    def _turn(self, comment: str) -> bool:
-        return self.hook.turn_flag(self.flag_key, on=bool(self.on), comment=comment).changed
 
     def _validate(self) -> None:
         from airflow_provider_launchdarkly.api.writes.flags import weights_of
@@ -155,7 +162,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyBaseOperator):
         env = self.hook.environment()
         config = flag.environments[env.environment_key]
         served = shares(flag, rule_of(flag, config, self.rule_id))
-        self.log.info(
+        self.say(
             "Flag %s is %s, and rule %s serves %s%s.",
             self.flag_key,
             "on" if config.on else "off",
@@ -243,7 +250,7 @@ class LaunchDarklyCheckFlagServesOperator(LaunchDarklyBaseOperator):
         env = self.hook.environment()
         flag = self.hook.run(flag_that_serves(env, flag_key, rule_id, variation_id))
         variation = flag.variation(variation_id)
-        self.log.info("Flag %s serves %r to everyone whom rule %s matches.", flag_key, variation, rule_id)
+        self.say("Flag %s serves %r to everyone whom rule %s matches.", flag_key, variation, rule_id)
         return {
             "flag_key": flag_key,
             "rule_id": rule_id,

@@ -6,14 +6,17 @@ They only call ``api/writes``, which makes each write safe to repeat.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, StateError
 from airflow_provider_launchdarkly.assets import EVERY_EXPERIMENT, emit_event
+from airflow_provider_launchdarkly.checks.arguments import RUNNING, STOPPED
 from airflow_provider_launchdarkly.checks.crossing import check_standing
 from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.operators._approval import IterationAwaited, LaunchDarklyApprovedBaseOperator
 from airflow_provider_launchdarkly.operators._base import (
     LaunchDarklyExperimentBaseOperator,
     LaunchDarklyExperimentWriteBaseOperator,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.api.writes.stop import StopEffect
+    from airflow_provider_launchdarkly.evidence.results_config import Results
     from airflow_provider_launchdarkly.operators._outputs import IterationOutput, StopOutput
 
 # Keys in Airflow's task state store: the iteration that the task created, and the one that it is about to start.
@@ -90,7 +94,7 @@ class LaunchDarklyCreateIterationOperator(LaunchDarklyIterationDesignBaseOperato
         if store is not None and (created := store.get(CREATED)):
             experiment = self.hook.get_experiment(self.experiment_key, expand=ITERATIONS)
             if iteration := experiment.iteration(str(created)):
-                self.log.info("An earlier try created iteration %s: nothing to do.", created)
+                self.say("An earlier try created iteration %s: nothing to do.", created)
                 return self._describe(experiment, iteration, changed=False)
         made = make_iteration(
             self.hook,
@@ -101,7 +105,7 @@ class LaunchDarklyCreateIterationOperator(LaunchDarklyIterationDesignBaseOperato
         )
         if store is not None:
             store.set(CREATED, made.iteration.id)
-        self.log.info(
+        self.say(
             "%s iteration %s of %s (%s).",
             "Created" if made.made else "Adopted",
             made.iteration.id,
@@ -119,7 +123,7 @@ class AlreadyRunningError(StateError):
     """The iteration runs already, another run started it, and ``if_running`` is ``refuse``."""
 
 
-class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentWriteBaseOperator):
+class LaunchDarklyStartIterationOperator(LaunchDarklyApprovedBaseOperator, LaunchDarklyExperimentWriteBaseOperator):
     """Start an iteration: from then on people are assigned and measured.
 
     Safe to repeat: the iteration is pinned by its id. If it is already running, the task succeeds without a write. If
@@ -141,6 +145,8 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentWriteBaseOperator
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
         emit_asset: Emit the event ``start`` on the experiment's asset (see ``assets``) whenever the task succeeds. A
             repeat without a write emits it too, with ``changed`` False.
+        kwargs: ``reviewers`` and ``approval_timeout`` (see :class:`LaunchDarklyApprovedBaseOperator`), for the flag
+            that ``turn_flag_on`` turns on and for the start itself, and the arguments of every task.
 
     Returns:
         :class:`.IterationOutput`, with ``changed`` False if the iteration was running already.
@@ -151,6 +157,8 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentWriteBaseOperator
         "iteration_id",
         "change_justification",
         "turn_flag_on",
+        "reviewers",
+        "approval_timeout",
     )
 
     def __init__(
@@ -179,7 +187,10 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentWriteBaseOperator
     @override
     def act(self, context: Context) -> IterationOutput:
         """Start the iteration, unless it is running already."""
-        adopts = self.if_running == "adopt" or self._may_have_started(context)
+        # After a hand-over, the start is somebody else's, in this task's place.
+        adopts = self.if_running == "adopt" or self.handed_over or self._may_have_started(context)
+        from airflow_provider_launchdarkly.views.notes import started as note_of_start
+
         started = self.hook.start_iteration(
             self.experiment_key,
             self.iteration_id,
@@ -188,21 +199,34 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentWriteBaseOperator
             comment=self.audit_comment(context),
             announce=lambda _iteration: self._note_start(context),
         )
+        if self.turn_flag_on:
+            self.flags_changed = tuple(started.iteration.flags)
         if started.flag_turned_on:
-            self.log.info("Turned the flag on.")
+            self.say("Turned the flag on.")
         if started.already_running and not adopts:
             raise AlreadyRunningError(
                 f"iteration {self.iteration_id!r} of experiment {self.experiment_key!r} runs already, and this task "
                 "did not start it: another run has it. Nothing was changed. To continue with it, set if_running='adopt'"
             )
         if started.already_running:
-            self.log.info("Iteration %s was running already: nothing to do.", self.iteration_id)
+            self.say("Iteration %s was running already: nothing to do.", self.iteration_id)
         else:
-            self.log.info("Started iteration %s of %s.", self.iteration_id, self.experiment_key)
+            self.say("Started iteration %s of %s.", self.iteration_id, self.experiment_key)
         output = self._describe(started.experiment, started.iteration, changed=not started.already_running)
         if self.emit_asset:
             emit_event(context, self.outlets, "start", output)
+        self.leave_note(context, output, note_of_start)
         return output
+
+    @override
+    def iteration_awaited(self) -> IterationAwaited:
+        """Return the iteration, which is to run."""
+        return IterationAwaited(self.experiment_key, self.iteration_id, RUNNING)
+
+    @override
+    def note_hand_over(self, context: Context) -> None:
+        """Note that a person starts the iteration in this task's place, for a try after a kill."""
+        self._note_start(context)
 
     def _may_have_started(self, context: Context) -> bool:
         """Return True if an earlier try of this task may have started the iteration."""
@@ -218,7 +242,7 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyExperimentWriteBaseOperator
             store.set(STARTING, self.iteration_id)
 
 
-class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentWriteBaseOperator):
+class LaunchDarklyStopIterationOperator(LaunchDarklyApprovedBaseOperator, LaunchDarklyExperimentWriteBaseOperator):
     """Stop an iteration, which ships its winner: LaunchDarkly sets the flag's rule to the winner's variation.
 
     There is no default winner. Safe to repeat: if the iteration is already stopped with the same winner, the task
@@ -236,6 +260,8 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentWriteBaseOperator)
         emit_asset: Emit an event on the experiment's asset (see ``assets``) whenever the task succeeds: ``ship``,
             ``rollback`` or ``inconclusive`` with the verdict, or ``stop`` if the DAG names the winner. A repeat without
             a write emits it too, with ``changed`` False.
+        kwargs: ``reviewers`` and ``approval_timeout`` (see :class:`LaunchDarklyApprovedBaseOperator`), and the
+            arguments of every task.
 
     Returns:
         :class:`.StopOutput`, with ``changed`` False if the iteration was stopped with this winner already.
@@ -246,6 +272,8 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentWriteBaseOperator)
         "iteration_id",
         "winner",
         "reason",
+        "reviewers",
+        "approval_timeout",
     )
 
     def __init__(
@@ -270,6 +298,7 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentWriteBaseOperator)
         """Log what everyone will be served, and stop the iteration, unless it is stopped with this winner already."""
         # Imported here, as everything that only a running task needs.
         from airflow_provider_launchdarkly.operators._winner import choose_winner
+        from airflow_provider_launchdarkly.views.notes import stopped as note_of_stop
 
         winner = choose_winner(self.winner, experiment_key=self.experiment_key, iteration_id=self.iteration_id)
         reason = self.reason or winner.reason or f"named by {context['ti'].dag_id}.{context['ti'].task_id}"
@@ -283,9 +312,7 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentWriteBaseOperator)
         )
         effect = stopped.effect
         if stopped.already_stopped:
-            self.log.info(
-                "Iteration %s is stopped with %r already: nothing to do.", self.iteration_id, effect.winner.name
-            )
+            self.say("Iteration %s is stopped with %r already: nothing to do.", self.iteration_id, effect.winner.name)
         output: StopOutput = {
             **self._describe(stopped.experiment, stopped.iteration, changed=not stopped.already_stopped),
             "winning_treatment_id": effect.winner.id or "",
@@ -296,13 +323,19 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyExperimentWriteBaseOperator)
             "variation_id": effect.variation.id,
             "variation": effect.variation.value,
         }
+        verdict = self.winner if isinstance(self.winner, Mapping) else None
         if self.emit_asset:
-            verdict = self.winner if isinstance(self.winner, Mapping) else None
             emit_event(context, self.outlets, verdict["verdict"] if verdict else "stop", {**output, "verdict": verdict})
+        self.leave_note(context, output, partial(note_of_stop, verdict=verdict))
         return output
 
+    @override
+    def iteration_awaited(self) -> IterationAwaited:
+        """Return the iteration, which is to be stopped."""
+        return IterationAwaited(self.experiment_key, self.iteration_id, STOPPED)
+
     def _announce(self, effect: StopEffect) -> None:
-        self.log.info("%s", effect)
+        self.say("%s", effect)
 
 
 class LaunchDarklySaveAndStartIterationOperator(LaunchDarklyExperimentWriteBaseOperator):
@@ -360,9 +393,9 @@ class LaunchDarklySaveAndStartIterationOperator(LaunchDarklyExperimentWriteBaseO
             comment=comment,
         )
         if saved.already_saved:
-            self.log.info("Iteration %s runs in place of %s already.", saved.iteration.id, self.iteration_id)
+            self.say("Iteration %s runs in place of %s already.", saved.iteration.id, self.iteration_id)
         else:
-            self.log.info("Started iteration %s in place of %s.", saved.iteration.id, self.iteration_id)
+            self.say("Started iteration %s in place of %s.", saved.iteration.id, self.iteration_id)
         return self._describe(saved.experiment, saved.iteration, changed=not saved.already_saved)
 
 
@@ -375,6 +408,7 @@ class LaunchDarklyJudgeOperator(LaunchDarklyExperimentBaseOperator):
         experiment_key: Key of the experiment.
         iteration_id: Id of the iteration.
         policy: The policy of the sensor whose verdict is judged again: a :class:`Policy`, or the same as a mapping.
+        results: Where results come from, as for the sensor. Default: LaunchDarkly's results endpoints.
         record_path: The sensor's folder of decision records: the boundary rests on the earlier looks there, if there
             are any. Default: ``[launchdarkly] record_path``. Nothing is written.
         standing: The output of an earlier sensor on this iteration. If it is ``ship``, its treatment ships without
@@ -399,12 +433,19 @@ class LaunchDarklyJudgeOperator(LaunchDarklyExperimentBaseOperator):
         *,
         iteration_id: str,
         policy: Policy | Mapping[str, Any] | None = None,
+        results: Results | Mapping[str, Any] | None = None,
         record_path: str | None = None,
         standing: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.iteration_id = iteration_id
+        # Not a template field: a query is rendered when it runs, with values that only exist then.
+        self.results: dict[str, Any] | None = None
+        if results is not None:
+            from airflow_provider_launchdarkly.evidence.results_config import read_results
+
+            self.results = dict(read_results(results).to_json())
         self.record_path = record_path
         self.standing = standing
         self.policy: Any = policy.to_json() if isinstance(policy, Policy) else ({} if policy is None else policy)
@@ -416,14 +457,18 @@ class LaunchDarklyJudgeOperator(LaunchDarklyExperimentBaseOperator):
     @override
     def act(self, context: Context) -> dict[str, Any]:
         """Read the results and decide."""
+        from airflow_provider_launchdarkly.sensors._sources import source_of
+
+        policy = Policy.from_json(self.policy or {})
         found = judge_now(
             self.hook,
             self.experiment_key,
             self.iteration_id,
-            self.policy or {},
+            policy,
             self.record_path or None,
+            source=source_of(self.results, self, context, policy),
             standing=self.standing,
-            warn=self.log.warning,
+            warn=self.warn,
         )
-        self.log.info("%s", found.summary)
+        self.say("%s", found.to_check_result().headline)
         return found.to_json()

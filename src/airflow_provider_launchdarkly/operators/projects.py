@@ -57,7 +57,7 @@ class LaunchDarklyUpdateExperimentationSettingsOperator(LaunchDarklyBaseOperator
         ensured = self.hook.merge_randomization_units(self.randomization_units, announce=self._announce)
         units = ensured.value.randomization_units
         if not ensured.changed:
-            self.log.info("The randomization units need no change: nothing to do.")
+            self.say("The randomization units need no change: nothing to do.")
         return {
             "project_key": self.hook.project(),
             "randomization_units": [unit.randomization_unit for unit in units],
@@ -78,8 +78,8 @@ class LaunchDarklyUpdateExperimentationSettingsOperator(LaunchDarklyBaseOperator
         for unit in put.randomization_units:
             name, default = unit.randomization_unit, bool(unit.default)
             if name not in before:
-                self.log.info("Adding randomization unit %s%s.", name, ", the new default" if default else "")
+                self.say("Adding randomization unit %s%s.", name, ", the new default" if default else "")
             elif before[name] != default:
-                self.log.info("Randomization unit %s is %s the default.", name, "now" if default else "no longer")
+                self.say("Randomization unit %s is %s the default.", name, "now" if default else "no longer")
         kept = [unit.randomization_unit for unit in put.randomization_units if unit.randomization_unit in before]
-        self.log.info("Keeping %s.", ", ".join(kept) or "none")
+        self.say("Keeping %s.", ", ".join(kept) or "none")

@@ -194,6 +194,11 @@ def _metric(value: Any) -> Any:
     return record(key=key, is_group=boolean)(content) if isinstance(content, Mapping) else key(content)
 
 
+def _guardrail(value: Any) -> Any:
+    content = _parsed(value) if isinstance(value, str) and value.lstrip().startswith("{") else value
+    return record(metric=key, auto_rollback=boolean)(content) if isinstance(content, Mapping) else key(content)
+
+
 def _winner(value: Any) -> Any:
     content = _parsed(value) if isinstance(value, str) and value.lstrip().startswith("{") else value
     return content if isinstance(content, Mapping | bool) else key(content)
@@ -238,7 +243,8 @@ _KEYS = (
     *("experiment_key", "flag_key", "iteration_id", "metric_key", "project_key", "environment_key"),
     *("launchdarkly_conn_id", "rule_id", "primary_metric", "primary_funnel", "randomization_unit", "covariate_id"),
     *("context_kind", "bucket_by", "variation_id", "attribute", "status", "method", "methodology", "maintainer_id"),
-    *("holdout_id", "timezone", "data_source", "experiment_type", "if_running"),
+    *("holdout_id", "timezone", "data_source", "experiment_type", "if_running", "mode"),
+    *("release_id", "release_plan_key", "before_rule_id", "advancement_mode", "cleanup_behavior", "resolution"),
 )
 _PROSE = ("name", "experiment_name", "description", "hypothesis", "comment", "change_justification", "reason")
 
@@ -246,6 +252,11 @@ FIELDS: dict[str, Reader] = {
     **dict.fromkeys(_KEYS, _optional(key)),
     **dict.fromkeys(_PROSE, prose),
     **dict.fromkeys(("attributes", "tags", "lifecycle_state", "judged_metrics"), _optional(list_of(key))),
+    **dict.fromkeys(("bypass_health_checks", "ends_on", "reviewers"), _optional(list_of(key))),
+    "original": anything,
+    "target": anything,
+    "phases": _optional(list_of(record(steps=list_of(record(percent=number)), rule_id=_optional(key)))),
+    "guardrails": _optional(list_of(_guardrail)),
     "on": _optional(boolean),
     "judged": _optional(boolean),
     "turn_flag_on": _optional(boolean),
@@ -262,10 +273,20 @@ FIELDS: dict[str, Reader] = {
     "winner": _optional(_winner),
     "stopped": _optional(mapping),
     "standing": _optional(mapping),
+    "watch": _optional(mapping),
+    "question": _optional(mapping),
+    "opened": _optional(mapping),
     "policy": _optional(_policy),
     "record_path": _optional(path),
     "window": _optional(_window),
+    "served_for": _optional(duration),
+    "max_duration": _optional(duration),
+    "traffic_after": _optional(duration),
+    "plans": _optional(mapping_of(duration)),
+    "environments": _optional(list_of(key)),
+    "require_code_references": _optional(boolean),
     "units_per_treatment": _optional(whole),
     "dwell": _optional(duration),
+    "approval_timeout": duration,
 }
 """The type of each template field, by its name."""

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.config.lines import write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,8 @@ REQUIRED = inspect.Parameter.empty
 class TypedTemplates:
     """Base of operators, sensors and notifiers, before Airflow's own class: renders and reads the template fields."""
 
+    log: Any  # Airflow's own class has it
+
     def render_template(
         self, content: Any, context: Any, jinja_env: Environment | None = None, seen_oids: set[int] | None = None
     ) -> Any:
@@ -33,6 +36,19 @@ class TypedTemplates:
         if isinstance(content, str):
             return render(content, context, env)
         return parent.render_template(content, context, env, seen_oids)
+
+    def say(self, text: str, *arguments: Any) -> None:
+        """Write a text to the task's log, in lines that fit.
+
+        Args:
+            text: The text, with ``%s`` for each argument.
+            arguments: The arguments.
+        """
+        write_lines(self.log.info, text, *arguments)
+
+    def warn(self, text: str, *arguments: Any) -> None:
+        """Write a warning to the task's log, as :meth:`say` does."""
+        write_lines(self.log.warning, text, *arguments)
 
     def read_fields(self) -> None:
         """Read the rendered template fields by their types. Safe to repeat.

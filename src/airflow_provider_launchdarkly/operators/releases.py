@@ -1,0 +1,343 @@
+"""Operators on environment releases: start, stop and read one. They only call ``api/writes`` and ``api/reads``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, NotFoundError
+from airflow_provider_launchdarkly.api.variations import find_variation
+from airflow_provider_launchdarkly.assets import EVERY_RELEASE, emit_event
+from airflow_provider_launchdarkly.config.durations import parse_duration
+from airflow_provider_launchdarkly.config.problems import shown
+from airflow_provider_launchdarkly.operators._base import audit_comment
+from airflow_provider_launchdarkly.operators._release import LaunchDarklyReleaseBaseOperator
+from airflow_provider_launchdarkly.templates import is_literal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow.sdk import Context
+
+    from airflow_provider_launchdarkly.api.models import FeatureFlag, ReleasePost
+    from airflow_provider_launchdarkly.operators._release import ReleaseOutput
+
+# How far Airflow's clock and LaunchDarkly's may differ.
+CLOCKS_DIFFER_BY = timedelta(minutes=10)
+
+
+class LaunchDarklyStartReleaseOperator(LaunchDarklyReleaseBaseOperator):
+    """Start a release: a rule of a flag moves from one variation to another, step by step, guarded by metrics or not.
+
+    Safe to repeat: a DAG run starts at most one release in this task. The flag's releases are read first, and the one
+    that is the same is adopted: while it is active, and after it has ended if an earlier try of this run started it. A
+    new rule's description names the run, and tells its release apart; with a description of your own, or on an existing
+    rule, the time of its start does. Another active release fails the task and is named. The task ends as soon as the
+    release has started: let :class:`LaunchDarklyReleaseSensor` wait for its end. Killing the task does not stop the
+    release.
+
+    Args:
+        flag_key: Key of the flag. It has to be on.
+        original: The variation to move from: its name, value or id.
+        target: The variation to move to.
+        phases: What to move, in order. Each is a mapping with ``steps``, a list of
+            ``{"percent": 10, "duration": "1d"}`` with rising percents, and either ``rule_id`` of an existing rule (in a
+            release of one phase alone) or ``clauses`` and ``description`` of a new one. The clause that LaunchDarkly
+            demands of a new rule, on the kind of context, is added if it is missing; without ``clauses`` the rule
+            matches all contexts of that kind.
+        guardrails: Metrics that guard the release: keys, or mappings of ``metric`` and ``auto_rollback``. A regression
+            reverts the release, or with ``auto_rollback`` False lets it wait. Percents are at most 50 then. Default:
+            none, a progressive release.
+        randomization_unit: Kind of context by which the rules split.
+        advancement_mode: ``automatic`` or ``manual``: whether the next of several phases starts by itself.
+        cleanup_behavior: ``leave_rules_in_place`` (LaunchDarkly's default), or
+            ``remove_rules_and_update_default_rule``: once completed, the rules go and the default rule serves the
+            target.
+        before_rule_id: Rule before which new rules are inserted. Default: at the end.
+        release_plan_key: A release plan of LaunchDarkly's, in place of phases, guardrails, unit, mode and cleanup.
+        bypass_health_checks: Kinds of health checks that may fail (see the error's message).
+        comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
+        emit_asset: Emit the event ``release_started`` on the flag's asset (see ``assets``) whenever the task succeeds.
+        kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id`` and the arguments of every task.
+
+    Returns:
+        :class:`.ReleaseOutput`, with ``changed`` False if the release was there already.
+    """
+
+    template_fields: Sequence[str] = (
+        *LaunchDarklyReleaseBaseOperator.template_fields,
+        "original",
+        "target",
+        "phases",
+        "guardrails",
+        "randomization_unit",
+        "advancement_mode",
+        "cleanup_behavior",
+        "before_rule_id",
+        "release_plan_key",
+        "bypass_health_checks",
+        "comment",
+    )
+
+    def __init__(
+        self,
+        *,
+        original: Any,
+        target: Any,
+        phases: Sequence[Mapping[str, Any]] | None = None,
+        guardrails: Sequence[str | Mapping[str, Any]] = (),
+        randomization_unit: str = "user",
+        advancement_mode: str | None = None,
+        cleanup_behavior: str | None = None,
+        before_rule_id: str | None = None,
+        release_plan_key: str | None = None,
+        bypass_health_checks: Sequence[str] = (),
+        comment: str | None = None,
+        emit_asset: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.original = original
+        self.target = target
+        self.phases = phases
+        self.guardrails = guardrails
+        self.randomization_unit = randomization_unit
+        self.advancement_mode = advancement_mode
+        self.cleanup_behavior = cleanup_behavior
+        self.before_rule_id = before_rule_id
+        self.release_plan_key = release_plan_key
+        self.bypass_health_checks = bypass_health_checks
+        self.comment = comment
+        self.emit_asset = emit_asset
+        if emit_asset:
+            self.outlets = [*self.outlets, EVERY_RELEASE]
+        if is_literal(phases) and is_literal(guardrails) and is_literal(release_plan_key):
+            self._design("the DAG run")
+
+    @override
+    def act(self, context: Context) -> ReleaseOutput:
+        """Start the release, or adopt the one that this run has started."""
+        flag = self.hook.get_flag(self.flag_key)
+        started = self.hook.start_release(
+            self.flag_key,
+            self._post(flag, context),
+            since=self._since(context),
+            by_description=self._names_the_run(),
+            announce=lambda: self.say("Starting a release of flag %s.", self.flag_key),
+        )
+        if started.adopted:
+            self.say("Release %s is there already: nothing to do.", started.release.id)
+        output = self._describe(started.release, changed=not started.adopted)
+        if self.emit_asset:
+            emit_event(context, self.outlets, "release_started", output)
+        return output
+
+    def _post(self, flag: FeatureFlag, context: Context) -> ReleasePost:
+        from airflow_provider_launchdarkly.api.models import ReleasePost
+
+        comment = audit_comment(self.comment, context)
+        fields = {
+            **self._design(audit_comment(None, context)),
+            "originalVariationId": find_variation(flag, self.original).id,
+            "targetVariationId": find_variation(flag, self.target).id,
+            "beforeRuleId": self.before_rule_id,
+            "bypassHealthChecks": list(self.bypass_health_checks) or None,
+            "comment": comment,
+        }
+        return ReleasePost.checked({name: value for name, value in fields.items() if value is not None})
+
+    def _design(self, run: str) -> dict[str, Any]:
+        """Return the fields that a release plan would supply, or the plan's key.
+
+        Args:
+            run: Describes the first new rule, so that this run's release can be told from others.
+        """
+        if self.release_plan_key is not None:
+            if self.phases or self.guardrails:
+                raise ConfigurationError(
+                    f"release_plan_key is {self.release_plan_key!r}: leave out phases and guardrails, which it has"
+                )
+            return {"releasePlanKey": self.release_plan_key}
+        if not self.phases:
+            raise ConfigurationError("phases and release_plan_key are both empty: give one of the two")
+        phases = [self._phase(f"phases[{place}]", phase) for place, phase in enumerate(self.phases)]
+        if "ruleId" not in phases[0]:
+            phases[0].setdefault("description", run)
+        return {
+            "randomizationUnit": self.randomization_unit,
+            "phases": phases,
+            "metrics": [_guardrail(item) for item in self.guardrails],
+            "advancementMode": self.advancement_mode,
+            "cleanupBehavior": self.cleanup_behavior,
+        }
+
+    def _phase(self, where: str, phase: Any) -> dict[str, Any]:
+        known = {"steps", "rule_id", "clauses", "description"}
+        if not isinstance(phase, Mapping) or not phase.keys() <= known or not phase.get("steps"):
+            raise ConfigurationError(
+                f"{where} is {shown(phase)}: write a mapping with steps, and rule_id or clauses and description"
+            )
+        made: dict[str, Any] = {
+            "steps": [_step(f"{where}.steps[{place}]", step) for place, step in enumerate(phase["steps"])]
+        }
+        if phase.get("rule_id") is not None:
+            return made | {"ruleId": phase["rule_id"]}
+        unit = self.randomization_unit
+        clauses = [dict(clause) for clause in phase.get("clauses") or ()]
+        if not any(clause.get("attribute") == "kind" for clause in clauses):
+            clauses.insert(0, {"contextKind": unit, "attribute": "kind", "op": "in", "values": [unit]})
+        described = {"description": phase["description"]} if phase.get("description") else {}
+        return made | {"clauses": clauses} | described
+
+    def _names_the_run(self) -> bool:
+        """Return whether the description of the first rule is this operator's own, which names the DAG run."""
+        first = self.phases[0] if self.phases else {"description": "a plan's"}
+        return first.get("rule_id") is None and not first.get("description")
+
+    def _since(self, context: Context) -> datetime | None:
+        """Return the time from which on an ended release is this run's own, for a try that is not the first."""
+        run: Any = context.get("dag_run")
+        started = getattr(run, "start_date", None)
+        if started is None or getattr(context["ti"], "try_number", 1) < 2:
+            return None
+        since: datetime = started - CLOCKS_DIFFER_BY
+        return since
+
+
+class LaunchDarklyStopReleaseOperator(LaunchDarklyReleaseBaseOperator):
+    """Stop a release: forward to its target, or back to its original.
+
+    Safe to repeat: the release is pinned by its id. If it has ended the same way, the task succeeds without a write;
+    the other way, it fails, since LaunchDarkly changes no release that has ended.
+
+    Args:
+        flag_key: Key of the flag.
+        release_id: Id of the release, usually the output of the task that started it.
+        resolution: ``roll_forward_all_phases``, ``roll_forward_current_phase_and_remove_pending_phases``,
+            ``roll_back_all_phases_and_remove_pending_phases`` or
+            ``roll_back_current_phase_and_remove_pending_phases``.
+        comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
+        emit_asset: Emit the event ``release_completed`` or ``release_reverted`` on the flag's asset (see ``assets``)
+            whenever the task succeeds.
+        kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id`` and the arguments of every task.
+
+    Returns:
+        :class:`.ReleaseOutput`, with ``changed`` False if the release had ended so already.
+    """
+
+    template_fields: Sequence[str] = (
+        *LaunchDarklyReleaseBaseOperator.template_fields,
+        "release_id",
+        "resolution",
+        "comment",
+    )
+
+    def __init__(
+        self,
+        *,
+        release_id: str,
+        resolution: str,
+        comment: str | None = None,
+        emit_asset: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.release_id = release_id
+        self.resolution = resolution
+        self.comment = comment
+        self.emit_asset = emit_asset
+        if emit_asset:
+            self.outlets = [*self.outlets, EVERY_RELEASE]
+        if is_literal(resolution):
+            self._validate()
+
+    @override
+    def act(self, context: Context) -> ReleaseOutput:
+        """Stop the release, unless it has ended so already."""
+        self._validate()
+        resolution: Any = self.resolution
+        stopped = self.hook.stop_release(
+            self.flag_key,
+            self.release_id,
+            resolution,
+            comment=audit_comment(self.comment, context),
+            announce=lambda release: self.say("Stopping release %s: %s.", release.id, resolution),
+        )
+        output = self._describe(stopped.release, changed=not stopped.already_ended)
+        if self.emit_asset:
+            emit_event(
+                context,
+                self.outlets,
+                "release_completed" if stopped.release.completed else "release_reverted",
+                output,
+            )
+        return output
+
+    def _validate(self) -> None:
+        from typing import get_args
+
+        from airflow_provider_launchdarkly.api.models import Resolution
+
+        if self.resolution not in get_args(Resolution):
+            raise ConfigurationError(
+                f"resolution is {self.resolution!r}: write one of {', '.join(get_args(Resolution))}"
+            )
+
+
+class LaunchDarklyGetReleaseOperator(LaunchDarklyReleaseBaseOperator):
+    """Read a release: where it is, and what its metrics are. Safe to repeat: it only reads.
+
+    Args:
+        flag_key: Key of the flag.
+        release_id: Id of the release. Default: the flag's newest one in the environment.
+        kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id`` and the arguments of every task.
+
+    Returns:
+        :class:`.ReleaseOutput`, with ``changed`` False.
+    """
+
+    template_fields: Sequence[str] = (*LaunchDarklyReleaseBaseOperator.template_fields, "release_id")
+
+    def __init__(self, *, release_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.release_id = release_id
+
+    @override
+    def act(self, context: Context) -> ReleaseOutput:
+        """Read the release."""
+        if self.release_id is not None:
+            return self._describe(self.hook.get_release(self.flag_key, self.release_id), changed=False)
+        found = self.hook.list_releases(self.flag_key, max_items=1)
+        if not found:
+            raise NotFoundError(f"flag {self.flag_key!r} has had no release in {self.hook.environment()} for 90 days")
+        return self._describe(found[0], changed=False)
+
+
+def _guardrail(item: Any) -> dict[str, Any]:
+    if isinstance(item, str):
+        return {"metricKey": item, "autoRollback": True}
+    if not isinstance(item, Mapping) or not item.keys() <= {"metric", "auto_rollback"} or "metric" not in item:
+        raise ConfigurationError(f"guardrails has {shown(item)}: write a metric's key, or metric and auto_rollback")
+    return {"metricKey": item["metric"], "autoRollback": item.get("auto_rollback", True)}
+
+
+def _step(where: str, step: Any) -> dict[str, int]:
+    if not isinstance(step, Mapping) or step.keys() != {"percent", "duration"}:
+        raise ConfigurationError(f'{where} is {shown(step)}: write {{"percent": 10, "duration": "1d"}}')
+    try:
+        allocation = Decimal(str(step["percent"])) * 1000
+    except InvalidOperation:
+        allocation = Decimal("NaN")
+    if not allocation.is_finite() or allocation != allocation.to_integral_value() or not 1 <= allocation <= 100_000:
+        raise ConfigurationError(
+            f"{where}.percent is {step['percent']!r}: 0.001 to 100 percent are possible, in steps of 0.001"
+        )
+    try:
+        duration = parse_duration(step["duration"])
+    except ValueError as error:
+        raise ConfigurationError(f"{where}.duration is {step['duration']!r}: {error}") from None
+    return {"allocation": int(allocation), "durationMillis": max(1, int(duration / timedelta(milliseconds=1)))}
