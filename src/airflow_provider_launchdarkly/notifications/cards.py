@@ -7,16 +7,16 @@ verdicts without numbers. Notifiers send the cards; rollouts ask for approval wi
 from __future__ import annotations
 
 import html
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.config.percent import format_percent
+from airflow_provider_launchdarkly.notifications.markup import escape_markdown, escape_slack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    Compared = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+    from airflow_provider_launchdarkly.views.model import MetricAtLook
 
 HEADLINES: Mapping[str, str] = {
     "ship": "Ship",
@@ -26,7 +26,6 @@ HEADLINES: Mapping[str, str] = {
     "wait": "Not decided yet",
 }
 COLUMNS = ("metric", "treatment", "units", "baseline", "treated", "lift", "interval", "z / boundary")
-PICTURE_WIDTH = 41
 _POWERS: Mapping[str, str] = {
     "conditional_power": "conditional power on this trend",
     "planned_conditional_power": "at the planned effect",
@@ -43,7 +42,7 @@ class Card:
         title: The headline; without one, the verdict, and on which experiment.
         lead: Why, in a line, after the verdict where a headline is the title.
         rows: One for each metric and treatment, as :data:`COLUMNS`.
-        pictures: Each interval of the lift drawn in characters, one a line, all on one scale.
+        metrics: The metrics as they are drawn: one scale a metric, worse on the left and better on the right.
         facts: What else counts: harm, cautions, the reason, the split, the units, which look it was.
         url: The experiment in LaunchDarkly, or None.
     """
@@ -51,7 +50,7 @@ class Card:
     title: str
     lead: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...] = ()
-    pictures: tuple[str, ...] = ()
+    metrics: tuple[MetricAtLook, ...] = ()
     facts: tuple[str, ...] = ()
     url: str | None = None
 
@@ -64,6 +63,9 @@ def card_of(verdict: Mapping[str, Any], *, url: str | None = None, headline: str
         url: The experiment's address in LaunchDarkly.
         headline: The question or message, if it is not the verdict itself.
     """
+    # Here, and not in each DAG file that names a notifier.
+    from airflow_provider_launchdarkly.views.verdicts import look_of
+
     decided = _decided(verdict)
     summary = str(verdict.get("summary") or "")
     compared = [
@@ -75,7 +77,7 @@ def card_of(verdict: Mapping[str, Any], *, url: str | None = None, headline: str
         title=headline or decided,
         lead=tuple(line for line in (decided if headline else "", summary) if line),
         rows=tuple(_row(metric, comparison) for metric, comparison in compared),
-        pictures=tuple(_pictures(compared)),
+        metrics=look_of(verdict).metrics,
         facts=tuple(_facts(verdict)),
         url=url,
     )
@@ -84,12 +86,18 @@ def card_of(verdict: Mapping[str, Any], *, url: str | None = None, headline: str
 def text_card(verdict: Mapping[str, Any], *, url: str | None = None) -> str:
     """Return the card as plain text, with a table for a fixed-width font."""
     card = card_of(verdict, url=url)
-    parts = [card.title, *card.lead, _table(card.rows), "\n".join(card.pictures), "\n".join(card.facts), card.url]
+    drawn = "\n".join(_drawn(card))
+    parts = [card.title, *card.lead, drawn, _table(card.rows), "\n".join(card.facts), card.url]
     return "\n\n".join(part for part in parts if part)
 
 
 def markdown_card(
-    verdict: Mapping[str, Any], *, url: str | None = None, headline: str | None = None, notes: str | None = None
+    verdict: Mapping[str, Any],
+    *,
+    url: str | None = None,
+    headline: str | None = None,
+    notes: str | None = None,
+    page: str | None = None,
 ) -> str:
     """Return the card as Markdown, as Airflow's UI shows it.
 
@@ -98,18 +106,24 @@ def markdown_card(
         url: The experiment's address in LaunchDarkly.
         headline: The question or message above the verdict.
         notes: The rollout author's notes, as Markdown.
+        page: Address of the page that shows every look.
     """
     card = card_of(verdict, url=url, headline=headline)
-    lines = ["| " + " | ".join(_markdown(cell) for cell in row) + " |" for row in (COLUMNS, *card.rows)]
+    lines = ["| " + " | ".join(escape_markdown(cell) for cell in row) + " |" for row in (COLUMNS, *card.rows)]
     lines.insert(1, "|" + " --- |" * len(COLUMNS))
     parts = [
-        f"### {_markdown(card.title)}",
-        *map(_markdown, card.lead),
+        f"### {escape_markdown(card.title)}",
+        *map(escape_markdown, card.lead),
+        # Airflow keeps the lines of a fence only if it has a language.
+        _fenced(_drawn(card), language="text"),
         "\n".join(lines) if card.rows else "",
-        _fenced(card.pictures),
-        "\n".join(f"- {_markdown(fact)}" for fact in card.facts),
+        "\n".join(f"- {escape_markdown(fact)}" for fact in card.facts),
         notes or "",
-        f"[Open in LaunchDarkly]({card.url})" if card.url else "",
+        " · ".join(
+            f"[{title}](<{address}>)"
+            for title, address in (("See every look", page), ("Open in LaunchDarkly", card.url))
+            if address
+        ),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -118,27 +132,26 @@ def slack_card(verdict: Mapping[str, Any], *, url: str | None = None) -> str:
     """Return the card as Slack's mrkdwn, which has no tables: they become fixed-width text."""
     card = card_of(verdict, url=url)
     parts = [
-        f"*{_slack(card.title)}*",
-        *map(_slack, card.lead),
-        _fenced([_slack(_table(card.rows)), *map(_slack, card.pictures)] if card.rows else ()),
-        "\n".join(f"• {_slack(fact)}" for fact in card.facts),
+        f"*{escape_slack(card.title)}*",
+        *map(escape_slack, card.lead),
+        _fenced(escape_slack(line) for line in (*_drawn(card), "", _table(card.rows)) if card.rows),
+        "\n".join(f"• {escape_slack(fact)}" for fact in card.facts),
         f"<{card.url}|Open in LaunchDarkly>" if card.url else "",
     ]
     return "\n".join(part for part in parts if part)
 
 
 def html_card(verdict: Mapping[str, Any], *, url: str | None = None) -> str:
-    """Return the card as HTML without styles, for e-mail."""
+    """Return the card as HTML for e-mail: its picture is made of table cells, which every mail program shows."""
     card = card_of(verdict, url=url)
     heads = "".join(f"<th>{html.escape(column)}</th>" for column in COLUMNS)
     rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in card.rows)
     facts = "".join(f"<li>{html.escape(fact)}</li>" for fact in card.facts)
-    pictures = html.escape("\n".join(card.pictures))
     parts = [
         f"<h3>{html.escape(card.title)}</h3>",
         *(f"<p>{html.escape(line)}</p>" for line in card.lead),
+        _drawn_in_cells(card),
         f"<table><tr>{heads}</tr>{rows}</table>" if rows else "",
-        f"<pre>{pictures}</pre>" if pictures else "",
         f"<ul>{facts}</ul>" if facts else "",
         f'<p><a href="{html.escape(card.url)}">Open in LaunchDarkly</a></p>' if card.url else "",
     ]
@@ -185,39 +198,18 @@ def _row(metric: Mapping[str, Any], comparison: Mapping[str, Any]) -> tuple[str,
     )
 
 
-def _pictures(compared: Compared) -> Iterator[str]:
-    """Draw the intervals, all on the scale of the widest, so that they can be compared."""
-    drawn: list[tuple[Sequence[Any], str]] = []
-    for metric, comparison in compared:
-        interval = [comparison.get(name) for name in ("lift_lower", "lift", "lift_upper")]
-        if _numbers(*interval):
-            drawn.append((interval, f"{comparison.get('treatment')} on {metric.get('metric')}"))
-    reach = max((abs(end) for interval, _ in drawn for end in interval), default=0.0) or 1.0
-    for (low, lift, high), label in drawn:
-        yield f"{interval_picture(low, lift, high, reach)}  {label}"
+def _drawn(card: Card) -> Iterator[str]:
+    """Yield the picture as lines for a fixed-width font."""
+    from airflow_provider_launchdarkly.pictures.text import effects
+
+    yield from effects(card.metrics)
 
 
-def interval_picture(low: float, point: float, high: float, reach: float, width: int = PICTURE_WIDTH) -> str:
-    """Draw an interval around zero: ``-4.0 % |·········|··[==●==]····| +4.0 %``.
+def _drawn_in_cells(card: Card) -> str:
+    """Return the picture for e-mail; empty without metrics."""
+    from airflow_provider_launchdarkly.pictures.mail import effects_table
 
-    Args:
-        low: Its lower end, as a share.
-        point: The estimate.
-        high: Its upper end.
-        reach: What the ends of the axis stand for: above 0, and nothing is beyond it.
-        width: Characters between the ends of the axis, which shows zero in the middle.
-    """
-    middle = width // 2
-
-    def place(value: float) -> int:
-        return middle + round(value / reach * middle)
-
-    axis = ["·"] * width
-    axis[place(low) : place(high) + 1] = "=" * (place(high) - place(low) + 1)
-    axis[place(low)], axis[place(high)] = "[", "]"
-    axis[middle] = "|"
-    axis[place(point)] = "●"
-    return f"{_percent(-reach)} |{''.join(axis)}| {_percent(reach)}"
+    return effects_table(card.metrics) if card.metrics else ""
 
 
 def _facts(verdict: Mapping[str, Any]) -> Iterator[str]:
@@ -252,7 +244,7 @@ def _split(name: str, split: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _estimates(verdict: Mapping[str, Any]) -> Iterator[str]:
-    """What each effect is worth, allowing for having stopped at a good moment."""
+    """Estimates of each effect, which allow for having stopped at a good moment."""
     for metric in verdict.get("metrics") or ():
         for comparison in metric.get("comparisons") or ():
             found = comparison.get("estimate") or {}
@@ -310,13 +302,6 @@ def _percent(share: Any) -> str:
     return format_percent(share) if _numbers(share) else NOTHING
 
 
-def _fenced(lines: Any) -> str:
-    return "```\n" + "\n".join(lines).replace("```", "'''") + "\n```" if lines else ""
-
-
-def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)
-
-
-def _slack(text: str) -> str:
-    return html.escape(text, quote=False).replace("`", "'")
+def _fenced(lines: Iterable[str], language: str = "") -> str:
+    text = "\n".join(lines)
+    return f"```{language}\n" + text.replace("```", "'''") + "\n```" if text else ""

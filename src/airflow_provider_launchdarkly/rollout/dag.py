@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly.config.durations import format_duration
+from airflow_provider_launchdarkly.rollout.content import read_rollout, rollouts_of
+from airflow_provider_launchdarkly.rollout.promotion import Promotion
+from airflow_provider_launchdarkly.rollout.promotion_group import experiment_promotion
+from airflow_provider_launchdarkly.rollout.release_requests import release_in_words
+from airflow_provider_launchdarkly.rollout.shown import window_in_words
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
+from airflow_provider_launchdarkly.rollout.timed_out import LaunchDarklyTimedOutNotifier
+from airflow_provider_launchdarkly.rollout.wave_group import experiment_waves
+from airflow_provider_launchdarkly.rollout.waves import Waves
+from airflow_provider_launchdarkly.rollout.words import retirement_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import timedelta
+
+    from airflow_provider_launchdarkly.rollout.content import Content
 
 
 def rollout_dag(
-    rollout: Rollout | Mapping[str, Any],
+    rollout: Content | Mapping[str, Any],
     *,
     dag_id: str | None = None,
     notifiers: Sequence[Any] = (),
@@ -26,7 +38,7 @@ def rollout_dag(
     overrides: Mapping[str, Any] | None = None,
     **arguments: Any,
 ) -> DAG:
-    """Make the DAG of one rollout.
+    """Make the DAG of one rollout, of a promotion (with ``environments``), or of waves (with ``targets``).
 
     By default it has no schedule, and one run at a time: a second run would find the experiment already started.
 
@@ -39,37 +51,91 @@ def rollout_dag(
         retry_delay: As for :func:`experiment_rollout`.
         overrides: As for :func:`experiment_rollout`: keys known only when a task runs, such as
             ``{"experiment_key": "{{ params.key }}"}``.
-        arguments: Anything that ``DAG`` takes.
+        arguments: Anything that ``DAG`` takes. Callbacks in ``on_failure_callback`` are called besides the rollout's
+            own, which tells of ``unwatched`` if the run ends by ``dagrun_timeout``.
 
     Raises:
         InvalidSettingError: The rollout is not valid; the error names each field and its value.
     """
-    spec = rollout if isinstance(rollout, Rollout) else Rollout.from_json(rollout)
+    spec = read_rollout(rollout) if isinstance(rollout, Mapping) else rollout
+    first = rollouts_of(spec)[0]
     defaults = {
         "schedule": None,
         "catchup": False,
         "max_active_runs": 1,
         "tags": ["launchdarkly"],
-        "doc_md": schedule_in_words(spec),
-        "description": spec.experiment.hypothesis,
+        "doc_md": content_in_words(spec),
+        "description": first.experiment.hypothesis,
     }
-    with DAG(dag_id or spec.experiment.key, **{**defaults, **arguments}) as dag:
-        experiment_rollout(
-            spec,
-            notifiers=notifiers,
-            poll_interval=poll_interval,
-            retries=retries,
-            retry_delay=retry_delay,
-            **(overrides or {}),
-        )
+    given: dict[str, Any] = {
+        "notifiers": notifiers,
+        "poll_interval": poll_interval,
+        "retries": retries,
+        "retry_delay": retry_delay,
+        **(overrides or {}),
+    }
+    called = arguments.pop("on_failure_callback", None) or []
+    callbacks = [*(called if isinstance(called, list | tuple) else [called]), LaunchDarklyTimedOutNotifier()]
+    with DAG(dag_id or first.experiment.key, **{**defaults, **arguments}, on_failure_callback=callbacks) as dag:
+        match spec:
+            case Promotion():
+                experiment_promotion(spec, **given)
+            case Waves():
+                experiment_waves(spec, **given)
+            case Rollout():
+                experiment_rollout(spec, **given)
+            case unknown:
+                assert_never(unknown)
     return dag
 
 
-def schedule_in_words(rollout: Rollout) -> str:
-    """Return the rollout's schedule as Markdown, for the people who approve it and the DAG's page in Airflow."""
+def content_in_words(content: Content) -> str:
+    """Return the schedule as Markdown, of each environment or for the first target."""
+    match content:
+        case Promotion():
+            return promotion_in_words(content)
+        case Waves():
+            return waves_in_words(content)
+        case Rollout():
+            return schedule_in_words(content)
+        case unknown:
+            assert_never(unknown)
+
+
+def waves_in_words(waves: Waves) -> str:
+    """Return the waves as Markdown, and the schedule of the first target."""
+    settings = waves.settings
+    lines = [
+        f"{len(waves.targets)} targets in {len(waves.waves)} waves, at most {settings.max_under_way} under way.",
+        f"Once more than {waves.tolerated} have failed, nothing further starts.",
+        "",
+        "| Wave | Targets | Pause before | Approval | Notes |",
+        "|---:|---|---|---|---|",
+    ]
+    for number, (keys, wave) in enumerate(zip(waves.waves, settings.order, strict=True), start=1):
+        pause = format_duration(wave.pause) if wave.pause else ""
+        asked = "yes" if wave.approval else ""
+        lines.append(f"| {number} | {', '.join(keys)} | {pause} | {asked} | {wave.notes or ''} |")
+    return "\n".join(lines) + "\n\n" + schedule_in_words(waves.rollouts[0], place=waves.targets[0])
+
+
+def promotion_in_words(promotion: Promotion) -> str:
+    """Return the schedules of a promotion's environments as Markdown, in their order."""
+    order = ", then ".join(f"**{key}**" for key in promotion.environments)
+    head = f"In order: {order}. Each begins once the winner is shipped in the one before.\n\n"
+    return head + "\n".join(schedule_in_words(rollout, place=rollout.environment) for rollout in promotion.rollouts)
+
+
+def schedule_in_words(rollout: Rollout, *, place: str | None = None) -> str:
+    """Return the rollout's schedule as Markdown, for the people who approve it and the DAG's page in Airflow.
+
+    Args:
+        rollout: The rollout.
+        place: The environment or target, for the heading; None leaves it out.
+    """
     experiment = rollout.experiment
     lines = [
-        f"### {experiment.name or experiment.key}",
+        f"### {experiment.name or experiment.key}{f' in {place}' if place else ''}",
         "",
         experiment.hypothesis,
         "",
@@ -84,16 +150,21 @@ def schedule_in_words(rollout: Rollout) -> str:
         asked = "yes" if stage.approval else ""
         share = f"{rollout.share_of_new(stage).normalize():f} %"
         lines.append(
-            f"| {stage.name or number + 1} | {share} | {longest} | {stage.gate.value} | {asked} | {stage.notes or ''} |"
+            f"| {rollout.title_of(number)} | {share} | {longest} | {stage.gate.value} | {asked} | {stage.notes or ''} |"
         )
+    answer_within = format_duration(rollout.approval.timeout)
+    unanswered = rollout.when_refused(by_person=False).value
     lines += [
         "",
         f"Without a winner: {rollout.endings.inconclusive.value}. Harm: stop on the baseline at once. Invalid: hold.",
+        f"Refused: {rollout.when_refused(by_person=True).value}. No answer within {answer_within}: {unanswered}.",
     ]
+    if rollout.release:
+        lines.append(f"Ships {release_in_words(rollout)}.")
+    if rollout.retire:
+        lines.append(f"Afterwards: {retirement_in_words(rollout)}.")
     if rollout.change_window:
-        window = rollout.change_window
-        days = ", ".join(day.value for day in window.weekdays)
-        lines.append(f"Starts and ships only {', '.join(window.hours)} on {days}, {window.timezone}.")
+        lines.append(f"Starts and ships only {window_in_words(rollout.change_window)}.")
     concerns = rollout.concerns()
     if concerns:
         lines += ["", "Mind:", *(f"- {concern}" for concern in concerns)]

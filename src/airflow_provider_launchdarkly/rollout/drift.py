@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.api.endpoints import get_experiment, get_flag
-from airflow_provider_launchdarkly.api.errors import Difference, NotFoundError
+from airflow_provider_launchdarkly.api.endpoints import get_experiment, get_flag, list_environments
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, Difference, NotFoundError
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
+from airflow_provider_launchdarkly.api.variations import find_rule_id, rule_of
 from airflow_provider_launchdarkly.api.writes.comparison import experiment_differences, iteration_differences
 from airflow_provider_launchdarkly.rollout.metrics import check_metrics
+from airflow_provider_launchdarkly.rollout.release_requests import check_before_start
 from airflow_provider_launchdarkly.rollout.requests import experiment_post, stage_iteration
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
     from airflow_provider_launchdarkly.api.models import (
+        EnvironmentPage,
         Experiment,
         ExperimentPost,
         FeatureFlag,
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
         IterationInput,
     )
     from airflow_provider_launchdarkly.rollout.spec import Rollout
+
+
+# The most environments that a message names.
+_SHOWN = 20
 
 
 class DriftStatus(StrEnum):
@@ -57,7 +64,8 @@ class Drift:
         differences: The fields that differ; for ``create``, those that will be sent.
         stage: Number of the stage that the iteration matches, from 0; None if it matches none.
         iteration_status: The iteration's status, such as ``running``; None without an iteration.
-        warnings: A sentence for each setting of the policy that LaunchDarkly's own settings contradict.
+        warnings: A sentence for each setting of the policy that LaunchDarkly's own settings contradict, and for what
+            may keep a winner's release from starting.
     """
 
     status: DriftStatus
@@ -75,16 +83,22 @@ def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Drift]:
         env: Its project and environment.
 
     Raises:
-        ConfigurationError: The flag has no such variation as a treatment names, or the project no such metric.
+        ConfigurationError: The flag has no such variation as a treatment names, or the project no such metric or
+            environment.
+        StateError: The flag has no such rule in the environment.
         NotFoundError: The flag does not exist.
         LaunchDarklyError: A call failed.
     """
     flag: FeatureFlag = (
         yield get_flag(env.project_key, rollout.experiment.flag, environments=(env.environment_key,))
     ).value
+    if env.environment_key not in flag.environments:
+        yield from _no_environment(env)
+    rule_of(flag, flag.environments[env.environment_key], find_rule_id(flag, rollout.experiment.rule))
     designs = [stage_iteration(rollout, number, flag) for number in range(len(rollout.stages))]
     post = experiment_post(rollout, designs[0])
     warnings = yield from check_metrics(rollout, env.project_key)
+    warnings += yield from check_before_start(rollout, env)
     try:
         found: Experiment = (
             yield get_experiment(env, rollout.experiment.key, expand=(*ITERATIONS, "analysisConfig"))
@@ -92,6 +106,15 @@ def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Drift]:
     except NotFoundError:
         return Drift(DriftStatus.CREATE, tuple(_to_send(rollout, designs)), warnings=warnings)
     return replace(_compare(post, designs, found), warnings=warnings)
+
+
+def _no_environment(env: EnvironmentRef) -> Procedure[None]:
+    known: EnvironmentPage = (yield list_environments(env.project_key, limit=_SHOWN)).value
+    offered = ", ".join(environment.key for environment in known.items)
+    raise ConfigurationError(
+        f"environment {env.environment_key!r} does not exist in project {env.project_key!r}, or the token may not read "
+        f"it; write one of {offered}"
+    )
 
 
 def latest_iteration(experiment: Experiment) -> Iteration | None:

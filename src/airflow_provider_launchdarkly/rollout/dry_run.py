@@ -12,8 +12,11 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import NotFoundError
+from airflow_provider_launchdarkly.rollout.options import Ending
+from airflow_provider_launchdarkly.rollout.release_requests import release_in_words
 from airflow_provider_launchdarkly.rollout.requests import experiment_post, stage_iteration
 from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyRolloutBaseOperator
+from airflow_provider_launchdarkly.rollout.words import retirement_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -104,7 +107,7 @@ def justification(rollout: Rollout, number: int) -> str:
     """Return why a stage ends the one before it, for LaunchDarkly's record."""
     stage = rollout.stages[number]
     share = rollout.share_of_new(stage)
-    return f"stage {number + 1} of {len(rollout.stages)}: {share:f} % are served something new"
+    return f"stage {number + 1} of {len(rollout.stages)}: {share.normalize():f} % are served something new"
 
 
 class _OverriddenRolloutOperator(LaunchDarklyRolloutBaseOperator):
@@ -167,7 +170,13 @@ class LaunchDarklyDryRunOperator(_OverriddenRolloutOperator):
 
         outcome: Mapping[str, Any] = self.outcome
         experiment = hook.get_experiment(rollout.experiment.key, expand=ITERATIONS)
-        request = stopping_request(env, experiment, str(outcome["iteration_id"]), outcome["winner"])
+        by_release = outcome["ending"] == Ending.SHIP and rollout.release is not None
+        winner = "baseline" if by_release else outcome["winner"]
+        request = stopping_request(env, experiment, str(outcome["iteration_id"]), winner)
+        if by_release:
+            self.log.info("dry run: then it would ship %s", release_in_words(rollout))
+        if rollout.retire is not None and outcome["winner"] is not None:
+            self.log.info("dry run: afterwards it would %s", retirement_in_words(rollout))
         return [(str(outcome["ending"]), request)] if request else []
 
 

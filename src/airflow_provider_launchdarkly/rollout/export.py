@@ -91,6 +91,7 @@ def _lines(env: EnvironmentRef, experiment: Experiment, iteration: Iteration, fl
     yield from _guardrails(iteration)
     yield "    # endings: {inconclusive: baseline}     # or extend, or ask"
     yield "    # approval: {before_ship: true}         # a person is asked in Airflow before the winner is shipped"
+    yield "    # launchdarkly_approval: {reviewers: [grace@example.com]}  # where LaunchDarkly demands approvals"
     yield "    # change_window: {timezone: Europe/Berlin, hours: 09:00-17:00, weekdays: [mon, tue, wed, thu]}"
     yield "    # autonomy: act                         # or observe (only logs), or recommend (asks)"
     yield "    # dag: {schedule: null, owner: growth, retries: 3}"

@@ -1,76 +1,56 @@
 """Reads rollouts from YAML files; each error has its file, line and field. No network, no Airflow.
 
-A file has rollouts by name, and `defaults` for all of them. A rollout that is wrong does not affect the others.
+A file has rollouts by name, and `defaults` and `metrics` for all of them; or it has only `metrics`, for the rollouts
+that name it. A rollout that is wrong does not affect the others.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+import os
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ValidationError
 
 from airflow_provider_launchdarkly.change_windows.content_lines import CalendarError
 from airflow_provider_launchdarkly.config.defaults import lay_over
-from airflow_provider_launchdarkly.config.problems import FieldError, Problem, field_name, flatten_errors
-from airflow_provider_launchdarkly.config.strict_model import StrictModel
+from airflow_provider_launchdarkly.config.problems import (
+    Flaw,
+    InvalidSettingError,
+    Problem,
+    field_name,
+    find_flaws,
+)
 from airflow_provider_launchdarkly.config.strict_yaml import Document, DocumentError, read_document
-from airflow_provider_launchdarkly.decision.policy_parts import Duration  # noqa: TC001 - pydantic reads it
-from airflow_provider_launchdarkly.rollout.loadable import check_name, check_schedule, templates, wrong_values
-from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.rollout.content import read_content, rollouts_by_key, rollouts_of, told_once
+from airflow_provider_launchdarkly.rollout.dag_settings import DagSettings
+from airflow_provider_launchdarkly.rollout.entries import WHOLE
+from airflow_provider_launchdarkly.rollout.known_good import KnownGood, Stamp, digest, is_settled, signature
+from airflow_provider_launchdarkly.rollout.loadable import (
+    FAR,
+    MARKS,
+    check_name,
+    good_until,
+    templates,
+    wrong_values,
+)
+from airflow_provider_launchdarkly.rollout.metric_sections import SECTION, holds_only_metrics, lay_under, section_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path as FilePath
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from airflow_provider_launchdarkly.config.strict_yaml import Path
+    from airflow_provider_launchdarkly.evidence.warehouse.metric_settings import MetricSettings
+    from airflow_provider_launchdarkly.rollout.content import Content
+    from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 Model = TypeVar("Model", bound=BaseModel)
 
 SUFFIXES = (".yaml", ".yml")
-
-# A rollout that sets one of these replaces the whole of the default.
-_WHOLE = frozenset({"policy.looks", "dag.schedule"})
-
-
-class DagSettings(StrictModel):
-    """The settings of a rollout's DAG in Airflow.
-
-    Attributes:
-        timezone: IANA name of the time zone of `schedule` and `start_date`.
-        schedule: Cron expression, or a preset such as ``@daily``. Default: none.
-        start_date: First day of the schedule, from 2000 to 2099.
-        paused: True to pause the DAG when it is new. Default: as Airflow is configured.
-        tags: Tags in Airflow's UI, besides ``launchdarkly``.
-        owner: Owner in Airflow's UI.
-        retries: Retries of each task. Default: 5, enough to outlive an outage of ten minutes.
-        retry_delay: Time before the first retry; each further one doubles it, up to 5 minutes. Default: ``1m``.
-    """
-
-    timezone: str = "UTC"
-    schedule: Annotated[str, Field(min_length=1)] | None = None
-    start_date: Annotated[date, Field(ge=date(2000, 1, 1), le=date(2099, 12, 31))] | None = None
-    paused: Annotated[bool, Field(strict=True)] | None = None
-    tags: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
-    owner: Annotated[str, Field(min_length=1)] | None = None
-    retries: Annotated[int, Field(ge=0, le=100, strict=True)] | None = None
-    retry_delay: Annotated[Duration, Field(gt=timedelta(), le=timedelta(days=1))] | None = None
-
-    @field_validator("timezone")
-    @classmethod
-    def _check_timezone(cls, value: str) -> str:
-        check_schedule("@once", value)
-        return value
-
-    @model_validator(mode="after")
-    def _check_schedule(self) -> Self:
-        if self.schedule is not None:
-            try:
-                check_schedule(self.schedule, self.timezone)
-            except ValueError as error:
-                raise FieldError(("schedule",), f"{error}; or a preset such as @daily or @weekly") from None
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +61,50 @@ class NamedRollout:
         name: The rollout's name, which is its DAG's id.
         file: The file.
         line: The line of its name.
-        rollout: The rollout, defaults included.
-        dag: The settings of its DAG, from the field ``dag``.
+        models: Returns the rollout, the promotion or the waves, and the settings of its DAG.
         calendar_problem: Why its change window's calendar cannot be read; None if it can, or if it names none. Only
             starting and shipping need the calendar: a running rollout must be able to roll back without it.
+        concerns: A sentence for each setting that is allowed but suspicious; None if nobody asked for them.
     """
 
     name: str
     file: FilePath
     line: int
-    rollout: Rollout
-    dag: DagSettings
+    models: Callable[[], tuple[Content, DagSettings]] = field(repr=False, compare=False)
     calendar_problem: Problem | None = None
+    concerns: tuple[str, ...] | None = None
+
+    @property
+    def content(self) -> Content:
+        """The rollout, the promotion or the waves, defaults included. A known good file is read when first asked for.
+
+        Raises:
+            InvalidSettingError: What the file names is not valid any more.
+        """
+        return self.models()[0]
+
+    @property
+    def rollout(self) -> Rollout:
+        """The rollout; of a promotion or of waves, that of the last environment or target.
+
+        Raises:
+            InvalidSettingError: What the file names is not valid any more.
+        """
+        return rollouts_of(self.content)[-1]
+
+    def by_name(self) -> Iterator[tuple[str, Rollout]]:
+        """Yield the rollout with its name; of a promotion or of waves, each one, as ``NAME/ENVIRONMENT_OR_TARGET``.
+
+        Raises:
+            InvalidSettingError: What the file names is not valid any more.
+        """
+        for key, rollout in rollouts_by_key(self.content):
+            yield self.name if key is None else f"{self.name}/{key}", rollout
+
+    @property
+    def dag(self) -> DagSettings:
+        """The settings of its DAG, from the field ``dag``."""
+        return self.models()[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,51 +130,84 @@ def rollout_files(paths: Iterable[FilePath]) -> Iterator[FilePath]:
     """
     for path in paths:
         if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if _is_yaml(file) or _leads_nowhere(file))
+            yield from map(FilePath, _below(str(path)))
         else:
             yield path
 
 
-def _is_yaml(file: FilePath) -> bool:
-    return file.suffix in SUFFIXES and file.is_file()
+def _below(folder: str) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except PermissionError:
+        return
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path)
+        elif _is_yaml(entry) or (entry.is_symlink() and _leads_nowhere(FilePath(entry.path))):
+            yield entry.path
+
+
+def _is_yaml(entry: os.DirEntry[str]) -> bool:
+    return entry.name.endswith(SUFFIXES) and entry.name not in SUFFIXES and entry.is_file()
 
 
 def _leads_nowhere(file: FilePath) -> bool:
     return file.is_symlink() and not file.exists() and not file.name.startswith(".")
 
 
-def read_files(files: Iterable[FilePath], *, only: str | None = None) -> Iterator[NamedRollout | Broken]:
+def read_files(
+    files: Iterable[FilePath],
+    *,
+    only: str | None = None,
+    known_good: KnownGood | None = None,
+    concerns: bool = False,
+) -> Iterator[NamedRollout | Broken]:
     """Read rollouts from files.
 
     Args:
         files: The files.
         only: Name of the only rollout to read; others are neither checked nor returned.
+        known_good: What is known of files from earlier readings; what this reading learns is added at its end.
+        concerns: True to look for the concerns about each rollout too.
 
     Returns:
         Each rollout, or its errors, in the order of the files. The second rollout of a name is an error.
     """
     known: dict[str, NamedRollout] = {}
     for file in files:
-        for found in read_file(file, only=only):
+        for found in read_file(file, only=only, known_good=known_good, concerns=concerns):
             first = known.setdefault(found.name, found) if isinstance(found, NamedRollout) else found
             if isinstance(found, NamedRollout) and first is not found:
                 message = f"rollout {found.name!r} exists already in {first.file}:{known[found.name].line}"
                 yield Broken(found.name, file, (Problem(file, found.line, "", message),))
             else:
                 yield found
+    if known_good is not None and only is None:
+        known_good.save()
 
 
-def read_file(file: FilePath, *, only: str | None = None) -> Iterator[NamedRollout | Broken]:
+def read_file(
+    file: FilePath, *, only: str | None = None, known_good: KnownGood | None = None, concerns: bool = False
+) -> Iterator[NamedRollout | Broken]:
     """Read the rollouts of one file.
 
     Args:
         file: The file, in UTF-8.
         only: Name of the only rollout to read.
+        known_good: What is known of files from earlier readings.
+        concerns: True to look for the concerns about each rollout too.
     """
+    read_at = time.time_ns()
     try:
-        text = file.read_text(encoding="utf-8")
-        if only is not None and only not in text and only != file.stem:  # a broken file goes by its stem
+        if only is not None and known_good is not None and only != file.stem and known_good.rules_out(file, only):
             return
+        with open(file, "rb") as opened:  # noqa: PTH123 - half the time of Path.open, for thousands of files
+            status, content = os.fstat(opened.fileno()), opened.read()
+        # A broken file goes by its stem.
+        if only is not None and only.encode(errors="replace") not in content and only != file.stem:
+            return
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         yield _broken_file(file, f"this is no UTF-8: {error.reason}", None)
     except OSError as error:
@@ -171,37 +216,176 @@ def read_file(file: FilePath, *, only: str | None = None) -> Iterator[NamedRollo
             problem = f"the link leads nowhere ({file.readlink()}): mend it or remove it"
         yield _broken_file(file, problem, None)
     else:
-        yield from read_text(text, file, only=only)
+        if known_good is None or only is not None:
+            yield from _with_concerns(read_text(text, file, only=only), concerns)
+            return
+        settled = signature(status) if is_settled(status, read_at) else None
+        yield from _remembered(known_good, file, text, Reading(digest(content), settled, read_at), concerns)
 
 
-def read_text(text: str, file: FilePath, *, only: str | None = None) -> Iterator[NamedRollout | Broken]:
+@dataclass(slots=True)
+class Reading:
+    """A remark that was made while a file was read.
+
+    Attributes:
+        digest: Digest of its content.
+        signature: Its signature, None if it had changed just before.
+        read_at: When it was read, in nanoseconds.
+        needs: The other files that it names.
+        is_metrics: Whether it holds metrics only.
+    """
+
+    digest: str = ""
+    signature: tuple[int, ...] | None = None
+    read_at: int = 0
+    needs: set[str] = field(default_factory=set)
+    is_metrics: bool = False
+
+
+def _remembered(
+    known_good: KnownGood, file: FilePath, text: str, reading: Reading, concerns: bool
+) -> Iterator[NamedRollout | Broken]:
+    """Read a file by what is known of it; if nothing is, read it afresh, and remember it if it is good."""
+    stamp = known_good.find(file, reading.digest)
+    if stamp is None or (concerns and stamp.concerns is None):
+        found = list(_with_concerns(read_text(text, file, reading=reading), concerns))
+        yield from found
+        good = [entry for entry in found if isinstance(entry, NamedRollout)]
+        if len(good) == len(found) and (good or reading.is_metrics):
+            _remember(known_good, file, reading, good)
+        return
+    if stamp.signature != reading.signature and reading.signature is not None:
+        known_good.add(file, replace(stamp, signature=reading.signature))
+    content = _Later(file, text)
+    told = stamp.concerns or (None,) * len(stamp.rollouts)
+    for (name, line), each in zip(stamp.rollouts, told, strict=True):
+        yield NamedRollout(name, file, line, partial(content.models, name), None, each if concerns else None)
+
+
+def _remember(known_good: KnownGood, file: FilePath, reading: Reading, good: list[NamedRollout]) -> None:
+    now = datetime.now(UTC)
+    until = [good_until(rollout, entry.dag.schedule, now) for entry in good for _, rollout in entry.by_name()] or [
+        now + FAR
+    ]
+    needs = {path: known_good.digest_of(path) for path in sorted(reading.needs)}
+    ends = [each.timestamp() for each in until if each is not None]
+    if len(ends) < len(until) or any(entry.calendar_problem for entry in good):
+        return
+    for path in needs:
+        try:
+            if not is_settled(os.stat(path), reading.read_at):  # noqa: PTH116 - as text, it need not be a path
+                return
+        except (OSError, ValueError):
+            return
+    told = [entry.concerns for entry in good]
+    known_good.add(
+        file,
+        Stamp(
+            digest=reading.digest,
+            rollouts=tuple((entry.name, entry.line) for entry in good),
+            until=min(ends),
+            needs={path: known for path, known in needs.items() if known is not None},
+            concerns=None if None in told else tuple(each for each in told if each is not None),
+            is_metrics=reading.is_metrics,
+            signature=reading.signature,
+        ),
+    )
+
+
+class _Later:
+    """A file that is known to be good: its rollouts are read when one is first asked for."""
+
+    def __init__(self, file: FilePath, text: str) -> None:
+        self._file, self._text = file, text
+        self._found: dict[str, NamedRollout | Broken] = {}
+
+    def models(self, name: str) -> tuple[Content, DagSettings]:
+        if not self._found:
+            self._found = {found.name: found for found in read_text(self._text, self._file)}
+        found = self._found.get(name)
+        if isinstance(found, NamedRollout):
+            return found.models()
+        problems = "; ".join(map(str, found.problems)) if found is not None else f"{self._file}: {name} is not there"
+        raise InvalidSettingError(problems)
+
+
+def _with_concerns(found: Iterator[NamedRollout | Broken], wanted: bool) -> Iterator[NamedRollout | Broken]:
+    if not wanted:
+        yield from found
+        return
+    # Imported here: solving boundaries is for the command line.
+    from airflow_provider_launchdarkly.rollout.concerns import find_concerns
+
+    for entry in found:
+        yield (
+            replace(entry, concerns=told_once(entry.content, find_concerns))
+            if isinstance(entry, NamedRollout)
+            else entry
+        )
+
+
+def is_metrics_file(file: FilePath, known_good: KnownGood | None = None) -> bool:
+    """Return whether a file holds metrics and no rollouts.
+
+    Args:
+        file: The file.
+        known_good: What is known of files from earlier readings.
+    """
+    try:
+        content = file.read_bytes()
+        stamp = known_good.find(file, digest(content)) if known_good is not None else None
+        return stamp.is_metrics if stamp is not None else holds_only_metrics(read_document(content.decode("utf-8")))
+    except (OSError, ValueError):
+        return False
+
+
+def read_text(
+    text: str, file: FilePath, *, only: str | None = None, reading: Reading | None = None
+) -> Iterator[NamedRollout | Broken]:
     """Read the rollouts of a file's text.
 
     Args:
         text: The text.
         file: The file, for errors and for the path of a calendar.
         only: Name of the only rollout to read.
+        reading: Takes down what the file names.
     """
     try:
         document = read_document(text)
     except DocumentError as error:
         yield _broken_file(file, str(error), error.line)
     else:
-        yield from _rollouts(file, document, only)
+        # Only an escape could hide Jinja from a search of the text.
+        whole = f"{text}{file.parent}"
+        plain = "\\" not in whole and not any(mark in whole for mark in MARKS)
+        yield from _rollouts(file, document, only, reading or Reading(), plain)
 
 
 def _broken_file(file: FilePath, message: str, line: int | None) -> Broken:
     return Broken(file.stem, file, (Problem(file, line, "", message),))
 
 
-def _rollouts(file: FilePath, document: Document, only: str | None) -> Iterator[NamedRollout | Broken]:
+def _rollouts(
+    file: FilePath, document: Document, only: str | None, reading: Reading, plain: bool
+) -> Iterator[NamedRollout | Broken]:
     content = document.value
+    try:
+        if holds_only_metrics(document):
+            from airflow_provider_launchdarkly.evidence.warehouse.metric_files import metrics_of
+
+            metrics_of(document, str(file))
+            reading.is_metrics = True
+            return
+        shared = section_of(document, file) if isinstance(content, dict) else {}
+    except InvalidSettingError as error:
+        yield Broken(file.stem, file, _problems_of(error))
+        return
     if not isinstance(content, dict) or not isinstance(content.get("rollouts"), dict) or not content["rollouts"]:
         yield _broken_file(file, "the file has no `rollouts:`; write it, and below it each rollout by its name", 1)
         return
     defaults = content.get("defaults") or {}
-    if unknown := [key for key in content if key not in {"defaults", "rollouts"}]:
-        message = f"{unknown[0]} is unknown; write defaults or rollouts"
+    if unknown := [key for key in content if key not in {"defaults", SECTION, "rollouts"}]:
+        message = f"{unknown[0]} is unknown; write defaults, {SECTION} or rollouts"
         yield _broken_file(file, message, document.line((unknown[0],)))
         return
     if not isinstance(defaults, dict):
@@ -211,11 +395,19 @@ def _rollouts(file: FilePath, document: Document, only: str | None) -> Iterator[
         return
     for name, own in content["rollouts"].items():
         if only in {None, name}:
-            yield _rollout(file, document, name, own, defaults)
+            yield _rollout(file, document, name, own, defaults, metrics=shared, reading=reading, plain=plain)
 
 
 def _rollout(
-    file: FilePath, document: Document, name: str, own: Any, defaults: Mapping[str, Any]
+    file: FilePath,
+    document: Document,
+    name: str,
+    own: Any,
+    defaults: Mapping[str, Any],
+    *,
+    metrics: Mapping[str, MetricSettings],
+    reading: Reading,
+    plain: bool,
 ) -> NamedRollout | Broken:
     line = document.line(("rollouts", name)) or 1
     try:
@@ -226,39 +418,62 @@ def _rollout(
         return Broken(
             name, file, (Problem(file, line, "", "the rollout is not a mapping; write experiment, stages, ..."),)
         )
-    value = lay_over({"experiment": {"key": name}}, lay_over(defaults, own, whole=_WHOLE))
-    _find_calendar(value.get("change_window"), file)
-    wrong: list[tuple[Path, str]] = list(templates(value))
+    value = lay_over({"experiment": {"key": name}}, lay_over(defaults, own, whole=WHOLE))
+    wrong: list[Flaw] = [] if plain else [Flaw(*each, "value_error", None) for each in templates(value)]
     settings = value.pop("dag", None)
-    settings = {} if settings is None else settings
-    dag = _checked(DagSettings, settings, ("dag",), wrong)
-    rollout = _checked(Rollout, value, (), wrong)
-    if rollout is not None and not wrong:
-        wrong.extend(wrong_values(rollout))
-    if dag is None or rollout is None or wrong:
-        return Broken(name, file, tuple(_problem(file, document, name, error) for error in wrong))
+    dag = _checked(DagSettings, {} if settings is None else settings, ("dag",), wrong)
     try:
-        if rollout.change_window:
-            rollout.change_window.with_calendar()
-    except CalendarError as error:
-        calendar_problem = _problem(file, document, name, (("change_window", "calendar"), str(error)))
-        return NamedRollout(name, file, line, rollout, dag, calendar_problem)
-    return NamedRollout(name, file, line, rollout, dag)
+        content = read_content(
+            value, wrong, prepared=lambda part: _prepared(part, file, metrics, reading), check=wrong_values
+        )
+    except InvalidSettingError as error:
+        return Broken(name, file, _problems_of(error))
+    if dag is None or content is None or wrong:
+        return Broken(name, file, tuple(_problem(file, document, name, (each.path, each.message)) for each in wrong))
+    for rollout in rollouts_of(content):
+        try:
+            if rollout.change_window:
+                rollout.change_window.with_calendar()
+        except CalendarError as error:
+            calendar_problem = _problem(file, document, name, (("change_window", "calendar"), str(error)))
+            return NamedRollout(name, file, line, lambda: (content, dag), calendar_problem)
+    return NamedRollout(name, file, line, lambda: (content, dag))
 
 
-def _checked(model: type[Model], value: Any, place: Path, wrong: list[tuple[Path, str]]) -> Model | None:
+def _prepared(
+    value: dict[str, Any], file: FilePath, metrics: Mapping[str, MetricSettings], reading: Reading
+) -> dict[str, Any]:
+    """Return a rollout's fields with the files that it names, and the metrics of its file."""
+    _with_its_path(value.get("results"), SECTION, file, reading)
+    value = {**value, "change_window": _with_its_path(value.get("change_window"), "calendar", file, reading)}
+    return {**value, "results": lay_under(value.get("results"), metrics, file)}
+
+
+def _checked(model: type[Model], value: Any, place: Path, wrong: list[Flaw]) -> Model | None:
     """Return the value as a model; on errors, add them to `wrong` and return None."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        wrong.extend(flatten_errors(error, place))
+        wrong.extend(find_flaws(error, place))
         return None
 
 
-def _find_calendar(window: Any, file: FilePath) -> None:
-    """Make a calendar's path relative to the file that names it."""
-    if isinstance(window, dict) and isinstance(window.get("calendar"), str):
-        window["calendar"] = str(file.parent / window["calendar"])
+def _with_its_path(part: Any, key: str, file: FilePath, reading: Reading) -> Any:
+    """Return a mapping whose key, if it names a file, names it relative to the file that has the mapping."""
+    if not isinstance(part, dict) or not isinstance(part.get(key), str):
+        return part
+    path = str(file.parent / part[key])
+    reading.needs.add(path)
+    return {**part, key: path}
+
+
+def _problems_of(error: InvalidSettingError) -> tuple[Problem, ...]:
+    # Imported here: files without metrics do not pay for their models.
+    from airflow_provider_launchdarkly.evidence.warehouse.metric_files import MetricsFileError
+
+    if not isinstance(error, MetricsFileError):
+        raise error
+    return error.problems
 
 
 def _problem(file: FilePath, document: Document, name: str, error: tuple[Path, str]) -> Problem:

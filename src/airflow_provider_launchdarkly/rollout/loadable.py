@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path as FilePath
 
+    from airflow_provider_launchdarkly.change_windows.window import ChangeWindow
     from airflow_provider_launchdarkly.config.strict_yaml import Path
     from airflow_provider_launchdarkly.rollout.spec import Rollout
+
+MARKS = ("{{", "{%", "{#")
+"""The marks of Jinja."""
 
 BROKEN = ".broken"
 """The suffix of the DAG that stands for a broken rollout."""
@@ -34,8 +39,14 @@ _NOT_IN_A_DAG_ID = re.compile(r"[^\w.-]+", re.ASCII)
 # Schedules of Airflow that are no cron expressions.
 _WORDS = frozenset({"@once", "@continuous"})
 
-# Airflow lets croniter search so far for the next run and for the one before.
-_FURTHEST = timedelta(days=50 * 365)
+FAR = timedelta(days=50 * 365)
+"""As far as Airflow lets croniter search for the next run and for the one before."""
+
+# A cron expression has five fields, and a sixth for seconds or a year.
+_WITHOUT_YEAR = 5
+
+# Well within the days in which a change window has to open.
+_NEAR = timedelta(days=700)
 
 
 def check_name(name: str) -> None:
@@ -74,7 +85,7 @@ def check_schedule(schedule: str, timezone: str = "UTC") -> None:
     cron = Cron.parse(schedule, timezone)
     now = datetime.now(UTC)
     runs = (cron.before(now), cron.after(now))
-    if any(run is None or abs(run - now) > _FURTHEST for run in runs):
+    if any(run is None or abs(run - now) > FAR for run in runs):
         raise ValueError(f"cron {schedule!r} does not fire before and after now; leave the year out")
 
 
@@ -123,11 +134,45 @@ def wrong_values(rollout: Rollout) -> Iterator[tuple[Path, str]]:
     window = rollout.change_window
     if window is not None:
         try:
-            window.with_calendar().next_opening(datetime.now(UTC))
+            _next_opening(window.with_calendar(), datetime.now(UTC))
         except CalendarError:
             pass  # `calendar_problem` of the file reports it: such a rollout keeps its DAG
         except NeverOpenError:
             yield ("change_window",), "never opens: shorten `blackout`, or add to `weekdays` and `hours`"
+
+
+def good_until(rollout: Rollout, schedule: str | None, now: datetime) -> datetime | None:
+    """Return until when a valid rollout stays valid while its file and the files that it names stay as they are.
+
+    Args:
+        rollout: The rollout, valid now.
+        schedule: Its DAG's schedule.
+        now: The time at which it was found valid.
+
+    Returns:
+        None if that is not known: looks at cron times depend on the day, and so does a schedule with a year.
+    """
+    if rollout.policy.looks.cron is not None or (schedule is not None and len(schedule.split()) > _WITHOUT_YEAR):
+        return None
+    if rollout.change_window is None:
+        return now + FAR
+    try:
+        # It is good while an opening is ahead, and this one is, until it has begun.
+        opening = _next_opening(rollout.change_window.with_calendar(), now + timedelta(days=1))
+    except ValueError:
+        return None
+    return opening if opening - now < _NEAR else None
+
+
+def _next_opening(window: ChangeWindow, at: datetime) -> datetime:
+    """Return `ChangeWindow.next_opening`; the many rollouts of a fleet that share a window find it once an hour."""
+    opening = _opening_after(window, at.replace(minute=0, second=0, microsecond=0))
+    return opening if opening >= at else window.next_opening(at)
+
+
+@lru_cache(maxsize=256)
+def _opening_after(window: ChangeWindow, at: datetime) -> datetime:
+    return window.next_opening(at)
 
 
 def templates(value: Any, place: Path = ()) -> Iterator[tuple[Path, str]]:
@@ -139,7 +184,7 @@ def templates(value: Any, place: Path = ()) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, list):
         for number, part in enumerate(value):
             yield from templates(part, (*place, number))
-    elif isinstance(value, str) and any(mark in value for mark in ("{{", "{%", "{#")):
+    elif isinstance(value, str) and any(mark in value for mark in MARKS):
         yield place, f"{value!r} is Jinja, which files do not have; write the value, or make the rollout in Python"
 
 

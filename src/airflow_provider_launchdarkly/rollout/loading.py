@@ -5,16 +5,20 @@ from __future__ import annotations
 import inspect
 from datetime import UTC, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, conf
 from airflow.sdk import DAG, get_parsing_context
 
 from airflow_provider_launchdarkly.config.problems import Problem
 from airflow_provider_launchdarkly.rollout.dag import rollout_dag
-from airflow_provider_launchdarkly.rollout.files import Broken, DagSettings, NamedRollout, read_files, rollout_files
+from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_files, rollout_files
+from airflow_provider_launchdarkly.rollout.known_good import KnownGood
 from airflow_provider_launchdarkly.rollout.loadable import BROKEN, stand_in_ids
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.rollout.dag_settings import DagSettings
 
 
 def load_rollouts(folder: str | Path) -> dict[str, DAG]:
@@ -44,7 +48,9 @@ def load_rollouts(folder: str | Path) -> dict[str, DAG]:
     stand_in = wanted is not None and wanted.endswith(BROKEN)
     made: list[DAG] = []
     broken: list[tuple[Broken, str, str]] = []
-    for found in read_files(rollout_files([here.parent / folder]), only=None if stand_in else wanted):
+    known_good = KnownGood.configured(conf.get("launchdarkly", "rollout_cache", fallback=""))
+    files = rollout_files([here.parent / folder])
+    for found in read_files(files, only=None if stand_in else wanted, known_good=known_good):
         result = _made(found) if isinstance(found, NamedRollout) else found
         if isinstance(result, Broken):
             broken.append((result, "cannot be read", "Its runs are paused until it can."))
@@ -85,7 +91,7 @@ def _dag(found: NamedRollout) -> DAG:
     }
     # A DAG that is only half made must not be registered.
     arguments["auto_register"] = False
-    dag: DAG = rollout_dag(found.rollout, dag_id=found.name, schedule=settings.schedule, **arguments)
+    dag: DAG = rollout_dag(found.content, dag_id=found.name, schedule=settings.schedule, **arguments)
     return dag
 
 

@@ -10,6 +10,7 @@ from airflow_provider_launchdarkly.api.reads.metrics import find_metric
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_mean
 from airflow_provider_launchdarkly.rollout.requests import deciding_metric, judged_metrics
+from airflow_provider_launchdarkly.rollout.results import are_computed, own_metrics
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
@@ -32,7 +33,8 @@ def check_metrics(rollout: Rollout, project_key: str) -> Procedure[tuple[str, ..
         LaunchDarklyError: As the calls raise.
     """
     directions = _directions(rollout)
-    judged = {deciding_metric(rollout), *judged_metrics(rollout.policy)}
+    # LaunchDarkly's own numbers of a percentile cannot be judged; computed ones can.
+    judged = set() if are_computed(rollout.results) else {deciding_metric(rollout), *judged_metrics(rollout.policy)}
     refused, warnings = [], []
     for key, (field, is_group) in _fields(rollout).items():
         try:
@@ -64,8 +66,15 @@ def _fields(rollout: Rollout) -> dict[str, tuple[str, bool]]:
         found[experiment.primary_funnel] = ("experiment.primary_funnel", True)
     for number, metric in enumerate(experiment.metrics):
         found.setdefault(metric.key, (f"experiment.metrics[{number}]", metric.is_group))
+    own = own_metrics(rollout.results)
     for key, field in judged_metrics(rollout.policy).items():
-        found.setdefault(key, (f"policy.{field}", False))
+        if key not in own:
+            found.setdefault(key, (f"policy.{field}", False))
+    for key, settings in own.items():
+        for part in ("numerator", "denominator"):
+            name = getattr(settings, part)
+            if name is not None and name not in own:
+                found.setdefault(name, (f"results.metrics.{key}.{part}", False))
     return found
 
 

@@ -6,12 +6,47 @@ from enum import StrEnum
 
 
 class Ending(StrEnum):
-    """The endings of a rollout: every kind of verdict except ``wait``."""
+    """The endings of a rollout: every kind of verdict except ``wait``, ``refused`` and ``regressed``."""
 
     SHIP = "ship"
     ROLLBACK = "rollback"
     INCONCLUSIVE = "inconclusive"
+    REFUSED = "refused"
+    """A person rejected the next stage or the shipping, or nobody answered in time."""
+
     INVALID = "invalid"
+
+    REGRESSED = "regressed"
+    """The release of the winner went back to the baseline. Only where `endings.ship` asks for a release."""
+
+
+class HealthCheckKind(StrEnum):
+    """The checks that LaunchDarkly makes before a release starts."""
+
+    FLAG_EVALUATIONS_ANY = "flag_evaluations_any"
+    FLAG_EVALUATIONS_WITH_CONTEXT = "flag_evaluations_with_context"
+    METRIC_EVENTS_ANY = "metric_events_any"
+    METRIC_EVENTS_WITH_CONTEXT = "metric_events_with_context"
+
+
+class ReleaseKind(StrEnum):
+    """The kind of release through which a winner reaches everyone."""
+
+    GUARDED = "guarded"
+    """LaunchDarkly compares metrics at each step; a regression goes back to the baseline. On select plans only."""
+
+    PROGRESSIVE = "progressive"
+    """The steps alone. Nothing is compared."""
+
+
+class RetireMode(StrEnum):
+    """What is done with a flag that has done its work."""
+
+    PROPOSE = "propose"
+    """Write nothing, and return the text of a pull request that removes the flag from the code."""
+
+    ARCHIVE = "archive"
+    """Archive the flag and its experiments."""
 
 
 class ApprovalOption(StrEnum):
@@ -79,7 +114,7 @@ class Autonomy(StrEnum):
 
 
 class OnKill(StrEnum):
-    """The action on the experiment when a person marks the rollout failed while it waits for results."""
+    """The action on the experiment when a person marks the rollout failed while it waits and watches."""
 
     LEAVE = "leave"
     """Leave the experiment running."""

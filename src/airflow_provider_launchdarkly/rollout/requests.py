@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.operators._design import IterationDesign
 from airflow_provider_launchdarkly.rollout.options import Gate
+from airflow_provider_launchdarkly.rollout.results import are_computed, own_metrics
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import ExperimentPost, FeatureFlag, IterationInput
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def stage_design(rollout: Rollout, number: int) -> dict[str, Any]:
     """Return a stage's iteration as the operators take it.
 
-    The metrics of the policy are always among its metrics.
+    The metrics of the policy are always among its metrics, unless only the source of results has them.
 
     Args:
         rollout: The rollout.
@@ -31,7 +32,8 @@ def stage_design(rollout: Rollout, number: int) -> dict[str, Any]:
         metric.key: {"key": metric.key, "is_group": metric.is_group} for metric in experiment.metrics
     }
     for key in judged_metrics(policy):
-        metrics.setdefault(key, key)
+        if key not in own_metrics(rollout.results):
+            metrics.setdefault(key, key)
     return {
         "flag_key": experiment.flag,
         "hypothesis": experiment.hypothesis,
@@ -54,7 +56,9 @@ def stage_design(rollout: Rollout, number: int) -> dict[str, Any]:
         "attributes": list(experiment.attributes) or None,
         "judged": rollout.stages[number].gate is not Gate.NONE,
         # The last stage decides, so a metric that it cannot judge is refused before the first one starts.
-        "judged_metrics": list(dict.fromkeys((deciding_metric(rollout), *judged_metrics(policy)))),
+        "judged_metrics": []
+        if are_computed(rollout.results)
+        else list(dict.fromkeys((deciding_metric(rollout), *judged_metrics(policy)))),
     }
 
 

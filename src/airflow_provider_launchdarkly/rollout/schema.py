@@ -6,6 +6,7 @@ and rules between fields.
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -14,19 +15,30 @@ from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.decision.presets import PRESETS
-from airflow_provider_launchdarkly.rollout.files import DagSettings
+from airflow_provider_launchdarkly.evidence.warehouse.metric_settings import MetricsFile
+from airflow_provider_launchdarkly.rollout.dag_settings import DagSettings
+from airflow_provider_launchdarkly.rollout.promotion import Environment
 from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.rollout.waves import SETTINGS, Target, WaveSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic.json_schema import JsonSchemaValue
-    from pydantic_core.core_schema import WithDefaultSchema
+    from pydantic_core.core_schema import DataclassSchema, WithDefaultSchema
+
+    from airflow_provider_launchdarkly.rollout.entries import Entry
 
 # The models that also take a plain value.
 _SHORT = {
     "Looks": {"type": "string"},
+    "OnData": {"type": "boolean"},
+    "DataArrival": {"const": "analyzed_at"},
+    "Partitions": {"type": "string"},
     "Futility": {"const": "off"},
     "Metric": {"type": "string"},
     "Closure": {"type": "string"},
+    "GuardedMetric": {"type": "string"},
 }
 
 
@@ -36,6 +48,12 @@ class _WithoutDefaults(GenerateJsonSchema):
     @override
     def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
+
+    @override
+    def dataclass_schema(self, schema: DataclassSchema) -> JsonSchemaValue:
+        """Say what the docstring says, which older pydantic leaves out."""
+        made = super().dataclass_schema(schema)
+        return {"description": inspect.cleandoc(schema["cls"].__doc__ or ""), **made}
 
 
 def file_schema() -> dict[str, Any]:
@@ -51,11 +69,22 @@ def file_schema() -> dict[str, Any]:
     _tidy(entry)
     entry["properties"]["dag"] = {"$ref": "#/$defs/DagSettings", "description": "The DAG's settings in Airflow."}
     entry.pop("required", None)
+    described = {
+        Environment: "The environments, one after the other: each begins once the one before has shipped.",
+        Target: "The targets, in waves: whatever has a rule of a flag to itself, such as projects, markets or tenants.",
+    }
+    fields = dict(entry["properties"])
+    for kind, text in described.items():
+        entry["properties"][kind.field] = _entries(kind, parts, fields) | {"description": text}
+    entry["properties"][SETTINGS] = _waves(parts)
     preset = {"enum": sorted(PRESETS), "description": "A policy by its name; what else is given changes it."}
     parts["Policy"]["properties"] = {"preset": preset, **parts["Policy"]["properties"]}
     hours = parts["ChangeWindow"]["properties"]["hours"]
     parts["ChangeWindow"]["properties"]["hours"] = {"anyOf": [hours, {"type": "string"}]}
     parts["ChangeWindow"]["properties"].pop("events", None)  # filled in from the calendar, never written
+    # Without `source`, results are a query.
+    parts["SqlResults"]["properties"]["source"] = {"const": "sql", "description": "May be left out."}
+    parts["SqlResults"]["additionalProperties"] = False
     for name, short in _SHORT.items():
         parts[name] = {"anyOf": [short, parts[name]]}
     return {
@@ -66,6 +95,7 @@ def file_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             "defaults": {"$ref": "#/$defs/Rollout", "description": "Laid under each rollout of the file."},
+            "metrics": metrics_schema(alone=False),
             "rollouts": {
                 "type": "object",
                 "minProperties": 1,
@@ -74,6 +104,61 @@ def file_schema() -> dict[str, Any]:
             },
         },
         "$defs": {**parts, "Rollout": entry},
+    }
+
+
+def _entries(kind: type[Entry], parts: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a field with entries; add that of its entries to the parts."""
+    made = kind.model_json_schema(schema_generator=_WithoutDefaults)
+    _tidy(made)
+    made["properties"] |= {name: _or_null(fields[name]) for name in kind.may_differ}
+    made["additionalProperties"] = False
+    parts[kind.__name__] = {"anyOf": [{"type": "string"}, made]}
+    return {"type": "array", "minItems": 1, "items": {"$ref": f"#/$defs/{kind.__name__}"}}
+
+
+def _waves(parts: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of the field `waves`; add that of its parts to the parts."""
+    made = WaveSettings.model_json_schema(schema_generator=_WithoutDefaults)
+    wave = made.pop("$defs")["Wave"]
+    for part in (made, wave):
+        _tidy(part)
+    made.pop("required", None)
+    parts["WaveSettings"] = made
+    parts["Wave"] = {"anyOf": [wave["properties"]["size"], wave["properties"]["targets"], wave]}
+    return {"$ref": "#/$defs/WaveSettings", "description": made["description"]}
+
+
+def _or_null(field: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a field that null takes away."""
+    described = {name: field[name] for name in ("description",) if name in field}
+    return {
+        "anyOf": [{name: part for name, part in field.items() if name != "description"}, {"type": "null"}]
+    } | described
+
+
+def metrics_schema(*, alone: bool = True) -> dict[str, Any]:
+    """Return the schema of a file of metrics, as plain JSON.
+
+    Args:
+        alone: False for the section of a rollout file, which has its definitions.
+    """
+    whole = MetricsFile.model_json_schema(schema_generator=_WithoutDefaults)
+    section: dict[str, Any] = whole["properties"]["metrics"]
+    section.pop("title", None)
+    section["description"] = "Each metric by its key, by which the policy names it."
+    if not alone:
+        return section
+    for part in whole["$defs"].values():
+        _tidy(part)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Metrics over the events of a warehouse",
+        "type": "object",
+        "required": ["metrics"],
+        "additionalProperties": False,
+        "properties": {"metrics": section},
+        "$defs": whole["$defs"],
     }
 
 

@@ -8,24 +8,27 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Self, assert_never
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from airflow_provider_launchdarkly.api.variations import as_text, label_of, means, readings
+from airflow_provider_launchdarkly.api.variations import label_of, means, readings
 from airflow_provider_launchdarkly.change_windows.window import ChangeWindow  # noqa: TC001 - pydantic reads annotations
 from airflow_provider_launchdarkly.config.durations import format_duration
-from airflow_provider_launchdarkly.config.keys import check_key, check_text
 from airflow_provider_launchdarkly.config.problems import FieldError
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.decision.policy import Policy
-from airflow_provider_launchdarkly.decision.policy_parts import DAY, Duration, Flag, OnChange
+from airflow_provider_launchdarkly.decision.policy_parts import WEEK, Duration, Flag, OnChange
 from airflow_provider_launchdarkly.decision.suitability import (
     UndecidableExperimentError,
     require_comparison,
     require_one_role,
-    require_source_of_mature_units,
 )
+from airflow_provider_launchdarkly.evidence.arrival import DataArrival, require_arrival
+from airflow_provider_launchdarkly.rollout.approval import Approval, LaunchDarklyApproval
+from airflow_provider_launchdarkly.rollout.ending_settings import Endings, Retire
+from airflow_provider_launchdarkly.rollout.fields import Key, Text  # noqa: TC001 - pydantic reads annotations
+from airflow_provider_launchdarkly.rollout.notify import Notify  # noqa: TC001 - pydantic reads annotations
 from airflow_provider_launchdarkly.rollout.options import (
     Autonomy,
     Fallback,
@@ -35,46 +38,14 @@ from airflow_provider_launchdarkly.rollout.options import (
     InconclusiveOption,
     OnKill,
 )
+from airflow_provider_launchdarkly.rollout.percentages import HUNDRED, Allocation, as_number
+from airflow_provider_launchdarkly.rollout.results import ResultsField, check_results, own_metrics
+from airflow_provider_launchdarkly.rollout.shipping import Release, check_guards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST_STAGES = 20
-HUNDRED = Decimal(100)
-
-Text = Annotated[str, Field(min_length=1), AfterValidator(check_text)]
-Key = Annotated[str, Field(min_length=1), AfterValidator(check_key)]
-
-
-def _percent(value: Any) -> Decimal:
-    # A float counts as its shortest text: 0.1 is a tenth of a percent, not the binary fraction next to it.
-    percent = Decimal(str(value)) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
-    if percent is None or not 0 <= percent <= 100:
-        raise ValueError(f"{value!r} is not a percentage: write a number from 0 to 100")
-    return percent
-
-
-def _allocation(value: Any) -> Decimal | dict[str, Decimal]:
-    if isinstance(value, dict):
-        return {as_text(label): _percent(share) for label, share in value.items()}
-    return _percent(value)
-
-
-def _as_number(value: Decimal) -> int | float:
-    return int(value) if value == value.to_integral_value() else float(value)
-
-
-def _as_json(value: Decimal | dict[str, Decimal]) -> int | float | dict[str, int | float]:
-    if isinstance(value, dict):
-        return {label: _as_number(part) for label, part in value.items()}
-    return _as_number(value)
-
-
-Allocation = Annotated[
-    Decimal | dict[str, Decimal],
-    PlainValidator(_allocation, json_schema_input_type=float | dict[str, float]),
-    PlainSerializer(_as_json, when_used="json"),
-]
 
 
 def _policy(value: Any) -> Any:
@@ -126,7 +97,7 @@ class Experiment(StrictModel):
         name: The name in LaunchDarkly's UI. Default: the key.
         description: The description in LaunchDarkly's UI.
         flag: Key of the flag whose rule serves the treatments.
-        rule: Id of the flag's rule; ``fallthrough`` is the default rule.
+        rule: The flag's rule: its id or its description; ``fallthrough`` is the default rule.
         hypothesis: The hypothesis, in a sentence. LaunchDarkly requires one.
         treatments: Two or more, one of them the baseline.
         primary_metric: Key of the metric that decides; or
@@ -146,7 +117,7 @@ class Experiment(StrictModel):
     name: Text | None = None
     description: str | None = None
     flag: Key
-    rule: Key = "fallthrough"
+    rule: Text = "fallthrough"
     hypothesis: Text
     treatments: Annotated[tuple[Treatment, ...], Field(min_length=2)]
     primary_metric: Key | None = None
@@ -211,40 +182,6 @@ class Stage(StrictModel):
         return self
 
 
-class Approval(StrictModel):
-    """The approval settings.
-
-    Attributes:
-        before_ship: True to ask a person before the winner is shipped.
-        users: Ids of the Airflow users who may answer. Default: everyone with access.
-        timeout: The time to answer, by Airflow's clock.
-        otherwise: The action when a person rejects, or nobody answers in time. Never shipping.
-    """
-
-    before_ship: Flag = False
-    users: tuple[Text, ...] = ()
-    timeout: Duration = 3 * DAY
-    otherwise: Fallback = Fallback.HOLD
-
-
-class Endings(StrictModel):
-    """The actions at the ends of a rollout. Rollback always stops on the baseline; invalid stops nothing.
-
-    Attributes:
-        inconclusive: The action without a winner.
-        extension: The time by which the last stage is extended.
-    """
-
-    inconclusive: Inconclusive = Inconclusive.BASELINE
-    extension: Duration = 14 * DAY
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.extension <= timedelta():
-            raise ValueError(f"extension is {format_duration(self.extension)}, not above 0")
-        return self
-
-
 class Rollout(StrictModel):
     """A whole rollout.
 
@@ -252,15 +189,23 @@ class Rollout(StrictModel):
         experiment: The experiment.
         stages: One or more stages. The last one's gate is ``decision``, since it can ship.
         policy: The decision policy. A preset goes by its name under ``preset``.
+        results: The source of results: ``source`` is ``data_export``, ``warehouse_native`` or ``sql``. Default:
+            LaunchDarkly's results endpoints.
         endings: The actions at the ends.
         approval: The approval settings.
+        launchdarkly_approval: The reviewers in LaunchDarkly, where it demands an approval for a start or a stop.
+            Without them, the task fails there.
         change_window: The times at which people may be given something new: each start and shipping wait for it.
+        watch_while_waiting: True to go on watching the guardrails of a running iteration while a person is asked or the
+            change window is awaited: harm ends the waiting, and the rollout rolls back.
+        arrival: Where it is learnt up to when data have arrived, for a policy with ``looks: on_data``.
         autonomy: The degree to which it acts without asking.
-        on_kill: The action on the experiment when a person marks the rollout failed while it waits for results.
+        on_kill: The action on the experiment when a person marks the rollout failed while it waits and watches.
         if_running: The action of a run that finds the first stage's iteration already started by another run.
         reshuffle: True to let a new stage reassign people. False, the default, sends ``canReshuffleTraffic: false``:
             people keep their treatment while the share grows.
         turn_flag_on: True to turn the flag on before the first stage if it is off.
+        notify: Who is told of which events, and through what.
         connection: The Airflow connection.
         project: Project key. Default: the connection's.
         environment: Environment key. Default: the connection's.
@@ -270,14 +215,19 @@ class Rollout(StrictModel):
     experiment: Experiment
     stages: tuple[Stage, ...]
     policy: Annotated[Policy, BeforeValidator(_policy)] = Policy.model_construct()
+    results: ResultsField = None
     endings: Endings = Endings.model_construct()
     approval: Approval = Approval.model_construct()
+    launchdarkly_approval: LaunchDarklyApproval | None = None
     change_window: ChangeWindow | None = None
+    watch_while_waiting: Flag = True
+    arrival: DataArrival | None = None
     autonomy: Autonomy = Autonomy.ACT
     on_kill: OnKill = OnKill.LEAVE
     if_running: IfRunning = IfRunning.ADOPT
     reshuffle: Flag = False
     turn_flag_on: Flag = False
+    notify: tuple[Notify, ...] = ()
     connection: Text = "launchdarkly_default"
     project: Key | None = None
     environment: Key | None = None
@@ -303,14 +253,20 @@ class Rollout(StrictModel):
             except ValueError as error:
                 raise FieldError(("stages", number, "allocation"), str(error)) from None
         try:
-            require_source_of_mature_units(self.policy)
             require_one_role(self.policy, self.experiment.primary_metric or self.experiment.primary_funnel)
         except UndecidableExperimentError as error:
             raise FieldError(("policy", *error.path), str(error)) from None
+        check_results(self.results, self.policy)
+        groups = {self.experiment.primary_funnel, *(each.key for each in self.experiment.metrics if each.is_group)}
+        check_guards(self.release, self.judged_singly, groups, own_metrics(self.results))
         portfolio = self.policy.portfolio
         if portfolio is not None and portfolio.each is None and not self.asks_before_ship:
             message = "is decided at the quarter's end, by a person: set approval: {before_ship: true}"
             raise FieldError(("policy", "portfolio", "false_discovery_rate"), message)
+        require_arrival(self.policy, self.arrival)
+        if self.approval.remind_after is not None and not self.watch_while_waiting:
+            message = "needs watch_while_waiting, since what watches reminds too: leave one of the two out"
+            raise FieldError(("approval", "remind_after"), message)
         for number, stage in enumerate(self.stages):
             try:
                 self.policy_of(number)
@@ -320,6 +276,22 @@ class Rollout(StrictModel):
                 name = stage.name or f"stages[{number}]"
                 raise ValueError(f"the policy does not fit {name}: {error}") from None
         return self
+
+    @property
+    def release(self) -> Release | None:
+        """The release through which the winner reaches everyone; None if it does so at once."""
+        return self.endings.ship.release
+
+    @property
+    def retire(self) -> Retire | None:
+        """How its flag is retired after the end; None if it stays."""
+        return self.endings.retire
+
+    @property
+    def judged_singly(self) -> tuple[str | None, ...]:
+        """The primary metric, or None for a funnel, and the guardrails."""
+        primary = self.policy.primary.metric or self.experiment.primary_metric
+        return (primary, *(guardrail.metric for guardrail in self.policy.guardrails))
 
     @property
     def extends(self) -> bool:
@@ -339,16 +311,29 @@ class Rollout(StrictModel):
         """True if a person is asked before the winner is shipped."""
         return self.approval.before_ship or self.autonomy is Autonomy.RECOMMEND
 
+    def may_leave_question(self, number: int | None) -> bool:
+        """Return whether LaunchDarkly's approval may replace a question in Airflow.
+
+        Two stay, as the task writes there itself: before a first stage that turns the flag on, and before a ship by a
+        release.
+
+        Args:
+            number: The number of the stage that would start, from 0; None for shipping.
+        """
+        if self.launchdarkly_approval is None or not self.launchdarkly_approval.replaces_airflow:
+            return False
+        if number is None:
+            return self.asks_before_ship and self.release is None
+        return self.asks_before(number) and not (number == 0 and self.turn_flag_on)
+
+    def when_refused(self, *, by_person: bool) -> Fallback:
+        """Return what is done with a running experiment if a person refuses, or nobody answers in time."""
+        return (self.endings.refused if by_person else None) or self.approval.otherwise
+
     @property
     def default_inconclusive_option(self) -> InconclusiveOption:
         """The option that is taken when no person chooses one in time."""
-        match self.approval.otherwise:
-            case Fallback.BASELINE:
-                return InconclusiveOption.TO_BASELINE
-            case Fallback.HOLD:
-                return InconclusiveOption.LEAVE
-            case unknown:
-                assert_never(unknown)
+        return InconclusiveOption.LEAVE if self.approval.otherwise is Fallback.HOLD else InconclusiveOption.TO_BASELINE
 
     def policy_of(self, number: int, *, extended: bool = False) -> Policy:
         """Return the policy of one stage.
@@ -367,7 +352,8 @@ class Rollout(StrictModel):
         Raises:
             ValueError: The policy does not fit the stage.
         """
-        stage, policy = self.stages[number], self.policy.to_json()
+        # The values that the policy has already, which are checked together again and not read from JSON.
+        stage, policy = self.stages[number], dict(self.policy)
         ship = sum(stage.gate is Gate.DECISION for stage in self.stages) + self.extends
         harm = len(self.stages) + self.extends
         policy |= {"alpha": self.policy.alpha / ship, "alpha_harm": self.policy.alpha_harm / harm}
@@ -375,15 +361,15 @@ class Rollout(StrictModel):
             policy["futility"] = None
         if extended or (number and self.stages[number - 1].allocation == stage.allocation):
             # It goes on with the iteration of the test before, whose part of the error rates is counted above.
-            policy["on_change"] = OnChange.ACCEPT.value
+            policy["on_change"] = OnChange.ACCEPT
         if stage.gate is Gate.DECISION:
             longest = stage.dwell or self.policy.max_duration
-            policy["min_duration"] = format_duration(min(longest, self.policy.min_duration))
-            policy["max_duration"] = format_duration(longest + self.endings.extension if extended else longest)
+            policy["min_duration"] = min(longest, self.policy.min_duration)
+            policy["max_duration"] = format_duration(longest + self.endings.extension) if extended else longest
         else:
             # Planned units would end the stage before its time.
             longest = stage.dwell or self.policy.max_duration
-            policy |= {"min_duration": format_duration(longest), "max_duration": format_duration(longest)}
+            policy |= {"min_duration": longest, "max_duration": longest}
             policy |= {"planned_units": None, "traffic": None}
         if self.policy.harm_looks is not None and self.policy.harm_looks >= longest:
             # The stage is over before; harm is judged at its end.
@@ -391,7 +377,7 @@ class Rollout(StrictModel):
         if self.policy.looks.times:
             within = [format_duration(time) for time in self.policy.looks.times if time <= longest]
             policy["looks"] = {"times": within} if within else {"only_at_end": True}
-        return Policy.from_json(policy)
+        return Policy.read(policy)
 
     def overridden(self, **fields: str | None) -> Rollout:
         """Return the rollout with keys that became known only when a task ran.
@@ -400,8 +386,7 @@ class Rollout(StrictModel):
             fields: ``experiment_key``, ``experiment_name``, ``flag_key``, ``rule_id``, ``project_key``,
                 ``environment_key``, ``timezone``; None changes nothing.
         """
-        given = {name: value for name, value in fields.items() if value is not None}
-        plain = self.to_json()
+        given, plain = {name: value for name, value in fields.items() if value is not None}, self.to_json()
         for name, place in (
             ("experiment_key", "key"),
             ("experiment_name", "name"),
@@ -414,6 +399,10 @@ class Rollout(StrictModel):
         if self.change_window and "timezone" in given:
             plain["change_window"]["timezone"] = given["timezone"]
         return Rollout.from_json(plain)
+
+    def title_of(self, number: int) -> str:
+        """Return a stage's name, by its number from 0; without a name, ``stage 2 of 3``."""
+        return self.stages[number].name or f"stage {number + 1} of {len(self.stages)}"
 
     def shares(self, stage: Stage) -> tuple[Decimal, ...]:
         """Return each treatment's percentage in a stage, in the order of the treatments. They add up to 100.
@@ -437,7 +426,7 @@ class Rollout(StrictModel):
         rest = HUNDRED - sum((given[label] for label in new), Decimal())
         baseline = given.get(self.experiment.baseline.label, rest)
         if rest < 0 or baseline != rest:
-            raise ValueError(f"the shares add up to {_as_number(HUNDRED - rest + baseline)}; make it 100")
+            raise ValueError(f"the shares add up to {as_number(HUNDRED - rest + baseline)}; make it 100")
         return tuple(rest if t.baseline else given[t.label] for t in self.experiment.treatments)
 
     def _label_for(self, key: str) -> str:
@@ -458,18 +447,26 @@ class Rollout(StrictModel):
         found = [f"policy: {concern}" for concern in self.policy.concerns()]
         if len(self.stages) > 1 and self.reshuffle:
             found.append("reshuffle: each stage reassigns people, so some of them switch back and forth")
+        if self.retire is not None and self.retire.served_for < WEEK:
+            less = format_duration(self.retire.served_for)
+            found.append(f"endings.retire.served_for is {less}: LaunchDarkly calls a flag launched after a week")
         shares = [self.share_of_new(stage) for stage in self.stages]
         for number, (before, after) in enumerate(pairwise(shares), start=1):
             if after < before:
-                less = f"{_as_number(after)} % after {_as_number(before)} %"
+                less = f"{as_number(after)} % after {as_number(before)} %"
                 found.append(f"stages[{number}] serves {less}: some people lose what they were given")
         if max(shares[:-1], default=Decimal()) > 50:
             found.append("a stage before the last serves more than 50 %: guardrails are measured best at 50 %")
         if max(shares) <= 1:
-            written = " and ".join(f"{_as_number(share)} %" for share in dict.fromkeys(shares))
+            written = " and ".join(f"{as_number(share)} %" for share in dict.fromkeys(shares))
             found.append(
                 f"stages: allocation is in percent, so something new is served to {written}; for a half, write 50"
             )
+        if self.launchdarkly_approval is not None and self.release is not None:
+            found.append("launchdarkly_approval: the release of the winner takes none; LaunchDarkly may refuse it")
+        replaces = self.launchdarkly_approval is not None and self.launchdarkly_approval.replaces_airflow
+        if replaces and not any(self.may_leave_question(number) for number in (*range(len(self.stages)), None)):
+            found.append("launchdarkly_approval.replaces_airflow replaces no question of this rollout")
         return tuple(found)
 
     @classmethod

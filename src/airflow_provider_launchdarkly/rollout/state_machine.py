@@ -5,19 +5,27 @@ It fails safe: a rejection, a changed verdict and an unknown verdict all write n
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason
+from airflow_provider_launchdarkly.rollout.confirmation import (
+    Confirmation,
+    answered_by,
+    chosen,
+    protective,
+    refusal,
+    refused,
+)
 from airflow_provider_launchdarkly.rollout.options import (
-    ApprovalOption,
     Ending,
     Fallback,
     Gate,
     Inconclusive,
     InconclusiveOption,
 )
+from airflow_provider_launchdarkly.sensors._ended_wait import verdict_that_ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,27 +53,6 @@ class NextStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmation:
-    """The last check before a start or a ship, after people have answered and the window has opened.
-
-    Attributes:
-        confirmed: True if the write is allowed.
-        why: The reason, in words.
-        refused: True if a person rejected it, or nobody answered in time.
-        verdict: The verdict on the results as they are now; None before there are results.
-    """
-
-    confirmed: bool
-    why: str
-    refused: bool = False
-    verdict: Mapping[str, Any] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON, for XCom."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
 class StageOutputs:
     """The outputs of one stage's tasks so far.
 
@@ -76,6 +63,22 @@ class StageOutputs:
 
     confirmation: Mapping[str, Any] | None = None
     verdict: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """The outputs of a rollout's tasks so far.
+
+    Attributes:
+        stages: The outputs of each stage, in their order.
+        answer: The option that a person chose after an end without a winner, or the verdict that closed the question;
+            None without a question.
+        extension: The verdict on the extended stage; None if it was not extended.
+    """
+
+    stages: tuple[StageOutputs, ...] = ()
+    answer: Mapping[str, Any] | None = None
+    extension: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +105,13 @@ class Outcome:
     Attributes:
         ending: The ending.
         why: The reason, in words.
-        stage: Number of the stage at which it ends; None if none was started.
+        stage: Number of the stage at which it ends, from 0, and from 1 in JSON; None if none was started.
         experiment_key: The experiment; None if none was started.
         iteration_id: The iteration that the ending is about; None if none was started.
         winner: The verdict, or ``baseline``, to stop the iteration with. None stops nothing.
         extended: True if the last stage was extended.
         verdict: The verdict that it rests on.
+        refused_by: Who rejected the next step, for ``refused``; None if nobody answered in time.
     """
 
     ending: Ending
@@ -118,20 +122,29 @@ class Outcome:
     winner: Any = None
     extended: bool = False
     verdict: Mapping[str, Any] | None = None
+    refused_by: str | None = None
 
     @property
     def undecided(self) -> bool:
         """True if the plan ended without a winner, so that the experiment may be extended."""
         return self.ending is Ending.INCONCLUSIVE and self.winner is not None and self.winner != BASELINE
 
+    @property
+    def runs_on(self) -> bool:
+        """True if an iteration goes on after this ending, so that nobody watches what people are served."""
+        return self.winner is None and self.iteration_id is not None
+
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON, for XCom."""
-        return {**asdict(self), "ending": self.ending.value}
+        """Return it as plain JSON, for XCom. People count stages from one."""
+        stage = None if self.stage is None else self.stage + 1
+        return {**asdict(self), "ending": self.ending.value, "stage": stage}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Outcome:
-        """Read back the JSON of :meth:`to_json`."""
-        return cls(**{**value, "ending": Ending(value["ending"])})
+        """Read back the JSON of :meth:`to_json`; further entries do not count."""
+        given = {field.name: value[field.name] for field in fields(cls) if field.name in value}
+        stage = given.get("stage")
+        return cls(**{**given, "ending": Ending(value["ending"]), "stage": None if stage is None else stage - 1})
 
 
 def next_step(rollout: Rollout, stage: int, verdict: Mapping[str, Any]) -> NextStep:
@@ -143,16 +156,18 @@ def next_step(rollout: Rollout, stage: int, verdict: Mapping[str, Any]) -> NextS
     Raises:
         RolloutStateError: The verdict is missing, or is ``wait``.
     """
-    kind, gate = verdict.get("verdict"), rollout.stages[stage].gate
-    if kind not in set(Ending):
-        raise RolloutStateError(f"stage {stage} has verdict {kind!r}, which ends no stage; clear its task `wait`")
-    match Ending(kind):
-        case Ending.ROLLBACK | Ending.INVALID as ending:
-            return NextStep(ending=ending)
-        case Ending.SHIP:
+    gate = rollout.stages[stage].gate
+    match _kind_of(verdict):
+        case None | Kind.WAIT:
+            raise RolloutStateError(
+                f"stage {stage + 1} has verdict {verdict.get('verdict')!r}, which ends no stage; clear its task `watch`"
+            )
+        case Kind.ROLLBACK | Kind.INVALID as kind:
+            return NextStep(ending=Ending(kind))
+        case Kind.SHIP:
             if gate is Gate.DECISION:
                 return NextStep(ending=Ending.SHIP)
-        case Ending.INCONCLUSIVE:
+        case Kind.INCONCLUSIVE:
             if verdict.get("reason") not in {Reason.PLAN_ENDED, Reason.EFFECT_GONE}:
                 return NextStep(ending=Ending.INCONCLUSIVE)
         case unknown:
@@ -160,6 +175,11 @@ def next_step(rollout: Rollout, stage: int, verdict: Mapping[str, Any]) -> NextS
     if stage == len(rollout.stages) - 1:
         return NextStep(ending=Ending.INCONCLUSIVE)
     return NextStep(stage=_next_stage(rollout, stage, timedelta(days=float(verdict["elapsed_days"]))))
+
+
+def _kind_of(verdict: Mapping[str, Any]) -> Kind | None:
+    kind = verdict.get("verdict")
+    return Kind(kind) if kind in set(Kind) else None
 
 
 def _next_stage(rollout: Rollout, stage: int, elapsed: timedelta) -> int:
@@ -210,27 +230,6 @@ def progress_to(rollout: Rollout, stage: int, outputs: Sequence[StageOutputs]) -
     return found if found.next_step and found.next_step.stage == stage else None
 
 
-def refusal(answer: Mapping[str, Any] | None) -> str | None:
-    """Return why an answer to an approval refuses it; None if it approves.
-
-    Only a person can approve: on a timeout Airflow answers with the default option, which has no person behind it.
-    """
-    who = answered_by(answer)
-    if who is None:
-        return "nobody answered in time"
-    return None if _chosen(answer) == [ApprovalOption.APPROVE] else f"rejected by {who}"
-
-
-def answered_by(answer: Mapping[str, Any] | None) -> str | None:
-    """Return the name of the person who answered; None if no person did."""
-    user = (answer or {}).get("responded_by_user") or {}
-    return user.get("name") or user.get("id")
-
-
-def _chosen(answer: Mapping[str, Any] | None) -> list[str]:
-    return list((answer or {}).get("chosen_options") or ())
-
-
 def confirm_stage(
     rollout: Rollout,
     passed: int | None,
@@ -249,36 +248,14 @@ def confirm_stage(
         fresh: The verdict on the passed stage's results as they are now; None before the first stage.
     """
     if asked and (no := refusal(answer)):
-        return Confirmation(False, no, refused=True, verdict=_protective(fresh))
+        return refused(no, answer, fresh)
     if passed is None or fresh is None:
         return Confirmation(True, "no iteration is running yet")
+    if rollout.stages[passed].gate is Gate.NONE and fresh.get("verdict") != Kind.ROLLBACK:
+        return Confirmation(True, "the stage before is judged by nothing, and does no harm", verdict=fresh)
     if fresh.get("verdict") == Kind.WAIT or next_step(rollout, passed, fresh).stage is None:
         return Confirmation(False, f"the data have changed: {fresh.get('summary')}", verdict=fresh)
     return Confirmation(True, str(fresh.get("summary")), verdict=fresh)
-
-
-def confirm_ship(
-    verdict: Mapping[str, Any], *, asked: bool, answer: Mapping[str, Any] | None, fresh: Mapping[str, Any]
-) -> Confirmation:
-    """Decide whether a winner may be shipped, after people have answered and the window has opened.
-
-    Args:
-        verdict: The verdict that people saw.
-        asked: True if a person was asked.
-        answer: The person's answer.
-        fresh: The verdict on the same iteration's results as they are now.
-    """
-    if asked and (no := refusal(answer)):
-        return Confirmation(False, no, refused=True, verdict=_protective(fresh))
-    same = all(fresh.get(key) == verdict.get(key) for key in ("verdict", "treatment_id", "iteration_id"))
-    if fresh.get("verdict") != Kind.SHIP or not same:
-        return Confirmation(False, f"the data have changed: {fresh.get('summary')}", verdict=fresh)
-    return Confirmation(True, str(fresh.get("summary")), verdict=fresh)
-
-
-def _protective(fresh: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a verdict of harm, which counts even if a person approved; None for any other verdict."""
-    return fresh if fresh and fresh.get("verdict") in {Kind.ROLLBACK, Kind.INVALID} else None
 
 
 def outcome_of_stages(rollout: Rollout, outputs: Sequence[StageOutputs]) -> Outcome:
@@ -295,8 +272,33 @@ def outcome_of_stages(rollout: Rollout, outputs: Sequence[StageOutputs]) -> Outc
     if found.next_step is None:
         return _withheld(rollout, found.stage, found.verdict, found.withheld_by or {})
     if found.next_step.ending is None or found.verdict is None:
-        raise RolloutStateError(f"stage {found.next_step.stage} is next, but its tasks have no output; clear them")
+        following = (found.next_step.stage or 0) + 1
+        raise RolloutStateError(f"stage {following} is next, but its tasks have no output; clear them")
     return _ended(found.stage, found.verdict)
+
+
+def outcome_so_far(rollout: Rollout, so_far: SoFar) -> Outcome:
+    """Return how the rollout ends, before shipping is confirmed.
+
+    Args:
+        rollout: The rollout.
+        so_far: The outputs of its tasks.
+
+    Raises:
+        RolloutStateError: The stages, or the extension, have not ended.
+    """
+    outcome = outcome_of_stages(rollout, so_far.stages)
+    if not rollout.extends:
+        return outcome
+    return outcome_after_extension(rollout, outcome, answer=so_far.answer, extension=so_far.extension)
+
+
+def extends_now(rollout: Rollout, so_far: SoFar) -> bool:
+    """Return whether the last stage is extended, as the stages ended and as a person answered, if one was asked."""
+    outcome = outcome_of_stages(rollout, so_far.stages)
+    if verdict_that_ended(so_far.answer):
+        return False
+    return outcome.undecided and (inconclusive_option(rollout, outcome, so_far.answer) is InconclusiveOption.EXTEND)
 
 
 def inconclusive_option(rollout: Rollout, outcome: Outcome, answer: Mapping[str, Any] | None) -> InconclusiveOption:
@@ -321,10 +323,10 @@ def inconclusive_option(rollout: Rollout, outcome: Outcome, answer: Mapping[str,
         case Inconclusive.EXTEND:
             return InconclusiveOption.EXTEND if can_extend else InconclusiveOption.TO_BASELINE
         case Inconclusive.ASK:
-            chosen = _chosen(answer)
-            if answered_by(answer) is None or len(chosen) != 1 or chosen[0] not in set(InconclusiveOption):
+            options = chosen(answer)
+            if answered_by(answer) is None or len(options) != 1 or options[0] not in set(InconclusiveOption):
                 return rollout.default_inconclusive_option
-            option = InconclusiveOption(chosen[0])
+            option = InconclusiveOption(options[0])
             return InconclusiveOption.LEAVE if option is InconclusiveOption.EXTEND and not can_extend else option
         case unknown:
             assert_never(unknown)
@@ -338,7 +340,7 @@ def outcome_after_extension(
     Args:
         rollout: The rollout.
         outcome: How the stages ended.
-        answer: The option that a person chose, if one was asked.
+        answer: The option that a person chose, or the verdict that closed the question, if one was asked.
         extension: The verdict on the extended stage, if it was extended.
 
     Raises:
@@ -346,6 +348,8 @@ def outcome_after_extension(
     """
     if not outcome.undecided:
         return outcome
+    if harm := verdict_that_ended(answer):
+        return _ended(outcome.stage, harm)
     match inconclusive_option(rollout, outcome, answer):
         case InconclusiveOption.LEAVE:
             return replace(outcome, winner=None, why=f"left running: {outcome.why}")
@@ -353,7 +357,7 @@ def outcome_after_extension(
             return outcome
         case InconclusiveOption.EXTEND:
             if extension is None:
-                raise RolloutStateError("the last stage was extended, but has no verdict; clear the extension's `wait`")
+                raise RolloutStateError("the last stage was extended, but has no verdict; clear `extension.watch`")
             stage = len(rollout.stages) - 1
             next_step(rollout, stage, extension)  # raises where the verdict ends no stage
             return _ended(stage, extension, extended=True)
@@ -375,11 +379,49 @@ def outcome_after_confirmation(rollout: Rollout, outcome: Outcome, confirmation:
     if outcome.ending is not Ending.SHIP:
         return outcome
     if confirmation is None:
-        raise RolloutStateError("shipping has to be confirmed, but the task `confirm` has no output; clear it")
+        raise RolloutStateError("shipping has to be confirmed, and there is no confirmation; clear the task `verdict`")
     if confirmation["confirmed"]:
         return outcome
     verdict = confirmation["verdict"] or outcome.verdict
     return _withheld(rollout, outcome.stage, verdict, confirmation, extended=outcome.extended)
+
+
+def outcome_after_release(outcome: Outcome, release: Mapping[str, Any] | None) -> Outcome:
+    """Return how a rollout ends once the release that ships its winner has ended, or waits.
+
+    Args:
+        outcome: How it would end without a release.
+        release: The release, as :class:`.LaunchDarklyReleaseSensor` returns it.
+
+    Raises:
+        RolloutStateError: The rollout ships, and its release has not ended.
+    """
+    if outcome.ending is not Ending.SHIP:
+        return outcome
+    status = (release or {}).get("status")
+    if release is None or status not in {"completed", "reverted", "waiting"}:
+        raise RolloutStateError(
+            f"the winner's release has status {status!r}, which ends no rollout; clear `release.watch`"
+        )
+    if status == "completed":
+        states = ", ".join(f"{key} {state.replace('_', ' ')}" for key, state in release["metrics"].items())
+        return replace(outcome, why=f"{outcome.why}; its release completed{f' ({states})' if states else ''}")
+    return replace(outcome, ending=Ending.REGRESSED, why=_why_back(release), winner=BASELINE)
+
+
+def _why_back(release: Mapping[str, Any]) -> str:
+    """Return why a release did not reach everyone."""
+    regressed = ", ".join(release["regressed"])
+    unmeasured = ", ".join(release["unmeasured"])
+    because = {
+        "reverted_regression_detected": f"{regressed or 'a metric'} regressed, and LaunchDarkly reverted it",
+        "waiting_regression_detected": f"{regressed or 'a metric'} regressed",
+        "reverted_insufficient_data": f"LaunchDarkly has no data on {unmeasured or 'a metric'}, and reverted it",
+        "reverted_manual": "a person stopped it in LaunchDarkly",
+        "reverted_discarded": "the flag was turned off or archived",
+    }
+    reason = release.get("reason")
+    return f"the release of the winner went back: {because.get(str(reason), reason)}"
 
 
 def _withheld(
@@ -391,14 +433,15 @@ def _withheld(
     extended: bool = False,
 ) -> Outcome:
     """Return the outcome of a rollout whose next write was not confirmed."""
-    why = str(confirmation.get("why"))
+    why, refused, by = str(confirmation.get("why")), bool(confirmation.get("refused")), confirmation.get("refused_by")
+    ending = Ending.REFUSED if refused else Ending.INCONCLUSIVE
     if verdict is None:
-        return Outcome(Ending.INCONCLUSIVE, f"not started: {why}")
-    if _protective(verdict):
+        return Outcome(ending, f"not started: {why}", refused_by=by)
+    if protective(verdict):
         return _ended(stage, verdict, extended=extended)
-    to_baseline = bool(confirmation.get("refused")) and rollout.approval.otherwise is Fallback.BASELINE
+    to_baseline = refused and rollout.when_refused(by_person=by is not None) is Fallback.BASELINE
     return Outcome(
-        Ending.INCONCLUSIVE,
+        ending,
         f"{why}: {'stop on the baseline' if to_baseline else 'the experiment goes on as it is'}",
         stage,
         verdict.get("experiment_key"),
@@ -406,6 +449,7 @@ def _withheld(
         winner=BASELINE if to_baseline else None,
         extended=extended,
         verdict=verdict,
+        refused_by=by,
     )
 
 

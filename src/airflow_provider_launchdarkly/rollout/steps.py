@@ -1,71 +1,65 @@
-"""The internal operators of a rollout: enter a stage, create its iteration, confirm, conclude, and branch.
+"""The internal operators of a rollout that start its stages and conclude it.
 
 ``experiment_rollout`` composes them; a DAG file does not use them directly. They keep the prefix ``LaunchDarkly``
 because Airflow's UI shows the class of each task.
 
-Each asks the state machine and skips itself if it is not the next step. A branch that skips itself, instead of being
+Each asks the state machine and skips itself if it is not the next step. A step that skips itself, instead of being
 skipped by another task, is evaluated again whenever it is cleared, and works in a mapped task group.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, assert_never
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import IterationReplacedError
-from airflow_provider_launchdarkly.operators._judge_now import judge_now
-from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyCreateIterationOperator
+from airflow_provider_launchdarkly.api.errors import IterationReplacedError, LaunchDarklyError
+from airflow_provider_launchdarkly.assets import EVERY_EXPERIMENT
+from airflow_provider_launchdarkly.operators._approval import withdraw_requests
+from airflow_provider_launchdarkly.operators.experiments import LaunchDarklyCreateExperimentOperator
+from airflow_provider_launchdarkly.operators.iterations import (
+    LaunchDarklyCreateIterationOperator,
+    LaunchDarklyStartIterationOperator,
+)
 from airflow_provider_launchdarkly.retries import fail_unless_retryable
-from airflow_provider_launchdarkly.rollout.options import Ending, InconclusiveOption
+from airflow_provider_launchdarkly.rollout.approved_writes import HandOver, WaitsForApproval, WindowShutError
+from airflow_provider_launchdarkly.rollout.options import Ending
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators._outputs import IterationOutput
-    from airflow_provider_launchdarkly.rollout.state_machine import Confirmation, Outcome
+    from airflow_provider_launchdarkly.rollout.confirmation import Confirmation
+    from airflow_provider_launchdarkly.rollout.state_machine import SoFar
 
 
-class ConfirmMode(StrEnum):
-    """The write that a confirmation allows."""
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """The tasks that the next step follows on.
 
-    FIRST_STAGE = "first_stage"
-    """The first stage starts. No iteration is running yet, so there are no results to evaluate."""
+    Attributes:
+        verdict: The verdict of the stage that was passed, or that ships; None before the first stage.
+        stage: Number of that stage, from 0; None before the first stage.
+        extended: True if that stage was extended.
+    """
 
-    NEXT_STAGE = "next_stage"
-    """A later stage starts."""
+    verdict: Mapping[str, Any] | None = None
+    stage: int | None = None
+    extended: bool = False
 
-    SHIP = "ship"
-    """The winner is shipped."""
-
-
-class OutcomeMode(StrEnum):
-    """From which tasks' outputs an outcome is made."""
-
-    STAGES = "stages"
-    EXTENSION = "extension"
-    CONFIRMATION = "confirmation"
-
-
-class Condition(StrEnum):
-    """The conditions of a branch other than one :class:`Ending`."""
-
-    STOPS = "stops"
-    """The iteration has to be stopped."""
-
-    UNDECIDED = "undecided"
-    """The plan ended without a winner."""
-
-    EXTENDS = "extends"
-    """The plan ended without a winner, and the last stage is extended."""
+    @property
+    def iteration_id(self) -> str:
+        """Id of the iteration that is running; empty before the first stage."""
+        return str((self.verdict or {}).get("iteration_id") or "")
 
 
 class LaunchDarklyRolloutBaseOperator(TypedTemplates, BaseOperator):
@@ -95,15 +89,9 @@ class LaunchDarklyRolloutBaseOperator(TypedTemplates, BaseOperator):
             AirflowFailException: A retry cannot cure the error.
             LaunchDarklyError: A retry may cure it.
         """
-        # Imported here, as everything that only a running task needs.
-        from airflow_provider_launchdarkly.rollout.state_machine import RolloutStateError
-
-        with fail_unless_retryable():
-            try:
-                self.read_fields()
-                return self.act(context)
-            except RolloutStateError as error:
-                raise AirflowFailException(str(error)) from error
+        with fail_unless_retryable(), failed_without_output():
+            self.read_fields()
+            return self.act(context)
 
     @abstractmethod
     def act(self, context: Context) -> Any:
@@ -115,333 +103,371 @@ class LaunchDarklyRolloutBaseOperator(TypedTemplates, BaseOperator):
 
         return LaunchDarklyHook(rollout.connection, project, environment)
 
-    def card(self, verdict: Mapping[str, Any] | None, question: str | None, notes: str | None) -> str | None:
-        """Log and return the decision card; None without a question or without a verdict.
 
-        Args:
-            verdict: The verdict to show.
-            question: The question to ask; None for no question.
-            notes: The rollout author's notes, as Markdown.
-        """
-        if question is None or verdict is None:
-            return None
-        from airflow_provider_launchdarkly.notifications.cards import markdown_card
+@contextmanager
+def failed_without_output() -> Iterator[None]:
+    """Fail a task that a retry cannot cure, as the tasks before it left no usable output.
 
-        hook = self.hook_of(self.rollout_spec, verdict.get("project_key"), verdict.get("environment_key"))
-        url = hook.experiment_url(str(verdict["experiment_key"]))
-        card = markdown_card(verdict, headline=question, url=url, notes=notes)
-        self.log.info("%s", card)
-        return card
+    Raises:
+        AirflowFailException: The message names the tasks to clear.
+    """
+    # Imported here, as everything that only a running task needs.
+    from airflow_provider_launchdarkly.rollout.state_machine import RolloutStateError
+
+    try:
+        yield
+    except RolloutStateError as error:
+        raise AirflowFailException(str(error)) from error
 
 
-class LaunchDarklyEnterStageOperator(LaunchDarklyRolloutBaseOperator):
-    """Go on if this stage is the next one; else skip it. Internal.
+@dataclass(frozen=True, slots=True)
+class TasksBefore:
+    """Ids of the tasks whose outputs say what the next step is.
+
+    Their outputs are pulled when a task runs. References in arguments would draw an arrow from each of them.
+
+    Attributes:
+        stages: Of each stage, the task that starts it and the one that watches it.
+        ask: The task of the question that follows an end without a winner; None without such a question.
+        extension: The task that watches the extended last stage; None if it cannot be extended.
+    """
+
+    stages: tuple[tuple[str, str], ...] = ()
+    ask: str | None = None
+    extension: str | None = None
+
+    def outputs(self, context: Context) -> SoFar:
+        """Return their outputs so far, of this run and of the same mapped task group."""
+        from airflow_provider_launchdarkly.rollout.state_machine import SoFar, StageOutputs
+
+        ti: Any = context["ti"]
+
+        def output(task_id: str | None) -> Any:
+            return None if task_id is None else ti.xcom_pull(task_ids=task_id, map_indexes=ti.map_index)
+
+        stages = [
+            StageOutputs((output(start) or {}).get("confirmation"), output(watch)) for start, watch in self.stages
+        ]
+        return SoFar(tuple(stages), output(self.ask), output(self.extension))
+
+
+def entered_stage(rollout: Rollout, number: int, before: TasksBefore, context: Context) -> Entered:
+    """Return what a stage follows on, if it is the next one.
 
     Args:
         rollout: The rollout.
-        stage: The stage's number, from 0.
-        outputs: For each stage before it, ``{"confirmation": …, "verdict": …}``.
-        question: The question that a person is asked before the stage starts; None asks nobody.
+        number: The stage's number, from 0.
+        before: The tasks before it.
+        context: The task's.
 
-    Returns:
-        ``{"stage", "passed", "verdict", "iteration_id", "experiment_key", "policy", "card"}``: the passed stage, its
-        verdict, the policy to evaluate it again, and the decision card for the question.
+    Raises:
+        AirflowSkipException: Another step is the next one.
+        AirflowFailException: The stages before it have not ended.
     """
+    # Imported here, as everything that only a running task needs.
+    from airflow_provider_launchdarkly.rollout.state_machine import progress_to
 
-    template_fields: Sequence[str] = ("outputs", "question")
-
-    def __init__(
-        self, *, stage: int, outputs: Sequence[Mapping[str, Any]], question: str | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.stage = stage
-        self.outputs = outputs
-        self.question = question
-
-    @override
-    def act(self, context: Context) -> dict[str, Any]:
-        """Return the passed stage, or skip."""
-        from airflow_provider_launchdarkly.rollout.state_machine import StageOutputs, progress_to
-
-        rollout = self.rollout_spec
-        found = progress_to(rollout, self.stage, [StageOutputs(**output) for output in self.outputs])
-        if found is None or found.stage is None or found.verdict is None:
-            raise AirflowSkipException(f"stage {self.stage} is not the next one")
-        overdue = list(range(found.stage + 1, self.stage))
-        if overdue:
-            self.log.info("Stages %s are overdue and left out.", overdue)
-        self.log.info("Stage %s follows: %s", self.stage, found.verdict.get("summary"))
-        return {
-            "stage": self.stage,
-            "passed": found.stage,
-            "verdict": dict(found.verdict),
-            "iteration_id": found.verdict.get("iteration_id"),
-            "experiment_key": found.verdict.get("experiment_key"),
-            "policy": rollout.policy_of(found.stage).to_json(),
-            "card": self.card(found.verdict, self.question, rollout.stages[self.stage].notes),
-        }
+    if number == 0:
+        return Entered()
+    with failed_without_output():
+        found = progress_to(rollout, number, before.outputs(context).stages)
+    if found is None or found.stage is None or found.verdict is None:
+        raise AirflowSkipException(f"stage {number + 1} is not the next one")
+    return Entered(found.verdict, found.stage)
 
 
-class LaunchDarklyStageIterationOperator(LaunchDarklyCreateIterationOperator):
-    """Create the iteration of a stage after the first, or adopt the running one if it has the same content. Internal.
+def entered_ship(rollout: Rollout, before: TasksBefore, context: Context) -> Entered:
+    """Return the verdict that ships, if the stages ended with one.
 
-    A stage with the allocation of the one before it therefore goes on with that iteration, and clearing the task after
-    the start creates no second one, also on Airflow before 3.3.
-
-    Args:
-        replaces: Id of the iteration that the stage replaces. If that one is not running any more, because someone
-            stopped or replaced it, nothing is created.
-        kwargs: As for its base class.
+    Raises:
+        AirflowSkipException: The rollout ends otherwise.
+        AirflowFailException: The stages have not ended.
     """
+    from airflow_provider_launchdarkly.rollout.state_machine import outcome_so_far
 
-    template_fields: Sequence[str] = (*LaunchDarklyCreateIterationOperator.template_fields, "replaces")
-
-    def __init__(self, *, replaces: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.replaces = replaces
-
-    @override
-    def act(self, context: Context) -> IterationOutput:
-        """Adopt the running iteration, or create one."""
-        from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
-        from airflow_provider_launchdarkly.api.writes.comparison import iteration_differences
-
-        experiment = self.hook.get_experiment(self.experiment_key, expand=ITERATIONS)
-        running = experiment.running
-        if running is not None:
-            asked = self.design().resolve(self.hook.get_flag(self.flag_key))
-            if not iteration_differences(asked, running):
-                self.log.info("Iteration %s is running with this content already: nothing to do.", running.id)
-                return self._describe(experiment, running, changed=False)
-        found = running.id if running else None
-        if found is None or found != self.replaces:
-            raise IterationReplacedError(
-                f"iteration {self.replaces!r} of experiment {self.experiment_key!r}, which this stage replaces, is not "
-                f"running any more: {found or 'none'} is. Nothing was created; look at the experiment in LaunchDarkly",
-                pinned=str(self.replaces),
-                found=found,
-            )
-        return super().act(context)
+    with failed_without_output():
+        found = outcome_so_far(rollout, before.outputs(context))
+    if found.ending is not Ending.SHIP or found.verdict is None:
+        raise AirflowSkipException(f"there is nothing to ship: {found.ending}, {found.why}")
+    return Entered(found.verdict, found.stage, found.extended)
 
 
-class LaunchDarklyConfirmStepOperator(LaunchDarklyRolloutBaseOperator):
-    """Evaluate the results again, and go on only if people approved and the verdict is the same; else skip. Internal.
+NOTHING_BEFORE = TasksBefore()
 
-    A boundary that was crossed stands: the winner needs no second crossing, only an effect that is still there.
+
+def confirmed(
+    operator: BaseOperator,
+    rollout: Rollout,
+    entered: Entered,
+    context: Context,
+    *,
+    asked: bool,
+    answer: Mapping[str, Any] | None,
+    opened: Mapping[str, Any] | None = None,
+) -> Confirmation:
+    """Return whether the next stage may start: people approved, and the verdict is the same on the results as now.
+
+    Harm that ended the question or the wait for the window withholds it.
 
     Safe to repeat: it only reads, apart from the decision record. There, a repeat with the same result changes nothing.
 
     Args:
+        operator: The task that asks.
         rollout: The rollout.
-        mode: The write that is confirmed.
+        entered: What the stage follows on.
+        context: The task's.
         asked: True if a person was asked.
         answer: The output of Airflow's human-in-the-loop operator.
-        entered: The output of the task that entered this step. Not used before the first stage.
+        opened: The output of the wait for the change window.
+    """
+    from airflow_provider_launchdarkly.rollout.confirmation import withheld_by_harm
+    from airflow_provider_launchdarkly.rollout.judging import judged_again
+    from airflow_provider_launchdarkly.rollout.state_machine import confirm_stage
+
+    if (harm := withheld_by_harm(answer, opened)) is not None:
+        return harm
+    verdict = entered.verdict
+    fresh = None if verdict is None else judged_again(operator, rollout, verdict, entered.stage, context)
+    return confirm_stage(rollout, entered.stage, asked=asked, answer=answer, fresh=fresh)
+
+
+class _StartsStage(WaitsForApproval, BaseOperator):
+    """The base of the operators that start a stage: the confirmation before, and the start after the creation.
+
+    Where LaunchDarkly demands an approval for the start, and the rollout names reviewers, the task waits for it.
+
+    Args:
+        rollout: The rollout.
+        number: The stage's number, from 0.
+        before: The tasks before it.
+        answer: The output of the approval.
+        opened: The output of the wait for the change window.
+        asked: True if a person was asked.
+        waited: True if a change window was awaited, or LaunchDarkly's approval may be.
+        timezone: Time zone that replaces the change window's.
+        change_justification: Why the stage ends the one before it, for LaunchDarkly's record.
 
     Returns:
-        A :class:`Confirmation` as plain JSON, with the new verdict, also if it skips; and ``iteration_id``, the
-        iteration that it is about. Later tasks take the id from here: a task that was only marked as done returns none.
+        :class:`.IterationOutput` of the iteration that runs now. A start that was not confirmed is skipped, and leaves
+        ``confirmation``: a :class:`Confirmation` as plain JSON, which is None otherwise.
     """
 
-    template_fields: Sequence[str] = ("answer", "entered")
+    shown_as: dict[str, Any] | None
+    flag_key: str
+
+    if TYPE_CHECKING:
+
+        @property
+        def hook(self) -> LaunchDarklyHook:
+            """The hook on the task's connection."""
 
     def __init__(
-        self, *, mode: ConfirmMode, asked: bool, answer: Any = None, entered: Any = None, **kwargs: Any
+        self,
+        *,
+        rollout: Rollout | Mapping[str, Any],
+        number: int,
+        before: TasksBefore = NOTHING_BEFORE,
+        answer: Any = None,
+        opened: Any = None,
+        asked: bool = False,
+        waited: bool = False,
+        timezone: str | None = None,
+        change_justification: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.mode = mode
+        self.rollout = rollout.to_json() if isinstance(rollout, Rollout) else dict(rollout)
+        self.number = number
+        self.before = before
+        self.answer = answer
+        self.opened = opened
         self.asked = asked
-        self.answer = answer
-        self.entered = entered
+        self.waited = waited
+        self.timezone = timezone
+        self.change_justification = change_justification
+        self.outlets = [*self.outlets, EVERY_EXPERIMENT]
 
-    @override
-    def act(self, context: Context) -> dict[str, Any]:
-        """Evaluate, compare, and go on or skip."""
-        entered: Mapping[str, Any] = self.entered or {}
-        confirmation = self._confirm(entered)
-        if confirmation.confirmed:
-            self.log.info("Confirmed: %s", confirmation.why)
-            return {**confirmation.to_json(), "iteration_id": entered.get("iteration_id")}
-        # What follows is skipped, but the last task of the rollout reads the reason.
-        context["ti"].xcom_push(key="return_value", value=confirmation.to_json())
-        raise AirflowSkipException(f"not confirmed: {confirmation.why}")
+    def require_confirmation(self, rollout: Rollout, entered: Entered, context: Context) -> None:
+        """Confirm the start, if people were asked or a change window was awaited.
 
-    def _confirm(self, entered: Mapping[str, Any]) -> Confirmation:
-        from airflow_provider_launchdarkly.rollout.state_machine import confirm_ship, confirm_stage
+        Raises:
+            AirflowSkipException: The stage must not start. The last task of the rollout reads the reason.
+        """
+        if not self.asked and not (self.waited and entered.verdict):
+            return
+        found = confirmed(self, rollout, entered, context, asked=self.asked, answer=self.answer, opened=self.opened)
+        if found.confirmed:
+            self.log.info("Confirmed: %s", found.why)
+            return
+        # First what the rollout goes on by, then the cleaning up.
+        context["ti"].xcom_push(key="return_value", value={"confirmation": found.to_json()})
+        self._withdraw(rollout, "The stage does not start.", context)
+        raise AirflowSkipException(f"not confirmed: {found.why}")
 
-        match self.mode:
-            case ConfirmMode.FIRST_STAGE:
-                return confirm_stage(self.rollout_spec, None, asked=self.asked, answer=self.answer, fresh=None)
-            case ConfirmMode.NEXT_STAGE:
-                fresh = self._evaluate(entered)
-                passed = entered.get("passed")
-                return confirm_stage(self.rollout_spec, passed, asked=self.asked, answer=self.answer, fresh=fresh)
-            case ConfirmMode.SHIP:
-                fresh = self._evaluate(entered)
-                return confirm_ship(entered["verdict"], asked=self.asked, answer=self.answer, fresh=fresh)
-            case unknown:
-                assert_never(unknown)
+    def started(
+        self, rollout: Rollout, created: IterationOutput, context: Context, *, running: int | None
+    ) -> dict[str, Any]:
+        """Start the iteration that was created or adopted, and return the task's output.
 
-    def _evaluate(self, entered: Mapping[str, Any]) -> dict[str, Any]:
-        from airflow_provider_launchdarkly.decision.policy import Policy
-        from airflow_provider_launchdarkly.rollout.state_machine import RolloutStateError
-        from airflow_provider_launchdarkly.sensors._decision_record import record_folder, record_look
+        Args:
+            rollout: The rollout.
+            created: The iteration.
+            context: The task's.
+            running: Number of the stage that runs until then, from 0; None if none does.
 
-        if not entered:
-            raise RolloutStateError(
-                "the task that enters this step has no output, so there is nothing to judge; clear that task"
+        Raises:
+            WindowShutError: LaunchDarkly's approval came after the change window had shut.
+        """
+        from airflow_provider_launchdarkly.rollout.confirmation import left_to_launchdarkly
+
+        by_person = self.asked and left_to_launchdarkly(self.answer)
+        start = LaunchDarklyStartIterationOperator(
+            task_id=self.task_id,
+            experiment_key=created["experiment_key"],
+            iteration_id=created["iteration_id"],
+            project_key=created["project_key"],
+            environment_key=created["environment_key"],
+            launchdarkly_conn_id=rollout.connection,
+            turn_flag_on=rollout.turn_flag_on and not by_person,
+            change_justification=self.change_justification,
+            if_running="adopt" if self.number else rollout.if_running.value,
+        )
+        # The task's own outlets: the event is emitted on them.
+        start.outlets = self.outlets
+        start.shown_as = self.shown_as
+        if created["status"] != "running":
+            try:
+                self.require_open_window(rollout, self.hook)
+            except WindowShutError:
+                self._withdraw(rollout, "The change window is shut.", context)
+                raise
+        title = rollout.title_of(self.number)
+        what = f"start {title}, iteration {created['iteration_id']} of {created['experiment_key']}"
+        change = HandOver(what, created["experiment_key"], created["iteration_id"], running, by_person=by_person)
+        output = self.write(start, rollout, change, context)
+        share = rollout.share_of_new(rollout.stages[self.number])
+        self.log.info("%s: %s %% of people get something new.", title, f"{share.normalize():f}")
+        return {**output, "changed": created["changed"] or output["changed"], "confirmation": None}
+
+    def _withdraw(self, rollout: Rollout, why: str, context: Context) -> None:
+        """Delete what was asked for to turn the flag on, so that nobody applies it later."""
+        if rollout.launchdarkly_approval is None or not rollout.turn_flag_on:
+            return
+        try:
+            withdraw_requests(self, self.hook, self.flag_key, context, why)
+        except LaunchDarklyError as error:  # a rollback may follow, which waits for nothing
+            self.warn(
+                "A request to turn flag %s on may still be open; delete it in LaunchDarkly: %s", self.flag_key, error
             )
-        verdict: Mapping[str, Any] = entered["verdict"]
-        hook = self.hook_of(self.rollout_spec, verdict.get("project_key"), verdict.get("environment_key"))
-        policy = entered["policy"]
-        found = judge_now(
-            hook,
-            str(entered["experiment_key"]),
-            str(entered["iteration_id"]),
-            policy,
-            standing=verdict,
-            warn=self.log.warning,
-        )
-        return record_look(
-            found.to_record(),
-            found.target,
-            Policy.from_json(policy),
-            source="launchdarkly",
-            folder=record_folder(None),
-            log=self.log.info,
-        )
 
 
-class LaunchDarklyOutcomeOperator(LaunchDarklyRolloutBaseOperator):
-    """Return how the rollout ends, from the outputs of its tasks. Internal.
+class LaunchDarklyStartFirstStageOperator(_StartsStage, LaunchDarklyCreateExperimentOperator):
+    """Create the experiment with its first iteration, and start that. Internal.
+
+    Safe to repeat: it adopts the experiment of an earlier try, and an iteration that it started itself. As
+    :class:`LaunchDarklyCreateExperimentOperator` and :class:`LaunchDarklyStartIterationOperator` do, which it joins.
 
     Args:
-        rollout: The rollout.
-        mode: The outputs that it starts from.
-        outputs: For ``STAGES``: for each stage, ``{"confirmation": …, "verdict": …}``.
-        outcome: For the other modes: the outcome so far, which they may change.
-        answer: For ``EXTENSION``: a person's answer, if one was asked.
-        extension: For ``EXTENSION``: the extended stage's verdict.
-        confirmation: For ``CONFIRMATION``: the confirmation of shipping.
-
-    Returns:
-        An :class:`Outcome` as plain JSON, and ``policy``, by which it was decided.
+        kwargs: As for both of its bases.
     """
 
-    template_fields: Sequence[str] = ("outputs", "outcome", "answer", "extension", "confirmation")
-
-    def __init__(
-        self,
-        *,
-        mode: OutcomeMode,
-        outputs: Sequence[Mapping[str, Any]] = (),
-        outcome: Any = None,
-        answer: Any = None,
-        extension: Any = None,
-        confirmation: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.mode = mode
-        self.outputs = outputs
-        self.outcome = outcome
-        self.answer = answer
-        self.extension = extension
-        self.confirmation = confirmation
+    template_fields: Sequence[str] = (
+        *LaunchDarklyCreateExperimentOperator.template_fields,
+        "answer",
+        "opened",
+        "timezone",
+        "change_justification",
+    )
 
     @override
-    def act(self, context: Context) -> dict[str, Any]:
-        """Return the outcome."""
-        rollout = self.rollout_spec
-        found = self._outcome(rollout)
-        self.log.info("%s: %s", found.ending, found.why)
-        policy = None if found.stage is None else rollout.policy_of(found.stage, extended=found.extended).to_json()
-        return {**found.to_json(), "policy": policy}
+    def act(self, context: Context) -> Any:
+        """Create and start, if a person who was asked approved."""
+        from airflow_provider_launchdarkly.rollout.release_requests import check_before_start
 
-    def _outcome(self, rollout: Rollout) -> Outcome:
-        from airflow_provider_launchdarkly.rollout import state_machine
-
-        match self.mode:
-            case OutcomeMode.STAGES:
-                outputs = [state_machine.StageOutputs(**output) for output in self.outputs]
-                return state_machine.outcome_of_stages(rollout, outputs)
-            case OutcomeMode.EXTENSION:
-                before = _outcome(self.outcome)
-                return state_machine.outcome_after_extension(
-                    rollout, before, answer=self.answer, extension=self.extension
-                )
-            case OutcomeMode.CONFIRMATION:
-                return state_machine.outcome_after_confirmation(rollout, _outcome(self.outcome), self.confirmation)
-            case unknown:
-                assert_never(unknown)
+        rollout = Rollout.from_json(self.rollout)
+        self.require_confirmation(rollout, Entered(), context)
+        check = check_before_start(rollout, self.hook.environment(), flag_key=self.flag_key, rule=self.rule_id)
+        for warning in self.hook.run(check):
+            self.log.warning("%s", warning)
+        return self.started(rollout, super().act(context), context, running=None)
 
 
-class LaunchDarklyIfOutcomeOperator(LaunchDarklyRolloutBaseOperator):
-    """Go on if the outcome meets a condition; else skip what follows. The branch points of a rollout. Internal.
+class LaunchDarklyStartNextStageOperator(_StartsStage, LaunchDarklyCreateIterationOperator):
+    """Create the iteration of a stage after the first, and start it in place of the running one. Internal.
+
+    Safe to repeat: an iteration that runs with the stage's content is the stage's. So clearing the task creates no
+    second one, also on Airflow before 3.3, and a stage with the allocation of the one before it goes on with that
+    iteration. If the iteration before it is not running any more, because someone stopped or replaced it, nothing is
+    created.
 
     Args:
-        rollout: The rollout.
-        outcome: The outcome.
-        when: The ending, or the condition, at which it goes on.
-        answer: A person's answer, for ``Condition.EXTENDS``.
-        observed: True if nothing was done, so that it never goes on.
-        question: The question that a person is asked next; None asks nobody.
-
-    Returns:
-        The outcome, and the decision card for the question as ``card``.
+        kwargs: As for both of its bases.
     """
 
-    template_fields: Sequence[str] = ("outcome", "answer", "question")
-
-    def __init__(
-        self,
-        *,
-        outcome: Any,
-        when: Ending | Condition,
-        answer: Any = None,
-        observed: bool = False,
-        question: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.outcome = outcome
-        self.when = when
-        self.answer = answer
-        self.observed = observed
-        self.question = question
+    template_fields: Sequence[str] = (
+        *LaunchDarklyCreateIterationOperator.template_fields,
+        "answer",
+        "opened",
+        "timezone",
+        "change_justification",
+    )
 
     @override
-    def act(self, context: Context) -> dict[str, Any]:
-        """Go on, or skip."""
-        found = _outcome(self.outcome)
-        if self.observed:
-            raise AirflowSkipException(f"observed only: it would have ended {found.ending}: {found.why}")
-        if not self._goes_on(found):
-            raise AirflowSkipException(f"the rollout ended {found.ending}: {found.why}")
-        self.log.info("%s: %s", found.ending, found.why)
-        return {**self.outcome, "card": self.card(found.verdict, self.question, self.rollout_spec.notes)}
+    def ends_waiting(self, rollout: Rollout, context: Context) -> bool:
+        """Judge the stage before while this one's start waits, unless somebody has started this one."""
+        from airflow_provider_launchdarkly.rollout.confirmation import protective
+        from airflow_provider_launchdarkly.rollout.judging import judged_again
 
-    def _goes_on(self, found: Outcome) -> bool:
-        match self.when:
-            case Ending():
-                return found.ending is self.when
-            case Condition.STOPS:
-                return found.winner is not None
-            case Condition.UNDECIDED:
-                return found.undecided
-            case Condition.EXTENDS:
-                if not found.undecided:
-                    return False
-                from airflow_provider_launchdarkly.rollout.state_machine import inconclusive_option
+        entered = entered_stage(rollout, self.number, self.before, context)
+        running = self._running()
+        if running is not None and running["iteration_id"] != entered.iteration_id:
+            return True
+        fresh = entered.verdict and judged_again(self, rollout, entered.verdict, entered.stage, context)
+        return protective(fresh) is not None
 
-                option = inconclusive_option(self.rollout_spec, found, self.answer)
-                return option is InconclusiveOption.EXTEND
-            case unknown:
-                assert_never(unknown)
+    @override
+    def act(self, context: Context) -> Any:
+        """Create and start, if this stage is the next one and may start; else skip."""
+        rollout = Rollout.from_json(self.rollout)
+        entered = entered_stage(rollout, self.number, self.before, context)
+        self._log_overdue(rollout, entered)
+        running = self._running()
+        if running is not None and running["iteration_id"] != entered.iteration_id:
+            # An earlier try started it, and the iteration before it cannot be judged any more.
+            return self.started(rollout, running, context, running=entered.stage)
+        self.require_confirmation(rollout, entered, context)
+        created = running or self._create(entered.iteration_id, context)
+        return self.started(rollout, created, context, running=entered.stage)
 
+    def _running(self) -> IterationOutput | None:
+        """Return the running iteration if it has the stage's content."""
+        from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
+        from airflow_provider_launchdarkly.api.writes.comparison import iteration_differences
 
-def _outcome(value: Mapping[str, Any]) -> Outcome:
-    """Read an outcome back from XCom."""
-    from airflow_provider_launchdarkly.rollout.state_machine import Outcome
+        experiment = self.hook.get_experiment(self.experiment_key, expand=ITERATIONS)
+        if experiment.running is None:
+            return None
+        asked = self.design().resolve(self.hook.get_flag(self.flag_key))
+        if iteration_differences(asked, experiment.running):
+            return None
+        self.log.info("Iteration %s is running with this content already: nothing to create.", experiment.running.id)
+        return self._describe(experiment, experiment.running, changed=False)
 
-    return Outcome.from_json({key: field for key, field in value.items() if key not in {"policy", "card"}})
+    def _create(self, replaces: str, context: Context) -> IterationOutput:
+        from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
+
+        running = self.hook.get_experiment(self.experiment_key, expand=ITERATIONS).running
+        found = running.id if running else None
+        if found is None or found != replaces:
+            raise IterationReplacedError(
+                f"iteration {replaces!r} of experiment {self.experiment_key!r}, which this stage replaces, is not "
+                f"running any more: {found or 'none'} is. Nothing was created; look at the experiment in LaunchDarkly",
+                pinned=replaces,
+                found=found,
+            )
+        return super().act(context)
+
+    def _log_overdue(self, rollout: Rollout, entered: Entered) -> None:
+        passed = self.number if entered.stage is None else entered.stage
+        if overdue := [rollout.title_of(number) for number in range(passed + 1, self.number)]:
+            self.log.info("Overdue and left out: %s.", ", ".join(overdue))

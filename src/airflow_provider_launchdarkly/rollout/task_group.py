@@ -1,20 +1,24 @@
-"""A rollout as a task group: the public operators composed, and four branch points for the users' own tasks."""
+"""A rollout as a task group: the public operators composed, and an ending for each way in which it can end.
+
+The tasks, below the group's id (`stage_N` only where there are several stages):
+
+* ``stage_N.approve``, ``stage_N.window``, ``stage_N.start``, ``stage_N.watch``: the first two only where needed
+* ``extension.ask``, ``extension.watch``, ``before_ship.approve``, ``before_ship.window``: only where needed
+* ``verdict``, then exactly one of ``ship``, ``rollback``, ``inconclusive``, ``refused`` and ``invalid``
+* ``release.start``, ``release.watch`` and the ending ``regressed``: only if the winner ships through a release
+* ``unwatched``: fails and tells, if none of these was reached
+* ``retire.wait``, ``retire.flag``: after an ending, only with `endings.retire`
+"""
 
 from __future__ import annotations
 
-from inspect import signature
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import TaskGroup
 from airflow.sdk.bases.operator import chain
 
-from airflow_provider_launchdarkly.config.durations import format_duration
-from airflow_provider_launchdarkly.operators.experiments import LaunchDarklyCreateExperimentOperator
-from airflow_provider_launchdarkly.operators.flags import LaunchDarklyCheckFlagServesOperator
-from airflow_provider_launchdarkly.operators.iterations import (
-    LaunchDarklyStartIterationOperator,
-    LaunchDarklyStopIterationOperator,
-)
+from airflow_provider_launchdarkly.notifications.events import Event
 from airflow_provider_launchdarkly.retries import patient_retries
 from airflow_provider_launchdarkly.rollout.dry_run import (
     OVERRIDES,
@@ -22,42 +26,39 @@ from airflow_provider_launchdarkly.rollout.dry_run import (
     LaunchDarklyRunningIterationOperator,
     justification,
 )
+from airflow_provider_launchdarkly.rollout.endings import (
+    LaunchDarklyEndingOperator,
+    LaunchDarklyUnwatchedOperator,
+    LaunchDarklyVerdictOperator,
+)
 from airflow_provider_launchdarkly.rollout.options import (
-    ApprovalOption,
     Autonomy,
     Ending,
     Gate,
-    Inconclusive,
-    InconclusiveOption,
 )
+from airflow_provider_launchdarkly.rollout.release_requests import endings_of
 from airflow_provider_launchdarkly.rollout.requests import experiment_fields, stage_design
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.steps import (
-    Condition,
-    ConfirmMode,
-    LaunchDarklyConfirmStepOperator,
-    LaunchDarklyEnterStageOperator,
-    LaunchDarklyIfOutcomeOperator,
-    LaunchDarklyOutcomeOperator,
-    LaunchDarklyStageIterationOperator,
-    OutcomeMode,
+    LaunchDarklyStartFirstStageOperator,
+    LaunchDarklyStartNextStageOperator,
+    TasksBefore,
 )
-from airflow_provider_launchdarkly.sensors.change_window import LaunchDarklyChangeWindowSensor
+from airflow_provider_launchdarkly.rollout.telling import LaunchDarklyLastWords, tell
+from airflow_provider_launchdarkly.rollout.waiting_tasks import NONE_FAILED, WaitingTasks, Waits, entry_of, titled_group
+from airflow_provider_launchdarkly.rollout.words import ENDINGS, UNWATCHED, VERDICT, stage_tasks
 from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyDwellSensor
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
     from airflow.sdk import BaseOperator
 
-# A task after several others of which some are skipped: it runs unless one of them failed.
-NONE_FAILED = "none_failed"
-
 
 class RolloutTaskGroup(TaskGroup):
-    """The task group of a rollout. Exactly one of its four branch points goes on; the others are skipped."""
+    """The task group of a rollout. Exactly one of its endings succeeds; the others are skipped."""
 
     def _child(self, name: str) -> BaseOperator:
         return cast("BaseOperator", self.children[f"{self.group_id}.{name}"])
@@ -74,16 +75,42 @@ class RolloutTaskGroup(TaskGroup):
 
     @property
     def inconclusive(self) -> BaseOperator:
-        """The task that succeeds if no treatment won, the winner was not approved, or the data changed.
+        """The task that succeeds if no treatment won, or the data changed after a treatment had.
 
         If its output has ``winner`` None, the experiment is still running.
         """
         return self._child(Ending.INCONCLUSIVE)
 
     @property
+    def refused(self) -> BaseOperator:
+        """The task that succeeds if a person rejected the next stage or the shipping, or nobody answered in time.
+
+        Its output has ``refused_by``. If its ``winner`` is None, the experiment is still running.
+        """
+        return self._child(Ending.REFUSED)
+
+    @property
     def invalid(self) -> BaseOperator:
         """The task that succeeds if the experiment cannot be judged. Nothing was changed; a person has to look."""
         return self._child(Ending.INVALID)
+
+    @property
+    def regressed(self) -> BaseOperator | None:
+        """The task that succeeds if the winner's release went back to the baseline; None without a release.
+
+        Its output has ``release``, with the metrics that ``regressed``.
+        """
+        return cast("BaseOperator | None", self.children.get(f"{self.group_id}.{Ending.REGRESSED}"))
+
+    @property
+    def retire(self) -> BaseOperator | None:
+        """The task that retires the flag, or proposes to; None without `endings.retire`.
+
+        It runs long after the ending, and is skipped if the experiment is still running. Its output is
+        :class:`.RetiredFlagOutput`.
+        """
+        group = cast("TaskGroup | None", self.children.get(f"{self.group_id}.retire"))
+        return None if group is None else cast("BaseOperator", group.children[f"{self.group_id}.retire.flag"])
 
     @property
     def verdict(self) -> Any:
@@ -110,7 +137,8 @@ def experiment_rollout(
     Args:
         rollout: The rollout, or the same as plain JSON.
         group_id: The group's id.
-        notifiers: Airflow notifiers to run when a person is asked, at the end, and when the stop fails.
+        notifiers: Airflow notifiers to run when a person is asked, at the end, and if nobody watches any more, besides
+            those that the rollout's `notify` names.
         poll_interval: Seconds between two polls while waiting. Default: ``[launchdarkly] poll_interval``.
         retries: Retries of each task. Default: those in the ``default_args`` of the DAG or task group around it, else
             :data:`.RETRIES`, enough to outlive an outage of ten minutes. With none, one killed task ends the run.
@@ -121,7 +149,8 @@ def experiment_rollout(
             and ``timezone`` of the change window.
 
     Returns:
-        The group, with the branch points ``ship``, ``rollback``, ``inconclusive`` and ``invalid``, and ``verdict``.
+        The group, with the endings ``ship``, ``rollback``, ``inconclusive``, ``refused`` and ``invalid``, with a
+        release ``regressed`` as well, and ``verdict``. With `endings.retire` it has the task ``retire``, too.
 
     Raises:
         InvalidSettingError: The rollout is not valid; the error names each field and its value.
@@ -139,292 +168,184 @@ def experiment_rollout(
         **{name: value for name, value in given.items() if value is not None},
     }
     with group:
-        _Composer(spec, overrides, list(notifiers), poll_interval).compose()
+        _Composer(spec, overrides, list(notifiers), poll_interval, group.group_id).compose()
     return group
 
 
-class _Composer:
+class _Composer(WaitingTasks):
     """Makes the tasks, within the open task group."""
-
-    def __init__(
-        self, rollout: Rollout, overrides: Mapping[str, Any], notifiers: list[Any], poll_interval: float | None
-    ) -> None:
-        self.rollout = rollout
-        self.overrides = overrides
-        self.notifiers = notifiers
-        self.waiting: dict[str, Any] = {} if poll_interval is None else {"poke_interval": poll_interval}
-        self.where = {
-            "project_key": overrides.get("project_key", rollout.project),
-            "environment_key": overrides.get("environment_key", rollout.environment),
-            "launchdarkly_conn_id": rollout.connection,
-        }
-        self.experiment_key = overrides.get("experiment_key", rollout.experiment.key)
-        self.window: dict[str, Any] = {}
-        if rollout.change_window:
-            self.window = {"window": rollout.change_window, "timezone": overrides.get("timezone")}
 
     def compose(self) -> None:
         """Make all tasks."""
         if self.rollout.autonomy is Autonomy.OBSERVE:
             self.observe()
             return
-        outputs: list[dict[str, Any]] = []
         for number in range(len(self.rollout.stages)):
             if len(self.rollout.stages) == 1:
-                outputs.append(self.stage(number, outputs))
+                self.stage(number)
             else:
-                with TaskGroup(f"stage_{number + 1}", tooltip=self.rollout.stages[number].notes or ""):
-                    outputs.append(self.stage(number, list(outputs)))
-        extends, confirms = self.rollout.extends, self.rollout.asks_before_ship or bool(self.window)
-        outcome = self.outcome(
-            "verdict" if not (extends or confirms) else "stages", mode=OutcomeMode.STAGES, outputs=outputs
+                with titled_group(
+                    f"stage_{number + 1}", self.rollout.title_of(number), self.rollout.stages[number].notes
+                ):
+                    self.stage(number)
+        if self.rollout.extends:
+            self.extension()
+        waits = self.before_ship()
+        verdict = LaunchDarklyVerdictOperator(
+            task_id="verdict",
+            rollout=self.rollout,
+            before=self.before,
+            **waits.outputs,
+            asked=self.rollout.asks_before_ship,
+            waited=self.judges_again,
+            trigger_rule=NONE_FAILED,
+            doc_md=VERDICT,
         )
-        if extends:
-            outcome = self.extension(outcome, "extension_end" if confirms else "verdict")
-        if confirms:
-            outcome = self.confirm_ship(outcome)
-        self.end(outcome)
+        self.follow(verdict)
+        self.end(verdict)
 
-    def stage(self, number: int, outputs: list[dict[str, Any]]) -> dict[str, Any]:
-        """Make the tasks of one stage; return references to their outputs."""
-        rollout, stage = self.rollout, self.rollout.stages[number]
-        tasks: list[Any] = []
-        asked = rollout.asks_before(number)
-        name = stage.name or f"stage {number + 1} of {len(rollout.stages)}"
-        question = f"Start {name} of {rollout.experiment.key}: {rollout.share_of_new(stage):f} % get something new?"
-        entered = answer = confirm = None
-        if number:
-            entered = LaunchDarklyEnterStageOperator(
-                task_id="enter",
-                rollout=rollout,
-                stage=number,
-                outputs=outputs,
-                question=question if asked else None,
-                trigger_rule=NONE_FAILED,
-            )
-            tasks.append(entered)
-        if asked:
-            nothing_yet = "\n\n".join(filter(None, ("No iteration is running yet.", stage.notes)))
-            card = _entry(entered, "card") if entered else nothing_yet
-            answer = self.ask(question, card, tasks)
-        self.wait_for_window(tasks)
-        if asked or (entered and self.window):
-            confirm = LaunchDarklyConfirmStepOperator(
-                task_id="confirm",
-                rollout=rollout,
-                mode=ConfirmMode.NEXT_STAGE if entered else ConfirmMode.FIRST_STAGE,
-                asked=asked,
-                answer=answer,
-                entered=entered.output if entered else None,
-            )
-            tasks.append(confirm)
-        create = self.create(number, (confirm or entered) if number else None)
+    @property
+    def judges_again(self) -> bool:
+        """True if the results are judged again before a start or a ship, since it may have waited."""
+        return bool(self.window) or self.rollout.launchdarkly_approval is not None
+
+    def stage(self, number: int) -> None:
+        """Make the tasks of one stage."""
+        rollout = self.rollout
+        words = stage_tasks(rollout, number)
+        # The first task of a stage runs whichever stages before it were skipped, and skips itself if it is not next.
+        first = {"trigger_rule": NONE_FAILED} if number else {}
+        waits = self.before_stage(number, words, first)
+        start = self.start(number, waits, **words["start"], **({} if waits.tasks else first))
         iteration = {
             "experiment_key": self.experiment_key,
-            "iteration_id": _entry(create, "iteration_id"),
+            "iteration_id": entry_of(start, "iteration_id"),
             **self.where,
         }
-        start = LaunchDarklyStartIterationOperator(
-            task_id="start",
-            **iteration,
-            turn_flag_on=rollout.turn_flag_on,
-            change_justification=justification(rollout, number) if number else None,
-            if_running="adopt" if number else rollout.if_running.value,
-        )
-        wait = self.gate(number, iteration)
-        chain(*tasks, create, start, wait)
-        return {"confirmation": confirm.output if confirm else None, "verdict": wait.output}
+        watch = self.watch(number, iteration, **words["watch"])
+        start.shown_as = watch.shown_as = self.shown(number)
+        start.notifiers = self.notifiers
+        self.follow(*waits.tasks, start, watch)
+        self.starts.append(start)
+        self.before = replace(self.before, stages=(*self.before.stages, (start.task_id, watch.task_id)))
 
-    def create(self, number: int, allowed: BaseOperator | None) -> BaseOperator:
-        """Make the task that creates a stage's iteration, and the experiment with the first.
-
-        Args:
-            number: The stage's number.
-            allowed: The task whose output names the iteration that the stage replaces; None for the first stage.
-        """
+    def start(
+        self, number: int, waits: Waits, **words: Any
+    ) -> LaunchDarklyStartFirstStageOperator | LaunchDarklyStartNextStageOperator:
+        """Make the task that creates a stage's iteration, and the experiment with the first, and starts it."""
+        rollout = self.rollout
         design = {
-            **stage_design(self.rollout, number),
+            **stage_design(rollout, number),
             **{name: self.overrides[name] for name in ("flag_key", "rule_id") if name in self.overrides},
         }
-        common = {"task_id": "create", **self.where, **design, "experiment_key": self.experiment_key}
-        if allowed:
-            return LaunchDarklyStageIterationOperator(**common, replaces=_entry(allowed, "iteration_id"))
-        own = {name: value for name, value in experiment_fields(self.rollout).items() if name != "key"}
+        common = {
+            "task_id": "start",
+            **self.where,
+            **design,
+            **words,
+            "experiment_key": self.experiment_key,
+            "rollout": rollout,
+            "number": number,
+            **waits.outputs,
+            "asked": rollout.asks_before(number),
+            "waited": self.judges_again,
+            "timezone": self.overrides.get("timezone"),
+            "on_success_callback": tell(rollout, Event.STAGE_ENTERED if number else Event.STARTED, stage=number),
+        }
+        if number:
+            return LaunchDarklyStartNextStageOperator(
+                **common, before=self.before, change_justification=justification(rollout, number)
+            )
+        own = {name: value for name, value in experiment_fields(rollout).items() if name != "key"}
         name = self.overrides.get("experiment_name", own.pop("name"))
-        return LaunchDarklyCreateExperimentOperator(**common, **own, name=name)
+        return LaunchDarklyStartFirstStageOperator(**common, **own, name=name)
 
-    def gate(self, number: int, iteration: Mapping[str, Any], *, extended: bool = False) -> BaseOperator:
+    def watch(
+        self, number: int, iteration: Mapping[str, Any], **words: Any
+    ) -> LaunchDarklyDwellSensor | LaunchDarklyWaitForSignificanceSensor:
         """Make the sensor that ends a stage."""
         stage = self.rollout.stages[number]
-        arguments = {"task_id": "wait", **iteration, "on_kill": self.rollout.on_kill.value, **self.waiting}
+        arguments = {
+            "task_id": "watch",
+            **iteration,
+            **words,
+            "on_kill": self.rollout.on_kill.value,
+            "on_success_callback": self.tell_of_verdicts(number),
+            "on_failure_callback": [LaunchDarklyLastWords(rollout=self.rollout, stage=number)],
+            **self.waiting,
+        }
         if stage.gate is Gate.NONE and stage.dwell is not None:
             return LaunchDarklyDwellSensor(**arguments, dwell=stage.dwell)
-        policy = self.rollout.policy_of(number, extended=extended)
-        return LaunchDarklyWaitForSignificanceSensor(**arguments, policy=policy)
+        return LaunchDarklyWaitForSignificanceSensor(**arguments, **self.judged(number))
 
-    def ask(self, subject: str, card: Any, tasks: list[Any]) -> Any:
-        """Make the task that waits for approval; return a reference to the answer."""
-        return self.question("approve", subject, card, tasks, options=ApprovalOption, default=ApprovalOption.REJECT)
-
-    def question(
-        self, task_id: str, subject: str, card: Any, tasks: list[Any], *, options: Iterable[str], default: str
-    ) -> Any:
-        """Make the task that shows a card and waits for one of the options; return a reference to the answer."""
-        # Imported here because it takes a seventh of a second, and few rollouts ask.
-        from airflow.providers.standard.operators.hitl import HITLOperator
-
-        users = [{"id": user, "name": user} for user in self.rollout.approval.users]
-        asking = HITLOperator(
-            task_id=task_id,
-            subject=subject,
-            body=card,
-            options=[str(option) for option in options],
-            defaults=[str(default)],
-            **_answer_within(HITLOperator, self.rollout.approval.timeout),
-            assigned_users=cast("Any", users or None),
-            notifiers=self.notifiers,
-        )
-        tasks.append(asking)
-        return asking.output
-
-    def wait_for_window(self, tasks: list[Any]) -> None:
-        """Make the task that waits for the change window, if there is one."""
-        if self.window:
-            tasks.append(LaunchDarklyChangeWindowSensor(task_id="window", **self.window, **self.where, **self.waiting))
-
-    def outcome(self, task_id: str, **arguments: Any) -> BaseOperator:
-        """Make a task that returns the outcome, whichever tasks before it were skipped."""
-        return LaunchDarklyOutcomeOperator(task_id=task_id, rollout=self.rollout, trigger_rule=NONE_FAILED, **arguments)
-
-    def extension(self, outcome: BaseOperator, task_id: str) -> BaseOperator:
-        """Make the tasks that follow without a winner: a person is asked, or the last stage is extended."""
-        rollout = self.rollout
-        last = len(rollout.stages) - 1
-        with TaskGroup("extension"):
-            tasks: list[Any] = []
-            answer = None
-            if rollout.endings.inconclusive is Inconclusive.ASK:
-                longer = format_duration(rollout.endings.extension)
-                question = (
-                    f"{rollout.experiment.key} ended without a winner. {InconclusiveOption.EXTEND} means {longer} more."
-                )
-                undecided = LaunchDarklyIfOutcomeOperator(
-                    task_id="if_undecided",
-                    rollout=rollout,
-                    outcome=outcome.output,
-                    when=Condition.UNDECIDED,
-                    question=question,
-                )
-                tasks.append(undecided)
-                answer = self.question(
-                    "choose",
-                    question,
-                    _entry(undecided, "card"),
-                    tasks,
-                    options=InconclusiveOption,
-                    default=rollout.default_inconclusive_option,
-                )
-            enter = LaunchDarklyIfOutcomeOperator(
-                task_id="enter", rollout=rollout, outcome=outcome.output, when=Condition.EXTENDS, answer=answer
-            )
-            iteration = {
-                "experiment_key": self.experiment_key,
-                "iteration_id": _entry(enter, "iteration_id"),
-                **self.where,
-            }
-            wait = self.gate(last, iteration, extended=True)
-            chain(*tasks, enter, wait)
-        return self.outcome(
-            task_id, mode=OutcomeMode.EXTENSION, outcome=outcome.output, answer=answer, extension=wait.output
-        )
-
-    def confirm_ship(self, outcome: BaseOperator) -> BaseOperator:
-        """Make the tasks before shipping: people are asked, the window opens, the results are evaluated again."""
-        rollout = self.rollout
-        with TaskGroup("before_ship"):
-            asked = rollout.asks_before_ship
-            question = f"Ship the winner of {rollout.experiment.key} to everyone?"
-            enter = LaunchDarklyIfOutcomeOperator(
-                task_id="enter",
-                rollout=rollout,
-                outcome=outcome.output,
-                when=Ending.SHIP,
-                question=question if asked else None,
-            )
-            tasks: list[Any] = [enter]
-            answer = self.ask(question, _entry(enter, "card"), tasks) if asked else None
-            self.wait_for_window(tasks)
-            confirm = LaunchDarklyConfirmStepOperator(
-                task_id="confirm",
-                rollout=rollout,
-                mode=ConfirmMode.SHIP,
-                asked=asked,
-                answer=answer,
-                entered=enter.output,
-            )
-            chain(*tasks, confirm)
-        return self.outcome(
-            "verdict", mode=OutcomeMode.CONFIRMATION, outcome=outcome.output, confirmation=confirm.output
-        )
-
-    def end(self, outcome: BaseOperator) -> None:
-        """Make the tasks that stop the iteration and check the flag, and the branch points."""
-        rollout = self.rollout
-        stops = LaunchDarklyIfOutcomeOperator(
-            task_id="if_stop", rollout=rollout, outcome=outcome.output, when=Condition.STOPS
-        )
-        stop = LaunchDarklyStopIterationOperator(
-            task_id="stop",
-            experiment_key=self.experiment_key,
-            iteration_id=_entry(stops, "iteration_id"),
-            winner=_entry(stops, "winner"),
-            reason=_entry(stops, "why"),
-            on_failure_callback=self.notifiers or None,
-            **self.where,
-        )
-        verify = LaunchDarklyCheckFlagServesOperator(task_id="verify", stopped=cast("Any", stop.output), **self.where)
-        chain(stops, stop, verify)
-        for ending in Ending:
-            point = LaunchDarklyIfOutcomeOperator(
+    def end(self, verdict: BaseOperator) -> None:
+        """Make the endings, and the task that tells if none was reached."""
+        asked = [task for task in self.tasks if task.task_id.endswith(".approve") or task.task_id == "approve"]
+        release = self.release(verdict) if self.rollout.release else None
+        points = [
+            LaunchDarklyEndingOperator(
                 task_id=ending.value,
-                rollout=rollout,
-                outcome=outcome.output,
-                when=ending,
-                trigger_rule=NONE_FAILED,
-                on_success_callback=self.notifiers or None,
+                rollout=self.rollout,
+                outcome=verdict.output,
+                ending=ending,
+                again=asked[-1].task_id if ending is Ending.REFUSED and asked else self.tasks[-1].task_id,
+                on_success_callback=tell(self.rollout, Event.ENDED, also=self.notifiers),
+                doc_md=ENDINGS[ending],
+                timezone=self.overrides.get("timezone"),
+                **self.experiment,
+                **(release.of_ending if release and ending in {Ending.SHIP, Ending.REGRESSED} else {}),
             )
-            chain(verify, point)
+            for ending in endings_of(self.rollout)
+        ]
+        for point in points:
+            point.shown_as = self.shown(None)
+            point.notifiers = self.notifiers
+        unwatched = LaunchDarklyUnwatchedOperator(
+            task_id="unwatched",
+            rollout=self.rollout,
+            starts=[task.task_id for task in self.starts],
+            endings=[task.task_id for task in points],
+            tasks=[task.task_id for task in (*self.tasks, *(release.tasks if release else ()))],
+            release=release.start.task_id if release else None,
+            on_failure_callback=tell(self.rollout, Event.UNWATCHED, also=self.notifiers),
+            doc_md=UNWATCHED,
+            **self.experiment,
+        )
+        # Airflow runs a teardown also in a run that a person has marked failed.
+        chain(points, unwatched.as_teardown(on_failure_fail_dagrun=True))
+        if self.rollout.retire is not None:
+            self.retire(points)
 
     def observe(self) -> None:
-        """Make the tasks that log each request and judge the running iteration. No branch point ever goes on."""
+        """Make the tasks that log each request and judge the running iteration. No ending is ever reached."""
         rollout = self.rollout.model_copy(update={"stages": self.rollout.stages[-1:]})
         LaunchDarklyDryRunOperator(task_id="dry_run", rollout=self.rollout, **self.overrides)
         running = LaunchDarklyRunningIterationOperator(task_id="running", rollout=rollout, **self.overrides)
-        iteration = {
-            "experiment_key": self.experiment_key,
-            "iteration_id": _entry(running, "iteration_id"),
+        watch = LaunchDarklyWaitForSignificanceSensor(
+            task_id="watch",
+            experiment_key=self.experiment_key,
+            iteration_id=entry_of(running, "iteration_id"),
+            arrival=rollout.arrival,
             **self.where,
-        }
-        wait = LaunchDarklyWaitForSignificanceSensor(
-            task_id="wait", **iteration, policy=rollout.policy_of(0), **self.waiting
+            policy=rollout.policy_of(0),
+            results=rollout.results,
+            **self.waiting,
         )
-        outputs = [{"confirmation": None, "verdict": wait.output}]
-        outcome = LaunchDarklyOutcomeOperator(
-            task_id="verdict", rollout=rollout, mode=OutcomeMode.STAGES, outputs=outputs
+        watch.shown_as = self.shown(len(self.rollout.stages) - 1)
+        verdict = LaunchDarklyVerdictOperator(
+            task_id="verdict",
+            rollout=rollout,
+            before=TasksBefore(((running.task_id, watch.task_id),)),
         )
-        LaunchDarklyDryRunOperator(task_id="would_end", rollout=rollout, outcome=outcome.output, **self.overrides)
-        for ending in Ending:
-            LaunchDarklyIfOutcomeOperator(
-                task_id=ending.value, rollout=rollout, outcome=outcome.output, when=ending, observed=True
+        chain(watch, verdict)
+        LaunchDarklyDryRunOperator(task_id="would_end", rollout=rollout, outcome=verdict.output, **self.overrides)
+        for ending in endings_of(self.rollout):
+            LaunchDarklyEndingOperator(
+                task_id=ending.value,
+                rollout=rollout,
+                outcome=verdict.output,
+                ending=ending,
+                observed=True,
+                doc_md=ENDINGS[ending],
+                **self.experiment,
             )
-
-
-def _answer_within(operator: type[Any], timeout: timedelta) -> dict[str, Any]:
-    """Return the argument that limits how long an answer is waited for; older operators use the task's timeout."""
-    name = "response_timeout" if "response_timeout" in signature(operator.__init__).parameters else "execution_timeout"
-    return {name: timeout}
-
-
-def _entry(task: BaseOperator, key: str) -> Any:
-    """Return a reference to one entry of a task's output, for another task's argument."""
-    return cast("Any", task.output)[key]

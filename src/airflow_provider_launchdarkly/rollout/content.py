@@ -1,0 +1,90 @@
+"""Tell if a rollout file's entry, or a mapping in a DAG, is a rollout, a promotion, or waves. Imports no Airflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, assert_never
+
+from airflow_provider_launchdarkly.config.problems import Flaw, InvalidSettingError
+from airflow_provider_launchdarkly.rollout import promotion, waves
+from airflow_provider_launchdarkly.rollout.entries import Part, read_parts
+from airflow_provider_launchdarkly.rollout.promotion import Promotion
+from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.rollout.waves import Waves
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from airflow_provider_launchdarkly.rollout.entries import Check, Prepared
+
+Content = Rollout | Promotion | Waves
+
+
+def read_content(
+    value: Mapping[str, Any], wrong: list[Flaw], *, prepared: Prepared = dict, check: Check = lambda _rollout: ()
+) -> Content | None:
+    """Return the promotion if there are `environments`, the waves if there are `targets`, else the rollout.
+
+    Args:
+        value: The fields, as they were given.
+        wrong: What is wrong is added to it.
+        prepared: Returns the fields of one rollout as they are read.
+        check: Yields the field and the message of what else is wrong with a rollout; asked only if nothing is so far.
+
+    Returns:
+        None if a rollout cannot be read.
+    """
+    if waves.FIELD in value or waves.SETTINGS in value:
+        return waves.read_waves(value, wrong, prepared=prepared, check=check)
+    if promotion.FIELD in value:
+        return promotion.read_promotion(value, wrong, prepared=prepared, check=check)
+    found = read_parts((Part(dict(value)),), wrong, prepared=prepared, check=check)
+    return found[0] if found else None
+
+
+def read_rollout(value: Mapping[str, Any]) -> Content:
+    """Read a rollout from plain JSON, a promotion if it has `environments`, or waves if it has `targets`.
+
+    Raises:
+        InvalidSettingError: Which is a ValueError; it names each wrong field and its value.
+    """
+    flaws: list[Flaw] = []
+    found = read_content(value, flaws)
+    if flaws or found is None:
+        raise InvalidSettingError.of_flaws("Rollout", flaws)
+    return found
+
+
+def rollouts_by_key(content: Content) -> tuple[tuple[str | None, Rollout], ...]:
+    """Return each rollout with the key of its environment or target; None for a rollout that is the only one."""
+    match content:
+        case Rollout():
+            return ((None, content),)
+        case Promotion():
+            return tuple(zip(content.environments, content.rollouts, strict=True))
+        case Waves():
+            return tuple(zip(content.targets, content.rollouts, strict=True))
+        case unknown:
+            assert_never(unknown)
+
+
+def rollouts_of(content: Content) -> tuple[Rollout, ...]:
+    """Return the rollout of each environment or target; a rollout without them is the only one."""
+    return tuple(rollout for _, rollout in rollouts_by_key(content))
+
+
+def told_once(content: Content, tell: Callable[[Rollout], Iterable[str]]) -> tuple[str, ...]:
+    """Return the sentences about each rollout; one that does not hold for all says for which it does.
+
+    Args:
+        content: The rollout, the promotion, or the waves.
+        tell: Returns the sentences about a rollout.
+    """
+    rollouts = rollouts_by_key(content)
+    found: dict[str, list[str]] = {}
+    for key, rollout in rollouts:
+        for sentence in dict.fromkeys(tell(rollout)):
+            found.setdefault(sentence, []).append(str(key))
+    return tuple(
+        sentence if len(keys) == len(rollouts) else f"in {', '.join(keys)}: {sentence}"
+        for sentence, keys in found.items()
+    )

@@ -1,0 +1,500 @@
+"""The internal operators that end a rollout: the verdict, the endings, and what tells that nobody watches any more.
+
+They keep the prefix ``LaunchDarkly`` because Airflow's UI shows the class of each task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, conf
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.assets import EVERY_EXPERIMENT, emit_event
+from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
+from airflow_provider_launchdarkly.operators.flags import LaunchDarklyCheckFlagServesOperator
+from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyStopIterationOperator
+from airflow_provider_launchdarkly.rollout.approved_writes import WaitsForApproval, stop_in_words
+from airflow_provider_launchdarkly.rollout.options import Ending
+from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyRolloutBaseOperator, failed_without_output
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_provider_launchdarkly.api.models import Experiment
+    from airflow_provider_launchdarkly.assets import EventName
+    from airflow_provider_launchdarkly.rollout.confirmation import Confirmation
+    from airflow_provider_launchdarkly.rollout.spec import Rollout
+    from airflow_provider_launchdarkly.rollout.state_machine import Outcome
+    from airflow_provider_launchdarkly.rollout.steps import TasksBefore
+    from airflow_provider_launchdarkly.rollout.unwatched import ReleaseLeft, Unwatched
+
+_FAILED = ("failed", "upstream_failed")
+_NO_OTHERS = "and no others, since what follows in other targets may be under way"
+_EVENTS: Mapping[Ending, EventName] = {
+    Ending.SHIP: "ship",
+    Ending.ROLLBACK: "rollback",
+    Ending.INCONCLUSIVE: "inconclusive",
+    Ending.REFUSED: "refused",
+    Ending.INVALID: "invalid",
+    Ending.REGRESSED: "regressed",
+}
+
+
+class LaunchDarklyVerdictOperator(LaunchDarklyRolloutBaseOperator):
+    """Return how the rollout ends, from the outputs of its tasks. Internal.
+
+    Before a winner ships, the results are judged again if people were asked or a change window was awaited. Safe to
+    repeat, also after the winner is shipped: it only reads, apart from the decision record.
+
+    Args:
+        rollout: The rollout.
+        before: The tasks before it.
+        answer: The answer to the question before shipping.
+        opened: The output of the wait for the change window before shipping.
+        asked: True if a person was asked before shipping.
+        waited: True if a change window was awaited before shipping.
+
+    Returns:
+        An :class:`Outcome` as plain JSON; ``policy``, by which it was decided; and ``confirmation``, the last judgement
+        before shipping, or None.
+    """
+
+    template_fields: Sequence[str] = ("answer", "opened")
+
+    def __init__(
+        self,
+        *,
+        before: TasksBefore,
+        answer: Any = None,
+        opened: Any = None,
+        asked: bool = False,
+        waited: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.before = before
+        self.answer = answer
+        self.opened = opened
+        self.asked = asked
+        self.waited = waited
+
+    @override
+    def act(self, context: Context) -> dict[str, Any]:
+        """Return the outcome."""
+        from airflow_provider_launchdarkly.rollout.state_machine import (
+            outcome_after_confirmation,
+            outcome_so_far,
+        )
+
+        rollout = self.rollout_spec
+        found = outcome_so_far(rollout, self.before.outputs(context))
+        confirmation = None
+        if found.ending is Ending.SHIP and (self.asked or self.waited):
+            confirmation = self._confirmation(rollout, found, context).to_json()
+            found = outcome_after_confirmation(rollout, found, confirmation)
+        self.log.info("%s: %s", found.ending, found.why)
+        policy = None if found.stage is None else rollout.policy_of(found.stage, extended=found.extended).to_json()
+        return {**found.to_json(), "policy": policy, "confirmation": confirmation}
+
+    def _confirmation(self, rollout: Rollout, found: Outcome, context: Context) -> Confirmation:
+        from airflow_provider_launchdarkly.rollout.confirmation import (
+            Confirmation,
+            confirm_ship,
+            refusal,
+            withheld_by_harm,
+        )
+        from airflow_provider_launchdarkly.rollout.judging import is_shipped, judged_again
+
+        verdict: Mapping[str, Any] = found.verdict or {}
+        harm = withheld_by_harm(self.answer, self.opened)
+        refused = self.asked and harm is None and refusal(self.answer) is not None
+        if not refused and is_shipped(rollout, verdict):
+            # After a clear: what is shipped has no results to judge any more.
+            return Confirmation(True, "it is shipped already", verdict=verdict)
+        if harm is not None:
+            return harm
+        fresh = judged_again(self, rollout, verdict, found.stage, context, extended=found.extended)
+        return confirm_ship(verdict, asked=self.asked, answer=self.answer, fresh=fresh)
+
+
+class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperator):
+    """One ending of a rollout: do what it says, or skip if the rollout ended otherwise. Internal.
+
+    It stops the iteration if the outcome names a winner, and checks that the flag serves it. Safe to repeat: an
+    iteration that is stopped with this winner is left alone. Where a release ships the winner, the iteration has ended
+    before; then ``ship`` only checks that the flag serves the winner, and ``regressed`` stops a release that waits, and
+    removes the rule that it has left behind.
+
+    Where LaunchDarkly demands an approval for the stop, and the rollout names reviewers, the task waits for it. A ship
+    is judged again before it is written. A rollback waits for nothing else.
+
+    Args:
+        rollout: The rollout.
+        outcome: The outcome.
+        ending: The ending.
+        again: The task to clear for another try, if the experiment runs on after this ending.
+        observed: True if nothing may be done, so that it always skips.
+        started: The output of the task that started the winner's release.
+        release: The output of the sensor that waited for its end.
+        experiment_key: Key of the experiment.
+        project_key: Default: the connection's.
+        environment_key: Default: the connection's.
+        timezone: Time zone that replaces the change window's.
+
+    Returns:
+        The outcome; ``stopped``, the stop's output or None; ``unwatched``, an :class:`Unwatched` as plain JSON if the
+        experiment runs on, else None; and after a release ``release``, as the sensor returned it.
+    """
+
+    template_fields: Sequence[str] = (
+        *("outcome", "started", "release"),
+        *("experiment_key", "project_key", "environment_key", "timezone"),
+    )
+    operator_extra_links = (LaunchDarklyExperimentLink(),)
+
+    def __init__(
+        self,
+        *,
+        outcome: Any,
+        ending: Ending,
+        experiment_key: str,
+        again: str = "verdict",
+        observed: bool = False,
+        started: Any = None,
+        release: Any = None,
+        project_key: str | None = None,
+        environment_key: str | None = None,
+        timezone: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.timezone = timezone
+        self.outcome = outcome
+        self.ending = ending
+        self.experiment_key = experiment_key
+        self.again = again
+        self.observed = observed
+        # True if rollouts that may be under way follow on this one. `experiment_waves` sets it.
+        self.beside = False
+        self.started = started
+        self.release = release
+        self.project_key = project_key
+        self.environment_key = environment_key
+        self.outlets = [*self.outlets, EVERY_EXPERIMENT]
+        # The rollout as the pages show it. `experiment_rollout` sets it.
+        self.shown_as: dict[str, Any] | None = None
+
+    @property
+    def experiment_url(self) -> str:
+        """Address of the experiment in LaunchDarkly's UI."""
+        return self.hook_of(self.rollout_spec, self.project_key, self.environment_key).experiment_url(
+            self.experiment_key
+        )
+
+    @override
+    def execute_complete(self, context: Context, event: Any = None, waits: Any = None) -> Any:
+        """Go on after the waiting for LaunchDarkly's approval."""
+        with failed_without_output():
+            return super().execute_complete(context, event, waits)
+
+    @override
+    def ends_waiting(self, rollout: Rollout, context: Context) -> bool:
+        """Judge the winner while its ship waits."""
+        from airflow_provider_launchdarkly.rollout.state_machine import Outcome
+
+        return self.ending is Ending.SHIP and self.ship_ends_waiting(rollout, Outcome.from_json(self.outcome), context)
+
+    @override
+    def act(self, context: Context) -> dict[str, Any]:
+        """End the rollout, or skip."""
+        from airflow_provider_launchdarkly.rollout.state_machine import Outcome, outcome_after_release
+
+        found = Outcome.from_json(self.outcome)
+        if self.observed:
+            raise AirflowSkipException(f"observed only: it would have ended {found.ending}: {found.why}")
+        # The release says which of the two it is; the other endings are not reached in either case.
+        released = found.ending is Ending.SHIP and self.rollout_spec.release is not None
+        if released and self.ending in {Ending.SHIP, Ending.REGRESSED}:
+            found = outcome_after_release(found, self.release)
+        if found.ending is not self.ending:
+            raise AirflowSkipException(f"the rollout ended {found.ending}: {found.why}")
+        if released:
+            return self._end_release(found, context)
+        stopped = None if found.winner is None else self._stop(found, context)
+        left = self._left_running(found) if found.runs_on else None
+        output = {**self.outcome, "stopped": stopped, "unwatched": left.to_json() if left else None}
+        if stopped is None and found.verdict is not None:
+            about = {key: found.verdict[key] for key in ("project_key", "environment_key", "experiment_key")}
+            emit_event(context, self.outlets, _EVENTS[found.ending], {**about, **output})
+        if left:
+            self.log.warning("%s", left.last_line)
+        else:
+            self.log.info("%s: %s", found.ending, found.why)
+        return output
+
+    def _stop(self, found: Outcome, context: Context) -> Any:
+        rollout = self.rollout_spec
+        common: dict[str, Any] = {"task_id": self.task_id, "launchdarkly_conn_id": rollout.connection}
+        where: dict[str, Any] = {"project_key": self.project_key, "environment_key": self.environment_key}
+        stop = LaunchDarklyStopIterationOperator(
+            **common,
+            **where,
+            experiment_key=self.experiment_key,
+            iteration_id=str(found.iteration_id),
+            winner=found.winner,
+            reason=found.why,
+        )
+        # The task's own outlets: the event is emitted on them.
+        stop.outlets = self.outlets
+        stop.shown_as = self.shown_as
+        if found.ending is Ending.SHIP and rollout.launchdarkly_approval is not None:
+            self.require_shippable(rollout, found, context)
+        change = stop_in_words(rollout, found, self.experiment_key, self.outcome.get("confirmation"))
+        stopped = self.write(stop, rollout, change, context)
+        LaunchDarklyCheckFlagServesOperator(**common, **where, stopped=stopped).act(context)
+        return stopped
+
+    def _end_release(self, found: Outcome, context: Context) -> dict[str, Any]:
+        """See to it that everyone gets what the release's end says, and tell."""
+        from airflow_provider_launchdarkly.rollout.ship_by_release import end_release
+
+        hook = self.hook_of(self.rollout_spec, self.project_key, self.environment_key)
+        shown = end_release(self, hook, found, context, started=self.started, ended=self.release)
+        output = {**self.outcome, **found.to_json(), "stopped": None, "release": shown, "unwatched": None}
+        about = {key: self.started[key] for key in ("project_key", "environment_key", "experiment_key")}
+        emit_event(context, self.outlets, _EVENTS[found.ending], {**about, **output})
+        self.log.info("%s: %s", found.ending, found.why)
+        return output
+
+    def _clear(self) -> str:
+        if not self.beside:
+            return f"clear the task {self.again} with all that follows it"
+        return f"clear the task {self.again} and those of {_group(self.task_id)} that follow it, {_NO_OTHERS}"
+
+    def _left_running(self, found: Outcome) -> Unwatched:
+        from airflow_provider_launchdarkly.rollout.unwatched import unwatched
+
+        verdict: Mapping[str, Any] = found.verdict or {}
+        return unwatched(
+            self.rollout_spec,
+            f"the rollout ended {found.ending}, {found.why}.",
+            experiment_key=str(found.experiment_key),
+            again=f"To go on, {self._clear()}.",
+            number=found.stage,
+            iteration_id=found.iteration_id,
+            project_key=verdict.get("project_key"),
+            environment_key=verdict.get("environment_key"),
+            url=self.experiment_url,
+        )
+
+
+class LaunchDarklyUnwatchedOperator(LaunchDarklyRolloutBaseOperator):
+    """Fail and tell what runs if the rollout has stopped watching without an ending; skip after every ending. Internal.
+
+    It is a teardown, so that Airflow runs it whatever happened to the other tasks: failed, killed, timed out, or marked
+    failed by a person, alone or with their run. It rests on what the tasks before returned, and says so if LaunchDarkly
+    cannot be read. Safe to repeat: it only reads.
+
+    Args:
+        rollout: The rollout.
+        starts: Ids of the tasks that start a stage, in their order.
+        endings: Ids of the endings.
+        tasks: Ids of all other tasks of the rollout, in their order.
+        release: Id of the task that starts the winner's release; None without a release.
+        experiment_key: Key of the experiment.
+        project_key: Default: the connection's.
+        environment_key: Default: the connection's.
+
+    Raises:
+        AirflowFailException: Always, unless the rollout came to an ending or was never begun. Its message is the text;
+            ``return_value`` in XCom is an :class:`Unwatched` as plain JSON, with ``event`` ``unwatched``.
+    """
+
+    template_fields: Sequence[str] = ("experiment_key", "project_key", "environment_key")
+    operator_extra_links = (LaunchDarklyExperimentLink(),)
+
+    def __init__(
+        self,
+        *,
+        starts: Sequence[str],
+        endings: Sequence[str],
+        tasks: Sequence[str],
+        experiment_key: str,
+        release: str | None = None,
+        project_key: str | None = None,
+        environment_key: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.starts = list(starts)
+        self.endings = list(endings)
+        self.tasks = list(tasks)
+        self.release = release
+        self.experiment_key = experiment_key
+        self.project_key = project_key
+        self.environment_key = environment_key
+        # The task that lets this rollout begin, in a promotion. `experiment_promotion` sets it.
+        self.after: str | None = None
+        # True if rollouts that may be under way follow on this one. `experiment_waves` sets it.
+        self.beside = False
+
+    @property
+    def experiment_url(self) -> str:
+        """Address of the experiment in LaunchDarkly's UI."""
+        return self.hook_of(self.rollout_spec, self.project_key, self.environment_key).experiment_url(
+            self.experiment_key
+        )
+
+    @override
+    def act(self, context: Context) -> Any:
+        """Skip, or tell and fail."""
+        states = self._states(context)
+        reached = [task for task in self.endings if states.get(task) == "success"]
+        if reached:
+            raise AirflowSkipException(f"the rollout came to its ending {_name(reached[0])}")
+        running = self._running(context)
+        failed = [task for task in self._own if states.get(task) == "failed"]
+        if self.after is not None and running is None and not failed:
+            # An environment or a target before it failed, and tells so itself.
+            raise AirflowSkipException("what comes before it has not shipped, so the rollout was not begun")
+        if running is None and not failed and not any(state in _FAILED for state in states.values()):
+            raise AirflowSkipException("the rollout was not begun")
+        first = failed[0] if failed else ""
+        why = f"the task {first} failed; its log says why." if first else "the run was ended before the rollout was."
+        found = self._words(context, running, why, self._clear(context, states, first))
+        context["ti"].xcom_push(key="return_value", value={"event": "unwatched", **found.to_json()})
+        self.log.error("%s", found.last_line)
+        raise AirflowFailException(found.text)
+
+    @property
+    def _own(self) -> list[str]:
+        return [*([self.after] if self.after else []), *self.tasks, *self.endings]
+
+    def left_by_a_run_that_timed_out(self, context: Context) -> Unwatched | None:
+        """Return what runs on after ``dagrun_timeout``; None if the rollout came to an ending, or has started nothing.
+
+        Airflow skips all that has not run then, this task too. Read in the DAG processor.
+
+        Args:
+            context: The context of the DAG's callback.
+        """
+        running = self._running(context)
+        if running is None or "success" in {self._states(context).get(task) for task in self.endings}:
+            return None
+        return self._words(
+            context, running, "the run took longer than its dagrun_timeout.", self._clear(context, {}, "")
+        )
+
+    def _states(self, context: Context) -> dict[str, str]:
+        """Return the state of each task of this rollout, by its id."""
+        ti: Any = context["ti"]
+        index = -1 if ti.map_index is None else ti.map_index
+        wanted = self._own
+        found = ti.get_task_states(dag_id=ti.dag_id, task_ids=wanted, run_ids=[ti.run_id], map_index=index)
+        states = found.get(ti.run_id, {})
+        # Airflow names a mapped task instance by its id and its index.
+        names = {task: task if index < 0 else f"{task}_{index}" for task in wanted}
+        return {task: str(states[name]) for task, name in names.items() if states.get(name) is not None}
+
+    def _running(self, context: Context) -> tuple[int, Mapping[str, Any]] | None:
+        """Return the last stage that was started, by its number from 0, and what its task returned."""
+        ti: Any = context["ti"]
+        for number, task in reversed(list(enumerate(self.starts))):
+            started = ti.xcom_pull(task_ids=task, map_indexes=ti.map_index)
+            if started and started.get("iteration_id"):
+                return number, started
+        return None
+
+    def _clear(self, context: Context, states: Mapping[str, str], first: str) -> str:
+        """Return what to clear.
+
+        Airflow counts `upstream_failed` as failed. What a person has ended is skipped, which a clear of what failed
+        leaves out.
+        """
+        where = f" ({_address(context, first)})" if first else ""
+        if not self.beside:
+            return f"clear {first or 'the tasks that did not succeed'} with all that follows{where}"
+        if first and any(states.get(task) in _FAILED for task in self.endings):
+            return f"clear {first} with what follows and failed (Downstream, Only Failed), {_NO_OTHERS}{where}"
+        return f"clear the tasks of {_group(self.task_id)} that did not succeed, {_NO_OTHERS}{where}"
+
+    def _words(
+        self, context: Context, running: tuple[int, Mapping[str, Any]] | None, why: str, clear: str
+    ) -> Unwatched:
+        from airflow_provider_launchdarkly.rollout.unwatched import unwatched
+
+        rollout = self.rollout_spec
+        number, started = (None, {}) if running is None else running
+        ti: Any = context["ti"]
+        release = ti.xcom_pull(task_ids=self.release, map_indexes=ti.map_index) if self.release else None
+        left, seen = self._seen(rollout, started.get("iteration_id"), release)
+        same = "the same iteration goes on, and nothing" if left is None else "nothing"
+        return unwatched(
+            rollout,
+            why,
+            experiment_key=self.experiment_key,
+            again=f"To watch it again, {clear}: {same} is started twice.",
+            number=number,
+            iteration_id=started.get("iteration_id"),
+            project_key=started.get("project_key") or self.project_key,
+            environment_key=started.get("environment_key") or self.environment_key,
+            seen=seen,
+            url=started.get("url"),
+            release=left,
+        )
+
+    def _seen(
+        self, rollout: Rollout, iteration_id: str | None, output: Mapping[str, Any] | None
+    ) -> tuple[ReleaseLeft | None, str]:
+        """Return the release for which the experiment has ended, and what LaunchDarkly shows now, as a sentence."""
+        from airflow_provider_launchdarkly.api.errors import NotFoundError
+        from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
+        from airflow_provider_launchdarkly.rollout.left_release import as_shown, release_after
+        from airflow_provider_launchdarkly.rollout.unwatched import ReleaseLeft
+
+        known = None if output is None else [output[key] for key in ("flag_key", "release_id", "treatment")]
+        left = None if known is None else ReleaseLeft(*known)
+        try:
+            hook = self.hook_of(rollout, self.project_key, self.environment_key)
+            if left is not None:
+                return as_shown(left, hook.get_release(left.flag_key, str(left.release_id)))
+            experiment = hook.get_experiment(self.experiment_key, expand=ITERATIONS)
+            iteration = experiment.iteration(iteration_id) if rollout.release and iteration_id else None
+            if iteration is not None and (found := release_after(hook, iteration)):
+                return found
+        except NotFoundError:
+            gone = None if left is None else replace(left, going=False)
+            return gone, f"LaunchDarkly shows no such {'experiment' if gone is None else 'release'}."
+        except Exception as error:  # noqa: BLE001 - what is known has to be told, whatever is wrong with the connection
+            kind = "" if isinstance(error, LaunchDarklyError) else f"{type(error).__name__}: "
+            return left, f"That is what was known last: LaunchDarkly cannot be read now ({kind}{error})."
+        return None, _running_now(experiment, iteration_id)
+
+
+def _running_now(experiment: Experiment, iteration_id: str | None) -> str:
+    """Return which iteration LaunchDarkly shows as running, as a sentence."""
+    if experiment.running is None:
+        return "LaunchDarkly shows no running iteration: people get what the flag serves."
+    if experiment.running.id == iteration_id:
+        return "LaunchDarkly shows it as running."
+    return f"LaunchDarkly shows another iteration as running: {experiment.running.id}."
+
+
+def _group(task_id: str) -> str:
+    return task_id.rpartition(".")[0]
+
+
+def _name(task_id: str) -> str:
+    return task_id.rsplit(".", 1)[-1]
+
+
+def _address(context: Context, task_id: str) -> str:
+    """Return a task's address in Airflow's UI."""
+    ti: Any = context["ti"]
+    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    return f"{base}/dags/{ti.dag_id}/runs/{ti.run_id}/tasks/{task_id}"

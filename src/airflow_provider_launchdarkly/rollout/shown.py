@@ -1,0 +1,63 @@
+"""The part of a rollout that pages show, whichever of its tasks leaves the note. Pure; imports no Airflow."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_launchdarkly.rollout.options import Autonomy
+from airflow_provider_launchdarkly.rollout.words import retirement_in_words
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.change_windows.window import ChangeWindow
+    from airflow_provider_launchdarkly.rollout.spec import Rollout
+
+
+def shown_rollout(rollout: Rollout, group_id: str | None, stage: int | None = None) -> dict[str, Any]:
+    """Return the ladder of a rollout and who is asked, as plain JSON.
+
+    Args:
+        rollout: The rollout.
+        group_id: Id of its task group; None where its tasks are in none.
+        stage: Number of the stage to which the task belongs, from 0; None for a task after the stages.
+
+    Returns:
+        ``stage`` counts from one, and shares are percentages.
+    """
+    labels = [(treatment.label, treatment.baseline) for treatment in rollout.experiment.treatments]
+    stages = [
+        {
+            "name": each.name,
+            "shares": [
+                {"name": label, "percent": float(share), "baseline": baseline}
+                for (label, baseline), share in zip(labels, rollout.shares(each), strict=True)
+            ],
+            "gate": each.gate.value,
+            "days": (each.dwell or rollout.policy.max_duration) / timedelta(days=1),
+            "asks": rollout.asks_before(number),
+            "notes": each.notes,
+        }
+        for number, each in enumerate(rollout.stages)
+    ]
+    return {
+        "group": group_id,
+        "name": rollout.experiment.name,
+        "flag": rollout.experiment.flag,
+        "hypothesis": rollout.experiment.hypothesis,
+        "stage": None if stage is None else stage + 1,
+        "stages": stages,
+        "asks_before_ship": rollout.asks_before_ship,
+        "observes": rollout.autonomy is Autonomy.OBSERVE,
+        "users": list(rollout.approval.users),
+        "otherwise": rollout.approval.otherwise.value,
+        "days_to_answer": rollout.approval.timeout / timedelta(days=1),
+        "inconclusive": rollout.endings.inconclusive.value,
+        "afterwards": retirement_in_words(rollout) or None,
+        "window": window_in_words(rollout.change_window) if rollout.change_window else None,
+    }
+
+
+def window_in_words(window: ChangeWindow) -> str:
+    """Return ``09:00-16:00 on mon, tue, Europe/Berlin``."""
+    days = ", ".join(day.value for day in window.weekdays)
+    return f"{', '.join(window.hours)} on {days}, {window.timezone}"

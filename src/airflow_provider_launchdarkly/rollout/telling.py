@@ -1,0 +1,192 @@
+"""Tells people of a rollout's events: makes the callbacks of its tasks, and sends the messages from them.
+
+A callback runs after its task's state has been reported, so no write waits for a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseNotifier
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.notifications.events import Event
+from airflow_provider_launchdarkly.rollout.notify import channels_of
+from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.sensors._ended_wait import verdict_that_ended
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_launchdarkly.rollout.news import Happening
+
+
+def tell(rollout: Rollout, event: Event, *, stage: int | None = None, also: Sequence[Any] = ()) -> list[Any] | None:
+    """Return the notifiers that tell of an event, for a task's ``on_…_callback`` or a question's ``notifiers``.
+
+    Args:
+        rollout: The rollout, whose `notify` names the channels.
+        event: The event.
+        stage: Number of the stage that runs then, from 0; None if none does, or if the task's output says it.
+        also: Airflow notifiers that are called as well, with the task's context.
+
+    Returns:
+        The notifiers; None if there are none. For ``unwatched`` the last one writes the last line of the task's log.
+    """
+    wanted = any(channel.takes(event) for channel in channels_of(rollout.notify))
+    own = [LaunchDarklyRolloutNotifier(event=event, rollout=rollout, stage=stage)] if wanted else []
+    last = [LaunchDarklyLastWords(rollout=rollout, stage=stage)] if event is Event.UNWATCHED else []
+    return [*own, *also, *last] or None
+
+
+class LaunchDarklyRolloutNotifier(BaseNotifier):
+    """Tell people of one event of a rollout, through the channels that the rollout names.
+
+    It reads what it tells from the output of the task whose callback it is. It never raises and never waits long: an
+    error is told in the log. Safe to repeat: see :mod:`.notifications.sending`.
+
+    Args:
+        event: The event.
+        rollout: The rollout, or the same as plain JSON.
+        stage: Number of the stage that runs then, from 0; None if none does, or if the task's output says it.
+        context: Set by Airflow.
+    """
+
+    def __init__(
+        self,
+        *,
+        event: Event | str,
+        rollout: Rollout | Mapping[str, Any],
+        stage: int | None = None,
+        context: Context | None = None,
+    ) -> None:
+        self.event = Event(event)
+        self.rollout = rollout.to_json() if isinstance(rollout, Rollout) else dict(rollout)
+        self.stage = stage
+        super().__init__(context)
+
+    @override
+    def notify(self, context: Context) -> None:
+        """Send the message, if the event happened."""
+        try:
+            self._tell(context)
+        except Exception as error:  # noqa: BLE001 - telling is best effort, whatever a context holds
+            self.log.warning("Not told: %s: %s: %s. The rollout goes on.", self.event, type(error).__name__, error)
+
+    def _tell(self, context: Context) -> None:
+        # Imported here, as everything that only a running task needs.
+        from airflow_provider_launchdarkly.notifications.sending import send_to_all
+        from airflow_provider_launchdarkly.rollout.news import message_of
+
+        rollout = Rollout.from_json(self.rollout)
+        message = message_of(self.event, rollout, self._happening(rollout, context))
+        if message is not None:
+            send_to_all(message, channels_of(rollout.notify), context, self.log)
+
+    def _happening(self, rollout: Rollout, context: Context) -> Happening:
+        from airflow_provider_launchdarkly.rollout.news import Happening
+
+        ti: Any = context["ti"]
+        task = getattr(ti, "task", None)
+        # A change that a person has to make in LaunchDarkly is told before the task has any output.
+        output = getattr(task, "handed_over", None) or _output_of(ti)
+        error = context.get("exception")
+        place = (ti.dag_id, ti.run_id, str(getattr(ti, "map_index", -1)))
+        return Happening(
+            place=place if self.event is not Event.UNWATCHED else (*place, ti.task_id),
+            stage=_stage_in(output, self.stage),
+            output=output,
+            question=str(getattr(task, "subject", "") or ""),
+            reminder=int(getattr(task, "reminded", 0)),
+            answers=tuple(answer.text for answer in getattr(task, "offered", ())),
+            error=f"task {ti.task_id} failed: {error}" if error else "",
+            at=datetime.now(UTC),
+            links=tuple(_links(rollout, ti, output)),
+        )
+
+
+class LaunchDarklyLastWords(BaseNotifier):
+    """Write as the last line of a failed task's log what people get now. Sends nothing.
+
+    Args:
+        rollout: The rollout, or the same as plain JSON.
+        stage: Number of the stage that runs then, from 0; None if none does.
+        released: True if the winner ships through a release then.
+        context: Set by Airflow.
+    """
+
+    def __init__(
+        self,
+        *,
+        rollout: Rollout | Mapping[str, Any],
+        stage: int | None = None,
+        released: bool = False,
+        context: Context | None = None,
+    ) -> None:
+        self.rollout = rollout.to_json() if isinstance(rollout, Rollout) else dict(rollout)
+        self.stage = stage
+        self.released = released
+        super().__init__(context)
+
+    @override
+    def notify(self, context: Context) -> None:
+        """Write the line."""
+        from airflow_provider_launchdarkly.config.lines import write_lines
+        from airflow_provider_launchdarkly.rollout.serving import served_in
+
+        ti: Any = context["ti"]
+        output = _output_of(ti)
+        if self.released:
+            words = (
+                "Failed. If the release has started, LaunchDarkly goes on with it, and people get what its step says. "
+                "Else they get what the flag serves. To go on from there, clear this task: nothing is done twice."
+            )
+        elif output.get("event") == Event.UNWATCHED:
+            words = f"Unwatched. {output.get('now')} {' '.join(output.get('do') or ())}"
+        else:
+            served = served_in(Rollout.from_json(self.rollout), self.stage)
+            watch = "" if self.stage is None else " No guardrail is watched until this task is cleared."
+            words = f"Failed. People get now: {served}.{watch}"
+        write_lines(self.log.error, "%s", " ".join(words.split()))
+
+
+def _output_of(ti: Any) -> Mapping[str, Any]:
+    """Return what a task has returned so far, or the verdict that ended its waiting; nothing if there is neither."""
+    found = ti.xcom_pull(task_ids=ti.task_id, map_indexes=getattr(ti, "map_index", -1))
+    return verdict_that_ended(found) or (found if isinstance(found, Mapping) else {})
+
+
+def _stage_in(output: Mapping[str, Any], default: int | None) -> int | None:
+    """Return the stage's number, from 0. What a task returns counts from 1."""
+    stage: int | None = output.get("stage")
+    return default if stage is None else stage - 1
+
+
+def _links(rollout: Rollout, ti: Any, output: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    """Return the links to page, task, run, and the experiment in LaunchDarkly; without those that cannot be made."""
+    from airflow_provider_launchdarkly.links import experiment_page
+
+    found: list[tuple[str, str]] = []
+    task = getattr(ti, "log_url", None)
+    if page := experiment_page(task):
+        found.append(("Experiment in Airflow", page))
+    if isinstance(task, str) and "://" in task:
+        found.append(("Task in Airflow", task))
+        if "/tasks/" in task:
+            found.append(("Run in Airflow", task.partition("/tasks/")[0]))
+    if output.get("runs"):  # it is about many experiments
+        return found
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
+    project, environment = (output.get(name) or getattr(rollout, name.removesuffix("_key")) for name in _PLACE)
+    hook = LaunchDarklyHook(rollout.connection, project, environment)
+    try:
+        found.append(("LaunchDarkly", hook.experiment_url(str(output.get("experiment_key") or rollout.experiment.key))))
+    except Exception:  # noqa: BLE001 - a message without its link is better than none
+        return found
+    return found
+
+
+_PLACE = ("project_key", "environment_key")

@@ -1,0 +1,71 @@
+"""The question before a wave.
+
+Airflow's human-in-the-loop operator takes a seventh of a second to import, so only waves that ask import this.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from typing_extensions import override
+
+from airflow_provider_launchdarkly.rollout.answers import Answer
+from airflow_provider_launchdarkly.rollout.options import ApprovalOption
+from airflow_provider_launchdarkly.rollout.wave_tally import together
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_provider_launchdarkly.rollout.wave_steps import Board
+
+
+class LaunchDarklyApproveWaveOperator(HITLOperator):
+    """Ask whether a wave may start, and show how the targets before it stand. Internal.
+
+    Nothing is under way then, so nothing is watched. Safe to repeat: a retry or a clear asks again.
+
+    Args:
+        board: What the tasks of the waves know of each other.
+        targets: The targets of the wave.
+        notes: Notes for the person.
+        kwargs: As for Airflow's human-in-the-loop operator.
+
+    Returns:
+        The answer, as Airflow's human-in-the-loop operator returns it.
+    """
+
+    ui_color = "#fff3d6"
+    ui_fgcolor = "#1a1f36"
+
+    def __init__(self, *, board: Board, targets: Sequence[str], notes: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.board = board
+        self.targets = list(targets)
+        self.notes = notes
+        self.offered = (
+            Answer(ApprovalOption.APPROVE, "the wave starts."),
+            Answer(ApprovalOption.REJECT, "nothing further starts. So it is without an answer in time."),
+        )
+
+    @override
+    def execute(self, context: Context) -> Any:
+        """Ask."""
+        tally = self.board.tally(context, *self.board.rollouts)
+        now = together(self.board.served(context, tally))
+        texts = [
+            f"**So far**: {tally.numbers}.",
+            f"**Who gets what now**: {now}.",
+            f"**This wave**: {', '.join(self.targets)}.",
+            "\n".join(f"- {answer.markdown}" for answer in self.offered),
+            self.notes,
+        ]
+        self.body = "\n\n".join(filter(None, texts))
+        # The message about the question says it too. The answer takes its place.
+        ti: Any = context["ti"]
+        runs = f"{len(tally.standings)} targets in {self.board.waves} waves"
+        ti.xcom_push(key="return_value", value={"now": now, "runs": runs})
+        self.log.info("%s\n\n%s", self.subject, self.body)
+        return super().execute(context)
