@@ -1,1 +1,1 @@
-"""What the experiments of a quarter are worth together: shrunken effects and false ships, from decision records."""
+"""The worth of a quarter's experiments together: shrunken effects and false ships, from decision records."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from html import escape
 from typing import TYPE_CHECKING
 
+from airflow_provider_launchdarkly.pictures.scale import scale_of
 from airflow_provider_launchdarkly.portfolio.words import percent, share
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # More rows than this are no picture; the table has them all.
 MOST_ROWS = 40
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _STEP = 900, 230, 70, 46, 26
+_WIDTH, _LEFT, _RIGHT, _TOP, _STEP, _MARKS = 900, 230, 70, 46, 26, 10
 _STYLE = """
 svg.portfolio{color-scheme:light dark;font:13px system-ui,sans-serif;
 --ink:#1c2733;--quiet:#5b6875;--line:#d8dee6;--likely:#1b7f5c;--raw:#8a4bb5}
@@ -68,17 +68,15 @@ def _rows(rows: Sequence[Row]) -> str:
         if row.outcome.estimate is not None and row.shrunken is not None
     ]
     values = [value for _, measured, found in known for value in (measured.effect, found.lower, found.upper, 0.0)]
-    step = _step(max(values) - min(values))
-    low, high = step * math.floor(min(values) / step), step * math.ceil(max(values) / step)
+    scale = scale_of(values, _LEFT, _WIDTH - _RIGHT, marks=_MARKS)
 
     def place(value: float) -> float:
-        return round(_LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT), 1)
+        return round(scale.place(value), 1)
 
     bottom = _TOP + _STEP * len(known)
     parts = []
-    for number in range(round((high - low) / step) + 1):
-        value = low + number * step
-        kind = ' class="zero"' if abs(value) < step / 2 else ""
+    for value in scale.marks():
+        kind = "" if value else ' class="zero"'
         parts.append(f'<line{kind} x1="{place(value)}" x2="{place(value)}" y1="{_TOP - 14}" y2="{bottom}"/>')
         label = f"{100 * value:+.6g} %" if kind == "" else "0"
         parts.append(f'<text class="quiet" text-anchor="middle" x="{place(value)}" y="{bottom + 16}">{label}</text>')
@@ -95,13 +93,6 @@ def _rows(rows: Sequence[Row]) -> str:
             f'<text text-anchor="end" x="{_WIDTH - 4}" y="{y + 4}">{share(found.false_ship)}</text></g>'
         )
     return "".join(parts)
-
-
-def _step(span: float) -> float:
-    """Return a round distance of grid lines: 1, 2 or 5 times a power of ten, at most ten of them."""
-    least = max(span, 1e-6) / 10.0
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(power * factor for factor in (1.0, 2.0, 5.0, 10.0) if power * factor >= least)
 
 
 def _short(name: str) -> str:

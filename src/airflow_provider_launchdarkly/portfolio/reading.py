@@ -75,7 +75,7 @@ class Outcome:
 
     @property
     def target(self) -> tuple[str, str, str, str]:
-        """What makes it one iteration and no other."""
+        """The identity of the iteration."""
         return self.project, self.environment, self.experiment, self.iteration
 
 

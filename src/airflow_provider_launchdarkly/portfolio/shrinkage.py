@@ -49,7 +49,7 @@ _NEGLIGIBLE = 1e-5
 
 
 class Shrunken(NamedTuple):
-    """What one experiment's effect is likely to be.
+    """The likely effect of one experiment.
 
     Attributes:
         effect: Mean of the posterior: the shrunken lift.
@@ -65,7 +65,7 @@ class Shrunken(NamedTuple):
 
 
 class Total(NamedTuple):
-    """What several experiments are likely to bring together.
+    """The likely sum of several experiments' effects.
 
     Attributes:
         effect: Expected sum of the lifts.
@@ -93,7 +93,7 @@ class _Moments(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """What the experiments say about effects in general.
+    """The distribution of effects, as the experiments show it.
 
     Attributes:
         without_effect: Expected share of all experiments that have no effect.

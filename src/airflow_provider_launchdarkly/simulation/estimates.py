@@ -13,12 +13,13 @@ import numpy as np
 
 from airflow_provider_launchdarkly.decision.allocation import Allocation
 from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
-from airflow_provider_launchdarkly.decision.estimate import Path, estimate
+from airflow_provider_launchdarkly.decision.estimate import Path
 from airflow_provider_launchdarkly.decision.policy_parts import Clock, Direction, Rule
 from airflow_provider_launchdarkly.decision.schedule import schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.simulation.effects import z_values
 from airflow_provider_launchdarkly.simulation.sampling import MetricDraws
+from airflow_provider_launchdarkly.simulation.stops import estimate_all
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,7 +41,7 @@ _GRID = 15
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """What effects are worth at the stop, as lifts on the primary metric; one entry for each experiment, NaN for none.
+    """Estimates of effects at the stop, as lifts on the primary metric; one entry for each experiment, NaN for none.
 
     Attributes:
         bias_adjusted: As `decision.verdict.Estimate`; only for those that shipped.
@@ -131,6 +132,5 @@ def _fill(found: Floats, z: Floats, shares: Floats, boundary: Boundary, chosen: 
             continue
         path = Path.of(boundary, boundary.shares[look], boundary.z[look])
         grid = np.linspace(z[members].min(), z[members].max() + 1e-9, _GRID)
-        exact = [estimate(path, float(value)) for value in grid]
-        for index in range(4):
-            found[index, members] = np.interp(z[members], grid, [part[index] for part in exact])
+        for index, exact in enumerate(estimate_all(path, grid)):
+            found[index, members] = np.interp(z[members], grid, exact)

@@ -35,16 +35,24 @@ class _Readings:
     mean: Floats
     clear: Booleans
 
-    def shares(self, looks: list[int], now: int) -> Floats:
-        """Return `Reading.share_of` of these looks in one look, in the axes experiment and look."""
-        weight, variance, mean = self.weight[:, [now]], self.variance[:, [now]], self.mean[:, [now]]
-        known = (self.weight[:, looks] > 0.0) & (weight > 0.0)
-        spread = np.divide(self.variance[:, looks], variance, out=np.ones(known.shape), where=known)
+    def shares(self, rows: NDArray[np.int64], looks: list[int], now: int) -> Floats:
+        """Return `Reading.share_of` of these looks in one look, in the axes experiment and look.
+
+        Args:
+            rows: The experiments; the others are not computed.
+            looks: The looks.
+            now: The one look.
+        """
+        chosen, last = np.ix_(rows, np.array(looks)), np.ix_(rows, np.array([now]))
+        weight, variance, mean = self.weight[last], self.variance[last], self.mean[last]
+        weights = self.weight[chosen]
+        known = (weights > 0.0) & (weight > 0.0)
+        spread = np.divide(self.variance[chosen], variance, out=np.ones(known.shape), where=known)
         factor = np.minimum(spread, 1.0 / spread)
-        clear = self.clear[:, looks] & self.clear[:, [now]] & known
-        growth = np.divide(self.mean[:, looks], mean, out=np.ones(known.shape), where=clear)
+        clear = self.clear[chosen] & self.clear[last] & known
+        growth = np.divide(self.mean[chosen], mean, out=np.ones(known.shape), where=clear)
         factor = np.where(clear, np.minimum(factor, growth * growth / spread), factor)
-        part = np.divide(self.weight[:, looks], weight, out=np.zeros(known.shape), where=known)
+        part = np.divide(weights, weight, out=np.zeros(known.shape), where=known)
         return np.asarray(np.where(known, np.minimum(part * factor, 1.0), 0.0))
 
 
@@ -108,7 +116,7 @@ class InformationClocks:
                 continue
             places = self._places(look, known, growth)
             now = np.ones((len(rows), 1))
-            shares = np.hstack([readings.shares([*known.values()], look)[rows], now])
+            shares = np.hstack([readings.shares(rows, [*known.values()], look), now])
             fractions = _filled(places, [*known, number], shares)[:, first:]
             progress = self._progress(look, known, places, rows)
             spent = _spent_by(progress[:, first:], progress[:, [first - 1]], *spending)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from airflow_provider_launchdarkly.decision.error_rates import ErrorRates
-from airflow_provider_launchdarkly.decision.policy_parts import Rule
 from airflow_provider_launchdarkly.decision.verdict import Kind
+from airflow_provider_launchdarkly.simulation.drawn import bounds_of, days_of, endings_by_look
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,34 +41,27 @@ def write_picture(policy: Policy, simulation: Simulation, allocation: Allocation
 
 
 def _draw_paths(axes: Any, policy: Policy, simulation: Simulation, allocation: Allocation) -> None:
-    schedule, rates = simulation.schedule, ErrorRates.of(policy, allocation)
-    days = np.array([time.total_seconds() / 86400.0 for time in schedule.look_times])
+    days = np.array(days_of(simulation))
     for paths, colour, label in zip(simulation.paths, ("#9aa5b1", "#2b6cb0"), ("no effect", "effect"), strict=True):
         axes.plot(days, paths[:20].T, color=colour, linewidth=0.6, alpha=0.6)
         axes.plot([], [], color=colour, label=label)
-    if policy.rule is Rule.GROUP_SEQUENTIAL:
-        ship = schedule.ship_boundary(rates.ship, policy.ship_spending)
-        harm = schedule.harm_boundary(rates.primary_harm, policy.harm_spending)
-        # By units, the plan is over before its last look.
-        judged = int(np.argmax(simulation.shares >= 1.0)) + 1
-        reach = np.array([ship.at(float(share)) for share in simulation.shares])[:judged]
-        fall = np.array([-harm.at(float(share)) for share in simulation.shares])[:judged]
-        open_for_shipping = days[:judged] >= policy.min_duration.total_seconds() / 86400.0
-        axes.plot(days[:judged][open_for_shipping], reach[open_for_shipping], color=_COLOURS[Kind.SHIP], label="ship")
-        axes.plot(days[:judged], fall, color=_COLOURS[Kind.ROLLBACK], label="roll back")
-        axes.axvline(days[judged - 1], color="black", linewidth=0.5, linestyle=":", label="end of the plan")
+    bounds = bounds_of(policy, simulation, allocation)
+    if bounds is not None:
+        judged, ships = np.array(bounds.days), np.array(bounds.ships)
+        axes.plot(judged[ships], np.array(bounds.ship)[ships], color=_COLOURS[Kind.SHIP], label="ship")
+        axes.plot(judged, np.array(bounds.harm), color=_COLOURS[Kind.ROLLBACK], label="roll back")
+        axes.axvline(judged[-1], color="black", linewidth=0.5, linestyle=":", label="end of the plan")
     axes.set(xlabel="day", ylabel="z of the primary metric", ylim=(-_TALLEST, _TALLEST), title="Boundary at each look")
     axes.axhline(0.0, color="black", linewidth=0.5)
     axes.legend(loc="upper right")
 
 
 def _draw_ends(axes: Any, simulation: Simulation) -> None:
-    days = np.array([time.total_seconds() / 86400.0 for time in simulation.schedule.look_times])
+    days = np.array(days_of(simulation))
     base = np.zeros(len(days))
-    total = len(simulation.with_effect.look)
-    for kind, colour in _COLOURS.items():
-        counts = np.bincount(simulation.with_effect.look[simulation.with_effect.are(kind)], minlength=len(days)) / total
-        axes.bar(days, counts, bottom=base, width=0.9 * days[-1] / len(days), color=colour, label=kind.value)
+    for kind, shares in endings_by_look(simulation, effect=True).items():
+        counts = np.array(shares)
+        axes.bar(days, counts, bottom=base, width=0.9 * days[-1] / len(days), color=_COLOURS[Kind(kind)], label=kind)
         base += counts
     axes.set(xlabel="day", ylabel="share of experiments", title="When experiments with the effect end")
     axes.set_ylim(0.0, 1.1 * float(base.max()))

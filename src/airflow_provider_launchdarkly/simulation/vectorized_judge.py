@@ -141,7 +141,7 @@ class VectorizedJudge:
 
     @property
     def early(self) -> Booleans:
-        """Where an experiment would be inconclusive before the plan's end."""
+        """True where an experiment would be inconclusive before the plan's end."""
         return np.asarray(self._futile & ~self.ended)
 
     def kinds(self) -> tuple[Integers, Integers]:

@@ -1,0 +1,72 @@
+"""The reading model of a release: one as people see it. Plain values, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+OVER = frozenset({"completed", "reverted"})
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseShown:
+    """A release as the newest poll with news found it.
+
+    Attributes:
+        project: Key of the project.
+        environment: Key of the environment.
+        flag: Key of the flag.
+        release_id: LaunchDarkly's id of it.
+        status: Its status, in LaunchDarkly's words.
+        reason: Why it waits or ended, in LaunchDarkly's words; None if it says nothing.
+        rule: The rule that it moves, by description or id; None where it is not known.
+        percent: Share that gets the target now; None where it is not known.
+        step: The step under way, from 1; None where none is.
+        steps: How many steps its phase has.
+        phase: The phase under way, from 1.
+        phases: How many phases it has.
+        next_percent: Share of the next step; None if the phase has no further one.
+        next_at: When the step under way ends.
+        metrics: The state of each metric, by key; ``no_data`` where LaunchDarkly has none.
+        trouble: Why its wait failed, so that nobody watches it here; None if it did not.
+        at: When this was found.
+        dag_id: The DAG that awaits it.
+        run_id: The run.
+        launchdarkly: Its flag in LaunchDarkly.
+        run: The DAG run, relative to Airflow's root.
+    """
+
+    project: str
+    environment: str
+    flag: str
+    release_id: str
+    status: str
+    reason: str | None = None
+    rule: str | None = None
+    percent: float | None = None
+    step: int | None = None
+    steps: int = 0
+    phase: int | None = None
+    phases: int = 0
+    next_percent: float | None = None
+    next_at: datetime | None = None
+    metrics: tuple[tuple[str, str], ...] = ()
+    trouble: str | None = None
+    at: datetime | None = None
+    dag_id: str = ""
+    run_id: str = ""
+    launchdarkly: str | None = None
+    run: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """True while it has not ended, as far as it is known."""
+        return self.status not in OVER
+
+    @property
+    def bad(self) -> bool:
+        """True if a metric regressed, or its wait failed."""
+        return self.trouble is not None or any(state == "regressed" for _, state in self.metrics)

@@ -1,0 +1,394 @@
+"""The state of an experiment, from its notes and from what Airflow says of its run. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_launchdarkly.decision.verdict import Reason
+from airflow_provider_launchdarkly.views import notes as kinds
+from airflow_provider_launchdarkly.views import reading
+from airflow_provider_launchdarkly.views.explanations import sentence
+from airflow_provider_launchdarkly.views.model import (
+    NOWHERE,
+    ExperimentSummary,
+    HarmWatch,
+    Links,
+    Question,
+    Share,
+    State,
+    Unwatched,
+)
+from airflow_provider_launchdarkly.views.words import everyone, headline, in_shares
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# Airflow's names of states, as its REST API writes them.
+FAILED = frozenset({"failed"})
+ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+
+# Percent by which two shares may differ: a note has them rounded.
+_ROUNDING = 0.01
+
+# The option of an approval that goes on.
+APPROVE = "Approve"
+
+WINDOW_OPERATORS = frozenset({"LaunchDarklyChangeWindowSensor", "LaunchDarklyRolloutWindowSensor"})
+WATCHES = frozenset(
+    {
+        "LaunchDarklyWaitForSignificanceSensor",
+        "LaunchDarklyWatchExtensionSensor",
+        "LaunchDarklyDwellSensor",
+        "LaunchDarklyTrafficSensor",
+        "LaunchDarklyIterationStatusSensor",
+        "LaunchDarklyReleaseSensor",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task instance.
+
+    Attributes:
+        task_id: Its id.
+        state: Airflow's name of its state; None while it is not due.
+        operator: Its class.
+        map_index: Its index in a mapped task; -1 in another.
+        started_at: When its newest try started.
+        ended_at: When it ended.
+        opens_at: When the change window opens for which it waits, as it last found; None for every other task.
+    """
+
+    task_id: str
+    state: str | None
+    operator: str = ""
+    map_index: int = -1
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    opens_at: datetime | None = None
+
+    @property
+    def awaits_window(self) -> bool:
+        """True if it waits for a change window now."""
+        return self.operator in WINDOW_OPERATORS and self.state is not None and self.state not in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to people, answered or not.
+
+    Attributes:
+        task_id: The task that asks.
+        question: The question.
+        map_index: As of its task.
+        chosen: The options that were chosen; empty while nobody has.
+        who: The person who answered; None for nobody.
+        answered_at: When.
+        closed_at: When its task ended without an answer, for instance because a metric was harmed; None otherwise.
+    """
+
+    task_id: str
+    question: Question
+    map_index: int = -1
+    chosen: tuple[str, ...] = ()
+    who: str | None = None
+    answered_at: datetime | None = None
+    closed_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True while an answer counts."""
+        return not self.chosen and self.closed_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A DAG run, as far as it concerns one experiment.
+
+    Attributes:
+        dag_id: Its DAG.
+        run_id: Its id.
+        state: Airflow's name of its state.
+        tasks: Its task instances that are not over, and those that failed; in a whole view all of them.
+        asked: Its questions.
+    """
+
+    dag_id: str
+    run_id: str
+    state: str
+    tasks: tuple[Task, ...] = ()
+    asked: tuple[Asked, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A note, and the task that left it."""
+
+    task_id: str
+    map_index: int
+    body: Mapping[str, Any]
+    left_at: str = ""
+
+    @property
+    def at(self) -> tuple[str, bool, bool]:
+        """The time by which notes sort: Airflow's where it is known, since LaunchDarkly's clock and a worker's differ.
+
+        Of one instant, a start comes first and a stop last.
+        """
+        kind = self.body.get("kind")
+        return self.left_at or str(self.body.get("at")), kind != kinds.START, kind == kinds.STOP
+
+
+def summary_of(
+    notes: Sequence[Note], run: Run, *, links: Links = NOWHERE, with_looks: bool = True
+) -> ExperimentSummary:
+    """Return one experiment in a line.
+
+    Args:
+        notes: One or more of its notes in this run; the newest is enough, older ones add what it does not say.
+        run: The run.
+        links: Addresses.
+        with_looks: False leaves out the newest look's metrics.
+
+    Raises:
+        ValueError: There is no note.
+    """
+    if not notes:
+        raise ValueError("an experiment without a note cannot be shown")
+    ordered = sorted(notes, key=lambda note: note.at)
+    newest = ordered[-1]
+    body = newest.body
+    rollout = reading.mapping(body.get("rollout"))
+    run = _own(run, newest, reading.text(rollout.get("group")))
+    stage = next((found for note in reversed(ordered) if (found := _stage(note))), None)
+    state = state_of(newest, run)
+    over = body.get("kind") == kinds.STOP or state.finished
+    latest = reading.mapping(body.get("latest"))
+    look = reading.newest(body, stage=stage or 1) if with_looks else None
+    started_at = reading.instant(body.get("started_at"))
+    served = _served(ordered, rollout, stage)
+    question = next((asked.question for asked in run.asked if asked.is_open), None)
+    judges = state is State.WAITING and _judges(body)
+    made = ExperimentSummary(
+        project=str(body.get("project")),
+        environment=str(body.get("environment")),
+        key=str(body.get("experiment")),
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        state=state,
+        headline="",
+        name=reading.text(rollout.get("name")) or str(body.get("experiment")),
+        flag=reading.text(rollout.get("flag")) or reading.text(body.get("flag")),
+        owner=reading.texts(body.get("owner")),
+        tags=reading.texts(body.get("tags")),
+        stages=reading.ladder(rollout, current=stage, ended=over, starts=_starts(ordered)),
+        stage=stage,
+        shares=served,
+        look=look,
+        looks=reading.count(latest.get("looks")) or (look.of if look and look.of else None),
+        next_look=_after(started_at, latest.get("next_look_days")) if judges else None,
+        next_step=_next_step(state, body, run),
+        question=question if state is State.NEEDS_YOU else None,
+        harm=None if state in {State.UNWATCHED, State.REFUSED} else _harm(body),
+        drift=() if over else _drift(body, rollout, stage),
+        since=_since(newest, run, state),
+        updated_at=reading.instant(body.get("at")),
+        links=links,
+    )
+    unwatched = _unwatched(made, newest, run) if state is State.UNWATCHED else None
+    made = replace(made, unwatched=unwatched)
+    return replace(made, headline=headline(made, body))
+
+
+def state_of(newest: Note, run: Run) -> State:
+    """Return where an experiment stands.
+
+    Args:
+        newest: Its newest note.
+        run: Its run, with only those tasks and questions that are the experiment's.
+    """
+    if newest.body.get("kind") == kinds.STOP:
+        return _stopped(newest.body)
+    active = {task.operator for task in run.tasks if task.state not in ENDED and task.state is not None}
+    if any(asked.is_open for asked in run.asked):
+        return State.NEEDS_YOU
+    if any(task.awaits_window for task in run.tasks):
+        return State.AWAITING_WINDOW
+    if active:
+        return State.WAITING if active & WATCHES else State.WORKING
+    return _left_running(newest.body, run)
+
+
+def _left_running(body: Mapping[str, Any], run: Run) -> State:
+    """The state of an experiment that no task stopped and none works on."""
+    failed = any(task.state in FAILED for task in run.tasks)
+    refused = any(
+        asked.chosen and APPROVE in asked.question.options and APPROVE not in asked.chosen for asked in run.asked
+    )
+    if reading.mapping(body.get("latest")).get("verdict") == "invalid":
+        return State.INVALID
+    if failed:
+        return State.UNWATCHED
+    if run.state not in ENDED:
+        return State.WORKING
+    if reading.mapping(body.get("rollout")).get("observes"):
+        return State.STOPPED
+    return State.REFUSED if refused else State.UNWATCHED
+
+
+def _stopped(body: Mapping[str, Any]) -> State:
+    endings = {
+        "ship": State.SHIPPED,
+        "rollback": State.ROLLED_BACK,
+        "regressed": State.REGRESSED,
+        "inconclusive": State.INCONCLUSIVE,
+    }
+    return endings.get(str(body.get("ending")), State.STOPPED)
+
+
+def _own(run: Run, newest: Note, group: str | None) -> Run:
+    """Return the run with those tasks and questions only that belong to the experiment's rollout, and to its index."""
+
+    def belongs(task_id: str, map_index: int) -> bool:
+        in_group = group is None or task_id == group or task_id.startswith(f"{group}.")
+        return in_group and map_index == newest.map_index
+
+    within = reading.number(reading.mapping(newest.body.get("rollout")).get("days_to_answer"))
+    return Run(
+        run.dag_id,
+        run.run_id,
+        run.state,
+        tuple(task for task in run.tasks if belongs(task.task_id, task.map_index)),
+        tuple(_until(asked, within) for asked in run.asked if belongs(asked.task_id, asked.map_index)),
+    )
+
+
+def _until(asked: Asked, days: float | None) -> Asked:
+    """Return a question with the time until when an answer counts, which Airflow's REST API does not tell."""
+    if asked.question.until is not None:
+        return asked
+    return replace(asked, question=replace(asked.question, until=_after(asked.question.asked_at, days)))
+
+
+def _stage(note: Note) -> int | None:
+    return reading.count(reading.mapping(note.body.get("rollout")).get("stage"))
+
+
+def _starts(ordered: Sequence[Note]) -> dict[int, datetime | None]:
+    starts: dict[int, datetime | None] = {}
+    for note in ordered:
+        if (stage := _stage(note)) is not None:
+            started = reading.instant(note.body.get("started_at"))
+            starts[stage] = started or starts.get(stage) or reading.instant(note.body.get("at"))
+    return starts
+
+
+def _served(ordered: Sequence[Note], rollout: Mapping[str, Any], stage: int | None) -> tuple[Share, ...]:
+    body = ordered[-1].body
+    if body.get("kind") == kinds.STOP:
+        winner = reading.text(body.get("winner"))
+        baseline = any(arm.baseline for arm in reading.shares(body.get("treatments")) if arm.treatment == winner)
+        return (Share(winner, 100.0, baseline),) if winner else ()
+    if body.get("kind") == kinds.RELEASE:
+        return ()
+    for note in reversed(ordered):
+        if served := reading.shares(note.body.get("treatments")):
+            return served
+    stages = reading.mappings(rollout.get("stages"))
+    return reading.shares(stages[stage - 1].get("shares")) if stage and stage <= len(stages) else ()
+
+
+def _next_step(state: State, body: Mapping[str, Any], run: Run) -> datetime | None:
+    """Return when the stage ends at the latest, or the change window opens."""
+    if state is State.AWAITING_WINDOW:
+        return next((task.opens_at for task in run.tasks if task.awaits_window), None)
+    if state is not State.WAITING:
+        return None
+    started_at = reading.instant(body.get("started_at"))
+    if not _judges(body):
+        return _after(started_at, reading.mapping(body.get("latest")).get("next_look_days"))
+    return _after(started_at, _days(reading.mapping(body.get("policy")).get("max_duration")))
+
+
+def _drift(body: Mapping[str, Any], rollout: Mapping[str, Any], stage: int | None) -> tuple[str, ...]:
+    """Return how LaunchDarkly differs from the rollout, as far as the newest poll saw: the iteration and its shares."""
+    latest = reading.mapping(body.get("latest"))
+    if latest.get("reason") in {Reason.ITERATION_REPLACED, Reason.ITERATION_STOPPED}:
+        return (sentence(reading.text(latest.get("summary")) or "someone else ended the iteration"),)
+    stages = reading.mappings(rollout.get("stages"))
+    planned = reading.shares(stages[stage - 1].get("shares")) if stage and stage <= len(stages) else ()
+    found = reading.shares(body.get("treatments"))
+    percents = {share.treatment: share.percent for share in found}
+    # By name only where each name is known on both sides: LaunchDarkly may call a treatment otherwise.
+    if body.get("kind") != kinds.WATCH or set(percents) != {share.treatment for share in planned}:
+        return ()
+    if all(abs(percents[share.treatment] - share.percent) <= _ROUNDING for share in planned):
+        return ()
+    return (f"LaunchDarkly serves {in_shares(found)}; the stage says {in_shares(planned)}.",)
+
+
+def _judges(body: Mapping[str, Any]) -> bool:
+    return bool(body.get("policy"))
+
+
+def _after(start: datetime | None, days: Any) -> datetime | None:
+    found = reading.number(days)
+    return None if start is None or found is None else start + timedelta(days=found)
+
+
+def _harm(body: Mapping[str, Any]) -> HarmWatch | None:
+    policy = reading.mapping(body.get("policy"))
+    if not policy or body.get("kind") != kinds.WATCH:
+        return None
+    guardrails = tuple(str(rail.get("metric")) for rail in reading.mappings(policy.get("guardrails")))
+    releases = (str(rail.get("flag")) for rail in reading.mappings(policy.get("release_guardrails")))
+    guardrails += tuple(f"LaunchDarkly's release of {flag}" for flag in releases)
+    primary = reading.text(reading.mapping(policy.get("primary")).get("metric"))
+    known = reading.looks(body.get("looks"), stage=1)
+    if primary is None and known and known[-1].primary:
+        primary = known[-1].primary.metric
+    latest = reading.mapping(body.get("latest"))
+    return HarmWatch(
+        tuple(dict.fromkeys((*((primary,) if primary else ()), *guardrails))),
+        _days(policy.get("harm_looks")),
+        reading.texts(latest.get("harmed")),
+        known[-1].at if known else None,
+    )
+
+
+def _days(value: Any) -> float | None:
+    from airflow_provider_launchdarkly.config.durations import parse_duration
+
+    try:
+        return parse_duration(value) / timedelta(days=1) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _since(newest: Note, run: Run, state: State) -> datetime | None:
+    at = reading.instant(newest.body.get("at"))
+    if state is State.NEEDS_YOU:
+        return next((asked.question.asked_at for asked in run.asked if asked.is_open), at)
+    if state is State.UNWATCHED:
+        ends = [task.ended_at for task in run.tasks if task.state in FAILED and task.ended_at]
+        trouble = reading.instant(reading.mapping(newest.body.get("trouble")).get("at"))
+        return trouble or (max(ends) if ends else at)
+    return at
+
+
+def _unwatched(made: ExperimentSummary, newest: Note, run: Run) -> Unwatched:
+    # The task `unwatched` fails because another one did.
+    causes = [task for task in run.tasks if task.state in FAILED and not task.task_id.endswith("unwatched")]
+    failed = next(iter(causes), None)
+    trouble = reading.text(reading.mapping(newest.body.get("trouble")).get("message"))
+    if failed is not None:
+        why = trouble or f"task {failed.task_id} failed"
+        cure = f"see the log of task {failed.task_id}, mend the cause, and clear the task"
+    else:
+        why = trouble or f"run {run.run_id} ended and left the experiment running"
+        cure = "stop the experiment in LaunchDarkly, or start a run that takes it over"
+    serves = in_shares(made.shares) or everyone(None)
+    return Unwatched(made.since, why, serves, cure, failed.task_id if failed else None)
