@@ -26,7 +26,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "LaunchDarkly",
                 "python-modules": [
                     f"{PACKAGE}.operators.{name}"
-                    for name in ("experiments", "iterations", "flags", "results", "projects")
+                    for name in ("experiments", "iterations", "flags", "releases", "results", "projects", "retirement")
                 ],
             }
         ],
@@ -34,7 +34,8 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "LaunchDarkly",
                 "python-modules": [
-                    f"{PACKAGE}.sensors.{name}" for name in ("significance", "experiments", "flags", "change_window")
+                    f"{PACKAGE}.sensors.{name}"
+                    for name in ("significance", "experiments", "flags", "releases", "change_window")
                 ],
             }
         ],
@@ -43,7 +44,15 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "LaunchDarkly",
                 "python-modules": [
                     f"{PACKAGE}.triggers.{name}"
-                    for name in ("significance", "experiments", "flags", "change_window", "experiment_events")
+                    for name in (
+                        "significance",
+                        "experiments",
+                        "flags",
+                        "releases",
+                        "change_window",
+                        "question",
+                        "experiment_events",
+                    )
                 ],
             }
         ],
@@ -135,6 +144,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "60",
                         "default": "300",
                     },
+                    "outage_tolerance": {
+                        "description": (
+                            "Seconds for which waiting tasks outlive LaunchDarkly being away: refusals (429, 5xx, and "
+                            "401 or 403 for a token that has worked), timeouts and broken connections."
+                        ),
+                        "type": "float",
+                        "version_added": "0.1.0",
+                        "example": "14400",
+                        "default": "3600",
+                    },
                     "record_path": {
                         "description": (
                             "Folder for decision records, a path or an object storage URL, for sensors without a "
@@ -143,6 +162,16 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "version_added": "0.1.0",
                         "example": "s3://aws_default@my-bucket/experiment-decisions",
+                        "default": "",
+                    },
+                    "rollout_cache": {
+                        "description": (
+                            'Folder in which it is remembered which rollout files are known to be good; "off" '
+                            "remembers nothing. Empty takes the user's own cache folder."
+                        ),
+                        "type": "string",
+                        "version_added": "0.1.0",
+                        "example": "/var/cache/launchdarkly",
                         "default": "",
                     },
                 },

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Statuses that a sensor can wait for.
 RUNNING = "running"
@@ -16,6 +19,13 @@ START, STOP, VERDICT = "start", "stop", "verdict"
 # What happens to the experiment if a person ends the task that waits for it.
 LEAVE = "leave"
 ROLLBACK = "rollback"
+
+
+# What a wait for a release ends with, and what to do about one that completed without data on a metric.
+COMPLETED, REVERTED, WAITING = "completed", "reverted", "waiting"
+OUTCOMES = (COMPLETED, REVERTED, WAITING)
+FAIL, END = "fail", "end"
+UNMEASURED = (FAIL, END)
 
 
 def validate_status(status: str) -> None:
@@ -68,3 +78,24 @@ def validate_on_kill(on_kill: str, *, supported: bool) -> None:
             "not call the trigger when a person ends the task. Leave on_kill out, and stop the experiment in a task of "
             "your own"
         )
+
+
+def validate_outcomes(outcomes: Iterable[str]) -> None:
+    """Reject outcomes that no sensor can end with.
+
+    Raises:
+        ConfigurationError: There is none, or an unknown one.
+    """
+    wanted = tuple(outcomes)
+    if not wanted or not set(wanted) <= set(OUTCOMES):
+        raise ConfigurationError(f"ends_on is {list(wanted)!r}: write a list of {', '.join(OUTCOMES)}")
+
+
+def validate_unmeasured(if_unmeasured: str) -> None:
+    """Reject an unknown reaction to a release that completed without data on a metric.
+
+    Raises:
+        ConfigurationError: It is neither ``fail`` nor ``end``.
+    """
+    if if_unmeasured not in UNMEASURED:
+        raise ConfigurationError(f"if_unmeasured is {if_unmeasured!r}: write {FAIL} or {END}")

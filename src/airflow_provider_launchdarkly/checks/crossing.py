@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Crossing(NamedTuple):
-    """What an earlier verdict says about the boundary.
+    """An earlier verdict's crossing of the boundary.
 
     Attributes:
         standing: The crossing; None if there is none for this iteration.

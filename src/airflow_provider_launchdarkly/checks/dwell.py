@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.endpoints import get_caller_identity, get_experiment
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS, pinned
+from airflow_provider_launchdarkly.checks.background import background_of
 from airflow_provider_launchdarkly.checks.result import CheckResult, describe_time
 from airflow_provider_launchdarkly.checks.significance import verdict_if_ended_elsewhere
 from airflow_provider_launchdarkly.config.durations import format_duration
@@ -61,4 +62,7 @@ def check_dwell(target: Target, dwell: timedelta) -> Procedure[CheckResult]:
         summary = f"inconclusive: iteration {iteration.id} has run for {format_duration(dwell)}; nothing was judged"
         verdict = Verdict(Kind.INCONCLUSIVE, Reason.PLAN_ENDED, summary, now - iteration.started_at)
     output = {**verdict.to_json(), **target.to_json()}
-    return CheckResult(verdict.ends, verdict.summary, output, is_news=verdict.ends, left=dwell - verdict.elapsed)
+    left, told = dwell - verdict.elapsed, () if verdict.ends else background_of(iteration, None)
+    return CheckResult(
+        verdict.ends, verdict.summary, output, is_news=verdict.ends, left=left, same_for=left, background=told
+    )

@@ -79,6 +79,11 @@ def read_state(env: EnvironmentRef, experiment_key: str) -> Procedure[State]:
         experiment: Experiment = (yield get_experiment(env, experiment_key, expand=ITERATIONS)).value
     except NotFoundError:
         return State()
+    return state_of(env, experiment)
+
+
+def state_of(env: EnvironmentRef, experiment: Experiment) -> State:
+    """Return which iterations of an experiment were started and stopped."""
     history = [entry for iteration in experiment.iterations for entry in _history(env, experiment, iteration)]
     return State(
         events=tuple(event for _, event in sorted(history, key=lambda entry: entry[0])),

@@ -37,15 +37,16 @@ def due_for_harm(
     previous: timedelta | None,
     poll_interval: timedelta,
     one_by_one: bool,
-) -> tuple[str, ...]:
-    """Return the metrics to look at for harm in this poll; none, if there was a look since the interval began.
+) -> tuple[str, ...] | None:
+    """Return the metrics to look at for harm in this poll; None, if there was a look since the interval began.
 
     The time since the start is divided into slots, one for each metric in turn. A slot is at least one poll long. So
     with few metrics each is looked at once in every interval, and with many of them as often as the polls allow. A
     missed slot costs some minutes, and a repeated one nothing but a request: the test holds at any number of looks.
+    Each look reads the releases that guard, too.
 
     Args:
-        keys: The metrics that roll back.
+        keys: The metrics that roll back; none, if releases alone do.
         interval: The policy's `harm_looks`.
         elapsed: Time since the iteration's start, by LaunchDarkly's clock.
         previous: `elapsed` of the same process's poll before; None in a fresh process, for which a slot is due if it
@@ -53,9 +54,9 @@ def due_for_harm(
         poll_interval: Time between two polls.
         one_by_one: True if a request reads one metric; False if a query reads them all, in one slot.
     """
-    turns = [(key,) for key in keys] if one_by_one else [tuple(keys)]
+    turns = [(key,) for key in keys] if one_by_one and keys else [tuple(keys)]
     slot = max(interval / len(turns), poll_interval)
     number = elapsed // slot
     since = elapsed - number * slot
     due = since <= 1.5 * poll_interval if previous is None else number > previous // slot
-    return turns[number % len(turns)] if due and number > 0 else ()
+    return turns[number % len(turns)] if due and number > 0 else None

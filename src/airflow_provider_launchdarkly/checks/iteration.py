@@ -8,14 +8,14 @@ from airflow_provider_launchdarkly.api.errors import IterationStoppedError
 from airflow_provider_launchdarkly.api.models import MetricGroupResults
 from airflow_provider_launchdarkly.api.models.base import iso
 from airflow_provider_launchdarkly.api.reads.experiments import pinned, read_experiment
-from airflow_provider_launchdarkly.api.reads.results import metric_results
+from airflow_provider_launchdarkly.api.reads.results import measured_results
 from airflow_provider_launchdarkly.checks.arguments import RUNNING
-from airflow_provider_launchdarkly.checks.result import CheckResult
+from airflow_provider_launchdarkly.checks.result import WHILE_NOTHING_CHANGES, CheckResult
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
-    from airflow_provider_launchdarkly.api.models import Iteration, MetricResults
+    from airflow_provider_launchdarkly.api.models import Iteration, MeasuredResults
 
 
 def check_iteration_status(
@@ -44,7 +44,8 @@ def check_iteration_status(
         "winning_treatment": winner,
     }
     summary = f"{iteration.status}: iteration {iteration_id} of {experiment_key}"
-    return CheckResult(reached, summary if reached else f"waiting for {status}, now {summary}", output)
+    told = summary if reached else f"waiting for {status}, now {summary}"
+    return CheckResult(reached, told, output, same_for=WHILE_NOTHING_CHANGES)
 
 
 def check_traffic(
@@ -76,7 +77,7 @@ def check_traffic(
         output = _about(env, experiment_key, iteration) | {"units": {}, "least": 0}
         return CheckResult(False, f"waiting for the start of iteration {iteration_id} of {experiment_key}", output)
     metric = iteration.measured_metric(metric_key)
-    response = yield from metric_results(
+    response = yield from measured_results(
         env, experiment_key, metric.key, iteration_id, is_group=metric.is_group, traffic=not metric.is_group
     )
     counted = _units(response.value)
@@ -111,7 +112,7 @@ def _about(env: EnvironmentRef, experiment_key: str, iteration: Iteration) -> di
     }
 
 
-def _units(results: MetricResults | MetricGroupResults) -> dict[str, int]:
+def _units(results: MeasuredResults | MetricGroupResults) -> dict[str, int]:
     """Return units by treatment id; for a group, the highest of its metrics: later steps of a funnel have fewer."""
     if isinstance(results, MetricGroupResults):
         most: dict[str, int] = {}

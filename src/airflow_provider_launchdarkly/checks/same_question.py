@@ -1,4 +1,4 @@
-"""Whether the question of an iteration was asked or judged before, and whether the policy allows that. Pure."""
+"""Find out if the question of an iteration was asked or judged before, and if the policy allows that. Pure."""
 
 from __future__ import annotations
 

@@ -18,8 +18,11 @@ from airflow_provider_launchdarkly.api.errors import (
     UnexpectedResponseError,
 )
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS, pinned
+from airflow_provider_launchdarkly.checks.background import background_of
 from airflow_provider_launchdarkly.checks.harm_looks import due_for_harm, metrics_that_roll_back
-from airflow_provider_launchdarkly.checks.result import CheckResult, describe_span, describe_time
+from airflow_provider_launchdarkly.checks.on_data import cautions_of, describe_taken
+from airflow_provider_launchdarkly.checks.planned_looks import describe_lateness, is_due
+from airflow_provider_launchdarkly.checks.result import CheckResult, describe_time
 from airflow_provider_launchdarkly.checks.same_question import count_repeats, require_allowed
 from airflow_provider_launchdarkly.config.problems import field_name
 from airflow_provider_launchdarkly.decision.evidence import EarlierLook, Evidence, EvidenceError
@@ -27,7 +30,7 @@ from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_jso
 from airflow_provider_launchdarkly.decision.information import known_looks
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy_parts import Clock
-from airflow_provider_launchdarkly.decision.schedule import due_look, next_look, schedule_looks
+from airflow_provider_launchdarkly.decision.schedule import next_look, schedule_looks
 from airflow_provider_launchdarkly.decision.suitability import (
     UndecidableExperimentError,
     require_decidable,
@@ -35,15 +38,18 @@ from airflow_provider_launchdarkly.decision.suitability import (
     require_one_role,
     require_source_of_mature_units,
 )
+from airflow_provider_launchdarkly.decision.summary import covered
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
 from airflow_provider_launchdarkly.evidence.launchdarkly_results import evidence_from_results
-from airflow_provider_launchdarkly.evidence.source import LookContext, Source, Target
+from airflow_provider_launchdarkly.evidence.releases import measure
+from airflow_provider_launchdarkly.evidence.source import AS_IT_IS_NOW, LookContext, Source, Target
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration, Metric
+    from airflow_provider_launchdarkly.checks.on_data import DataLooks
     from airflow_provider_launchdarkly.decision.evidence import Spent, Standing
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.decision.schedule import LookSchedule
@@ -69,6 +75,7 @@ class SignificanceResult:
         evidence: The numbers it rests on; None if it follows from the experiment's state and the clock alone.
         lateness: How late the look was, as text; empty if it was in time.
         trouble: Why a look between two planned ones failed; empty if it did not.
+        iteration: The iteration as it was read; None if that does not matter.
     """
 
     target: Target
@@ -77,6 +84,7 @@ class SignificanceResult:
     evidence: Evidence | None = None
     lateness: str = ""
     trouble: str = ""
+    iteration: Iteration | None = None
 
     @property
     def read_results(self) -> bool:
@@ -100,26 +108,38 @@ class SignificanceResult:
     @property
     def summary(self) -> str:
         """The verdict's summary, and how late the look was."""
-        return f"{self.verdict.summary} ({self.lateness})" if self.lateness else self.verdict.summary
+        late = self.lateness or (describe_taken(self.evidence) if self.evidence else "")
+        return f"{self.verdict.summary} ({late})" if late else self.verdict.summary
 
     def to_check_result(self) -> CheckResult:
-        """Return the result for a task: with ``evidence`` and ``looked_at``, from which the look is put on record.
-
-        A look between two planned ones that finds no harm is no news: there may be thousands.
-        """
+        """Return the result for a task: with ``evidence`` and ``looked_at``, from which the look is put on record."""
+        # A look between two planned ones that finds no harm is no news: there may be thousands.
         planned = self.evidence is not None and not self.evidence.only_harm
         return CheckResult(
             self.ends,
             self.summary,
             self.to_record(),
             is_news=planned or self.ends,
+            same_for=self.same_for,
             warning=self.warning,
-            cautions=self.verdict.cautions if self.ends else (),
+            cautions=(*(self.verdict.cautions if self.ends else ()), *self._covered()),
         )
 
     @property
+    def same_for(self) -> timedelta | None:
+        """The time to the next planned look, if nothing but the clock can make it due; else None."""
+        if self.trouble or self.verdict.reason is not Reason.BETWEEN_LOOKS or self.verdict.next_look is None:
+            return None
+        return self.verdict.next_look - self.verdict.elapsed
+
+    def _covered(self) -> tuple[str, ...]:
+        """A line on what the source's rows cover, if it knows."""
+        coverage = self.evidence.coverage if self.evidence else None
+        return () if coverage is None else (covered(coverage),)
+
+    @property
     def warning(self) -> str | None:
-        """What went wrong with the look, and the cure of a late one; None if all is well."""
+        """The trouble with the look, with the cure of a late one; None if all is well."""
         if not self.lateness:
             return self.trouble or None
         return (
@@ -140,9 +160,10 @@ class SignificanceCheck:
         looks: Reads what the earlier looks measured. Default: nothing is known of them.
         standing: A crossing of the boundary at an earlier look, which stands.
         spent: The error that other policies have spent on the iteration.
+        data: What is known of the looks, if they wait for their data.
 
     Attributes:
-        previous: ``verdict.elapsed`` of the latest poll; None before the first.
+        previous: Time of the latest poll, after the iteration's start; None before the first.
     """
 
     def __init__(
@@ -156,6 +177,7 @@ class SignificanceCheck:
         looks: Looks = no_looks,
         standing: Standing | None = None,
         spent: Spent | None = None,
+        data: DataLooks | None = None,
     ) -> None:
         self._target = target
         self._policy = policy
@@ -165,6 +187,7 @@ class SignificanceCheck:
         self._looks = looks
         self._standing = standing
         self._spent = spent
+        self._data = data
         self.previous = previous
 
     def __call__(self) -> Procedure[CheckResult]:
@@ -183,9 +206,21 @@ class SignificanceCheck:
             looks=self._looks,
             standing=self._standing,
             spent=self._spent,
+            data=self._data,
         )
-        self.previous = found.verdict.elapsed
-        return found.to_check_result()
+        taken = found.evidence.taken if found.evidence else None
+        self.previous = found.verdict.elapsed if taken is None else taken.at
+        if self._data is not None and taken is not None:
+            self._data.taken = found.verdict.elapsed
+        result = found.to_check_result()
+        if not found.ends:
+            result = replace(result, background=background_of(found.iteration, self._policy))
+        return result if has_only_planned_looks(self._policy) else replace(result, same_for=None)
+
+
+def has_only_planned_looks(policy: Policy) -> bool:
+    """Return True if looks come at their planned times alone: none between them for harm, none when data arrive."""
+    return policy.harm_looks is None and policy.looks.on_data is None
 
 
 def check_significance(
@@ -199,6 +234,7 @@ def check_significance(
     looks: Looks = no_looks,
     standing: Standing | None = None,
     spent: Spent | None = None,
+    data: DataLooks | None = None,
 ) -> Procedure[SignificanceResult]:
     """Poll an experiment once, and look at its results if a look is due.
 
@@ -215,6 +251,8 @@ def check_significance(
         standing: A crossing of the boundary at an earlier look of this iteration, which stands. It is evidence only
             where the data do not cross by themselves, so a repeat of the look that crossed is the same decision.
         spent: The error that other policies have spent on the iteration; None if it was only judged by this one.
+        data: What is known of the looks that wait for their data; None takes the look whose time has come, whatever the
+            policy says: for a judgement of what is there now.
 
     Returns:
         ``invalid`` if the iteration was stopped or replaced; ``wait`` between looks, without reading results; else the
@@ -226,11 +264,16 @@ def check_significance(
             LaunchDarkly's results, ``export_only``.
         IterationNotFoundError: The experiment has no such iteration.
         ResultsUnavailableError: LaunchDarkly no longer serves results.
+        DataNotArrivedError: The data of a look have not arrived by its deadline, and the policy fails then.
         LaunchDarklyError: As the calls raise.
     """
-    analysed = source is evidence_from_results
     found = yield from find_due_look(
-        target, policy, previous=previous, poll_interval=poll_interval, analysed_by_launchdarkly=analysed
+        target,
+        policy,
+        previous=previous,
+        poll_interval=poll_interval,
+        analysed_by_launchdarkly=source is evidence_from_results,
+        data=data,
     )
     if isinstance(found, SignificanceResult):
         return found
@@ -280,18 +323,27 @@ def take_look(
     target = look_context.target
     require_allowed(policy, look_context.repeats, spent)
     try:
-        if look_context.harm_of:
+        if look_context.only_harm:
             return (yield from _look_for_harm(look_context, policy, source, spent))
-        evidence = (yield from source(look_context, policy))._replace(repeats=look_context.repeats, spent=spent)
+        evidence = yield from measure(source, look_context, policy)
+        evidence = evidence._replace(repeats=look_context.repeats, spent=spent)
         plan = schedule_looks(policy, look_context.started_at)
-        if policy.clock is Clock.INFORMATION:
+        lateness = ""
+        if look_context.taken is not None:
+            now = (AS_IT_IS_NOW,) if source is evidence_from_results else ()
+            cautions = (*evidence.cautions, *now, *cautions_of(look_context.taken))
+            evidence = evidence._replace(taken=look_context.taken, cautions=cautions)
+        else:
+            lateness = describe_lateness(plan, look_context.elapsed, previous, 2 * poll_interval)
+        if policy.clock is Clock.INFORMATION and not evidence.only_harm:
             evidence = evidence._replace(earlier=known_looks(plan, looks(), evidence))
-        lateness = describe_lateness(plan, look_context.elapsed, previous, 2 * poll_interval)
         verdict = decide(policy, evidence)
         if standing is not None and verdict.treatment_id != standing.treatment_id:
             evidence = evidence._replace(standing=standing)
             verdict = decide(policy, evidence)
-        return SignificanceResult(target, look_context.at, verdict, evidence, lateness)
+        return SignificanceResult(
+            target, look_context.now, verdict, evidence, lateness, iteration=look_context.iteration
+        )
     except EvidenceError as error:
         raise UnexpectedResponseError(f"the results of experiment {target.experiment_key!r}: {error}") from error
 
@@ -300,14 +352,14 @@ def _look_for_harm(
     look_context: LookContext, policy: Policy, source: Source, spent: Spent | None
 ) -> Procedure[SignificanceResult]:
     """Read results between two planned looks and judge harm alone. Without results it waits: the next look says why."""
-    target, at = look_context.target, look_context.at
     try:
-        evidence = (yield from source(look_context, policy))._replace(only_harm=True, spent=spent)
+        evidence = (yield from measure(source, look_context, policy))._replace(only_harm=True, spent=spent)
     except (ResultsUnavailableError, UnexpectedResponseError) as error:
         waiting = _between_looks(schedule_looks(policy, look_context.started_at), look_context)
-        trouble = f"harm to {', '.join(look_context.harm_of)} could not be looked at: {error}"
-        return SignificanceResult(target, at, waiting, trouble=trouble)
-    return SignificanceResult(target, at, decide(policy, evidence), evidence)
+        names = ", ".join(look_context.harm_of or ("the releases' metrics",))
+        trouble = f"harm to {names} could not be looked at: {error}"
+        return SignificanceResult(look_context.target, look_context.at, waiting, trouble=trouble)
+    return SignificanceResult(look_context.target, look_context.at, decide(policy, evidence), evidence)
 
 
 def find_due_look(
@@ -317,6 +369,7 @@ def find_due_look(
     previous: timedelta | None = None,
     poll_interval: timedelta,
     analysed_by_launchdarkly: bool = True,
+    data: DataLooks | None = None,
 ) -> Procedure[SignificanceResult | LookContext]:
     """Check whether a look is due, without reading results: the first half of :func:`check_significance`.
 
@@ -326,10 +379,11 @@ def find_due_look(
         previous: As for :func:`check_significance`.
         poll_interval: As for :func:`check_significance`.
         analysed_by_launchdarkly: True if the results are LaunchDarkly's, which has none for some experiments.
+        data: As for :func:`check_significance`.
 
     Returns:
         The context of the look that is due now, with `harm_of` if it is none of the planned ones; else a result without
-        evidence, ``wait`` or ``invalid``.
+        a new look: ``wait``, ``invalid``, or the ending that is on record.
 
     Raises:
         ConfigurationError: The policy does not fit the experiment, or the experiment is a bandit, a holdout or, with
@@ -355,6 +409,7 @@ def find_due_look(
         burn_in=policy.burn_in,
         maturity=policy.maturity,
         repeats=count_repeats(experiment, iteration, policy),
+        unbroken_since=experiment.unbroken_since(iteration),
     )
     if not iteration.running:
         return SignificanceResult(
@@ -364,9 +419,14 @@ def find_due_look(
         schedule = schedule_looks(policy, iteration.started_at)
     except ValueError as error:
         raise ConfigurationError(f"policy: {error}") from error
-    if _is_due(schedule, look_context.elapsed, previous, poll_interval):
-        return look_context
-    if policy.harm_looks is not None and look_context.elapsed > policy.lag:
+    found = look_context if is_due(schedule, look_context.elapsed, previous, poll_interval) else None
+    waiting = None
+    if data is not None and policy.looks.on_data is not None:
+        if data.ended is not None:
+            return SignificanceResult(target, look_context.at, decide(policy, data.ended), data.ended)
+        found = data.due(look_context, schedule, policy.looks.on_data)
+        waiting = data.awaiting(look_context, schedule, policy.looks.on_data)
+    if found is None and policy.harm_looks is not None and look_context.elapsed > policy.lag:
         harm_of = due_for_harm(
             metrics_that_roll_back(policy, look_context.primary_metric(policy)),
             policy.harm_looks,
@@ -375,39 +435,9 @@ def find_due_look(
             poll_interval=poll_interval,
             one_by_one=analysed_by_launchdarkly,
         )
-        if harm_of:
-            return replace(look_context, harm_of=harm_of)
-    return SignificanceResult(target, look_context.at, _between_looks(schedule, look_context))
-
-
-def _is_due(schedule: LookSchedule, elapsed: timedelta, previous: timedelta | None, poll_interval: timedelta) -> bool:
-    if due_look(schedule, elapsed, previous=previous) is not None:
-        return True
-    # One and a half intervals: a process for each poll comes at least once within it, however it is scheduled.
-    return previous is None and due_look(schedule, elapsed, tolerance=1.5 * poll_interval) is not None
-
-
-def describe_lateness(plan: LookSchedule, elapsed: timedelta, previous: timedelta | None, tolerance: timedelta) -> str:
-    """Return how late a look is, in words; empty if it is in time.
-
-    A look is late if looks were missed between the poll before and this one, or if it comes later than the next look
-    would have. Only the last look can: any other is then the next one. Late looks cost power, and time.
-
-    Args:
-        plan: The planned looks.
-        elapsed: Time of the look, after the iteration's start.
-        previous: ``elapsed`` of the same process's poll before; None in a fresh process.
-        tolerance: Delay that never counts as late.
-    """
-    look = plan.look_at(elapsed)
-    if look == 0:
-        return ""
-    time, before = plan.look_times[look - 1], (timedelta(), *plan.look_times)[look - 1]
-    missed = 0 if previous is None else max(look - plan.look_at(previous) - 1, 0)
-    if not missed and elapsed - time <= max(time - before, tolerance):
-        return ""
-    after = f"look {look} of {len(plan.look_times)} came {describe_span(elapsed - time)} after its time"
-    return f"{after}, and {missed} before it {'was' if missed == 1 else 'were'} missed" if missed else after
+        found = None if harm_of is None else replace(look_context, harm_of=harm_of)
+    waiting = waiting or _between_looks(schedule, look_context)
+    return found or SignificanceResult(target, look_context.at, waiting, iteration=iteration)
 
 
 def _require_decidable(experiment: Experiment, *, launchdarkly_results: bool) -> None:

@@ -7,8 +7,11 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
+
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from datetime import timedelta
 
 # The class of the result of `add_subparsers` has a private name.
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # noqa: SLF001
@@ -34,6 +37,34 @@ def add_access(parser: ArgumentParser) -> None:
     parser.add_argument("--host", help="API base URL, with LAUNCHDARKLY_ACCESS_TOKEN in the environment")
     parser.add_argument("--project", help="project, where neither file nor connection names one")
     parser.add_argument("--environment", help="environment, where neither file nor connection names one")
+
+
+def add_project(parser: ArgumentParser) -> None:
+    """Add the options that say where LaunchDarkly is, for commands on a whole project."""
+    parser.add_argument(
+        "--connection", metavar="ID", default=DEFAULT_CONNECTION, help="Airflow connection to LaunchDarkly"
+    )
+    parser.add_argument("--host", help="API base URL, with LAUNCHDARKLY_ACCESS_TOKEN in the environment")
+    parser.add_argument("--project", help="project, where the connection names none")
+
+
+def keys(text: str) -> tuple[str, ...]:
+    """Read keys that are separated by commas, each once."""
+    return tuple(dict.fromkeys(key.strip() for key in text.split(",") if key.strip()))
+
+
+def duration(text: str) -> timedelta:
+    """Read a duration such as ``30d``.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    from airflow_provider_launchdarkly.config.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_allocation(parser: ArgumentParser) -> None:

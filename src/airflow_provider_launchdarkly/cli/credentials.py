@@ -65,6 +65,20 @@ class Access:
             return read_settings(_Fields(conn_id, host=self.host, password=token))
         raise ConfigurationError(f"there is no access to LaunchDarkly: set {variable}, or {TOKEN_VARIABLE} and --host")
 
+    def project_key(self, settings: ConnectionSettings) -> str:
+        """Return the project of a command on a whole project.
+
+        Args:
+            settings: The connection.
+
+        Raises:
+            ConfigurationError: Neither options nor connection name one.
+        """
+        found = self.project or settings.project_key
+        if not found:
+            raise ConfigurationError("no project is named: give --project, or name it in the connection")
+        return found
+
     def environment_ref(
         self, settings: ConnectionSettings, project: str | None, environment: str | None
     ) -> EnvironmentRef:

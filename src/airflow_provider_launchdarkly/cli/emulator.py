@@ -36,6 +36,11 @@ def add_parser(commands: Commands) -> None:
     beginning.add_argument("--world", metavar="FILE", help="YAML file with a world of your own, in place of a scenario")
     beginning.add_argument("--load", metavar="FILE", help="JSON file with a snapshot to go on from")
     parser.add_argument(
+        "--like",
+        metavar="FILE",
+        help="behave like the account of a report of `airflow-launchdarkly doctor --write FILE`",
+    )
+    parser.add_argument(
         "--clock-rate", type=float, default=1.0, metavar="N", help="emulated seconds per second; 86400 makes each a day"
     )
     parser.add_argument("--clock-start", metavar="TIME", help="ISO 8601 time to start at; now, if it is not given")
@@ -48,6 +53,20 @@ def add_parser(commands: Commands) -> None:
         metavar="SWITCH=POSITION",
         help="set a switch, such as results=gone; can be repeated",
     )
+    parser.add_argument(
+        "--warehouse",
+        metavar="URL",
+        help="write the people as rows into sqlite:///FILE or postgresql://USER@HOST/DATABASE",
+    )
+    parser.add_argument(
+        "--warehouse-set",
+        dest="warehouse_options",
+        type=_option,
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="how the rows differ from the ideal, such as lag=PT20M; can be repeated",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,26 +78,38 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         from airflow_provider_launchdarkly.emulator.state.clock import parse_time
         from airflow_provider_launchdarkly.emulator.state.files import read_snapshot, read_world
+        from airflow_provider_launchdarkly.emulator.state.likeness import Likeness, read_likeness
         from airflow_provider_launchdarkly.emulator.state.settings import Settings
         from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
         from airflow_provider_launchdarkly.emulator.transport.server import address_of, listen, serve
+        from airflow_provider_launchdarkly.emulator.warehouse.options import WarehouseOptions
+        from airflow_provider_launchdarkly.emulator.warehouse.writer import Warehouse
     except ModuleNotFoundError as error:
         raise CliError(f"needs {error.name}: install the provider with its extra `emulator`") from None
+    if arguments.warehouse_options and not arguments.warehouse:
+        raise CliError("--warehouse-set: there is no warehouse to set it for; give --warehouse URL too")
     try:
+        like = read_likeness(arguments.like) if arguments.like else Likeness()
         snapshot = read_snapshot(arguments.load) if arguments.load else None
         start = arguments.clock_start or (snapshot and snapshot.get("time"))
+        options = WarehouseOptions.from_dict({**like.warehouse, **dict(arguments.warehouse_options)})
+        warehouse = Warehouse(arguments.warehouse, options) if arguments.warehouse else None
         emulator = Emulator(
             seed=arguments.seed,
             scenario=arguments.scenario,
             token=arguments.token,
-            settings=Settings().changed(dict(arguments.switches)),
+            settings=Settings().changed({**like.switches, **dict(arguments.switches)}),
             start=parse_time(start) if isinstance(start, str) else None,
             rate=arguments.clock_rate,
             world=read_world(arguments.world) if arguments.world else None,
+            like=like,
+            warehouse=warehouse,
         )
         if snapshot is not None:
             emulator.load(snapshot)
-            emulator.settings = emulator.settings.changed(dict(arguments.switches))
+            emulator.settings = emulator.settings.changed({**like.switches, **dict(arguments.switches)})
+        else:
+            emulator.write_warehouse()
     except ValueError as error:
         raise CliError(str(error)) from None
     try:
@@ -103,7 +134,7 @@ def _greeting(url: str, emulator: Emulator, arguments: argparse.Namespace) -> st
     return f"""LaunchDarkly emulator on {url}
   {f"world     {begun}" if begun else f"scenario  {emulator.scenario}"}, seed {emulator.seed}
   clock     {emulator.clock.now():%Y-%m-%d %H:%M:%S} UTC, {rate}
-{_projects(world)}
+{_warehouse(emulator)}{_projects(world)}
 
 The Airflow connection for it:
   export AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT='{quoted}'
@@ -117,6 +148,7 @@ Controls, which need no token:
   GET                {url}/__emulator__/requests?after=0
   GET, POST, DELETE  {url}/__emulator__/faults
   GET, POST          {url}/__emulator__/settings
+  GET, POST          {url}/__emulator__/warehouse
 
 Ctrl-C ends it."""
 
@@ -128,6 +160,10 @@ def _poll_interval(rate: float) -> str:
         return ""
     setting = f"  export AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL={seconds:.3g}"
     return f"Sensors poll every 300 s of real time; to poll twice in an emulated day:\n{setting}\n"
+
+
+def _warehouse(emulator: Emulator) -> str:
+    return f"  warehouse {emulator.warehouse.name}\n" if emulator.warehouse is not None else ""
 
 
 def _projects(world: World) -> str:
@@ -154,3 +190,13 @@ def _switch(text: str) -> tuple[str, str]:
     if not equals:
         raise argparse.ArgumentTypeError(f"a switch is written as name=position, not {text!r}")
     return name, value
+
+
+def _option(text: str) -> tuple[str, str | float]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"an option is written as name=value, not {text!r}")
+    try:
+        return name, float(value)
+    except ValueError:
+        return name, value

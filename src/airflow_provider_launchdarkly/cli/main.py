@@ -12,7 +12,25 @@ from typing import TYPE_CHECKING, Never, Protocol
 from typing_extensions import override
 
 from airflow_provider_launchdarkly._version import __version__
-from airflow_provider_launchdarkly.cli import emulator, init, plan, portfolio, power, replay, schema, simulate, validate
+from airflow_provider_launchdarkly.cli import (
+    doctor,
+    emulator,
+    hygiene,
+    init,
+    notify,
+    past_looks,
+    plan,
+    portfolio,
+    power,
+    replay,
+    report,
+    results_sql,
+    retire,
+    schema,
+    show,
+    simulate,
+    validate,
+)
 from airflow_provider_launchdarkly.cli.exit import CliError, ExitCode
 
 if TYPE_CHECKING:
@@ -37,12 +55,20 @@ VERBS: Mapping[str, Verb] = {
     "validate": validate,
     "plan": plan,
     "init": init,
+    "notify": notify,
     "schema": schema,
+    "show": show,
     "power": power,
     "simulate": simulate,
     "replay": replay,
+    "report": report,
+    "past-looks": past_looks,
+    "results-sql": results_sql,
     "portfolio": portfolio,
+    "retire": retire,
+    "hygiene": hygiene,
     "emulator": emulator,
+    "doctor": doctor,
 }
 
 

@@ -13,11 +13,12 @@ from airflow_provider_launchdarkly.cli.rollout_files import read_rollouts
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from airflow_provider_launchdarkly.cli.arguments import Commands
     from airflow_provider_launchdarkly.rollout.drift import Drift
     from airflow_provider_launchdarkly.rollout.files import NamedRollout
+    from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 MARKS = {"create": "+", "change": "~", "drifted": "!", "equal": "="}
 
@@ -49,31 +50,48 @@ def run(arguments: argparse.Namespace) -> int:
     access = Access(os.environ, arguments.host, arguments.project, arguments.environment)
     counts = dict.fromkeys(DriftStatus, 0)
     with Clients() as clients:
-        for entry in rollouts:
+        for name, entry, rollout in _each(rollouts):
             try:
-                settings = access.settings(entry.rollout.connection)
-                env = access.environment_ref(settings, entry.rollout.project, entry.rollout.environment)
-                drift = clients.of(settings).run(compare(entry.rollout, env))
+                settings = access.settings(rollout.connection)
+                env = access.environment_ref(settings, rollout.project, rollout.environment)
+                drift = clients.of(settings).run(compare(rollout, env))
             except LaunchDarklyError as error:
                 failures += 1
-                print(f"{entry.file}:{entry.line}: {entry.name}: {error}", file=sys.stderr)
+                print(f"{entry.file}:{entry.line}: {name}: {error}", file=sys.stderr)
                 continue
             counts[drift.status] += 1
-            print("\n".join(_describe(entry, drift)))
+            print("\n".join(_describe(name, entry, rollout, drift)))
     print(", ".join(f"{count} {status.value}" for status, count in counts.items()))
     if failures:
         return ExitCode.ERROR
-    return ExitCode.OK if counts[DriftStatus.EQUAL] == len(rollouts) else ExitCode.FINDING
+    return ExitCode.OK if counts[DriftStatus.EQUAL] == sum(counts.values()) else ExitCode.FINDING
 
 
-def _describe(entry: NamedRollout, drift: Drift) -> Iterator[str]:
+def _each(entries: Iterable[NamedRollout]) -> Iterator[tuple[str, NamedRollout, Rollout]]:
+    """Yield every rollout with its name; of a promotion or of waves, that of each environment or target."""
+    for entry in entries:
+        for name, rollout in entry.by_name():
+            yield name, entry, rollout
+
+
+def _describe(name: str, entry: NamedRollout, rollout: Rollout, drift: Drift) -> Iterator[str]:
     from airflow_provider_launchdarkly.rollout.concerns import find_concerns
+    from airflow_provider_launchdarkly.rollout.release_requests import release_in_words
+    from airflow_provider_launchdarkly.rollout.results import describe_results
+    from airflow_provider_launchdarkly.rollout.words import retirement_in_words
 
     status = drift.status.value
-    stage = f", stage {drift.stage + 1} of {len(entry.rollout.stages)}" if drift.stage is not None else ""
+    stage = f", stage {drift.stage + 1} of {len(rollout.stages)}" if drift.stage is not None else ""
     iteration = f" ({drift.iteration_status}{stage})" if drift.iteration_status else ""
-    yield f"{MARKS[status]} {status:8} {entry.name}{iteration}  {entry.file}:{entry.line}"
-    for concern in (*find_concerns(entry.rollout), *drift.warnings):
+    yield f"{MARKS[status]} {status:8} {name}{iteration}  {entry.file}:{entry.line}"
+    if rollout.results is not None:
+        yield f"    results: {describe_results(rollout.results)}"
+    if rollout.release is not None:
+        unknown = "; no call says whether LaunchDarkly's plan allows it" if rollout.release.guarded else ""
+        yield f"    ships {release_in_words(rollout)}{unknown}"
+    if rollout.retire is not None:
+        yield f"    afterwards: {retirement_in_words(rollout)}"
+    for concern in (*find_concerns(rollout), *drift.warnings):
         yield f"    warning: {concern}"
     for difference in drift.differences:
         if status == "create":

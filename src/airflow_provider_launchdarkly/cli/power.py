@@ -183,7 +183,7 @@ def _rollout_stages(arguments: argparse.Namespace) -> tuple[Sequence[Stage], Tra
     problems = [str(problem) for entry in entries if isinstance(entry, Broken) for problem in entry.problems]
     if problems:
         raise ValueError("\n".join(problems))
-    found = {entry.name: entry.rollout for entry in entries if not isinstance(entry, Broken)}
+    found = dict(each for entry in entries if not isinstance(entry, Broken) for each in entry.by_name())
     names = ", ".join(sorted(found))
     name = arguments.rollout or (next(iter(found)) if len(found) == 1 else None)
     if name is None:

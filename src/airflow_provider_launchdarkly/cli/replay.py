@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.cli.exit import CliError, ExitCode
+from airflow_provider_launchdarkly.cli.record_files import read_entries, why_unreadable
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from airflow_provider_launchdarkly.audit_log.replay import Replay, Replayed
     from airflow_provider_launchdarkly.cli.arguments import Commands
     from airflow_provider_launchdarkly.decision.policy import Policy
+
+ALL_FOLLOW = "Every verdict follows again."
 
 
 def add_parser(commands: Commands) -> None:
@@ -49,23 +52,13 @@ def run(arguments: argparse.Namespace) -> int:
         CliError: The record is broken, or it or the policy cannot be read.
     """
     try:
-        entries = chain.read(_text(arguments.record))
-        if arguments.head and (not entries or entries[-1]["hash"] != arguments.head):
-            raise chain.BrokenRecordError(len(entries) or 1, f"the last entry is not {arguments.head}")
+        entries = read_entries(arguments.record, arguments.head)
         policy = _policy(arguments.policy)
         found = _replay(entries, policy)
     except (ValueError, OSError, ImportError) as error:
         raise _failure(arguments, error) from None
     print(json.dumps(_as_json(arguments, entries, found), indent=2) if arguments.json else _as_text(entries, found))
     return ExitCode.OK if found.agrees else ExitCode.FINDING
-
-
-def _text(record: str) -> str:
-    if "://" not in record:
-        return Path(record).read_bytes().decode()
-    from upath import UPath  # Airflow's own ObjectStoragePath is one; here, outside Airflow, there are no connections
-
-    return UPath(record).read_bytes().decode()
 
 
 def _policy(path: str | None) -> Policy | None:
@@ -88,7 +81,7 @@ def _failure(arguments: argparse.Namespace, error: Exception) -> CliError:
     if arguments.json:
         line = error.line if isinstance(error, chain.BrokenRecordError) else None
         print(json.dumps({"agrees": None, "broken": broken, "line": line, "error": str(error)}, indent=2))
-    return CliError(f"{arguments.record}: {'broken at ' if broken else ''}{error}")
+    return CliError(why_unreadable(arguments.record, error))
 
 
 def _as_json(arguments: argparse.Namespace, entries: tuple[dict[str, Any], ...], found: Replay) -> dict[str, Any]:
@@ -107,32 +100,34 @@ def _as_text(entries: tuple[dict[str, Any], ...], found: Replay) -> str:
         "",
         *(_line(look) for look in found.looks),
         "",
-        _conclusion(found),
+        conclusion(found),
     ]
     return "\n".join(lines)
 
 
 def _line(look: Replayed) -> str:
-    then, again = _words(look.recorded), _words(look.again)
+    then, again = verdict_words(look.recorded), verdict_words(look.again)
     mark = " " if look.agrees else "≠"
     note = f"  ({look.note})" if look.note else ""
     return f"{look.seq:>4}  day {look.day:6.2f}  {then:<34} {mark} {again}{note}".rstrip()
 
 
-def _words(verdict: Any) -> str:
+def verdict_words(verdict: Mapping[str, Any] | None) -> str:
+    """Return a verdict and its reason; empty where nothing is decided."""
     if verdict is None:
         return ""
     treatment = f" {verdict['treatment']!r}" if verdict.get("treatment") else ""
     return f"{verdict['verdict']}{treatment}: {verdict['reason']}"
 
 
-def _conclusion(found: Replay) -> str:
+def conclusion(found: Replay) -> str:
+    """Return what came of a replay, in a sentence."""
     if found.policy is None:
-        return "Every verdict follows again." if found.agrees else "Not every verdict follows again."
+        return ALL_FOLLOW if found.agrees else "Not every verdict follows again."
     then = _end(found.recorded_end, found.recorded_end.recorded if found.recorded_end else None)
     now = _end(found.end, found.end.again if found.end else None)
     return f"On record: {then}. By the other policy: {now}."
 
 
 def _end(look: Replayed | None, verdict: Any) -> str:
-    return "no ending" if look is None else f"{_words(verdict)} on day {look.day:.2f}"
+    return "no ending" if look is None else f"{verdict_words(verdict)} on day {look.day:.2f}"

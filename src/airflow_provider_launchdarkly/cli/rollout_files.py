@@ -12,19 +12,28 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.rollout.files import NamedRollout
 
 
-def read_rollouts(paths: Sequence[Path]) -> tuple[list[NamedRollout], int]:
+def read_rollouts(paths: Sequence[Path], *, concerns: bool = False) -> tuple[list[NamedRollout], int]:
     """Read every valid rollout, and print the problems of the others.
 
     Args:
         paths: Files and folders.
+        concerns: True to look for the concerns about each rollout too.
 
     Returns:
         The valid rollouts, and the number of problems.
     """
-    from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_files, rollout_files
+    from airflow_provider_launchdarkly.rollout.files import (
+        Broken,
+        NamedRollout,
+        is_metrics_file,
+        read_files,
+        rollout_files,
+    )
+    from airflow_provider_launchdarkly.rollout.known_good import KnownGood
 
     rollouts, problems = [], 0
-    found = list(read_files(rollout_files(paths)))
+    known_good = KnownGood.configured()
+    found = list(read_files(rollout_files(paths), known_good=known_good, concerns=concerns))
     for entry in found:
         if isinstance(entry, Broken):
             wrong = entry.problems
@@ -35,7 +44,7 @@ def read_rollouts(paths: Sequence[Path]) -> tuple[list[NamedRollout], int]:
         problems += len(wrong)
         if isinstance(entry, NamedRollout) and not wrong:
             rollouts.append(entry)
-    if not found:
+    if not found and not any(is_metrics_file(file) for file in rollout_files(paths)):
         print(f"no rollout files in {', '.join(map(str, paths))}: name a .yaml file or a folder", file=sys.stderr)
         problems = 1
     return rollouts, problems

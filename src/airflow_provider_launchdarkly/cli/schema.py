@@ -1,4 +1,4 @@
-"""The command `schema`: print the JSON Schema of rollout files, for editors."""
+"""The command `schema`: print the JSON Schema of rollout files, or of files of metrics, for editors."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Commands) -> None:
     """Add `schema` to the command line."""
-    commands.add_parser(
+    parser = commands.add_parser(
         "schema",
-        help="print the JSON Schema of rollout files",
-        description="Print the JSON Schema of rollout files, for editors.",
+        help="print the JSON Schema of rollout files, or of metrics",
+        description="Print the JSON Schema of rollout files, or of files of metrics, for editors.",
     )
+    parser.add_argument("--metrics", action="store_true", help="the schema of a file of metrics, such as metrics.yaml")
 
 
-def run(arguments: argparse.Namespace) -> int:  # noqa: ARG001 - it has no options
+def run(arguments: argparse.Namespace) -> int:
     """Print the schema."""
-    from airflow_provider_launchdarkly.rollout.schema import file_schema
+    from airflow_provider_launchdarkly.rollout.schema import file_schema, metrics_schema
 
-    print(json.dumps(file_schema(), indent=2))
+    print(json.dumps(metrics_schema() if arguments.metrics else file_schema(), indent=2))
     return ExitCode.OK

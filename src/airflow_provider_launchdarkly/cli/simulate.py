@@ -70,6 +70,9 @@ def add_parser(commands: Commands) -> None:
         parser.add_argument(f"--max-{name.replace('_', '-')}", type=float, metavar="X", help=f"budget: {text}")
     parser.add_argument("--min-power", type=float, metavar="X", help="budget: least power")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="write a picture, such as simulation.png")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write charts and measures as one HTML file; it loads nothing"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -108,7 +111,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
         write_picture(policy, simulation, scenario.allocation, arguments.picture)
     expected = policy.model_copy(update={"traffic": scenario.traffic})
-    concerns = (*policy.concerns(), *find_plan_concerns(expected, scenario.allocation))
+    concerns = (*policy.concerns(), *find_plan_concerns(expected, scenario.allocation), *_left_out(policy))
+    if arguments.report is not None:
+        from airflow_provider_launchdarkly.cli.simulation_report import simulation_page
+
+        page = simulation_page(policy, scenario, simulation, rows(simulation.report), concerns=concerns, exceeded=over)
+        arguments.report.write_text(page, encoding="utf-8")
     if arguments.json:
         print(json.dumps({**simulation.report.to_json(), "concerns": concerns, "exceeded": over}, indent=2))
     else:
@@ -120,6 +128,19 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def table(report: Report) -> str:
     """Return the measures as a table, with the simulation's error (two standard errors) beside each share."""
+    return "\n".join([*heads(report), *(f"{name:<44}{value}".rstrip() for name, value in rows(report))])
+
+
+def heads(report: Report) -> tuple[str, str]:
+    """Return what was simulated, and when the plan ends."""
+    return (
+        f"{report.experiments} experiments of {report.looks} looks in {report.planned_days:g} days, for each truth",
+        _end(report),
+    )
+
+
+def rows(report: Report) -> list[tuple[str, str]]:
+    """Return the measures with their names; a truth is a row without a value, and its measures are indented."""
 
     def share(value: float) -> str:
         error = 2.0 * (max(value * (1.0 - value), 1.0 / report.experiments) / report.experiments) ** 0.5
@@ -132,7 +153,7 @@ def table(report: Report) -> str:
         return "     -" if value is None else f"{value:6.2f}"
 
     holds = "     -" if report.interval_coverage is None else share(report.interval_coverage)
-    rows = [
+    return [
         ("without effect", ""),
         ("  shipped (false ship)", share(report.false_ship)),
         ("  rolled back (false rollback)", share(report.false_rollback)),
@@ -153,8 +174,6 @@ def table(report: Report) -> str:
         ("with a split off by one percentage point", ""),
         ("  called invalid (mismatch found)", share(report.mismatch_found)),
     ]
-    head = f"{report.experiments} experiments of {report.looks} looks in {report.planned_days:g} days, for each truth"
-    return "\n".join([head, _end(report), *(f"{name:<44}{value}".rstrip() for name, value in rows)])
 
 
 def _end(report: Report) -> str:
@@ -199,6 +218,13 @@ def _scenario(arguments: argparse.Namespace, policy: Policy) -> Scenario:
         experiments=arguments.experiments,
         seed=arguments.seed,
     )
+
+
+def _left_out(policy: Policy) -> tuple[str, ...]:
+    """Return a sentence on what no simulation shows; none if it shows everything."""
+    if not policy.release_guardrails:
+        return ()
+    return ("release_guardrails are left out here: LaunchDarkly judges them, and they only ever stop or delay a ship",)
 
 
 def _count(text: str) -> int:

@@ -18,8 +18,8 @@ def add_parser(commands: Commands) -> None:
     """Add `validate` to the command line."""
     parser = commands.add_parser(
         "validate",
-        help="check rollout files, without network",
-        description="Check rollout files, without network. Exits with 1 if one is wrong.",
+        help="check rollout files and files of metrics, without network",
+        description="Check rollout files and files of metrics, without network. Exits with 1 if one is wrong.",
     )
     add_files(parser)
 
@@ -30,11 +30,17 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         :attr:`ExitCode.ERROR` if a file is wrong.
     """
-    from airflow_provider_launchdarkly.rollout.concerns import find_concerns
+    from airflow_provider_launchdarkly.rollout.files import is_metrics_file, rollout_files
+    from airflow_provider_launchdarkly.rollout.known_good import KnownGood
 
-    rollouts, problems = read_rollouts(arguments.files)
+    rollouts, problems = read_rollouts(arguments.files, concerns=True)
     for entry in rollouts:
-        for concern in find_concerns(entry.rollout):
+        for concern in entry.concerns or ():
             print(f"{entry.file}:{entry.line}: {entry.name}: warning: {concern}")
-    print(f"valid rollouts: {len(rollouts)}" + (f", problems: {problems}" if problems else ""))
+    # A file that holds a valid rollout is no file of metrics.
+    others = set(rollout_files(arguments.files)) - {entry.file for entry in rollouts}
+    known_good = KnownGood.configured()
+    counts = {"files of metrics": sum(is_metrics_file(file, known_good) for file in others), "problems": problems}
+    more = "".join(f", {name}: {count}" for name, count in counts.items() if count)
+    print(f"valid rollouts: {len(rollouts)}{more}")
     return ExitCode.ERROR if problems else ExitCode.OK

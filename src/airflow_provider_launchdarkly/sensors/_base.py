@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Never
@@ -17,11 +18,12 @@ from airflow_provider_launchdarkly.checks.arguments import LEAVE, validate_on_ki
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
 from airflow_provider_launchdarkly.retries import fail_unless_retryable
+from airflow_provider_launchdarkly.telemetry import count
 from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
 from airflow_provider_launchdarkly.triggers._poll_interval import configured_poll_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from airflow.sdk import Context
 
@@ -77,6 +79,7 @@ class LaunchDarklyBaseSensor(TypedTemplates, BaseSensorOperator):
         self.launchdarkly_conn_id = launchdarkly_conn_id
         self.deferrable = deferrable
         self._check: Check | None = None
+        self._background: tuple[str, ...] = ()
 
     @abstractmethod
     def make_check(self, context: Context) -> Check:
@@ -156,7 +159,7 @@ class LaunchDarklyBaseSensor(TypedTemplates, BaseSensorOperator):
         output = event.get(self.outcome) if event else None
         match event:
             case {"status": "error", "error": str(kind), "message": str(message)}:
-                raise _error(kind, message)
+                raise error_of(kind, message)
             case {"status": self.outcome} if output and isinstance(output, Mapping):
                 return self._after_trigger(context, output)
             case _:
@@ -167,22 +170,28 @@ class LaunchDarklyBaseSensor(TypedTemplates, BaseSensorOperator):
 
     def _after_trigger(self, context: Context, output: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """Return the task's output, given the trigger's."""
-        self.log.info("Waited for and found: %s", dict(output))
+        known = ", ".join(f"{name} {value}" for name, value in output.items() if value not in (None, "", [], {}))
+        self.say("Found: %s", known)
         return dict(output)
 
     def _poll(self, context: Context) -> CheckResult:
         if self._check is None:
             self._check = self.make_check(context)
         result: CheckResult = self.hook.run(self._check())
-        self.log.info("%s", result.summary)
+        count("polls")
+        self.say("%s", result.headline)
+        if result.background != self._background:
+            self._background = result.background
+            for line in result.background:
+                self.say("%s", line)
         if result.warning:
-            self.log.warning("%s", result.warning)
+            self.warn("%s", result.warning)
         self._log_cautions(result.cautions)
         return result
 
     def _log_cautions(self, cautions: Iterable[str]) -> None:
         for caution in cautions:
-            self.log.info("Caution: %s", caution)
+            self.say("Caution: %s", caution)
 
     def _poll_or_defer(self, context: Context) -> dict[str, Any]:
         result = self._poll(context)
@@ -202,7 +211,7 @@ class LaunchDarklyBaseSensor(TypedTemplates, BaseSensorOperator):
         return max(min(backstops) - spent, timedelta(seconds=1))
 
 
-def _error(kind: str, message: str) -> LaunchDarklyError:
+def error_of(kind: str, message: str) -> LaunchDarklyError:
     """Return the trigger's error as an exception of the class that its name names.
 
     A newer triggerer may name one that this version does not have.
@@ -211,7 +220,7 @@ def _error(kind: str, message: str) -> LaunchDarklyError:
     if isinstance(found, type) and issubclass(found, LaunchDarklyError):
         return found(message)
     return VersionMismatchError(
-        f"{kind}: {message} (this version of the provider knows no such error: upgrade workers and triggerers)"
+        f"{kind}: {message} (this version of the provider has no such error: upgrade workers and triggerers)"
     )
 
 
@@ -235,9 +244,81 @@ class LaunchDarklyIterationBaseSensor(LaunchDarklyBaseSensor):
         super().__init__(**kwargs)
         self.experiment_key = experiment_key
         self.iteration_id = iteration_id
-        validate_on_kill(on_kill, supported=on_kill == LEAVE or (self.deferrable and _airflow_kills_triggers()))
+        validate_on_kill(on_kill, supported=on_kill == LEAVE or (self.deferrable and airflow_kills_triggers()))
         # Not `on_kill`: that is the name of a method of every Airflow task.
         self.when_killed = on_kill
+        # The rollout that it belongs to, as the pages show it. `experiment_rollout` sets it.
+        self.shown_as: dict[str, Any] | None = None
+        self._has_note = False
+
+    @override
+    def execute(self, context: Context) -> Any:
+        """Poll once, and defer unless that ends the waiting; or poke, if the sensor is not deferrable."""
+        with self._noting_trouble(context):
+            return super().execute(context)
+
+    @override
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the trigger's output, or raise its error here, where Airflow's retries apply."""
+        with self._noting_trouble(context):
+            return super().execute_complete(context, event)
+
+    @contextmanager
+    def _noting_trouble(self, context: Context) -> Iterator[None]:
+        """Let the pages say that the waiting has failed, if it fails."""
+        from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+        try:
+            yield
+        except (LaunchDarklyError, AirflowFailException, OSError, ValueError) as error:
+            from airflow_provider_launchdarkly.audit_log.chain import BrokenRecordError
+            from airflow_provider_launchdarkly.sensors._notes import leave_note, now, own_note
+            from airflow_provider_launchdarkly.views.notes import troubled
+
+            try:
+                about = self.target.to_json()
+            except (LaunchDarklyError, AirflowException):  # the connection is gone, or does not name the environment
+                raise error from None
+            if before := own_note(context, about):
+                broken = isinstance(error, BrokenRecordError)
+                made = troubled(before, str(error), at=now(), broken_record=broken)
+                leave_note(context, about, made, self.warn)
+            raise
+
+    def shown_policy(self) -> dict[str, Any] | None:
+        """Return the policy for the pages; None if nothing is judged."""
+        return None
+
+    def looks_on_record(self) -> Iterable[Mapping[str, Any]]:
+        """Return looks that are kept elsewhere, as a note has them: a try that was killed may have left them out."""
+        return ()
+
+    def leave_note(self, context: Context, result: CheckResult) -> None:
+        """Let the pages show a poll: the first of this process, and each that has news.
+
+        Args:
+            context: The task's.
+            result: The poll's result.
+        """
+        if not result.output or (self._has_note and not result.is_news):
+            return
+        from airflow_provider_launchdarkly.sensors._notes import earlier_note, leave_note, now, page_of
+        from airflow_provider_launchdarkly.views.notes import watched
+
+        found = result.output
+        before = earlier_note(context, found, self.warn)
+        looked_at = found.get("looked_at")
+        made = watched(
+            found,
+            at=datetime.fromisoformat(looked_at) if looked_at else now(),
+            page=page_of(self, context),
+            policy=self.shown_policy(),
+            before=before,
+            looks=() if self._has_note else self.looks_on_record(),
+            url=self.experiment_url,
+        )
+        leave_note(context, found, made, self.warn)
+        self._has_note = True
 
     @property
     def target(self) -> Target:
@@ -252,7 +333,7 @@ class LaunchDarklyIterationBaseSensor(LaunchDarklyBaseSensor):
         return self.hook.experiment_url(self.experiment_key)
 
 
-def _airflow_kills_triggers() -> bool:
+def airflow_kills_triggers() -> bool:
     """Return True if this Airflow calls a trigger's ``on_kill`` when a person ends its task."""
     from airflow.triggers.base import BaseTrigger
 

@@ -66,7 +66,7 @@ def record_look(
     )
     stored = store_decision(decision, folder, open_storage)
     if stored.path is None:
-        log("No record_path is set. This look's entry: %s", canonical(stored.entry))
+        log("No record_path is set. This look's entry:\n%s", canonical(stored.entry))
     else:
         log("Recorded in %s: entry %s, head %s", stored.path, stored.entries, stored.head)
     return {**verdict, "record": stored.to_json()}

@@ -1,4 +1,4 @@
-"""What earlier looks measured: from the decision record, or from what Airflow 3.3 keeps for a task.
+"""The measurements of earlier looks: from the decision record, or from what Airflow 3.3 keeps for a task.
 
 The boundaries of the information clock rest on it. It is never in a process: a retry, a clear or a restart reads the
 same. With gaps the error is at most that of the clock alone, so a look that could not be kept is no reason to stop.
@@ -31,7 +31,7 @@ KEPT_FOR = timedelta(days=366)
 
 
 class TaskStateStore(Protocol):
-    """What Airflow 3.3 keeps for a task instance through retries and clears (``context["task_state_store"]``)."""
+    """The store that Airflow 3.3 keeps for a task through retries and clears (``context["task_state_store"]``)."""
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key."""

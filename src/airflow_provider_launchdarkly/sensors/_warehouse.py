@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseHook
 from jinja2 import StrictUndefined, TemplateNotFound, meta
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError
 from airflow_provider_launchdarkly.api.http.procedure import STRANGE_DATA
+from airflow_provider_launchdarkly.evidence.source import AS_IT_IS_NOW
 from airflow_provider_launchdarkly.evidence.sql_rows import evidence_from_sql
 from airflow_provider_launchdarkly.evidence.sql_statement import (
     COHORTS,
     BindingError,
-    Statement,
     missing_cohort,
     write_statement,
 )
+from airflow_provider_launchdarkly.sensors._warehouse_query import query_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
     from airflow.sdk import Context
     from jinja2 import Environment
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.evidence.source import LookContext, Source
     from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
+
+    Query: TypeAlias = Callable[[LookContext], tuple[Sequence[str], Sequence[Sequence[Any]]]]
 
 
 def warehouse_source(
@@ -46,13 +49,34 @@ def warehouse_source(
     Raises:
         BindingError: The policy leaves units out, and the query does not name the value by which it could.
     """
-    # A name that is misspelt in a query must not become an empty place in it.
-    strict = environment.overlay(undefined=StrictUndefined)
     wanted = {setting: name for setting, name in COHORTS.items() if getattr(policy, setting)}
+    names = _names_in(environment, results)
     # Said at the first poll: the first look is further off than the maturity.
     for setting, name in wanted.items():
-        if name not in _names_in(strict, results):
+        if name not in names:
             raise BindingError(missing_cohort(setting, name))
+    query = template_query(results, conn_id, environment, context)
+
+    def evidence_from_warehouse(look_context: LookContext, policy: Policy) -> Procedure[Evidence]:
+        evidence = yield from evidence_from_sql(look_context, policy, query)
+        if look_context.taken is None or "looked_at" in names:
+            return evidence
+        return evidence._replace(cautions=(*evidence.cautions, AS_IT_IS_NOW))
+
+    return evidence_from_warehouse
+
+
+def template_query(results: SqlResults, conn_id: str, environment: Environment, context: Context) -> Query:
+    """Return the function that renders a query for a look, and runs it.
+
+    Args:
+        results: The query, or the path of its file.
+        conn_id: The Airflow connection.
+        environment: The DAG's Jinja environment.
+        context: The task's context, for the template.
+    """
+    # A name that is misspelt in a query must not become an empty place in it.
+    strict = environment.overlay(undefined=StrictUndefined)
 
     def query(look_context: LookContext) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
         path = results.path
@@ -74,10 +98,7 @@ def warehouse_source(
                 f"results: the query on connection {conn_id!r} cannot be run: {type(error).__name__}: {error}"
             ) from error
 
-    def evidence_from_warehouse(look_context: LookContext, policy: Policy) -> Procedure[Evidence]:
-        return evidence_from_sql(look_context, policy, query)
-
-    return evidence_from_warehouse
+    return query
 
 
 def _names_in(environment: Environment, results: SqlResults) -> set[str]:
@@ -97,48 +118,3 @@ def _names_in(environment: Environment, results: SqlResults) -> set[str]:
         known |= found
         unread.extend(found)
     return names
-
-
-# Connection types of warehouses whose hooks cannot bind the iteration's values as they are, and why.
-_NOT_SUPPORTED = {
-    "databricks": "its hook, DatabricksHook, runs jobs and is no DbApiHook",
-    "gcpbigquery": "its hook, BigQueryHook, takes legacy SQL by default and named parameters only",
-    "google_cloud_platform": "its hook, GoogleBaseHook, is no DbApiHook, and BigQueryHook takes named parameters only",
-}
-
-
-def query_warehouse(conn_id: str, write: Callable[[str], Statement]) -> tuple[tuple[str, ...], Sequence[Sequence[Any]]]:
-    """Run one query.
-
-    Args:
-        conn_id: The Airflow connection.
-        write: Writes the query for the driver's placeholder, ``%s`` or ``?``.
-
-    Returns:
-        Column names and rows.
-
-    Raises:
-        ConfigurationError: The connection's hook is no ``DbApiHook`` with positional parameters, or the query is no
-            SELECT.
-    """
-    from airflow.providers.common.sql.hooks.handlers import fetch_all_handler
-    from airflow.providers.common.sql.hooks.sql import DbApiHook
-
-    connection = BaseHook.get_connection(conn_id)
-    if (problem := _NOT_SUPPORTED.get(connection.conn_type or "")) is not None:
-        raise ConfigurationError(
-            f"connection {conn_id!r} is of type {connection.conn_type!r}, which cannot be queried for results: "
-            f"{problem}; let a task copy the rows of the results into a database that can, such as PostgreSQL"
-        )
-    hook = connection.get_hook()
-    if not isinstance(hook, DbApiHook):
-        raise ConfigurationError(
-            f"connection {conn_id!r} has a {type(hook).__name__}, which is no DbApiHook: results need a SQL database"
-        )
-    statement = write(hook.placeholder)
-    # A driver leaves percent signs alone only if it gets no parameters at all.
-    rows = hook.run(statement.sql, parameters=statement.parameters or None, handler=fetch_all_handler)
-    description = hook.last_description
-    if rows is None or not description:
-        raise ConfigurationError(f"the results query on connection {conn_id!r} returns no rows: write a SELECT")
-    return tuple(str(column[0]) for column in description), list(rows)

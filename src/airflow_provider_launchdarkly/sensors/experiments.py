@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_provider_launchdarkly.checks.result import Check
+    from airflow_provider_launchdarkly.checks.result import Check, CheckResult
     from airflow_provider_launchdarkly.triggers.experiments import DwellTrigger, IterationStatusTrigger, TrafficTrigger
 
 
@@ -176,6 +176,12 @@ class LaunchDarklyDwellSensor(LaunchDarklyIterationBaseSensor):
     def trigger_arguments(self) -> dict[str, Any]:
         """Return the trigger's arguments, the time in seconds."""
         return super().trigger_arguments() | {"dwell_seconds": parse_duration(self.dwell).total_seconds()}
+
+    @override
+    def _poll(self, context: Context) -> CheckResult:
+        result = super()._poll(context)
+        self.leave_note(context, result)
+        return result
 
     @override
     def _after_trigger(self, context: Context, output: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.checks.crossing import standing_from_json
+from airflow_provider_launchdarkly.config.lines import write_lines
 from airflow_provider_launchdarkly.decision.policy import Policy
 
 if TYPE_CHECKING:
@@ -68,6 +69,14 @@ class CheckedTrigger(BaseTrigger):
         for name, argument in self.accepts.items():
             default = None if argument.default is REQUIRED else argument.default
             setattr(self, name, given.get(name, default))
+
+    def say(self, text: str, *arguments: object) -> None:
+        """Write a text to the task's log, in lines that fit."""
+        write_lines(self.log.info, text, *arguments)
+
+    def warn(self, text: str, *arguments: object) -> None:
+        """Write a warning to the task's log, as :meth:`say` does."""
+        write_lines(self.log.warning, text, *arguments)
 
     @override
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -177,6 +186,12 @@ def one_of(*words: str) -> Check:
             raise ValueError(f"write {' or '.join(words)}")
 
     return check
+
+
+def texts(value: Any) -> None:
+    """Check for a list of texts that are not empty."""
+    if not isinstance(value, list) or not value or not all(isinstance(entry, str) and entry for entry in value):
+        raise ValueError("write a list of texts that are not empty")
 
 
 def some_of(*words: str) -> Check:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import abstractmethod
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import TriggerEvent
@@ -16,20 +18,22 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError, VersionMismatchError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.telemetry import count, gauge
 from airflow_provider_launchdarkly.triggers._arguments import Argument, CheckedTrigger, number, optional, text
+from airflow_provider_launchdarkly.triggers._shared_reader import Settled, wait_on
+from airflow_provider_launchdarkly.triggers._sharing import circuit_of, reader_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
-    from airflow_provider_launchdarkly.checks.result import Check
+    from airflow_provider_launchdarkly.checks.result import Check, CheckResult
+    from airflow_provider_launchdarkly.triggers._shared_reader import Reading
+    from airflow_provider_launchdarkly.triggers._sharing import Place
 
 # If a trigger fires within about ten seconds of its deferral, the scheduler can fail its task: it may see the resumed
 # task before the executor's report that the deferring process has ended
 # (https://github.com/apache/airflow/issues/71580).
 SECONDS_BEFORE_FIRST_POLL = 10.0
-
-# Each failed poll has spent the client's own retry budget already.
-MAX_FAILURES_IN_A_ROW = 10
 
 # Shortly before the time is over, poll once more instead of over and over.
 SHORTEST_DELAY = 1.0
@@ -79,41 +83,50 @@ class PollingTrigger(CheckedTrigger):
         """Return the check's arguments by name."""
         return {name: getattr(self, name) for name in self.accepts if name not in self.not_for_the_check}
 
+    def shares_reading_of(self, hook: LaunchDarklyHook) -> tuple[Place, str] | None:  # noqa: ARG002
+        """Return the list, and the key in it, on which alone a poll mostly decides to wait on; None if none does."""
+        return None
+
+    async def show(self, result: CheckResult) -> None:
+        """Let people see a result that is news. Most triggers have none before the one that they fire with."""
+
     @override
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until a result ends the waiting; yield one event and end."""
         try:
             self._check_version()
             hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
-            check = self.make_check(hook)
+            polls = Polls(self, hook)
         except (ConfigurationError, VersionMismatchError) as error:
             await asyncio.sleep(SECONDS_BEFORE_FIRST_POLL)
             yield _event(status=ERROR, error=type(error).__name__, message=str(error))
             return
-        failures = 0
-        delay = max(self.poll_interval, SECONDS_BEFORE_FIRST_POLL)
+        with counted_as_waiting():
+            async for event in self._wait(polls):
+                yield event
+
+    async def _wait(self, polls: Polls) -> AsyncIterator[TriggerEvent]:
+        # Spread over the interval: the triggerer may start thousands at once.
+        delay = random.uniform(SECONDS_BEFORE_FIRST_POLL, max(self.poll_interval, SECONDS_BEFORE_FIRST_POLL))  # noqa: S311
+        earliest = SECONDS_BEFORE_FIRST_POLL
         while True:
-            await asyncio.sleep(delay)
-            # Sensors that start together drift apart, so that they do not poll together for weeks.
-            delay = self.poll_interval * random.uniform(0.9, 1.0)  # noqa: S311
             try:
-                result = await hook.arun(check())
+                result = await polls.next_result(delay, earliest)
             except LaunchDarklyError as error:
-                failures += 1
-                if not error.retryable or failures >= MAX_FAILURES_IN_A_ROW:
-                    yield _event(status=ERROR, error=type(error).__name__, message=str(error))
-                    return
-                self.log.warning("Poll failed (%s in a row): %s: %s", failures, type(error).__name__, error)
-                continue
-            failures = 0
+                yield _event(status=ERROR, error=type(error).__name__, message=str(error))
+                return
+            delay, earliest = self.poll_interval, 0.0
+            count("polls")
+            if result.is_news and result.output.get("evidence"):
+                count("looks")
             if result.left is not None:
                 delay = min(delay, max(result.left.total_seconds(), SHORTEST_DELAY))
             if result.is_news:
-                self.log.info("%s", result.summary)
-                for caution in result.cautions:
-                    self.log.info("Caution: %s", caution)
+                await self.show(result)
+                for text in (result.headline, *(f"Caution: {caution}" for caution in result.cautions)):
+                    self.say("%s", text)
             if result.warning:
-                self.log.warning("%s", result.warning)
+                self.warn("%s", result.warning)
             if result.ends:
                 outcome = result.outcome or self.outcome
                 yield _event(status=outcome, **{outcome: result.output})
@@ -125,6 +138,74 @@ class PollingTrigger(CheckedTrigger):
             self.check()
         except ConfigurationError as error:
             raise VersionMismatchError(f"{error}. {CURE}") from error
+
+
+class Polls:
+    """The polls of one trigger, each on a shared reading if that is enough, else alone.
+
+    Args:
+        trigger: The trigger.
+        hook: Its hook.
+    """
+
+    def __init__(self, trigger: PollingTrigger, hook: LaunchDarklyHook) -> None:
+        self._hook = hook
+        self._interval = trigger.poll_interval
+        self._check = trigger.make_check(hook)
+        self._shared = trigger.shares_reading_of(hook)
+        self._circuit = circuit_of(hook.launchdarkly_conn_id)
+        self._settled: Settled | None = None
+
+    async def next_result(self, delay: float, earliest: float) -> CheckResult:
+        """Wait, and poll once.
+
+        Args:
+            delay: Seconds until the poll at the latest.
+            earliest: Seconds before which it must not be.
+
+        Raises:
+            LaunchDarklyError: A failure that cannot pass, or that has lasted for longer than the tolerance.
+        """
+        if self._shared is None:
+            await asyncio.sleep(delay)
+        else:
+            place, key = self._shared
+            reader = reader_of(self._hook.launchdarkly_conn_id, place)
+            reading = await reader.next_reading(
+                key, interval=self._interval, delay=delay, earliest=earliest, settled=self._settled
+            )
+            self._settled = None
+            if reading is not None:
+                result = wait_on(self._check(), place.single(key), reading.response)
+                if result is not None:
+                    self._settled = self._settle(reading, result)
+                    return result
+                reader.was_not_enough()
+        return await self._circuit.call(lambda: self._hook.arun(self._check(), retry=False))
+
+    def _settle(self, reading: Reading, result: CheckResult) -> Settled | None:
+        """Return for how long polls that bring the same reading need not be judged again."""
+        if result.same_for is None:
+            return None
+        # Close to a known end, the trigger itself says when it wants to poll.
+        margin = timedelta() if result.left is None else timedelta(seconds=2 * self._interval)
+        return Settled(reading.mark, reading.response.server_time + result.same_for - margin)
+
+
+_waiting = 0
+
+
+@contextmanager
+def counted_as_waiting() -> Iterator[None]:
+    """Show the triggers of this process that wait, as a gauge."""
+    global _waiting  # noqa: PLW0603 - one number for the process
+    _waiting += 1
+    gauge("waiting", _waiting)
+    try:
+        yield
+    finally:
+        _waiting -= 1
+        gauge("waiting", _waiting)
 
 
 def _event(**payload: Any) -> TriggerEvent:

@@ -7,7 +7,6 @@ DAG has to ask for it, and it happens only if the task's state confirms that a p
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asgiref.sync import sync_to_async
@@ -17,14 +16,13 @@ from airflow_provider_launchdarkly.api.writes import BASELINE, stop_iteration
 from airflow_provider_launchdarkly.checks.arguments import LEAVE, ROLLBACK
 from airflow_provider_launchdarkly.evidence.source import Target
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.hooks.unbroken import unbroken
 from airflow_provider_launchdarkly.triggers._arguments import Argument, one_of, text
 from airflow_provider_launchdarkly.triggers._base import PollingTrigger
+from airflow_provider_launchdarkly.triggers._sharing import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-# The event loop holds tasks by weak references only.
-_UNDER_WAY: set[asyncio.Task[None]] = set()
 
 # The state of a task that was marked failed, alone or with its run. No other state concerns the experiment.
 MARKED_FAILED = "failed"
@@ -59,6 +57,11 @@ class IterationTrigger(PollingTrigger):
         return Target(hook.environment(), self.experiment_key, self.iteration_id)
 
     @override
+    def shares_reading_of(self, hook: LaunchDarklyHook) -> tuple[Place, str] | None:
+        """Return the experiment of the iteration."""
+        return Place(hook.environment()), self.experiment_key
+
+    @override
     async def on_kill(self) -> None:
         """Stop the iteration on the baseline, if the DAG asked for that and a person has marked the task failed.
 
@@ -70,22 +73,19 @@ class IterationTrigger(PollingTrigger):
         if self.when_killed != ROLLBACK:
             return
         # Airflow 3.3.2 cancels the trigger again each second while this runs, which would interrupt the work.
-        work = asyncio.create_task(self._roll_back_or_say_why_not())
-        _UNDER_WAY.add(work)
-        work.add_done_callback(_UNDER_WAY.discard)
-        await asyncio.shield(work)
+        await unbroken(self._roll_back_or_say_why_not())
 
     async def _roll_back_or_say_why_not(self) -> None:
         try:
             await self._roll_back()
         except Exception as error:  # noqa: BLE001 - Airflow has let go of the trigger, so no one else would log it
-            self.log.error("Not stopped, the experiment runs on: %s: %s", type(error).__name__, error)  # noqa: TRY400
+            self.warn("Not stopped, the experiment runs on: %s: %s", type(error).__name__, error)
 
     async def _roll_back(self) -> None:
         ti = self.task_instance
         state = await sync_to_async(_state_of)(ti) if ti else None
         if ti is None or state != MARKED_FAILED:
-            self.log.info("The task is %s, not marked failed: the experiment runs on.", state)
+            self.say("The experiment runs on: the task is %s, not marked failed.", state)
             return
         self.check()
         who = f"{ti.dag_id}.{ti.task_id}, run {ti.run_id}"
@@ -97,10 +97,10 @@ class IterationTrigger(PollingTrigger):
             winner=BASELINE,
             reason=f"{who}, was marked failed while it waited",
             comment=f"Airflow: {who}",
-            announce=lambda effect: self.log.info("%s", effect),
+            announce=lambda effect: self.say("%s", effect),
         )
         await hook.arun(stop)
-        self.log.info("Stopped iteration %s on the baseline.", self.iteration_id)
+        self.say("Stopped iteration %s on the baseline.", self.iteration_id)
 
 
 def _state_of(ti: Any) -> str | None:

@@ -35,10 +35,13 @@ from airflow_provider_launchdarkly.triggers._poll_interval import configured_pol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from airflow_provider_launchdarkly.api.models import Metric
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure, Response
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+    from airflow_provider_launchdarkly.api.models import Experiment, Metric
     from airflow_provider_launchdarkly.checks.experiment_events import IterationEvent, State
     from airflow_provider_launchdarkly.evidence.source import Target
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+    from airflow_provider_launchdarkly.triggers._shared_reader import Reading
 
 KINDS = (START, STOP, VERDICT)
 ERROR = "error"
@@ -145,38 +148,77 @@ class ExperimentEventTrigger(CheckedTrigger, BaseEventTrigger):
         """Poll for ever, and yield each event that has not been fired yet."""
         if problems := self.problems():
             message = f"{type(self).__name__} watches nothing: {'; '.join(problems)}. {CURE}"
-            self.log.error("%s", message)
+            self.warn("%s", message)
             await asyncio.sleep(SECONDS_BEFORE_ERROR)
             yield self._error_event(message)
             while True:
                 await asyncio.sleep(LONGEST_PAUSE)
-                self.log.error("%s", message)
+                self.warn("%s", message)
         from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+        from airflow_provider_launchdarkly.triggers._sharing import Place, reader_of
 
         hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
         seen = SeenEvents(getattr(self, "asset_state_store", None), f"{self.experiment_key} {'+'.join(self.on)}")
         failures = 0
+        reading: Reading | None = None
         await asyncio.sleep(random.uniform(0, min(self.poll_interval, FIRST_POLL_WITHIN)))  # noqa: S311
         while True:
             try:
-                async for event in self._new_events(hook, seen):
-                    yield TriggerEvent(event.content)
-                    await seen.add(event.name)
+                if reading is None or self._has_news(hook.environment(), reading.response, seen):
+                    async for event in self._new_events(hook, seen):
+                        yield TriggerEvent(event.content)
+                        await seen.add(event.name)
                 failures = 0
             except Exception as error:  # noqa: BLE001 - Airflow restarts a watcher that fails at once and for ever
                 failures += 1
-                self.log.warning("Poll failed (%s in a row): %s: %s", failures, type(error).__name__, error)
-            await asyncio.sleep(self._pause(failures))
+                self.warn("Poll failed (%s in a row): %s: %s", failures, type(error).__name__, error)
+            if failures:
+                reading = None
+                await asyncio.sleep(self._pause(failures))
+            else:
+                reader = reader_of(self.launchdarkly_conn_id, Place(hook.environment()))
+                reading = await reader.next_reading(
+                    self.experiment_key, interval=self.poll_interval, delay=self.poll_interval
+                )
+
+    def _has_news(self, env: EnvironmentRef, reading: Response[Experiment], seen: SeenEvents) -> bool:
+        """Return whether a shared reading shows anything that is worth a reading of its own."""
+        from airflow_provider_launchdarkly.checks.experiment_events import read_verdict, state_of
+        from airflow_provider_launchdarkly.evidence.source import Target
+        from airflow_provider_launchdarkly.triggers._shared_reader import run_on
+        from airflow_provider_launchdarkly.triggers._sharing import Place
+
+        state = state_of(env, reading.value)
+        if any(event.kind in self.on and event.name not in seen for event in state.events):
+            return True
+        running = state.running
+        if VERDICT not in self.on or not running or f"{VERDICT}:{running}" in seen:
+            return False
+        if running == seen.found_running:
+            return True
+        poll = read_verdict(
+            Target(env, self.experiment_key, running),
+            read_policy(self.policy),
+            previous=self._previous.get(running),
+            poll_interval=timedelta(seconds=self.poll_interval),
+        )
+        found = run_on(poll, Place(env).single(self.experiment_key), reading)
+        if found is None or found[0] is not None:
+            return True
+        self._previous = {running: found[1]}
+        return False
 
     async def _new_events(self, hook: LaunchDarklyHook, seen: SeenEvents) -> AsyncIterator[IterationEvent]:
         """Poll once, and yield the events that are not noted, oldest first."""
         from airflow_provider_launchdarkly.checks.experiment_events import read_state
         from airflow_provider_launchdarkly.evidence.source import Target
+        from airflow_provider_launchdarkly.triggers._sharing import circuit_of
 
         await seen.load()
         await hook.load_settings()
         env = hook.environment()
-        state = await hook.arun(read_state(env, self.experiment_key))
+        circuit = circuit_of(self.launchdarkly_conn_id)
+        state = await circuit.call(lambda: hook.arun(read_state(env, self.experiment_key), retry=False))
         await seen.begin(state)
         for event in state.events:
             if event.kind in self.on and event.name not in seen:
@@ -188,20 +230,24 @@ class ExperimentEventTrigger(CheckedTrigger, BaseEventTrigger):
 
     async def _verdict(self, hook: LaunchDarklyHook, target: Target, seen: SeenEvents) -> IterationEvent | None:
         from airflow_provider_launchdarkly.checks.experiment_events import read_verdict
+        from airflow_provider_launchdarkly.triggers._sharing import circuit_of
 
         iteration_id = target.iteration_id
         # For an iteration that is older than the watcher, every past look counts as due: a verdict that exists already
         # is noted without firing.
         is_old = seen.found_running == iteration_id
-        verdict, elapsed = await hook.arun(
-            read_verdict(
+
+        def poll() -> Procedure[tuple[IterationEvent | None, timedelta]]:
+            return read_verdict(
                 target,
                 read_policy(self.policy),
                 previous=timedelta() if is_old else self._previous.get(iteration_id),
                 poll_interval=timedelta(seconds=self.poll_interval),
                 definitions=self._definitions,
             )
-        )
+
+        circuit = circuit_of(self.launchdarkly_conn_id)
+        verdict, elapsed = await circuit.call(lambda: hook.arun(poll(), retry=False))
         self._previous = {iteration_id: elapsed}
         seen.found_running = None
         if is_old and verdict is not None:

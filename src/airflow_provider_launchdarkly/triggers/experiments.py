@@ -60,6 +60,10 @@ class TrafficTrigger(IterationTrigger):
         """Return the check of the iteration's traffic."""
         return partial(check_traffic, hook.environment(), **self.check_arguments())
 
+    @override
+    def shares_reading_of(self, hook: LaunchDarklyHook) -> None:
+        """Return None: each poll reads results as well."""
+
 
 class DwellTrigger(IterationTrigger):
     """Fire once the pinned iteration has run for a time, or is invalid since someone else stopped or replaced it.

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
+from airflow_provider_launchdarkly.checks.on_data import DataLooks
 from airflow_provider_launchdarkly.checks.result import Check, CheckResult
-from airflow_provider_launchdarkly.checks.significance import SignificanceCheck, find_due_look, take_look
+from airflow_provider_launchdarkly.checks.significance import (
+    SignificanceCheck,
+    find_due_look,
+    has_only_planned_looks,
+    take_look,
+)
 from airflow_provider_launchdarkly.evidence.source import LookContext
 from airflow_provider_launchdarkly.triggers._arguments import (
     Argument,
@@ -48,6 +54,10 @@ class SignificanceTrigger(IterationTrigger):
         look_on_worker: Fire when a look is due, or the iteration no longer runs, instead of looking here.
         analysed_by_launchdarkly: True if the results are LaunchDarkly's.
         standing: A crossing of the boundary that stands, as JSON text; None if there is none.
+        taken_seconds: For looks that wait for their data: planned time of the newest that was taken, in seconds after
+            the iteration's start.
+        ask_from_seconds: For those looks: time after the iteration's start from which on a worker may ask whether data
+            have arrived. The trigger asks nothing.
         kwargs: See :class:`IterationTrigger`.
     """
 
@@ -60,12 +70,24 @@ class SignificanceTrigger(IterationTrigger):
         "look_on_worker": Argument(truth, False),
         "analysed_by_launchdarkly": Argument(truth, True),
         "standing": Argument(optional(standing_text), None),
+        "taken_seconds": Argument(optional(number(0)), None),
+        "ask_from_seconds": Argument(optional(number(0)), None),
     }
     policy: str
     previous_seconds: float | None
     look_on_worker: bool
     analysed_by_launchdarkly: bool
     standing: str | None
+    taken_seconds: float | None
+    ask_from_seconds: float | None
+
+    @override
+    async def show(self, result: CheckResult) -> None:
+        """Add a planned look to the task's note. The worker adds the one that ends the waiting."""
+        if self.task_instance and not self.look_on_worker and not result.ends and result.output.get("evidence"):
+            from airflow_provider_launchdarkly.triggers._notes import add_look
+
+            await add_look(self.task_instance, result.output, self.warn)
 
     @override
     def make_check(self, hook: LaunchDarklyHook) -> Check:
@@ -79,6 +101,11 @@ class SignificanceTrigger(IterationTrigger):
             standing = None if self.standing is None else read_standing(self.standing)
             return SignificanceCheck(target, policy, previous=previous, poll_interval=interval, standing=standing)
 
+        data = None
+        if policy.looks.on_data is not None:
+            taken, ask_from = (timedelta(seconds=time or 0.0) for time in (self.taken_seconds, self.ask_from_seconds))
+            data = DataLooks(taken, ask_from=ask_from)
+
         def check_due_look() -> Procedure[CheckResult]:
             nonlocal previous
             found = yield from find_due_look(
@@ -87,9 +114,12 @@ class SignificanceTrigger(IterationTrigger):
                 previous=previous,
                 poll_interval=interval,
                 analysed_by_launchdarkly=self.analysed_by_launchdarkly,
+                data=data,
             )
             before = {"previous_seconds": None if previous is None else previous.total_seconds()}
-            if isinstance(found, LookContext) and found.harm_of and self.analysed_by_launchdarkly:
+            if data is not None:
+                before["ask_from_seconds"] = self.ask_from_seconds
+            if isinstance(found, LookContext) and found.only_harm and self.analysed_by_launchdarkly:
                 # Reading results needs no worker, and thousands of these looks find nothing.
                 found = yield from take_look(replace(found, definitions=definitions), policy, poll_interval=interval)
                 if found.ends:
@@ -98,7 +128,13 @@ class SignificanceTrigger(IterationTrigger):
                 return CheckResult(True, "a look is due", before, outcome=LOOK)
             previous = found.verdict.elapsed
             return CheckResult(
-                found.ends, found.verdict.summary, before, is_news=found.ends, outcome=LOOK, warning=found.warning
+                found.ends,
+                found.verdict.summary,
+                before,
+                is_news=found.ends,
+                outcome=LOOK,
+                same_for=found.same_for if has_only_planned_looks(policy) else None,
+                warning=found.warning,
             )
 
         return check_due_look

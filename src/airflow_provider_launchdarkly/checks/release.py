@@ -1,0 +1,121 @@
+"""The check of a release: whether it has ended or waits for somebody, and what its metrics are. A pure procedure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_launchdarkly.api.endpoints.releases import get_release
+from airflow_provider_launchdarkly.api.errors import ReleaseEndedError, ReleaseUnmeasuredError
+from airflow_provider_launchdarkly.api.models.base import iso
+from airflow_provider_launchdarkly.checks.arguments import FAIL
+from airflow_provider_launchdarkly.checks.result import WHILE_NOTHING_CHANGES, CheckResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+    from airflow_provider_launchdarkly.api.models import EnvironmentRelease, ReleasePhase
+
+
+def check_release(
+    env: EnvironmentRef, flag_key: str, release_id: str, ends_on: Iterable[str], if_unmeasured: str = FAIL
+) -> Procedure[CheckResult]:
+    """Check whether a release has come to one of the wanted outcomes.
+
+    Args:
+        env: Project and environment.
+        flag_key: The flag.
+        release_id: The release.
+        ends_on: Outcomes that end the waiting, of ``completed``, ``reverted`` and ``waiting``.
+        if_unmeasured: ``fail`` raises if a guarded release completed and a metric has no state, ``end`` returns it.
+
+    Raises:
+        ReleaseEndedError: It ended, and not in one of the wanted outcomes.
+        ReleaseUnmeasuredError: It completed, and LaunchDarkly has no data on a metric that was to guard it.
+        NotFoundError: There is no such release, or it ended more than 90 days ago.
+        LaunchDarklyError: As the calls raise.
+    """
+    response = yield get_release(env, flag_key, release_id)
+    release: EnvironmentRelease = response.value
+    wanted = tuple(ends_on)
+    summary = summary_of(release)
+    if release.ended and release.status not in wanted:
+        raise ReleaseEndedError(
+            f"release {release_id!r} of flag {flag_key!r} is {summary}, and {' or '.join(wanted)} was waited for: add "
+            f"{release.status!r} to ends_on to go on from there",
+            status=release.status,
+        )
+    if release.completed and release.unmeasured and if_unmeasured == FAIL:
+        raise ReleaseUnmeasuredError(
+            f"release {release_id!r} of flag {flag_key!r} is completed, and LaunchDarkly has no state of "
+            f"{', '.join(release.unmeasured)} in a phase: it has reached everyone without that guard. Find out whether "
+            "the metric gets events; if_unmeasured='end' goes on from there",
+            metrics=release.unmeasured,
+        )
+    reached = release.status in wanted
+    output = release_output(env, release)
+    told = summary if reached else f"waiting for {' or '.join(wanted)}: {summary}"
+    return CheckResult(reached, told, output, same_for=WHILE_NOTHING_CHANGES)
+
+
+def release_output(env: EnvironmentRef, release: EnvironmentRelease) -> dict[str, Any]:
+    """Return a release as plain JSON, as operators and the sensor return it."""
+    return {
+        "project_key": env.project_key,
+        "environment_key": env.environment_key,
+        "flag_key": release.flag_key,
+        "release_id": release.id,
+        "status": release.status,
+        "reason": release.status_reason,
+        "kind": release.kind,
+        "original_variation_id": release.original_variation_id,
+        "target_variation_id": release.target_variation_id,
+        "metrics": release.metric_states,
+        "regressed": list(release.regressed),
+        "unmeasured": list(release.unmeasured),
+        "current_phase": release.current_phase_index,
+        "phases": [_phase(phase) for phase in release.phases],
+        "started_at": iso(release.started_at),
+        "ended_at": iso(release.ended_at),
+    }
+
+
+def summary_of(release: EnvironmentRelease) -> str:
+    """Return a release's state as one line: ``in_progress, 10 % since …; checkout-conversion ok``."""
+    state = f"{release.status} ({release.status_reason})" if release.status_reason else release.status
+    parts = [state]
+    if release.current_phase_index is not None and release.current_phase_index < len(release.phases):
+        phase = release.phases[release.current_phase_index]
+        step = phase.current_step_index or 0
+        if step < len(phase.steps):
+            place = f"step {step + 1} of {len(phase.steps)}"
+            if len(release.phases) > 1:
+                place = f"phase {release.current_phase_index + 1} of {len(release.phases)}, {place}"
+            parts.append(f"{place}: {phase.steps[step].allocation / 1000:g} %")
+    metrics = ", ".join(f"{key} {state.replace('_', ' ')}" for key, state in release.metric_states.items())
+    return "; ".join(part for part in (", ".join(parts), metrics) if part)
+
+
+def _end_of_step(phase: ReleasePhase) -> datetime | None:
+    """Return when the step under way ends by its plan; None if none is under way, or it has not begun."""
+    number = phase.current_step_index
+    if number is None or not 0 <= number < len(phase.steps) or phase.ended_at is not None:
+        return None
+    step = phase.steps[number]
+    return None if step.started_at is None else step.started_at + timedelta(milliseconds=step.duration_millis)
+
+
+def _phase(phase: ReleasePhase) -> dict[str, Any]:
+    return {
+        "rule_id": phase.rule_id,
+        "description": phase.description,
+        "status": phase.status,
+        "reason": phase.status_reason,
+        "step": phase.current_step_index,
+        "percents": [step.allocation / 1000 for step in phase.steps],
+        "step_ends_at": iso(_end_of_step(phase)),
+        "metrics": dict(phase.metric_statuses),
+    }

@@ -1,0 +1,205 @@
+"""One circuit for all triggers of an event loop on one connection: while LaunchDarkly is away, one of them asks.
+
+The others wait for its answer, so an outage costs a request a minute however many wait, and no wait fails for an
+outage that ends in time. When LaunchDarkly is back, they are let through one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random as random_numbers
+from collections import deque
+from contextvars import Context
+from copy import copy
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from airflow_provider_launchdarkly.api.errors import AuthenticationError, LaunchDarklyError, PermissionDeniedError
+from airflow_provider_launchdarkly.api.http.deadline import Places
+from airflow_provider_launchdarkly.telemetry import count, gauge
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE: Final = 20.0
+"""Seconds after a refusal before the next request."""
+LONGEST_PAUSE: Final = 60.0
+"""Most seconds between two requests, so that the end of an outage is seen within a minute."""
+
+IN_FLIGHT: Final = 4
+"""Polls under way at a time. httpx's connection pool slows down with its queue."""
+
+_SPACING = 0.05
+_LONGEST_SPREAD = 45.0
+_SECONDS_BETWEEN_LOG_LINES = 50.0
+
+# A call that fails so often while the calls of others succeed has a cause of its own.
+_OWN_FAILURES = 10
+_OWN_REFUSALS = 3
+
+
+class Circuit:
+    """Closed while LaunchDarkly answers; open from a failure that may pass to the next answer.
+
+    A failure that may pass is a retryable error. A refusal of the token (401, 403) is one too, if this process has had
+    an answer with the connection before; a token that never worked fails at once.
+
+    Args:
+        name: The connection's id, for the log.
+        patience: Seconds that a caller waits for the end of an outage.
+        random: Uniform random numbers in [0, 1), which spread processes out.
+    """
+
+    def __init__(self, name: str, patience: float, random: Callable[[], float] = random_numbers.random) -> None:
+        self.patience = patience
+        self._name = name
+        self._random = random
+        self._places = Places(IN_FLIGHT)
+        self._error: LaunchDarklyError | None = None
+        self._refusals = self._answers = 0
+        self._next_probe = self._next_line = 0.0
+        self._probing = False
+        self._queue: deque[asyncio.Future[bool]] = deque()
+
+    @property
+    def is_open(self) -> bool:
+        """True while LaunchDarkly is away."""
+        return self._error is not None
+
+    async def call(self, attempt: Callable[[], Awaitable[R]]) -> R:
+        """Try until LaunchDarkly answers.
+
+        Args:
+            attempt: Tries once. It may be called again after it failed.
+
+        Returns:
+            What the attempt returns.
+
+        Raises:
+            LaunchDarklyError: A failure that cannot pass; one that others do not have; or one that has lasted longer
+                than `patience`.
+        """
+        gives_up = asyncio.get_running_loop().time() + self.patience
+        own, answers = 0, self._answers
+        while True:
+            probing = await self._admitted(gives_up)
+            try:
+                async with self._places.taken():
+                    if self.is_open and not probing:
+                        continue
+                    result = await attempt()
+            except LaunchDarklyError as error:
+                if not self._may_pass(error):
+                    self._close()
+                    raise
+                own, answers = own + (answers != self._answers), self._answers
+                self._open(error)
+                most = _OWN_REFUSALS if isinstance(error, PermissionDeniedError) else _OWN_FAILURES
+                if own >= most or asyncio.get_running_loop().time() >= gives_up:
+                    raise
+            else:
+                self._answers += 1
+                self._close()
+                return result
+            finally:
+                if probing:
+                    self._hand_over()
+
+    def _may_pass(self, error: LaunchDarklyError) -> bool:
+        if isinstance(error, AuthenticationError | PermissionDeniedError):
+            return self._answers > 0
+        return error.retryable
+
+    async def _admitted(self, gives_up: float) -> bool:
+        """Wait until the circuit is closed, or until it is this caller's turn to ask.
+
+        Returns:
+            True if this caller asks for all. It hands over afterwards.
+
+        Raises:
+            LaunchDarklyError: The outage has lasted too long.
+        """
+        loop = asyncio.get_running_loop()
+        while self._error is not None:
+            if loop.time() >= gives_up:
+                raise copy(self._error)
+            if self._probing and not await self._turn(gives_up):
+                continue
+            self._probing = True
+            try:
+                await asyncio.sleep(min(self._next_probe, gives_up) - loop.time())
+            except BaseException:
+                self._hand_over()
+                raise
+            return True
+        return False
+
+    async def _turn(self, gives_up: float) -> bool:
+        """Queue; return True if the asking was handed over to this caller."""
+        place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._queue.append(place)
+        try:
+            async with asyncio.timeout_at(gives_up):
+                return await asyncio.shield(place)
+        except BaseException as error:
+            if place.done() and place.result():
+                self._hand_over()
+            place.cancel()
+            if isinstance(error, TimeoutError):
+                return False
+            raise
+
+    def _hand_over(self) -> None:
+        """Let another caller take over the asking: what one may not read, another one may."""
+        self._probing = False
+        while self._error is not None and self._queue:
+            place = self._queue.popleft()
+            if not place.done():
+                self._probing = True
+                place.set_result(True)
+                return
+
+    def _open(self, error: LaunchDarklyError) -> None:
+        now = asyncio.get_running_loop().time()
+        count("refusals")
+        if self._error is None:
+            self._refusals = 0
+            self._next_line = now
+            gauge(f"circuit_open.{self._name}", 1)
+        self._error = error
+        pause = min(FIRST_PAUSE * 2.0 ** min(self._refusals, 10), LONGEST_PAUSE)
+        self._next_probe = max(self._next_probe, now + pause * (0.9 + 0.1 * self._random()))
+        self._refusals += 1
+        if now >= self._next_line:
+            self._next_line = now + _SECONDS_BETWEEN_LOG_LINES
+            _log_for_all(
+                logging.WARNING,
+                "LaunchDarkly is away on connection %s; waits are held for up to %.0f s, and %d queue. %s: %s",
+                self._name, self.patience, len(self._queue), type(error).__name__, error,
+            )  # fmt: skip
+
+    def _close(self) -> None:
+        if self._error is None:
+            return
+        self._error = None
+        gauge(f"circuit_open.{self._name}", 0)
+        loop = asyncio.get_running_loop()
+        queue, self._queue = self._queue, deque()
+        _log_for_all(logging.INFO, "LaunchDarkly is back on connection %s; %d waits go on", self._name, len(queue))
+        spacing = min(_SPACING, _LONGEST_SPREAD / max(len(queue), 1))
+        for number, place in enumerate(queue, start=1):
+            loop.call_later(number * spacing, _let_through, place)
+
+
+def _let_through(place: asyncio.Future[bool]) -> None:
+    if not place.done():
+        place.set_result(False)
+
+
+def _log_for_all(level: int, text: str, *arguments: object) -> None:
+    """Log into the triggerer's log, not into that of the task whose poll happens to ask."""
+    Context().run(log.log, level, text, *arguments)
