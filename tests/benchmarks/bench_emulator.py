@@ -69,7 +69,7 @@ class Reader:
         content = b"" if body is None else json.dumps(body).encode()
         kind = "application/json; domain-model=launchdarkly.semanticpatch" if method == "PATCH" else "application/json"
         head = (
-            f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: api-emulator\r\nLD-API-Version: beta\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: api-emulator\r\nLD-API-Version: beta\r\n"
             f"Content-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n"
         )
         self._socket.sendall(head.encode() + content)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -23,32 +24,47 @@ if __name__ == "__main__":  # as a script the tests folder is not on the path ye
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from stack.airflow_stack import PASSWORD, USER, AirflowStack, StackError, free_port
+from stack.demo_warehouse import open_warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DAG_ID = "experiment_rollout"
+DAG_ON_ROWS = "experiment_rollout_from_warehouse"
 FLAG = ("demo", "production", "checkout-button")
 TOKEN = "api-emulator"
 SCENARIOS = ("effect", "no-effect", "broken-split")
+RESULTS = ("endpoint", "warehouse")
 MINUTES = 10
-EMULATOR = (sys.executable, "-m", "airflow_provider_launchdarkly.emulator", "--token", TOKEN)
+EMULATOR = (sys.executable, "-m", "airflow_provider_launchdarkly.emulator")
 
 
 class Emulator:
     """The emulator as a user starts it: a process of its own, spoken to over HTTP."""
 
-    def __init__(self, scenario: str, seed: int, log: Path) -> None:
+    def __init__(
+        self,
+        scenario: str,
+        seed: int,
+        log: Path,
+        world: Path | None = None,
+        *,
+        token: str = TOKEN,
+        options: Sequence[str] = (),
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._http = httpx.Client(base_url=self.url, timeout=10, trust_env=False, headers={"Authorization": TOKEN})
+        self.token = token
+        self._http = httpx.Client(base_url=self.url, timeout=60, trust_env=False, headers={"Authorization": token})
         self._log = log.open("wb")
         self._seen_changes = 0
         self._seen_requests = 0
+        beginning = ("--scenario", scenario) if world is None else ("--world", str(world))
+        fixed = ("--token", token, "--port", str(self.port), "--seed", str(seed), "--clock-rate", "0")
         self._process = subprocess.Popen(
-            [*EMULATOR, "--port", str(self.port), "--seed", str(seed), "--scenario", scenario, "--clock-rate", "0"],
+            [*EMULATOR, *fixed, *beginning, *options],
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -56,7 +72,7 @@ class Emulator:
         self._wait_until_up(log)
 
     def _wait_until_up(self, log: Path) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process.poll() is None:
             with contextlib.suppress(httpx.TransportError):
                 self._http.get("/__emulator__/clock").raise_for_status()
@@ -68,7 +84,7 @@ class Emulator:
     @property
     def connection(self) -> str:
         extra = {"project_key": FLAG[0], "environment_key": FLAG[1]}
-        return json.dumps({"conn_type": "launchdarkly", "host": self.url, "password": TOKEN, "extra": extra})
+        return json.dumps({"conn_type": "launchdarkly", "host": self.url, "password": self.token, "extra": extra})
 
     def get(self, path: str, **query: Any) -> Any:
         return self._http.get(path, params=query).raise_for_status().json()
@@ -87,6 +103,17 @@ class Emulator:
         self._http.post("/__emulator__/load", json=snapshot).raise_for_status()
         self._seen_changes = 0
 
+    def set_switch(self, name: str, position: str) -> None:
+        self._http.post("/__emulator__/settings", json={name: position}).raise_for_status()
+
+    def answer_writes_after(self, seconds: float) -> None:
+        """Do each write at once, and answer it later."""
+        fault = {"operation": "write", "fault": "slow", "delay": seconds, "times": 1_000_000}
+        self._http.post("/__emulator__/faults", json=fault).raise_for_status()
+
+    def clear_faults(self) -> None:
+        self._http.delete("/__emulator__/faults").raise_for_status()
+
     def page(self, url: str) -> str:
         return self._http.get(url).raise_for_status().text
 
@@ -98,10 +125,13 @@ class Emulator:
         new, self._seen_changes = entries[self._seen_changes :], len(entries)
         return list(new)
 
-    def new_reads(self) -> list[str]:
+    def new_requests(self) -> list[dict[str, Any]]:
         requests = self.get("/__emulator__/requests", after=self._seen_requests)["requests"]
         self._seen_requests = max([self._seen_requests, *(request["seq"] for request in requests)])
-        return [request["operation"] for request in requests if request["method"] == "GET"]
+        return list(requests)
+
+    def new_reads(self) -> list[str]:
+        return [request["operation"] for request in self.new_requests() if request["method"] == "GET"]
 
     def served(self) -> str:
         """What the flag's default rule serves, in words."""
@@ -152,6 +182,7 @@ class TimeMachine:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenario", choices=SCENARIOS, default="effect")
+    parser.add_argument("--results", choices=RESULTS, default="endpoint", help="where the sensor gets its numbers from")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--keep", action="store_true", help="leave Airflow and the emulator up until Ctrl-C")
     options = parser.parse_args()
@@ -159,7 +190,7 @@ def main() -> int:
     # A shell starts what it puts into the background with Ctrl-C ignored; this is to end by it all the same.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        verdict = run_demo(options.scenario, options.seed, keep=options.keep)
+        verdict = run_demo(options.scenario, options.seed, results=options.results, keep=options.keep)
     except KeyboardInterrupt:
         say("\nstopped by Ctrl-C; nothing was left running")
         return 130
@@ -170,51 +201,60 @@ def main() -> int:
     return 0
 
 
-def run_demo(scenario: str, seed: int, *, keep: bool = False) -> str:
+def run_demo(scenario: str, seed: int, *, results: str = "endpoint", keep: bool = False) -> str:
     """Run the demo to its end and return the verdict."""
     begun = time.monotonic()
-    stack = AirflowStack(REPOSITORY / "dags_examples")
+    # Who keeps it may edit a rollout file, which only a new parse of the DAG file that loads it finds.
+    edited = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10"} if keep else {}
+    stack = AirflowStack(REPOSITORY / "dags_examples", edited)
     stack.home.mkdir(exist_ok=True)
     with contextlib.ExitStack() as cleanup:
         try:
-            emulator = Emulator(scenario, seed, stack.home / "emulator.log")
+            options: tuple[str, ...] = ()
+            if results == "warehouse":
+                warehouse = cleanup.enter_context(open_warehouse(stack.home))
+                stack.environment |= warehouse.environment
+                options = ("--set", "results=gone", "--warehouse", warehouse.url)
+            emulator = Emulator(scenario, seed, stack.home / "emulator.log", options=options)
             cleanup.callback(emulator.stop)
             stack.environment["AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT"] = emulator.connection
             stack.environment["AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL"] = "0.5"
             say(f"LaunchDarkly  {emulator.url}  (emulator, seed {seed}, scenario {scenario})")
+            if options:
+                say(f"warehouse     {warehouse.told}, which the emulator fills; its results endpoints are gone")
             say(f"Airflow {version('apache-airflow')}  {stack.url}  starting in {stack.home} ...")
             say(f"              login {USER}, password {PASSWORD}")
             cleanup.enter_context(stack)
             took = time.monotonic() - begun
             say(f"              up after {took:.0f} s: API server, scheduler, DAG processor, triggerer\n")
-            verdict = roll_out(stack, emulator)
+            verdict = roll_out(stack, emulator, DAG_ON_ROWS if options else DAG_ID)
             say(f"\nfinished after {time.monotonic() - begun:.0f} s")
             if keep:
-                wait_for_ctrl_c(stack, emulator)
+                wait_for_ctrl_c(stack, emulator, DAG_ON_ROWS if options else DAG_ID)
         except StackError:
             stack.keep_logs = True
             raise
     return verdict
 
 
-def roll_out(stack: AirflowStack, emulator: Emulator) -> str:
+def roll_out(stack: AirflowStack, emulator: Emulator, dag_id: str = DAG_ID) -> str:
     before = emulator.served()
     say(f"flag {FLAG[2]} before: {before}\n")
-    run_id = stack.trigger(DAG_ID)
+    run_id = stack.trigger(dag_id)
     machine = TimeMachine(emulator)
-    looks = Looks(stack, run_id)
+    looks = Looks(stack, dag_id, run_id)
     deadline = time.monotonic() + MINUTES * 60
-    while (state := stack.run_state(DAG_ID, run_id)) not in {"success", "failed"}:
+    while (state := stack.run_state(dag_id, run_id)) not in {"success", "failed"}:
         stack.check_alive()
         if time.monotonic() > deadline:
             raise StackError(f"the run was still {state} after {MINUTES} minutes; read {stack.home}")
         tell(emulator)
         looks.tell()
-        machine.turn(waiting=stack.task(DAG_ID, run_id, "wait")["state"] == "deferred")
+        machine.turn(waiting=stack.task(dag_id, run_id, "wait")["state"] == "deferred")
         time.sleep(0.2)
     looks.tell()
     tell(emulator)
-    verdict = stack.xcom(DAG_ID, run_id, "wait")
+    verdict = stack.xcom(dag_id, run_id, "wait")
     expected = "failed" if verdict["verdict"] == "invalid" else "success"
     if state != expected:
         raise StackError(f"the run ended {state}; read {stack.home / 'logs'}")
@@ -226,17 +266,19 @@ def roll_out(stack: AirflowStack, emulator: Emulator) -> str:
 
 
 class Looks:
-    """The lines that the sensor logs, one for each look, as they appear in the task's log."""
+    """What the sensor logs, once for each look, as it appears in the task's log; long ones go on in further lines."""
 
-    def __init__(self, stack: AirflowStack, run_id: str) -> None:
+    def __init__(self, stack: AirflowStack, dag_id: str, run_id: str) -> None:
         self._stack = stack
+        self._dag_id = dag_id
         self._run_id = run_id
         self._told = 0
 
     def tell(self) -> None:
         with contextlib.suppress(StackError):  # the log is not there before the task has started
-            lines = self._stack.task_log(DAG_ID, self._run_id, "wait")
-            looks = list(dict.fromkeys(line for line in lines if line.startswith("look ")))
+            lines = self._stack.task_log(self._dag_id, self._run_id, "wait")
+            whole = re.sub(r"\n {4}(?=\S)", " ", "\n".join(lines)).splitlines()
+            looks = list(dict.fromkeys(line for line in whole if re.match(r"\w+ \(\w+\): look ", line)))
             for line in looks[self._told :]:
                 say(f"  {line}")
             self._told = len(looks)
@@ -267,11 +309,11 @@ def told(entry: dict[str, Any], flag_serves: str) -> Iterator[str]:
                 yield f"  {day}  flag {effect['flag']} (version {effect['version']}): {flag_serves}"
 
 
-def left_up(airflow_url: str, emulator_url: str) -> str:
+def left_up(airflow_url: str, emulator_url: str, dag_id: str = DAG_ID) -> str:
     """What a person needs who goes on by hand."""
     clock = f"{emulator_url}/__emulator__/clock"
     return f"""
-Airflow       {airflow_url}/dags/{DAG_ID}  (login {USER}, password {PASSWORD})
+Airflow       {airflow_url}/dags/{dag_id}  (login {USER}, password {PASSWORD})
 LaunchDarkly  {emulator_url}/projects/{FLAG[0]}/experiments/bold-checkout-button
 The emulator's clock stands still, so a sensor waits at its next look. Turn it by a day, or let one pass every 10 s:
   curl {clock} --json '{{"advance": "P1D"}}'
@@ -281,8 +323,8 @@ The experiment is over. To run the DAG again, forget it first:
 Ctrl-C ends both."""
 
 
-def wait_for_ctrl_c(stack: AirflowStack, emulator: Emulator) -> None:
-    say(left_up(stack.url, emulator.url))
+def wait_for_ctrl_c(stack: AirflowStack, emulator: Emulator, dag_id: str) -> None:
+    say(left_up(stack.url, emulator.url, dag_id))
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             stack.check_alive()

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from stack.demo import Emulator
 
 # How far a turn takes the clock: a look is a day, and the ramp's change window is open for seven hours.
-TURNS = {"wait": "P1D", "window": "PT6H"}
-POLLS = {"wait": "get_experiment", "window": "get_caller_identity"}
-MINUTES = 8
+TURNS = {"wait": "P1D", "watch": "P1D", "window": "PT6H", "pause_wave_2": "P1D"}
+# A window reads the clock alone, or with the experiment that it watches.
+READS = {"get_experiment", "get_environment_release"}
+CLOCK = {*READS, "get_caller_identity"}
+POLLS = {"wait": READS, "watch": READS, "window": CLOCK, "pause_wave_2": CLOCK}
+MINUTES = 15
 
 # Airflow may fail a task that is answered before it has taken note of its asking, as one whose trigger fires too soon.
 SECONDS_TO_THINK = 11.0
@@ -52,6 +55,7 @@ class Rollout:
         self._asked: dict[str, float] = {}
         self._waiting: str | None = None
         self._polls = 0
+        self.reads = 0
 
     def states(self) -> dict[str, str | None]:
         """The state of each task."""
@@ -67,18 +71,25 @@ class Rollout:
         """Let it run to its end; returns the state of each task."""
         return self.until(lambda _states: self.state() in {"success", "failed"})
 
-    def until(self, happened: Callable[[dict[str, str | None]], bool]) -> dict[str, str | None]:
-        """Turn the clock and answer until something has happened; returns the state of each task then."""
+    def until(
+        self, happened: Callable[[dict[str, str | None]], bool], *, turning: bool = True
+    ) -> dict[str, str | None]:
+        """Turn the clock and answer, if `turning`, until something has happened; returns each task's state then."""
         deadline = time.monotonic() + MINUTES * 60
         while time.monotonic() < deadline:
             self.stack.check_alive()
             states = self.states()
             if happened(states):
                 return self.states()
-            self._turn([task for task, state in states.items() if state == "deferred"])
-            self._reply([task for task, state in states.items() if state in {"awaiting_input", "deferred"}])
-            time.sleep(0.2)
+            if turning:
+                self.step(states)
+            time.sleep(0.7)
         raise StackError(f"{self.dag_id} stands at {self.states()} after {MINUTES} minutes; read {self.stack.home}")
+
+    def step(self, states: dict[str, str | None]) -> None:
+        """Turn the clock if a task has waited for it, and answer what is asked."""
+        self._turn([task for task, state in states.items() if state == "deferred"])
+        self._reply([task for task, state in states.items() if state in {"awaiting_input", "deferred"}])
 
     def xcom(self, task_id: str) -> Any:
         """What a task returned."""
@@ -99,16 +110,22 @@ class Rollout:
         }
         self.stack.call("POST", f"/dags/{self.dag_id}/clearTaskInstances", body)
 
+    def take_reads(self) -> list[str]:
+        """Return what was read in LaunchDarkly since the last time, and count it."""
+        reads = self.emulator.new_reads()
+        self.reads += len(reads)
+        return reads
+
     def _turn(self, waiting: list[str]) -> None:
         """Turn the clock after the second poll of an instant: the first has looked, and it was not the end."""
         task = next((name for name in waiting if name.split(".")[-1] in TURNS), None)
-        reads = self.emulator.new_reads()
+        reads = self.take_reads()
         if task is None or task != self._waiting:
             # What was read before it waited is not its own.
             self._waiting, self._polls = task, 0
             return
         kind = task.split(".")[-1]
-        self._polls += reads.count(POLLS[kind])
+        self._polls += sum(read in POLLS[kind] for read in reads)
         if self._polls >= 2:
             self._polls = 0
             self.emulator.advance(TURNS[kind])

@@ -95,7 +95,7 @@ def test_a_second_run_refuses_and_marking_the_first_failed_rolls_back(stack: Air
         run.until(lambda states: states["rollout.start"] in {"success", "failed"})
     second = next(run for run in runs if run.states()["rollout.start"] == "failed")
     first = next(run for run in runs if run is not second)
-    first.until(lambda states: states["rollout.wait"] == "deferred")
+    first.until(lambda states: states["rollout.watch"] == "deferred")
     second.finish()
     assert second.state() == "failed"
     path = f"/dags/guarded/dagRuns/{second.run_id}/taskInstances/rollout.start/logs/1"
@@ -105,6 +105,8 @@ def test_a_second_run_refuses_and_marking_the_first_failed_rolls_back(stack: Air
     # The triggerer has taken the waiting over by then.
     time.sleep(SECONDS_TO_THINK)
     stack.call("PATCH", f"/dags/guarded/dagRuns/{first.run_id}", {"state": "failed"})
+    first.until(lambda states: states["rollout.unwatched"] == "failed" and first.state() == "failed")
+    assert first.xcom("rollout.unwatched")["event"] == "unwatched"
     if hasattr(BaseTrigger, "on_kill"):
         wait_for(lambda: counts(emulator) == [1, 1, 1, 1])
         assert emulator.served() == "on, everyone gets Classic"

@@ -30,6 +30,7 @@ def watching(stack: AirflowStack, person: LaunchDarklyHook) -> Iterator[None]:
     """The watcher is on, and has seen that there is no such experiment yet."""
     stack.wait_for_dag(DAG_ID)
     stack.call("PATCH", f"/dags/{DAG_ID}", {"is_paused": False})
+    stack.parse_again(DAG_ID)
     yield
     stack.call("PATCH", f"/dags/{DAG_ID}", {"is_paused": True})
 

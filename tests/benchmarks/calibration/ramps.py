@@ -78,7 +78,8 @@ class _Stage:
         stage = rollout.stages[number]
         fields = rollout.policy_of(number).to_json()
         guardrails = [{**part, "direction": "lower"} for part in fields["guardrails"]]
-        self.policy = Policy.from_json({**fields, "guardrails": guardrails, "futility": "off"})
+        # A signal only keeps a treatment from shipping, so without it no fewer ship.
+        self.policy = Policy.from_json({**fields, "guardrails": guardrails, "signals": [], "futility": "off"})
         self.decides = stage.gate is Gate.DECISION
         treated = float(stage.allocation) / 100.0  # type: ignore[arg-type]
         self.shares = (1.0 - treated, treated)

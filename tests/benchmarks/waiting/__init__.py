@@ -1,0 +1,1 @@
+"""What `bench_waiting.py` and `bench_outage.py` run beside Airflow and inside it."""

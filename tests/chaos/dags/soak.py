@@ -1,0 +1,26 @@
+"""The rollouts of a soak: one for each flag of its world, all at the same time, each with a decision record."""
+
+import os
+from datetime import timedelta
+
+from airflow_provider_launchdarkly import retries, rollout_dag
+
+retries.RETRY_DELAY = timedelta(seconds=5)
+retries.LONGEST_RETRY_DELAY = timedelta(seconds=20)
+
+for number in range(int(os.environ.get("SOAK_LANES", "0"))):
+    globals()[f"soak_{number}"] = rollout_dag(
+        {
+            "experiment": {
+                "key": f"soak-{number}",
+                "flag": f"button-{number}",
+                "hypothesis": "A bold button brings more people through the checkout.",
+                "treatments": [{"variation": "Classic", "baseline": True}, {"variation": "Bold"}],
+                "primary_metric": "conversion",
+            },
+            "stages": [{"name": "half", "allocation": 50, "gate": "decision"}],
+            "policy": {"looks": "1d", "min_duration": "2d", "max_duration": "4d", "futility": "off"},
+            "turn_flag_on": True,
+        },
+        dag_id=f"soak_{number}",
+    )
