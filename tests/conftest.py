@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from airflow_provider_launchdarkly.hooks import clients
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from support.surroundings import CONNECTION, REPOSITORY, connection_json
 
@@ -30,14 +31,23 @@ os.environ |= {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW_HOME / 'airflow.db'}",
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(AIRFLOW_HOME / "logs"),
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    "AIRFLOW__LAUNCHDARKLY__ROLLOUT_CACHE": "off",
 }
 
-# Examples of each property: few while one edits, many in CI or with HYPOTHESIS_PROFILE=full. In CI they are always the
-# same, so that it fails for what a change did and not by chance.
+# Examples of each property: 25 while one edits, 150 with HYPOTHESIS_PROFILE=full, the default in CI; five for an older
+# Airflow. In CI they are always the same, so that it fails for what a change did and not by chance.
 IN_CI = bool(os.environ.get("CI"))
-for name, examples in {"quick": 25, "full": 150}.items():
+for name, examples in {"few": 5, "quick": 25, "full": 150}.items():
     settings.register_profile(name, max_examples=examples, deadline=None, derandomize=IN_CI)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("full" if IN_CI else "quick"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _close_clients() -> Iterator[None]:
+    """Close the clients that a process keeps for each connection, since each emulator is a connection of its own."""
+    yield
+    while clients._clients:
+        clients._clients.popitem()[1].close()
 
 
 @pytest.fixture

@@ -56,21 +56,34 @@ def _call_old(method: Any, asked: dict[str, Any]) -> dict[str, Any]:
         _request_timeout=PATIENCE,
         **({"_content_type": asked["content_type"]} if asked["content_type"] else {}),
     )
-    return _told(model, status, dict(headers), json.loads(client.last_response.data))
+    return _told(model, status, dict(headers), _body(client.last_response.data))
 
 
 def _call_new(method: Any, asked: dict[str, Any]) -> dict[str, Any]:
     method = getattr(method.__self__, f"{asked['method']}_with_http_info")
     answer = method(**_arguments(asked), _content_type=asked["content_type"], _request_timeout=PATIENCE)
-    return _told(answer.data, answer.status_code, dict(answer.headers), json.loads(answer.raw_data))
+    return _told(answer.data, answer.status_code, dict(answer.headers), _body(answer.raw_data))
+
+
+def _body(data: Any) -> Any:
+    """The JSON of an answer; None for one without a body, as for a deletion."""
+    return json.loads(data) if data else None
 
 
 def _arguments(asked: dict[str, Any]) -> dict[str, Any]:
     arguments: dict[str, Any] = asked["arguments"]
+    if "start_environment_release_request" in arguments:
+        return arguments | {"start_environment_release_request": _release(asked)}
     body = arguments.get("patch_with_comment", {})
     if "instructions" not in body:
         return arguments
     return arguments | {"patch_with_comment": _semantic_flag_patch(body)}
+
+
+def _release(asked: dict[str, Any]) -> object:
+    """The body of a release as an object of the client's: given plain JSON, it loses what is one of two models."""
+    kind = importlib.import_module(f"{MODELS}.start_environment_release_request").StartEnvironmentReleaseRequest
+    return kind.from_dict(asked["arguments"]["start_environment_release_request"])
 
 
 def _semantic_flag_patch(body: dict[str, Any]) -> object:
@@ -89,10 +102,17 @@ def _told(model: object, status: int, headers: dict[str, Any], raw: Any) -> dict
         "status": status,
         "headers": {name.lower(): value for name, value in headers.items()},
         "model": type(model).__name__,
-        "value": PLAIN.sanitize_for_serialization(model),
+        "value": PLAIN.sanitize_for_serialization(_whole(model)),
         "raw": raw,
         "unknown": sorted(set(unknown_fields(model, raw))),
     }
+
+
+def _whole(model: Any) -> object:
+    """A model to write out. Those of releases mark what only LaunchDarkly sets, and their `to_dict` leaves it out."""
+    if type(model).__name__.startswith("EnvironmentRelease"):
+        return model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return model
 
 
 def unknown_fields(model: object, raw: Any) -> Iterator[str]:

@@ -1,10 +1,12 @@
-"""Virtual environments for LaunchDarkly's published Python clients, one a version, made from its constraint file.
+"""Virtual environments for LaunchDarkly's published Python clients and for warehouses' providers.
 
-They lie in the repository's root and are made anew only when the constraint file or the interpreter is another one.
+Each is made from its constraint file. They lie in the repository's root and are made anew only when the file or the
+interpreter is another one.
 """
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -22,15 +24,31 @@ def python_with_client(version: str) -> Path:
     Raises:
         EnvironmentNotMadeError: uv could not make it; the message holds what uv said.
     """
-    constraints = REPOSITORY / "constraints" / f"contract-{version}.txt"
-    home = REPOSITORY / f".venv-contract-{version}"
+    return python_with(f"contract-{version}", "--compile-bytecode")
+
+
+def python_with(name: str, *options: str) -> Path:
+    """The interpreter of the environment of a constraint file; made if need be.
+
+    Args:
+        name: Of the file, without its end.
+        options: For `uv pip sync`.
+
+    Raises:
+        EnvironmentNotMadeError: uv could not make it; the message holds what uv said.
+    """
+    constraints = REPOSITORY / "constraints" / f"{name}.txt"
+    home = REPOSITORY / f".venv-{name}"
     python = home / "bin" / "python"
     made_from = home / "made-from.txt"
     wanted = f"{sys.executable} {sys.version}\n{constraints.read_text()}"
-    if not made_from.is_file() or made_from.read_text() != wanted:
-        _uv("venv", "--clear", "--python", sys.executable, str(home))
-        _uv("pip", "sync", "--compile-bytecode", "--python", str(python), str(constraints))
-        made_from.write_text(wanted)
+    # Several processes of pytest may want it at once: one makes it, and the others wait.
+    with home.with_name(f"{home.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made_from.is_file() or made_from.read_text() != wanted:
+            _uv("venv", "--clear", "--python", sys.executable, str(home))
+            _uv("pip", "sync", *options, "--python", str(python), str(constraints))
+            made_from.write_text(wanted)
     return python
 
 

@@ -248,7 +248,7 @@ def _refusal(name: str, told: dict[str, Any]) -> Exception:
     body, typed = told["body"], told["data"]
     if not isinstance(body, dict) or not {"code", "message", "id"} <= body.keys():
         return ContractError(f"{name}: {told['raised']} without code, message and id: {told}")
-    if typed is not None and typed["value"] != {"code": body["code"], "message": body["message"]}:
+    if typed is not None and typed["value"] != {name: value for name, value in body.items() if name != "id"}:
         return ContractError(f"{name}: {typed['model']} reads {typed['value']}, the body says {body}")
     return Refusal(
         raised=told["raised"],

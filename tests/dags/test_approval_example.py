@@ -139,7 +139,7 @@ def test_a_rollout(
     answer_after(then)
     run = rollout_dag({"approval": {"before_ship": True}}).test()
     assert ended(run) == [ending]
-    assert said in xcom(run, "rollout.before_ship.confirm")["verdict"]["summary"]
+    assert said in xcom(run, "rollout.verdict")["confirmation"]["verdict"]["summary"]
     assert served() == served_after
 
 
@@ -162,5 +162,5 @@ def test_a_rollout_that_waits_for_its_change_window(
     monkeypatch.setattr(LaunchDarklyChangeWindowSensor, "execute", execute)
     run = rollout_dag({"change_window": {"timezone": "UTC", "hours": "00:00-24:00"}}).test()
     assert ended(run) == [Ending.SHIP]
-    assert "crossed and stands: ship" in xcom(run, "rollout.before_ship.confirm")["verdict"]["summary"]
+    assert "crossed and stands: ship" in xcom(run, "rollout.verdict")["confirmation"]["verdict"]["summary"]
     assert served() == "Bold"

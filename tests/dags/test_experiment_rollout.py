@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import _base
+from support.lone_polls import poll_alone
 
 KEY = "bold-checkout-button"
 
@@ -22,7 +21,7 @@ def days_fly(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(_: float) -> None:
         emulator.clock.advance("P1D")
 
-    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=sleep))
+    poll_alone(monkeypatch, sleep)
 
 
 def serves(emulator: EmulatorServer) -> Any:

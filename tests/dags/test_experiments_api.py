@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import _base
+from support.lone_polls import poll_alone
 from support.surroundings import CONNECTION, connection_json
 
 # Not the emulator's well-known one, which is in the documentation: this one may be nowhere.
@@ -34,7 +34,7 @@ def days_fly(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(_: float) -> None:
         emulator.clock.advance("P1D")
 
-    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=sleep))
+    poll_alone(monkeypatch, sleep)
 
 
 def stored(dag_id: str) -> list[str]:

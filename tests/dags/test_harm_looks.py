@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -12,8 +11,8 @@ from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import _base
 from dags.conftest import dag_bag, register
+from support.lone_polls import poll_alone
 
 ROLLOUT = """
 from airflow_provider_launchdarkly import rollout_dag
@@ -44,7 +43,7 @@ def time_flies(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Non
     async def sleep(seconds: float) -> None:
         emulator.clock.advance(timedelta(seconds=seconds))
 
-    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=sleep))
+    poll_alone(monkeypatch, sleep)
 
 
 @pytest.mark.usefixtures("connection", "airflow_database", "time_flies")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
-from airflow_provider_launchdarkly.rollout.options import Ending
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import _base
+from support.endings import ENDINGS
+from support.lone_polls import poll_alone
 
 APPROVED = {"chosen_options": ["Approve"], "params_input": {}, "responded_by_user": {"id": "1", "name": "grace"}}
 
@@ -24,7 +23,7 @@ def time_flies(connection: str, emulator: EmulatorServer, monkeypatch: pytest.Mo
     async def sleep(seconds: float) -> None:
         emulator.clock.advance(timedelta(seconds=seconds))
 
-    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=sleep))
+    poll_alone(monkeypatch, sleep)
     # Often enough to meet each day's change window, seldom enough to be quick.
     monkeypatch.setenv("AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL", str(6 * 60 * 60))
 
@@ -56,7 +55,7 @@ def states(run: Any) -> dict[str, list[str]]:
 def ended(run: Any, group: str = "rollout") -> list[str]:
     assert run.state == "success"
     found = states(run)
-    return [ending for ending in Ending for state in found[f"{group}.{ending}"] if state == "success"]
+    return [ending for ending in ENDINGS for state in found[f"{group}.{ending}"] if state == "success"]
 
 
 def make_world(emulator: EmulatorServer, world: str) -> None:
@@ -113,9 +112,9 @@ def test_markets_are_rolled_out_side_by_side(emulator: EmulatorServer, load_dag:
     run = load_dag("markets").test()
     assert run.state == "success"
     found = states(run)
-    assert [len(found[f"market.rollout.{ending}"]) for ending in Ending] == [2, 2, 2, 2]
+    assert [len(found[f"market.rollout.{ending}"]) for ending in ENDINGS] == [2] * len(ENDINGS)
     for number in range(2):
-        assert sum(found[f"market.rollout.{ending}"][number] == "success" for ending in Ending) == 1
+        assert sum(found[f"market.rollout.{ending}"][number] == "success" for ending in ENDINGS) == 1
     started = {effect["environment"] for effect in emulator.effects("iteration.started")}
     assert started == {"production", "test"}
 

@@ -18,8 +18,10 @@ HEAD = """\
 # The command line
 
 `airflow-launchdarkly COMMAND` checks and compares rollout files, plans experiments, measures what a policy costs,
-verifies decision records and sums them up, and runs the emulator. No command imports Airflow, and none writes to
-LaunchDarkly. Each command prints its part of this page with `--help`.
+shows experiments, verifies decision records, reports on them and sums them up, examines an account, and runs the
+emulator. No command imports Airflow but those that read a warehouse: `results-sql`, `past-looks` and
+`doctor --warehouse`. None writes to LaunchDarkly but `doctor --sandbox`. Each command prints its part of this page with
+`--help`.
 
 ## Exit codes
 

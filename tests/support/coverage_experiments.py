@@ -96,7 +96,7 @@ EXPERIMENTS = (
                 lambda found: _keys(found) == {"bold"},
             ),
         ),
-        ("LaunchDarklyListExperimentsOperator",),
+        ("LaunchDarklyListExperimentsOperator", "LaunchDarklyHygieneReportOperator"),
     ),
     Row(
         "get experiments, any environment",

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_launchdarkly.api import endpoints
+from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.models import (
+    ApprovalRequestPost,
     FlagPost,
     MetricGroupPost,
     MetricPost,
+    OtherFlagInstruction,
     TurnFlagOn,
 )
 from airflow_provider_launchdarkly.api.writes.flags import Serving
+from support.code_scan import scan
 from support.coverage_row import IN_ENV, IN_PROJECT, Case, Row
+from support.reviewers import add_reviewer
 from support.scene import LAYER
 
 if TYPE_CHECKING:
@@ -33,12 +39,44 @@ def _off(scene: Scene) -> bool:
     return True
 
 
+def _need(scene: Scene) -> bool:
+    """Make a flag a prerequisite of another one in production."""
+    variation = scene.hook.get_flag("search-ranking").variations[0].id
+    needed = OtherFlagInstruction.of("addPrerequisite", key="search-ranking", variationId=variation)
+    scene.hook.patch_flag("pricing-page", [needed])
+    return True
+
+
+def _scan(scene: Scene) -> bool:
+    """Let a scanner have found a flag in a repository."""
+    scan(scene.emulator, "shop", {"cart.py": [7]}, "checkout-button")
+    return True
+
+
+ON_FLAG = f"{IN_PROJECT}/flags/{{featureFlagKey}}/environments/{{environmentKey}}"
+APPROVAL = ApprovalRequestPost(description="Turn it off", instructions=({"kind": "turnFlagOff"},))
+
+
+def _asked(scene: Scene) -> str:
+    """Ask for the approval of a change; return the request's id."""
+    return scene.hook.request_approval("pricing-page", APPROVAL).value.id
+
+
+def _approved(scene: Scene) -> str:
+    """Ask for a change that another member approves; return the request's id."""
+    asked, env = _asked(scene), scene.hook.environment()
+    with LaunchDarklyClient(scene.emulator.url, add_reviewer(scene.emulator)) as reviewer:
+        reviewer.send(endpoints.review_approval_request(env, "pricing-page", asked, "approve"))
+    return asked
+
+
 METRIC = MetricPost(key="signups", kind="custom", event_key="signup", name="Sign-ups", is_numeric=False)
 
 
 RESOURCES = (
     Row(
-        "flags: get, list, create, semantic patch (all 53 instructions), `dryRun`, copy, delete, status",
+        "flags: get, list, create, semantic patch (all 53 instructions), `dryRun`, copy, archive, delete, status,"
+        " dependents",
         (
             Case(
                 "get_flag",
@@ -83,6 +121,20 @@ RESOURCES = (
                 lambda reached: reached.changed and not reached.value.environments["test"].on,
             ),
             Case(
+                "archive_flag",
+                "PATCH /api/v2/flags/{projectKey}/{featureFlagKey}",
+                lambda call, scene: call("pricing-page", comment="retired"),
+                lambda reached: reached.changed and reached.value.archived,
+            ),
+            Case(
+                "list_dependent_flags",
+                "GET /api/v2/flags/{projectKey}/{featureFlagKey}/dependent-flags",
+                lambda call, scene: call("search-ranking") if _need(scene) else None,
+                lambda found: (
+                    [(flag.key, flag.environments[0].key) for flag in found.items] == [("pricing-page", "production")]
+                ),
+            ),
+            Case(
                 "get_flag_status",
                 "GET /api/v2/flag-statuses/{projectKey}/{environmentKey}/{featureFlagKey}",
                 lambda call, scene: call("checkout-button"),
@@ -101,7 +153,64 @@ RESOURCES = (
                 lambda reached: reached.value.environments["production"].fallthrough.rollout is not None,
             ),
         ),
-        ("LaunchDarklySetFlagOperator", "LaunchDarklyFlagStateSensor", "LaunchDarklyCheckFlagServesOperator"),
+        (
+            "LaunchDarklySetFlagOperator",
+            "LaunchDarklyFlagStateSensor",
+            "LaunchDarklyCheckFlagServesOperator",
+            "LaunchDarklyRetireFlagOperator",
+        ),
+    ),
+    Row(
+        "approvals of flag changes: list, get, create, review, apply, delete",
+        (
+            Case(
+                "list_approval_requests",
+                f"GET {ON_FLAG}/approval-requests",
+                lambda call, scene: call("pricing-page") if _asked(scene) else None,
+                lambda found: found.items[0].review_status == "pending",
+            ),
+            Case(
+                "get_approval_request",
+                f"GET {ON_FLAG}/approval-requests/{{id}}",
+                lambda call, scene: call("pricing-page", _asked(scene)),
+                lambda found: found.description == "Turn it off",
+            ),
+            Case(
+                "request_approval",
+                f"POST {ON_FLAG}/approval-requests",
+                lambda call, scene: call("pricing-page", APPROVAL),
+                lambda reached: reached.changed and not reached.value.approved,
+            ),
+            Case(
+                "review_approval_request",
+                f"POST {ON_FLAG}/approval-requests/{{id}}/reviews",
+                lambda call, scene: call("pricing-page", _asked(scene), "comment", comment="please"),
+                lambda found: found.all_reviews[0].comment == "please",
+            ),
+            Case(
+                "apply_approval",
+                f"POST {ON_FLAG}/approval-requests/{{id}}/apply",
+                lambda call, scene: call("pricing-page", _approved(scene)),
+                lambda reached: reached.changed and reached.value.applied,
+            ),
+            Case(
+                "delete_approval_request",
+                f"DELETE {ON_FLAG}/approval-requests/{{id}}",
+                lambda call, scene: call("pricing-page", _asked(scene)),
+                lambda _nothing: True,
+            ),
+        ),
+    ),
+    Row(
+        "code references: repositories with a flag's references",
+        (
+            Case(
+                "list_code_references",
+                "GET /api/v2/code-refs/repositories",
+                lambda call, scene: call("checkout-button") if _scan(scene) else None,
+                lambda found: found.items[0].branches[0].references[0].hunks[0].starting_line_number == 7,
+            ),
+        ),
     ),
     Row(
         "metrics: get, list, create, update, delete",

@@ -6,7 +6,8 @@ The tests run every call of this table both ways. `coverage_table.py` writes the
 from __future__ import annotations
 
 from support.coverage_experiments import EXPERIMENTS
+from support.coverage_releases import RELEASES
 from support.coverage_resources import RESOURCES
 
-ROWS = (*EXPERIMENTS, *RESOURCES)
+ROWS = (*EXPERIMENTS, *RELEASES, *RESOURCES)
 CASES = [case for row in ROWS for case in row.cases]

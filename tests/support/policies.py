@@ -16,6 +16,8 @@ DIRECTIONS = st.sampled_from(("higher", "lower"))
 # Few error rates and shapes: each pair of them is a boundary to solve.
 ERROR_RATES = st.sampled_from((0.01, 0.05, 0.2, 0.4))
 SPENDINGS = st.sampled_from((-4.0, -2.4, -0.2, 1.0))
+TWO_RELEASES = [{"flag": "search", "release": "r1"}, {"flag": "cart"}]
+RELEASES = st.sampled_from(([], [], [{"flag": "search"}], TWO_RELEASES))
 CRONS = ("0 9 * * *", "30 2 * * mon,thu", "@weekly", "0 12 */3 * fri")
 ZONES = ("UTC", "Europe/Berlin", "America/New_York")
 
@@ -67,11 +69,13 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
     days = draw(st.integers(1, 14))
     rule = draw(st.sampled_from(("group_sequential", "group_sequential", "probability_to_be_best")))
     guarded = draw(st.sampled_from((0, 0, 1, 2)))
-    harm_may_be_judged = rule == "group_sequential" or guarded > 0
+    releases = draw(RELEASES)
+    harm_may_be_judged = rule == "group_sequential" or guarded > 0 or bool(releases)
     policy: dict[str, Any] = {
         "rule": rule,
         "primary": draw(primaries(margin=rule == "group_sequential")),
         "guardrails": [draw(guardrails(metric)) for metric in GUARDRAILS[:guarded]],
+        "release_guardrails": releases,
         "signals": [draw(signals(metric)) for metric in SIGNALS[: draw(st.sampled_from((0, 0, 1, 2)))]],
         "alpha": draw(ERROR_RATES),
         "alpha_harm": draw(ERROR_RATES),

@@ -1,7 +1,6 @@
 """Writes the reference pages that the code describes: `python tests/support/reference_pages.py`. A test compares.
 
-Types, limits and defaults come from the models, descriptions from the docstrings, so a field that is added, renamed or
-explained otherwise changes its page.
+Types, limits and defaults come from the models, descriptions from the docstrings: a changed field changes its page.
 """
 
 from __future__ import annotations
@@ -23,18 +22,20 @@ if __name__ == "__main__":  # as a script the tests folder is not on the path ye
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from airflow_provider_launchdarkly.api import errors
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.api.http.settings import ClientSettings
 from airflow_provider_launchdarkly.api.reads import flags
+from airflow_provider_launchdarkly.api.writes import approvals, approved
 from airflow_provider_launchdarkly.change_windows import window
 from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.decision import evidence, futility, policy, policy_parts, verdict
 from airflow_provider_launchdarkly.decision.presets import PRESETS
+from airflow_provider_launchdarkly.evidence import arrival
 from airflow_provider_launchdarkly.get_provider_info import get_provider_info
 from airflow_provider_launchdarkly.hooks.calls import Call, Walk
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.operators import _winner, iterations
-from airflow_provider_launchdarkly.rollout import files, spec
+from airflow_provider_launchdarkly.rollout import approval, dag_settings, notify, promotion, shipping, spec, waves
+from airflow_provider_launchdarkly.rollout.ending_settings import Endings, Retire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,7 +110,7 @@ def named(annotation: Any) -> str:
         return ", ".join(f"`{value}`" for value in arguments)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return ", ".join(f"`{member.value}`" for member in annotation)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and "Results" not in annotation.__name__:
         return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
     return TYPES.get(annotation, f"`{getattr(annotation, '__name__', annotation)}`")
 
@@ -182,10 +183,9 @@ def policy_page() -> Iterator[str]:
     yield from ("# Policy", "", GENERATED, "")
     yield prose(
         """
-        A policy says how an experiment is decided: which metrics, which error rates, when results are
-        looked at, how long at least and at most. Write it as a `Policy` in Python, or as a mapping or
-        YAML with the same fields. What it does with them is in [How we
-        decide](../concepts/how-we-decide.md).
+        A policy says how an experiment is decided: which metrics, which error rates, when results are looked at, how
+        long at least and at most. Write it as a `Policy` in Python, or as a mapping or YAML with the same fields. What
+        it does with them is in [How we decide](../concepts/how-we-decide.md).
         """
     )
     yield from ("", "```python", "from airflow_provider_launchdarkly import Guardrail, Policy", "")
@@ -208,8 +208,8 @@ def policy_page() -> Iterator[str]:
         """
     )
     yield ""
-    names = ("Primary", "Guardrail", "Signal", "Looks", "Mismatch", "Missing", "Traffic", "PortfolioShare", "Budget")
-    parts = (*(getattr(policy_parts, name) for name in names), futility.Futility)
+    names = "Primary Guardrail ReleaseGuardrail Signal Looks OnData Mismatch Missing Traffic PortfolioShare Budget"
+    parts = (*(getattr(policy_parts, name) for name in names.split()), futility.Futility)
     for part in (policy.Policy, *parts):
         yield from model(part)
 
@@ -219,20 +219,19 @@ def rollout_page() -> Iterator[str]:
     yield from ("# Rollout", "", GENERATED, "")
     yield prose(
         """
-        The fields of a rollout, for `experiment_rollout`, `rollout_dag` and [YAML
-        files](../how-to/rollouts-as-files.md). [Roll out in stages](../how-to/rollouts.md) explains how
-        they work together. Editors can use the [JSON Schema](../rollout.schema.json) of the same
-        fields.
+        The fields of a rollout, for `experiment_rollout`, `rollout_dag` and [files](../how-to/rollouts-as-files.md).
+        [Here](../how-to/rollouts.md) is how they work together. Editors can use its [schema](../rollout.schema.json).
         """
     )
-    yield DURATIONS
-    yield from ("", "`policy` is a [Policy](policy.md).", "")
-    parts = (spec.Rollout, spec.Experiment, spec.Treatment, spec.Metric, spec.Stage, spec.Approval, spec.Endings)
-    for part in parts:
+    yield from (DURATIONS, "", "`policy` is a [Policy](policy.md).", "")
+    parts = (spec.Rollout, spec.Experiment, spec.Treatment, spec.Metric, spec.Stage)
+    asked = (approval.Approval, approval.LaunchDarklyApproval)
+    ends = (Endings, Retire, shipping.Ship, shipping.Release, shipping.ReleaseStep, shipping.GuardedMetric)
+    for part in (*parts, *asked, *ends, promotion.Environment, waves.Target, waves.WaveSettings, waves.Wave):
         yield from (line.replace("[Policy](#policy)", "[Policy](policy.md)") for line in model(part))
     yield from model(window.ChangeWindow, leave_out=("events",))
-    yield from model(window.Closure)
-    yield from model(files.DagSettings)
+    for other in (notify.Notify, arrival.DataArrival, arrival.Partitions, window.Closure, dag_settings.DagSettings):
+        yield from model(other)
 
 
 MEANINGS = {
@@ -241,6 +240,7 @@ MEANINGS = {
     "guardrail_harmed": "A guardrail got significantly worse.",
     "primary_harmed": "The primary metric got significantly worse.",
     "baseline_best": "With `rule: probability_to_be_best`: the baseline reached the threshold.",
+    "release_regressed": "A metric regressed in a release of `release_guardrails`, as LaunchDarkly judges.",
     "plan_ended": "The plan ended without a winner.",
     "futile": "No treatment is likely to ship by the plan's end (`futility`).",
     "mismatch": "Units are not split as allocated.",
@@ -250,9 +250,11 @@ MEANINGS = {
     "min_duration": "`min_duration` is not over.",
     "min_sample": "A treatment has fewer than `min_units_per_treatment` units.",
     "no_data": "A treatment has no units, or the primary metric never varied.",
+    "release_unknown": "A release of `release_guardrails` is missing, or has a metric without a state.",
     "more_units_than_exposed": "A metric is measured on more units than were exposed.",
     "stale_results": "The counts have stood still for `missing.stale_after`.",
     "between_looks": "No look is due.",
+    "awaiting_data": "A look's time has come, and its data have not arrived.",
     "not_significant": "The boundary of this look is not reached.",
     "signal": "A signal points the wrong way.",
     "guardrail_unproven": "A guardrail with `prove` has not shown that it loses no more than its margin.",
@@ -265,10 +267,9 @@ def verdict_page() -> Iterator[str]:
     yield from ("# Verdict", "", GENERATED, "")
     yield prose(
         """
-        The verdict is the output of `LaunchDarklyWaitForSignificanceSensor` and
-        `LaunchDarklyJudgeOperator`, the `verdict` of [events](events.md), and the `verdict` of a
-        [decision record](../how-to/decision-record.md). It is plain JSON: every number is finite or
-        `null`, durations are in days.
+        The verdict is the output of `LaunchDarklyWaitForSignificanceSensor` and `LaunchDarklyJudgeOperator`, the
+        `verdict` of [events](events.md), and the `verdict` of a [decision record](../how-to/decision-record.md). It is
+        plain JSON: every number is finite or `null`, durations are in days.
         """
     )
     yield from ("", "## Fields", "")
@@ -449,11 +450,11 @@ def errors_page() -> Iterator[str]:
         """
     )
     yield from ("", "| error | is a | a retry may help | |", "|---|---|---|---|")
-    defined_in = (errors, flags, iterations, _winner)
+    defined_in = (errors, approvals, approved, flags, iterations, _winner)
     found = {of for module in defined_in for of in vars(module).values() if is_error(of)}
     for of in sorted(found, key=lambda of: of.__name__):
         is_a = ", ".join(
-            f"`{base.__name__}`" for base in of.__bases__ if is_error(base) and base is not LaunchDarklyError
+            f"`{base.__name__}`" for base in of.__bases__ if is_error(base) and base is not errors.LaunchDarklyError
         )
         module = of.__module__.removeprefix("airflow_provider_launchdarkly.")
         where = "" if of.__module__ == errors.__name__ else f" (`{module}`)"
@@ -462,7 +463,7 @@ def errors_page() -> Iterator[str]:
 
 def is_error(of: Any) -> bool:
     """Return whether this is one of the package's errors about LaunchDarkly."""
-    return isinstance(of, type) and issubclass(of, LaunchDarklyError)
+    return isinstance(of, type) and issubclass(of, errors.LaunchDarklyError)
 
 
 def first_line(of: Any) -> str:

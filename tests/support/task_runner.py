@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
 
@@ -18,7 +19,19 @@ from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
+FAILED = {"failed", "upstream_failed"}
 Answer = Callable[[str], Mapping[str, Any] | None]
+
+
+def withheld(rule: str, above: list[str]) -> str | None:
+    """Return the state of a task that its trigger rule keeps from running, by the states of the tasks before it."""
+    if rule in {"all_done", "all_done_setup_success"}:
+        return None
+    if rule == "one_success":
+        return None if "success" in above else "skipped"
+    if any(state in FAILED for state in above):
+        return "upstream_failed"
+    return "skipped" if rule == "all_success" and "skipped" in above else None
 
 
 class TaskRunner:
@@ -44,6 +57,7 @@ class TaskRunner:
         self.reasons: dict[str, str] = {}
         self.xcoms: dict[tuple[str, str], Any] = {}
         self.ran: list[str] = []
+        self.bodies: dict[str, str] = {}
         self._wait, self._answer, self._crash = wait, answer, crash
 
     def run(self) -> TaskRunner:
@@ -51,18 +65,21 @@ class TaskRunner:
             self.states[task.task_id] = self._run_one(task)
         return self
 
+    def again(self, task_id: str) -> str:
+        """Run a task once more, as after a clear; return its state."""
+        self.states[task_id] = self._run_one(self.dag.get_task(task_id))
+        return self.states[task_id]
+
     def output(self, task_id: str) -> Any:
         return self.xcoms.get((task_id, "return_value"))
 
     def succeeded(self, *task_ids: str) -> list[str]:
-        return [task_id for task_id in task_ids if self.states[task_id] == "success"]
+        return [task_id for task_id in task_ids if self.states.get(task_id) == "success"]
 
     def _run_one(self, task: Any) -> str:
         above = [self.states[task_id] for task_id in task.upstream_task_ids]
-        if any(state in {"failed", "upstream_failed"} for state in above):
-            return "upstream_failed"
-        if task.trigger_rule == "all_success" and "skipped" in above:
-            return "skipped"
+        if state := withheld(task.trigger_rule, above):
+            return state
         self.ran.append(task.task_id)
         while True:
             state = self._execute(task)
@@ -88,7 +105,13 @@ class TaskRunner:
         from airflow.providers.standard.operators.hitl import HITLOperator
 
         if isinstance(task, HITLOperator):
-            return self._answer(task.task_id)
+            # All that comes before the asking is the task's own.
+            def ask(asking: Any, _context: Any) -> Any:
+                self.bodies[asking.task_id] = asking.body
+                return self._answer(asking.task_id)
+
+            with mock.patch.object(HITLOperator, "execute", ask):
+                return task.execute(context)
         while True:
             try:
                 return task.execute(context)
@@ -116,6 +139,9 @@ class TaskRunner:
             map_index=-1,
             try_number=1,
             xcom_pull=pull,
+            get_task_states=lambda *, task_ids, run_ids, **_: {
+                run_id: {name: self.states[name] for name in task_ids if name in self.states} for run_id in run_ids
+            },
             xcom_push=push,
         )
         return {"ti": ti, "task_instance": ti, "task": task, "dag": self.dag, "params": {}, "run_id": "run"}

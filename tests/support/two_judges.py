@@ -13,6 +13,7 @@ from airflow_provider_launchdarkly.decision.evidence import (
     Evidence,
     Measurement,
     MetricEvidence,
+    ReleaseEvidence,
     Spent,
     Standing,
     TreatmentEvidence,
@@ -51,6 +52,10 @@ def drawn_evidence(policy: Policy, world: World, draws: Draws, experiment: int, 
         metrics=tuple(_metric(key, drawn, draws, experiment, look) for key, drawn in zip(keys, metrics, strict=True)),
         primary_metric=keys[0],
         started_at=STARTED_AT,
+        releases=tuple(
+            ReleaseEvidence(part.flag, part.release or "newest", "in_progress", {"errors": "ok"})
+            for part in policy.release_guardrails
+        ),
     )
 
 
@@ -97,7 +102,8 @@ def judge_twice(
     """Judge drawn experiments by both judges, at each look as if it were the first.
 
     The looks are those of the plan, thinned to `most_looks`, one before the first and one after the end. If the policy
-    has `harm_looks`, each of them is also judged for harm alone.
+    has `harm_looks`, each of them is also judged for harm alone. Looks within a hair's breadth of a boundary are left
+    out.
 
     Yields:
         For each experiment and look the verdict's kind and the shipped treatment (0 for none), from the vectorised
@@ -116,6 +122,8 @@ def judge_twice(
         for experiment in range(experiments):
             measured = drawn_evidence(policy, world, draws, experiment, look)._replace(only_harm=only_harm)
             verdict = decide(policy, measured)
+            if is_close(verdict):  # of few units, an exact test may give a signal's very alpha
+                continue
             quick = (KINDS[outcomes.kind[experiment]], int(outcomes.winner[experiment]))
             yield quick, (verdict.kind, int(verdict.treatment_id or 0)), verdict
 

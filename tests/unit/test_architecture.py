@@ -26,18 +26,21 @@ ARROWS = {
     "config": set(),
     "decision": {"config"},
     "change_windows": {"config"},
-    "evidence": {"api", "decision"},
+    "evidence": {"api", "decision", "config"},
     "checks": {"api", "config", "decision", "evidence"},
     "audit_log": {"decision", "config"},
-    "portfolio": {"audit_log", "decision"},
+    "portfolio": {"audit_log", "decision", "pictures"},
+    "retirement": {"api", "checks", "config"},
     "hooks": {"api"},
     "links": set(),
     "templates": {"config", "decision", "change_windows", "api"},
     "assets": set(),
     "retries": {"api"},
-    "notifications": {"hooks", "templates", "config", "api"},
+    "telemetry": set(),
+    "notifications": {"hooks", "templates", "config", "api", "pictures", "views"},
     "operators": {
         "hooks",
+        "sensors",
         "links",
         "templates",
         "assets",
@@ -48,22 +51,30 @@ ARROWS = {
         "config",
         "api",
         "retries",
+        "retirement",
+        "views",
     },
-    "triggers": {"hooks", "checks", "evidence", "decision", "api"},
+    "triggers": {"hooks", "checks", "evidence", "decision", "config", "api", "telemetry", "views"},
     "sensors": {
         *("hooks", "links", "templates", "triggers", "checks", "evidence", "audit_log", "decision", "config"),
-        *("change_windows", "api", "retries"),
+        *("change_windows", "api", "retries", "retirement", "telemetry", "views", "assets"),
     },
     "rollout": {
         *("operators", "sensors", "hooks", "templates", "notifications", "decision", "config", "change_windows", "api"),
-        "retries",
+        *("retries", "retirement", "evidence", "links", "assets", "telemetry"),
     },
-    "plugins": {"rollout"},
+    "views": {"decision", "config"},
+    "pictures": {"views", "config"},
+    "plugins": {"rollout", "views", "pictures", "audit_log"},
     "emulator": set(),
     "testing": {"emulator"},
     "simulation": {"decision"},
     "get_provider_info": set(),
-    "cli": {"emulator", "audit_log", "portfolio", "simulation", "rollout", "hooks", "decision", "api"},
+    "doctor": {"api", "hooks", "decision", "evidence", "sensors"},
+    "cli": {
+        *("doctor", "emulator", "audit_log", "portfolio", "simulation", "rollout", "hooks", "decision", "api"),
+        *("checks", "config", "evidence", "sensors", "views", "pictures", "notifications", "plugins", "retirement"),
+    },
 }
 
 # The same within the emulator: each of its rooms, and those of its rooms that it may import from.
@@ -75,7 +86,8 @@ EMULATOR_ARROWS = {
     "rules": {"errors", "state", "population"},
     "serializers": {"errors", "rules", "state", "population"},
     "handlers": {"errors", "serializers", "rules", "state"},
-    "transport": {"errors", "handlers", "serializers", "rules", "state"},
+    "warehouse": {"fields", "rules", "state", "population"},
+    "transport": {"errors", "handlers", "serializers", "rules", "state", "warehouse"},
 }
 # httpx is not among them, since airflow.sdk loads it: only api.http.client imports it.
 ONLY_FOR_RUNNING_TASKS = {
@@ -92,6 +104,7 @@ ONLY_FOR_RUNNING_TASKS = {
         "evidence.launchdarkly_results",
         "evidence.sql_rows",
         "hooks.launchdarkly",
+        "retirement.use",
         "rollout.state_machine",
         "simulation",
     )
@@ -99,7 +112,7 @@ ONLY_FOR_RUNNING_TASKS = {
 NEED_THE_HOOK = {"LaunchDarklyHook"}
 KNOW_AIRFLOW = {
     *("hooks", "operators", "sensors", "triggers", "links", "rollout", "plugins"),
-    *("assets", "retries", "notifications"),
+    *("assets", "retries", "notifications", "telemetry"),
 }
 FREE_OF_AIRFLOW = set(ARROWS) - KNOW_AIRFLOW
 

@@ -9,7 +9,14 @@ from typing import Any, get_args
 import pytest
 from airflow.sdk import Asset
 
-from airflow_provider_launchdarkly.assets import EventName, experiment_asset, experiment_events, experiment_uri
+from airflow_provider_launchdarkly.assets import (
+    EventName,
+    experiment_asset,
+    experiment_events,
+    experiment_uri,
+    flag_asset,
+    flag_uri,
+)
 from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.notifications.cards import HEADLINES
 from airflow_provider_launchdarkly.rollout.options import Ending
@@ -54,6 +61,21 @@ def test_a_uri_of_another_shape_is_refused(uri: str) -> None:
 def test_an_empty_key_is_refused() -> None:
     with pytest.raises(ValueError, match="environment_key is ''"):
         experiment_asset("demo", "", "button")
+    with pytest.raises(ValueError, match="flag_key is '': a flag's asset"):
+        flag_asset("demo", "production", "")
+
+
+def test_a_flags_asset_is_told_from_an_experiments() -> None:
+    asset = flag_asset("Demo", "eu/west", "button v2")
+    assert asset.uri == asset.name == "launchdarkly://Demo/eu%2Fwest/flags/button%20v2"
+    assert Asset(asset.uri).uri == asset.uri
+    assert experiment_uri("demo", "production", "flags") != flag_uri("demo", "production", "flags")
+
+
+def test_events_of_two_releases_at_the_same_time_are_both_read() -> None:
+    first, second = (event("release_completed", iteration_id=None, release_id=name) for name in ("r-1", "r-2"))
+    found = experiment_events({"alias": [first, second, first]}, "release_completed")
+    assert [content["release_id"] for content in found] == ["r-1", "r-2"]
 
 
 def test_events_of_tasks_and_watchers_read_alike_oldest_first() -> None:
@@ -78,8 +100,9 @@ def test_what_others_emit_on_the_asset_is_left_out() -> None:
 
 def test_each_ending_of_a_rollout_has_an_event_and_a_headline() -> None:
     assert set(Ending) <= set(get_args(EventName))
-    assert set(Ending) <= set(HEADLINES)
+    assert set(Kind) <= set(HEADLINES)
 
 
 def test_an_ending_is_a_kind_of_verdict_that_ends_the_wait() -> None:
-    assert {ending.value for ending in Ending} == {kind.value for kind in Kind} - {"wait"}
+    others = {"refused", "regressed"}
+    assert {ending.value for ending in Ending} == {kind.value for kind in Kind} - {"wait"} | others

@@ -29,7 +29,7 @@ def test_the_login_is_printed_before_the_run(demo: Any, monkeypatch: pytest.Monk
         pass
 
     class Stack:
-        def __init__(self, dags: Any) -> None:
+        def __init__(self, dags: Any, environment: Any) -> None:
             self.home, self.url, self.environment = dags, "http://127.0.0.1:8080", {}  # type: ignore[var-annotated]
 
         def __enter__(self) -> Any:
@@ -40,7 +40,7 @@ def test_the_login_is_printed_before_the_run(demo: Any, monkeypatch: pytest.Monk
     class Emulator:
         url = connection = "http://127.0.0.1:8700"
 
-        def __init__(self, *_: object) -> None: ...
+        def __init__(self, *_: object, **__: object) -> None: ...
 
         def stop(self) -> None: ...
 

@@ -7,10 +7,38 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink, LaunchDarklyFlagLink
+from airflow_provider_launchdarkly.links import (
+    RUN_TAB,
+    LaunchDarklyExperimentLink,
+    LaunchDarklyFlagLink,
+    experiment_page,
+)
 from airflow_provider_launchdarkly.operators.experiments import LaunchDarklyGetExperimentOperator
 from airflow_provider_launchdarkly.operators.flags import LaunchDarklySetFlagOperator
+from airflow_provider_launchdarkly.plugins.pages.addresses import external_views
 from support.surroundings import CONNECTION
+
+RUN = "https://airflow.example.com/team/dags/shop/runs/manual__2026-03-02T09:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("log_url", "page"),
+    [
+        (f"{RUN}/tasks/stage_1.wait?try_number=1", f"{RUN}/plugin/launchdarkly-dag-run"),
+        (RUN, None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_page_of_a_run_is_beside_its_tasks(
+    log_url: str | None, page: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com")
+    assert experiment_page(log_url) == page
+    monkeypatch.delenv("AIRFLOW__API__BASE_URL")
+    assert experiment_page(log_url) is None, "Airflow does not know its own address"
+    assert any(view["url_route"] == RUN_TAB for view in external_views(""))
+
 
 BROKEN = {
     "no token": '{"conn_type": "launchdarkly"}',

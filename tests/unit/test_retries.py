@@ -21,7 +21,7 @@ from airflow_provider_launchdarkly.api.errors import (
 )
 from airflow_provider_launchdarkly.retries import RETRIES, RETRY_DELAY, retry_policy
 from airflow_provider_launchdarkly.rollout.dag import rollout_dag
-from airflow_provider_launchdarkly.rollout.files import DagSettings
+from airflow_provider_launchdarkly.rollout.dag_settings import DagSettings
 from airflow_provider_launchdarkly.rollout.loading import load_rollouts
 from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from support.surroundings import REPOSITORY

@@ -7,7 +7,8 @@ from contract.pairs.holdouts_and_layers import HOLDOUTS_AND_LAYERS
 from contract.pairs.metrics import METRICS
 from contract.pairs.pair import Pair
 from contract.pairs.projects import PROJECTS
+from contract.pairs.releases import RELEASES
 
 __all__ = ["PAIRS", "Pair"]
 
-PAIRS = {**EXPERIMENTS, **EXPERIMENT_PATCHES, **FLAGS, **METRICS, **HOLDOUTS_AND_LAYERS, **PROJECTS}
+PAIRS = {**EXPERIMENTS, **EXPERIMENT_PATCHES, **FLAGS, **METRICS, **HOLDOUTS_AND_LAYERS, **PROJECTS, **RELEASES}

@@ -89,6 +89,61 @@ LISTED_OURS: dict[str, Any] = {
     "sort": "-name",
 }
 LISTED_THEIRS = {"env": "production", "filter": "hasExperiment:true", "tag": "a", "sort": "-name"}
+ON_FLAG = {**FLAG, "environment_key": "production"}
+APPROVALS = {
+    "list approval requests": Pair(
+        endpoints.list_approval_requests(PRODUCTION, "cta"), "approvals", "get_approvals_for_flag", ON_FLAG
+    ),
+    "get an approval request": Pair(
+        endpoints.get_approval_request(PRODUCTION, "cta", "5f"),
+        "approvals",
+        "get_approval_for_flag",
+        {**ON_FLAG, "id": "5f"},
+    ),
+    "create an approval request": Pair(
+        endpoints.create_approval_request(
+            PRODUCTION,
+            "cta",
+            m.ApprovalRequestPost(
+                description="Turn it on",
+                instructions=({"kind": "turnFlagOn"},),
+                comment="by Airflow",
+                notify_member_ids=("ada",),
+                notify_team_keys=("shop",),
+            ),
+        ),
+        "approvals",
+        "post_approval_request_for_flag",
+        {
+            **ON_FLAG,
+            "create_flag_config_approval_request_request": {
+                "description": "Turn it on",
+                "instructions": [{"kind": "turnFlagOn"}],
+                "comment": "by Airflow",
+                "notifyMemberIds": ["ada"],
+                "notifyTeamKeys": ["shop"],
+            },
+        },
+    ),
+    "review an approval request": Pair(
+        endpoints.review_approval_request(PRODUCTION, "cta", "5f", "approve", comment="fine"),
+        "approvals",
+        "post_approval_request_review_for_flag",
+        {**ON_FLAG, "id": "5f", "post_approval_request_review_request": {"kind": "approve", "comment": "fine"}},
+    ),
+    "apply an approval request": Pair(
+        endpoints.apply_approval_request(PRODUCTION, "cta", "5f", comment="now"),
+        "approvals",
+        "post_approval_request_apply_for_flag",
+        {**ON_FLAG, "id": "5f", "post_approval_request_apply_request": {"comment": "now"}},
+    ),
+    "delete an approval request": Pair(
+        endpoints.delete_approval_request(PRODUCTION, "cta", "5f"),
+        "approvals",
+        "delete_approval_request_for_flag",
+        {**ON_FLAG, "id": "5f"},
+    ),
+}
 FLAGS = {
     "get a flag": Pair(endpoints.get_flag("demo", "cta"), "feature_flags", "get_feature_flag", FLAG),
     "get a flag in one environment": Pair(
@@ -146,6 +201,22 @@ FLAGS = {
         "feature_flags",
         "get_feature_flag_status_across_environments",
         {**FLAG, "env": "test"},
+    ),
+    **APPROVALS,
+    "archive a flag": Pair(
+        endpoints.archive_flag("demo", "cta", comment="by Airflow"),
+        "feature_flags",
+        "patch_feature_flag",
+        {**FLAG, "patch_with_comment": {"comment": "by Airflow", "instructions": [{"kind": "archiveFlag"}]}},
+    ),
+    "list a flag's dependent flags": Pair(
+        endpoints.list_dependent_flags("demo", "cta"), "feature_flags_beta", "get_dependent_flags", FLAG, beta=True
+    ),
+    "list a flag's code references": Pair(
+        endpoints.list_code_references("demo", "cta"),
+        "code_references",
+        "get_repositories",
+        {"with_references_for_default_branch": "true", "proj_key": "demo", "flag_key": "cta"},
     ),
     **PATCHES,
     "patch a flag: only to see what would come of it": DRY_RUN,

@@ -18,6 +18,7 @@ PROJECTS = {
         {"filter": "query:ada", "sort": "-displayName", "limit": 5, "offset": 10},
     ),
     "get a member": Pair(endpoints.get_member("me"), "account_members", "get_member", {"id": "me"}),
+    "get an access token": Pair(endpoints.get_access_token("65f0"), "access_tokens", "get_token", {"id": "65f0"}),
     "get a project": Pair(endpoints.get_project("demo"), "projects", "get_project", PROJECT),
     "get a project with its environments": Pair(
         endpoints.get_project("demo", expand=("environments",)),

@@ -91,6 +91,18 @@ def test_an_answer_carries_the_servers_time_and_not_the_workers(connect: Connect
     assert (got.value.key, got.status) == ("bold", 200)
 
 
+def test_an_observer_sees_each_answer_as_it_came_refusals_and_retries_included(connect: Connect) -> None:
+    seen: list[tuple[str, int, str | None]] = []
+    script = Script(answer(500), httpx.Response(200, json=BOLD, headers={"x-ratelimit-route-remaining": "4"}))
+    connect(
+        script,
+        observe=lambda request, response: seen.append(
+            (request.operation, response.status, response.headers.get("x-ratelimit-route-remaining"))
+        ),
+    ).send(READ)
+    assert seen == [("get_experiment", 500, None), ("get_experiment", 200, "4")]
+
+
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_an_answer_without_a_date_is_dated_here(connect: Connect, date: str | None) -> None:
     headers = {} if date is None else {"date": date}

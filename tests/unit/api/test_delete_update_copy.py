@@ -40,6 +40,11 @@ HOLDOUT = {
 }
 WRITES: dict[str, tuple[str, str, Callable[[], Any]]] = {
     "delete a flag": ("delete_feature_flag", "flag.deleted", lambda: writes.delete_flag("demo", "pricing-page")),
+    "archive a flag": (
+        "patch_feature_flag",
+        "flag.changed",
+        lambda: writes.archive_flag("demo", "pricing-page", comment="retired"),
+    ),
     "delete a metric": ("delete_metric", "metric.deleted", lambda: writes.delete_metric("demo", "revenue-per-user")),
     "delete a group": (
         "delete_metric_group",

@@ -34,8 +34,8 @@ def test_each_metric_has_its_turn_in_every_interval_or_as_often_as_the_polls_all
     keys = KEYS[:count]
     at: dict[str, list[int]] = {key: [0] for key in keys}
     for minute, found in turns(keys, interval, poll, 24 * 60, memory=memory):
-        assert len(found) <= 1
-        for key in found:
+        assert found is None or len(found) == 1
+        for key in found or ():
             at[key].append(minute)
     longest = max(interval, count * poll) + 2 * poll
     for minutes in at.values():
@@ -66,3 +66,8 @@ def test_signals_and_a_primary_metric_judged_by_probability_have_no_turn() -> No
     fields = {"guardrails": [{"metric": "g"}], "signals": [{"metric": "s"}]}
     assert metrics_that_roll_back(Policy.from_json(fields), "p") == ("p", "g")
     assert metrics_that_roll_back(Policy.from_json({**fields, "preset": "launchdarkly"}), "p") == ("g",)
+
+
+def test_releases_alone_have_a_turn_in_every_interval() -> None:
+    found = [minute for minute, keys in turns((), 30, 5, 90, memory=True) if keys is not None]
+    assert found == [30, 60, 90]

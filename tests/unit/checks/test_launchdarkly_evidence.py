@@ -88,5 +88,5 @@ def test_a_percentile_is_refused_at_the_first_poll_with_the_cure(run: Run) -> No
 
 @pytest.mark.parametrize("setting", ["maturity", "burn_in"])
 def test_a_policy_that_leaves_units_out_is_refused_with_the_cure(run: Run, setting: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"policy\.{setting} 7d cannot be kept: .*results=SqlResults"):
+    with pytest.raises(ConfigurationError, match=rf"policy\.{setting} 7d cannot be kept: .*results=DataExportResults"):
         run().look(Policy.from_json({setting: "7d"}))

@@ -17,9 +17,10 @@ from airflow_provider_launchdarkly.api.errors import (
     NotFoundError,
     ResultsUnavailableError,
 )
-from airflow_provider_launchdarkly.checks.significance import SignificanceCheck, describe_lateness
+from airflow_provider_launchdarkly.checks.planned_looks import describe_lateness
+from airflow_provider_launchdarkly.checks.significance import SignificanceCheck
 from airflow_provider_launchdarkly.decision.policy import Policy
-from airflow_provider_launchdarkly.decision.policy_parts import Guardrail, Looks, Primary
+from airflow_provider_launchdarkly.decision.policy_parts import Guardrail, Looks, OnData, Primary
 from airflow_provider_launchdarkly.decision.schedule import schedule_looks
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason
 from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
@@ -54,6 +55,18 @@ def test_between_looks_the_line_says_when_the_next_look_is(run: Run, after: time
     running = run()
     running.emulator.clock.advance(after)
     assert running.look().verdict.summary == summary
+
+
+def test_a_wait_holds_until_the_next_look_unless_something_else_may_end_it(run: Run) -> None:
+    running = run()
+    running.emulator.clock.advance(timedelta(hours=10))
+    looks_for_harm = Policy(guardrails=(Guardrail(metric="page-load-ms"),), harm_looks=timedelta(minutes=30))
+    looks_on_data = Policy(looks=Looks(every=timedelta(days=1), on_data=OnData()))
+    held = []
+    for policy in (Policy(), looks_for_harm, looks_on_data):
+        check = SignificanceCheck(running.target, policy, poll_interval=timedelta(minutes=5))
+        held.append(running.client.run(check()).same_for)
+    assert held == [timedelta(hours=14), None, None]
 
 
 def test_a_look_that_is_weeks_away_is_counted_in_days(run: Run) -> None:

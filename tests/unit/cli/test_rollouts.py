@@ -73,6 +73,22 @@ def test_plan_says_what_is_to_be_created_and_sends_nothing(
     assert requests_that_write(emulator) == []
 
 
+def test_plan_says_what_becomes_of_the_flag_afterwards(run: Command, button: Path) -> None:
+    assert "afterwards:" not in run("plan", button).out
+    button.write_text(button.read_text().rstrip() + "\n    endings: {retire: {mode: archive}}\n")
+    planned = run("plan", button)
+    assert (
+        "    afterwards: archive flag checkout-button and its experiments once everyone has got the same" in planned.out
+    )
+
+
+def test_plan_names_an_environment_of_the_retirement_that_does_not_exist(run: Command, button: Path) -> None:
+    button.write_text(button.read_text().rstrip() + "\n    endings: {retire: {environments: [prod]}}\n")
+    planned = run("plan", button)
+    assert planned.code == 1
+    assert "endings.retire.environments[0]: project 'demo' has no environment 'prod'" in planned.err
+
+
 def test_plan_of_an_experiment_as_the_file_says_finds_nothing_to_do(
     run: Command, button: Path, launchdarkly: LaunchDarkly
 ) -> None:

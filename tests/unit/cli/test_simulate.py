@@ -18,6 +18,31 @@ def simulate(*words: str) -> int:
     return main(["simulate", *words, "--experiments", "300"])
 
 
+def test_writes_a_report_with_charts_measures_and_the_policy_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "policy.html"
+    assert simulate("--preset", "weekly", "--report", str(file), "--max-false-ship", "0.0001") == ExitCode.FINDING
+    text = file.read_text(encoding="utf-8")
+    assert "default-src" in text
+    assert "<script" not in text
+    for told in (
+        "Exceeded budgets",
+        "without effect: shipped (false ship)",
+        "Boundaries, with sample experiments",
+        "When experiments without an effect end",
+        "Looks are taken every 7 days.",
+        "Tried on 300 simulated experiments for each truth, split 50/50",
+    ):
+        assert told in text
+
+
+def test_a_report_of_a_rule_without_boundaries_draws_none(tmp_path: Path) -> None:
+    file = tmp_path / "policy.html"
+    assert simulate("--preset", "launchdarkly", "--report", str(file)) == ExitCode.OK
+    text = file.read_text(encoding="utf-8")
+    assert "this rule has no boundary" in text
+    assert "ships above" not in text
+
+
 @pytest.fixture
 def policy(tmp_path: Path) -> Path:
     path = tmp_path / "policy.yaml"
@@ -112,6 +137,7 @@ def test_writes_a_picture(tmp_path: Path, preset: str, suffix: str) -> None:
         (["--preset", "balanced", "--baseline", "42"], "mean 42.0 is no conversion rate"),
         (["--preset", "balanced", "--max-false-ship", "7"], "less than or equal to 1"),
         (["--preset", "balanced", "--picture", "no/such/folder.png"], "No such file or directory"),
+        (["--preset", "balanced", "--report", "no/such/folder.html"], "No such file or directory"),
         (["--preset", "balanced", "--picture", "picture.docx"], "docx"),
     ],
 )

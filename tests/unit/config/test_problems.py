@@ -48,7 +48,10 @@ ROLLOUT: dict[str, Any] = {"experiment": EXPERIMENT, "stages": [{"allocation": 5
         (lambda: rollout_dag({"experiment": EXPERIMENT}), "Rollout is not valid: stages: is required"),
         (lambda: experiment_uri("p", "", "k"), "environment_key is '': an experiment's asset needs the key as text"),
         (lambda: experiment_uri("p", "e", 5), "experiment_key is 5: an experiment's asset needs the key as text"),  # type: ignore[arg-type]
-        (lambda: sensor(5), "results is 5: write SqlResults(conn_id=…, sql=…), or a mapping"),
+        (
+            lambda: sensor(5),
+            "results is 5: write DataExportResults(conn_id=…, schema=…), WarehouseNativeResults(…), SqlResults(",
+        ),
         (lambda: sensor({"conn_id": "c"}), "results: sql is ''"),
     ],
 )

@@ -13,6 +13,7 @@ from airflow_provider_launchdarkly.decision.evidence import (
     Evidence,
     Measurement,
     MetricEvidence,
+    ReleaseEvidence,
     Spent,
     Standing,
     TreatmentEvidence,
@@ -74,6 +75,14 @@ def evidences(draw: st.DrawFn) -> Evidence:
         unchanged_for=draw(st.none() | durations),
         earlier=tuple(draw(st.lists(earlier_looks(ids), max_size=3))),
         standing=draw(st.none() | st.builds(Standing, names, st.integers(1, 200), names, names)),
+        releases=tuple(
+            draw(
+                st.lists(
+                    st.builds(ReleaseEvidence, names, names, names, st.dictionaries(names, names, max_size=2)),
+                    max_size=2,
+                )
+            )
+        ),
         spent=draw(
             st.none()
             | st.builds(Spent, st.floats(0, 1), st.floats(0, 1), durations, st.lists(names, max_size=2).map(tuple))

@@ -21,8 +21,9 @@ if __name__ == "__main__":  # as a script the tests folder is not on the path ye
 from airflow_provider_launchdarkly.api.http.procedure import Response
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from airflow_provider_launchdarkly.api.models import Experiment
+from airflow_provider_launchdarkly.checks.on_data import DataLooks
 from airflow_provider_launchdarkly.checks.significance import find_due_look
-from airflow_provider_launchdarkly.decision.evidence import Measurement, MetricEvidence, Standing
+from airflow_provider_launchdarkly.decision.evidence import Measurement, MetricEvidence, ReleaseEvidence, Standing
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.standing import fingerprint
@@ -138,7 +139,28 @@ WEAKER, GONE = shifted("primary", 2.0), shifted("primary", 1.0)
 PARTLY = evidence(14, rates("primary", (6_000, 4_000), 0.1, 0.2), exposed=(10_000, 10_000))
 SILENT = rates("signal", 0, 0.1, 0.1)
 
-CASES = (
+RELEASED = {"release_guardrails": [{"flag": "search"}]}
+
+
+def released(day: float, state: str, status: str = "in_progress") -> Evidence:
+    return evidence(day, BETTER)._replace(releases=(ReleaseEvidence("search", "r1", status, {"errors": state}),))
+
+
+RELEASE_CASES: tuple[Case, ...] = tuple(
+    Case("release_guardrails", situation, RELEASED, measured, verdict)
+    for situation, measured, verdict in (
+        ("regressed, primary better", released(14, "regressed"), ("rollback", "release_regressed")),
+        ("regressed, before min_duration", released(3, "regressed"), ("rollback", "release_regressed")),
+        ("ok, primary better", released(14, "ok"), ("ship", "better")),
+        ("regression dismissed, primary better", released(14, "regression_dismissed"), ("ship", "better")),
+        ("no data, primary better", released(14, "no_data"), ("wait", "release_unknown")),
+        ("no data, plan's end", released(28, "no_data"), ("invalid", "release_unknown")),
+        ("no release, primary better", evidence(14, BETTER), ("wait", "release_unknown")),
+        ("ok, then taken back by a person", released(14, "ok", "reverted"), ("wait", "release_unknown")),
+    )
+)
+CASES: tuple[Case, ...] = (
+    *RELEASE_CASES,
     Case("-", "crossed before, p is 0.02", {}, evidence(14, WEAKER)._replace(standing=CROSSED), ("ship", "better")),
     Case("-", "crossed before, p is 0.16", {}, evidence(14, GONE)._replace(standing=CROSSED), ("wait", "effect_gone")),
     Case(
@@ -355,11 +377,13 @@ class StateCase:
     hours: float
     others: tuple[str, ...]
     verdict: tuple[str, str]
+    looks: str = "1d"
 
 
 STATES = (
     StateCase("not started yet", "not_started", 0, (), ("wait", "no_data")),
     StateCase("running, no look is due", "running", 36, (), ("wait", "between_looks")),
+    StateCase("running, a look's data have not arrived", "running", 26, (), ("wait", "awaiting_data"), "on_data"),
     StateCase("stopped by someone else", "stopped", 36, ("not_started",), ("invalid", "iteration_stopped")),
     StateCase("stopped, and another one runs", "stopped", 36, ("running",), ("invalid", "iteration_replaced")),
 )
@@ -374,7 +398,9 @@ def test_each_state_of_the_iteration_gives_its_verdict(case: StateCase) -> None:
     others = [iteration(f"it-{number}", status) for number, status in enumerate(case.others, start=2)]
     shown = {"key": "button", "currentIteration": iteration("it-1", case.status), "previousIterations": others}
     target = Target(EnvironmentRef("demo", "production"), "button", "it-1")
-    check = find_due_look(target, Policy(), poll_interval=timedelta(minutes=5))
+    nothing_arrived = DataLooks(ask=lambda *_: None)
+    policy = Policy.from_json({"looks": case.looks})
+    check = find_due_look(target, policy, poll_interval=timedelta(minutes=5), data=nothing_arrived)
     next(check)  # the request for the experiment
     with pytest.raises(StopIteration) as ended:
         check.send(Response(Experiment.model_validate(shown), MONDAY + timedelta(hours=case.hours), 200))
@@ -383,7 +409,8 @@ def test_each_state_of_the_iteration_gives_its_verdict(case: StateCase) -> None:
 
 
 def test_every_reason_stands_in_a_row() -> None:
-    rows = {reason for _, (_, reason) in RULES} | {case.verdict[1] for case in (*CASES, *STATES)}
+    rows = {reason for _, (_, reason) in RULES} | {case.verdict[1] for case in CASES}
+    rows |= {case.verdict[1] for case in STATES}
     assert rows == set(Reason)
 
 

@@ -10,7 +10,7 @@ from airflow_provider_launchdarkly.testing import EmulatorServer
 from support.emulator_caller import error_of
 
 if TYPE_CHECKING:
-    from support.emulator_caller import Caller
+    from support.emulator_caller import Caller, StartEmulator
 
 GROUPS = "/api/v2/projects/demo/metric-groups"
 
@@ -33,6 +33,35 @@ def test_the_caller_identity_names_the_tokens_member(api: Caller) -> None:
     service = api.get("/api/v2/caller-identity", headers={"Authorization": "api-service"}).json()
     assert service["serviceToken"] is True
     assert "memberId" not in service
+
+
+def test_a_token_sees_its_own_role_and_never_its_value(api: Caller) -> None:
+    for token, role, service in (("api-emulator", "admin", False), ("api-service", "admin", True)):
+        headers = {"Authorization": token}
+        own = api.get("/api/v2/caller-identity", headers=headers).json()["tokenId"]
+        shown = api.get(f"/api/v2/tokens/{own}", headers=headers)
+        assert (shown.json()["role"], shown.json()["serviceToken"]) == (role, service)
+        assert token not in shown.text
+
+
+def test_only_an_administrator_sees_the_personal_tokens_of_other_members(emulator_with: StartEmulator) -> None:
+    world = {
+        "members": {"ada@example.com": {}},
+        "tokens": {"api-robot": {"service": True, "role": "reader"}, "api-custom": {"role": "custom"}},
+        "projects": {"demo": {"environments": {"production": {}}}},
+    }
+    api = emulator_with(world=world)
+    ids = {
+        token: api.get("/api/v2/caller-identity", headers={"Authorization": token}).json()["tokenId"]
+        for token in ("api-robot", "api-custom")
+    }
+    custom = api.get(f"/api/v2/tokens/{ids['api-custom']}").json()
+    assert len(custom["customRoleIds"]) == 1
+    assert "role" not in custom
+    robot = {"Authorization": "api-robot"}
+    assert api.get(f"/api/v2/tokens/{ids['api-robot']}", headers=robot).json()["role"] == "reader"
+    assert error_of(api.get(f"/api/v2/tokens/{ids['api-custom']}", headers=robot))[:2] == (404, "not_found")
+    assert error_of(api.get("/api/v2/tokens/none"))[:2] == (404, "not_found")
 
 
 @pytest.mark.parametrize(("key", "kind"), [("sdk-emulator-production", "sdk"), ("mob-emulator-test", "mobile")])

@@ -38,6 +38,7 @@ ODD: tuple[Any, ...] = (
 )
 PROJECT = "/api/v2/projects/demo"
 PRODUCTION = f"{PROJECT}/environments/production"
+REPOSITORIES = "/api/v2/code-refs/repositories"
 
 
 def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -214,6 +215,32 @@ def bodies(api: Caller) -> list[tuple[str, str, Any]]:
             f"{PROJECT}/layers/l",
             {"environmentKey": "production", "instructions": [reserve, {"kind": "updateName", "name": "x"}]},
         ),
+        (
+            "POST",
+            f"{PROJECT}/flags/pricing-page/environments/production/approval-requests",
+            {"description": "d", "instructions": [{"kind": "turnFlagOff"}], "notifyMemberIds": [member]},
+        ),
+        ("POST", REPOSITORIES, {"name": "shop", "type": "github", "defaultBranch": "main", "sourceLink": "https://x"}),
+        (
+            "PUT",
+            f"{REPOSITORIES}/shop/branches/main",
+            {
+                "name": "main",
+                "head": "a",
+                "updateSequenceId": 1,
+                "syncTime": 1_700_000_000_000,
+                "commitTime": 1_700_000_000_000,
+                "references": [
+                    {
+                        "path": "a.py",
+                        "hint": "python",
+                        "hunks": [
+                            {"startingLineNumber": 1, "projKey": "demo", "flagKey": "checkout-button", "aliases": ["b"]}
+                        ],
+                    }
+                ],
+            },
+        ),
     ]
 
 
@@ -241,9 +268,13 @@ def test_odd_bodies_are_rejected_without_an_internal_error(
                 metricKey="checkout-conversion",
                 metricGroupKey="signup-funnel",
                 featureFlagKey="checkout-button",
+                flagKey="checkout-button",
+                releaseId="6a2f41a3-c54c-4ce8-92d2-0324e1c32e22",
                 holdoutKey="q",
                 holdoutId="x",
                 layerKey="l",
+                repo="shop",
+                branch="main",
                 id="me",
             )
             assert api.get(path, params={"expand": everything}).status_code in (200, 404), path

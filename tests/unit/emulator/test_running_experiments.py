@@ -199,6 +199,14 @@ def test_where_experiments_need_approvals_nothing_of_them_is_changed(api: Caller
     assert api.read()["currentIteration"]["status"] == "running"
 
 
+def test_approvals_can_be_of_starts_and_stops_alone(api: Caller) -> None:
+    api.server.switch(experiment_approvals="everywhere", experiment_approvals_of="starts_and_stops")
+    assert api.post(api.experiments, api.experiment()).status_code == 201
+    assert error_of(api.start()) == (403, "forbidden", "approval is required")
+    assert update(api, tags=("add", ["checkout"])).status_code == 200
+    assert api.read()["currentIteration"]["status"] == "not_started"
+
+
 def test_approvals_can_be_a_matter_of_the_environment(emulator_with: StartEmulator) -> None:
     data = {
         "members": {"ada@example.com": {}},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_launchdarkly.emulator.state.scenarios import SCENARIOS
-from airflow_provider_launchdarkly.emulator.state.world import build_world, default_world
+from airflow_provider_launchdarkly.emulator.state.world import add_own_token, build_world, first_world
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.state.models import World
@@ -71,8 +71,8 @@ def test_a_world_needs_a_member() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_scenario_is_the_same_world_with_another_truth(scenario: str) -> None:
-    made = default_world(seed=1, scenario=scenario, token="t", now=0)
-    plain = default_world(seed=1, scenario="effect", token="t", now=0)
+    made = first_world(seed=1, scenario=scenario, now=0)
+    plain = first_world(seed=1, scenario="effect", now=0)
     assert made.projects["demo"].flags == plain.projects["demo"].flags
     assert made.projects["demo"].metrics == plain.projects["demo"].metrics
     assert made.tokens == plain.tokens
@@ -80,10 +80,11 @@ def test_every_scenario_is_the_same_world_with_another_truth(scenario: str) -> N
 
 def test_an_unknown_scenario_is_rejected_with_the_known_names() -> None:
     with pytest.raises(ValueError, match=r"effect, no-effect, broken-split, no-traffic"):
-        default_world(seed=1, scenario="nothing", token="t", now=0)
+        first_world(seed=1, scenario="nothing", now=0)
 
 
 def test_no_credential_is_in_a_representation() -> None:
-    made = default_world(seed=1, scenario="effect", token="secret-token", now=0)
+    made = first_world(seed=1, scenario="effect", now=0)
+    add_own_token(made, "secret-token")
     assert "secret-token" not in repr(made)
     assert "secret-token" not in repr(made.tokens["secret-token"])

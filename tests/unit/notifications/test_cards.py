@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import xml.etree.ElementTree as ET
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
-from airflow_provider_launchdarkly.notifications.cards import CARDS, interval_picture, markdown_card
+from airflow_provider_launchdarkly.notifications.cards import CARDS, markdown_card
 from support.evidence import evidence as measured
 from support.evidence import shifted
 
@@ -101,26 +102,50 @@ def test_names_cannot_break_out_of_their_markup() -> None:
 
 def test_the_text_card_is_a_table_for_a_fixed_width_font() -> None:
     lines = CARDS["text"](verdict()).splitlines()
-    head = next(line for line in lines if line.startswith("metric"))
-    row = next(line for line in lines if line.startswith("conversion"))
+    at = next(number for number, line in enumerate(lines) if line.startswith("metric "))
+    head, row = lines[at], lines[at + 1]
     assert row.index("Bold") == head.index("treatment")
     assert row.index("50000") == head.index("units")
 
 
-def test_an_interval_is_drawn_around_zero() -> None:
-    assert interval_picture(-0.02, 0.01, 0.04, reach=0.04, width=21) == "-4.0 % |·····[====|=●=======]| +4.0 %"
+@pytest.mark.parametrize("markup", ["text", "markdown", "slack"])
+def test_each_metric_is_drawn_on_a_scale_of_its_own_with_better_on_the_right(markup: str) -> None:
+    lines = html.unescape(CARDS[markup](verdict(load=196.0))).splitlines()
+    at = lines.index("conversion (primary), higher is better")
+    assert lines[at + 1].split() == ["worse", "better"]
+    assert re.fullmatch(r"  Bold  ·*\|·*\[=+●=+\]·*  \+10\.0 % \(\+6\.3 % to \+13\.8 %\), better", lines[at + 2])
+    at = lines.index("page-load-ms (guardrail, may lose 2 %), lower is better")
+    # Two percent faster: to the right of no difference, though the number is smaller.
+    assert re.fullmatch(r"  Bold  ·*!·*\|·*\[=+●=+\]·*  -2\.0 % \(.*\), no harm found", lines[at + 2])
 
 
-def test_an_interval_far_from_zero_still_shows_zero() -> None:
-    assert interval_picture(0.02, 0.03, 0.04, reach=0.04, width=21) == "-4.0 % |··········|····[==●=]| +4.0 %"
+def test_airflow_keeps_the_lines_of_the_picture_since_its_fence_has_a_language() -> None:
+    card = CARDS["markdown"](verdict())
+    assert card.count("```") == 2
+    fence = card.partition("```text\n")[2].partition("\n```")[0]
+    assert fence.count("●") == 2
+    # Slack would show the language as text.
+    assert "```text" not in CARDS["slack"](verdict())
+
+
+def test_a_mail_draws_the_intervals_with_cells_since_its_readers_show_no_svg() -> None:
+    card = CARDS["html"](verdict())
+    tree = ET.fromstring(f"<body>{card}</body>")
+    bars = [table for table in tree.iter("table") if "inline-table" in str(table.get("style"))]
+    assert len(bars) == 2
+    for bar in bars:
+        assert sum(int(str(cell.get("width"))) for cell in bar.iter("td")) == 41 * 6
+    assert "svg" not in card
+    assert "(primary), higher is better" in "".join(tree.itertext())
 
 
 @pytest.mark.parametrize("markup", CARDS)
-def test_intervals_of_one_card_have_one_scale(markup: str) -> None:
-    pictures = [line for line in CARDS[markup](verdict()).splitlines() if "●" in line]
-    assert len(pictures) == 2
-    axes = {re.sub(r"<pre>|\|.*\|", "", line.split(" on ")[0]) for line in pictures}
-    assert len(axes) == 1
+def test_a_metric_without_data_is_named_and_not_drawn(markup: str) -> None:
+    empty = verdict()
+    for comparison in empty["metrics"][1]["comparisons"]:
+        comparison.update(lift=None, lift_lower=None, lift_upper=None)
+    card = CARDS[markup](empty)
+    assert "no data yet" in card
 
 
 @pytest.mark.parametrize("markup", CARDS)
@@ -136,6 +161,12 @@ def test_a_question_stands_above_the_verdict_and_its_authors_notes_below() -> No
     card = markdown_card(verdict(), url=URL, headline="Ship the #1 button?", notes="See [the plan](plan.md).")
     assert card.startswith("### Ship the \\#1 button?\n\nShip Bold · button · demo/production\n\n")
     assert card.index("iteration it-1") < card.index("See [the plan](plan.md).") < card.index("[Open in LaunchDarkly]")
+
+
+def test_a_question_leads_to_the_page_that_shows_every_look() -> None:
+    card = markdown_card(verdict(), url=URL, page="https://airflow.example.com/dags/x/runs/y+z/plugin/p")
+    links = "[See every look](<https://airflow.example.com/dags/x/runs/y+z/plugin/p>) · [Open in LaunchDarkly]"
+    assert links in card
 
 
 @pytest.mark.parametrize("markup", CARDS)

@@ -70,7 +70,7 @@ def test_the_verdict_of_the_tasks_own_output_goes_through_another_notifier() -> 
 
 def test_the_card_links_to_launchdarkly(emulator: Any) -> None:
     LaunchDarklyNotifier(through=Channel, markup="markdown")(context())
-    assert f"[Open in LaunchDarkly]({emulator.url}/projects/demo/experiments/button" in SENT[0]["text"]
+    assert f"[Open in LaunchDarkly](<{emulator.url}/projects/demo/experiments/button" in SENT[0]["text"]
 
 
 def test_a_card_without_a_connection_goes_out_without_its_link() -> None:

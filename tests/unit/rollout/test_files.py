@@ -166,3 +166,43 @@ def test_a_link_that_leads_nowhere_is_told_and_touches_no_other_file(tmp_path: P
     assert set(broken) == {"lost", "folder"}
     assert broken["lost"].endswith("lost.yaml: the link leads nowhere (nowhere.yaml): mend it or remove it")
     assert len(found) > 2
+
+
+ENVIRONMENTS = """\
+    environments:
+      - test
+      - key: production
+        {own}
+"""
+
+
+def test_a_rollout_with_environments_has_a_rollout_for_each(read: Reader) -> None:
+    own = "change_window: {calendar: holidays.ics}"
+    (found,) = read(text("button", button=ENVIRONMENTS.format(own=own)))
+    assert isinstance(found, NamedRollout)
+    assert found.calendar_problem is not None
+    names = [(name, rollout.environment) for name, rollout in found.by_name()]
+    assert names == [("button/test", "test"), ("button/production", "production")]
+    first, last = (rollout for _, rollout in found.by_name())
+    assert first.change_window is None
+    assert last.change_window is not None
+    assert last.change_window.calendar == str(found.file.parent / "holidays.ics")
+    assert found.rollout == last
+
+
+def test_an_error_in_an_environment_names_its_line_and_field(read: Reader) -> None:
+    (found,) = read(text("button", button=ENVIRONMENTS.format(own="stages: [{allocation: 500, gate: decision}]")))
+    ((line, field, message),) = problems(found)
+    assert (line, field) == (16, "environments[1].stages[0].allocation")
+    assert "not a percentage" in message
+
+
+def test_an_error_outside_an_environment_is_told_once_and_where_it_stands(read: Reader) -> None:
+    (found,) = read(text("button", button=ENVIRONMENTS.format(own="rule: beta") + "    autonomy: free\n"))
+    ((line, field, _),) = problems(found)
+    assert (line, field) == (17, "autonomy")
+
+
+def test_environments_that_are_wrong_together_break_the_rollout(read: Reader) -> None:
+    (found,) = read(text("button", button="    environments: [test, test]\n"))
+    assert problems(found) == [(13, "environments[1].key", "test is there twice: name each environment once")]

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.change_windows.window import ChangeWindow
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
-from airflow_provider_launchdarkly.rollout.options import Ending
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from support.endings import ENDINGS
 from support.task_runner import TaskRunner
 
 EXPERIMENT = {
@@ -131,7 +131,7 @@ def test_a_rollout_keeps_its_promises(
         assert entries == []
         return
     assert "failed" not in done.states.values(), done.reasons
-    points = done.succeeded(*(f"r.{ending}" for ending in Ending))
+    points = done.succeeded(*(f"r.{ending}" for ending in ENDINGS))
     event(points[0])
     assert len(points) == 1
     check_ships_only_by_verdict(done, effects)
@@ -145,7 +145,7 @@ def check_ships_only_by_verdict(done: TaskRunner, effects: list[Any]) -> None:
     bold = {
         t["treatment_id"]
         for key, out in done.xcoms.items()
-        if key[0].endswith("create") and key[1] == "treatments"
+        if key[0].endswith("start") and key[1] == "treatments"
         for t in out
         if not t["baseline"]
     }
@@ -153,8 +153,8 @@ def check_ships_only_by_verdict(done: TaskRunner, effects: list[Any]) -> None:
     verdicts = [
         verdict
         for (task, key), out in done.xcoms.items()
-        if key == "return_value" and task.endswith(("wait", "confirm"))
-        if (verdict := out if task.endswith("wait") else out["verdict"])
+        if key == "return_value" and task.endswith(("watch", "r.verdict"))
+        if (verdict := out["verdict"] if task == "r.verdict" else out)
     ]
     for stop in shipped:
         said = [v for v in verdicts if v["iteration_id"] == stop["iteration"] and v["treatment_id"] == stop["winner"]]

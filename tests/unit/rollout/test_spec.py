@@ -143,3 +143,30 @@ def test_a_rollout_under_a_bound_on_false_ships_asks_before_it_ships() -> None:
         rollout(policy=policy)
     asking = rollout(policy={}).to_json() | {"policy": policy, "approval": {"before_ship": True}}
     assert Rollout.from_json(asking).policy.portfolio is not None
+
+
+@pytest.mark.parametrize("looks", ["on_data", {"on_data": {"deadline": "6h"}}, {"every": "7d", "on_data": True}])
+def test_looks_on_data_need_a_place_to_learn_of_the_data_from(looks: Any) -> None:
+    plain = {**rollout().to_json(), "policy": {"looks": looks}}
+    with pytest.raises(InvalidSettingError, match=r"is missing: looks\.on_data waits"):
+        Rollout.from_json(plain)
+    whole = Rollout.from_json({**plain, "arrival": {"asset": "events"}})
+    assert Rollout.from_json(whole.to_json()) == whole
+    assert whole.policy_of(0).looks == whole.policy.looks
+
+
+def test_every_stage_that_is_judged_waits_for_its_data_and_no_other() -> None:
+    from airflow.sdk import DAG
+
+    from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
+
+    stages = [{"allocation": 5, "gate": gate, "dwell": "2d"} for gate in ("none", "guardrails")]
+    whole = {
+        **rollout(*stages, {"allocation": 50, "gate": "decision"}).to_json(),
+        "policy": {"looks": "on_data"},
+        "arrival": "analyzed_at",
+    }
+    with DAG("d", schedule=None) as dag:
+        experiment_rollout(whole, group_id="r")
+    found = {task.task_id: getattr(task, "arrival", None) for task in dag.tasks if task.task_id.endswith("watch")}
+    assert [arrival is not None and arrival.analyzed_at for arrival in found.values()] == [False, True, True]

@@ -6,20 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.rollout.options import Ending
-from airflow_provider_launchdarkly.rollout.requests import stage_design
-from airflow_provider_launchdarkly.rollout.spec import Rollout
-from airflow_provider_launchdarkly.rollout.steps import (
-    ConfirmMode,
-    LaunchDarklyConfirmStepOperator,
-    LaunchDarklyStageIterationOperator,
-)
 from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from support.endings import ENDINGS
 from support.task_runner import TaskRunner
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -72,7 +64,7 @@ def step_of(task_id: str) -> timedelta:
 
 
 def ended(done: TaskRunner) -> str:
-    points = done.succeeded(*(f"r.{ending}" for ending in Ending))
+    points = done.succeeded(*(f"r.{ending}" for ending in ENDINGS))
     assert len(points) == 1, (done.states, done.reasons)
     return points[0].removeprefix("r.")
 
@@ -97,7 +89,7 @@ def test_a_winner_is_shipped_and_the_flag_is_checked(emulator: EmulatorServer) -
     done = run(emulator, rollout())
     assert ended(done) == "ship"
     assert served() == "Bold"
-    assert done.states["r.verify"] == "success"
+    assert done.states["r.unwatched"] == "skipped"
 
 
 def test_each_stage_is_an_iteration_of_its_own_that_ends_without_a_winner(emulator: EmulatorServer) -> None:
@@ -108,6 +100,18 @@ def test_each_stage_is_an_iteration_of_its_own_that_ends_without_a_winner(emulat
     assert winners[:2] == [None, None]
     assert winners[2] is not None
     assert served() == "Bold"
+
+
+def test_each_stage_and_the_stop_leave_a_note_with_the_ladder(emulator: EmulatorServer) -> None:
+    done = run(emulator, rollout(stages=RAMP))
+    left = {task: body for (task, key), body in done.xcoms.items() if key == "launchdarkly_note/demo/production/button"}
+    stages = {task: body["rollout"]["stage"] for task, body in left.items()}
+    assert sorted({stage for stage in stages.values() if stage}) == [1, 2, 3]
+    (stop,) = (body for body in left.values() if body["kind"] == "stop")
+    assert (stop["ending"], stop["winner"]) == ("ship", "Bold")
+    assert stop["rollout"]["stage"] is None
+    ladder = [(stage["name"], stage["shares"][1]["percent"]) for stage in stop["rollout"]["stages"]]
+    assert ladder == [("a tenth", 10.0), ("a quarter", 25.0), ("a half", 50.0)]
 
 
 def test_people_keep_their_treatment_while_the_share_grows(emulator: EmulatorServer) -> None:
@@ -187,7 +191,7 @@ def test_an_inconclusive_end_is_extended_once(quiet: EmulatorServer) -> None:
     done = run(quiet, rollout(endings={"inconclusive": "extend", "extension": "7d"}, policy=TO_THE_END))
     assert ended(done) == "inconclusive"
     assert done.output("r.verdict")["extended"] is True
-    assert done.output("r.extension.wait")["elapsed_days"] == pytest.approx(21, abs=1)
+    assert done.output("r.extension.watch")["elapsed_days"] == pytest.approx(21, abs=1)
     assert served() == "Classic"
 
 
@@ -208,7 +212,7 @@ def test_a_person_may_choose_what_follows_an_inconclusive_end(
 def test_the_winner_is_shipped_after_approval(emulator: EmulatorServer) -> None:
     done = run(emulator, rollout(approval={"before_ship": True}), answer=lambda _: approve())
     assert ended(done) == "ship"
-    card = done.output("r.before_ship.enter")["card"]
+    card = done.bodies["r.before_ship.approve"]
     assert "checkout-conversion" in card
     assert "●" in card.split("```")[1]
 
@@ -220,15 +224,32 @@ def test_what_is_not_approved_goes_on_as_it_is(
     emulator: EmulatorServer, answer: dict[str, Any] | None, why: str
 ) -> None:
     done = run(emulator, rollout(approval={"before_ship": True}), answer=lambda _: answer)
-    assert ended(done) == "inconclusive"
-    assert why in done.output("r.verdict")["why"]
+    assert ended(done) == "refused"
+    found = done.output("r.refused")
+    assert why in found["why"]
+    assert found["refused_by"] == ("grace" if "grace" in why else None)
     assert served() == "split"
+    assert found["unwatched"]["serves"] == {"Classic": 50.0, "Bold": 50.0}
+    assert "No guardrail is watched" in found["unwatched"]["text"]
+    assert "clear the task r.before_ship.approve" in found["unwatched"]["text"]
 
 
-def test_what_is_not_approved_may_return_to_the_baseline(emulator: EmulatorServer) -> None:
-    done = run(emulator, rollout(approval={"before_ship": True, "otherwise": "baseline"}), answer=lambda _: NOBODY)
-    assert ended(done) == "inconclusive"
-    assert served() == "Classic"
+@pytest.mark.parametrize(
+    ("answer", "settings", "serves"),
+    [
+        (NOBODY, {"approval": {"before_ship": True, "otherwise": "baseline"}}, "Classic"),
+        (reject(), {"approval": {"before_ship": True, "otherwise": "baseline"}}, "Classic"),
+        (reject(), {"approval": {"before_ship": True}, "endings": {"refused": "baseline"}}, "Classic"),
+        (NOBODY, {"approval": {"before_ship": True}, "endings": {"refused": "baseline"}}, "split"),
+    ],
+)
+def test_what_is_not_approved_may_return_to_the_baseline(
+    emulator: EmulatorServer, answer: dict[str, Any], settings: dict[str, Any], serves: str
+) -> None:
+    done = run(emulator, rollout(**settings), answer=lambda _: answer)
+    assert ended(done) == "refused"
+    assert served() == serves
+    assert (done.output("r.refused")["unwatched"] is None) == (serves == "Classic")
 
 
 def test_a_verdict_that_changed_while_people_thought_is_not_shipped(emulator: EmulatorServer) -> None:
@@ -248,14 +269,16 @@ def test_a_verdict_that_changed_while_people_thought_is_not_shipped(emulator: Em
 
 def test_a_rejected_first_stage_creates_nothing(emulator: EmulatorServer) -> None:
     done = run(emulator, rollout(stages=[{**HALF[0], "approval": True}]), answer=lambda _: reject())
-    assert ended(done) == "inconclusive"
+    assert ended(done) == "refused"
+    assert done.output("r.refused")["unwatched"] is None
     assert emulator.effects("experiment.created") == []
 
 
 def test_a_rejected_stage_leaves_the_one_before_it_running(emulator: EmulatorServer) -> None:
     stages = [RAMP[0], {**RAMP[2], "approval": True}]
     done = run(emulator, rollout(stages=stages), answer=lambda _: reject())
-    assert ended(done) == "inconclusive"
+    assert ended(done) == "refused"
+    assert done.output("r.refused")["unwatched"]["stage_name"] == "a tenth (stage 1 of 2)"
     assert shares_of_bold(emulator) == ["10"]
     assert emulator.effects("iteration.stopped") == []
 
@@ -282,7 +305,7 @@ def test_overdue_stages_are_folded_but_not_past_a_gate(emulator: EmulatorServer)
     ]
 
     def wait(task_id: str) -> None:
-        emulator.clock.advance("P10D" if task_id == "r.stage_1.wait" else "P1D")
+        emulator.clock.advance("P10D" if task_id == "r.stage_1.watch" else "P1D")
 
     done = run(emulator, rollout(stages=stages), wait=wait)
     assert ended(done) == "ship"
@@ -314,7 +337,7 @@ def test_observe_prints_each_request_and_sends_none(emulator: EmulatorServer) ->
         ("POST", "iterations"),
         ("PATCH", "button"),
     ]
-    assert {done.states[f"r.{ending}"] for ending in Ending} == {"skipped"}
+    assert {done.states[f"r.{ending}"] for ending in ENDINGS} == {"skipped"}
     assert emulator.journal() == []
 
 
@@ -330,7 +353,7 @@ def test_observe_judges_what_runs_and_shows_how_it_would_end(emulator: EmulatorS
     request = done.output("r.would_end")["requests"][0]
     assert request["body"]["instructions"][0]["kind"] == "stopIteration"
     assert len(emulator.journal()) == before
-    assert {done.states[f"r.{ending}"] for ending in Ending} == {"skipped"}
+    assert {done.states[f"r.{ending}"] for ending in ENDINGS} == {"skipped"}
 
 
 class SeenEnoughError(Exception):
@@ -345,7 +368,7 @@ def test_keys_may_be_known_only_when_a_task_runs(emulator: EmulatorServer) -> No
     keys = {"experiment_key": "{{ run_id }}-button", "experiment_name": "From a run"}
     done = run(emulator, rollout(policy=LONG), overrides=keys)
     assert ended(done) == "ship"
-    assert done.output("r.create")["experiment_key"] == "run-button"
+    assert done.output("r.start")["experiment_key"] == "run-button"
 
 
 def test_a_stage_with_the_share_of_the_one_before_goes_on_with_its_iteration(emulator: EmulatorServer) -> None:
@@ -386,37 +409,29 @@ def test_a_second_run_may_refuse_what_the_first_one_started(emulator: EmulatorSe
     before = len(emulator.journal())
     again = run(emulator, rollout(if_running="refuse"))
     assert "another run has it" in again.reasons["r.start"]
-    assert {again.states[f"r.{ending}"] for ending in Ending} == {"upstream_failed"}
+    assert {again.states[f"r.{ending}"] for ending in ENDINGS} == {"upstream_failed"}
     assert len(emulator.journal()) == before
     assert ended(run(emulator, rollout(if_running="adopt"))) == "ship"
 
 
 def test_the_check_after_shipping_fails_if_somebody_changed_the_flag(emulator: EmulatorServer) -> None:
     def interfere(task_id: str) -> bool:
-        if task_id == "r.stop":
+        if task_id == "r.verdict":
             from airflow_provider_launchdarkly.api.models import TurnFlagOff
 
             LaunchDarklyHook().patch_flag("checkout-button", [TurnFlagOff()])
         return False
 
     done = run(emulator, rollout(), crash=interfere)
-    assert done.states["r.verify"] == "failed"
-    assert "is off" in done.reasons["r.verify"]
-    assert done.states["r.ship"] == "upstream_failed"
-
-
-@pytest.mark.parametrize("mode", [ConfirmMode.NEXT_STAGE, ConfirmMode.SHIP])
-def test_nothing_is_confirmed_where_the_step_was_only_marked_as_done(mode: ConfirmMode) -> None:
-    confirm = LaunchDarklyConfirmStepOperator(
-        task_id="c", rollout=rollout(), asked=True, mode=mode, answer=approve(), entered=None
-    )
-    with pytest.raises(AirflowFailException, match="nothing to judge"):
-        confirm.execute({})
+    assert done.states["r.ship"] == "failed"
+    assert "is off" in done.reasons["r.ship"]
+    assert done.states["r.unwatched"] == "failed"
+    assert "no running iteration" in done.reasons["r.unwatched"]
 
 
 def test_no_stage_follows_an_iteration_that_somebody_stopped_meanwhile(emulator: EmulatorServer) -> None:
     def interfere(task_id: str) -> bool:
-        if task_id == "r.stage_1.wait":
+        if task_id == "r.stage_1.watch":
             hook = LaunchDarklyHook()
             running = hook.get_experiment("button", expand=("treatments",)).running
             assert running is not None
@@ -424,40 +439,27 @@ def test_no_stage_follows_an_iteration_that_somebody_stopped_meanwhile(emulator:
         return False
 
     done = run(emulator, rollout(stages=RAMP), crash=interfere)
-    assert "is not running any more" in done.reasons["r.stage_2.create"]
+    assert "is not running any more" in done.reasons["r.stage_2.start"]
+    assert "no running iteration" in done.reasons["r.unwatched"]
     assert len(emulator.effects("iteration.created")) == 1
     assert served() == "Classic"
 
 
-@pytest.mark.parametrize("left_out", ["enter", "confirm"])
-def test_a_stage_waits_for_what_only_its_own_tasks_can_say(
+@pytest.mark.parametrize("left_out", ["stage_1.watch", "stage_2.approve", "stage_2.start", "stage_2.watch"])
+def test_a_task_that_was_only_marked_as_done_leads_to_no_ship(
     emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch, left_out: str
 ) -> None:
-    """Somebody marks a task as done that has not run: it says nothing, and nothing is created after it."""
-    stages = [RAMP[0], {**RAMP[2], "approval": left_out == "confirm"}]
+    """Somebody marks a task as done that has not run: it says nothing, and nothing is created or shipped after it."""
     with DAG("rollout", schedule=None) as dag:
-        experiment_rollout(rollout(stages=stages), group_id="r")
-    monkeypatch.setattr(dag.task_dict[f"r.stage_2.{left_out}"], "execute", lambda context: None)
+        experiment_rollout(rollout(stages=[RAMP[0], {**RAMP[2], "approval": True}]), group_id="r")
+    monkeypatch.setattr(dag.task_dict[f"r.{left_out}"], "execute", lambda context: None)
     done = TaskRunner(dag, wait=lambda task: emulator.clock.advance(step_of(task)), answer=lambda _: approve()).run()
-    assert "IterationReplacedError" in done.reasons["r.stage_2.create"]
-    assert shares_of_bold(emulator) == ["10"]
-
-
-def test_no_stage_starts_where_entering_it_was_only_marked_as_done(emulator: EmulatorServer) -> None:
-    no_output: Any = None
-    create = LaunchDarklyStageIterationOperator(
-        task_id="c",
-        experiment_key="button",
-        replaces=no_output,
-        **stage_design(Rollout.from_json(rollout(stages=RAMP)), 1),
-    )
-    with DAG("first", schedule=None) as dag:
-        experiment_rollout(rollout(stages=RAMP), group_id="r")
-    with pytest.raises(SeenEnoughError):
-        TaskRunner(dag, wait=SeenEnoughError.waiting).run()
-    with pytest.raises(AirflowFailException, match="IterationReplacedError"):
-        create.execute({})
-    assert shares_of_bold(emulator) == ["10"]
+    assert done.states["r.ship"] != "success"
+    assert shares_of_bold(emulator) == (["10", "50"] if left_out == "stage_2.watch" else ["10"])
+    assert (done.states["r.unwatched"], done.states["r.refused"]) in {
+        ("failed", "upstream_failed"),
+        ("skipped", "success"),
+    }
 
 
 def test_an_override_that_is_none_is_refused() -> None:

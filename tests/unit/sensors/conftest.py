@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from airflow_provider_launchdarkly.api.models import ExperimentPost
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from support.lone_polls import poll_alone
 from support.warehouse import CONNECTION, Warehouse, backends, open_warehouse
 
 ENV = EnvironmentRef("demo", "production")
@@ -102,12 +104,11 @@ Fire = Callable[[TaskDeferred], dict[str, Any]]
 @pytest.fixture
 def fire(underway: Underway, monkeypatch: pytest.MonkeyPatch) -> Fire:
     """Run a deferral's trigger until it fires, an emulated day passing with each poll; return its event."""
-    import asyncio
 
     async def turn(_: float) -> None:
         underway.emulator.clock.advance("P1D")
 
-    monkeypatch.setattr("airflow_provider_launchdarkly.triggers._base.asyncio.sleep", turn)
+    poll_alone(monkeypatch, turn)
 
     async def first(events: AsyncIterator[Any]) -> Any:
         return await anext(events)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +12,8 @@ import pytest
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.change_window import LaunchDarklyChangeWindowSensor
-from airflow_provider_launchdarkly.triggers import _base
 from support.failing import fails_at_once
+from support.lone_polls import poll_alone
 from support.scene import Scene
 from support.surroundings import CONNECTION, connection_json
 from unit.sensors.test_waiting import CONTEXT, deferred, dwell
@@ -44,7 +43,8 @@ def fires(trigger: Any, emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatc
         slept.append(seconds)
         emulator.clock.advance(timedelta(seconds=seconds))
 
-    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr("random.uniform", lambda _, most: most)  # the first poll comes after a whole interval
+    poll_alone(monkeypatch, sleep)
 
     async def first() -> Any:
         return (await anext(trigger.run())).payload

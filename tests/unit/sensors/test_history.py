@@ -122,9 +122,9 @@ def test_growing_knowledge_lowers_the_boundary(underway: Underway, store: Store)
     assert boundary(known) < boundary(look(underway, {}))
 
 
-def test_by_time_nothing_is_kept(underway: Underway, store: Store) -> None:
+def test_by_time_no_history_is_kept(underway: Underway, store: Store) -> None:
     looks(underway, 2, {"task_state_store": store}, policy={"clock": "time"})
-    assert store.values == {}
+    assert KEY not in store.values
 
 
 def test_a_worker_takes_the_looks_that_the_state_keeps(underway: Underway, fire: Fire, store: Store) -> None:

@@ -134,7 +134,7 @@ def test_without_a_path_the_log_has_the_entry(
     verdict, events = wait(underway, fire)
     assert [event["status"] for event in events] == ["verdict"]
     assert (verdict["record"]["path"], verdict["record"]["entries"]) == (None, 1)
-    logged = re.search(r"No record_path is set\. This look's entry: (\{.*\})", capsys.readouterr().out)
+    logged = re.search(r"No record_path is set\. This look's entry:.*\n.*?(\{.*\})", capsys.readouterr().out)
     assert logged
     (entry,) = chain.read(logged[1] + "\n")
     assert entry["hash"] == verdict["record"]["head"]

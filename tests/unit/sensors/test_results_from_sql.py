@@ -19,6 +19,7 @@ from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError
 from airflow_provider_launchdarkly.evidence.sql_statement import BindingError
+from airflow_provider_launchdarkly.evidence.warehouse.driver_errors import WarehouseError
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 from support.failing import fails_at_once
@@ -283,20 +284,35 @@ def _in_a_dag(task: Any, folder: Path) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("conn_type", "problem"),
-    [
-        ("google_cloud_platform", "GoogleBaseHook, is no DbApiHook"),
-        ("gcpbigquery", "BigQueryHook, takes legacy SQL by default and named parameters only"),
-        ("databricks", "DatabricksHook, runs jobs and is no DbApiHook"),
-    ],
+    ("conn_type", "package"),
+    [("gcpbigquery", "google"), ("google_cloud_platform", "google"), ("databricks", "databricks")],
 )
-def test_a_warehouse_whose_hook_cannot_bind_is_refused_before_its_provider_is_asked(
-    asking: Task, filled: Warehouse, monkeypatch: pytest.MonkeyPatch, conn_type: str, problem: str
+def test_a_warehouse_whose_provider_is_not_installed_is_named(
+    asking: Task, filled: Warehouse, monkeypatch: pytest.MonkeyPatch, conn_type: str, package: str
 ) -> None:
     monkeypatch.setenv(CONNECTION, json.dumps({"conn_type": conn_type, "host": "example.invalid"}))
-    with fails_at_once(ConfigurationError, match=problem) as raised:
+    needed = f"connection 'warehouse' needs the package apache-airflow-providers-{package}"
+    with fails_at_once(ConfigurationError, match=needed):
         asking(filled.query).execute({})
-    assert f"connection 'warehouse' is of type {conn_type!r}" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "meaning"),
+    [
+        (("exposures.unit_id", "exposures.person"), "a column is missing"),
+        (("FROM exposures", "FROM exposure_rows exposures"), "a table is missing"),
+        (("COUNT(*) AS units", "nobody.count_all(1) AS units"), None),
+    ],
+)
+def test_what_the_database_refuses_is_named_with_the_cure_and_may_be_tried_again(
+    asking: Task, filled: Warehouse, changed: tuple[str, str], meaning: str | None
+) -> None:
+    error = WarehouseError if meaning else Exception
+    with pytest.raises(error, match=meaning) as raised:
+        asking(filled.query.replace(*changed)).execute({})
+    if meaning:
+        assert "connection 'warehouse'" in str(raised.value)
+        assert "Cure: " in str(raised.value)
 
 
 def test_a_covariate_narrows_the_interval(underway: Underway, filled: Warehouse) -> None:

@@ -17,15 +17,18 @@ from airflow_provider_launchdarkly.api.errors import (
     ServerError,
     VersionMismatchError,
 )
+from airflow_provider_launchdarkly.config.lines import lines_of
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.operators.experiments import LaunchDarklyCreateExperimentOperator
 from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyStartIterationOperator
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import _base
+from airflow_provider_launchdarkly.triggers import _circuit
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 from support.failing import fails_at_once
+from support.lone_polls import poll_alone
+from support.virtual_time import run_in_virtual_time
 
 KEY = "bold-checkout-button"
 CONTEXT: Any = {"ti": SimpleNamespace(dag_id="rollout", task_id="wait", run_id="run-1")}
@@ -86,7 +89,9 @@ class Sleeps:
 def sleeps(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Sleeps:
     slept = Sleeps(emulator)
     # Only the trigger's own sleep: the event loop and the client keep theirs.
-    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=slept))
+    poll_alone(monkeypatch, slept)
+    monkeypatch.setattr(_circuit, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(_circuit, "LONGEST_PAUSE", 0.01)
     return slept
 
 
@@ -134,9 +139,10 @@ def test_the_trigger_sleeps_first_and_never_less_than_ten_seconds(sleeps: Sleeps
     assert all(0.9 <= delay <= 1 for delay in sleeps.delays[1:])
 
 
-def test_a_long_poke_interval_is_kept_from_the_first_poll_on(sleeps: Sleeps, iteration: str) -> None:
+def test_a_long_poke_interval_is_kept_after_a_first_poll_within_it(sleeps: Sleeps, iteration: str) -> None:
     events(deferred(iteration, poke_interval=600).trigger)
-    assert sleeps.delays[0] == 600
+    assert 10 <= sleeps.delays[0] <= 600
+    assert set(sleeps.delays[1:]) == {600}
 
 
 def test_the_deferred_path_and_poke_give_the_same_verdict(
@@ -154,7 +160,7 @@ def test_the_log_says_once_what_limits_the_verdict(
     sleeps: Sleeps, iteration: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (event,) = events(deferred(iteration).trigger)
-    caution = f"Caution: {event['verdict']['cautions'][0]}"
+    caution = lines_of(f"Caution: {event['verdict']['cautions'][0]}")[0]
     assert capsys.readouterr().out.count(caution) == 1
     sensor(iteration).execute_complete(CONTEXT, event)
     assert capsys.readouterr().out.count(caution) == 1
@@ -170,7 +176,7 @@ def test_a_trigger_that_is_restarted_in_mid_interval_adds_no_look(
         if len(sleeps.delays) > 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=nothing))
+    poll_alone(monkeypatch, nothing)
     before = len(emulator.requests())
     with pytest.raises(KeyboardInterrupt):
         events(deferred(iteration).trigger)
@@ -222,18 +228,23 @@ def test_results_that_are_gone_end_the_waiting_with_their_own_error(
         sensor(iteration).execute_complete(CONTEXT, event)
 
 
-def test_a_server_that_stays_down_ends_the_waiting_in_the_end(
-    emulator: EmulatorServer, sleeps: Sleeps, iteration: str, monkeypatch: pytest.MonkeyPatch
+def test_a_server_that_stays_down_ends_the_waiting_after_the_tolerated_hour(
+    sleeps: Sleeps, iteration: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trigger = deferred(iteration).trigger
 
-    async def down(*_: Any) -> None:
+    async def down(*_: Any, **__: Any) -> None:
         raise ServerError("503")
 
+    async def collect() -> tuple[list[dict[str, Any]], float]:
+        return [event.payload async for event in trigger.run()], asyncio.get_running_loop().time()
+
+    monkeypatch.setattr(_circuit, "FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(_circuit, "LONGEST_PAUSE", 60.0)
     monkeypatch.setattr("airflow_provider_launchdarkly.hooks.launchdarkly.LaunchDarklyHook.arun", down)
-    (event,) = events(trigger)
+    (event,), seconds = run_in_virtual_time(collect())
     assert event["error"] == "ServerError"
-    assert len(sleeps.delays) == 10
+    assert 3600 <= seconds <= 3661
 
 
 def test_the_error_of_the_trigger_is_raised_on_the_worker_where_retries_apply(iteration: str) -> None:

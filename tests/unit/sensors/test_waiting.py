@@ -27,8 +27,8 @@ from airflow_provider_launchdarkly.sensors.experiments import (
     LaunchDarklyTrafficSensor,
 )
 from airflow_provider_launchdarkly.sensors.flags import LaunchDarklyFlagStateSensor
-from airflow_provider_launchdarkly.triggers import _base
 from support.failing import fails_at_once
+from support.lone_polls import poll_alone
 from support.scene import Scene
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def events(
             await asyncio.to_thread(happen)
         assert len(delays) < 50, "the trigger never ended"
 
-    monkeypatch.setattr(_base, "asyncio", SimpleNamespace(sleep=sleep))
+    poll_alone(monkeypatch, sleep)
 
     async def collect() -> list[dict[str, Any]]:
         return [event.payload async for event in trigger.run()]

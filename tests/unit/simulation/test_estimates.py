@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from airflow_provider_launchdarkly.decision.estimate import Path, estimate
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.schedule import schedule_looks
@@ -14,6 +15,7 @@ from airflow_provider_launchdarkly.decision.verdict import Kind
 from airflow_provider_launchdarkly.simulation.estimates import estimate_stops
 from airflow_provider_launchdarkly.simulation.report import Scenario, simulate
 from airflow_provider_launchdarkly.simulation.sampling import draw
+from airflow_provider_launchdarkly.simulation.stops import estimate_all
 from airflow_provider_launchdarkly.simulation.vectorized_judge import judge
 from airflow_provider_launchdarkly.simulation.world import MetricTruth, World
 from support.two_judges import drawn_evidence
@@ -55,6 +57,16 @@ def test_both_paths_estimate_the_same(fields: dict[str, Any], direction: int, li
             assert np.isnan(found.bias_adjusted[experiment])
             assert exact.bias_adjusted is None
     assert compared > 15
+
+
+@pytest.mark.parametrize("stop", [0, 3, 5])
+def test_many_stops_are_estimated_as_one_by_one(stop: int) -> None:
+    fractions = tuple((number + 1) / (stop + 1) for number in range(6))
+    path = Path(fractions, (3.4, 2.9, 2.6, 2.3, 2.1, 1.9), stop)
+    # The largest would have crossed before, so that its earlier looks do not count.
+    z = np.array([-1.5, 0.0, 1.8, 2.4, 4.0, 9.0])
+    one_by_one = [tuple(estimate(path, value)) for value in z]
+    np.testing.assert_allclose(estimate_all(path, z).T, one_by_one, atol=1e-4)
 
 
 @pytest.mark.parametrize("fields", [{}, {"planned_units": 56_000}])

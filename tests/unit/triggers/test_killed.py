@@ -11,10 +11,10 @@ import pytest
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.hooks import unbroken
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import _iteration as iteration_triggers
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 from support.scene import Scene
 
@@ -68,7 +68,7 @@ def kill(
             ending.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await ending
-        await asyncio.gather(*iteration_triggers._UNDER_WAY)
+        await asyncio.gather(*unbroken._UNDER_WAY)
 
     asyncio.run(end())
     return asked

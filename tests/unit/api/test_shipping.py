@@ -1,0 +1,273 @@
+"""A stop and the release in its place: a kill between the two is mended, and nothing starts on a surprise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from airflow_provider_launchdarkly.api.endpoints import patch_flag
+from airflow_provider_launchdarkly.api.errors import (
+    ConfigurationError,
+    FlagOffError,
+    IterationStoppedError,
+    LaunchDarklyError,
+    ReleaseActiveError,
+    RuleOwnedError,
+    StateError,
+)
+from airflow_provider_launchdarkly.api.models import OtherFlagInstruction, ReleaseMetricInput, ReleaseStepInput
+from airflow_provider_launchdarkly.api.reads.flags import FlagServesUnexpectedVariationError
+from airflow_provider_launchdarkly.api.writes.flags import Serving
+from airflow_provider_launchdarkly.api.writes.shipping import (
+    ReleaseDesign,
+    check_releasable,
+    remove_rule,
+    ship_by_release,
+)
+from airflow_provider_launchdarkly.api.writes.stop_for_release import stop_reason
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.testing import EmulatorServer
+from support.coverage_releases import release_post
+from support.scene import Scene
+
+DAY = 86_400_000
+FLAG = "checkout-button"
+DESIGN = ReleaseDesign(
+    steps=(
+        ReleaseStepInput(allocation=10_000, duration_millis=DAY),
+        ReleaseStepInput(allocation=50_000, duration_millis=DAY),
+    ),
+    metrics=(ReleaseMetricInput(metric_key="checkout-conversion", auto_rollback=True),),
+)
+BACK: Any = "roll_back_all_phases_and_remove_pending_phases"
+
+
+@pytest.fixture
+def scene(connection: str, emulator: EmulatorServer) -> Scene:
+    return Scene(LaunchDarklyHook(), emulator)
+
+
+def winner(scene: Scene) -> str:
+    experiment = scene.hook.get_experiment("bold", expand=("treatments",))
+    assert experiment.running is not None
+    return next(str(each.id) for each in experiment.running.treatments if not each.baseline)
+
+
+def ship(scene: Scene, treatment_id: str, design: ReleaseDesign = DESIGN) -> Any:
+    env = scene.hook.environment()
+    shipping = ship_by_release(
+        env, "bold", scene.iteration_id, treatment_id=treatment_id, design=design, reason="better"
+    )
+    return scene.hook.run(shipping)
+
+
+def stopped_for_the_release(scene: Scene, reason: str | None = None) -> None:
+    """Stop the iteration as a try that was killed right after the stop."""
+    scene.hook.stop_iteration("bold", scene.iteration_id, winner="baseline", reason=reason or stop_reason("better"))
+
+
+def without_its_reason(scene: Scene) -> None:
+    """Let LaunchDarkly not show why the iteration was stopped."""
+
+    def change(inside: Any) -> None:
+        experiments = inside.world.projects["demo"].experiments
+        place = next(place for place, each in experiments.items() if each.key == "bold")
+        iterations = tuple(replace(each, winning_reason=None) for each in experiments[place].iterations)
+        experiments[place] = replace(experiments[place], iterations=iterations)
+
+    scene.emulator.call(change)
+
+
+def writes(scene: Scene) -> list[str]:
+    kinds = ("iteration.stopped", "release.started")
+    return [effect["kind"] for effect in scene.emulator.effects() if effect["kind"] in kinds]
+
+
+def test_a_repeat_writes_nothing_whatever_the_release_has_become(scene: Scene) -> None:
+    bold = winner(scene)
+    first = ship(scene, bold)
+    assert not first.adopted
+    for turn in ("P0D", "P1D", "P30D"):
+        scene.emulator.clock.advance(turn)
+        again = ship(scene, bold)
+        assert again.adopted
+        assert again.release.id == first.release.id
+    assert again.release.completed
+    assert writes(scene) == ["iteration.stopped", "release.started"]
+
+
+def test_a_release_that_went_back_is_adopted_too_also_without_its_rule(scene: Scene) -> None:
+    bold = winner(scene)
+    first = ship(scene, bold)
+    scene.hook.stop_release(FLAG, first.release.id, BACK)
+    assert ship(scene, bold).release.reverted
+    scene.hook.run(remove_rule(scene.hook.environment(), FLAG, str(first.release.phases[0].rule_id)))
+    assert ship(scene, bold).release.id == first.release.id
+    assert writes(scene) == ["iteration.stopped", "release.started"]
+
+
+def test_killed_after_the_stop_the_next_try_starts_the_release(scene: Scene) -> None:
+    bold = winner(scene)
+    stopped_for_the_release(scene)
+    scene.emulator.clock.advance("PT1H")
+    assert not ship(scene, bold).adopted
+    assert writes(scene) == ["iteration.stopped", "release.started"]
+
+
+def test_a_stop_by_a_person_is_a_decision_for_the_baseline(scene: Scene) -> None:
+    bold = winner(scene)
+    stopped_for_the_release(scene, "support is overwhelmed")
+    with pytest.raises(
+        IterationStoppedError, match=r"by somebody else \('support is overwhelmed'\).*nothing was started"
+    ):
+        ship(scene, bold)
+    assert writes(scene) == ["iteration.stopped"]
+
+
+def test_so_is_a_stop_without_a_reason_unless_its_release_is_there(scene: Scene) -> None:
+    bold = winner(scene)
+    stopped_for_the_release(scene)
+    without_its_reason(scene)
+    with pytest.raises(IterationStoppedError, match="does not show why"):
+        ship(scene, bold)
+    assert writes(scene) == ["iteration.stopped"]
+
+
+def test_the_release_of_a_stop_without_a_reason_is_adopted(scene: Scene) -> None:
+    bold = winner(scene)
+    first = ship(scene, bold).release
+    without_its_reason(scene)
+    assert ship(scene, bold).release.id == first.id
+    scene.hook.stop_release(FLAG, first.id, BACK)
+    assert ship(scene, bold).release.id == first.id
+    assert writes(scene) == ["iteration.stopped", "release.started"]
+
+
+def test_an_iteration_has_one_release_also_after_its_file_was_edited(scene: Scene) -> None:
+    bold = winner(scene)
+    first = ship(scene, bold).release
+    scene.hook.stop_release(FLAG, first.id, BACK)
+    edited = ReleaseDesign(steps=(ReleaseStepInput(allocation=5_000, duration_millis=DAY),))
+    again = ship(scene, bold, edited)
+    assert again.adopted
+    assert again.release.id == first.id
+    assert writes(scene) == ["iteration.stopped", "release.started"]
+
+
+def test_also_if_its_release_is_not_on_the_first_page(scene: Scene) -> None:
+    bold = winner(scene)
+    first = ship(scene, bold).release
+    scene.hook.stop_release(FLAG, first.id, BACK)
+
+    def many(inside: Any) -> None:
+        releases = inside.world.projects["demo"].releases
+        ended = releases[first.id]
+        other = {"original_variation_id": scene.bold, "target_variation_id": scene.classic}
+        releases.update({f"r-{n}": replace(ended, id=f"r-{n}", **other) for n in range(120)})
+
+    scene.emulator.call(many)
+    assert ship(scene, bold).release.id == first.id
+    assert writes(scene) == ["iteration.stopped", "release.started"]
+
+
+def test_after_launchdarkly_has_forgotten_its_releases_nothing_starts(scene: Scene) -> None:
+    bold = winner(scene)
+    first = ship(scene, bold).release
+    scene.hook.stop_release(FLAG, first.id, BACK)
+    scene.emulator.clock.advance("P91D")
+    with pytest.raises(StateError, match=r"keeps them 90 days.*Nothing was started\. To ship the winner"):
+        ship(scene, bold)
+    assert writes(scene) == ["iteration.stopped", "release.started"]
+
+
+def test_the_release_of_a_later_iteration_is_not_taken_for_its_own(scene: Scene) -> None:
+    bold = winner(scene)
+    stopped_for_the_release(scene)
+    scene.emulator.clock.advance("PT1H")
+    later = scene.hook.create_iteration("bold", scene.iteration).iteration.id
+    scene.hook.start_iteration("bold", later)
+    scene.emulator.clock.advance("P2D")
+    experiment = scene.hook.get_experiment("bold", expand=("treatments",))
+    assert experiment.running is not None
+    second = next(str(each.id) for each in experiment.running.treatments if not each.baseline)
+    shipping = ship_by_release(
+        scene.hook.environment(), "bold", later, treatment_id=second, design=DESIGN, reason="better"
+    )
+    its = scene.hook.run(shipping).release
+    scene.hook.stop_release(FLAG, its.id, BACK)
+    again = ship(scene, bold)
+    assert again.release.id != its.id
+    assert not again.adopted
+
+
+def test_a_flag_that_somebody_changed_in_between_starts_nothing(scene: Scene) -> None:
+    bold = winner(scene)
+    stopped_for_the_release(scene)
+    scene.hook.serve(FLAG, Serving(variation_id=scene.bold))
+    with pytest.raises(FlagServesUnexpectedVariationError, match="Bold"):
+        ship(scene, bold)
+    assert writes(scene) == ["iteration.stopped"]
+
+
+def test_an_iteration_that_somebody_stopped_on_the_winner_starts_nothing(scene: Scene) -> None:
+    bold = winner(scene)
+    scene.hook.stop_iteration("bold", scene.iteration_id, winner="Bold", reason="mine")
+    with pytest.raises(IterationStoppedError, match="Bold"):
+        ship(scene, bold)
+    assert writes(scene) == ["iteration.stopped"]
+
+
+def test_an_experiment_that_took_the_rule_in_between_is_named(scene: Scene) -> None:
+    bold = winner(scene)
+    stopped_for_the_release(scene)
+    second = scene.post.model_copy(update={"key": "second", "name": "Second"})
+    created = scene.hook.create_experiment(second).iteration.id
+    scene.hook.start_iteration("second", created)
+    with pytest.raises(LaunchDarklyError) as caught:
+        ship(scene, bold)
+    assert isinstance(caught.value, FlagServesUnexpectedVariationError | RuleOwnedError)
+    assert writes(scene) == ["iteration.stopped"]
+
+
+def other_release(scene: Scene) -> None:
+    scene.hook.start_release(FLAG, release_post(scene).model_copy(update={"cleanup_behavior": None}))
+
+
+def turned_off(scene: Scene) -> None:
+    scene.hook.turn_flag(FLAG, on=False)
+
+
+@pytest.mark.parametrize(("disturb", "error"), [(other_release, ReleaseActiveError), (turned_off, FlagOffError)])
+def test_what_can_be_known_before_stops_nothing(scene: Scene, disturb: Any, error: type[Exception]) -> None:
+    bold = winner(scene)
+    disturb(scene)
+    with pytest.raises(error):
+        ship(scene, bold)
+    assert writes(scene).count("iteration.stopped") == 0
+
+
+def test_a_rule_that_cannot_be_released_stops_nothing(scene: Scene) -> None:
+    env = scene.hook.environment()
+    clause = {"contextKind": "user", "attribute": "country", "op": "in", "values": ["de"]}
+    add = OtherFlagInstruction.of("addRule", clauses=[clause], variationId=scene.classic)
+    scene.hook.run(patch_flag(env, FLAG, [add]))
+    flag = scene.hook.get_flag(FLAG)
+    rule = flag.environments[env.environment_key].rules[0].id
+    with pytest.raises(StateError, match=r"endings\.ship\.release"):
+        check_releasable(env, flag, rule, "user")
+    check_releasable(env, flag, "fallthrough", "user")
+
+
+def test_the_baseline_cannot_be_shipped(scene: Scene) -> None:
+    experiment = scene.hook.get_experiment("bold", expand=("treatments",))
+    assert experiment.running is not None
+    assert experiment.running.baseline is not None
+    with pytest.raises(ConfigurationError, match="baseline"):
+        ship(scene, str(experiment.running.baseline.id))
+    assert writes(scene) == []
+
+
+def test_a_rule_that_is_gone_is_left_alone(scene: Scene) -> None:
+    assert not scene.hook.run(remove_rule(scene.hook.environment(), FLAG, "no-such-rule")).changed

@@ -1,0 +1,156 @@
+"""The hygiene report: running experiments that nobody ends, that have nobody, that nobody owns, on archived flags."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+from airflow_provider_launchdarkly.operators.retirement import LaunchDarklyHygieneReportOperator
+from support.scene import Scene
+
+
+def report(context: Any, **fields: Any) -> Any:
+    output = LaunchDarklyHygieneReportOperator(task_id="hygiene", **fields).execute(context)
+    assert json.loads(json.dumps(output)) == output
+    return output
+
+
+def kinds(output: Any) -> list[str]:
+    assert all(finding["what"] and finding["cure"] for finding in output["findings"])
+    return [finding["kind"] for finding in output["findings"]]
+
+
+def without_people(scene: Scene) -> None:
+    nobody = GroundTruth.from_dict({"people_per_day": 0, "metrics": {}})
+    scene.emulator.call(lambda inside: inside.world.projects["demo"].truths.update({"checkout-button": nobody}))
+
+
+def owned_by(scene: Scene, member_id: str) -> None:
+    def change(inside: Any) -> None:
+        experiments = inside.world.projects["demo"].experiments
+        experiments["production", "bold"] = replace(experiments["production", "bold"], maintainer_id=member_id)
+
+    scene.emulator.call(change)
+
+
+def archive_flag(scene: Scene) -> None:
+    scene.hook.archive_flag("checkout-button")
+
+
+def test_an_experiment_in_order_is_no_finding(scene: Scene, context: Any) -> None:
+    output = report(context)
+
+    assert (output["running"], output["findings"]) == (1, [])
+    assert output["environments"] == ["production", "test"]
+    assert output["text"] == "1 experiments run in demo (production, test); 0 findings."
+
+
+def test_an_experiment_past_its_plan_is_told_with_its_age_and_owner(scene: Scene, context: Any) -> None:
+    scene.emulator.clock.advance("P28D")
+    output = report(context)
+
+    [found] = output["findings"]
+    assert (found["kind"], found["experiment_key"], found["owner"]) == ("past_plan", "bold", "ada@example.com")
+    assert found["what"].endswith("29 days, and its plan is 28d")
+    assert "**bold** (production)" in output["text"]
+
+
+def test_an_experiment_may_have_a_plan_of_its_own(scene: Scene, context: Any) -> None:
+    scene.emulator.clock.advance("P28D")
+
+    assert kinds(report(context, plans={"bold": "56d"})) == []
+    assert kinds(report(context, max_duration="56d")) == []
+    assert kinds(report(context, max_duration="56d", plans={"bold": "7d"})) == ["past_plan"]
+
+
+@pytest.mark.parametrize("results", ["present", "gone"])
+def test_an_experiment_without_people_is_found_by_results_or_by_its_flags_status(
+    scene: Scene, context: Any, results: str
+) -> None:
+    without_people(scene)
+    scene.emulator.switch(results=results)
+
+    assert kinds(report(context)) == ["no_traffic"]
+    assert kinds(report(context, traffic_after="2d")) == []
+
+
+def test_an_experiment_with_people_is_no_finding_where_results_are_gone(scene: Scene, context: Any) -> None:
+    scene.emulator.switch(results="gone")
+
+    assert kinds(report(context)) == []
+
+
+@pytest.mark.parametrize(("member", "said"), [("", "has no maintainer"), ("0" * 24, "no member of the account")])
+def test_an_experiment_without_an_owner_is_found(scene: Scene, context: Any, member: str, said: str) -> None:
+    owned_by(scene, member)
+    output = report(context)
+
+    assert kinds(output) == ["no_owner"]
+    assert said in output["findings"][0]["what"]
+
+
+def test_owners_are_not_judged_where_the_token_may_not_read_members(scene: Scene, context: Any) -> None:
+    owned_by(scene, "0" * 24)
+    scene.emulator.fault("get_members", "status", status=403)
+
+    assert kinds(report(context)) == []
+
+
+def test_an_archived_flag_with_a_running_experiment_is_found(scene: Scene, context: Any) -> None:
+    archive_flag(scene)
+
+    assert kinds(report(context)) == ["archived_flag"]
+
+
+def test_everything_that_is_wrong_is_told_at_once(scene: Scene, context: Any) -> None:
+    for happens in (without_people, archive_flag):
+        do: Callable[[Scene], None] = happens
+        do(scene)
+    owned_by(scene, "")
+    scene.emulator.clock.advance("P40D")
+
+    assert sorted(kinds(report(context))) == ["archived_flag", "no_owner", "no_traffic", "past_plan"]
+
+
+def test_only_named_environments_are_looked_at_and_stopped_experiments_are_not(scene: Scene, context: Any) -> None:
+    scene.emulator.clock.advance("P40D")
+    elsewhere = report(context, environments=["test"])
+    scene.stop()
+    afterwards = report(context)
+
+    assert (elsewhere["running"], afterwards["running"]) == (0, 0)
+    assert elsewhere["findings"] == afterwards["findings"] == []
+
+
+def test_it_writes_nothing(scene: Scene, context: Any) -> None:
+    scene.emulator.clock.advance("P40D")
+    before = len(scene.emulator.journal())
+    report(context)
+    assert len(scene.emulator.journal()) == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"max_duration": "a month"}, "max_duration: 'a month' is no duration"),
+        ({"traffic_after": 5}, "traffic_after: 5 is no duration"),
+        ({"plans": ["bold"]}, "plans is .* write a mapping from experiment to duration"),
+        ({"plans": {"bold": "long"}}, r"plans\['bold'\]: 'long' is no duration"),
+        ({"environments": "test"}, "write a list of environments' keys"),
+    ],
+)
+def test_a_wrong_argument_is_refused_when_the_file_is_parsed(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        LaunchDarklyHygieneReportOperator(task_id="hygiene", **fields)
+
+
+def test_an_unknown_environment_is_refused(scene: Scene, context: Any) -> None:
+    with pytest.raises(AirflowFailException, match="has no environment 'prod'"):
+        report(context, environments=["prod"])

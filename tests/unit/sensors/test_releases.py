@@ -1,0 +1,206 @@
+"""Waiting for a release: completed, reverted or waiting, and never a metric without data for a good one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.models import ReleasePost
+from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.sensors.releases import LaunchDarklyReleaseSensor
+from airflow_provider_launchdarkly.views.releases import read_release, release_in_words, release_key
+from support.lone_polls import poll_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_launchdarkly.testing import EmulatorServer
+
+CONTEXT: Any = {"ti": SimpleNamespace(dag_id="ship", task_id="wait", run_id="run-1")}
+FLAG, METRIC, SILENT = "checkout-button", "checkout-conversion", "search-click-through"
+CLAUSE = {"contextKind": "user", "attribute": "kind", "op": "in", "values": ["user"]}
+BYPASS = ["metric_events_any", "metric_events_with_context"]
+
+
+@pytest.fixture
+def begin(connection: str, emulator: EmulatorServer) -> Callable[..., str]:
+    def start(effect: float, *metrics: str, rolls_back: bool = True) -> str:
+        hook = LaunchDarklyHook(connection)
+        truth = {
+            "people_per_day": 5_000,
+            "metrics": {METRIC: {"baseline_rate": 0.2, "effects": {"Bold": {"relative": effect}}}},
+        }
+        emulator.call(lambda it: it.world.projects["demo"].truths.update({FLAG: GroundTruth.from_dict(truth)}))
+        hook.turn_flag(FLAG, on=True)
+        classic, bold = (variation.id for variation in hook.get_flag(FLAG).variations)
+        post = {
+            "originalVariationId": classic,
+            "targetVariationId": bold,
+            "randomizationUnit": "user",
+            "phases": [{"clauses": [CLAUSE], "steps": [{"allocation": 50_000, "durationMillis": 2 * 86_400_000}]}],
+            "metrics": [{"metricKey": key, "autoRollback": rolls_back} for key in metrics],
+            "bypassHealthChecks": BYPASS,
+        }
+        return hook.start_release(FLAG, ReleasePost.checked(post)).release.id
+
+    return start
+
+
+@pytest.fixture
+def wait(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Run the sensor to its end, through its trigger; the emulator's clock goes on by a day with each poll."""
+
+    async def turn(_: float) -> None:
+        emulator.clock.advance("P1D")
+
+    poll_alone(monkeypatch, turn)
+
+    def run(release_id: str, **fields: Any) -> Any:
+        sensor = LaunchDarklyReleaseSensor(task_id="wait", flag_key=FLAG, release_id=release_id, **fields)
+        try:
+            return sensor.execute(CONTEXT)
+        except TaskDeferred as deferred:
+            path, arguments = deferred.trigger.serialize()
+            assert json.loads(json.dumps(arguments)) == arguments, path
+            fired = asyncio.run(anext(type(deferred.trigger)(**arguments).run()))
+            return sensor.execute_complete(CONTEXT, fired.payload)
+
+    return run
+
+
+def test_a_release_that_harms_nobody_ends_completed(begin: Callable[..., str], wait: Callable[..., Any]) -> None:
+    output = wait(begin(0.05, METRIC))
+
+    assert (output["status"], output["reason"]) == ("completed", "completed_automatic")
+    assert output["metrics"] == {METRIC: "ok"}
+    assert output["regressed"] == output["unmeasured"] == []
+
+
+def test_a_regression_that_reverts_is_an_outcome(begin: Callable[..., str], wait: Callable[..., Any]) -> None:
+    output = wait(begin(-0.5, METRIC))
+
+    assert (output["status"], output["reason"]) == ("reverted", "reverted_regression_detected")
+    assert output["regressed"] == [METRIC]
+
+
+def test_a_regression_that_waits_is_an_outcome(begin: Callable[..., str], wait: Callable[..., Any]) -> None:
+    output = wait(begin(-0.5, METRIC, rolls_back=False))
+
+    assert (output["status"], output["reason"]) == ("waiting", "waiting_regression_detected")
+
+
+def test_without_waiting_the_sensor_waits_until_somebody_has_acted(
+    begin: Callable[..., str], emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch, wait: Callable[..., Any]
+) -> None:
+    release_id = begin(-0.5, METRIC, rolls_back=False)
+    polls = []
+
+    async def turn(_: float) -> None:
+        emulator.clock.advance("P1D")
+        polls.append("a day")
+        if len(polls) == 5:
+            emulator.dismiss_regression(release_id)
+
+    poll_alone(monkeypatch, turn)
+
+    output = wait(release_id, ends_on=["completed", "reverted"])
+
+    assert (output["status"], output["metrics"]) == ("completed", {METRIC: "regression_dismissed"})
+    assert len(polls) > 5
+
+
+def test_an_end_that_is_not_wanted_fails_the_task(begin: Callable[..., str], wait: Callable[..., Any]) -> None:
+    with pytest.raises(AirflowFailException, match="reverted_regression_detected"):
+        wait(begin(-0.5, METRIC), ends_on=["completed"])
+
+
+def test_a_metric_without_data_is_never_a_good_one(
+    begin: Callable[..., str], wait: Callable[..., Any], emulator: EmulatorServer
+) -> None:
+    emulator.switch(release_without_data="complete")
+    release_id = begin(0.05, METRIC, SILENT)
+
+    with pytest.raises(AirflowFailException, match=f"no state of {SILENT}"):
+        wait(release_id)
+    output = wait(release_id, if_unmeasured="end")
+
+    assert output["metrics"] == {METRIC: "ok", SILENT: "no_data"}
+    assert output["unmeasured"] == [SILENT]
+
+
+def test_a_release_reverted_for_want_of_data_says_so(begin: Callable[..., str], wait: Callable[..., Any]) -> None:
+    output = wait(begin(0.05, METRIC, SILENT))
+
+    assert (output["status"], output["reason"]) == ("reverted", "reverted_insufficient_data")
+
+
+def test_a_release_that_has_ended_ends_at_once_in_each_mode(
+    begin: Callable[..., str], emulator: EmulatorServer
+) -> None:
+    release_id = begin(0.05, METRIC)
+    emulator.clock.advance("P3D")
+
+    def run(**fields: Any) -> Any:
+        sensor = LaunchDarklyReleaseSensor(task_id="wait", flag_key=FLAG, release_id=release_id, **fields)
+        return sensor.execute(CONTEXT)
+
+    assert run() == run(deferrable=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [({"ends_on": []}, "ends_on"), ({"ends_on": ["done"]}, "done"), ({"if_unmeasured": "ignore"}, "if_unmeasured")],
+)
+def test_a_wrong_wait_is_refused_when_the_file_is_parsed(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        LaunchDarklyReleaseSensor(task_id="wait", flag_key=FLAG, release_id="r", **fields)
+
+
+class Ti:
+    """A task instance that keeps XComs, as Airflow's does."""
+
+    dag_id, task_id, run_id, map_index = "ship", "wait", "run-1", -1
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+        self.written = 0
+
+    def xcom_pull(self, *, key: str, **_: Any) -> Any:
+        return self.kept.get(key)
+
+    def xcom_push(self, *, key: str, value: Any) -> None:
+        self.kept[key] = json.loads(json.dumps(value))
+        self.written += 1
+
+
+def test_the_pages_see_each_news_of_the_polls_and_a_wait_that_failed(
+    begin: Callable[..., str], emulator: EmulatorServer
+) -> None:
+    ti: Any = Ti()
+    context: Any = {"ti": ti}
+    release_id = begin(-0.5, METRIC)
+    sensor = LaunchDarklyReleaseSensor(
+        task_id="wait", flag_key=FLAG, release_id=release_id, deferrable=False, ends_on=["completed"]
+    )
+    key = release_key("demo", "production", FLAG)
+
+    assert not sensor.poke(context)
+    assert not sensor.poke(context)
+    assert ti.written == 1, "a poll without news writes nothing"
+    found = read_release(ti.kept[key])
+    assert found
+    assert release_in_words(found).startswith("in progress: step 1 of 1, 50 % get the target")
+    emulator.clock.advance("P3D")
+    with pytest.raises(AirflowFailException, match="reverted_regression_detected"):
+        sensor.execute(context)
+    shown = read_release(ti.kept[key])
+    assert shown
+    assert shown.trouble
+    assert "reverted_regression_detected" in shown.trouble

@@ -1,0 +1,182 @@
+"""While LaunchDarkly is away, one of many waits asks, and none fails; when it is back, all go on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+
+import pytest
+
+from airflow_provider_launchdarkly.api.errors import (
+    AuthenticationError,
+    LaunchDarklyError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    ServerError,
+    TransportError,
+)
+from airflow_provider_launchdarkly.triggers._circuit import IN_FLIGHT, Circuit
+from support.virtual_time import run_in_virtual_time
+
+HOUR = 3600.0
+MINUTE = 60.0
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class Service:
+    """LaunchDarkly, away from time to time.
+
+    Args:
+        error: What it answers while it is away.
+        outages: Beginning and end of each outage.
+    """
+
+    def __init__(self, error: LaunchDarklyError, *outages: tuple[float, float]) -> None:
+        self._error = error
+        self._outages = outages
+        self.refused: list[float] = []
+        self.answered: list[float] = []
+
+    async def read(self) -> str:
+        await asyncio.sleep(0.1)
+        at = now()
+        if any(since <= at < until for since, until in self._outages):
+            self.refused.append(at)
+            raise self._error
+        self.answered.append(at)
+        return "read"
+
+
+def poll(circuit: Circuit, service: Service, waits: int, until: float, interval: float = MINUTE) -> list[BaseException]:
+    """Poll with many waits, spread over the interval; return what they raised."""
+    raised: list[BaseException] = []
+
+    async def wait(number: int) -> None:
+        await asyncio.sleep(interval * number / waits)
+        while now() < until:
+            try:
+                await circuit.call(service.read)
+            except LaunchDarklyError as error:
+                raised.append(error)
+                return
+            await asyncio.sleep(interval)
+
+    async def run() -> None:
+        async with asyncio.TaskGroup() as group:
+            for number in range(waits):
+                group.create_task(wait(number))
+
+    run_in_virtual_time(run())
+    return raised
+
+
+def middle() -> float:
+    return 0.5
+
+
+@pytest.mark.parametrize(
+    "error", [ServerError("503"), TransportError("refused"), RateLimitedError("429"), AuthenticationError("401"),
+              PermissionDeniedError("403")], ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_an_outage_of_ten_minutes_costs_a_request_a_minute_and_fails_no_wait(error: LaunchDarklyError) -> None:
+    began, ended = 10 * MINUTE, 20 * MINUTE
+    service = Service(error, (began, ended))
+    assert poll(Circuit("ld", HOUR, middle), service, 1000, HOUR / 2) == []
+    assert 9 <= len(service.refused) <= 10 + IN_FLIGHT
+    first = min(at for at in service.answered if at >= ended)
+    assert first - ended <= MINUTE, "the end is seen within a minute"
+    after = Counter(int(at) for at in service.answered if ended <= at < ended + 2 * MINUTE)
+    assert after.total() >= 1000, "within two minutes each has polled"
+    assert max(after.values()) <= 60, "not all at once"
+
+
+def test_a_wait_is_held_no_longer_than_its_patience() -> None:
+    service = Service(ServerError("503"), (10 * MINUTE, 2 * HOUR))
+    raised = poll(Circuit("ld", HOUR, middle), service, 20, 3 * HOUR)
+    assert len(raised) == 20
+    assert len(service.refused) <= 60 + 25
+
+
+def test_the_token_that_never_worked_fails_at_once() -> None:
+    service = Service(AuthenticationError("401"), (0, HOUR))
+    assert len(poll(Circuit("ld", HOUR, middle), service, 5, HOUR)) == 5
+    assert max(service.refused) < MINUTE
+
+
+def test_an_answer_that_is_no_outage_is_raised_and_closes_the_circuit() -> None:
+    circuit = Circuit("ld", HOUR, middle)
+
+    async def gone() -> None:
+        raise NotFoundError("404")
+
+    async def run() -> None:
+        for _ in range(3):
+            with pytest.raises(NotFoundError):
+                await circuit.call(gone)
+        assert not circuit.is_open
+        assert now() == 0
+
+    run_in_virtual_time(run())
+
+
+@pytest.mark.parametrize(("error", "minutes"), [(PermissionDeniedError("403"), 10), (ServerError("500"), 30)])
+def test_what_only_one_wait_meets_is_its_own_and_holds_the_others_up_for_a_while_only(
+    error: LaunchDarklyError, minutes: float
+) -> None:
+    circuit, service = Circuit("ld", 24 * HOUR, middle), Service(error)
+    failed: list[float] = []
+
+    async def refused() -> str:
+        await asyncio.sleep(0.1)
+        raise error
+
+    async def one() -> None:
+        await asyncio.sleep(MINUTE)
+        with pytest.raises(type(error)):
+            await circuit.call(refused)
+        failed.append(now())
+
+    async def other() -> None:
+        while now() < HOUR:
+            await circuit.call(service.read)
+            await asyncio.sleep(MINUTE)
+
+    async def run() -> None:
+        await asyncio.gather(one(), *(other() for _ in range(20)))
+
+    run_in_virtual_time(run())
+    assert failed
+    assert failed[0] <= minutes * MINUTE
+    assert len(service.answered) >= 20 * 40, "the others went on"
+
+
+def test_when_the_wait_that_asks_is_cancelled_another_one_asks() -> None:
+    circuit, service = Circuit("ld", HOUR, middle), Service(ServerError("503"), (1, 10 * MINUTE))
+
+    async def run() -> None:
+        await circuit.call(service.read)
+        await asyncio.sleep(MINUTE)
+        tasks = [asyncio.create_task(circuit.call(service.read)) for _ in range(10)]
+        await asyncio.sleep(2 * MINUTE)
+        before = len(service.refused)
+        for task in tasks[:9]:
+            task.cancel()
+        assert await tasks[9] == "read"
+        assert len(service.refused) - before >= 6, "the asking went on"
+
+    run_in_virtual_time(run())
+
+
+def test_an_outage_is_a_line_a_minute_in_one_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    service = Service(ServerError("503"), (10 * MINUTE, 20 * MINUTE))
+    poll(Circuit("ld", HOUR, middle), service, 500, HOUR / 2)
+    away = [record for record in caplog.records if "is away" in record.getMessage()]
+    assert 8 <= len(away) <= 11
+    assert "ServerError: 503" in away[-1].getMessage()
+    assert [record for record in caplog.records if "is back" in record.getMessage()]

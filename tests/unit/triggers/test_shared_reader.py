@@ -1,0 +1,261 @@
+"""Every wait sees what a lone poller would have seen at its pace, and nothing of another experiment or release."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_launchdarkly.api.errors import ServerError
+from airflow_provider_launchdarkly.api.http.procedure import Response
+from airflow_provider_launchdarkly.triggers._listed import Contents
+from airflow_provider_launchdarkly.triggers._shared_reader import FEWEST, PAGE, Settled, SharedReader, _Wait
+from airflow_provider_launchdarkly.triggers._sharing import FEWEST_RELEASES
+from support.virtual_time import run_in_virtual_time
+
+LONG = 1500.0
+EPOCH = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+@dataclass
+class World:
+    """Experiments or releases whose states change at known times, and a list of them that lags, moves and fails.
+
+    Attributes:
+        changes: When each changes its state, rising.
+        unlisted: Those that are on no page.
+        lag: Seconds by which the list is behind.
+        latency: Seconds that a page takes.
+        faults: Numbers of the page reads that fail.
+        moves: Whether the order of the list changes from read to read.
+        fewest: Waits below which each reads alone.
+    """
+
+    changes: dict[str, list[float]]
+    unlisted: frozenset[str] = frozenset()
+    lag: float = 0.0
+    latency: float = 0.1
+    faults: frozenset[int] = frozenset()
+    moves: bool = False
+    fewest: int = FEWEST
+    pages: int = 0
+    repeated: int = 0
+    alone: Counter[str] = field(default_factory=Counter)
+
+    def state(self, key: str, at: float) -> int:
+        return sum(change <= at for change in self.changes[key])
+
+    async def read_page(self, limit: int, offset: int, mark: bytes | None) -> Any:
+        self.pages += 1
+        number = self.pages
+        await asyncio.sleep(self.latency)
+        if number in self.faults:
+            raise ServerError("503")
+        keys = [key for key in self.changes if key not in self.unlisted]
+        if self.moves:
+            turn = number % max(len(keys), 1)
+            keys = keys[turn:] + keys[:turn]
+        at = asyncio.get_running_loop().time() - self.lag
+        shown = {key: self.state(key, at) for key in keys[offset : offset + limit]}
+        found = repr(shown).encode()
+        contents = Contents(tuple(shown), len(keys))
+        if found == mark:
+            self.repeated += 1
+        items = {key: SimpleNamespace(key=key, state=state) for key, state in shown.items()}
+        page = SimpleNamespace(mark=found, contents=contents, items=items)
+        return Response(page, EPOCH + timedelta(seconds=at), 200)
+
+    def read_alone(self, key: str) -> int:
+        self.alone[key] += 1
+        return self.state(key, asyncio.get_running_loop().time())
+
+
+@dataclass
+class Waiter:
+    """One wait, as a trigger waits.
+
+    Attributes:
+        key: The experiment, or the release.
+        interval: Seconds between two polls.
+        begins: When it begins.
+        ends: When it is cancelled.
+        holds: For how long its decision to wait on holds while nothing changes; None judges each reading.
+        polls: Time and state of each poll.
+        wakes: How often it judged a reading.
+        decisions: Each decision that may hold, and the state that it was made on.
+    """
+
+    key: str
+    interval: float
+    begins: float
+    ends: float
+    holds: float | None = None
+    polls: list[tuple[float, int]] = field(default_factory=list)
+    wakes: int = 0
+    decisions: list[tuple[Settled, int]] = field(default_factory=list)
+
+    async def run(self, world: World, reader: SharedReader) -> None:
+        await asyncio.sleep(self.begins)
+        task = asyncio.create_task(self._wait(world, reader))
+        await asyncio.sleep(self.ends - self.begins)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled(), "the wait ended before it was cancelled"
+
+    async def _wait(self, world: World, reader: SharedReader) -> None:
+        now = asyncio.get_running_loop().time
+        seen = -1
+        earliest = min(10.0, self.interval)
+        settled: Settled | None = None
+
+        while True:
+            reading: Any = await reader.next_reading(
+                self.key, interval=self.interval, delay=self.interval, earliest=earliest, settled=settled
+            )
+            earliest, settled = 0.0, None
+            self.wakes += 1
+            if reading is not None:
+                assert reading.response.value.key == self.key
+            if reading is None or reading.response.value.state != seen:
+                seen = world.read_alone(self.key)
+            elif self.holds is not None:
+                until = reading.response.server_time + timedelta(seconds=self.holds)
+                settled = Settled(reading.mark, until)
+                self.decisions.append((settled, seen))
+            self.polls.append((now(), seen))
+
+    def repeat(self, settled: Settled, world: World, now: float) -> None:
+        """Note a poll that repeats the latest decision without a wake."""
+        made, state = self.decisions[-1]
+        assert made is settled
+        assert EPOCH + timedelta(seconds=now - world.lag - world.latency) < settled.until
+        self.polls.append((now, state))
+
+
+def watch(world: World, waiters: list[Waiter]) -> None:
+    repeat = _Wait.repeat
+
+    def noted(wait: _Wait, now: float) -> None:
+        repeat(wait, now)
+        (waiter,) = (waiter for waiter in waiters if waiter.decisions and waiter.decisions[-1][0] is wait.settled)
+        waiter.repeat(waiter.decisions[-1][0], world, now)
+
+    async def run() -> None:
+        reader = SharedReader(world.read_page, world.fewest)
+        await asyncio.gather(*(waiter.run(world, reader) for waiter in waiters))
+
+    with patch.object(_Wait, "repeat", noted):
+        run_in_virtual_time(run())
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[World, list[Waiter]]:
+    # Experiments of an environment, with a wait or two on each; or releases of a flag, few of them, which all await.
+    releases = draw(st.booleans())
+    number = draw(st.integers(1, 3) if releases else st.integers(1, 70))
+    names = [f"{'release' if releases else 'experiment'}-{index}" for index in range(number)]
+    times = st.lists(st.floats(0, LONG), max_size=3).map(sorted)
+    world = World(
+        changes={name: draw(times) if index < 30 else [] for index, name in enumerate(names)},
+        unlisted=frozenset(draw(st.lists(st.sampled_from(names), max_size=3))),
+        lag=draw(st.sampled_from([0.0, 5.0, 30.0])),
+        latency=draw(st.sampled_from([0.01, 1.0])),
+        faults=frozenset(draw(st.lists(st.integers(1, 200), max_size=3))),
+        moves=draw(st.booleans()),
+        fewest=FEWEST_RELEASES if releases else FEWEST,
+    )
+    waiters = []
+    for _ in range(draw(st.integers(1, 60))):
+        begins = draw(st.floats(0, LONG / 2))
+        ends = draw(st.one_of(st.just(LONG), st.floats(begins, LONG)))
+        interval = draw(st.sampled_from([60.0, 60.0, 120.0, 300.0]))
+        holds = draw(st.sampled_from([None, 200.0, LONG]))
+        waiters.append(Waiter(draw(st.sampled_from(names)), interval, begins, ends, holds))
+    return world, waiters
+
+
+@given(worlds())
+@settings(deadline=None)
+def test_every_wait_sees_every_state_that_a_lone_poller_would_have_seen(made: tuple[World, list[Waiter]]) -> None:
+    world, waiters = made
+    watch(world, waiters)
+    for waiter in waiters:
+        slack = world.latency + 0.001
+        times = [waiter.begins, *(at for at, _ in waiter.polls)]
+        gaps = [after - before for before, after in pairwise(times)]
+        assert all(gap <= waiter.interval + 2 * slack for gap in gaps), "as often as alone"
+        assert waiter.ends - times[-1] <= waiter.interval + 2 * slack
+        bounds = [0.0, *world.changes[waiter.key], LONG]
+        for state, (since, until) in enumerate(pairwise(bounds)):
+            lasted = min(until, waiter.ends) - max(since, waiter.begins)
+            if lasted > waiter.interval + world.lag + 3 * slack:
+                assert state in {seen for _, seen in waiter.polls}, f"state {state} lasted {lasted:.0f} s"
+
+
+@given(worlds())
+@settings(deadline=None)
+def test_sharing_asks_no_more_than_lone_pollers_would(made: tuple[World, list[Waiter]]) -> None:
+    world, waiters = made
+    watch(world, waiters)
+    lone = sum((waiter.ends - waiter.begins) / waiter.interval + 1 for waiter in waiters)
+    changes = sum(len(world.changes[waiter.key]) for waiter in waiters)
+    assert world.alone.total() + world.pages <= 1.5 * lone + changes + len(world.faults)
+
+
+def test_a_thousand_waits_of_a_minute_cost_fifty_pages_a_minute() -> None:
+    world = World(changes={f"experiment-{index}": [] for index in range(1000)})
+    waiters = [Waiter(key, 60.0, index / 100, 1800.0) for index, key in enumerate(world.changes)]
+    watch(world, waiters)
+    assert world.alone.total() == 1000, "each once, when it begins"
+    rounds = world.pages / (1000 / PAGE)
+    assert 28 <= rounds <= 34, "30 minutes have 30 rounds and a few to begin with"
+
+
+def test_a_decision_that_holds_is_not_made_again_until_something_changes() -> None:
+    world = World(changes={f"experiment-{index}": [900.0] if index == 7 else [] for index in range(40)})
+    waiters = [Waiter(key, 60.0, 0.0, 1800.0, holds=10 * LONG) for key in world.changes]
+    watch(world, waiters)
+    assert all(len(waiter.polls) >= 28 for waiter in waiters), "a poll each minute"
+    assert {waiter.wakes for waiter in waiters[20:]} == {2}, "alone at first, then on a page"
+    assert {waiter.wakes for waiter in waiters[:20]} == {3, 4}, "and when the page of the seventh changed"
+    assert [state for _, state in waiters[7].polls][-1] == 1
+
+
+def test_patient_waits_do_not_make_rounds_oftener_and_few_waits_make_none() -> None:
+    many = World(changes={f"experiment-{index}": [] for index in range(200)})
+    watch(many, [Waiter(key, 300.0, 0.0, 3000.0) for key in many.changes])
+    assert many.pages <= 11 * 10
+    few = World(changes={f"experiment-{index}": [] for index in range(200)})
+    watch(few, [Waiter(f"experiment-{index}", 60.0, 0.0, 3000.0) for index in range(3)])
+    assert few.pages == 0
+    sparse = World(changes={f"experiment-{index}": [] for index in range(200)})
+    watch(sparse, [Waiter(f"experiment-{index}", 60.0, 0.0, 3000.0) for index in range(8)])
+    assert sparse.pages <= 1, "one page says that there are ten, and eight single reads are fewer"
+
+
+def test_the_waits_on_the_releases_of_a_flag_cost_a_page_a_round() -> None:
+    world = World(changes={"the-active-one": [], "an-ended-one": []}, fewest=FEWEST_RELEASES)
+    waiters = [Waiter("the-active-one", 60.0, index / 10, 1800.0) for index in range(30)]
+    watch(world, waiters)
+    assert world.alone.total() == 30, "each once, when it begins"
+    assert 28 <= world.pages <= 34
+
+
+def test_a_wait_on_a_release_that_no_other_awaits_reads_alone() -> None:
+    world = World(changes={"the-active-one": []}, fewest=FEWEST_RELEASES)
+    watch(world, [Waiter("the-active-one", 60.0, 0.0, 1800.0)])
+    assert world.pages == 0
+
+
+def test_lists_that_never_show_what_is_awaited_are_given_up() -> None:
+    world = World(changes={"gone": [], "newest": []}, unlisted=frozenset({"gone"}), fewest=FEWEST_RELEASES)
+    watch(world, [Waiter("gone", 60.0, 0.0, 3000.0) for _ in range(5)])
+    assert world.pages == 3

@@ -1,0 +1,171 @@
+"""Where an experiment stands, for each state of a run that Airflow can tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from airflow_provider_launchdarkly.views.model import Progress, Question, Share, State, to_json
+from airflow_provider_launchdarkly.views.notes import released
+from airflow_provider_launchdarkly.views.situation import Asked, Note, Run, summary_of
+from support.shown import DAY, HOUR, START, WAITS, keys, page, run, started, stopped, task, watched
+
+WINDOW = task("before_ship.window", "deferred", "LaunchDarklyChangeWindowSensor")
+FAILED = task("stage_2.wait", "failed", ended_at=START + 8 * DAY + HOUR)
+
+
+def asked(*chosen: str, who: str | None = None) -> Asked:
+    question = Question("Ship Bold?", START, START + 3 * DAY, ("ann",), ("Approve", "Reject"), "Reject")
+    return Asked("rollout.before_ship.approve", question, chosen=chosen, who=who)
+
+
+CLOSED = replace(asked(), closed_at=START + 9 * DAY)  # by harm
+
+SITUATIONS: list[tuple[State, Note, Run]] = [
+    (State.WAITING, watched(), run(WAITS)),
+    (State.WAITING, watched(), run(task("stage_2.wait", "up_for_retry"))),
+    (State.WORKING, started(), run(task("stage_1.wait", "queued", "LaunchDarklyStopIterationOperator"))),
+    (State.WORKING, watched(), run()),
+    (State.NEEDS_YOU, watched(), run(task("before_ship.approve", "deferred", "HITLOperator"), asked=(asked(),))),
+    (State.WORKING, watched(), run(task("verdict", "queued", "LaunchDarklyVerdictOperator"), asked=(CLOSED,))),
+    (State.UNWATCHED, watched(), run(state="success", asked=(CLOSED,))),
+    (State.AWAITING_WINDOW, watched(), run(WINDOW, asked=(asked("Approve", who="ann"),))),
+    (State.AWAITING_WINDOW, watched(), run(task("window", "deferred", "LaunchDarklyRolloutWindowSensor"))),
+    (State.WAITING, watched(), run(task("extension.watch", "deferred", "LaunchDarklyWatchExtensionSensor"))),
+    (State.UNWATCHED, watched(), run(FAILED, state="failed")),
+    (State.UNWATCHED, watched(), run(state="success")),
+    (State.REFUSED, watched(), run(state="success", asked=(asked("Reject", who="ann"),))),
+    (State.REFUSED, watched(), run(state="success", asked=(asked("Reject"),))),
+    (State.INVALID, watched(verdict="invalid"), run(state="success")),
+    (State.SHIPPED, stopped(), run(state="success")),
+    (State.ROLLED_BACK, stopped("rollback", "Classic"), run(state="success")),
+    (State.REGRESSED, stopped("regressed", "Classic"), run(state="success")),
+    (State.INCONCLUSIVE, stopped("inconclusive", "Classic"), run(state="failed")),
+]
+
+
+@pytest.mark.parametrize(("state", "note", "happens"), SITUATIONS)
+def test_state(state: State, note: Note, happens: Run) -> None:
+    found = summary_of([note], happens)
+    assert found.state is state
+    assert found.headline
+    assert (found.project, found.environment) == ("demo", "production")
+
+
+def test_waiting_names_the_next_look_and_who_gets_what() -> None:
+    found = summary_of([started(1), started(2, START + 3 * DAY), watched()], run(WAITS))
+    assert found.headline == "waiting for look 9 of 28"
+    assert found.next_look == START + 9 * DAY
+    assert found.shares == (Share("Classic", 75.0, baseline=True), Share("Bold", 25.0))
+    assert [(stage.number, stage.name, stage.progress) for stage in found.stages] == [
+        (1, "canary", Progress.DONE),
+        (2, "25 %", Progress.NOW),
+        (3, "half", Progress.NEXT),
+    ]
+    assert (found.owner, found.tags, found.flag) == (("growth",), ("web",), "checkout-button")
+    assert found.look is not None
+    assert found.look.primary is not None
+    assert (found.look.primary.comparisons[0].z, found.look.primary.comparisons[0].boundary) == (2.59, 3.16)
+    assert found.harm is not None
+    assert "page-load-ms" in found.harm.metrics
+
+
+def test_a_release_says_in_which_steps_it_goes_to_everyone_and_no_share_of_the_stage() -> None:
+    output = {**keys(), "treatment": "Bold", "baseline": "Classic", "phases": [{"percents": [10.0, 50.0]}]}
+    note = Note("rollout.release.start", -1, released(output, at=START + 9 * DAY, page=page(None)))
+    watch = task("release.watch", "deferred", "LaunchDarklyReleaseSensor")
+    found = summary_of([started(2), watched(), note], run(watch))
+    assert found.state is State.WAITING
+    assert found.headline == "Bold goes to everyone in steps: 10 %, 50 %; the others get Classic"
+    assert found.shares == ()
+
+
+def test_the_newest_note_alone_is_enough() -> None:
+    found = summary_of([watched()], run(WAITS))
+    assert (found.stage, found.next_look, len(found.stages)) == (2, START + 9 * DAY, 3)
+
+
+def test_a_question_says_who_may_answer_until_when_and_what_silence_means() -> None:
+    found = summary_of([watched()], run(asked=(asked(),)))
+    assert found.question is not None
+    assert (found.question.people, found.question.otherwise) == (("ann",), "Reject")
+    assert found.headline == "Ship Bold?"
+
+
+def test_unwatched_says_why_what_is_served_and_what_to_do() -> None:
+    note = watched()
+    trouble = {"at": (START + 8 * DAY + HOUR).isoformat(), "message": "the token is refused"}
+    found = summary_of([Note(note.task_id, -1, {**note.body, "trouble": trouble})], run(FAILED, state="failed"))
+    assert found.unwatched is not None
+    assert found.unwatched.why == "the token is refused"
+    assert found.unwatched.serves == "75 % Classic, 25 % Bold"
+    assert "clear the task" in found.unwatched.cure
+    assert found.unwatched.task_id == "rollout.stage_2.wait"
+    assert found.unwatched.since == START + 8 * DAY + HOUR
+
+
+def test_after_the_stop_everyone_gets_the_winner() -> None:
+    found = summary_of([stopped()], run(state="success"))
+    assert found.shares == (Share("Bold", 100.0),)
+    assert found.headline == "everyone gets Bold"
+    harmed = summary_of([stopped("rollback", "Classic", harmed=["page-load-ms: Bold"])], run(state="success"))
+    assert harmed.headline == "Bold harmed page-load-ms: everyone is back on Classic"
+
+
+def test_tasks_of_another_rollout_or_index_in_the_run_do_not_count() -> None:
+    other = [
+        replace(FAILED, task_id="other.stage_1.wait"),
+        replace(FAILED, map_index=3),
+        replace(WAITS, task_id="rollouts.stage_1.wait"),
+    ]
+    assert summary_of([watched()], run(*other, state="success")).unwatched is not None
+    assert summary_of([watched()], run(*other, WAITS)).state is State.WAITING
+
+
+def test_an_answer_counts_until_the_time_that_the_rollout_gives() -> None:
+    note = watched()
+    rollout = {**note.body["rollout"], "days_to_answer": 2.0}
+    question = replace(asked().question, until=None)
+    open_question = replace(asked(), question=question)
+    found = summary_of([Note(note.task_id, -1, {**note.body, "rollout": rollout})], run(asked=(open_question,)))
+    assert found.question is not None
+    assert found.question.until == START + 2 * DAY
+
+
+def test_a_closed_window_says_when_it_opens_and_a_stage_when_it_ends() -> None:
+    found = summary_of([watched()], run(replace(WINDOW, opens_at=START + 12 * DAY)))
+    assert (found.state, found.next_step) == (State.AWAITING_WINDOW, START + 12 * DAY)
+    assert summary_of([watched()], run(WAITS)).next_step == START + 28 * DAY
+
+
+def test_what_launchdarkly_serves_is_compared_with_the_stage() -> None:
+    assert summary_of([watched()], run(WAITS)).drift == ()
+    note = watched()
+    other = [{"name": "Classic", "percent": 60.0}, {"name": "Bold", "percent": 40.0}]
+    found = summary_of([Note(note.task_id, -1, {**note.body, "treatments": other})], run(WAITS))
+    assert found.drift == ("LaunchDarkly serves 60 % Classic, 40 % Bold; the stage says 75 % Classic, 25 % Bold.",)
+    assert summary_of([Note(note.task_id, -1, {**note.body, "treatments": [other[0]]})], run(WAITS)).drift == ()
+
+
+@pytest.mark.parametrize("reason", ["iteration_replaced", "iteration_stopped"])
+def test_an_iteration_that_someone_else_ended_is_drift(reason: str) -> None:
+    note = watched(verdict="invalid", reason=reason, summary="iteration i2 is stopped, not by this task")
+    found = summary_of([note], run(state="success"))
+    assert found.state is State.INVALID
+    assert found.drift == ("Iteration i2 is stopped, not by this task.",)
+
+
+@pytest.mark.parametrize("name", ["rollout", "latest", "looks", "policy", "treatments", "started_at", "owner", "tags"])
+@pytest.mark.parametrize("value", [None, 7, "text", [1, None, {}], {"a": [1]}, float("nan")])
+def test_a_strange_note_is_shown_as_far_as_it_can_be_read(name: str, value: Any) -> None:
+    note = watched()
+    found = summary_of([Note(note.task_id, -1, {**note.body, name: value})], run(WAITS))
+    assert found.key == "checkout"
+    assert to_json(found)["state"] == "waiting"
+
+
+def test_without_a_note_there_is_nothing_to_show() -> None:
+    with pytest.raises(ValueError, match="without a note"):
+        summary_of([], run())
