@@ -13,7 +13,7 @@ from browser.chrome import SIZE, Chrome, Visitor
 from browser.dags.situations import ATTACK
 from browser.situations import Driven
 from browser.test_pages import frame_of, ours, words
-from stack.airflow_stack import PASSWORD, USER
+from stack.airflow_stack import PASSWORD, PATIENCE, USER
 
 RAMP = "staged_ramp"
 APPROVAL = "rollout.before_ship.approve"
@@ -143,7 +143,7 @@ def test_a_wait_that_is_cleared_keeps_its_looks(driven: dict[str, Driven]) -> No
     before = looks()
     assert len(before) >= 2, "the newest alone is taken anew"
     run.clear(task)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while (again := run.stack.task(run.dag_id, run.run_id, task))["state"] != "deferred" or again["try_number"] < 2:
         assert time.monotonic() < deadline, again["state"]
         time.sleep(0.5)

@@ -32,6 +32,8 @@ USER, PASSWORD = "admin", "admin"
 USERS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"
 """Who may log in, each with a role. All have one password."""
 START_SECONDS = 180.0
+# The longest wait for something that is bound to happen. Only a test that fails waits so long; a busy machine is slow.
+PATIENCE = 600.0
 # How often a request is sent that finds Airflow's database busy.
 DATABASE_TRIES = 10
 
@@ -222,7 +224,7 @@ class AirflowStack:
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
         return self._http.request(method, path, json=body, params=query, headers=headers)
 
-    def wait_for_dag(self, dag_id: str, seconds: float = 90) -> None:
+    def wait_for_dag(self, dag_id: str, seconds: float = PATIENCE) -> None:
         """Wait until the DAG processor has parsed the DAG."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -160,14 +160,15 @@ class Emulator:
 
 
 class TimeMachine:
-    """Turns the clock by a day whenever the waiting sensor has seen the present day and gone on waiting."""
+    """Turns the clock by some days whenever the waiting sensor has seen the present day and gone on waiting."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: Emulator, days: int = 1) -> None:
         self._emulator = emulator
+        self._turn = f"P{days}D"
         self._polls = 0
 
     def turn(self, *, waiting: bool) -> None:
-        """Advance a day after the second poll of a day: the first has looked, and it was not the end.
+        """Advance after the second poll of a day: the first has looked, and it was not the end.
 
         Args:
             waiting: Whether the sensor waits in the triggerer; other tasks read the experiment too.
@@ -176,7 +177,7 @@ class TimeMachine:
         self._polls = self._polls + polls if waiting else 0
         if self._polls >= 2:
             self._polls = 0
-            self._emulator.advance("P1D")
+            self._emulator.advance(self._turn)
 
 
 def main() -> int:
@@ -237,11 +238,19 @@ def run_demo(scenario: str, seed: int, *, results: str = "endpoint", keep: bool 
     return verdict
 
 
-def roll_out(stack: AirflowStack, emulator: Emulator, dag_id: str = DAG_ID) -> str:
+def roll_out(stack: AirflowStack, emulator: Emulator, dag_id: str = DAG_ID, *, days: int = 1) -> str:
+    """Run a rollout's DAG to its end, tell what happens, and return the verdict.
+
+    Args:
+        stack: The Airflow.
+        emulator: The LaunchDarkly.
+        dag_id: The DAG.
+        days: How far each turn takes the clock; each costs a task's start, and the days between have no look.
+    """
     before = emulator.served()
     say(f"flag {FLAG[2]} before: {before}\n")
     run_id = stack.trigger(dag_id)
-    machine = TimeMachine(emulator)
+    machine = TimeMachine(emulator, days)
     looks = Looks(stack, dag_id, run_id)
     deadline = time.monotonic() + MINUTES * 60
     while (state := stack.run_state(dag_id, run_id)) not in {"success", "failed"}:

@@ -46,9 +46,11 @@ class Rollout:
         stack: The Airflow.
         emulator: The LaunchDarkly.
         dag_id: The DAG, which is triggered now. Whoever is asked approves.
+        days: How far a turn takes the clock while a sensor looks. Each look costs a task's start; the days between
+            have none.
     """
 
-    def __init__(self, stack: AirflowStack, emulator: Emulator, dag_id: str) -> None:
+    def __init__(self, stack: AirflowStack, emulator: Emulator, dag_id: str, days: int = 1) -> None:
         self.stack, self.emulator, self.dag_id = stack, emulator, dag_id
         self.run_id = stack.trigger(dag_id)
         self.answered: dict[str, dict[str, Any]] = {}
@@ -56,6 +58,7 @@ class Rollout:
         self._waiting: str | None = None
         self._polls = 0
         self.reads = 0
+        self._turns = TURNS | dict.fromkeys(("wait", "watch"), f"P{days}D")
 
     def states(self) -> dict[str, str | None]:
         """The state of each task."""
@@ -128,7 +131,7 @@ class Rollout:
         self._polls += sum(read in POLLS[kind] for read in reads)
         if self._polls >= 2:
             self._polls = 0
-            self.emulator.advance(TURNS[kind])
+            self.emulator.advance(self._turns[kind])
 
     def _reply(self, waiting: list[str]) -> None:
         for task in waiting:

@@ -6,13 +6,13 @@ import contextlib
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from stack.airflow_stack import AirflowStack, StackError
-from stack.demo import DAG_ID, SCENARIOS, Emulator, TimeMachine, roll_out
+from stack.airflow_stack import AirflowStack
+from stack.demo import DAG_ID, SCENARIOS, Emulator, roll_out
+from stack.rollouts import Rollout
 
 VERDICTS = dict(zip(SCENARIOS, ("ship", "inconclusive", "invalid"), strict=True))
 
@@ -22,29 +22,23 @@ def test_each_scenario_ends_in_its_verdict(
     stack: AirflowStack, emulator: Emulator, capsys: pytest.CaptureFixture[str], scenario: str
 ) -> None:
     emulator.reset(scenario)
-    assert roll_out(stack, emulator) == VERDICTS[scenario]
+    assert roll_out(stack, emulator, days=7) == VERDICTS[scenario]
     stopped = [change for change in emulator.changes() if "iteration.stopped" in kinds(change)]
     assert len(stopped) == (0 if scenario == "broken-split" else 1)
-    assert "look 1 of 28, day 1.0" in capsys.readouterr().out
+    assert "look 7 of 28, day 7.0" in capsys.readouterr().out
     assert_the_token_is_in_no_log(stack)
 
 
 def test_a_triggerer_that_dies_while_waiting_changes_nothing(stack: AirflowStack, emulator: Emulator) -> None:
     emulator.reset("effect")
-    run_id = stack.trigger(DAG_ID)
-    wait_for(lambda: stack.task(DAG_ID, run_id, "wait")["state"] == "deferred")
+    run = Rollout(stack, emulator, DAG_ID, days=7)
+    run.until(waits, turning=False)
     stack.kill_service("triggerer")
     emulator.advance("P3DT12H")
     stack.start_service("triggerer")
-    machine = TimeMachine(emulator)
-
-    def ended() -> bool:
-        machine.turn(waiting=stack.task(DAG_ID, run_id, "wait")["state"] == "deferred")
-        return stack.run_state(DAG_ID, run_id) in {"success", "failed"}
-
-    wait_for(ended, seconds=240)
-    assert stack.run_state(DAG_ID, run_id) == "success"
-    assert stack.xcom(DAG_ID, run_id, "wait")["verdict"] == "ship"
+    run.finish()
+    assert run.state() == "success"
+    assert run.xcom("wait")["verdict"] == "ship"
     counts = [kind for change in emulator.changes() for kind in kinds(change)]
     for kind in ("experiment.created", "iteration.created", "iteration.started", "iteration.stopped"):
         assert counts.count(kind) == 1
@@ -53,13 +47,18 @@ def test_a_triggerer_that_dies_while_waiting_changes_nothing(stack: AirflowStack
 
 def test_the_link_to_launchdarkly_is_there_while_the_sensor_waits(stack: AirflowStack, emulator: Emulator) -> None:
     emulator.reset("effect")
-    run_id = stack.trigger(DAG_ID)
-    wait_for(lambda: stack.task(DAG_ID, run_id, "wait")["state"] == "deferred")
-    links = stack.call("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/wait/links")["extra_links"]
+    run = Rollout(stack, emulator, DAG_ID)
+    run.until(waits, turning=False)
+    links = stack.call("GET", f"/dags/{DAG_ID}/dagRuns/{run.run_id}/taskInstances/wait/links")["extra_links"]
     url = links["LaunchDarkly experiment"]
     assert url.startswith(f"{emulator.url}/projects/demo/experiments/bold-checkout-button")
     assert "bold-checkout-button" in emulator.page(url)
-    stack.call("PATCH", f"/dags/{DAG_ID}/dagRuns/{run_id}", {"state": "failed"})
+    stack.call("PATCH", f"/dags/{DAG_ID}/dagRuns/{run.run_id}", {"state": "failed"})
+
+
+def waits(states: dict[str, str | None]) -> bool:
+    """Whether the sensor has gone to the triggerer."""
+    return states["wait"] == "deferred"
 
 
 def assert_the_token_is_in_no_log(stack: AirflowStack) -> None:
@@ -88,17 +87,6 @@ def kinds(change: dict[str, object]) -> list[str]:
     effects = change["effects"]
     assert isinstance(effects, list)
     return [effect["kind"] for effect in effects]
-
-
-def wait_for(condition: object, seconds: float = 90) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(StackError):
-            if condition():
-                return
-        time.sleep(0.3)
-    raise AssertionError(f"it did not happen within {seconds:.0f} s")
 
 
 def processes_of(home: str) -> list[int]:

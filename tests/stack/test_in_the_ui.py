@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from airflow.triggers.base import BaseTrigger
 
-from stack.airflow_stack import AirflowStack, StackError
+from stack.airflow_stack import PATIENCE, AirflowStack, StackError
 from stack.demo import DAG_ID, Emulator
 from stack.rollouts import SECONDS_TO_THINK, Rollout
 
@@ -121,7 +121,7 @@ def counts(emulator: Emulator) -> list[int]:
     return [found.count(kind) for kind in ONCE]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -16,7 +16,7 @@ def test_three_environments_ship_in_order_though_tasks_between_them_are_killed(
     stack: AirflowStack, emulator: Emulator
 ) -> None:
     give_three_environments(emulator)
-    run = Rollout(stack, emulator, "promoted")
+    run = Rollout(stack, emulator, "promoted", days=5)
     states = run.finish()
     assert run.state() == "success", states
     assert [states[f"{place}.ship"] for place in ENVIRONMENTS] == ["success"] * 3

@@ -25,7 +25,7 @@ def test_a_winner_ships_through_a_release_or_is_taken_back(
     stack: AirflowStack, emulator: Emulator, slower: float, ending: str, gets: str
 ) -> None:
     make_true(emulator, effect=0.3, people_per_day=6_000)
-    run = Rollout(stack, emulator, "ship_by_release")
+    run = Rollout(stack, emulator, "ship_by_release", days=3)
     run.until(lambda states: states.get("rollout.release.start") == "success")
     written = kinds(emulator)
     make_slower(emulator, slower)

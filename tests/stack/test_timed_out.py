@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from stack.airflow_stack import AirflowStack
+from stack.airflow_stack import PATIENCE, AirflowStack
 from stack.demo import Emulator
 from stack.rollouts import Rollout, make_true
 
@@ -12,7 +12,7 @@ from stack.rollouts import Rollout, make_true
 def test_a_run_that_timed_out_tells_what_runs_on(stack: AirflowStack, emulator: Emulator) -> None:
     make_true(emulator, effect=0.0)
     run = Rollout(stack, emulator, "timed_out")
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE
     while run.state() not in {"success", "failed"}:  # the clock stands still, so the rollout waits
         assert time.monotonic() < deadline
         time.sleep(1)

@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import pytest
 
-from stack.airflow_stack import AirflowStack
+from stack.airflow_stack import PATIENCE, AirflowStack
 from stack.demo import Emulator
 from stack.rollouts import Rollout, make_true
 from stack.token_hunt import Hunt, forms
@@ -203,7 +203,7 @@ def command_line(emulator: Emulator, records: Path, folder: Path) -> Iterator[tu
 
 
 def wait_until_ended(stack: AirflowStack, dag_id: str, run_id: str) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while stack.run_state(dag_id, run_id) not in {"success", "failed"}:
         assert time.monotonic() < deadline
         time.sleep(0.5)

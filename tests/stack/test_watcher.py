@@ -10,7 +10,7 @@ import pytest
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from stack.airflow_stack import AirflowStack, StackError
+from stack.airflow_stack import PATIENCE, AirflowStack, StackError
 from stack.demo import Emulator
 
 DAG_ID = "watch_an_experiment"
@@ -74,7 +74,7 @@ def create(person: LaunchDarklyHook) -> str:
     return str(person.create_experiment(ExperimentPost.checked(post)).iteration.id)
 
 
-def emulator_is_read(emulator: Emulator, times: int = 3, seconds: float = 90) -> None:
+def emulator_is_read(emulator: Emulator, times: int = 3, seconds: float = PATIENCE) -> None:
     """Wait until the watcher has looked so often from now on."""
     emulator.new_reads()
     seen = 0
@@ -86,7 +86,7 @@ def emulator_is_read(emulator: Emulator, times: int = 3, seconds: float = 90) ->
         time.sleep(0.2)
 
 
-def told(stack: AirflowStack, runs: int, seconds: float = 120) -> list[str]:
+def told(stack: AirflowStack, runs: int, seconds: float = PATIENCE) -> list[str]:
     """What the runs of the DAG have been told, once there are so many and all have ended."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
