@@ -8,9 +8,8 @@ RESULTS ?= endpoint
 KEEP ?= 0
 # Processes that run unit, dags and contract tests: auto takes one for each core, 0 runs them in pytest's own.
 WORKERS ?= auto
-# Airflows that run side by side for the stack tests, each with its own services, ports and folder. They mostly wait, so
-# there are more than cores; each takes a gigabyte or so of memory.
-STACKS ?= 4
+# Airflows that run side by side for the stack tests, each with its own services, ports and folder: one for each core.
+STACKS ?= 2
 # Dependency groups that `install` adds to the tools.
 WITH ?=
 SHORT ?= 0

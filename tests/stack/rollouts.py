@@ -87,7 +87,15 @@ class Rollout:
             if turning:
                 self.step(states)
             time.sleep(0.7)
-        raise StackError(f"{self.dag_id} stands at {self.states()} after {MINUTES} minutes; read {self.stack.home}")
+        states = self.states()
+        logs = "".join(self._log_of(task) for task, state in states.items() if state in {"failed", "up_for_retry"})
+        raise StackError(f"{self.dag_id} stands at {states} after {MINUTES} minutes; read {self.stack.home}{logs}")
+
+    def _log_of(self, task_id: str) -> str:
+        """The end of what the newest try of a task has logged."""
+        tries = self.stack.task(self.dag_id, self.run_id, task_id)["try_number"]
+        lines = self.stack.task_log(self.dag_id, self.run_id, task_id, tries)
+        return "\n".join(["", f"{task_id}, try {tries}:", *lines[-20:]])
 
     def step(self, states: dict[str, str | None]) -> None:
         """Turn the clock if a task has waited for it, and answer what is asked."""

@@ -76,9 +76,12 @@ def test_marked_or_deleted_the_experiment_goes_on(stack: AirflowStack, emulator:
 
 
 def test_two_runs_at_once_adopt_one_iteration_and_stop_it_once(stack: AirflowStack, emulator: Emulator) -> None:
-    runs = [Rollout(stack, emulator, DAG_ID), Rollout(stack, emulator, DAG_ID)]
+    first = Rollout(stack, emulator, DAG_ID)
+    # Of two that are created at the same moment one is discarded, and its run fails; the crash tests do that.
+    first.until(lambda states: states["create"] == "success", turning=False)
+    runs = [first, Rollout(stack, emulator, DAG_ID)]
     for run in runs:
-        run.until(lambda states: states["wait"] == "deferred")
+        run.until(lambda states: states["wait"] == "deferred", turning=False)
     # Both look twice a second by then, so both see the verdict before either stops the iteration.
     time.sleep(SECONDS_TO_THINK)
     emulator.advance("P28D")

@@ -13,8 +13,8 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def test_the_ramp_ships_after_its_stages_an_approval_and_the_window(stack: AirflowStack, emulator: Emulator) -> None:
-    make_true(emulator, effect=0.15)
-    run = Rollout(stack, emulator, "staged_ramp", days=4)
+    make_true(emulator, effect=0.075)
+    run = Rollout(stack, emulator, "staged_ramp")
     states = run.finish()
     assert run.state() == "success", states
     assert states["rollout.ship"] == "success"
