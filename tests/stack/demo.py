@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,8 +131,8 @@ class Emulator:
         self._seen_requests = max([self._seen_requests, *(request["seq"] for request in requests)])
         return list(requests)
 
-    def new_reads(self) -> list[str]:
-        return [request["operation"] for request in self.new_requests() if request["method"] == "GET"]
+    def new_reads(self) -> list[dict[str, Any]]:
+        return [request for request in self.new_requests() if request["method"] == "GET"]
 
     def served(self) -> str:
         """What the flag's default rule serves, in words."""
@@ -159,24 +160,55 @@ class Emulator:
         self._log.close()
 
 
+class Polls:
+    """Counts how often each thing that tasks await has been read at the time that LaunchDarkly's clock shows.
+
+    Airflow's asset watchers read, too, and read on after a pause. What is not there, no task awaits.
+    """
+
+    def __init__(self) -> None:
+        self._now = ""
+        self._counts: Counter[str] = Counter()
+
+    def forget(self) -> None:
+        """Count from nothing again."""
+        self._counts.clear()
+
+    def add(self, reads: Sequence[dict[str, Any]], operations: set[str]) -> None:
+        """Count those of one of the operations. The clock stands still, so all reads of an instant have one time."""
+        for read in reads:
+            if read["server_time"] != self._now:
+                self._now = read["server_time"]
+                self._counts.clear()
+            if read["operation"] in operations and read["status"] == 200:
+                self._counts[read["path"]] += 1
+
+    def twice(self) -> int:
+        """How many things have been read twice: the first poll has looked, and it was not the end."""
+        return sum(count >= 2 for count in self._counts.values())
+
+
 class TimeMachine:
     """Turns the clock by some days whenever the waiting sensor has seen the present day and gone on waiting."""
 
     def __init__(self, emulator: Emulator, days: int = 1) -> None:
         self._emulator = emulator
         self._turn = f"P{days}D"
-        self._polls = 0
+        self._polls = Polls()
 
     def turn(self, *, waiting: bool) -> None:
-        """Advance after the second poll of a day: the first has looked, and it was not the end.
+        """Advance after the second poll of a day.
 
         Args:
             waiting: Whether the sensor waits in the triggerer; other tasks read the experiment too.
         """
-        polls = self._emulator.new_reads().count("get_experiment")
-        self._polls = self._polls + polls if waiting else 0
-        if self._polls >= 2:
-            self._polls = 0
+        reads = self._emulator.new_reads()
+        if not waiting:
+            self._polls.forget()
+            return
+        self._polls.add(reads, {"get_experiment"})
+        if self._polls.twice():
+            self._polls.forget()
             self._emulator.advance(self._turn)
 
 

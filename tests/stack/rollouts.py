@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from stack.airflow_stack import StackError
-from stack.demo import FLAG
+from stack.demo import FLAG, Polls
 
 if TYPE_CHECKING:
     from stack.airflow_stack import AirflowStack
@@ -55,8 +55,8 @@ class Rollout:
         self.run_id = stack.trigger(dag_id)
         self.answered: dict[str, dict[str, Any]] = {}
         self._asked: dict[str, float] = {}
-        self._waiting: str | None = None
-        self._polls = 0
+        self._waiting: dict[str, str] = {}
+        self._polls = Polls()
         self.reads = 0
         self._turns = TURNS | dict.fromkeys(("wait", "watch"), f"P{days}D")
 
@@ -121,25 +121,25 @@ class Rollout:
         }
         self.stack.call("POST", f"/dags/{self.dag_id}/clearTaskInstances", body)
 
-    def take_reads(self) -> list[str]:
+    def take_reads(self) -> list[dict[str, Any]]:
         """Return what was read in LaunchDarkly since the last time, and count it."""
         reads = self.emulator.new_reads()
         self.reads += len(reads)
         return reads
 
     def _turn(self, waiting: list[str]) -> None:
-        """Turn the clock after the second poll of an instant: the first has looked, and it was not the end."""
-        task = next((name for name in waiting if name.split(".")[-1] in TURNS), None)
+        """Turn the clock once everything that tasks wait for was polled twice at this instant."""
+        tasks = {name: kind for name in waiting if (kind := name.split(".")[-1]) in TURNS}
         reads = self.take_reads()
-        if task is None or task != self._waiting:
-            # What was read before it waited is not its own.
-            self._waiting, self._polls = task, 0
+        if not tasks or tasks != self._waiting:
+            # What was read before they waited is not their own.
+            self._waiting = tasks
+            self._polls.forget()
             return
-        kind = task.split(".")[-1]
-        self._polls += sum(read in POLLS[kind] for read in reads)
-        if self._polls >= 2:
-            self._polls = 0
-            self.emulator.advance(self._turns[kind])
+        self._polls.add(reads, set().union(*(POLLS[kind] for kind in tasks.values())))
+        if self._polls.twice() >= len(tasks):
+            self._polls.forget()
+            self.emulator.advance(self._turns[next(iter(tasks.values()))])
 
     def _reply(self, waiting: list[str]) -> None:
         for task in waiting:

@@ -82,7 +82,7 @@ def emulator_is_read(emulator: Emulator, times: int = 3, seconds: float = PATIEN
     while seen < times:
         if time.monotonic() > deadline:
             raise StackError(f"the watcher did not look within {seconds:.0f} s")
-        seen += emulator.new_reads().count("get_experiment")
+        seen += sum(read["operation"] == "get_experiment" for read in emulator.new_reads())
         time.sleep(0.2)
 
 
