@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class ReleaseOutput(TypedDict):
     """A release in one environment: plain JSON. ``changed`` is False if nothing had to change.
 
-    ``metrics`` has each metric's worst state over the phases that started; ``no_data`` where one has none.
+    ``metrics`` has each metric's worst state over the phases that started; ``no_data`` where one has none. The values
+    are those of the flag's variations, as LaunchDarkly sends them: text, number, boolean, object or list.
     """
 
     project_key: str
@@ -27,7 +28,9 @@ class ReleaseOutput(TypedDict):
     reason: str | None
     kind: str
     original_variation_id: str
+    original_variation_value: Any
     target_variation_id: str
+    target_variation_value: Any
     metrics: dict[str, str]
     regressed: list[str]
     unmeasured: list[str]

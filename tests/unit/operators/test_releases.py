@@ -11,6 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.models import FlagPost
 from airflow_provider_launchdarkly.operators.releases import (
     LaunchDarklyGetReleaseOperator,
     LaunchDarklyStartReleaseOperator,
@@ -173,6 +174,19 @@ def test_the_newest_release_is_read_unless_one_is_named(emulator: EmulatorServer
 
     assert newest["release_id"] == second["release_id"]
     assert named.execute(of_run(3))["status"] == "completed"
+
+
+@pytest.mark.parametrize("values", [(False, True), (0, 2.5), ("", "bold"), ({"colours": ["red"]}, [None, 1])])
+def test_the_output_has_the_values_of_both_variations_as_plain_json(hook: LaunchDarklyHook, values: Any) -> None:
+    original, target = values
+    post = FlagPost.checked({"key": "prices", "name": "Prices", "variations": [{"value": value} for value in values]})
+    ids = [variation.id for variation in hook.create_flag(post).value.variations]
+    hook.turn_flag("prices", on=True)
+
+    output = start(of_run(1), flag_key="prices", original=ids[0], target=ids[1])
+
+    assert (output["original_variation_id"], output["original_variation_value"]) == (ids[0], original)
+    assert (output["target_variation_id"], output["target_variation_value"]) == (ids[1], target)
 
 
 def test_failing_health_checks_fail_the_task_with_their_cure() -> None:
