@@ -89,7 +89,9 @@ def _lines(env: EnvironmentRef, experiment: Experiment, iteration: Iteration, fl
     yield "      min_duration: 7d  # whole weeks, so that weekdays weigh equally"
     yield "      max_duration: 28d"
     yield from _guardrails(iteration)
-    yield "    # endings: {inconclusive: baseline}     # or extend, or ask"
+    yield "    # endings:"
+    yield "    #   inconclusive: baseline              # or extend, or ask"
+    yield "    #   retire: {mode: propose, served_for: 30d}  # or archive, once everyone has got the same for 30d"
     yield "    # approval: {before_ship: true}         # a person is asked in Airflow before the winner is shipped"
     yield "    # launchdarkly_approval: {reviewers: [grace@example.com]}  # where LaunchDarkly demands approvals"
     yield "    # change_window: {timezone: Europe/Berlin, hours: 09:00-17:00, weekdays: [mon, tue, wed, thu]}"

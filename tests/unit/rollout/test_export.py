@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,16 @@ from hypothesis import strategies as st
 from airflow_provider_launchdarkly.api.errors import StateError
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from airflow_provider_launchdarkly.api.models import Experiment, FeatureFlag
+from airflow_provider_launchdarkly.rollout.ending_settings import Retire
 from airflow_provider_launchdarkly.rollout.export import initial_file
 from airflow_provider_launchdarkly.rollout.files import NamedRollout, read_text
+from airflow_provider_launchdarkly.rollout.options import Inconclusive
 from airflow_provider_launchdarkly.rollout.requests import stage_iteration
 
 ENV = EnvironmentRef("demo", "production")
+# An option that a comment offers, and the mark to remove in order to take it. Prose begins with a capital letter.
+OPTION = re.compile(r"^ +# (\w+):", re.MULTILINE)
+COMMENT = re.compile(r"^( +)# (?![A-Z])", re.MULTILINE)
 CHARACTERS = st.characters(exclude_characters="\x00", exclude_categories=["Cs"])
 NAMES = st.sampled_from(
     [
@@ -108,6 +114,29 @@ def test_names_of_any_length_are_written() -> None:
 def test_a_missing_hypothesis_is_marked_as_missing() -> None:
     text = initial_file(ENV, experiment(hypothesis=None), flag(["A", "B"], [1, 2]))
     assert 'hypothesis: "Write the hypothesis here' in text
+
+
+@pytest.mark.parametrize("others", [[], ["page-load-ms", "error-rate"]], ids=["one metric", "several metrics"])
+def test_every_option_that_the_comments_offer_can_be_taken_as_it_stands(others: list[str]) -> None:
+    measured = [{"key": key, "isGroup": False} for key in ("conversion", *others)]
+    text = initial_file(ENV, experiment(metrics=measured), flag(["A", "B"], [1, 2]))
+    head, policy, tail = text.partition("    policy:\n")
+    offered = OPTION.findall(tail)
+    assert offered == [
+        *("guardrails", "endings", "approval", "launchdarkly_approval", "change_window", "autonomy", "dag")
+    ]
+
+    (found,) = read_text(head + policy + COMMENT.sub(r"\1", tail), Path("a.yaml"))
+
+    assert isinstance(found, NamedRollout), found
+    made = found.rollout
+    assert [guardrail.metric for guardrail in made.policy.guardrails] == (others or ["page-load-ms"])
+    assert made.endings.retire == Retire()
+    assert made.endings.inconclusive is Inconclusive.BASELINE
+    assert made.approval.before_ship
+    assert made.launchdarkly_approval is not None
+    assert made.change_window is not None
+    assert found.dag.owner == "growth"
 
 
 def test_an_experiment_that_no_rollout_can_be_is_refused_with_the_field() -> None:
