@@ -34,6 +34,9 @@ class Event(StrEnum):
     ENDED = "ended"
     """The rollout has ended. ``ended.ship`` and so on is one of its endings."""
 
+    RETIREMENT = "retirement"
+    """The flag's retirement is proposed, or done. Only where `endings.retire` asks for it."""
+
     UNWATCHED = "unwatched"
     """Airflow has stopped watching while people may be served something new, or cannot roll back by itself."""
 
@@ -102,7 +105,9 @@ class Message:
                 return Severity.WARNING
             case Event.ENDED:
                 return Severity.INFO if self.ending == "ship" else Severity.WARNING
-            case Event.ASKED | Event.REMINDED | Event.STARTED | Event.STAGE_ENTERED | Event.RELEASE_STARTED:
+            case Event.ASKED | Event.REMINDED | Event.STARTED | Event.STAGE_ENTERED:
+                return Severity.INFO
+            case Event.RELEASE_STARTED | Event.RETIREMENT:
                 return Severity.INFO
             case unknown:
                 assert_never(unknown)

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 
+from airflow_provider_launchdarkly.config.problems import shown
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason
 from airflow_provider_launchdarkly.notifications.events import Event, Message
 from airflow_provider_launchdarkly.rollout.options import Ending
@@ -108,8 +109,8 @@ def message_of(event: Event, rollout: Rollout, happening: Happening) -> Message 
                 "follows": "The rollout ends and changes nothing.",
                 "actions": "Look in LaunchDarkly who changed it, then run the rollout again if it is to go on.",
             }
-        case Event.ENDED:
-            return _ended(rollout, happening)
+        case Event.ENDED | Event.RETIREMENT:
+            return (_ended if event is Event.ENDED else _retirement)(rollout, happening)
         case Event.UNWATCHED:
             why = str(output.get("why") or happening.error or "a task failed")
             headline = f"Unwatched: {why} · {where}"
@@ -120,8 +121,8 @@ def message_of(event: Event, rollout: Rollout, happening: Happening) -> Message 
             parts = {name: str(output.get(name) or "") for name in ("now", "follows", "actions")}
         case unknown:
             assert_never(unknown)
-    shown = output if isinstance(verdict, str) else None
-    return _message(event, rollout, happening, headline=headline, verdict=shown, **parts)
+    numbers = output if isinstance(verdict, str) else None
+    return _message(event, rollout, happening, headline=headline, verdict=numbers, **parts)
 
 
 def _asked(rollout: Rollout, happening: Happening, where: str) -> tuple[str, dict[str, str]]:
@@ -160,6 +161,38 @@ def _ended(rollout: Rollout, happening: Happening) -> Message:
         verdict=found if isinstance(found, dict) and ending != Ending.REGRESSED else None,
         **rest,
     )
+
+
+def _retirement(rollout: Rollout, happening: Happening) -> Message | None:
+    """Return the message about the flag's retirement; None if the flag stays."""
+    retired = happening.output
+    flag, found = retired.get("flag_key"), retired.get("variation")
+    label = str(found.get("name") or shown(found.get("value"))) if found else ""
+    if retired.get("outcome") == "proposed":
+        headline = f"Proposed: retire flag {flag}"
+        parts = {
+            "follows": "Nothing by itself: a proposal writes nothing in LaunchDarkly.",
+            "actions": (
+                f"Remove the flag from the code, and leave the branch for {label}; {_places(retired)}. The text of "
+                "the pull request is `card` in the task's output. Once that is deployed everywhere, archive the "
+                f"flag: airflow-launchdarkly retire {flag} --apply."
+            ),
+        }
+    elif retired.get("outcome") == "archived":
+        headline, parts = f"Archived: flag {flag}, with its experiments", {"follows": "Nothing: the flag is retired."}
+    else:
+        return None
+    now = f"everyone gets {label} in {', '.join(retired.get('environments') or ())}" if label else ""
+    headline = f"{headline} · {_where(rollout, happening, None)}"
+    return _message(Event.RETIREMENT, rollout, happening, headline=headline, now=now, **parts)
+
+
+def _places(retired: Mapping[str, Any]) -> str:
+    """Return what LaunchDarkly knows of the places in the code that name a flag."""
+    references = retired.get("references")
+    if references is None:
+        return "LaunchDarkly shows no code references, so search the code for the flag's key"
+    return f"LaunchDarkly's scanner finds it in {len(references)} place{'' if len(references) == 1 else 's'}"
 
 
 def _led_by(kind: str, why: Any) -> str:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.notifications.events import Event, Message
 from airflow_provider_launchdarkly.rollout.answers import approval_answers, inconclusive_answers
+from airflow_provider_launchdarkly.rollout.ending_settings import counted
 from airflow_provider_launchdarkly.rollout.news import Happening, message_of
-from airflow_provider_launchdarkly.rollout.options import Ending, Inconclusive
+from airflow_provider_launchdarkly.rollout.options import Ending, Inconclusive, RetireMode
 from airflow_provider_launchdarkly.rollout.release_requests import endings_of
 from airflow_provider_launchdarkly.rollout.requests import deciding_metric
 from airflow_provider_launchdarkly.rollout.wave_tally import Standing, Tally, stopped_news
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from airflow_provider_launchdarkly.rollout.ending_settings import Retire
     from airflow_provider_launchdarkly.rollout.spec import Rollout
     from airflow_provider_launchdarkly.rollout.waves import Waves
 
@@ -56,6 +58,8 @@ def _news(rollout: Rollout, at: datetime) -> Iterator[tuple[Event, Ending | None
     yield Event.HARM, None, last, {"output": {**iteration, "verdict": "rollback", "summary": summary}}
     for ending in endings_of(rollout):
         yield Event.ENDED, ending, last, {"output": {**iteration, **_outcome(ending, last, new)}}
+    if rollout.retire is not None:
+        yield Event.RETIREMENT, None, None, {"output": _retired(rollout, rollout.retire, new)}
     yield Event.UNWATCHED, None, last, {"output": iteration, "error": "the token is refused (sample)"}
     summary = "invalid: iteration sample is stopped, not by this task (sample)"
     changed = {"verdict": "invalid", "reason": "iteration_stopped", "summary": summary}
@@ -86,6 +90,18 @@ def _question(rollout: Rollout, at: datetime, new: str) -> tuple[int | None, dic
         question, stage = ship_question(rollout), last
         answers = approval_answers(rollout, until, running=True, winner=new)
     return stage, {"question": question, "answers": tuple(answer.text for answer in answers)}
+
+
+def _retired(rollout: Rollout, retire: Retire, new: str) -> dict[str, Any]:
+    """Return the output of the task that retires the flag."""
+    own = rollout.environment or "the connection's environment"
+    return {
+        "flag_key": rollout.experiment.flag,
+        "outcome": "proposed" if retire.mode is RetireMode.PROPOSE else "archived",
+        "environments": list(counted(retire.environments, own)) or ["all environments"],
+        "variation": {"name": new},
+        "references": [],
+    }
 
 
 def _outcome(ending: Ending, stage: int, new: str) -> dict[str, Any]:

@@ -103,7 +103,7 @@ class LaunchDarklyRolloutNotifier(BaseNotifier):
             answers=tuple(answer.text for answer in getattr(task, "offered", ())),
             error=f"task {ti.task_id} failed: {error}" if error else "",
             at=datetime.now(UTC),
-            links=tuple(_links(rollout, ti, output)),
+            links=tuple(_links(rollout, ti, output, of_flag=self.event is Event.RETIREMENT)),
         )
 
 
@@ -164,8 +164,11 @@ def _stage_in(output: Mapping[str, Any], default: int | None) -> int | None:
     return default if stage is None else stage - 1
 
 
-def _links(rollout: Rollout, ti: Any, output: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-    """Return the links to page, task, run, and the experiment in LaunchDarkly; without those that cannot be made."""
+def _links(rollout: Rollout, ti: Any, output: Mapping[str, Any], *, of_flag: bool = False) -> Sequence[tuple[str, str]]:
+    """Return the links to page, task, run, and LaunchDarkly: the experiment there, or the flag if it is about that.
+
+    Links that cannot be made are left out.
+    """
     from airflow_provider_launchdarkly.links import experiment_page
 
     found: list[tuple[str, str]] = []
@@ -183,7 +186,8 @@ def _links(rollout: Rollout, ti: Any, output: Mapping[str, Any]) -> Sequence[tup
     project, environment = (output.get(name) or getattr(rollout, name.removesuffix("_key")) for name in _PLACE)
     hook = LaunchDarklyHook(rollout.connection, project, environment)
     try:
-        found.append(("LaunchDarkly", hook.experiment_url(str(output.get("experiment_key") or rollout.experiment.key))))
+        key = str(output.get("experiment_key") or rollout.experiment.key)
+        found.append(("LaunchDarkly", hook.flag_url(output["flag_key"]) if of_flag else hook.experiment_url(key)))
     except Exception:  # noqa: BLE001 - a message without its link is better than none
         return found
     return found

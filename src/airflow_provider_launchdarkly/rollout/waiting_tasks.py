@@ -313,6 +313,7 @@ class WaitingTasks:
                 task_id="flag",
                 task_display_name="retire the flag",
                 variation_id=entry_of(wait, "variation_id"),
+                on_success_callback=tell(self.rollout, Event.RETIREMENT),
                 doc_md=retire_flag(self.rollout),
                 **flag,
                 **self.where,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from airflow_provider_launchdarkly.rollout.words import retirement_in_words
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.views.situation import Note
 from airflow_provider_launchdarkly.views.whole import detail_of
+from support.heard import HEARD, PATH
 from support.shown import run as shown_run
 from support.shown import stopped, watched
 from support.surroundings import REPOSITORY
@@ -317,6 +319,61 @@ def test_the_message_of_an_ending_says_what_becomes_of_the_flag() -> None:
     refused = message_of(Event.ENDED, Rollout.from_json(rollout()), Happening(output=outcome))
     assert refused is not None
     assert refused.follows == "Nothing: the rollout is over."
+
+
+def heard(done: TaskRunner) -> list[str]:
+    """The messages of the task that retires the flag, by its own callback."""
+    HEARD.clear()
+    task: Any = done.dag.get_task("r.retire.flag")
+    for notifier in task.on_success_callback or ():
+        ti = SimpleNamespace(
+            dag_id="rollout",
+            run_id="run",
+            task_id=task.task_id,
+            map_index=-1,
+            log_url="https://airflow.example.com/dags/rollout/runs/run/tasks/r.retire.flag",
+            xcom_pull=lambda **_: done.output(task.task_id),
+        )
+        notifier.notify({"ti": ti})
+    return HEARD.copy()
+
+
+def test_people_are_told_of_a_proposal_with_what_to_do(emulator: EmulatorServer) -> None:
+    (text,) = heard(run(emulator, rollout(notify=[{"through": PATH, "events": ["retirement"]}])))
+    assert text.startswith("Proposed: retire flag checkout-button · button\n")
+    assert "Who gets what now: everyone gets Bold in production" in text
+    assert "What follows: Nothing by itself: a proposal writes nothing in LaunchDarkly." in text
+    assert "leave the branch for Bold; LaunchDarkly shows no code references" in text
+    assert "archive the flag: airflow-launchdarkly retire checkout-button --apply." in text
+    assert "https://airflow.example.com/dags/rollout/runs/run/tasks/r.retire.flag" in text
+    assert LaunchDarklyHook().flag_url(FLAG) in text
+
+
+def test_people_are_told_that_the_flag_was_archived(emulator: EmulatorServer) -> None:
+    spec = rollout({**PRODUCTION, "mode": "archive"}, notify=[{"through": PATH}])
+    (text,) = heard(run(emulator, spec))
+    assert text.startswith("Archived: flag checkout-button, with its experiments · button\n")
+    assert "What follows: Nothing: the flag is retired." in text
+
+
+def test_nobody_is_told_of_a_flag_that_stays(emulator: EmulatorServer) -> None:
+    def wait(task_id: str) -> None:
+        if task_id == "r.retire.wait":
+            LaunchDarklyHook().turn_flag(FLAG, on=False)
+        emulator.clock.advance(timedelta(days=1))
+
+    done = run(emulator, rollout(notify=[{"through": PATH}]), wait=wait)
+    assert outcome(done)[0] == "kept"
+    assert heard(done) == []
+
+
+def test_the_sample_of_the_message_is_there_where_the_flag_is_retired() -> None:
+    def samples(spec: dict[str, Any]) -> dict[str, Any]:
+        return dict(sample_messages(Rollout.from_json(spec), datetime.now(UTC)))
+
+    assert samples(rollout())["retirement"].headline == "Proposed: retire flag checkout-button · button"
+    assert samples(rollout({"mode": "archive"}))["retirement"].now == "everyone gets Bold in all environments"
+    assert "retirement" not in samples(rollout(endings={"retire": None}))
 
 
 def test_the_page_says_it_once_the_experiment_has_ended() -> None:
