@@ -216,11 +216,11 @@ def _members_role(account: Account) -> str:
         return ""
 
 
-def check_places(account: Account, like: Likeness) -> Iterator[Finding]:
-    """Read the project and the environment, and whether changes there need an approval."""
+def check_places(account: Account, _like: Likeness) -> Iterator[Finding]:
+    """Read the project and the environment."""
     env = account.env
     account.read(endpoints.get_project(env.project_key))
-    environment = account.read(endpoints.get_environment(env))
+    account.read(endpoints.get_environment(env))
     yield Finding(
         "project",
         Status.FINE,
@@ -230,20 +230,3 @@ def check_places(account: Account, like: Likeness) -> Iterator[Finding]:
             environment=Key("environment", env.environment_key),
         ),
     )
-    if environment.approval_settings is not None and environment.approval_settings.required:
-        like.switches["flag_approvals"] = "everywhere"
-        yield Finding(
-            "project",
-            Status.MISSING,
-            say("changes of flags need an approval in this environment, so tasks that change a flag fail there"),
-            say("give those tasks reviewers, let the token bypass approvals, or leave out turn_flag_on and stages"),
-        )
-    required = [kind for kind, settings in environment.resource_approval_settings.items() if settings.required]
-    if "experiment" in required:
-        like.switches["experiment_approvals"] = "everywhere"
-        yield Finding(
-            "project",
-            Status.MISSING,
-            say("changes of experiments need an approval in this environment"),
-            say("let the token bypass approvals, or request and apply each change in LaunchDarkly"),
-        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.doctor import access, answers, results
+from airflow_provider_launchdarkly.doctor import access, answers, approvals, results
 from airflow_provider_launchdarkly.doctor.finding import Finding, Status
 from airflow_provider_launchdarkly.doctor.words import Told, say
 
@@ -30,6 +30,7 @@ def checks(*, has_warehouse: bool) -> Mapping[str, Callable[[Account, Likeness],
         "beta header": answers.check_beta_header,
         "project": access.check_places,
         "rights": access.check_rights,
+        "approvals": approvals.check_approvals,
         "pages": answers.check_pages,
         "experiment": results.check_experiment,
         "metrics": results.check_metrics,

@@ -187,13 +187,6 @@ def test_options_name_project_and_environment(
     assert doctor("--project", "demo", "--environment", "none").lines("project") == [("missing", "NotFoundError 404")]
 
 
-def test_approvals_that_the_environment_demands_are_told(patient: EmulatorServer, doctor: Doctor) -> None:
-    patient.switch(flag_approvals="everywhere")
-    visit = doctor()
-    assert [status for status, _ in visit.lines("project")] == ["fine", "missing"]
-    assert visit.report["emulator"]["switches"]["flag_approvals"] == "everywhere"
-
-
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "https://launchdarkly.invalid"])
 def test_a_host_that_is_not_there_fails_the_connection_and_nothing_else(
     doctor: Doctor, monkeypatch: pytest.MonkeyPatch, address: str
