@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from airflow.sdk import DAG
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.cli.exit import ExitCode
 from airflow_provider_launchdarkly.cli.main import main
+from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
+from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.views.notes import key_of
 from support.shown import WAITS, watched
+from support.task_runner import TaskRunner
+from unit.rollout.test_ship_by_release import make_true
+from unit.rollout.test_ship_by_release import rollout as by_release
+from unit.rollout.test_task_group import SeenEnoughError
 
 NOTE = watched()
 KEY = key_of("demo", "production", "checkout")
@@ -25,12 +33,21 @@ TOKEN = "token-of-a-viewer"
 
 
 class Airflow(BaseHTTPRequestHandler):
-    """Answers as Airflow's API server does, for one run with one note."""
+    """Answers as Airflow's API server does, for one run with one note, and for a rollout that a test has run.
+
+    Attributes:
+        rollout: The rollout, whose DAG's id is ``rollout``; None without.
+    """
+
+    rollout: ClassVar[TaskRunner | None] = None
 
     def do_GET(self) -> None:
-        path = unquote(urlsplit(self.path).path)
+        address = urlsplit(self.path)
+        path = unquote(address.path)
         if self.headers["Authorization"] != f"Bearer {TOKEN}":
             self.answer(401, {"detail": "Not authenticated"})
+        elif self.rollout and path.startswith(("/api/v2/dags/rollout/", "/api/v2/dags/~/")):
+            self.answer(200, of_rollout(self.rollout, path, parse_qs(address.query)))
         elif path == "/elsewhere/api/v2/dags/shop/dagRuns/~/taskInstances/~/xcomEntries":
             self.answer(302, {}, location="https://example.invalid/")
         elif path in {XCOMS, XCOMS.replace(RUN, "~")}:
@@ -65,6 +82,35 @@ class Airflow(BaseHTTPRequestHandler):
         """Write nothing."""
 
 
+def of_rollout(run: TaskRunner, path: str, query: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return Airflow's answer about a run of a rollout."""
+    if path.endswith("/xcomEntries"):
+        (pattern,) = query["xcom_key_pattern"]
+        entries = [
+            {
+                "dag_id": "rollout",
+                "run_id": "run",
+                "task_id": task_id,
+                "map_index": -1,
+                "key": key,
+                "timestamp": (datetime(2026, 3, 2, tzinfo=UTC) + timedelta(minutes=number)).isoformat(),
+            }
+            for number, (task_id, key) in enumerate(run.xcoms)
+            if key.startswith(pattern)
+        ]
+        return {"xcom_entries": entries, "total_entries": len(entries)}
+    if "/xcomEntries/" in path:
+        task, _, key = path.partition("/xcomEntries/")
+        return {"value": run.xcoms[task.rpartition("/")[2], key]}
+    if path.endswith("/taskInstances"):
+        tasks = [
+            {"task_id": task_id, "state": state, "operator": run.dag.get_task(task_id).task_type, "map_index": -1}
+            for task_id, state in run.states.items()
+        ]
+        return {"task_instances": tasks, "total_entries": len(tasks)}
+    return {"hitl_details": [], "total_entries": 0, "state": "running"}
+
+
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Airflow)
@@ -93,6 +139,56 @@ def test_the_address_may_be_in_the_environment(
     monkeypatch.setenv("AIRFLOW_API_URL", f"{url}/")
     assert main(["show", "shop", "--json"]) == ExitCode.OK
     assert json.loads(capsys.readouterr().out)["summary"]["dag_id"] == "shop"
+
+
+@pytest.mark.usefixtures("connection")
+@pytest.mark.parametrize(
+    ("polls", "tells"),
+    [
+        (1, ["step 1 of 2, 10 % get the target", "checkout-conversion no data", "Next step, 50 %: Tue 13 Jan 2026"]),
+        (2, ["step 2 of 2, 50 % get the target", "checkout-conversion ok", "The last step ends: Thu 15 Jan 2026"]),
+    ],
+)
+def test_a_rollout_that_has_handed_over_to_a_release_shows_its_step_and_its_metrics(
+    polls: int,
+    tells: list[str],
+    emulator: EmulatorServer,
+    url: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Airflow, "rollout", begun(emulator, polls))
+    capsys.readouterr()
+    assert main(["show", "rollout", "--airflow", url, "--utc"]) == ExitCode.OK
+    shown = capsys.readouterr().out
+    (line,) = (each for each in shown.splitlines() if each.startswith("Release of the flag, as LaunchDarkly judges it"))
+    for told in ("in progress", "page-load-ms", *tells):
+        assert told in line
+    assert main(["show", "rollout", "--airflow", url, "--json"]) == ExitCode.OK
+    release = json.loads(capsys.readouterr().out)["summary"]["release"]
+    assert (release["flag"], release["step"], release["status"]) == ("checkout-button", polls, "in_progress")
+
+
+def begun(emulator: EmulatorServer, polls: int) -> TaskRunner:
+    """Run a rollout until its release has been polled so often, a day apart."""
+    make_true(emulator)
+    polled = 0
+
+    def wait(task_id: str) -> None:
+        nonlocal polled
+        if task_id.endswith("release.watch"):
+            polled += 1
+            if polled == polls:
+                runner.states[task_id] = "deferred"
+                raise SeenEnoughError
+        emulator.clock.advance(timedelta(days=1))
+
+    with DAG("rollout", schedule=None) as dag:
+        experiment_rollout(by_release(), group_id="r")
+    runner = TaskRunner(dag, wait=wait)
+    with pytest.raises(SeenEnoughError):
+        runner.run()
+    return runner
 
 
 @pytest.mark.parametrize(
