@@ -24,8 +24,7 @@ class Approval(StrictModel):
         before_ship: True to ask a person before the winner is shipped.
         users: Ids of the Airflow users who may answer. Default: everyone with access.
         timeout: The time to answer, by Airflow's clock.
-        remind_after: People are reminded at each multiple of this time after the question, while an iteration is
-            running and watched. Default: never.
+        remind_after: People are reminded of an open question at each multiple of this time after it. Default: never.
         otherwise: The action when nobody answers in time. Never shipping.
     """
 

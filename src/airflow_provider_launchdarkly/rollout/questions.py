@@ -50,8 +50,7 @@ class LaunchDarklyQuestionOperator(TypedTemplates, WatchedQuestionOperator):
         project_key: Default: the connection's.
         environment_key: Default: the connection's.
         poll_interval: Seconds between two polls of what is watched. Default: ``[launchdarkly] poll_interval``.
-        reminders: Airflow notifiers that remind people of the question.
-        kwargs: As for Airflow's human-in-the-loop operator.
+        kwargs: As for :class:`RemindedQuestionOperator`; `remind_after` is the rollout's.
 
     Returns:
         The answer, as Airflow's human-in-the-loop operator returns it; or the verdict that closed the question, as
@@ -70,18 +69,14 @@ class LaunchDarklyQuestionOperator(TypedTemplates, WatchedQuestionOperator):
         project_key: str | None = None,
         environment_key: str | None = None,
         poll_interval: float | None = None,
-        reminders: Sequence[Any] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(remind_after=_model(rollout).approval.remind_after, **kwargs)
         self.rollout = rollout.to_json() if isinstance(rollout, Rollout) else dict(rollout)
         self.before = before
         self.project_key = project_key
         self.environment_key = environment_key
         self.poll_interval = poll_interval
-        self.remind_after = _model(self.rollout).approval.remind_after
-        self.reminders = list(reminders)
-        self.reminded = 0
         # What each answer does, once it is asked; the message about the question says it too.
         self.offered: tuple[Answer, ...] = ()
 
@@ -126,12 +121,7 @@ class LaunchDarklyQuestionOperator(TypedTemplates, WatchedQuestionOperator):
         with fail_unless_retryable(), failed_without_output():
             rollout = Rollout.from_json(self.rollout)
             self.offered = tuple(self.answers(rollout, self.entered(rollout, context), until or datetime.now(UTC)))
-        self.reminded = number
-        for notifier in self.reminders:
-            try:
-                notifier(context)
-            except Exception as error:  # noqa: BLE001 - whatever a notifier raises, the question stays open
-                self.log.warning("Not told: reminded: %s: %s", type(error).__name__, error)
+        super().remind(context, number, until)
 
     @override
     def watched(self, context: Context) -> WatchedIteration | None:

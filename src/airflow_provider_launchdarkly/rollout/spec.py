@@ -264,9 +264,6 @@ class Rollout(StrictModel):
             message = "is decided at the quarter's end, by a person: set approval: {before_ship: true}"
             raise FieldError(("policy", "portfolio", "false_discovery_rate"), message)
         require_arrival(self.policy, self.arrival)
-        if self.approval.remind_after is not None and not self.watch_while_waiting:
-            message = "needs watch_while_waiting, since what watches reminds too: leave one of the two out"
-            raise FieldError(("approval", "remind_after"), message)
         for number, stage in enumerate(self.stages):
             try:
                 self.policy_of(number)

@@ -235,6 +235,8 @@ class _Composer:
             defaults=[str(ApprovalOption.REJECT)],
             assigned_users=cast("Any", users or None),
             notifiers=tell(self._told(), Event.ASKED, also=self.shared["notifiers"]) or (),
+            remind_after=rollout.approval.remind_after,
+            reminders=tell(self._told(), Event.REMINDED, also=self.shared["notifiers"]) or (),
             **answer_within(HITLOperator, rollout.approval.timeout),
             **self.defaults,
         )

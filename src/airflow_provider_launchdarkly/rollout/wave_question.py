@@ -7,22 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.operators.hitl import HITLOperator
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.rollout.answers import Answer
 from airflow_provider_launchdarkly.rollout.options import ApprovalOption
+from airflow_provider_launchdarkly.rollout.reminded_question import RemindedQuestionOperator
 from airflow_provider_launchdarkly.rollout.wave_tally import together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.rollout.wave_steps import Board
+    from airflow_provider_launchdarkly.rollout.wave_tally import Tally
 
 
-class LaunchDarklyApproveWaveOperator(HITLOperator):
+class LaunchDarklyApproveWaveOperator(RemindedQuestionOperator):
     """Ask whether a wave may start, and show how the targets before it stand. Internal.
 
     Nothing is under way then, so nothing is watched. Safe to repeat: a retry or a clear asks again.
@@ -31,7 +33,7 @@ class LaunchDarklyApproveWaveOperator(HITLOperator):
         board: What the tasks of the waves know of each other.
         targets: The targets of the wave.
         notes: Notes for the person.
-        kwargs: As for Airflow's human-in-the-loop operator.
+        kwargs: As for :class:`RemindedQuestionOperator`.
 
     Returns:
         The answer, as Airflow's human-in-the-loop operator returns it.
@@ -54,18 +56,27 @@ class LaunchDarklyApproveWaveOperator(HITLOperator):
     def execute(self, context: Context) -> Any:
         """Ask."""
         tally = self.board.tally(context, *self.board.rollouts)
-        now = together(self.board.served(context, tally))
         texts = [
             f"**So far**: {tally.numbers}.",
-            f"**Who gets what now**: {now}.",
+            f"**Who gets what now**: {self._now(context, tally)}.",
             f"**This wave**: {', '.join(self.targets)}.",
             "\n".join(f"- {answer.markdown}" for answer in self.offered),
             self.notes,
         ]
         self.body = "\n\n".join(filter(None, texts))
-        # The message about the question says it too. The answer takes its place.
+        self.log.info("%s\n\n%s", self.subject, self.body)
+        return super().execute(context)
+
+    @override
+    def remind(self, context: Context, number: int, until: datetime | None) -> None:
+        """Tell people that the question is still open, and who gets what by now."""
+        self._now(context, self.board.tally(context, *self.board.rollouts))
+        super().remind(context, number, until)
+
+    def _now(self, context: Context, tally: Tally) -> str:
+        """Return who gets what, and put it where the messages find it. The answer takes its place."""
+        now = together(self.board.served(context, tally))
         ti: Any = context["ti"]
         runs = f"{len(tally.standings)} targets in {self.board.waves} waves"
         ti.xcom_push(key="return_value", value={"now": now, "runs": runs})
-        self.log.info("%s\n\n%s", self.subject, self.body)
-        return super().execute(context)
+        return now

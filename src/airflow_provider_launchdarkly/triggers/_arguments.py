@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from airflow.triggers.base import BaseTrigger
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, VersionMismatchError
 from airflow_provider_launchdarkly.checks.crossing import standing_from_json
 from airflow_provider_launchdarkly.config.lines import write_lines
 from airflow_provider_launchdarkly.decision.policy import Policy
@@ -37,6 +37,13 @@ LONGEST_VALUE_SHOWN = 200
 
 Check = Callable[[Any], None]
 """Raises ValueError if the argument does not take the value; the message gives the cure."""
+
+
+# Wrong arguments have one cause: the worker's version of the provider is newer than the triggerer's.
+_CURE = (
+    "The worker that deferred runs another version of airflow-provider-launchdarkly than this triggerer. Upgrade "
+    "triggerers first; the task's retries wait for that, or clear it then"
+)
 
 
 class Argument(NamedTuple):
@@ -117,6 +124,17 @@ class CheckedTrigger(BaseTrigger):
         """
         if problems := self.problems():
             raise ConfigurationError(f"{type(self).__name__} cannot run: {'; '.join(problems)}")
+
+    def check_version(self) -> None:
+        """Raise if the arguments are wrong. The operator has checked them, so its version is another one.
+
+        Raises:
+            VersionMismatchError: The message names each wrong argument, and says which side to upgrade.
+        """
+        try:
+            self.check()
+        except ConfigurationError as error:
+            raise VersionMismatchError(f"{error}. {_CURE}") from error
 
 
 def _reason(check: Check, value: Any) -> str | None:

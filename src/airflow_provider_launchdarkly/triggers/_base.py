@@ -40,12 +40,6 @@ SHORTEST_DELAY = 1.0
 
 ERROR = "error"
 
-# Wrong arguments have one cause: the worker's version of the provider is newer than the triggerer's.
-CURE = (
-    "The worker that deferred runs another version of airflow-provider-launchdarkly than this triggerer. Upgrade "
-    "triggerers first; the task's retries wait for that, or clear it then"
-)
-
 
 class PollingTrigger(CheckedTrigger):
     """Fire once: with the result that ended the waiting, or with an error.
@@ -94,7 +88,7 @@ class PollingTrigger(CheckedTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until a result ends the waiting; yield one event and end."""
         try:
-            self._check_version()
+            self.check_version()
             hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
             polls = Polls(self, hook)
         except (ConfigurationError, VersionMismatchError) as error:
@@ -131,13 +125,6 @@ class PollingTrigger(CheckedTrigger):
                 outcome = result.outcome or self.outcome
                 yield _event(status=outcome, **{outcome: result.output})
                 return
-
-    def _check_version(self) -> None:
-        """Raise if the arguments are wrong. The sensor has checked them, so its version is another one."""
-        try:
-            self.check()
-        except ConfigurationError as error:
-            raise VersionMismatchError(f"{error}. {CURE}") from error
 
 
 class Polls:

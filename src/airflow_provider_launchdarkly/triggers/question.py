@@ -1,4 +1,4 @@
-"""The trigger of a rollout's question to a person: wait for the answer, and watch the guardrails meanwhile."""
+"""The triggers of a rollout's questions to a person: wait for the answer and the next reminder, and watch meanwhile."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from airflow_provider_launchdarkly.checks.result import Check, CheckResult
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.triggers._arguments import (
     Argument,
+    CheckedTrigger,
     instant,
     json_text,
     number,
@@ -28,7 +29,7 @@ from airflow_provider_launchdarkly.triggers._base import ERROR, SECONDS_BEFORE_F
 from airflow_provider_launchdarkly.triggers._harm_watch import LOOK, WatchingTrigger, unwatched
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
 
@@ -37,15 +38,15 @@ REMIND = "remind"
 """The outcome that asks a worker to remind people."""
 
 
-class QuestionTrigger(WatchingTrigger):
-    """Fire with a person's answer, or as soon as a worker has to look for harm, or to remind people.
+class ReminderTrigger(CheckedTrigger):
+    """Fire with a person's answer, or as soon as a worker has to remind people. It reads nothing of LaunchDarkly.
 
-    If several come at once, it fires with the look, else with the answer.
+    If both come at once, it fires with the answer.
 
     The answer is awaited by Airflow's own trigger, which also answers with the defaults when the time is over. So the
-    event of an answer is Airflow's, unchanged. The others are ``{"status": "look", "look": {…}}`` and ``{"status":
-    "remind", "look": {…}}``. An answer that comes while a worker looks stays in Airflow's database, and the next
-    trigger finds it. A worker sends the reminder; a trigger that is started again fires for the same one.
+    event of an answer is Airflow's, unchanged. The other is ``{"status": "remind", "look": {…}}``. An answer that comes
+    while a worker is at work stays in Airflow's database, and the next trigger finds it. A worker sends the reminder; a
+    trigger that is started again fires for the same one.
 
     Args:
         ti_id: Id of the task instance that asks.
@@ -57,11 +58,9 @@ class QuestionTrigger(WatchingTrigger):
         answer_interval: Seconds between two looks for the answer.
         asked_at: When the question was asked, in ISO 8601; None if nobody is reminded.
         remind_at: When a worker has to remind people, in ISO 8601; None for never.
-        kwargs: See :class:`WatchingTrigger`.
     """
 
     accepts: ClassVar[Mapping[str, Argument]] = {
-        **WatchingTrigger.accepts,
         "ti_id": Argument(text),
         "options": Argument(texts),
         "defaults": Argument(optional(texts), None),
@@ -83,32 +82,19 @@ class QuestionTrigger(WatchingTrigger):
     remind_at: str | None
 
     @override
-    def make_check(self, hook: LaunchDarklyHook) -> Check:
-        """Return the check of the guardrails."""
-        watch = self.watch(hook)
-
-        def check_guardrails() -> Procedure[CheckResult]:
-            found = yield from watch.poll()
-            look = {**self.look(watch, found), **self._times}
-            warning = unwatched(found.trouble) if found.trouble else None
-            return CheckResult(found.due, found.summary, look, is_news=found.due, outcome=LOOK, warning=warning)
-
-        return check_guardrails
-
-    @override
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait for an answer and for harm; yield one event and end.
+        """Wait for what comes first; yield one event and end.
 
         Raises:
             Exception: As Airflow's own trigger raises, for instance because the question is gone.
         """
         try:
-            self._check_version()
+            self.check_version()
         except VersionMismatchError as error:
             await asyncio.sleep(SECONDS_BEFORE_FIRST_POLL)
             yield TriggerEvent({"status": ERROR, "error": type(error).__name__, "message": str(error)})
             return
-        waits = [asyncio.create_task(each) for each in (self._look_due(), self._answer(), self._reminder_due())]
+        waits = [asyncio.create_task(each) for each in self._waits()]
         try:
             with counted_as_waiting():
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -119,17 +105,26 @@ class QuestionTrigger(WatchingTrigger):
             await asyncio.gather(*waits, return_exceptions=True)
         yield event
 
+    def _waits(self) -> Sequence[Coroutine[Any, Any, TriggerEvent]]:
+        """Return what is waited for; the first one counts if several come at once."""
+        return (self._answer(), self._reminder_due())
+
     @property
     def _times(self) -> dict[str, str | None]:
         """The times that a worker needs in order to wait on."""
         return {"answer_until": self.answer_until, "asked_at": self.asked_at, "remind_at": self.remind_at}
+
+    @property
+    def _after_reminder(self) -> dict[str, Any]:
+        """What a worker needs after a reminder in order to wait on."""
+        return dict(self._times)
 
     async def _reminder_due(self) -> TriggerEvent:
         if self.remind_at is None:
             await asyncio.Event().wait()
         left = datetime.fromisoformat(str(self.remind_at)) - datetime.now(UTC)
         await asyncio.sleep(max(left.total_seconds(), SECONDS_BEFORE_FIRST_POLL))
-        return TriggerEvent({"status": REMIND, "look": {"previous_seconds": self.previous_seconds, **self._times}})
+        return TriggerEvent({"status": REMIND, "look": self._after_reminder})
 
     async def _answer(self) -> TriggerEvent:
         # An answer that is there already, since it came while a worker looked, must not fire too soon.
@@ -147,6 +142,41 @@ class QuestionTrigger(WatchingTrigger):
             poke_interval=self.answer_interval,
         )
         return await anext(aiter(asking.run()))
+
+
+class QuestionTrigger(ReminderTrigger, WatchingTrigger):
+    """As :class:`ReminderTrigger`, but fire also as soon as a worker has to look for harm.
+
+    If several come at once, it fires with the look, else with the answer. The event of a look is ``{"status": "look",
+    "look": {…}}``.
+
+    Args:
+        kwargs: See :class:`ReminderTrigger` and :class:`WatchingTrigger`.
+    """
+
+    accepts: ClassVar[Mapping[str, Argument]] = {**WatchingTrigger.accepts, **ReminderTrigger.accepts}
+
+    @override
+    def make_check(self, hook: LaunchDarklyHook) -> Check:
+        """Return the check of the guardrails."""
+        watch = self.watch(hook)
+
+        def check_guardrails() -> Procedure[CheckResult]:
+            found = yield from watch.poll()
+            look = {**self.look(watch, found), **self._times}
+            warning = unwatched(found.trouble) if found.trouble else None
+            return CheckResult(found.due, found.summary, look, is_news=found.due, outcome=LOOK, warning=warning)
+
+        return check_guardrails
+
+    @override
+    def _waits(self) -> Sequence[Coroutine[Any, Any, TriggerEvent]]:
+        return (self._look_due(), *super()._waits())
+
+    @property
+    @override
+    def _after_reminder(self) -> dict[str, Any]:
+        return {"previous_seconds": self.previous_seconds, **self._times}
 
     async def _look_due(self) -> TriggerEvent:
         """Return the event once a worker has to look. Nothing else ends it."""

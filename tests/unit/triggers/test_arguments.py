@@ -32,7 +32,7 @@ from airflow_provider_launchdarkly.triggers.change_window import ClockTrigger, W
 from airflow_provider_launchdarkly.triggers.experiment_events import ExperimentEventTrigger
 from airflow_provider_launchdarkly.triggers.experiments import DwellTrigger, IterationStatusTrigger, TrafficTrigger
 from airflow_provider_launchdarkly.triggers.flags import FlagStateTrigger
-from airflow_provider_launchdarkly.triggers.question import QuestionTrigger
+from airflow_provider_launchdarkly.triggers.question import QuestionTrigger, ReminderTrigger
 from airflow_provider_launchdarkly.triggers.releases import ReleaseTrigger
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 from support.triggerer import first_event, read_back, stored_by_deferral, stored_by_watcher
@@ -71,6 +71,14 @@ RIGHT: dict[type[BaseTrigger], dict[str, Any]] = {
         "options": ["Approve", "Reject"],
         "defaults": ["Reject"],
         "answer_until": "2026-12-04T09:00:00+00:00",
+    },
+    ReminderTrigger: {
+        "ti_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+        "options": ["Approve", "Reject"],
+        "defaults": ["Reject"],
+        "answer_until": "2026-12-04T09:00:00+00:00",
+        "asked_at": "2026-12-03T09:00:00+00:00",
+        "remind_at": "2026-12-03T13:00:00+00:00",
     },
     ReleaseTrigger: {**SHARED, "flag_key": "f", "release_id": "r", "ends_on": ["completed"], "if_unmeasured": "end"},
     FlagStateTrigger: {**SHARED, "flag_key": "f", "on": True, "variation_json": '{"color": "red"}'},
@@ -115,6 +123,13 @@ WRONG: dict[str, Any] = {
 
 def path(trigger: type[BaseTrigger]) -> str:
     return f"{trigger.__module__}.{trigger.__qualname__}"
+
+
+def required_of(trigger: type[BaseTrigger]) -> tuple[str, ...]:
+    """Arguments that have to be there."""
+    if trigger is ReminderTrigger:
+        return ("ti_id", "options")
+    return ("experiment_key",) if trigger is ExperimentEventTrigger else ("launchdarkly_conn_id", "poll_interval")
 
 
 def arguments_of(trigger: type[BaseTrigger]) -> list[str]:
@@ -189,7 +204,7 @@ def test_no_wrong_value_ends_the_triggerer(trigger: Any, wrong: str, storage: st
     value = {**WRONG, **HANDED_BACK}[wrong]
     stored = STORAGES[storage](path(trigger), dict.fromkeys(RIGHT[trigger], value))
     said = message_of(trigger, first_event(path(trigger), stored))
-    assert "poll_interval is " in said
+    assert f"{'options' if trigger is ReminderTrigger else 'poll_interval'} is " in said
     assert all(problem in said for problem in trigger(**read_back(stored)).problems())
 
 
@@ -220,8 +235,7 @@ def test_arguments_of_a_newer_version_are_named_and_not_ignored(trigger: Any, st
 @pytest.mark.parametrize("trigger", TRIGGERS)
 def test_missing_arguments_are_named(trigger: Any, storage: str) -> None:
     said = message_of(trigger, first_event(path(trigger), STORAGES[storage](path(trigger), {})))
-    required = {"experiment_key"} if trigger is ExperimentEventTrigger else {"launchdarkly_conn_id", "poll_interval"}
-    for name in required:
+    for name in required_of(trigger):
         assert f"{name} is missing: pass it" in said
 
 
