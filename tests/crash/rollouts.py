@@ -37,6 +37,8 @@ ONE_STAGE: dict[str, Any] = {
     "change_window": None,
     "endings": {"inconclusive": "extend", "extension": "2d"},
 }
+# Its ship is checked once more, since LaunchDarkly may demand an approval.
+APPROVED: dict[str, Any] = {**ONE_STAGE, "launchdarkly_approval": {"reviewers": ["grace@example.com"]}}
 # Its flag is archived after the end.
 RETIRED: dict[str, Any] = {
     **ONE_STAGE,
@@ -78,6 +80,7 @@ ROLLOUTS = {
     "ramp": RAMP,
     "shut": SHUT,
     "one stage": ONE_STAGE,
+    "approved": APPROVED,
     "released": RELEASED,
     "retired": RETIRED,
     "observed": {**ONE_STAGE, "autonomy": "observe"},

@@ -23,9 +23,10 @@ LATE_HARM = {
     "harm while asked": "r.stage_2.approve",
     "harm while shut": "r.stage_2.window",
     "harm while released": "r.release.watch",
+    "harm before the ship": "r.ship",
 }
-# The one in which Bold is good before.
-GOOD_BEFORE = "harm while released"
+# Those in which Bold is good before.
+GOOD_BEFORE = {"harm while released", "harm before the ship"}
 
 
 def operator_step(bench: Bench, name: str, *, state: bool) -> Step:
@@ -84,7 +85,7 @@ def rollout_steps(bench: Bench, rollout: str, world: str, *, state: bool, record
     In the worlds of `LATE_HARM`, harm begins when a task waits.
     """
     bench.begin()
-    world_of(bench, "good" if world == GOOD_BEFORE else "none" if world in LATE_HARM else world)
+    world_of(bench, "good" if world in GOOD_BEFORE else "none" if world in LATE_HARM else world)
     run = Recorder(bench, rollout, state=state, records=records, harm_from=LATE_HARM.get(world))
     run.run()
     assert "failed" not in run.states.values(), run.reasons

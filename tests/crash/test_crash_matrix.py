@@ -26,6 +26,7 @@ RUNS: dict[str, tuple[str, str, bool, bool]] = {
     "one that is only observed": ("observed", "good", True, False),
     "a ramp that harm stops while a person is asked": ("ramp", "harm while asked", True, True),
     "a ramp that harm stops while its window is shut": ("shut", "harm while shut", True, True),
+    "a ship that harm withholds": ("approved", "harm before the ship", True, True),
     "a winner that ships through a release": ("released", "good", True, True),
     "a flag that is archived after the end": ("retired", "harm", True, False),
     "a winner whose release regresses and is stopped": ("released", "harm while released", True, False),
@@ -64,6 +65,10 @@ def test_a_rollout_killed_anywhere_goes_on_as_if_nothing_had_happened(
         _steps[run] = rollout_steps(bench, rollout, world, state=state, records=records)
         if world in LATE_HARM:
             assert LATE_HARM[world] in [step.name for step in _steps[run]]
+        if world == "harm before the ship":
+            ends = {step.name: bench.finish(step) for step in _steps[run]}
+            assert ends["r.ship"].end.startswith("skipped: the ship is withheld, rollback follows")
+            assert ends["r.rollback"].effects, "nothing is rolled back"
         if rollout == "retired":
             assert _steps[run][-1].name == "r.retire.flag"
             assert bench.finish(_steps[run][-1]).effects, "the flag is not archived"

@@ -164,7 +164,7 @@ def _context(task: Any, kept: Kept, order: dict[str, Any]) -> Any:
     def pull(*, task_ids: str, key: str = "return_value", default: Any = None, **_: Any) -> Any:
         stored = kept.xcoms_of(task_ids)
         # Each entry of an output is an XCom of its own as well.
-        return stored.get(key, default) if key == "return_value" else stored.get("return_value", {}).get(key, default)
+        return {**(stored.get("return_value") or {}), **stored}.get(key, default)
 
     ti = SimpleNamespace(
         id=TI_ID,

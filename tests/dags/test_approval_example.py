@@ -16,6 +16,7 @@ from airflow_provider_launchdarkly.testing import EmulatorServer
 from dags.conftest import dag_bag, register
 from dags.test_experiment_rollout import xcom
 from dags.test_rollout_examples import APPROVED, ended, states, time_flies
+from support.heard import HEARD, PATH
 
 pytestmark = pytest.mark.usefixtures(time_flies.__name__)
 
@@ -141,6 +142,26 @@ def test_a_rollout(
     assert ended(run) == [ending]
     assert said in xcom(run, "rollout.verdict")["confirmation"]["verdict"]["summary"]
     assert served() == served_after
+
+
+@pytest.mark.parametrize("at", ["ship", "stage_2.start"])
+def test_harm_in_the_last_check_before_a_write_is_told_once_before_the_end(
+    emulator: EmulatorServer,
+    rollout_dag: Callable[[dict[str, Any]], Any],
+    answer_after: Callable[[float], None],
+    at: str,
+) -> None:
+    HEARD.clear()
+    answer_after(HARM)
+    stages = [{"allocation": 50, "dwell": "2d"}, {"allocation": 50, "gate": "decision", "approval": True}]
+    more = {"approval": {"before_ship": True}} if at == "ship" else {"stages": stages}
+    run = rollout_dag({**more, "notify": [{"through": PATH, "events": ["harm", "ended"]}]}).test()
+    assert ended(run) == [Ending.ROLLBACK]
+    assert states(run)[f"rollout.{at}"] == ["skipped"]
+    harm, end = HEARD
+    assert "What follows: The rollout stops the experiment" in harm
+    assert harm.split("\n")[0].endswith("stage 1 of 1" if at == "ship" else "stage 1 of 2")
+    assert "everyone gets Classic, the baseline" in end
 
 
 def test_a_rollout_that_waits_for_its_change_window(

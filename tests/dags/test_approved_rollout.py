@@ -16,7 +16,8 @@ from airflow_provider_launchdarkly.rollout import approved_writes, steps
 from airflow_provider_launchdarkly.rollout.options import Ending
 from airflow_provider_launchdarkly.rollout.watched_question import WatchedQuestionOperator
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from dags.test_approval_example import CROSSING, HARM, make_true, rollout_dag, served
+from dags.test_approval_example import CROSSING, HARM, NONE, make_true, rollout_dag, served
+from dags.test_experiment_rollout import xcom
 from dags.test_rollout_examples import ended, states
 from support.heard import HEARD, PATH
 from support.lone_polls import poll_alone
@@ -265,22 +266,76 @@ def test_a_rollback_tells_at_once_that_the_harm_is_served_until_somebody_acts(
     assert any(text.startswith("Unwatched: the task rollout.rollback failed") for text in HEARD)
 
 
-def test_a_ship_that_waited_is_withheld_if_the_data_have_changed(
-    emulator: EmulatorServer, person: Person, rollout_dag: Callable[[dict[str, Any]], Any]
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize("replaces", [False, True], ids=["the task stops", "only a person stops"])
+def test_harm_that_shows_while_a_ship_waits_rolls_back_by_itself(
+    emulator: EmulatorServer, person: Person, rollout_dag: Callable[[dict[str, Any]], Any], replaces: bool
 ) -> None:
-    def turn_bad(text: str) -> None:
+    asked: list[datetime] = []
+
+    def leave_the_ship(text: str) -> None:
+        if "on Bold" not in text:
+            person.obey(text)
+            return
+        asked.append(emulator.clock.now())
+        make_true(emulator, HARM)
+
+    person.does = leave_the_ship
+    approval = {"reviewers": ["grace@example.com"], "timeout": "14d", "replaces_airflow": replaces}
+    notify = [{"through": PATH, "events": ["asked", "unwatched", "harm", "ended"]}]
+    more = {"approval": {"before_ship": True}, "turn_flag_on": False} if replaces else {}
+    run = rollout_dag({**more, "launchdarkly_approval": approval, "notify": notify}).test()
+    assert ended(run) == [Ending.ROLLBACK]
+    assert states(run)["rollout.ship"] == ["skipped"]
+    assert (served(), counts(emulator)["iteration.stopped"]) == ("Classic", 1)
+    withheld, ending = xcom(run, "rollout.ship", "withheld"), xcom(run, "rollout.rollback")
+    assert withheld["ending"] == ending["ending"] == "rollback"
+    assert withheld["verdict"]["verdict"] == "rollback"
+    # Long before the time of the approval is over.
+    assert emulator.clock.now() - asked[0] < timedelta(days=2)
+    harm, hand_over, end = HEARD[-3:]
+    assert harm.startswith("rollback: ")
+    assert "The winner must not be shipped any more, also not in LaunchDarkly." in harm
+    assert "demands an approval to stop" in hand_over
+    assert end.startswith("rollback: ")
+
+
+@pytest.mark.parametrize(
+    ("effect", "ends", "served_then"), [(HARM, Ending.ROLLBACK, "Classic"), (NONE, Ending.INCONCLUSIVE, "split")]
+)
+def test_a_ship_that_waited_is_withheld_if_the_data_have_changed(
+    emulator: EmulatorServer,
+    person: Person,
+    rollout_dag: Callable[[dict[str, Any]], Any],
+    effect: float,
+    ends: Ending,
+    served_then: str,
+) -> None:
+    def turn(text: str) -> None:
         if TO_START.search(text):
             person.obey(text)
             return
-        make_true(emulator, HARM)
+        make_true(emulator, effect)
         emulator.clock.advance(timedelta(days=2))
         emulator.switch(experiment_approvals="never")
 
-    person.does = turn_bad
+    person.does = turn
     run = rollout_dag(APPROVAL).test()
-    assert run.state == "failed"
-    assert states(run)["rollout.ship"] == ["failed"]
-    assert (served(), counts(emulator)["iteration.stopped"]) == ("split", 0)
+    assert ended(run) == [ends]
+    assert states(run)["rollout.ship"] == ["skipped"]
+    assert (served(), counts(emulator)["iteration.stopped"]) == (served_then, int(ends is Ending.ROLLBACK))
+
+
+def test_a_person_who_stops_it_on_the_baseline_while_a_ship_waits_ends_it_invalid(
+    emulator: EmulatorServer, person: Person, rollout_dag: Callable[[dict[str, Any]], Any]
+) -> None:
+    person.does = lambda text: person.obey(text.replace("on Bold", "on Classic"))
+    notify = [{"through": PATH, "events": ["asked", "drift"]}]
+    run = rollout_dag({**APPROVAL, "notify": notify}).test()
+    assert ended(run) == [Ending.INVALID]
+    assert states(run)["rollout.ship"] == ["skipped"]
+    assert (served(), counts(emulator)["iteration.stopped"]) == ("Classic", 1)
+    assert "someone else changed the experiment" in HEARD[-1]
 
 
 def test_without_the_setting_a_refused_start_fails_as_before(

@@ -93,8 +93,6 @@ class PromotionRunner(TaskRunner):
 
     @override
     def _execute(self, original: Any) -> str:
-        for name in [name for name in self.xcoms if name[0] == original.task_id]:
-            del self.xcoms[name]
         try:
             return super()._execute(original)
         except DownstreamTasksSkipped as skip:

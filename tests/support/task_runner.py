@@ -70,6 +70,16 @@ class TaskRunner:
         self.states[task_id] = self._run_one(self.dag.get_task(task_id))
         return self.states[task_id]
 
+    def again_from(self, task_id: str) -> TaskRunner:
+        """Run a task and all that follows it once more, as after a clear with its downstream tasks."""
+        cleared = {task_id, *(task.task_id for task in self.dag.get_task(task_id).get_flat_relatives(upstream=False))}
+        order = [task.task_id for task in self.dag.topological_sort() if task.task_id in cleared]
+        for name in order:
+            self.states.pop(name, None)
+        for name in order:
+            self.again(name)
+        return self
+
     def output(self, task_id: str) -> Any:
         return self.xcoms.get((task_id, "return_value"))
 
@@ -87,6 +97,8 @@ class TaskRunner:
                 return state
 
     def _execute(self, original: Any) -> str:
+        # What a task has left outlives a clear until the task runs again, as in Airflow.
+        self.xcoms = {key: value for key, value in self.xcoms.items() if key[0] != original.task_id}
         task = copy.copy(original)
         context = self._context(task)
         try:

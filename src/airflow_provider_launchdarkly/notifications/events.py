@@ -40,6 +40,9 @@ class Event(StrEnum):
     UNWATCHED = "unwatched"
     """Airflow has stopped watching while people may be served something new, or cannot roll back by itself."""
 
+    RETIREMENT_FAILED = "retirement_failed"
+    """A task that retires the flag after the end has failed: the flag stays. Only with `endings.retire`."""
+
     DRIFT = "drift"
     """Someone else has stopped or replaced the iteration in LaunchDarkly."""
 
@@ -101,7 +104,7 @@ class Message:
         match self.event:
             case Event.HARM | Event.UNWATCHED:
                 return Severity.CRITICAL
-            case Event.DRIFT | Event.STOPPED:
+            case Event.DRIFT | Event.STOPPED | Event.RETIREMENT_FAILED:
                 return Severity.WARNING
             case Event.ENDED:
                 return Severity.INFO if self.ending == "ship" else Severity.WARNING

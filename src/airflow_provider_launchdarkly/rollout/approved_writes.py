@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure, Response
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators._approval import LaunchDarklyApprovedBaseOperator
+    from airflow_provider_launchdarkly.rollout.confirmation import Confirmation
     from airflow_provider_launchdarkly.rollout.state_machine import Outcome
     from airflow_provider_launchdarkly.sensors._approval import Awaited
 
@@ -38,10 +39,6 @@ LOOK_EVERY = timedelta(hours=6)
 
 class WindowShutError(StateError):
     """The change window is shut at the time of a write that waited for LaunchDarkly's approval. Nothing was written."""
-
-
-class ShipWithheldError(StateError):
-    """The data have changed while a ship waited for LaunchDarkly's approval. Nothing was shipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +137,8 @@ class WaitsForApproval(TypedTemplates):
     awaited: Awaited | None = None
     # What is told of the change that a person has to make, while it is told.
     handed_over: Mapping[str, Any] | None = None
+    # The verdict of the last check before the write, which is told if it found harm or another's change.
+    last_check: Mapping[str, Any] | None = None
     # Time zone that replaces the change window's.
     timezone: str | None = None
     # Airflow notifiers of the user, which are told of it too. `experiment_rollout` sets it.
@@ -157,7 +156,7 @@ class WaitsForApproval(TypedTemplates):
 
         Raises:
             AirflowFailException: It was declined, deleted or not approved in time, or must not be written any more.
-            AirflowSkipException: A check before a stage withholds its start.
+            AirflowSkipException: A check before the write withholds a start or a ship.
             LaunchDarklyError: Another try may succeed; Airflow's ``retries`` apply.
         """
         from airflow_provider_launchdarkly.sensors._approval import awaited_by, still_waits
@@ -265,33 +264,40 @@ class WaitsForApproval(TypedTemplates):
         fresh = judged_again(operator, rollout, verdict, found.stage, context, extended=found.extended)
         return protective(fresh) is not None
 
-    def require_shippable(self, rollout: Rollout, found: Outcome, context: Context) -> None:
-        """Check the change window and the results right before a ship, unless a person has stopped the iteration.
+    def confirm_ship(self, rollout: Rollout, found: Outcome, context: Context, rollback: str | None) -> Confirmation:
+        """Check the results, and then the change window, right before a ship; nothing if the winner is shipped already.
+
+        The results come first: harm is no matter of the window.
+
+        Safe to repeat: it only reads, apart from the decision record.
 
         Args:
             rollout: The rollout.
             found: The outcome, which ships.
             context: The task's.
+            rollback: Id of the ending ``rollback``, which may have stopped the iteration before a clear.
+
+        Returns:
+            Whether the ship is allowed, and by which verdict.
 
         Raises:
             WindowShutError: The change window is shut.
-            ShipWithheldError: The results are not those of a winner any more.
+            LaunchDarklyError: The results could not be read.
         """
-        from airflow_provider_launchdarkly.rollout.confirmation import confirm_ship
-        from airflow_provider_launchdarkly.rollout.judging import judged_again
+        from airflow_provider_launchdarkly.rollout.confirmation import Confirmation, confirm_ship
+        from airflow_provider_launchdarkly.rollout.judging import is_shipped, judged_again
+        from airflow_provider_launchdarkly.rollout.withheld import verdict_of_rollback
 
         operator: Any = self
         verdict: Mapping[str, Any] = found.verdict or {}
-        if not self.runs_on(rollout, found):
-            return  # the stop says what it is instead
-        self.require_open_window(rollout, self._hook(rollout))
-        fresh = judged_again(operator, rollout, verdict, found.stage, context, extended=found.extended)
+        if is_shipped(rollout, verdict):
+            return Confirmation(True, "it is shipped already", verdict=verdict)
+        fresh = verdict_of_rollback(rollout, verdict, context, ship=None, rollback=rollback)
+        fresh = fresh or judged_again(operator, rollout, verdict, found.stage, context, extended=found.extended)
         confirmation = confirm_ship(verdict, asked=False, answer=None, fresh=fresh)
-        if not confirmation.confirmed:
-            raise ShipWithheldError(
-                f"nothing was shipped: {confirmation.why}. Clear the task `verdict` with all that follows: it judges "
-                "again, and ends the rollout by that"
-            )
+        if confirmation.confirmed:
+            self.require_open_window(rollout, self._hook(rollout))
+        return confirmation
 
     def require_open_window(self, rollout: Rollout, hook: LaunchDarklyHook) -> None:
         """Check that the change window is open now, by LaunchDarkly's clock, if approvals may be waited for.

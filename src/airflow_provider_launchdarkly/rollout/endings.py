@@ -1,4 +1,4 @@
-"""The internal operators that end a rollout: the verdict, the endings, and what tells that nobody watches any more.
+"""The internal operators that end a rollout: the endings, and what tells that nobody watches any more.
 
 They keep the prefix ``LaunchDarkly`` because Airflow's UI shows the class of each task.
 """
@@ -19,6 +19,7 @@ from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyStopI
 from airflow_provider_launchdarkly.rollout.approved_writes import WaitsForApproval, stop_in_words
 from airflow_provider_launchdarkly.rollout.options import Ending
 from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyRolloutBaseOperator, failed_without_output
+from airflow_provider_launchdarkly.rollout.withheld import WITHHELD, outcome_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.rollout.confirmation import Confirmation
     from airflow_provider_launchdarkly.rollout.spec import Rollout
     from airflow_provider_launchdarkly.rollout.state_machine import Outcome
-    from airflow_provider_launchdarkly.rollout.steps import TasksBefore
     from airflow_provider_launchdarkly.rollout.unwatched import ReleaseLeft, Unwatched
 
 _FAILED = ("failed", "upstream_failed")
@@ -45,83 +45,6 @@ _EVENTS: Mapping[Ending, EventName] = {
 }
 
 
-class LaunchDarklyVerdictOperator(LaunchDarklyRolloutBaseOperator):
-    """Return how the rollout ends, from the outputs of its tasks. Internal.
-
-    Before a winner ships, the results are judged again if people were asked or a change window was awaited. Safe to
-    repeat, also after the winner is shipped: it only reads, apart from the decision record.
-
-    Args:
-        rollout: The rollout.
-        before: The tasks before it.
-        answer: The answer to the question before shipping.
-        opened: The output of the wait for the change window before shipping.
-        asked: True if a person was asked before shipping.
-        waited: True if a change window was awaited before shipping.
-
-    Returns:
-        An :class:`Outcome` as plain JSON; ``policy``, by which it was decided; and ``confirmation``, the last judgement
-        before shipping, or None.
-    """
-
-    template_fields: Sequence[str] = ("answer", "opened")
-
-    def __init__(
-        self,
-        *,
-        before: TasksBefore,
-        answer: Any = None,
-        opened: Any = None,
-        asked: bool = False,
-        waited: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.before = before
-        self.answer = answer
-        self.opened = opened
-        self.asked = asked
-        self.waited = waited
-
-    @override
-    def act(self, context: Context) -> dict[str, Any]:
-        """Return the outcome."""
-        from airflow_provider_launchdarkly.rollout.state_machine import (
-            outcome_after_confirmation,
-            outcome_so_far,
-        )
-
-        rollout = self.rollout_spec
-        found = outcome_so_far(rollout, self.before.outputs(context))
-        confirmation = None
-        if found.ending is Ending.SHIP and (self.asked or self.waited):
-            confirmation = self._confirmation(rollout, found, context).to_json()
-            found = outcome_after_confirmation(rollout, found, confirmation)
-        self.log.info("%s: %s", found.ending, found.why)
-        policy = None if found.stage is None else rollout.policy_of(found.stage, extended=found.extended).to_json()
-        return {**found.to_json(), "policy": policy, "confirmation": confirmation}
-
-    def _confirmation(self, rollout: Rollout, found: Outcome, context: Context) -> Confirmation:
-        from airflow_provider_launchdarkly.rollout.confirmation import (
-            Confirmation,
-            confirm_ship,
-            refusal,
-            withheld_by_harm,
-        )
-        from airflow_provider_launchdarkly.rollout.judging import is_shipped, judged_again
-
-        verdict: Mapping[str, Any] = found.verdict or {}
-        harm = withheld_by_harm(self.answer, self.opened)
-        refused = self.asked and harm is None and refusal(self.answer) is not None
-        if not refused and is_shipped(rollout, verdict):
-            # After a clear: what is shipped has no results to judge any more.
-            return Confirmation(True, "it is shipped already", verdict=verdict)
-        if harm is not None:
-            return harm
-        fresh = judged_again(self, rollout, verdict, found.stage, context, extended=found.extended)
-        return confirm_ship(verdict, asked=self.asked, answer=self.answer, fresh=fresh)
-
-
 class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperator):
     """One ending of a rollout: do what it says, or skip if the rollout ended otherwise. Internal.
 
@@ -130,8 +53,9 @@ class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperat
     before; then ``ship`` only checks that the flag serves the winner, and ``regressed`` stops a release that waits, and
     removes the rule that it has left behind.
 
-    Where LaunchDarkly demands an approval for the stop, and the rollout names reviewers, the task waits for it. A ship
-    is judged again before it is written. A rollback waits for nothing else.
+    Where LaunchDarkly demands an approval for the stop, and the rollout names reviewers, the task waits for it. There a
+    ship is judged again before it is written. If it must not be written any more, ``ship`` skips itself with the new
+    outcome as the XCom ``withheld``, and the ending of that outcome follows. A rollback waits for nothing else.
 
     Args:
         rollout: The rollout.
@@ -179,6 +103,10 @@ class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperat
         self.experiment_key = experiment_key
         self.again = again
         self.observed = observed
+        # Id of the task that ships, if this ending also follows a ship that was withheld; and for that task, of the
+        # ending `rollback`. `experiment_rollout` sets both.
+        self.ship: str | None = None
+        self.rollback: str | None = None
         # True if rollouts that may be under way follow on this one. `experiment_waves` sets it.
         self.beside = False
         self.started = started
@@ -214,7 +142,8 @@ class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperat
         """End the rollout, or skip."""
         from airflow_provider_launchdarkly.rollout.state_machine import Outcome, outcome_after_release
 
-        found = Outcome.from_json(self.outcome)
+        outcome = outcome_now(context, self.outcome, self.ship)
+        found = Outcome.from_json(outcome)
         if self.observed:
             raise AirflowSkipException(f"observed only: it would have ended {found.ending}: {found.why}")
         # The release says which of the two it is; the other endings are not reached in either case.
@@ -227,7 +156,7 @@ class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperat
             return self._end_release(found, context)
         stopped = None if found.winner is None else self._stop(found, context)
         left = self._left_running(found) if found.runs_on else None
-        output = {**self.outcome, "stopped": stopped, "unwatched": left.to_json() if left else None}
+        output = {**outcome, "stopped": stopped, "unwatched": left.to_json() if left else None}
         if stopped is None and found.verdict is not None:
             about = {key: found.verdict[key] for key in ("project_key", "environment_key", "experiment_key")}
             emit_event(context, self.outlets, _EVENTS[found.ending], {**about, **output})
@@ -253,11 +182,28 @@ class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperat
         stop.outlets = self.outlets
         stop.shown_as = self.shown_as
         if found.ending is Ending.SHIP and rollout.launchdarkly_approval is not None:
-            self.require_shippable(rollout, found, context)
+            confirmation = self.confirm_ship(rollout, found, context, self.rollback)
+            if not confirmation.confirmed:
+                raise self._withheld(rollout, found, confirmation, context)
         change = stop_in_words(rollout, found, self.experiment_key, self.outcome.get("confirmation"))
         stopped = self.write(stop, rollout, change, context)
         LaunchDarklyCheckFlagServesOperator(**common, **where, stopped=stopped).act(context)
         return stopped
+
+    def _withheld(
+        self, rollout: Rollout, found: Outcome, confirmation: Confirmation, context: Context
+    ) -> AirflowSkipException:
+        """Leave the outcome of a ship that was not confirmed, and return what skips the task.
+
+        The endings that follow read it only once this task has ended. A try after a kill here judges again.
+        """
+        from airflow_provider_launchdarkly.rollout.state_machine import outcome_after_confirmation
+
+        told = confirmation.to_json()
+        ends = outcome_after_confirmation(rollout, found, told)
+        self.last_check = {**(confirmation.verdict or {}), "stage": (found.stage or 0) + 1, WITHHELD: True}
+        context["ti"].xcom_push(key=WITHHELD, value={**self.outcome, **ends.to_json(), "confirmation": told})
+        return AirflowSkipException(f"the ship is withheld, {ends.ending} follows: {ends.why}")
 
     def _end_release(self, found: Outcome, context: Context) -> dict[str, Any]:
         """See to it that everyone gets what the release's end says, and tell."""

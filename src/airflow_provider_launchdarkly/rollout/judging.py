@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import BaseOperator, Context
 
+    from airflow_provider_launchdarkly.api.models import Iteration
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 
@@ -79,12 +80,26 @@ def is_shipped(rollout: Rollout, verdict: Mapping[str, Any]) -> bool:
     Raises:
         LaunchDarklyError: The experiment could not be read.
     """
-    experiment = _hook(rollout, verdict).get_experiment(str(verdict["experiment_key"]), expand=ITERATIONS)
-    iteration = experiment.iteration(str(verdict["iteration_id"]))
+    iteration = _iteration(rollout, verdict)
     winner = None if iteration is None else iteration.winning_treatment_id
     if iteration is not None and rollout.release is not None and is_stop_for_a_release(iteration.winning_reason):
         return True
     return winner is not None and winner == verdict.get("treatment_id")
+
+
+def is_stopped(rollout: Rollout, verdict: Mapping[str, Any]) -> bool:
+    """Return whether the iteration of a verdict is there and does not run any more.
+
+    Raises:
+        LaunchDarklyError: The experiment could not be read.
+    """
+    iteration = _iteration(rollout, verdict)
+    return iteration is not None and not iteration.running
+
+
+def _iteration(rollout: Rollout, verdict: Mapping[str, Any]) -> Iteration | None:
+    experiment = _hook(rollout, verdict).get_experiment(str(verdict["experiment_key"]), expand=ITERATIONS)
+    return experiment.iteration(str(verdict["iteration_id"]))
 
 
 def _hook(rollout: Rollout, verdict: Mapping[str, Any]) -> LaunchDarklyHook:

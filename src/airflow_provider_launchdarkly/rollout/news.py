@@ -96,10 +96,7 @@ def message_of(event: Event, rollout: Rollout, happening: Happening) -> Message 
             if verdict != Kind.ROLLBACK:
                 return None
             headline = f"{_led_by(Kind.ROLLBACK, output.get('summary'))} · {where}"
-            back = f"The rollout stops the experiment: everyone gets {rollout.experiment.baseline.label}."
-            if happening.question:
-                back = f"The question “{happening.question}” is closed. {back}"
-            parts = {"now": now, "follows": back}
+            parts = {"now": now, "follows": _after_harm(rollout, happening)}
         case Event.DRIFT:
             if verdict != Kind.INVALID or output.get("reason") not in _BY_SOMEONE_ELSE:
                 return None
@@ -116,6 +113,8 @@ def message_of(event: Event, rollout: Rollout, happening: Happening) -> Message 
             headline = f"Unwatched: {why} · {where}"
             told = stage is not None or output.get("do")
             parts = {"now": str(output.get("now") or now), **(_unwatched(rollout, output) if told else {})}
+        case Event.RETIREMENT_FAILED:
+            headline, parts = _not_retired(rollout, happening, where)
         case Event.STOPPED:
             headline = f"Stopped: {output.get('why')}: {output.get('headline')}"
             parts = {name: str(output.get(name) or "") for name in ("now", "follows", "actions")}
@@ -137,6 +136,27 @@ def _asked(rollout: Rollout, happening: Happening, where: str) -> tuple[str, dic
         until = f", {until} at the latest"
     answer = f"Answer the question in Airflow{until}."
     return headline, {"follows": " ".join(happening.answers), "actions": answer}
+
+
+def _after_harm(rollout: Rollout, happening: Happening) -> str:
+    back = f"The rollout stops the experiment: everyone gets {rollout.experiment.baseline.label}."
+    if happening.question:
+        back = f"The question “{happening.question}” is closed. {back}"
+    if happening.output.get("withheld"):
+        back = f"The winner must not be shipped any more, also not in LaunchDarkly. {back}"
+    return back
+
+
+def _not_retired(rollout: Rollout, happening: Happening, where: str) -> tuple[str, dict[str, str]]:
+    """Return the headline and the parts of a retirement that failed."""
+    flag = rollout.experiment.flag
+    parts = {
+        "now": f"what flag {flag} serves: the experiment is over",
+        "follows": f"Nothing by itself: flag {flag} stays as it is.",
+        "actions": "Clear the task that failed, with all that follows it: it judges the flag anew, and does nothing "
+        f"twice. Or retire it by hand: airflow-launchdarkly retire {flag}.",
+    }
+    return f"Not retired: flag {flag}: {happening.error or 'a task failed'} · {where}", parts
 
 
 def _ended(rollout: Rollout, happening: Happening) -> Message:

@@ -21,6 +21,7 @@ from airflow_provider_launchdarkly.rollout.options import Autonomy, Ending
 from airflow_provider_launchdarkly.rollout.promotion import Promotion
 from airflow_provider_launchdarkly.rollout.task_group import RolloutTaskGroup, experiment_rollout
 from airflow_provider_launchdarkly.rollout.waiting_tasks import NONE_FAILED
+from airflow_provider_launchdarkly.rollout.withheld import WITHHELD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -170,7 +171,8 @@ class LaunchDarklyPromotionGateOperator(BaseOperator):
         """Return that the winner is shipped, or skip."""
         ti: Any = context["ti"]
         back = ti.xcom_pull(task_ids=self.regressed) if self.regressed else None
-        outcome: Mapping[str, Any] = back or ti.xcom_pull(task_ids=self.verdict) or {}
+        withheld = ti.xcom_pull(task_ids=self.ship, key=WITHHELD)
+        outcome: Mapping[str, Any] = back or withheld or ti.xcom_pull(task_ids=self.verdict) or {}
         shipped = ti.xcom_pull(task_ids=self.ship) is not None
         found = {
             "environment": self.environment,

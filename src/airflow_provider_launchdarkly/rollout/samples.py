@@ -61,6 +61,8 @@ def _news(rollout: Rollout, at: datetime) -> Iterator[tuple[Event, Ending | None
     if rollout.retire is not None:
         yield Event.RETIREMENT, None, None, {"output": _retired(rollout, rollout.retire, new)}
     yield Event.UNWATCHED, None, last, {"output": iteration, "error": "the token is refused (sample)"}
+    if rollout.retire is not None:
+        yield Event.RETIREMENT_FAILED, None, None, {"error": "task retire.flag failed: the token is refused (sample)"}
     summary = "invalid: iteration sample is stopped, not by this task (sample)"
     changed = {"verdict": "invalid", "reason": "iteration_stopped", "summary": summary}
     yield Event.DRIFT, None, last, {"output": {**iteration, **changed}}

@@ -293,12 +293,16 @@ class _StartsStage(WaitsForApproval, BaseOperator):
         Raises:
             AirflowSkipException: The stage must not start. The last task of the rollout reads the reason.
         """
+        from airflow_provider_launchdarkly.rollout.confirmation import withheld_by_harm
+
         if not self.asked and not (self.waited and entered.verdict):
             return
         found = confirmed(self, rollout, entered, context, asked=self.asked, answer=self.answer, opened=self.opened)
         if found.confirmed:
             self.log.info("Confirmed: %s", found.why)
             return
+        if withheld_by_harm(self.answer, self.opened) is None:  # that was told when it ended the waiting
+            self.last_check = found.verdict
         # First what the rollout goes on by, then the cleaning up.
         context["ti"].xcom_push(key="return_value", value={"confirmation": found.to_json()})
         self._withdraw(rollout, "The stage does not start.", context)

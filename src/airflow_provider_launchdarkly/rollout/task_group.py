@@ -29,7 +29,6 @@ from airflow_provider_launchdarkly.rollout.dry_run import (
 from airflow_provider_launchdarkly.rollout.endings import (
     LaunchDarklyEndingOperator,
     LaunchDarklyUnwatchedOperator,
-    LaunchDarklyVerdictOperator,
 )
 from airflow_provider_launchdarkly.rollout.options import (
     Autonomy,
@@ -45,7 +44,9 @@ from airflow_provider_launchdarkly.rollout.steps import (
     TasksBefore,
 )
 from airflow_provider_launchdarkly.rollout.telling import LaunchDarklyLastWords, tell
+from airflow_provider_launchdarkly.rollout.verdict_task import LaunchDarklyVerdictOperator
 from airflow_provider_launchdarkly.rollout.waiting_tasks import NONE_FAILED, WaitingTasks, Waits, entry_of, titled_group
+from airflow_provider_launchdarkly.rollout.withheld import ENDINGS as WITHHELD_ENDINGS
 from airflow_provider_launchdarkly.rollout.words import ENDINGS, UNWATCHED, VERDICT, stage_tasks
 from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyDwellSensor
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
@@ -65,7 +66,11 @@ class RolloutTaskGroup(TaskGroup):
 
     @property
     def ship(self) -> BaseOperator:
-        """The task that succeeds once the winner is shipped and the flag serves it."""
+        """The task that succeeds once the winner is shipped and the flag serves it.
+
+        With `launchdarkly_approval` it is skipped if the results turn while it waits, with the XCom ``withheld``: the
+        outcome by which `rollback`, `inconclusive` or `invalid` follows. All that depends on it is skipped, too.
+        """
         return self._child(Ending.SHIP)
 
     @property
@@ -114,7 +119,10 @@ class RolloutTaskGroup(TaskGroup):
 
     @property
     def verdict(self) -> Any:
-        """The outcome in XCom: ``ending``, ``why``, ``stage``, ``iteration_id``, ``winner``, ``verdict`` and more."""
+        """The outcome in XCom: ``ending``, ``why``, ``stage``, ``iteration_id``, ``winner``, ``verdict`` and more.
+
+        A ship that is withheld later is no part of it: each ending's own output is what the rollout ended by.
+        """
         return self._child("verdict").output
 
 
@@ -199,6 +207,7 @@ class _Composer(WaitingTasks):
             asked=self.rollout.asks_before_ship,
             waited=self.judges_again,
             trigger_rule=NONE_FAILED,
+            on_success_callback=self.tell_of_verdicts(len(self.rollout.stages) - 1),
             doc_md=VERDICT,
         )
         self.follow(verdict)
@@ -251,6 +260,7 @@ class _Composer(WaitingTasks):
             "waited": self.judges_again,
             "timezone": self.overrides.get("timezone"),
             "on_success_callback": tell(rollout, Event.STAGE_ENTERED if number else Event.STARTED, stage=number),
+            "on_skipped_callback": self.tell_of_verdicts(number - 1 if number else None),
         }
         if number:
             return LaunchDarklyStartNextStageOperator(
@@ -278,7 +288,36 @@ class _Composer(WaitingTasks):
             return LaunchDarklyDwellSensor(**arguments, dwell=stage.dwell)
         return LaunchDarklyWaitForSignificanceSensor(**arguments, **self.judged(number))
 
-    def end(self, verdict: BaseOperator) -> None:
+    @property
+    def withholds_ship(self) -> bool:
+        """True if the results are judged again by the task that ships, which may withhold the ship."""
+        return self.rollout.launchdarkly_approval is not None and self.rollout.release is None
+
+    def around_a_ship(self, ending: Ending) -> dict[str, Any]:
+        """Return the arguments of an ending that may withhold the ship, or may follow on a ship that was withheld."""
+        if self.withholds_ship and ending is Ending.SHIP:
+            return {"on_skipped_callback": self.tell_of_verdicts(len(self.rollout.stages) - 1)}
+        if self.withholds_ship and ending in WITHHELD_ENDINGS:
+            return {"trigger_rule": NONE_FAILED}
+        return {}
+
+    def follow_ship(
+        self, verdict: LaunchDarklyVerdictOperator, points: Mapping[Ending, LaunchDarklyEndingOperator]
+    ) -> None:
+        """Let the endings of a ship that was withheld follow on the task that ships.
+
+        Args:
+            verdict: The task that says how the rollout ends.
+            points: The endings.
+        """
+        ship, rollback = points[Ending.SHIP], points[Ending.ROLLBACK]
+        verdict.ship, verdict.rollback, ship.rollback = ship.task_id, rollback.task_id, rollback.task_id
+        following = [points[ending] for ending in WITHHELD_ENDINGS]
+        for point in following:
+            point.ship = ship.task_id
+        chain(ship, following)
+
+    def end(self, verdict: LaunchDarklyVerdictOperator) -> None:
         """Make the endings, and the task that tells if none was reached."""
         asked = [task for task in self.tasks if task.task_id.endswith(".approve") or task.task_id == "approve"]
         release = self.release(verdict) if self.rollout.release else None
@@ -294,12 +333,15 @@ class _Composer(WaitingTasks):
                 timezone=self.overrides.get("timezone"),
                 **self.experiment,
                 **(release.of_ending if release and ending in {Ending.SHIP, Ending.REGRESSED} else {}),
+                **self.around_a_ship(ending),
             )
             for ending in endings_of(self.rollout)
         ]
         for point in points:
             point.shown_as = self.shown(None)
             point.notifiers = self.notifiers
+        if self.withholds_ship:
+            self.follow_ship(verdict, {point.ending: point for point in points})
         unwatched = LaunchDarklyUnwatchedOperator(
             task_id="unwatched",
             rollout=self.rollout,

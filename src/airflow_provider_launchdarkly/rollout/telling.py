@@ -90,12 +90,14 @@ class LaunchDarklyRolloutNotifier(BaseNotifier):
 
         ti: Any = context["ti"]
         task = getattr(ti, "task", None)
-        # A change that a person has to make in LaunchDarkly is told before the task has any output.
-        output = getattr(task, "handed_over", None) or _output_of(ti)
+        # A change that a person has to make in LaunchDarkly is told before the task has any output. What the last check
+        # before a write finds is in no output that has the form of a verdict.
+        found = getattr(task, "last_check" if self.event in {Event.HARM, Event.DRIFT} else "handed_over", None)
+        output = found or _output_of(ti)
         error = context.get("exception")
         place = (ti.dag_id, ti.run_id, str(getattr(ti, "map_index", -1)))
         return Happening(
-            place=place if self.event is not Event.UNWATCHED else (*place, ti.task_id),
+            place=(*place, ti.task_id) if self.event in {Event.UNWATCHED, Event.RETIREMENT_FAILED} else place,
             stage=_stage_in(output, self.stage),
             output=output,
             question=str(getattr(task, "subject", "") or ""),

@@ -297,6 +297,7 @@ class WaitingTasks:
         if settings is None:
             return
         flag = {"flag_key": self.overrides.get("flag_key", self.rollout.experiment.flag), "settings": settings}
+        failed = tell(self.rollout, Event.RETIREMENT_FAILED, also=self.notifiers)
         with titled_group("retire", "retirement of the flag", f"Afterwards: {retirement_in_words(self.rollout)}."):
             wait = LaunchDarklyServedForSensor(
                 task_id="wait",
@@ -304,6 +305,7 @@ class WaitingTasks:
                 endings=[point.task_id for point in points],
                 timeout=BACKSTOP,
                 trigger_rule=NONE_FAILED,
+                on_failure_callback=failed,
                 doc_md=RETIRE_WAIT,
                 **flag,
                 **self.where,
@@ -314,6 +316,7 @@ class WaitingTasks:
                 task_display_name="retire the flag",
                 variation_id=entry_of(wait, "variation_id"),
                 on_success_callback=tell(self.rollout, Event.RETIREMENT),
+                on_failure_callback=failed,
                 doc_md=retire_flag(self.rollout),
                 **flag,
                 **self.where,

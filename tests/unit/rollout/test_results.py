@@ -12,11 +12,11 @@ from airflow.sdk import DAG
 from airflow_provider_launchdarkly import DataExportResults, Rollout, WarehouseNativeResults, experiment_rollout
 from airflow_provider_launchdarkly.cli.main import main
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError
-from airflow_provider_launchdarkly.rollout.endings import LaunchDarklyVerdictOperator
 from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, is_metrics_file, read_files
 from airflow_provider_launchdarkly.rollout.requests import stage_design
 from airflow_provider_launchdarkly.rollout.results import describe_results
 from airflow_provider_launchdarkly.rollout.schema import file_schema, metrics_schema
+from airflow_provider_launchdarkly.rollout.verdict_task import LaunchDarklyVerdictOperator
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from support.surroundings import REPOSITORY
 

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 import yaml
+from airflow.providers.common.compat.sdk import BaseNotifier
 from airflow.sdk import DAG
+from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.writes.flags import Serving
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.notifications.events import Event
+from airflow_provider_launchdarkly.notifications.events import Event, Severity
 from airflow_provider_launchdarkly.retirement.reasons import SERVED_FOR
 from airflow_provider_launchdarkly.rollout.content import read_rollout
 from airflow_provider_launchdarkly.rollout.dag import content_in_words
@@ -452,3 +454,43 @@ def test_a_flag_that_several_targets_share_is_not_retired_by_one_of_them() -> No
     targets = [{"key": key, "rule": key} for key in ("berlin", "paris")]
     with pytest.raises(InvalidSettingError, match=r"is for berlin, and flag checkout-button is that of paris as well"):
         read_rollout(waves(*targets))
+
+
+def test_a_retirement_that_failed_is_told_with_what_to_clear_and_by_both_of_its_tasks() -> None:
+    told: list[str] = []
+
+    class Own(BaseNotifier):
+        """A notifier of the users' own."""
+
+        @override
+        def notify(self, context: Any) -> None:
+            told.append(context["ti"].task_id)
+
+    HEARD.clear()
+    given = rollout(notify=[{"through": PATH, "events": ["retirement_failed"]}])
+    with DAG("rollout", schedule=None) as dag:
+        experiment_rollout(given, group_id="r", notifiers=[Own()])
+    for name in ("r.retire.wait", "r.retire.flag"):
+        ti = SimpleNamespace(
+            dag_id="d", run_id="run", task_id=name, map_index=-1, log_url=None, xcom_pull=lambda **_: None
+        )
+        callbacks: Any = dag.get_task(name).on_failure_callback
+        for callback in callbacks:
+            callback({"ti": ti, "exception": RuntimeError("the token is refused")})
+    assert told == ["r.retire.wait", "r.retire.flag"]
+    first, second = HEARD
+    assert first.startswith(
+        f"Not retired: flag {FLAG}: task r.retire.wait failed: the token is refused · {EXPERIMENT['key']}"
+    )
+    assert f"Nothing by itself: flag {FLAG} stays as it is." in first
+    assert "Clear the task that failed, with all that follows it" in second
+    assert "task r.retire.flag failed" in second
+
+
+def test_the_sample_of_a_retirement_that_failed_is_a_warning_and_only_where_there_is_one() -> None:
+    samples = [
+        dict(sample_messages(Rollout.from_json(each), datetime(2026, 12, 1, tzinfo=UTC)))
+        for each in (rollout(), rollout(endings={"retire": None}))
+    ]
+    assert samples[0]["retirement_failed"].severity is Severity.WARNING
+    assert "retirement_failed" not in samples[1]
