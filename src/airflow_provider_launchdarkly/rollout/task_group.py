@@ -311,7 +311,7 @@ class _Composer(WaitingTasks):
             points: The endings.
         """
         ship, rollback = points[Ending.SHIP], points[Ending.ROLLBACK]
-        verdict.ship, verdict.rollback, ship.rollback = ship.task_id, rollback.task_id, rollback.task_id
+        verdict.ship, ship.rollback = ship.task_id, rollback.task_id
         following = [points[ending] for ending in WITHHELD_ENDINGS]
         for point in following:
             point.ship = ship.task_id
@@ -340,6 +340,7 @@ class _Composer(WaitingTasks):
         for point in points:
             point.shown_as = self.shown(None)
             point.notifiers = self.notifiers
+        verdict.rollback = next(point.task_id for point in points if point.ending is Ending.ROLLBACK)
         if self.withholds_ship:
             self.follow_ship(verdict, {point.ending: point for point in points})
         unwatched = LaunchDarklyUnwatchedOperator(

@@ -62,7 +62,7 @@ class LaunchDarklyVerdictOperator(LaunchDarklyRolloutBaseOperator):
         self.opened = opened
         self.asked = asked
         self.waited = waited
-        # Ids of the tasks that a verdict of harm after a ship leaves its traces in. `experiment_rollout` sets them.
+        # Ids of the tasks whose outputs tell of a rollback before a clear. `experiment_rollout` sets them.
         self.ship: str | None = None
         self.rollback: str | None = None
         # The verdict of the last check, which is told if it found harm or another's change.

@@ -21,11 +21,15 @@ from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from airflow_provider_launchdarkly.rollout.telling import LaunchDarklyRolloutNotifier
 from airflow_provider_launchdarkly.rollout.withheld import ENDINGS as FOLLOWING
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.views.model import State
+from airflow_provider_launchdarkly.views.notes import PREFIX
+from airflow_provider_launchdarkly.views.situation import Note, Run, Task
+from airflow_provider_launchdarkly.views.whole import detail_of
 from support.heard import HEARD, PATH
 from support.promotions import PromotionRunner, three_environments
 from support.surroundings import CONNECTION
 from support.task_runner import TaskRunner
-from unit.rollout.test_task_group import approve, ended, rollout, served, step_of
+from unit.rollout.test_task_group import approve, ended, rollout, run, served, step_of
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -158,6 +162,31 @@ def test_a_clear_after_a_rollback_finds_it_done_and_stops_nothing_again(
     assert len(emulator.journal()) == before
 
 
+def test_a_clear_after_a_rollback_by_the_last_check_of_the_verdict_finds_it_done_too(emulator: EmulatorServer) -> None:
+    def think(_task: str) -> dict[str, Any]:
+        make_true(emulator, HARM)
+        return approve()
+
+    make_true(emulator, GOOD)
+    done = run(emulator, rollout(approval={"before_ship": True}, watch_while_waiting=False), answer=think)
+    assert ended(done) == "rollback"
+    before = len(emulator.journal())
+    assert ended(done.again_from("r.verdict")) == "rollback"
+    assert len(emulator.journal()) == before
+
+
+@pytest.mark.parametrize(("effect", "state"), [(HARM, State.ROLLED_BACK), (NONE, State.UNWATCHED)])
+def test_the_page_shows_how_it_ended_and_not_that_it_was_to_ship(
+    emulator: EmulatorServer, effect: float, state: State
+) -> None:
+    done = a_run(emulator, lambda: make_true(emulator, effect)).run()
+    notes = [Note(task, -1, body) for (task, key), body in done.xcoms.items() if key.startswith(PREFIX)]
+    tasks = tuple(Task(task, found) for task, found in done.states.items())
+    page = detail_of(notes, Run("rollout", "run", "success", tasks))
+    assert page.summary.state is state
+    assert page.summary.shares[0].percent == (100 if state is State.ROLLED_BACK else 50)
+
+
 @pytest.mark.parametrize("cleared", ["r.verdict", "r.ship"])
 @pytest.mark.parametrize(("effect", "ending", "serves"), [(GOOD, "ship", "Bold"), (HARM, "rollback", "Classic")])
 def test_a_clear_after_an_end_that_changed_nothing_judges_again(
@@ -218,25 +247,41 @@ def test_no_ending_waits_for_a_ship_that_cannot_be_withheld(changes: dict[str, A
     assert not any("r.ship" in dag.get_task(f"r.{ending}").upstream_task_ids for ending in FOLLOWING)
 
 
+def many(emulator: EmulatorServer, turned_at: str, **spec: Any) -> PromotionRunner:
+    """Run a rollout in several environments; Bold is good until a task has run, and harmful then."""
+    make_true(emulator, GOOD)
+
+    def crash(task_id: str) -> bool:
+        if task_id == turned_at:
+            make_true(emulator, HARM)
+        return False
+
+    def wait(_task: str) -> None:
+        emulator.clock.advance(timedelta(days=1))
+
+    done = PromotionRunner(rollout_dag({**rollout(**APPROVAL), **spec}), wait=wait, crash=crash)
+    done.run()
+    return done
+
+
 def test_the_next_environment_does_not_begin_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     with EmulatorServer(world=three_environments()) as emulator:
         monkeypatch.setenv(CONNECTION, json.dumps(emulator.connection()))
-        make_true(emulator, GOOD)
+        done = many(emulator, "test.verdict", environments=["test", "production"])
+    gate = done.output("promote_to_production")
+    assert (gate["ending"], gate["shipped"]) == ("rollback", False)
+    assert gate["why"] == done.output("test.rollback")["why"]
+    assert done.states["production.start"] == "skipped"
 
-        def crash(task_id: str) -> bool:
-            if task_id == "test.verdict":
-                make_true(emulator, HARM)
-            return False
 
-        spec = {**rollout(**APPROVAL), "environments": ["test", "production"]}
-        done = PromotionRunner(
-            rollout_dag(spec), wait=lambda _task: emulator.clock.advance(timedelta(days=1)), crash=crash
-        )
-        done.run()
-        gate = done.output("promote_to_production")
-        assert (gate["ending"], gate["shipped"]) == ("rollback", False)
-        assert gate["why"] == done.output("test.rollback")["why"]
-        assert done.states["production.start"] == "skipped"
+def test_a_target_whose_ship_is_withheld_counts_by_what_it_ended_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = [{"key": key, "environment": key} for key in ("test", "production")]
+    with EmulatorServer(world=three_environments()) as emulator:
+        monkeypatch.setenv(CONNECTION, json.dumps(emulator.connection()))
+        done = many(emulator, "wave_1.test.verdict", targets=targets, waves={"order": [1, "rest"], "max_failed": 0})
+    summary = done.output("summary")
+    assert summary["targets"] == {"test": "rollback", "production": "untouched"}
+    assert summary["served"]["test"] == "rollback, everyone gets Classic, the baseline"
 
 
 @pytest.mark.parametrize(
