@@ -301,6 +301,36 @@ class EmulatorServer:
         """
         self.call(lambda emulator: emulator.act_on_release(release_id, "advance"))
 
+    def start_release(
+        self,
+        flag_key: str,
+        release: Mapping[str, Any],
+        *,
+        project_key: str | None = None,
+        environment_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Start a release, as a person does in LaunchDarkly's UI once its approval has been given.
+
+        The route refuses a start with 405 where an environment demands approvals; this never does.
+
+        Args:
+            flag_key: The flag.
+            release: The release, as the body of the route: `{"originalVariationId": …, "phases": […], …}`.
+            project_key: The project; None for the world's first.
+            environment_key: The environment; None for the project's first.
+
+        Returns:
+            The release, as the route responds.
+
+        Raises:
+            ApiError: As the route responds otherwise.
+        """
+        return self.call(
+            lambda emulator: emulator.start_release(
+                flag_key, release, project_key=project_key, environment_key=environment_key
+            )
+        )
+
     def reset(self, scenario: str | None = None) -> None:
         """Restore the first world, and clear faults, journal and request log. The clock goes on.
 

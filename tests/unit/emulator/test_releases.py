@@ -410,6 +410,29 @@ def test_approvals_are_a_405(shop: Caller) -> None:
     assert stop(shop, release, "roll_forward_all_phases").status_code == 405
 
 
+def test_a_person_starts_a_release_where_the_route_demands_an_approval(shop: Caller) -> None:
+    shop.server.switch(flag_approvals="everywhere")
+
+    release = shop.server.start_release("checkout-button", body(shop))
+
+    assert state(read(shop, release)) == ("in_progress", None)
+    assert shop.server.effects("release.started") == []  # no request caused it
+    control = f"{shop.server.url}/__emulator__/releases"
+    again: dict[str, Any] = {
+        "start": body(shop),
+        "flag": "checkout-button",
+        "project": "demo",
+        "environment": "production",
+    }
+    assert shop.post(control, again).json()["code"] == "release_already_active"
+    shop.server.clock.advance("P2D")
+    second = again["start"] | {"phases": [{"ruleId": release["phases"][0]["ruleId"], "steps": steps(20)}]}
+    wrong = [{"project": "nowhere"}, {"environment": "nowhere"}, {"flag": "nowhere"}]
+    assert [shop.post(control, again | place).status_code for place in wrong] == [404, 404, 404]
+    assert [shop.post(control, again | place).status_code for place in ({"rule": "x"}, {"project": 1})] == [400, 400]
+    assert shop.post(control, again | {"start": second}).status_code == 200
+
+
 def test_a_plan_supplies_phases_and_the_metrics_of_its_groups(shop: Caller) -> None:
     ids = variations(shop)
     wanted = {"originalVariationId": ids[0], "targetVariationId": ids[2], "releasePlanKey": "careful"}

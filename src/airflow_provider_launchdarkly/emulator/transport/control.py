@@ -145,13 +145,24 @@ def post_warehouse(emulator: Emulator, query: str, body: bytes) -> dict[str, Any
 
 
 def post_releases(emulator: Emulator, _query: str, body: bytes) -> dict[str, Any]:
-    """Do what only LaunchDarkly's UI can: `{"dismiss": id}` a regression, `{"advance": id}` to the next phase."""
+    """Do what a person does in LaunchDarkly's UI.
+
+    `{"dismiss": id}` a regression, `{"advance": id}` to the next phase, or `{"start": release, "flag": key}` where the
+    route demands an approval; `project` and `environment` name other ones than the first.
+    """
     match _json_object(body):
         case {"dismiss": str(release_id), **others} if not others:
             return emulator.act_on_release(release_id, "dismiss")
         case {"advance": str(release_id), **others} if not others:
             return emulator.act_on_release(release_id, "advance")
-    raise invalid_request('releases takes one of {"dismiss": release id}, {"advance": release id}')
+        case {"start": dict(release), "flag": str(flag), **place} if _is_place(place):
+            return emulator.start_release(
+                flag, release, project_key=place.get("project"), environment_key=place.get("environment")
+            )
+    raise invalid_request(
+        'releases takes one of {"dismiss": release id}, {"advance": release id}, {"start": {…}, "flag": flag key}, '
+        'the last with "project" and "environment" if they are not the first'
+    )
 
 
 CONTROLS: Mapping[str, Mapping[str, Callable[[Emulator, str, bytes], dict[str, Any]]]] = {
@@ -224,6 +235,10 @@ def _is_loopback_address(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _is_place(place: Mapping[str, Any]) -> bool:
+    return place.keys() <= {"project", "environment"} and all(isinstance(key, str) for key in place.values())
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

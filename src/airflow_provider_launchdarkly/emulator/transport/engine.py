@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from airflow_provider_launchdarkly.emulator.errors import ApiError, forbidden, invalid_request, not_found, unauthorized
 from airflow_provider_launchdarkly.emulator.handlers.operation import Request, Response
 from airflow_provider_launchdarkly.emulator.rules import release_progress, releases
+from airflow_provider_launchdarkly.emulator.rules.request_body import RequestBody
 from airflow_provider_launchdarkly.emulator.serializers import whole_world
 from airflow_provider_launchdarkly.emulator.serializers.flags import sdk_caller
 from airflow_provider_launchdarkly.emulator.serializers.releases import release as serialize_release
@@ -28,10 +29,11 @@ from airflow_provider_launchdarkly.emulator.transport.faults import CODES, Fault
 from airflow_provider_launchdarkly.emulator.transport.journal import Journal, RequestLog
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_launchdarkly.emulator.handlers.operation import Operation, Requirement
-    from airflow_provider_launchdarkly.emulator.state.models import World
+    from airflow_provider_launchdarkly.emulator.state.models import Project, World
+    from airflow_provider_launchdarkly.emulator.state.release_models import Release
     from airflow_provider_launchdarkly.emulator.transport.faults import Fault, RateLimitFamily, TriggeredFault
     from airflow_provider_launchdarkly.emulator.warehouse.writer import Warehouse
 
@@ -179,13 +181,39 @@ class Emulator:
         """
         for project in self.world.projects.values():
             if release_id in project.releases:
-                now = self.clock.milliseconds()
-                transaction = Transaction(world=self.world, project=project, now=now, settings=self.settings)
-                release_progress.advance_due_releases(transaction)
-                changed = serialize_release(transaction, releases.act(transaction, release_id, action))
-                transaction.commit()
-                return changed
+                return self._in_the_ui(project, lambda made: releases.act(made, release_id, action))
         raise not_found(f"release {release_id!r} not found")
+
+    def start_release(
+        self, flag_key: str, body: Mapping[str, Any], *, project_key: str | None, environment_key: str | None
+    ) -> dict[str, Any]:
+        """Start a release as a person does in LaunchDarkly, where the approval has been given, and return it.
+
+        Args:
+            flag_key: The flag.
+            body: The release, as the route takes it.
+            project_key: The project; None for the world's first.
+            environment_key: The environment; None for the project's first.
+
+        Raises:
+            ApiError: As the route responds, but never with a 405.
+        """
+        project = self.world.projects.get(project_key or next(iter(self.world.projects), ""))
+        if project is None:
+            raise not_found(f"project {project_key!r} not found")
+        environment = environment_key or next(iter(project.environments), "")
+        return self._in_the_ui(
+            project, lambda made: releases.start(made, environment, flag_key, RequestBody(dict(body)))
+        )
+
+    def _in_the_ui(self, project: Project, change: Callable[[Transaction], Release]) -> dict[str, Any]:
+        """Make a change that is no request, and so in no entry of the journal; return the release."""
+        now = self.clock.milliseconds()
+        transaction = Transaction(world=self.world, project=project, now=now, settings=self.settings)
+        release_progress.advance_due_releases(transaction)
+        changed = serialize_release(transaction, change(transaction))
+        transaction.commit()
+        return changed
 
     def _build_world(self, scenario: str, data: Mapping[str, Any] | None) -> World:
         now = self.clock.milliseconds()
