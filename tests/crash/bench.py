@@ -20,7 +20,7 @@ from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.testing.server import MONDAY_MORNING
 from crash.kept import EMPTY, Kept
 from crash.killing_proxy import KillingProxy
-from support.reviewers import review_pending
+from support.reviewers import review_pending, start_handed_over
 from support.surroundings import CONNECTION, REPOSITORY
 
 # How far the clock goes between two polls of a trigger.
@@ -146,7 +146,7 @@ class Lane:
             part, waits = following
             number += part == "execute"
             if waits:
-                pass_time(self.emulator)
+                pass_time(self.emulator, self.kept)
         raise AssertionError(f"{order['task_id']} did not end in {MOST_PARTS} parts; the last said {said}")
 
     def _until_dead(self) -> dict[str, Any]:
@@ -168,10 +168,15 @@ class Lane:
         return found
 
 
-def pass_time(emulator: EmulatorServer) -> None:
-    """Let a trigger's sleep pass; meanwhile somebody approves what waits for an approval in LaunchDarkly."""
+def pass_time(emulator: EmulatorServer, kept: Kept) -> None:
+    """Let a trigger's sleep pass; meanwhile somebody approves what waits for that, and starts what is awaited."""
     emulator.clock.advance(BETWEEN_POLLS)
     review_pending(emulator)
+    for waiting in kept.read()["waiting"].values():
+        trigger = waiting.get("trigger", {"classpath": ""})
+        released = emulator.call(lambda inside: inside.world.projects["demo"].releases)
+        if trigger["classpath"].endswith(".ReleaseHandedOverTrigger") and not released:
+            start_handed_over(emulator, trigger["arguments"])
 
 
 def follows(part: str, said: Mapping[str, Any]) -> tuple[str, bool] | None:
@@ -249,7 +254,7 @@ class Bench:
 
     def wait(self) -> None:
         """Let the time pass that a trigger sleeps."""
-        pass_time(self.emulator)
+        pass_time(self.emulator, self.lane.kept)
 
     def effects(self) -> tuple[str, ...]:
         """Return what was changed since the last `load`, with the requests that did."""

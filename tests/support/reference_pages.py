@@ -24,7 +24,7 @@ if __name__ == "__main__":  # as a script the tests folder is not on the path ye
 from airflow_provider_launchdarkly.api import errors
 from airflow_provider_launchdarkly.api.http.settings import ClientSettings
 from airflow_provider_launchdarkly.api.reads import flags
-from airflow_provider_launchdarkly.api.writes import approvals, approved
+from airflow_provider_launchdarkly.api.writes import approvals, approved, releases
 from airflow_provider_launchdarkly.change_windows import window
 from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.decision import evidence, futility, policy, policy_parts, verdict
@@ -450,7 +450,7 @@ def errors_page() -> Iterator[str]:
         """
     )
     yield from ("", "| error | is a | a retry may help | |", "|---|---|---|---|")
-    defined_in = (errors, approvals, approved, flags, iterations, _winner)
+    defined_in = (errors, approvals, approved, releases, flags, iterations, _winner)
     found = {of for module in defined_in for of in vars(module).values() if is_error(of)}
     for of in sorted(found, key=lambda of: of.__name__):
         is_a = ", ".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,7 @@ from airflow_provider_launchdarkly.emulator.state.approval_models import Review
 from airflow_provider_launchdarkly.emulator.state.models import Token
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
     from airflow_provider_launchdarkly.testing import EmulatorServer
@@ -82,3 +83,24 @@ def finish(make: Callable[[], Any], context: Any, meanwhile: Callable[[], Any]) 
             return getattr(make(), deferred.method_name)(context, event)
         except TaskDeferred as again:
             deferred = again
+
+
+def start_handed_over(emulator: EmulatorServer, arguments: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """Start a release in LaunchDarkly as a person does, whom a task waits for; return it.
+
+    Args:
+        emulator: LaunchDarkly.
+        arguments: Those of the trigger that waits.
+        changes: Fields that the person fills in otherwise.
+    """
+    release: dict[str, Any] = {**json.loads(arguments["design"]), **changes}
+    known = json.loads(arguments["design"])["phases"][0]
+    phases = [{name: known[name] for name in ("ruleId", "clauses") if name in known} | one for one in release["phases"]]
+    # A person gives rules other descriptions.
+    release["phases"] = [{name: phase[name] for name in phase if name != "description"} for phase in phases]
+    return emulator.start_release(
+        arguments["flag_key"],
+        release,
+        project_key=arguments["project_key"],
+        environment_key=arguments["environment_key"],
+    )

@@ -180,7 +180,12 @@ def _off(scene: Scene) -> dict[str, Any]:
     return fields | {"turn_flag_on": True}
 
 
-# Writes that wait for an approval, which somebody gives while they wait.
+def _releasable(scene: Scene) -> dict[str, Any]:
+    scene.hook.turn_flag("checkout-button", on=True)
+    return RELEASE
+
+
+# Writes that wait for an approval, which somebody gives while they wait; the last one is a person's.
 APPROVED = {
     "set flag with an approval": Write(
         _demanding(lambda scene: {"flag_key": "pricing-page", "variation": True, "on": False}),
@@ -192,4 +197,5 @@ APPROVED = {
         LaunchDarklyStartIterationOperator,
         ("post_approval_request_for_flag", "post_approval_request_apply_for_flag", "patch_experiment"),
     ),
+    "start release with an approval": Write(_demanding(_releasable), LaunchDarklyStartReleaseOperator, ()),
 }

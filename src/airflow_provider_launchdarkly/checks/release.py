@@ -10,6 +10,7 @@ from airflow_provider_launchdarkly.api.errors import ReleaseEndedError, ReleaseU
 from airflow_provider_launchdarkly.api.models.base import iso
 from airflow_provider_launchdarkly.checks.arguments import FAIL
 from airflow_provider_launchdarkly.checks.result import WHILE_NOTHING_CHANGES, CheckResult
+from airflow_provider_launchdarkly.config.durations import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
-    from airflow_provider_launchdarkly.api.models import EnvironmentRelease, ReleasePhase
+    from airflow_provider_launchdarkly.api.models import (
+        EnvironmentRelease,
+        FeatureFlag,
+        ReleasePhase,
+        ReleasePhaseInput,
+        ReleasePost,
+    )
 
 
 def check_release(
@@ -99,6 +106,54 @@ def summary_of(release: EnvironmentRelease) -> str:
             parts.append(f"{place}: {phase.steps[step].allocation / 1000:g} %")
     metrics = ", ".join(f"{key} {state.replace('_', ' ')}" for key, state in release.metric_states.items())
     return "; ".join(part for part in (", ".join(parts), metrics) if part)
+
+
+def design_in_words(post: ReleasePost, flag: FeatureFlag) -> str:
+    """Return a release to start as a person makes it in LaunchDarkly, as one line without a full stop.
+
+    ``from 'Classic' to 'Bold', on a new rule for all contexts of the kind user, in steps of 10 % for 1d, 50 % for 2d``
+
+    Args:
+        post: The release.
+        flag: Its flag.
+    """
+    names = (_variation(flag, post.original_variation_id), _variation(flag, post.target_variation_id))
+    ways = f"from {names[0]} to {names[1]}"
+    if post.release_plan_key is not None:
+        return f"{ways}, by release plan {post.release_plan_key!r}"
+    guards = ", ".join(
+        f"{metric.metric_key} ({'rolls back' if metric.auto_rollback else 'waits'} on a regression)"
+        for metric in post.metrics or ()
+    )
+    parts = [
+        f"a {'guarded' if guards else 'progressive'} release {ways}",
+        *(_phase_in_words(phase) for phase in post.phases or ()),
+        f"randomization unit {post.randomization_unit}",
+        f"guarded by {guards}" if guards else "",
+        f"advanced {post.advancement_mode}" if len(post.phases or ()) > 1 else "",
+        f"before rule {post.before_rule_id!r}" if post.before_rule_id else "",
+        f"at its end: {post.cleanup_behavior or 'leave_rules_in_place'}",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _variation(flag: FeatureFlag, variation_id: str) -> str:
+    found = flag.variation(variation_id)
+    return repr(variation_id if found is None else found.name or found.value)
+
+
+def _phase_in_words(phase: ReleasePhaseInput) -> str:
+    steps = ", ".join(
+        f"{step.allocation / 1000:g} % for {format_duration(timedelta(milliseconds=step.duration_millis))}"
+        for step in phase.steps
+    )
+    clauses = " and ".join(
+        f"{clause.context_kind or 'context'}.{clause.attribute} {'not ' if clause.negate else ''}{clause.op} "
+        f"{', '.join(map(str, clause.values))}"
+        for clause in phase.clauses or ()
+    )
+    rule = f"on rule {phase.rule_id!r}" if phase.rule_id is not None else f"on a new rule where {clauses}"
+    return f"{rule}, in steps of {steps}"
 
 
 def _end_of_step(phase: ReleasePhase) -> datetime | None:

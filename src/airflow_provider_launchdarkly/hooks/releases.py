@@ -53,6 +53,7 @@ class ReleaseCalls(Caller):
         *,
         since: datetime | None = None,
         by_description: bool = False,
+        any_description: bool = False,
         announce: Callable[[], None] = lambda: None,
     ) -> Procedure[StartedRelease]:
         """Start a release, or adopt the one that is the same. Safe to repeat.
@@ -62,10 +63,17 @@ class ReleaseCalls(Caller):
             post: The release.
             since: LaunchDarkly's time (aware) from which on a same release that ended counts as this one.
             by_description: True if no other release has the first phase's description: one that has it is this.
+            any_description: True if a person may have started it, whose descriptions are not compared.
             announce: Called just before the write; not called if nothing is written.
         """
         return writes.start_release(
-            self.environment(), flag_key, post, since=since, by_description=by_description, announce=announce
+            self.environment(),
+            flag_key,
+            post,
+            since=since,
+            by_description=by_description,
+            any_description=any_description,
+            announce=announce,
         )
 
     @api_call

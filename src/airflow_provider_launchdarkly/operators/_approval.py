@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Never
+from typing import TYPE_CHECKING, Any, Never
 
 from typing_extensions import override
 
@@ -15,6 +16,7 @@ from airflow_provider_launchdarkly.api.errors import (
 )
 from airflow_provider_launchdarkly.config.durations import parse_duration
 from airflow_provider_launchdarkly.config.problems import shown
+from airflow_provider_launchdarkly.operators._awaited import IterationAwaited, ReleaseAwaited
 from airflow_provider_launchdarkly.operators._base import LaunchDarklyBaseOperator, audit_comment
 from airflow_provider_launchdarkly.retries import fail_unless_retryable
 from airflow_provider_launchdarkly.templates import is_literal
@@ -32,14 +34,6 @@ if TYPE_CHECKING:
 ONE_DAY = timedelta(days=1)
 
 
-class IterationAwaited(NamedTuple):
-    """An iteration, and the status that it is to have: ``running`` or ``stopped``."""
-
-    experiment_key: str
-    iteration_id: str
-    status: str
-
-
 class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
     """Base of the operators whose change LaunchDarkly may demand an approval for.
 
@@ -47,8 +41,9 @@ class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
     the same for test and production, and nobody has to know beforehand which environment demands what. While it waits,
     it occupies the triggerer and no worker. Killing the task, or marking it, leaves the request and the flag alone.
 
-    LaunchDarkly's API takes approval requests for flags, and none for experiments. Where an experiment's start or stop
-    is refused without an approval, a task with reviewers waits until somebody has made the change in LaunchDarkly.
+    LaunchDarkly's API takes approval requests for flags, and none for experiments and releases. Where an experiment's
+    start or stop, or a release's start, is refused without an approval, a task with reviewers waits until somebody has
+    made the change in LaunchDarkly.
 
     Args:
         reviewers: Members by e-mail or id, and teams as ``team:KEY``, whom LaunchDarkly notifies. With them, the task
@@ -71,13 +66,15 @@ class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
         self.reviewers = reviewers
         self.approval_timeout = approval_timeout
         self.handed_over = False
+        # Since when a person is to make the change in this task's place, by LaunchDarkly's clock.
+        self.handed_over_since: datetime | None = None
         self.flags_changed: tuple[str, ...] = ()
         # True if only a person may make the change: the task does not try it, and waits until it shows.
         self.by_person = False
-        # When the waiting ends, by LaunchDarkly's clock, while it waits.
+        # When the waiting ends, by LaunchDarkly's clock, while it waits and an experiment may run on.
         self.waits_until: datetime | None = None
-        # Called with the end of the waiting, in ISO 8601, where a person has to make the change in LaunchDarkly.
-        self.on_hand_over: Callable[[str], None] | None = None
+        # Called with what a person has to do in LaunchDarkly, and the end of the waiting in ISO 8601.
+        self.on_hand_over: Callable[[IterationAwaited | ReleaseAwaited, str], None] | None = None
         if is_literal(reviewers) and is_literal(approval_timeout):
             self._validate_approval()
 
@@ -106,9 +103,20 @@ class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
             self.read_fields()
             return self.act_or_wait(context, awaited_by(event))
 
-    def iteration_awaited(self) -> IterationAwaited | None:
-        """Return the iteration that a person can start or stop in this task's place; None if there is none."""
-        return None
+    def awaited_change(self, demanded: ApprovalRequiredError | None) -> IterationAwaited | ReleaseAwaited | None:
+        """Return the change that a person can make in this task's place; None if there is none.
+
+        Args:
+            demanded: LaunchDarkly's refusal; None if the task is not to try the change.
+        """
+        from airflow_provider_launchdarkly.api.writes.releases import ReleaseNeedsApprovalError
+        from airflow_provider_launchdarkly.checks.release import design_in_words
+
+        if not isinstance(demanded, ReleaseNeedsApprovalError):
+            return None
+        flag = self.hook.get_flag(demanded.flag_key)
+        words = design_in_words(demanded.post, flag)
+        return ReleaseAwaited(demanded.flag_key, json.dumps(demanded.post.to_wire()), words)
 
     def note_hand_over(self, context: Context) -> None:
         """Note, before the waiting, that what a person does is done in this task's place. Nothing by default."""
@@ -129,6 +137,7 @@ class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
         before = awaited or NOTHING
         timeout = self._validate_approval()
         self.handed_over = before.until is not None
+        self.handed_over_since = None if before.since is None else datetime.fromisoformat(before.since)
         self.hook.approval = Approval(
             marker=_marker(context),
             reviewers=tuple(self.reviewers),
@@ -136,19 +145,19 @@ class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
             comment=getattr(self, "comment", None),
             awaited=before.request_id,
         )
-        wanted = self.iteration_awaited()
         try:
-            if self.by_person and wanted is not None:
-                return self._hand_over(context, wanted, before.until, timeout, "its approval replaces Airflow's")
+            if self.by_person and (wanted := self.awaited_change(None)) is not None:
+                return self._hand_over(context, wanted, before, timeout, "its approval replaces Airflow's")
             output = self.act(context)
         except ApprovalPendingError as pending:
             self.say("%s", pending)
             self.waits_until = pending.until
             return self._wait(approval_trigger(self.launchdarkly_conn_id, pending, timeout))
         except ApprovalRequiredError as demanded:
+            wanted = self.awaited_change(demanded)
             if wanted is None:
                 raise
-            output = self._hand_over(context, wanted, before.until, timeout, demanded)
+            output = self._hand_over(context, wanted, before, timeout, demanded)
         for flag_key in self.flags_changed:
             withdraw_requests(self, self.hook, flag_key, context, "The change was made without it.")
         return output
@@ -156,19 +165,19 @@ class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
     def _hand_over(
         self,
         context: Context,
-        wanted: IterationAwaited,
-        until: str | None,
+        wanted: IterationAwaited | ReleaseAwaited,
+        before: Awaited,
         timeout: timedelta,
         why: ApprovalRequiredError | str,
     ) -> Any:
         """Wait for a person who makes the change in LaunchDarkly, whose API takes no request for it."""
         from airflow_provider_launchdarkly.api.writes.approved import ApprovalTimedOutError
-        from airflow_provider_launchdarkly.checks.approval import check_handed_over
-        from airflow_provider_launchdarkly.sensors._approval import handed_over_trigger
 
-        env, reviewers = self.hook.environment(), ", ".join(self.reviewers or ())
-        result = self.hook.run(check_handed_over(env, *wanted, until))
-        what = f"iteration {wanted.iteration_id!r} of experiment {wanted.experiment_key!r} in {env}"
+        env, reviewers, until = self.hook.environment(), ", ".join(self.reviewers or ()), wanted.until(before)
+        result = self.hook.run(wanted.check(env, before))
+        at, what = result.output["at"], wanted.what(env)
+        since = result.output.get("since", at)
+        self.handed_over_since = datetime.fromisoformat(since)
         if result.output["reached"]:
             return self.act(context)
         if result.ends:
@@ -177,17 +186,18 @@ class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
                 f"changed by this task. Reviewers were {reviewers}. Request and apply the change in LaunchDarkly, and "
                 "clear the task"
             )
-        told, until = until is not None, until or (datetime.fromisoformat(result.output["at"]) + timeout).isoformat()
+        told, until = until is not None, until or (datetime.fromisoformat(at) + timeout).isoformat()
         self.warn(
-            "LaunchDarkly demands an approval, and its API takes no request for experiments. Request and apply it in "
-            "LaunchDarkly: %s is to be %s. Reviewers: %s. This task waits for it until %s.",
-            *(what, wanted.status, reviewers, until),
+            "LaunchDarkly demands an approval, and its API takes no request for %s. Request and apply it in "
+            "LaunchDarkly: %s is to be %s%s. Reviewers: %s. This task waits for it until %s.",
+            *(wanted.kind, what, wanted.status, wanted.details and f": {wanted.details}", reviewers, until),
         )
-        self.waits_until = datetime.fromisoformat(until)
+        # Before a release, the experiment has ended.
+        self.waits_until = datetime.fromisoformat(until) if isinstance(wanted, IterationAwaited) else None
         self.note_hand_over(context)
         if self.on_hand_over is not None and not told:
-            self.on_hand_over(until)
-        return self._wait(handed_over_trigger(self.launchdarkly_conn_id, env, wanted._asdict() | {"until": until}))
+            self.on_hand_over(wanted, until)
+        return self._wait(wanted.trigger(self.launchdarkly_conn_id, env, until=until, since=since))
 
     def _wait(self, trigger: BaseTrigger) -> Never:
         self.defer(trigger=trigger, method_name="execute_complete")

@@ -13,10 +13,10 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, StateError
 from airflow_provider_launchdarkly.assets import EVERY_EXPERIMENT, emit_event
-from airflow_provider_launchdarkly.checks.arguments import RUNNING, STOPPED
 from airflow_provider_launchdarkly.checks.crossing import check_standing
 from airflow_provider_launchdarkly.decision.policy import Policy
-from airflow_provider_launchdarkly.operators._approval import IterationAwaited, LaunchDarklyApprovedBaseOperator
+from airflow_provider_launchdarkly.operators._approval import LaunchDarklyApprovedBaseOperator
+from airflow_provider_launchdarkly.operators._awaited import IterationAwaited
 from airflow_provider_launchdarkly.operators._base import (
     LaunchDarklyExperimentBaseOperator,
     LaunchDarklyExperimentWriteBaseOperator,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_launchdarkly.api.errors import ApprovalRequiredError
     from airflow_provider_launchdarkly.api.writes.stop import StopEffect
     from airflow_provider_launchdarkly.evidence.results_config import Results
     from airflow_provider_launchdarkly.operators._outputs import IterationOutput, StopOutput
@@ -219,9 +220,9 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyApprovedBaseOperator, Launc
         return output
 
     @override
-    def iteration_awaited(self) -> IterationAwaited:
+    def awaited_change(self, demanded: ApprovalRequiredError | None) -> IterationAwaited:
         """Return the iteration, which is to run."""
-        return IterationAwaited(self.experiment_key, self.iteration_id, RUNNING)
+        return IterationAwaited(self.experiment_key, self.iteration_id, "running")
 
     @override
     def note_hand_over(self, context: Context) -> None:
@@ -330,9 +331,9 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyApprovedBaseOperator, Launch
         return output
 
     @override
-    def iteration_awaited(self) -> IterationAwaited:
+    def awaited_change(self, demanded: ApprovalRequiredError | None) -> IterationAwaited:
         """Return the iteration, which is to be stopped."""
-        return IterationAwaited(self.experiment_key, self.iteration_id, STOPPED)
+        return IterationAwaited(self.experiment_key, self.iteration_id, "stopped")
 
     def _announce(self, effect: StopEffect) -> None:
         self.say("%s", effect)

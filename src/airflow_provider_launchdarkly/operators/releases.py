@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,12 @@ from airflow_provider_launchdarkly.api.variations import find_variation
 from airflow_provider_launchdarkly.assets import EVERY_RELEASE, emit_event
 from airflow_provider_launchdarkly.config.durations import parse_duration
 from airflow_provider_launchdarkly.config.problems import shown
+from airflow_provider_launchdarkly.operators._approval import LaunchDarklyApprovedBaseOperator
 from airflow_provider_launchdarkly.operators._base import audit_comment
 from airflow_provider_launchdarkly.operators._release import LaunchDarklyReleaseBaseOperator
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.api.models import FeatureFlag, ReleasePost
@@ -29,8 +28,11 @@ if TYPE_CHECKING:
 # How far Airflow's clock and LaunchDarkly's may differ.
 CLOCKS_DIFFER_BY = timedelta(minutes=10)
 
+# Key in Airflow's task state store: since when a person is to start the release in this task's place.
+HANDED_OVER = "handed_over_since"
 
-class LaunchDarklyStartReleaseOperator(LaunchDarklyReleaseBaseOperator):
+
+class LaunchDarklyStartReleaseOperator(LaunchDarklyApprovedBaseOperator, LaunchDarklyReleaseBaseOperator):
     """Start a release: a rule of a flag moves from one variation to another, step by step, guarded by metrics or not.
 
     Safe to repeat: a DAG run starts at most one release in this task. The flag's releases are read first, and the one
@@ -39,6 +41,9 @@ class LaunchDarklyStartReleaseOperator(LaunchDarklyReleaseBaseOperator):
     rule, the time of its start does. Another active release fails the task and is named. The task ends as soon as the
     release has started: let :class:`LaunchDarklyReleaseSensor` wait for its end. Killing the task does not stop the
     release.
+
+    Where LaunchDarkly demands an approval, a task with ``reviewers`` waits for a person who starts the release there,
+    since its API takes no request for one. The descriptions of new rules are not compared then.
 
     Args:
         flag_key: Key of the flag. It has to be on.
@@ -62,14 +67,17 @@ class LaunchDarklyStartReleaseOperator(LaunchDarklyReleaseBaseOperator):
         bypass_health_checks: Kinds of health checks that may fail (see the error's message).
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
         emit_asset: Emit the event ``release_started`` on the flag's asset (see ``assets``) whenever the task succeeds.
-        kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id`` and the arguments of every task.
+        kwargs: ``reviewers`` and ``approval_timeout`` (see :class:`LaunchDarklyApprovedBaseOperator`), ``project_key``,
+            ``environment_key``, ``launchdarkly_conn_id`` and the arguments of every task.
 
     Returns:
-        :class:`.ReleaseOutput`, with ``changed`` False if the release was there already.
+        :class:`.ReleaseOutput`, with ``changed`` False if the release was there already, or a person has started it.
     """
 
     template_fields: Sequence[str] = (
         *LaunchDarklyReleaseBaseOperator.template_fields,
+        "reviewers",
+        "approval_timeout",
         "original",
         "target",
         "phases",
@@ -122,19 +130,42 @@ class LaunchDarklyStartReleaseOperator(LaunchDarklyReleaseBaseOperator):
     def act(self, context: Context) -> ReleaseOutput:
         """Start the release, or adopt the one that this run has started."""
         flag = self.hook.get_flag(self.flag_key)
+        by_person, since = self._handed_over(context)
         started = self.hook.start_release(
             self.flag_key,
             self._post(flag, context),
-            since=self._since(context),
+            since=since or self._since(context),
             by_description=self._names_the_run(),
+            any_description=by_person,
             announce=lambda: self.say("Starting a release of flag %s.", self.flag_key),
         )
-        if started.adopted:
+        if started.adopted and self.handed_over_since is not None:
+            self.say("A person has started release %s in this task's place.", started.release.id)
+        elif started.adopted:
             self.say("Release %s is there already: nothing to do.", started.release.id)
         output = self._describe(started.release, changed=not started.adopted)
         if self.emit_asset:
             emit_event(context, self.outlets, "release_started", output)
         return output
+
+    @override
+    def note_hand_over(self, context: Context) -> None:
+        """Note since when a person is to start the release in this task's place, for a try after a kill."""
+        store = context.get("task_state_store")
+        if store is not None and self.handed_over_since is not None:
+            store.set(HANDED_OVER, self.handed_over_since.isoformat())
+
+    def _handed_over(self, context: Context) -> tuple[bool, datetime | None]:
+        """Return whether a person may have started the release in this task's place, and since when if it is known."""
+        if self.handed_over_since is not None:
+            return True, self.handed_over_since
+        if self.reviewers is None:
+            return False, None
+        store = context.get("task_state_store")
+        if store is None:  # before Airflow 3.3
+            return getattr(context["ti"], "try_number", 1) > 1, None
+        noted = store.get(HANDED_OVER)
+        return noted is not None, None if noted is None else datetime.fromisoformat(str(noted))
 
     def _post(self, flag: FeatureFlag, context: Context) -> ReleasePost:
         from airflow_provider_launchdarkly.api.models import ReleasePost

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators._approval import LaunchDarklyApprovedBaseOperator
     from airflow_provider_launchdarkly.rollout.confirmation import Confirmation
+    from airflow_provider_launchdarkly.operators._awaited import IterationAwaited, ReleaseAwaited
     from airflow_provider_launchdarkly.rollout.state_machine import Outcome
     from airflow_provider_launchdarkly.sensors._approval import Awaited
 
@@ -43,7 +44,7 @@ class WindowShutError(StateError):
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """A start or a stop that a person may have to make in LaunchDarkly, and what people get until then.
+    """A change that a person may have to make in LaunchDarkly, and what people get until then.
 
     Attributes:
         what: The change, as what follows ``to``: ``stop iteration …``.
@@ -52,6 +53,7 @@ class HandOver:
         stage: Number of the stage that runs until then, from 0; None if none does.
         harm: True if that stage is harmful, so that the change is a rollback.
         by_person: True if only a person may make it, as nobody was asked in Airflow.
+        now: Who gets what until then, if no stage says it.
     """
 
     what: str
@@ -60,6 +62,7 @@ class HandOver:
     stage: int | None
     harm: bool = False
     by_person: bool = False
+    now: str | None = None
 
     @property
     def event(self) -> Event:
@@ -80,6 +83,7 @@ class HandOver:
             "experiment_key": self.experiment_key,
             "iteration_id": self.iteration_id,
             "wanted_by": until,
+            "now": self.now,
             "follows": f"{served}The rollout goes on once LaunchDarkly shows the change. If it does not show by {at}, "
             "the task fails.",
             "do": [f"Request and apply it in LaunchDarkly by {at}. Reviewers: {', '.join(reviewers)}."],
@@ -193,6 +197,21 @@ class WaitsForApproval(TypedTemplates):
         """
         return False
 
+    def hand_over_of(
+        self,
+        rollout: Rollout,  # noqa: ARG002 - for those that override it
+        change: HandOver,
+        wanted: IterationAwaited | ReleaseAwaited,  # noqa: ARG002
+    ) -> HandOver:
+        """Return the change that a person has to make, as it is told.
+
+        Args:
+            rollout: The rollout.
+            change: What the operator writes.
+            wanted: What the operator waits for.
+        """
+        return change
+
     def write(
         self, operator: LaunchDarklyApprovedBaseOperator, rollout: Rollout, change: HandOver, context: Context
     ) -> Any:
@@ -228,7 +247,9 @@ class WaitsForApproval(TypedTemplates):
         operator.reviewers = list(reviewers)
         operator.approval_timeout = approval.timeout
         operator.by_person = change.by_person
-        operator.on_hand_over = lambda until: self._tell(rollout, change, change.told(reviewers, until), context)
+        operator.on_hand_over = lambda wanted, until: self._tell(
+            rollout, self.hand_over_of(rollout, change, wanted), reviewers, until, context
+        )
         try:
             return operator.act_or_wait(context, self.awaited)
         except TaskDeferred as waiting:
@@ -326,11 +347,11 @@ class WaitsForApproval(TypedTemplates):
                 "one with all that follows: it waits for the window, and the approval is asked for anew"
             )
 
-    def _tell(self, rollout: Rollout, change: HandOver, told: Mapping[str, Any], context: Context) -> None:
+    def _tell(self, rollout: Rollout, change: HandOver, reviewers: Sequence[str], until: str, context: Context) -> None:
         """Tell people at once what one of them has to do. An error of a notifier is told in the log."""
         from airflow_provider_launchdarkly.rollout.telling import LaunchDarklyRolloutNotifier
 
-        self.handed_over = told
+        self.handed_over = change.told(reviewers, until)
         for notifier in (
             LaunchDarklyRolloutNotifier(event=change.event, rollout=rollout, stage=change.stage),
             *self.notifiers,

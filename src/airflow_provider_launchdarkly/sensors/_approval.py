@@ -24,13 +24,15 @@ class Awaited(NamedTuple):
     Attributes:
         flag_key: The flag of an approval request; empty if there was none.
         request_id: The request; None if there was none.
-        until: When the waiting for a person ends who starts or stops an iteration, in ISO 8601; None if that was not
+        until: When the waiting for a person ends who starts or stops something, in ISO 8601; None if that was not
             waited for.
+        since: When it began, in ISO 8601, if a release is to be started; None for an iteration.
     """
 
     flag_key: str = ""
     request_id: str | None = None
     until: str | None = None
+    since: str | None = None
 
 
 NOTHING = Awaited()
@@ -68,6 +70,22 @@ def handed_over_trigger(launchdarkly_conn_id: str, env: EnvironmentRef, wanted: 
     from airflow_provider_launchdarkly.triggers.approvals import HandedOverTrigger
 
     return _checked(HandedOverTrigger, launchdarkly_conn_id, env, **wanted)
+
+
+def release_handed_over_trigger(
+    launchdarkly_conn_id: str, env: EnvironmentRef, wanted: Mapping[str, str]
+) -> PollingTrigger:
+    """Return the trigger that waits for a person who starts a release in LaunchDarkly.
+
+    Args:
+        launchdarkly_conn_id: The Airflow connection.
+        env: Project and environment.
+        wanted: ``flag_key``; ``design``, the release as JSON text; ``since`` and ``until``: when the waiting began and
+            ends, by LaunchDarkly's clock, in ISO 8601.
+    """
+    from airflow_provider_launchdarkly.triggers.approvals import ReleaseHandedOverTrigger
+
+    return _checked(ReleaseHandedOverTrigger, launchdarkly_conn_id, env, **wanted)
 
 
 def trigger_for_a_part(arguments: Mapping[str, Any], until: datetime, due: datetime) -> PollingTrigger:
@@ -124,6 +142,8 @@ def awaited_by(event: Mapping[str, Any] | None) -> Awaited:
             return Awaited(flag_key, request_id)
         case {"status": "finding", "finding": {"iteration_id": str(), "until": str(until)}}:
             return Awaited(until=until)
+        case {"status": "finding", "finding": {"flag_key": str(flag_key), "since": str(since), "until": str(until)}}:
+            return Awaited(flag_key, until=until, since=since)
         case _:
             raise VersionMismatchError(
                 f"the trigger ended with {event!r}, which this version of the provider takes for neither a finding nor "

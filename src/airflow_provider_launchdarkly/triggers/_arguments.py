@@ -241,6 +241,14 @@ def json_text(value: Any) -> None:
         raise ValueError("write JSON text") from None
 
 
+def release_text(value: Any) -> None:
+    """Check for a release to start, as JSON text."""
+    from airflow_provider_launchdarkly.api.models import ReleasePost
+
+    json_text(value)
+    ReleasePost.checked(json.loads(value))
+
+
 def policy_text(value: Any) -> None:
     """Check for a policy as JSON text, or as a mapping, which earlier versions of the provider stored."""
     read_policy(value)

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.checks.approval import check_approval, check_handed_over
+from airflow_provider_launchdarkly.checks.approval import (
+    check_approval,
+    check_handed_over,
+    check_release_handed_over,
+)
 from airflow_provider_launchdarkly.checks.arguments import RUNNING, STOPPED
-from airflow_provider_launchdarkly.triggers._arguments import Argument, instant, number, one_of, text
+from airflow_provider_launchdarkly.triggers._arguments import Argument, instant, number, one_of, release_text, text
 from airflow_provider_launchdarkly.triggers._base import PollingTrigger
 
 if TYPE_CHECKING:
@@ -64,3 +68,26 @@ class HandedOverTrigger(PollingTrigger):
     def make_check(self, hook: LaunchDarklyHook) -> Check:
         """Return the check of the iteration."""
         return partial(check_handed_over, hook.environment(), **self.check_arguments())
+
+
+class ReleaseHandedOverTrigger(PollingTrigger):
+    """Fire once a person has started a release in LaunchDarkly, or had the time for it.
+
+    Args:
+        kwargs: The arguments of :func:`check_release_handed_over`, and those of :class:`PollingTrigger`.
+    """
+
+    accepts: ClassVar[Mapping[str, Argument]] = {
+        **PollingTrigger.accepts,
+        "project_key": Argument(text),
+        "environment_key": Argument(text),
+        "flag_key": Argument(text),
+        "design": Argument(release_text),
+        "since": Argument(instant),
+        "until": Argument(instant),
+    }
+
+    @override
+    def make_check(self, hook: LaunchDarklyHook) -> Check:
+        """Return the check of the flag's releases."""
+        return partial(check_release_handed_over, hook.environment(), **self.check_arguments())

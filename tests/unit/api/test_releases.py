@@ -200,6 +200,40 @@ def test_an_approval_is_demanded_by_name(driver: Driver, flag: FeatureFlag, emul
         driver.run(writes.stop_release(ENV, FLAG, release.id, FORWARD))
 
 
+def test_a_start_that_needs_an_approval_says_what_a_person_has_to_start(
+    driver: Driver, flag: FeatureFlag, emulator: EmulatorServer
+) -> None:
+    emulator.switch(flag_approvals="everywhere")
+
+    with pytest.raises(writes.ReleaseNeedsApprovalError, match="approval is required") as refused:
+        start(driver, post(flag))
+
+    assert (refused.value.status, refused.value.flag_key, refused.value.post) == (405, FLAG, post(flag))
+
+
+@pytest.mark.parametrize("status", ["active", "ended"])
+def test_a_release_that_a_person_started_is_adopted_whatever_its_description(
+    driver: Driver, flag: FeatureFlag, emulator: EmulatorServer, status: str
+) -> None:
+    begun = emulator.clock.now()
+    person = post(flag).to_wire()
+    person["phases"][0]["description"] = "for the sale"  # type: ignore[index,call-overload]
+    release = emulator.start_release(FLAG, person)
+    if status == "ended":
+        driver.run(writes.stop_release(ENV, FLAG, release["id"], FORWARD))
+    wanted = post(flag)
+    ours = wanted.model_copy(
+        update={"phases": tuple(phase.model_copy(update={"description": "ours"}) for phase in wanted.phases or ())}
+    )
+
+    adopted = start(driver, ours, since=begun, any_description=True)
+
+    assert (adopted.adopted, adopted.release.id) == (True, release["id"])
+    if status == "active":
+        with pytest.raises(ReleaseActiveError, match="description"):
+            start(driver, ours, since=begun)
+
+
 def test_an_experiment_on_the_default_rule_is_named(driver: Driver, flag: FeatureFlag) -> None:
     created = driver.run(writes.create_experiment(ENV, experiment(flag)))
     driver.run(writes.start_iteration(ENV, "bold", created.iteration.id))

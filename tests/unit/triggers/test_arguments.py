@@ -27,7 +27,11 @@ from airflow_provider_launchdarkly.triggers import _base as polling
 from airflow_provider_launchdarkly.triggers import experiment_events as events
 from airflow_provider_launchdarkly.triggers import question
 from airflow_provider_launchdarkly.triggers._answer import AnswerTrigger
-from airflow_provider_launchdarkly.triggers.approvals import ApprovalTrigger, HandedOverTrigger
+from airflow_provider_launchdarkly.triggers.approvals import (
+    ApprovalTrigger,
+    HandedOverTrigger,
+    ReleaseHandedOverTrigger,
+)
 from airflow_provider_launchdarkly.triggers.change_window import ClockTrigger, WatchedClockTrigger
 from airflow_provider_launchdarkly.triggers.experiment_events import ExperimentEventTrigger
 from airflow_provider_launchdarkly.triggers.experiments import DwellTrigger, IterationStatusTrigger, TrafficTrigger
@@ -56,6 +60,13 @@ RIGHT: dict[type[BaseTrigger], dict[str, Any]] = {
         "experiment_key": "bold",
         "iteration_id": "i1",
         "status": "stopped",
+        "until": "2026-12-04T09:00:00+00:00",
+    },
+    ReleaseHandedOverTrigger: {
+        **SHARED,
+        "flag_key": "f",
+        "design": '{"originalVariationId": "a", "targetVariationId": "b", "releasePlanKey": "careful"}',
+        "since": "2026-12-03T09:00:00+00:00",
         "until": "2026-12-04T09:00:00+00:00",
     },
     DwellTrigger: {**PINNED, "dwell_seconds": 86400.0},

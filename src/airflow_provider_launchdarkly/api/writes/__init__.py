@@ -88,6 +88,7 @@ if not TYPE_CHECKING:
             ),
             "randomization_units": ("merge_randomization_units",),
             "releases": (
+                "ReleaseNeedsApprovalError",
                 "StartedRelease",
                 "StoppedRelease",
                 "check_on",
@@ -115,6 +116,7 @@ if not TYPE_CHECKING:
                 "stop_iteration",
             ),
             "stop_for_release": (
+                "SHIPS_BY_RELEASE",
                 "is_stop_for_a_release",
                 "stop_reason",
             ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.api.endpoints import releases as endpoints
 from airflow_provider_launchdarkly.api.errors import (
+    ApprovalRequiredError,
     ConflictError,
     Difference,
     FieldsNotAppliedError,
@@ -42,6 +43,20 @@ if TYPE_CHECKING:
     )
 
 _REMOVES_RULES = "remove_rules_and_update_default_rule"
+
+
+class ReleaseNeedsApprovalError(ApprovalRequiredError):
+    """405: the start of a release needs an approval, for which LaunchDarkly's API takes no request.
+
+    Attributes:
+        flag_key: The flag.
+        post: The release, which a person has to start in LaunchDarkly.
+    """
+
+    def __init__(self, refused: ApprovalRequiredError, flag_key: str, post: ReleasePost) -> None:
+        super().__init__(str(refused), call=refused.call, refusal=refused.refusal)
+        self.flag_key = flag_key
+        self.post = post
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +100,7 @@ def start_release(
     *,
     since: datetime | None = None,
     by_description: bool = False,
+    any_description: bool = False,
     earlier: Callable[[EnvironmentRelease], bool] = lambda _release: False,
     announce: Callable[[], None] = lambda: None,
 ) -> Procedure[StartedRelease]:
@@ -103,6 +119,8 @@ def start_release(
         since: LaunchDarkly's time (aware) from which on a same release that ended counts as this one.
         by_description: True if no other release has the description of the first phase, so that one that has it counts
             as this one.
+        any_description: True if a person may have started it in LaunchDarkly, who gives new rules other descriptions:
+            they are not compared.
         earlier: Returns whether a release that ended counts as this one, whatever its steps, metrics and cleanup are.
         announce: Called just before the write; not called if nothing is written.
 
@@ -111,11 +129,12 @@ def start_release(
         FlagOffError: The flag is off or archived.
         RuleOwnedError: An experiment runs on a rule that the release needs.
         HealthChecksFailedError: LaunchDarkly's health checks fail; the message has each with its cure.
-        ApprovalRequiredError: The environment demands approvals.
+        ReleaseNeedsApprovalError: The environment demands approvals. A person has to start it in LaunchDarkly.
         FieldsNotAppliedError: LaunchDarkly accepted the start, and the release is not as asked.
         LaunchDarklyError: As the calls raise.
     """
     before: set[str] | None = None
+    compared = without_descriptions(post) if any_description else post
 
     def read() -> Procedure[_Situation]:
         nonlocal before
@@ -128,12 +147,13 @@ def start_release(
     def reached(situation: _Situation) -> StartedRelease | None:
         rules = _rules(env, situation.flag)
         for release in situation.releases:
-            wrong = release_differences(post, release, rules)
+            wrong = release_differences(compared, release, rules)
             if not release.ended and wrong:
                 raise _active(env, flag_key, release, wrong)
             begun = not wrong and release.id not in (before or ())
             begun = begun or (release.ended and earlier(release))
-            if begun or same_release(env, situation.flag, post, release, since=since, by_description=by_description):
+            described = by_description and _has_its_description(post, release)
+            if begun or (not wrong and (not release.ended or described or _is_since(release, since))):
                 return StartedRelease(release, adopted=True)
         check_on(env, situation.flag)
         return None
@@ -174,18 +194,20 @@ def start_release(
             differences=wrong,
         )
 
-    ensured = yield from ensure(
-        DesiredState(
-            what=f"the release of flag {flag_key!r} in {env} has started",
-            read=read,
-            reached=reached,
-            write=write,
-            explain=explain,
-            confirmed=confirmed,
-            unconfirmed=unconfirmed,
-            response_is_state=False,
-        )
+    desired = DesiredState(
+        what=f"the release of flag {flag_key!r} in {env} has started",
+        read=read,
+        reached=reached,
+        write=write,
+        explain=explain,
+        confirmed=confirmed,
+        unconfirmed=unconfirmed,
+        response_is_state=False,
     )
+    try:
+        ensured = yield from ensure(desired)
+    except ApprovalRequiredError as demanded:
+        raise ReleaseNeedsApprovalError(demanded, flag_key, post) from demanded
     return replace(ensured.value, adopted=not ensured.changed)
 
 
@@ -301,15 +323,9 @@ def release_differences(
 
 
 def same_release(
-    env: EnvironmentRef,
-    flag: FeatureFlag,
-    post: ReleasePost,
-    release: EnvironmentRelease,
-    *,
-    since: datetime | None,
-    by_description: bool,
+    env: EnvironmentRef, flag: FeatureFlag, post: ReleasePost, release: EnvironmentRelease, *, since: datetime | None
 ) -> bool:
-    """Return whether a release is the one asked for: an active one that is the same, or one of an earlier try.
+    """Return whether a release is the one asked for, but for descriptions: an active one, or one of an earlier try.
 
     Args:
         env: Project and environment.
@@ -317,12 +333,16 @@ def same_release(
         post: What is asked for.
         release: A release.
         since: As for :func:`start_release`.
-        by_description: As for :func:`start_release`.
     """
-    if release_differences(post, release, _rules(env, flag)):
+    if release_differences(without_descriptions(post), release, _rules(env, flag)):
         return False
-    described = by_description and _has_its_description(post, release)
-    return not release.ended or described or _is_since(release, since)
+    return not release.ended or _is_since(release, since)
+
+
+def without_descriptions(post: ReleasePost) -> ReleasePost:
+    """Return what is asked for without the descriptions of its new rules, which change nothing that people get."""
+    phases = tuple(phase.model_copy(update={"description": None}) for phase in post.phases or ())
+    return post.model_copy(update={"phases": phases or None})
 
 
 def _has_its_description(post: ReleasePost, release: EnvironmentRelease) -> bool:

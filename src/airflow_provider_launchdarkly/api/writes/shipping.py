@@ -172,6 +172,7 @@ def ship_by_release(
     design: ReleaseDesign,
     reason: str,
     comment: str | None = None,
+    any_description: bool = False,
     announce_stop: Callable[[StopEffect], None] = lambda _effect: None,
     announce_start: Callable[[], None] = lambda: None,
 ) -> Procedure[ShippedByRelease]:
@@ -192,6 +193,7 @@ def ship_by_release(
         design: The release.
         reason: Why it wins, for LaunchDarkly's record, where :func:`stop_reason` puts it in words.
         comment: Text for LaunchDarkly's audit log.
+        any_description: As for :func:`start_release`, for a release that a person may have started.
         announce_stop: Called just before the stop; not called if nothing is written.
         announce_start: Called just before the start; not called if nothing is written.
 
@@ -224,13 +226,13 @@ def ship_by_release(
     post = _post(env, flag, way, design, names=names, unit=iteration.randomization_unit or USER, comment=comment)
     known = yield from every_release(env, way.flag_key)
     own = _OwnReleases(way, names, stopped)
-    there = any(
-        own(each) or same_release(env, flag, post, each, since=None, by_description=False) for each in known.items
-    )
+    there = any(own(each) or same_release(env, flag, post, each, since=None) for each in known.items)
     own.check_startable(known.read_at, there=there)
     if not there:
         yield from flag_that_serves(env, way.flag_key, way.rule_id, way.original)
-    started = yield from start_release(env, way.flag_key, post, earlier=own, announce=announce_start)
+    started = yield from start_release(
+        env, way.flag_key, post, any_description=any_description, earlier=own, announce=announce_start
+    )
     return ShippedByRelease(stopped, started.release, way.treatment, way.baseline, way.rule_id, started.adopted)
 
 
