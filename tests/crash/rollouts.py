@@ -62,6 +62,11 @@ RELEASED: dict[str, Any] = {
         }
     },
 }
+# LaunchDarkly demands an approval for each change of the flag, so that a person starts the release.
+HANDED_OVER: dict[str, Any] = {
+    **RELEASED,
+    "launchdarkly_approval": {"reviewers": ["grace@example.com"], "timeout": "2d"},
+}
 # Each environment starts, ships and is left in one task each.
 PROMOTION: dict[str, Any] = {
     **RAMP,
@@ -82,6 +87,7 @@ ROLLOUTS = {
     "one stage": ONE_STAGE,
     "approved": APPROVED,
     "released": RELEASED,
+    "handed over": HANDED_OVER,
     "retired": RETIRED,
     "observed": {**ONE_STAGE, "autonomy": "observe"},
 }

@@ -85,6 +85,8 @@ def rollout_steps(bench: Bench, rollout: str, world: str, *, state: bool, record
     In the worlds of `LATE_HARM`, harm begins when a task waits.
     """
     bench.begin()
+    if rollout == "handed over":
+        bench.emulator.switch(flag_approvals="everywhere")
     world_of(bench, "good" if world in GOOD_BEFORE else "none" if world in LATE_HARM else world)
     run = Recorder(bench, rollout, state=state, records=records, harm_from=LATE_HARM.get(world))
     run.run()

@@ -28,6 +28,7 @@ RUNS: dict[str, tuple[str, str, bool, bool]] = {
     "a ramp that harm stops while its window is shut": ("shut", "harm while shut", True, True),
     "a ship that harm withholds": ("approved", "harm before the ship", True, True),
     "a winner that ships through a release": ("released", "good", True, True),
+    "a winner whose release a person starts": ("handed over", "good", True, True),
     "a flag that is archived after the end": ("retired", "harm", True, False),
     "a winner whose release regresses and is stopped": ("released", "harm while released", True, False),
 }
@@ -70,6 +71,9 @@ def test_a_rollout_killed_anywhere_goes_on_as_if_nothing_had_happened(
             ends = {step.name: bench.finish(step) for step in _steps[run]}
             assert ends["r.ship"].end.startswith("skipped: the ship is withheld, rollback follows")
             assert ends["r.rollback"].effects, "nothing is rolled back"
+        if rollout == "handed over":
+            begun = next(step for step in _steps[run] if step.name == "r.release.start")
+            assert not any("release.started" in effect for effect in bench.finish(begun).effects)
         if rollout == "retired":
             assert _steps[run][-1].name == "r.retire.flag"
             assert bench.finish(_steps[run][-1]).effects, "the flag is not archived"

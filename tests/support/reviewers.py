@@ -62,25 +62,30 @@ async def _first(events: AsyncIterator[Any]) -> Any:
     return await anext(events)
 
 
-def finish(make: Callable[[], Any], context: Any, meanwhile: Callable[[], Any]) -> Any:
+def finish(
+    make: Callable[[], Any], context: Any, meanwhile: Callable[[], Any], waiting: dict[str, Any] | None = None
+) -> Any:
     """Run an operator as Airflow does, each part in a new object; return its output.
 
     Args:
         make: Makes the operator.
         context: The task's.
         meanwhile: Called each time that the task waits.
+        waiting: Gets the arguments of the trigger before that, by the task's id.
     """
     try:
         return make().execute(context)
     except TaskDeferred as first:
         deferred = first
     while True:
-        meanwhile()
         path, arguments = deferred.trigger.serialize()
+        if waiting is not None:
+            waiting[context["ti"].task_id] = arguments
+        meanwhile()
         assert path.startswith("airflow_provider_launchdarkly.triggers.approvals.")
         event = asyncio.run(_first(type(deferred.trigger)(**arguments).run())).payload
         try:
-            return getattr(make(), deferred.method_name)(context, event)
+            return getattr(make(), deferred.method_name)(context, event, **(deferred.kwargs or {}))
         except TaskDeferred as again:
             deferred = again
 

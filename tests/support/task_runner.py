@@ -58,6 +58,8 @@ class TaskRunner:
         self.xcoms: dict[tuple[str, str], Any] = {}
         self.ran: list[str] = []
         self.bodies: dict[str, str] = {}
+        # The arguments of the trigger that a task waited for last.
+        self.waiting: dict[str, dict[str, Any]] = {}
         self._wait, self._answer, self._crash = wait, answer, crash
 
     def run(self) -> TaskRunner:
@@ -127,7 +129,8 @@ class TaskRunner:
         while True:
             try:
                 return task.execute(context)
-            except TaskDeferred:
+            except TaskDeferred as deferred:
+                self.waiting[task.task_id] = dict(deferred.trigger.serialize()[1])
                 self._wait(task.task_id)
 
     def _push(self, task: Any, result: Any) -> None:
@@ -147,6 +150,7 @@ class TaskRunner:
         ti = SimpleNamespace(
             dag_id=self.dag.dag_id,
             task_id=task.task_id,
+            task=task,
             run_id="run",
             map_index=-1,
             try_number=1,

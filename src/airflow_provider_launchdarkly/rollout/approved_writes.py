@@ -54,6 +54,7 @@ class HandOver:
         harm: True if that stage is harmful, so that the change is a rollback.
         by_person: True if only a person may make it, as nobody was asked in Airflow.
         now: Who gets what until then, if no stage says it.
+        details: How to make it; empty if there is nothing to choose.
     """
 
     what: str
@@ -63,6 +64,7 @@ class HandOver:
     harm: bool = False
     by_person: bool = False
     now: str | None = None
+    details: str = ""
 
     @property
     def event(self) -> Event:
@@ -77,6 +79,7 @@ class HandOver:
             until: When the task stops waiting, in ISO 8601.
         """
         at = f"{datetime.fromisoformat(until):%Y-%m-%d %H:%M} UTC"
+        how = f": {self.details}" if self.details else ""
         served = "People get the harmful stage until somebody does. " if self.harm else ""
         return {
             "why": f"LaunchDarkly demands an approval to {self.what}, and takes no request for it from its API",
@@ -86,7 +89,7 @@ class HandOver:
             "now": self.now,
             "follows": f"{served}The rollout goes on once LaunchDarkly shows the change. If it does not show by {at}, "
             "the task fails.",
-            "do": [f"Request and apply it in LaunchDarkly by {at}. Reviewers: {', '.join(reviewers)}."],
+            "do": [f"Request and apply it in LaunchDarkly by {at}{how}. Reviewers: {', '.join(reviewers)}."],
         }
 
 

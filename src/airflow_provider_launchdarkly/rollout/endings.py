@@ -209,8 +209,7 @@ class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperat
         """See to it that everyone gets what the release's end says, and tell."""
         from airflow_provider_launchdarkly.rollout.ship_by_release import end_release
 
-        hook = self.hook_of(self.rollout_spec, self.project_key, self.environment_key)
-        shown = end_release(self, hook, found, context, started=self.started, ended=self.release)
+        shown = end_release(self, self.rollout_spec, found, context, started=self.started, ended=self.release)
         output = {**self.outcome, **found.to_json(), "stopped": None, "release": shown, "unwatched": None}
         about = {key: self.started[key] for key in ("project_key", "environment_key", "experiment_key")}
         emit_event(context, self.outlets, _EVENTS[found.ending], {**about, **output})

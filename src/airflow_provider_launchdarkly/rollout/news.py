@@ -74,7 +74,7 @@ def message_of(event: Event, rollout: Rollout, happening: Happening) -> Message 
     """
     stage, output = happening.stage, happening.output
     where = _where(rollout, happening, stage)
-    now = str(output["now"]) if output.get("runs") else served_in(rollout, stage)
+    now = str(output.get("now") or served_in(rollout, stage))
     verdict = output.get("verdict")
     match event:
         case Event.ASKED | Event.REMINDED:

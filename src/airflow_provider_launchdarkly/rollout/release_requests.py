@@ -126,7 +126,7 @@ def check_before_start(
         ) from error
     for metric in guarded_metrics(rollout):
         yield from find_metric(env.project_key, metric.metric, is_group=False)
-    return (yield from _approvals(env))
+    return (yield from _approvals(rollout, env))
 
 
 def _check_environments(project_key: str, named: tuple[str, ...]) -> Procedure[None]:
@@ -145,7 +145,7 @@ def _check_environments(project_key: str, named: tuple[str, ...]) -> Procedure[N
             ) from error
 
 
-def _approvals(env: EnvironmentRef) -> Procedure[tuple[str, ...]]:
+def _approvals(rollout: Rollout, env: EnvironmentRef) -> Procedure[tuple[str, ...]]:
     """Return a warning if changes of flags need an approval in an environment; none if it cannot be read."""
     from airflow_provider_launchdarkly.api.endpoints import get_environment
     from airflow_provider_launchdarkly.api.errors import NotFoundError, PermissionDeniedError
@@ -156,9 +156,13 @@ def _approvals(env: EnvironmentRef) -> Procedure[tuple[str, ...]]:
         return ()
     if settings is None or not settings.required:
         return ()
+    follows = (
+        "give the token that right, name reviewers in launchdarkly_approval, or leave the release out"
+        if rollout.launchdarkly_approval is None
+        else "then a person has to start it in LaunchDarkly, and the task tells how and waits"
+    )
     warning = (
         f"endings.ship.release: changes of flags need an approval in {env}, so unless the token may bypass approvals "
-        "LaunchDarkly refuses the winner's release, after the experiment has ended on its baseline: give the token "
-        "that right, or leave the release out"
+        f"LaunchDarkly refuses the winner's release, after the experiment has ended on its baseline: {follows}"
     )
     return (warning,)

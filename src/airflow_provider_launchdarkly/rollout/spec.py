@@ -459,8 +459,6 @@ class Rollout(StrictModel):
             found.append(
                 f"stages: allocation is in percent, so something new is served to {written}; for a half, write 50"
             )
-        if self.launchdarkly_approval is not None and self.release is not None:
-            found.append("launchdarkly_approval: the release of the winner takes none; LaunchDarkly may refuse it")
         replaces = self.launchdarkly_approval is not None and self.launchdarkly_approval.replaces_airflow
         if replaces and not any(self.may_leave_question(number) for number in (*range(len(self.stages)), None)):
             found.append("launchdarkly_approval.replaces_airflow replaces no question of this rollout")

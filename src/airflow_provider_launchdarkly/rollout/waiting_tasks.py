@@ -265,9 +265,11 @@ class WaitingTasks:
                 on_success_callback=tell(self.rollout, Event.RELEASE_STARTED),
                 on_failure_callback=[LaunchDarklyLastWords(rollout=self.rollout, released=True)],
                 doc_md=RELEASE_START,
+                timezone=self.overrides.get("timezone"),
                 **self.experiment,
             )
             start.shown_as = self.shown(None)
+            start.notifiers = self.notifiers
             watch = LaunchDarklyReleaseSensor(
                 task_id="watch",
                 task_display_name="watch the release",

@@ -115,12 +115,6 @@ def test_each_environment_may_have_its_own() -> None:
     assert production.launchdarkly_approval is not None
 
 
-def test_a_release_is_a_concern_as_it_takes_none() -> None:
-    release = {"ship": {"release": RELEASE}}
-    concerns = Rollout.from_json(rollout(launchdarkly_approval=APPROVAL, endings=release)).concerns()
-    assert any(concern.startswith("launchdarkly_approval: the release") for concern in concerns)
-
-
 @pytest.mark.parametrize(
     ("given", "waited"), [({}, False), ({"launchdarkly_approval": APPROVAL}, True)], ids=["without", "with"]
 )

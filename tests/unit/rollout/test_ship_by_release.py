@@ -302,7 +302,7 @@ def test_an_environment_that_demands_approvals_is_told_before_the_experiment_sta
     emulator.switch(flag_approvals="everywhere")
     (warning,) = hook.run(compare(Rollout.from_json(spec), hook.environment())).warnings
     assert "endings.ship.release: changes of flags need an approval in demo/production" in warning
-    assert "give the token that right, or leave the release out" in warning
+    assert "give the token that right, name reviewers in launchdarkly_approval, or leave the release out" in warning
     done = run(emulator, spec)
     assert warning in capsys.readouterr().out
     assert done.states["r.release.start"] == "failed"
