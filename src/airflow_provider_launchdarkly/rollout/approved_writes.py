@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, StateError
 from airflow_provider_launchdarkly.notifications.events import Event
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure, Response
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators._approval import LaunchDarklyApprovedBaseOperator
-    from airflow_provider_launchdarkly.rollout.confirmation import Confirmation
     from airflow_provider_launchdarkly.operators._awaited import IterationAwaited, ReleaseAwaited
     from airflow_provider_launchdarkly.rollout.state_machine import Outcome
     from airflow_provider_launchdarkly.sensors._approval import Awaited
@@ -146,6 +145,8 @@ class WaitsForApproval(TypedTemplates):
     handed_over: Mapping[str, Any] | None = None
     # The verdict of the last check before the write, which is told if it found harm or another's change.
     last_check: Mapping[str, Any] | None = None
+    # Id of the ending that may have stopped the iteration of a ship before a clear. `experiment_rollout` sets it.
+    rollback: str | None = None
     # Time zone that replaces the change window's.
     timezone: str | None = None
     # Airflow notifiers of the user, which are told of it too. `experiment_rollout` sets it.
@@ -288,40 +289,44 @@ class WaitsForApproval(TypedTemplates):
         fresh = judged_again(operator, rollout, verdict, found.stage, context, extended=found.extended)
         return protective(fresh) is not None
 
-    def confirm_ship(self, rollout: Rollout, found: Outcome, context: Context, rollback: str | None) -> Confirmation:
+    def confirm_ship(self, rollout: Rollout, found: Outcome, context: Context) -> None:
         """Check the results, and then the change window, right before a ship; nothing if the winner is shipped already.
 
-        The results come first: harm is no matter of the window.
+        The results come first: harm is no matter of the window. If they are not those of a winner any more, the new
+        outcome is left as the XCom ``withheld``. The endings that follow read it only once this task has ended.
 
-        Safe to repeat: it only reads, apart from the decision record.
+        Safe to repeat: it only reads, apart from the decision record. A try after a kill here judges again.
 
         Args:
             rollout: The rollout.
             found: The outcome, which ships.
             context: The task's.
-            rollback: Id of the ending ``rollback``, which may have stopped the iteration before a clear.
-
-        Returns:
-            Whether the ship is allowed, and by which verdict.
 
         Raises:
+            AirflowSkipException: The ship is withheld.
             WindowShutError: The change window is shut.
             LaunchDarklyError: The results could not be read.
         """
-        from airflow_provider_launchdarkly.rollout.confirmation import Confirmation, confirm_ship
+        from airflow_provider_launchdarkly.rollout.confirmation import confirm_ship
         from airflow_provider_launchdarkly.rollout.judging import is_shipped, judged_again
-        from airflow_provider_launchdarkly.rollout.withheld import verdict_of_rollback
+        from airflow_provider_launchdarkly.rollout.state_machine import outcome_after_confirmation
+        from airflow_provider_launchdarkly.rollout.withheld import WITHHELD, verdict_of_rollback
 
         operator: Any = self
         verdict: Mapping[str, Any] = found.verdict or {}
         if is_shipped(rollout, verdict):
-            return Confirmation(True, "it is shipped already", verdict=verdict)
-        fresh = verdict_of_rollback(rollout, verdict, context, ship=None, rollback=rollback)
+            return
+        fresh = verdict_of_rollback(rollout, verdict, context, ship=None, rollback=self.rollback)
         fresh = fresh or judged_again(operator, rollout, verdict, found.stage, context, extended=found.extended)
         confirmation = confirm_ship(verdict, asked=False, answer=None, fresh=fresh)
         if confirmation.confirmed:
             self.require_open_window(rollout, self._hook(rollout))
-        return confirmation
+            return
+        told = confirmation.to_json()
+        ends = outcome_after_confirmation(rollout, found, told)
+        self.last_check = {**fresh, "stage": (found.stage or 0) + 1, WITHHELD: True}
+        context["ti"].xcom_push(key=WITHHELD, value={**operator.outcome, **ends.to_json(), "confirmation": told})
+        raise AirflowSkipException(f"the ship is withheld, {ends.ending} follows: {ends.why}")
 
     def require_open_window(self, rollout: Rollout, hook: LaunchDarklyHook) -> None:
         """Check that the change window is open now, by LaunchDarkly's clock, if approvals may be waited for.

@@ -19,7 +19,7 @@ from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyStopI
 from airflow_provider_launchdarkly.rollout.approved_writes import WaitsForApproval, stop_in_words
 from airflow_provider_launchdarkly.rollout.options import Ending
 from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyRolloutBaseOperator, failed_without_output
-from airflow_provider_launchdarkly.rollout.withheld import WITHHELD, outcome_now
+from airflow_provider_launchdarkly.rollout.withheld import outcome_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.api.models import Experiment
     from airflow_provider_launchdarkly.assets import EventName
-    from airflow_provider_launchdarkly.rollout.confirmation import Confirmation
     from airflow_provider_launchdarkly.rollout.spec import Rollout
     from airflow_provider_launchdarkly.rollout.state_machine import Outcome
     from airflow_provider_launchdarkly.rollout.unwatched import ReleaseLeft, Unwatched
@@ -103,10 +102,8 @@ class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperat
         self.experiment_key = experiment_key
         self.again = again
         self.observed = observed
-        # Id of the task that ships, if this ending also follows a ship that was withheld; and for that task, of the
-        # ending `rollback`. `experiment_rollout` sets both.
+        # Id of the task that ships, if this ending also follows a ship that was withheld. `experiment_rollout` sets it.
         self.ship: str | None = None
-        self.rollback: str | None = None
         # True if rollouts that may be under way follow on this one. `experiment_waves` sets it.
         self.beside = False
         self.started = started
@@ -182,28 +179,11 @@ class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperat
         stop.outlets = self.outlets
         stop.shown_as = self.shown_as
         if found.ending is Ending.SHIP and rollout.launchdarkly_approval is not None:
-            confirmation = self.confirm_ship(rollout, found, context, self.rollback)
-            if not confirmation.confirmed:
-                raise self._withheld(rollout, found, confirmation, context)
+            self.confirm_ship(rollout, found, context)
         change = stop_in_words(rollout, found, self.experiment_key, self.outcome.get("confirmation"))
         stopped = self.write(stop, rollout, change, context)
         LaunchDarklyCheckFlagServesOperator(**common, **where, stopped=stopped).act(context)
         return stopped
-
-    def _withheld(
-        self, rollout: Rollout, found: Outcome, confirmation: Confirmation, context: Context
-    ) -> AirflowSkipException:
-        """Leave the outcome of a ship that was not confirmed, and return what skips the task.
-
-        The endings that follow read it only once this task has ended. A try after a kill here judges again.
-        """
-        from airflow_provider_launchdarkly.rollout.state_machine import outcome_after_confirmation
-
-        told = confirmation.to_json()
-        ends = outcome_after_confirmation(rollout, found, told)
-        self.last_check = {**(confirmation.verdict or {}), "stage": (found.stage or 0) + 1, WITHHELD: True}
-        context["ti"].xcom_push(key=WITHHELD, value={**self.outcome, **ends.to_json(), "confirmation": told})
-        return AirflowSkipException(f"the ship is withheld, {ends.ending} follows: {ends.why}")
 
     def _end_release(self, found: Outcome, context: Context) -> dict[str, Any]:
         """See to it that everyone gets what the release's end says, and tell."""

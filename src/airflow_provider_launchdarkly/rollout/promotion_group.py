@@ -97,6 +97,7 @@ def _join(groups: Mapping[str, RolloutTaskGroup], given: Mapping[str, Any]) -> N
             following=following,
             ship=group.ship.task_id,
             verdict=f"{group.group_id}.verdict",
+            release=f"{group.group_id}.release.start" if group.regressed is not None else None,
             regressed=f"{group.group_id}.{Ending.REGRESSED}" if group.regressed is not None else None,
             trigger_rule=NONE_FAILED,
             doc_md=f"Goes on to {following} if the winner is shipped in {before}. Else all that follows is skipped.",
@@ -136,6 +137,7 @@ class LaunchDarklyPromotionGateOperator(BaseOperator):
         following: Key of the next environment.
         ship: Id of the task that ships in the environment before.
         verdict: Id of the task that says how the rollout there ended.
+        release: Id of the task that starts the winner's release there; None without a release.
         regressed: Id of the ending that a release there leads to if it goes back; None without a release.
 
     Returns:
@@ -154,6 +156,7 @@ class LaunchDarklyPromotionGateOperator(BaseOperator):
         following: str,
         ship: str,
         verdict: str,
+        release: str | None = None,
         regressed: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -162,6 +165,7 @@ class LaunchDarklyPromotionGateOperator(BaseOperator):
         self.following = following
         self.ship = ship
         self.verdict = verdict
+        self.release = release
         self.regressed = regressed
         # Ids of the tasks that are skipped. `experiment_promotion` sets them.
         self.later: list[str] = []
@@ -171,7 +175,7 @@ class LaunchDarklyPromotionGateOperator(BaseOperator):
         """Return that the winner is shipped, or skip."""
         ti: Any = context["ti"]
         back = ti.xcom_pull(task_ids=self.regressed) if self.regressed else None
-        withheld = ti.xcom_pull(task_ids=self.ship, key=WITHHELD)
+        withheld = ti.xcom_pull(task_ids=self.release or self.ship, key=WITHHELD)
         outcome: Mapping[str, Any] = back or withheld or ti.xcom_pull(task_ids=self.verdict) or {}
         shipped = ti.xcom_pull(task_ids=self.ship) is not None
         found = {

@@ -128,7 +128,7 @@ class LaunchDarklyShipByReleaseOperator(WaitsForApproval, LaunchDarklyRolloutBas
             check_window=lambda: self.require_open_window(rollout, self._hook(rollout)),
         )
         if rollout.launchdarkly_approval is not None:
-            self.require_shippable(rollout, found, context)
+            self.confirm_ship(rollout, found, context)
         what = f"stop iteration {found.iteration_id} of {self.experiment_key}"
         change = HandOver(what, self.experiment_key, str(found.iteration_id), found.stage)
         output: dict[str, Any] = self.write(ships, rollout, change, context)

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import BaseOperator
 
+    from airflow_provider_launchdarkly.rollout.ship_by_release import LaunchDarklyShipByReleaseOperator
+
 
 class RolloutTaskGroup(TaskGroup):
     """The task group of a rollout. Exactly one of its endings succeeds; the others are skipped."""
@@ -291,7 +293,7 @@ class _Composer(WaitingTasks):
     @property
     def withholds_ship(self) -> bool:
         """True if the results are judged again by the task that ships, which may withhold the ship."""
-        return self.rollout.launchdarkly_approval is not None and self.rollout.release is None
+        return self.rollout.launchdarkly_approval is not None
 
     def around_a_ship(self, ending: Ending) -> dict[str, Any]:
         """Return the arguments of an ending that may withhold the ship, or may follow on a ship that was withheld."""
@@ -302,20 +304,23 @@ class _Composer(WaitingTasks):
         return {}
 
     def follow_ship(
-        self, verdict: LaunchDarklyVerdictOperator, points: Mapping[Ending, LaunchDarklyEndingOperator]
+        self,
+        verdict: LaunchDarklyVerdictOperator,
+        ship: LaunchDarklyEndingOperator | LaunchDarklyShipByReleaseOperator,
+        points: Mapping[Ending, LaunchDarklyEndingOperator],
     ) -> None:
         """Let the endings of a ship that was withheld follow on the task that ships.
 
         Args:
             verdict: The task that says how the rollout ends.
+            ship: The task that ships: the ending, or what starts the release.
             points: The endings.
         """
-        ship, rollback = points[Ending.SHIP], points[Ending.ROLLBACK]
-        verdict.ship, ship.rollback = ship.task_id, rollback.task_id
-        following = [points[ending] for ending in WITHHELD_ENDINGS]
-        for point in following:
-            point.ship = ship.task_id
-        chain(ship, following)
+        verdict.ship, ship.rollback = ship.task_id, points[Ending.ROLLBACK].task_id
+        for point in points.values():
+            if point is not ship:
+                point.ship = ship.task_id
+        chain(ship, [points[ending] for ending in WITHHELD_ENDINGS])
 
     def end(self, verdict: LaunchDarklyVerdictOperator) -> None:
         """Make the endings, and the task that tells if none was reached."""
@@ -342,7 +347,8 @@ class _Composer(WaitingTasks):
             point.notifiers = self.notifiers
         verdict.rollback = next(point.task_id for point in points if point.ending is Ending.ROLLBACK)
         if self.withholds_ship:
-            self.follow_ship(verdict, {point.ending: point for point in points})
+            by_ending = {point.ending: point for point in points}
+            self.follow_ship(verdict, release.start if release else by_ending[Ending.SHIP], by_ending)
         unwatched = LaunchDarklyUnwatchedOperator(
             task_id="unwatched",
             rollout=self.rollout,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import BaseOperator
 
+    from airflow_provider_launchdarkly.rollout.ship_by_release import LaunchDarklyShipByReleaseOperator
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 # A task after several others of which some are skipped: it runs unless one of them failed.
@@ -71,7 +72,7 @@ class ReleaseTasks(NamedTuple):
         watch: The sensor that waits for its end.
     """
 
-    start: BaseOperator
+    start: LaunchDarklyShipByReleaseOperator
     watch: BaseOperator
 
     @property
@@ -263,6 +264,7 @@ class WaitingTasks:
                 rollout=self.rollout,
                 outcome=verdict.output,
                 on_success_callback=tell(self.rollout, Event.RELEASE_STARTED),
+                on_skipped_callback=self.tell_of_verdicts(len(self.rollout.stages) - 1),
                 on_failure_callback=[LaunchDarklyLastWords(rollout=self.rollout, released=True)],
                 doc_md=RELEASE_START,
                 timezone=self.overrides.get("timezone"),

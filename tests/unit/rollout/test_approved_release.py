@@ -226,8 +226,20 @@ def test_the_stop_before_the_release_is_a_persons_too(emulator: EmulatorServer, 
 def test_a_stop_for_another_reason_is_a_decision_and_starts_nothing(emulator: EmulatorServer) -> None:
     done = run_with_gated_stop(emulator, stops(emulator, "enough"), TaskRunner)
 
-    assert done.states[START] == "failed"
-    assert done.reasons[START].startswith("IterationStoppedError")
+    assert ended(done) == "invalid"
+    assert done.states[START] == "skipped"
+    assert "is stopped with winner 'Classic', not by this task" in done.output("r.invalid")["why"]
+    assert LaunchDarklyHook().list_releases(FLAG) == ()
+
+
+def test_harm_while_the_stop_waits_goes_back_and_starts_nothing(emulator: EmulatorServer) -> None:
+    def harm(_: TaskRunner) -> None:
+        make_true(emulator, conversion=-0.3)
+        emulator.switch(experiment_approvals="by_environment")  # nobody has to make the rollback
+
+    done = run_with_gated_stop(emulator, harm, TaskRunner)
+
+    assert (ended(done), done.states[START]) == ("rollback", "skipped")
     assert LaunchDarklyHook().list_releases(FLAG) == ()
 
 

@@ -34,6 +34,7 @@ from unit.rollout.test_task_group import approve, ended, rollout, run, served, s
 pytestmark = pytest.mark.usefixtures("connection")
 
 APPROVAL = {"launchdarkly_approval": {"reviewers": ["grace@example.com"], "timeout": "8h"}}
+BY_RELEASE = {"endings": {"ship": {"release": {"kind": "progressive", "steps": [{"percent": 50, "duration": "1d"}]}}}}
 GOOD, NONE, HARM = 0.3, 0.0, -0.3
 
 
@@ -82,6 +83,7 @@ def stops(emulator: EmulatorServer) -> int:
     return len(emulator.effects("iteration.stopped"))
 
 
+@pytest.mark.parametrize(("changes", "ships"), [({}, "r.ship"), (BY_RELEASE, "r.release.start")], ids=["", "release"])
 @pytest.mark.parametrize(
     ("effect", "broken", "ending", "serves", "why"),
     [
@@ -91,16 +93,24 @@ def stops(emulator: EmulatorServer) -> int:
     ],
 )
 def test_what_the_last_check_finds_is_how_the_rollout_ends_and_nobody_clears_anything(
-    emulator: EmulatorServer, effect: float, broken: bool, ending: str, serves: str, why: str
+    emulator: EmulatorServer,
+    effect: float,
+    broken: bool,
+    ending: str,
+    serves: str,
+    why: str,
+    changes: dict[str, Any],
+    ships: str,
 ) -> None:
-    done = a_run(emulator, lambda: make_true(emulator, effect, broken=broken)).run()
+    done = a_run(emulator, lambda: make_true(emulator, effect, broken=broken), **changes).run()
     assert ended(done) == ending
     assert served() == serves
     assert stops(emulator) == (ending == "rollback")
-    assert done.states["r.ship"] == done.states["after_ship"] == done.states["r.unwatched"] == "skipped"
+    assert {done.states[task] for task in (ships, "r.ship", "after_ship", "r.unwatched")} == {"skipped"}
     assert done.states["after_rollback"] == ("success" if ending == "rollback" else "skipped")
-    withheld = done.xcoms["r.ship", "withheld"]
-    assert done.output("r.ship") is None
+    withheld = done.xcoms[ships, "withheld"]
+    assert done.output(ships) is done.output("r.ship") is None
+    assert emulator.effects("release.started") == []
     assert done.output("r.verdict")["ending"] == "ship"
     assert (withheld["ending"], withheld["policy"]) == (ending, done.output("r.verdict")["policy"])
     assert withheld["confirmation"]["verdict"] == withheld["verdict"]
@@ -233,17 +243,9 @@ def test_a_person_who_ships_between_the_check_and_the_rollback_is_not_overruled(
     assert (served(), stops(emulator)) == ("Bold", 1)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"launchdarkly_approval": None},
-        {"endings": {"ship": {"release": {"kind": "progressive", "steps": [{"percent": 50, "duration": "1d"}]}}}},
-    ],
-    ids=["no approval", "a release"],
-)
-def test_no_ending_waits_for_a_ship_that_cannot_be_withheld(changes: dict[str, Any]) -> None:
+def test_no_ending_waits_for_a_ship_that_cannot_be_withheld() -> None:
     with DAG("rollout", schedule=None) as dag:
-        experiment_rollout(rollout(**{**APPROVAL, **changes}), group_id="r")
+        experiment_rollout(rollout(), group_id="r")
     assert not any("r.ship" in dag.get_task(f"r.{ending}").upstream_task_ids for ending in FOLLOWING)
 
 
@@ -264,10 +266,13 @@ def many(emulator: EmulatorServer, turned_at: str, **spec: Any) -> PromotionRunn
     return done
 
 
-def test_the_next_environment_does_not_begin_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("changes", [{}, BY_RELEASE], ids=["", "release"])
+def test_the_next_environment_does_not_begin_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
     with EmulatorServer(world=three_environments()) as emulator:
         monkeypatch.setenv(CONNECTION, json.dumps(emulator.connection()))
-        done = many(emulator, "test.verdict", environments=["test", "production"])
+        done = many(emulator, "test.verdict", environments=["test", "production"], **changes)
     gate = done.output("promote_to_production")
     assert (gate["ending"], gate["shipped"]) == ("rollback", False)
     assert gate["why"] == done.output("test.rollback")["why"]
