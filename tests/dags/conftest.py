@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def airflow_database() -> None:
-    """A migrated SQLite database in the session's Airflow home."""
+    """A migrated SQLite database in the session's Airflow home, which need not survive a crash of the machine."""
+    from airflow import settings
     from airflow.utils.db import initdb
+    from sqlalchemy import event
 
+    def do_not_wait_for_the_disk(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    assert settings.engine is not None
+    event.listen(settings.engine, "connect", do_not_wait_for_the_disk)
     initdb()
 
 
@@ -34,6 +42,40 @@ def one_api_server() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if not hasattr(supervisor.in_process_api_server, "cache_clear"):
             patch.setattr(supervisor, "in_process_api_server", functools.cache(supervisor.in_process_api_server))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_api_server(one_api_server: None) -> Iterator[None]:
+    """The in-process API server inspects each dependency once, and runs each request in one thread.
+
+    Since its authorization is overridden, FastAPI would inspect some twenty functions in every request. And it would
+    hand each of them to another thread, so that other requests need not wait, of which there are none.
+    """
+    import anyio.to_thread
+    from fastapi.dependencies import utils
+
+    inspect, in_other_thread = utils.get_dependant, anyio.to_thread.run_sync
+    known: dict[Any, tuple[Any, Any]] = {}
+
+    def get_dependant(*, call: Any, **asked: Any) -> Any:
+        # What is built with the server's routes is its own; and an override made for each task may hold a whole DAG.
+        if "use_cache" in asked or "name" not in asked or getattr(call, "__closure__", None):
+            return inspect(call=call, **asked)
+        # By identity, since the wrappers of different API versions are equal. Kept, so that no id comes twice.
+        key = id(call), *((name, tuple(value) if isinstance(value, list) else value) for name, value in asked.items())
+        if key not in known:
+            known[key] = call, inspect(call=call, **asked)
+        return known[key][1]
+
+    async def run_sync(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            return await in_other_thread(function, *args, **options)
+        return function(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "get_dependant", get_dependant)
+        patch.setattr(anyio.to_thread, "run_sync", run_sync)
         yield
 
 
