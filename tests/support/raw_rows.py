@@ -134,13 +134,19 @@ def catalogue(draw: random.Random) -> dict[str, MetricDefinition]:
     return {metric.key: metric for metric in found}
 
 
-def draw_experiment(number: int) -> RawExperiment:
-    """Return the experiment of a number: always the same, and its primary metric goes through all shapes in turn."""
-    draw = random.Random(number)
+def draw_metrics(draw: random.Random, number: int) -> tuple[MetricDefinition, ...]:
+    """Return the metrics of the experiment of a number, the primary one first; the first that is drawn of it."""
     shapes = catalogue(draw)
     keys = list(shapes)
     primary = keys[number % len(keys)]
     others = draw.sample([key for key in keys if key != primary], 2)
+    return tuple(shapes[key] for key in (primary, *others))
+
+
+def draw_experiment(number: int) -> RawExperiment:
+    """Return the experiment of a number: always the same, and its primary metric goes through all shapes in turn."""
+    draw = random.Random(number)
+    metrics = draw_metrics(draw, number)
     treatments = {
         f"variation-{number}-{arm}": f"treatment-{number}-{arm}" for arm in range(draw.choice([2, 2, 2, 3, 4]))
     }
@@ -166,7 +172,7 @@ def draw_experiment(number: int) -> RawExperiment:
     return RawExperiment(
         number,
         look,
-        tuple(shapes[key] for key in (primary, *others)),
+        metrics,
         tuple(exposures),
         tuple(events),
         WITHOUT_BOTS if draw.random() < 0.3 else None,

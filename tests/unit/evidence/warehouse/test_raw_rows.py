@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from airflow_provider_launchdarkly.evidence.warehouse.definition import Cap
 from support.raw_answers import cut_off
 from support.raw_proof import compare
-from support.raw_rows import catalogue, draw_experiment
+from support.raw_rows import catalogue, draw_metrics
 from support.raw_source import find
 from support.raw_tables import engines
 
@@ -35,14 +36,9 @@ def test_units_means_deviations_and_verdicts_are_those_of_the_rows(kind: str, nu
 
 
 def test_every_shape_of_metric_is_compared_as_the_one_that_decides() -> None:
-    drawn = [draw_experiment(number) for numbers in SHARES["sqlite"] for number in numbers]
-    assert {experiment.metrics[0].key for experiment in drawn} == set(catalogue_keys())
-
-
-def catalogue_keys() -> list[str]:
-    import random
-
-    return list(catalogue(random.Random(0)))
+    numbers = [number for part in SHARES["sqlite"] for number in part]
+    drawn = [draw_metrics(random.Random(number), number) for number in numbers]
+    assert {primary.key for primary, *_ in drawn} == set(catalogue(random.Random(0)))
 
 
 def test_caps_are_those_of_launchdarkly_s_example() -> None:
