@@ -376,5 +376,11 @@ def test_a_name_that_needs_the_hook_loads_it(name: str) -> None:
 
 def loaded_by(statement: str, modules: set[str]) -> list[str]:
     """Which of these modules a statement loads in a fresh process."""
-    code = f"import sys\n{statement}\nprint(*sorted(set(sys.modules) & {modules!r}))"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    return sorted(all_loaded_by(statement) & modules)
+
+
+@cache
+def all_loaded_by(statement: str) -> frozenset[str]:
+    code = f"import sys\n{statement}\nprint(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return frozenset(ran.stdout.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -11,11 +12,12 @@ API = "airflow_provider_launchdarkly.api"
 EVERYWHERE = {"airflow_provider_launchdarkly._lazy", "airflow_provider_launchdarkly._version"}
 
 
-def loaded_by(statement: str) -> set[str]:
+@cache
+def loaded_by(statement: str) -> frozenset[str]:
     """Names of the modules that a fresh interpreter has after a statement."""
     code = f"{statement}\nimport sys\nprint('\\n'.join(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(result.stdout.split())
+    return frozenset(result.stdout.split())
 
 
 @pytest.mark.parametrize("module", ["", ".http.client", ".writes.stop", ".writes.flags", ".reads.results"])
