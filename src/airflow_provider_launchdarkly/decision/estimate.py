@@ -20,7 +20,7 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_launchdarkly.decision.boundaries import Crossings
+from airflow_provider_launchdarkly.decision.boundaries import Crossings, quantile
 from airflow_provider_launchdarkly.decision.verdict import Estimate
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ LEVEL = 0.95
 # cannot have been taken on such data, since they were missed or the data came late.
 IMPOSSIBLE = 1e-3
 _TOLERANCE = 1e-5
+# Probabilities closer than this to 0 or 1 are no further from a half.
+_LEAST = 1e-15
 
 
 class Path(NamedTuple):
@@ -108,13 +110,15 @@ def estimate(path: Path, z: float) -> StopEstimate:
     before the stop do not count: they were not taken on such data.
     """
     crossings, stop = crossings_of(path), path.stop
-    if stop and 1.0 - math.fsum(crossings.beyond(look, path.bounds[look], z)[0] for look in range(stop)) < IMPOSSIBLE:
+    before = math.fsum(crossings.probability_beyond(look, path.bounds[look], z) for look in range(stop))
+    if 1.0 - before < IMPOSSIBLE:
         return estimate(Path(path.fractions[stop:], path.bounds[stop:], 0), z)
 
     def stronger(drift: float) -> float:
         """Return the probability of what was seen, or of stronger evidence."""
         return math.fsum(
-            crossings.beyond(look, z if look == stop else path.bounds[look], drift)[0] for look in range(stop + 1)
+            crossings.probability_beyond(look, z if look == stop else path.bounds[look], drift)
+            for look in range(stop + 1)
         )
 
     tail = (1.0 - LEVEL) / 2.0
@@ -173,31 +177,22 @@ def crossings_of(path: Path) -> Crossings:
 
 
 def _solve(rising: Callable[[float], float], wanted: float, start: float) -> float:
-    """Return where a rising function has a value, by the Illinois false position."""
-    step, low, high = 0.5, start, start
-    below, above = rising(low) - wanted, rising(high) - wanted
-    while below > 0.0:
-        high, above, low, step = low, below, low - step, 2.0 * step
-        below = rising(low) - wanted
-    step = 0.5
-    while above < 0.0 and step < 1e6:
-        low, below, high, step = high, above, high + step, 2.0 * step
-        above = rising(high) - wanted
-    side = turn = 0
-    while high - low > _TOLERANCE:
-        turn += 1
-        # Every third step halves the bracket, which the false position does not where the function is flat.
-        secant = above > below and turn % 3
-        middle = high - above * (high - low) / (above - below) if secant else (low + high) / 2.0
-        value = rising(middle) - wanted
-        if abs(value) < 1e-9:
-            return middle
-        if value > 0.0:
-            high, above = middle, value
-            below = below / 2.0 if side > 0 else below
-            side = 1
-        else:
-            low, below = middle, value
-            above = above / 2.0 if side < 0 else above
-            side = -1
-    return (low + high) / 2.0
+    """Return where a rising probability has a value, by secants; every third step halves the bracket if there is one.
+
+    On the scale of z values the probability is nearly a straight line of slope 1: for a single look it is one.
+    """
+    target, low, high = quantile(wanted), -math.inf, math.inf
+    at, slope, before = start, 1.0, None
+    for turn in range(1, 200):
+        off = target - quantile(min(max(rising(at), _LEAST), 1.0 - _LEAST))
+        low, high = (low, at) if off > 0.0 else (at, high)
+        if before is not None and at != before[0]:
+            slope = min(max((off - before[1]) / (at - before[0]), 0.1), 2.0)
+        before = at, off
+        following = at - off / slope
+        if abs(following - at) < _TOLERANCE or high - low < _TOLERANCE:
+            return following
+        if math.isfinite(high - low) and (turn % 3 == 0 or not low < following < high):
+            following = (low + high) / 2.0
+        at = following
+    return at
