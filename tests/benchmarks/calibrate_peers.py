@@ -158,7 +158,7 @@ class Bench:
         if self.libraries is None:
             return {}
         found = {}
-        shares = [min(1.0, float(units) / planned) for units in draws.units.sum(axis=2).mean(axis=0)]
+        shares = [min(1.0, float(units) / planned) for units in draws.units_of(metric).sum(axis=2).mean(axis=0)]
         z = sign * z_values(metric, draws)
         for name, rule in self.libraries.rules().items():
             bars = np.array(rule(shares, ALPHA if name == NAIVE else alpha))
@@ -171,7 +171,7 @@ class Bench:
 
 def z_values(metric: MetricDraws, draws: Draws) -> NDArray[np.float64]:
     """z of each challenger at each look."""
-    variance = metric.variance / np.maximum(draws.units, 1)
+    variance = metric.variance / np.maximum(draws.units_of(metric), 1)
     error = np.sqrt(variance[..., 1:] + variance[..., :1])
     difference = metric.mean[..., 1:] - metric.mean[..., :1]
     return np.divide(difference, error, out=np.zeros_like(difference), where=error > 0)
@@ -276,10 +276,10 @@ def chi_squared(bench: Bench, draws: Draws) -> dict[str, float]:
     """How often the usual chi-squared test alarms at some look: at 0.01 (naive) and at 0.001 (expgate's)."""
     if bench.libraries is None:
         return {}
-    gap = draws.units[..., 0] - draws.units[..., 1]
-    z = np.abs(gap) / np.sqrt(np.maximum(draws.units.sum(axis=2), 1))
+    gap = draws.exposed[..., 0] - draws.exposed[..., 1]
+    z = np.abs(gap) / np.sqrt(np.maximum(draws.exposed.sum(axis=2), 1))
     # The library's p value of |gap| units of difference, turned into the z value that it corresponds to.
-    check = bench.libraries.split_p_value(int(draws.units[0, -1, 0]), int(draws.units[0, -1, 1]), 0.5)
+    check = bench.libraries.split_p_value(int(draws.exposed[0, -1, 0]), int(draws.exposed[0, -1, 1]), 0.5)
     if not math.isclose(check, math.erfc(float(z[0, -1]) / math.sqrt(2.0)), rel_tol=1e-6, abs_tol=1e-12):
         raise AssertionError("expgate's sample ratio test is not the two-sided normal one any more")
     return {

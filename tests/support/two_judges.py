@@ -46,7 +46,7 @@ def drawn_evidence(policy: Policy, world: World, draws: Draws, experiment: int, 
     return Evidence(
         elapsed=draws.moments[look],
         treatments=tuple(
-            TreatmentEvidence(str(index), str(index), index == 0, share, int(draws.units[experiment, look, index]))
+            TreatmentEvidence(str(index), str(index), index == 0, share, int(draws.exposed[experiment, look, index]))
             for index, share in enumerate(world.planned_shares)
         ),
         metrics=tuple(_metric(key, drawn, draws, experiment, look) for key, drawn in zip(keys, metrics, strict=True)),
@@ -80,7 +80,7 @@ def is_close(verdict: Verdict) -> bool:
 
 
 def _metric(key: str, drawn: MetricDraws, draws: Draws, experiment: int, look: int) -> MetricEvidence:
-    units = draws.units if drawn.units is None else drawn.units
+    units = draws.exposed if drawn.units is None else drawn.units
     return MetricEvidence(
         key,
         tuple(

@@ -55,7 +55,7 @@ def judge_edited(
     Raises:
         ValueError: A policy plans its units, so that experiments spend differently.
     """
-    experiments, looks = draws.units.shape[:2]
+    experiments, looks = draws.exposed.shape[:2]
     ended, at = np.zeros(experiments, dtype=np.int64), np.full(experiments, looks - 1)
     winner, early = np.zeros(experiments, dtype=np.int64), np.zeros((experiments, looks), dtype=np.bool_)
     ship = harm = 0.0

@@ -95,7 +95,7 @@ def estimate_stops(
         exact = schedule._replace(planned_units=schedule.planned_units or 1)
         chosen = exact if policy.clock is Clock.INFORMATION else schedule
         boundary = chosen.ship_boundary(ErrorRates.of(policy, allocation).ship, policy.ship_spending)
-        total = draws.units.sum(axis=2)[row, outcomes.look]
+        total = draws.units_of(draws.primary).sum(axis=2)[row, outcomes.look]
         moments = [draws.moments[look] for look in outcomes.look]
         shares = np.array([schedule.share(moment, int(count)) for moment, count in zip(moments, total, strict=True)])
         stopped = outcomes.are(Kind.SHIP) | (outcomes.are(Kind.INCONCLUSIVE) & ~outcomes.futile)

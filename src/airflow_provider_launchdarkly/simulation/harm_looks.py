@@ -103,7 +103,7 @@ def _together(parts: Sequence[Draws]) -> Draws:
 
     return Draws(
         moments=parts[0].moments,
-        units=np.concatenate([part.units for part in parts]),
+        exposed=np.concatenate([part.exposed for part in parts]),
         primary=metric([part.primary for part in parts]),
         guardrails=tuple(metric(drawn) for drawn in zip(*(part.guardrails for part in parts), strict=True)),
         signals=tuple(metric(drawn) for drawn in zip(*(part.signals for part in parts), strict=True)),

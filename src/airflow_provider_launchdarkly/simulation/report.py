@@ -248,7 +248,7 @@ class _Run:
 
     def shares(self, draws: Draws) -> NDArray[np.float64]:
         """Return the mean share of the plan that is over at each look."""
-        units = draws.units.sum(axis=2).mean(axis=0)
+        units = draws.units_of(draws.primary).sum(axis=2).mean(axis=0)
         return np.array(
             [self.schedule.share(time, int(count)) for time, count in zip(draws.moments, units, strict=True)]
         )
@@ -262,7 +262,7 @@ class _Run:
             return None
         days = np.array([time.total_seconds() / 86400.0 for time in draws.moments])
         old_enough = days >= self.policy.min_duration.total_seconds() / 86400.0
-        full = (draws.units.sum(axis=2) >= self.schedule.planned_units) & old_enough
+        full = (draws.units_of(draws.primary).sum(axis=2) >= self.schedule.planned_units) & old_enough
         ever = full.any(axis=1)
         return float(days[full.argmax(axis=1)[ever]].mean()) if ever.mean() >= 0.5 else None
 
@@ -377,4 +377,4 @@ def _median(days: NDArray[np.float64]) -> float | None:
 
 def _paths(draws: Draws, sign: int, count: int = 40) -> NDArray[np.float64]:
     primary = MetricDraws(draws.primary.mean[:count, :, [0, -1]], draws.primary.variance[:count, :, [0, -1]])
-    return np.nan_to_num(z_values(primary, draws.units[:count, :, [0, -1]], sign)[..., 0], nan=0.0)
+    return np.nan_to_num(z_values(primary, draws.units_of(draws.primary)[:count, :, [0, -1]], sign)[..., 0], nan=0.0)

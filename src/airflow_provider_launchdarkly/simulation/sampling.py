@@ -40,7 +40,8 @@ class Draws:
 
     Attributes:
         moments: Time of each look after the start.
-        units: Units so far, in the axes experiment, look, treatment.
+        exposed: Units in the experiment so far, in the axes experiment, look, treatment. A metric may be measured on a
+            part of them: :meth:`units_of`.
         primary: The metric that decides.
         guardrails: The guardrails.
         signals: The signals.
@@ -48,7 +49,7 @@ class Draws:
     """
 
     moments: tuple[timedelta, ...]
-    units: NDArray[np.int64]
+    exposed: NDArray[np.int64]
     primary: MetricDraws
     guardrails: tuple[MetricDraws, ...]
     signals: tuple[MetricDraws, ...]
@@ -61,7 +62,7 @@ class Draws:
 
     def units_of(self, metric: MetricDraws) -> NDArray[np.int64]:
         """Return the units on which a metric is measured so far."""
-        return self.units if metric.units is None else metric.units
+        return self.exposed if metric.units is None else metric.units
 
     def at(self, looks: Sequence[int]) -> Draws:
         """Return the same experiments at these looks only, in this order; a look may be repeated."""
@@ -73,7 +74,7 @@ class Draws:
 
         return Draws(
             moments=tuple(self.moments[look] for look in chosen),
-            units=self.units[:, chosen],
+            exposed=self.exposed[:, chosen],
             primary=part(self.primary),
             guardrails=tuple(part(metric) for metric in self.guardrails),
             signals=tuple(part(metric) for metric in self.signals),
@@ -112,7 +113,7 @@ def draw(
     fresh = random.poisson(expected[None, :, None] * shares[None, None, :], (experiments, len(moments), len(shares)))
     return Draws(
         moments=tuple(moments),
-        units=np.cumsum(fresh, axis=1),
+        exposed=np.cumsum(fresh, axis=1),
         primary=_metric(world.primary, fresh, random),
         guardrails=tuple(_metric(truth, fresh, random) for truth in world.guardrails),
         signals=tuple(_metric(truth, fresh, random) for truth in world.signals),

@@ -275,7 +275,7 @@ class VectorizedJudge:
 
     def _selected(self, metric: MetricDraws) -> Booleans:
         """Return `splits.is_selected` of each challenger."""
-        exposed, units = self.draws.units.astype(np.float64), self.draws.units_of(metric)
+        exposed, units = self.draws.exposed.astype(np.float64), self.draws.units_of(metric)
         some = np.maximum(exposed, 1.0)
         together = (units[..., 1:] + units[..., :1]) / np.maximum(exposed[..., 1:] + exposed[..., :1], 1.0)
         error = np.sqrt(together * (1.0 - together) * (1.0 / some[..., 1:] + 1.0 / some[..., :1]))
@@ -320,7 +320,7 @@ class VectorizedJudge:
         if futility.predictive_power is not None:
             least, power = futility.predictive_power, ndtr((z - final * np.sqrt(share)) / np.sqrt(1.0 - share))
         else:
-            planned = expected_z(metric, self.draws.units, sign, margin, wanted or np.nan)
+            planned = expected_z(metric, self.draws.units_of(metric), sign, margin, wanted or np.nan)
             ahead = z * np.sqrt(share) + planned / np.sqrt(share) * (1.0 - share) - final
             least, power = futility.conditional_power or 0.0, ndtr(ahead / np.sqrt(1.0 - share))
         unlikely: Booleans = open_[..., None] & (power < least) & ~self._passed(metric, sign, margin)
@@ -405,7 +405,7 @@ def _mismatch(
 ) -> Booleans:
     """Return where the exposed units, or the units of one of these metrics, are not split as allocated."""
     alphas, shares = SplitAlphas.of(policy), np.array(planned_shares) / sum(planned_shares)
-    broken = _off(draws.units, shares, alphas.exposed)
+    broken = _off(draws.exposed, shares, alphas.exposed)
     for metric, part in parts:
         if part.test_split:
             units = draws.units_of(metric)
@@ -430,7 +430,7 @@ def _that_roll_back(policy: Policy, draws: Draws) -> list[tuple[MetricDraws, Pri
 
 def _harmed_at_any_time(policy: Policy, draws: Draws, alpha: float) -> Booleans:
     """Return where a treatment is harmed by the tests that hold at any moment; nowhere without `harm_looks`."""
-    harmed = np.zeros(draws.units.shape[:2], dtype=np.bool_)
+    harmed = np.zeros(draws.exposed.shape[:2], dtype=np.bool_)
     if alpha:
         for metric, part in _that_roll_back(policy, draws):
             sign, units = _sign(part.direction), draws.units_of(metric)
@@ -446,7 +446,7 @@ def judge_harm(policy: Policy, draws: Draws, planned_shares: tuple[float, ...]) 
         draws: The measurements at each moment.
         planned_shares: The planned shares of the treatments, the baseline first.
     """
-    kind = np.zeros(draws.units.shape[:2], dtype=np.int64)
+    kind = np.zeros(draws.exposed.shape[:2], dtype=np.int64)
     alpha = ErrorRates.of(policy_left(policy, None, 0), Allocation.of_shares(planned_shares)).anytime_harm
     kind[_harmed_at_any_time(policy, draws, alpha)] = CODES[Kind.ROLLBACK]
     if policy.mismatch.action is MismatchAction.STOP:

@@ -177,7 +177,7 @@ def windowed(drawing: Drawing, days: int) -> Drawing:
     def drawn(random: np.random.Generator, experiments: int) -> Draws:
         draws = drawing(random, experiments)
         guardrails = tuple(metric(each) for each in draws.guardrails)
-        return Draws(draws.moments, np.asarray(late(draws.units)), metric(draws.primary), guardrails, ())
+        return Draws(draws.moments, np.asarray(late(draws.exposed)), metric(draws.primary), guardrails, ())
 
     return drawn
 

@@ -112,6 +112,18 @@ SITUATIONS: dict[str, tuple[dict[str, Any], World]] = {
         {"primary": {"minimum_detectable_effect": 0.15}, "futility": {"conditional_power": 0.2}},
         World(lifted(RATE, 0.02), 400),
     ),
+    "futile for the planned effect, on a metric of half of the units": (
+        {"primary": {"minimum_detectable_effect": 0.15}, "futility": {"conditional_power": 0.2}},
+        World(MetricTruth(0.1, None, (0.05,), (0.5, 0.5)), 800),
+    ),
+    "futile for a guardrail on a part of the units": (
+        {
+            "primary": {"minimum_detectable_effect": 0.15},
+            "guardrails": [{"metric": "g0", "margin": 0.1, "prove": True}],
+            "futility": {"conditional_power": 0.2},
+        },
+        World(lifted(RATE, 0.3), 1200, guardrails=(MetricTruth(0.1, None, (-0.03,), (0.3, 0.3)),)),
+    ),
     "a guardrail that will hardly be proven": (
         {"guardrails": [{"metric": "g0", "margin": 0.1, "prove": True}]},
         World(lifted(RATE, 0.3), 400, guardrails=(lifted(RATE, -0.08),)),

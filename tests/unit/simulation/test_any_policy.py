@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_launchdarkly.decision.evidence import Spent
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
+from airflow_provider_launchdarkly.decision.verdict import Reason
 from airflow_provider_launchdarkly.simulation.world import Arrivals, MetricTruth, World
 from support.policies import policies
 from support.two_judges import judge_spent_twice, judge_standing_twice, judge_to_the_end, judge_twice
@@ -98,6 +99,29 @@ def test_both_judges_let_the_same_crossings_stand(fields: dict[str, Any], data: 
     for quick, verdict in judge_standing_twice(policy, world, experiments=8, seed=seed, most_looks=4):
         event(f"{verdict.kind}: {verdict.reason}")
         assert quick is verdict.kind, verdict.summary
+
+
+def test_both_judges_expect_the_planned_effect_of_the_units_that_a_metric_is_measured_on() -> None:
+    policy = Policy.from_json(
+        {
+            "primary": {"test": "non_inferiority", "margin": 0.02},
+            "alpha": 0.01,
+            "alpha_harm": 0.01,
+            "ship_spending": -4.0,
+            "harm_spending": -4.0,
+            "looks": "12h",
+            "min_duration": "0d",
+            "max_duration": "3d",
+            "min_units_per_treatment": 2,
+            "futility": {"conditional_power": 0.1},
+        }
+    )
+    world = World(MetricTruth(40.0, 30.0, (-0.0632,), (0.5, 0.5)), 3000.0)
+    reasons = set()
+    for quick, verdict in judge_standing_twice(policy, world, experiments=8, seed=0, most_looks=4):
+        assert quick is verdict.kind, verdict.summary
+        reasons.add(verdict.reason)
+    assert Reason.FUTILE in reasons
 
 
 @given(policies(), st.data(), st.integers(0, 2**32))

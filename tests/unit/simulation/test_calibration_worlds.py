@@ -32,13 +32,13 @@ def test_late_conversions_arrive_by_their_delay() -> None:
     ages = np.arange(28) + 0.5
     expected = np.cumsum(0.1 * -np.expm1(-ages / 7.0)) / np.arange(1, 29)
     assert drawn.primary.mean.mean(axis=(0, 2)) == pytest.approx(expected, rel=0.02)
-    assert drawn.units[:, -1].mean() == pytest.approx(28_000, rel=0.01)
+    assert drawn.exposed[:, -1].mean() == pytest.approx(28_000, rel=0.01)
 
 
 def test_within_a_window_every_unit_has_the_same_chance() -> None:
     drawn = delayed(Traffic(), 0.1, (7.0, 7.0), window=7)(rng(), EXPERIMENTS)
-    assert (drawn.units[:, :7] == 0).all()
-    assert drawn.units[:, 7].mean() == pytest.approx(1_000, rel=0.01)
+    assert (drawn.exposed[:, :7] == 0).all()
+    assert drawn.exposed[:, 7].mean() == pytest.approx(1_000, rel=0.01)
     rate = 0.1 * -np.expm1(-6.5 / 7.0)
     assert drawn.primary.mean[:, 7:].mean(axis=(0, 2)) == pytest.approx(np.full(21, rate), rel=0.02)
 
@@ -48,15 +48,15 @@ def test_more_looks_at_revenue_see_the_same_people() -> None:
     (often,) = revenue(values, [(0.9, 0.1)], looks_per_day=4)(rng(), EXPERIMENTS)
     (daily,) = revenue(values, [(0.9, 0.1)])(rng(), EXPERIMENTS)
     assert often.moments[3::4] == daily.moments
-    assert often.units[:, 3::4].mean(axis=0) == pytest.approx(daily.units.mean(axis=0), rel=0.02)
+    assert often.exposed[:, 3::4].mean(axis=0) == pytest.approx(daily.exposed.mean(axis=0), rel=0.02)
     assert often.primary.mean[:, -1].mean(axis=0) == pytest.approx(daily.primary.mean[:, -1].mean(axis=0), rel=0.02)
 
 
 def test_a_window_counts_units_later() -> None:
     drawing = conversions(Traffic(), 0.1)
     now, later = drawing(rng(), 3), windowed(drawing, 3)(rng(), 3)
-    assert (later.units[:, 3:] == now.units[:, :-3]).all()
-    assert (later.units[:, :3] == 0).all()
+    assert (later.exposed[:, 3:] == now.exposed[:, :-3]).all()
+    assert (later.exposed[:, :3] == 0).all()
     assert (later.primary.mean[:, 3:] == now.primary.mean[:, :-3]).all()
 
 
@@ -74,7 +74,7 @@ def test_open_ended_values_grow_with_the_age_of_their_units(levels: Levels) -> N
 @pytest.mark.parametrize("levels", [OWN_RATES, RARE_EVENTS])
 def test_the_spread_of_open_ended_means_is_the_one_that_their_variance_says(levels: Levels) -> None:
     drawn = events(Traffic(), levels)(rng(), 4_000)
-    error = np.sqrt(drawn.primary.variance[:, -1].mean(axis=0) / drawn.units[:, -1].mean(axis=0))
+    error = np.sqrt(drawn.primary.variance[:, -1].mean(axis=0) / drawn.exposed[:, -1].mean(axis=0))
     assert drawn.primary.mean[:, -1].std(axis=0) == pytest.approx(error, rel=0.05)
 
 
@@ -100,13 +100,13 @@ def test_returning_people_come_ever_more_slowly() -> None:
 )
 def test_people_are_split_as_allocated_whatever_they_spend(values: Values, mean: float, deviation: float) -> None:
     even, tenth = revenue(values, ((0.5, 0.5), (0.9, 0.1)))(rng(), EXPERIMENTS)
-    assert (even.units.sum(axis=2) == tenth.units.sum(axis=2)).all()
-    assert tenth.units[:, -1].mean(axis=0) == pytest.approx([0.9 * 11_200, 0.1 * 11_200], rel=0.01)
+    assert (even.exposed.sum(axis=2) == tenth.exposed.sum(axis=2)).all()
+    assert tenth.exposed[:, -1].mean(axis=0) == pytest.approx([0.9 * 11_200, 0.1 * 11_200], rel=0.01)
     for drawn in (even, tenth):
         assert drawn.primary.mean[:, -1].mean(axis=0) == pytest.approx([mean, mean], rel=0.02)
         assert np.sqrt(drawn.primary.variance[:, -1].mean(axis=0)) == pytest.approx([deviation] * 2, rel=0.05)
-        spent = (drawn.primary.mean * drawn.units)[:, -1].sum(axis=1)
-        assert spent == pytest.approx((even.primary.mean * even.units)[:, -1].sum(axis=1))
+        spent = (drawn.primary.mean * drawn.exposed)[:, -1].sum(axis=1)
+        assert spent == pytest.approx((even.primary.mean * even.exposed)[:, -1].sum(axis=1))
 
 
 def test_guardrails_that_fail_together_are_correlated() -> None:

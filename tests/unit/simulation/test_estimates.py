@@ -20,21 +20,26 @@ from airflow_provider_launchdarkly.simulation.vectorized_judge import judge
 from airflow_provider_launchdarkly.simulation.world import MetricTruth, World
 from support.two_judges import drawn_evidence
 
+ALL: tuple[float, ...] = ()
+
 
 @pytest.mark.parametrize("lift", [0.0, 0.1, 0.2])
 @pytest.mark.parametrize(
-    ("fields", "direction"),
+    ("fields", "direction", "measured"),
     [
-        ({"clock": "time"}, 1),
-        ({"clock": "time", "futility": "off"}, 1),
-        ({"clock": "time", "primary": {"direction": "lower"}}, -1),
-        ({"planned_units": 28_000, "clock": "time"}, 1),
-        ({"clock": "time", "preset": "do_no_harm", "primary": {"margin": 0.1}}, 1),
+        ({"clock": "time"}, 1, ALL),
+        ({"clock": "time", "futility": "off"}, 1, ALL),
+        ({"clock": "time", "primary": {"direction": "lower"}}, -1, ALL),
+        ({"planned_units": 28_000, "clock": "time"}, 1, ALL),
+        ({"planned_units": 14_000, "clock": "time", "mismatch": {"action": "warn"}}, 1, (0.5, 0.5)),
+        ({"clock": "time", "preset": "do_no_harm", "primary": {"margin": 0.1}}, 1, ALL),
     ],
 )
-def test_both_paths_estimate_the_same(fields: dict[str, Any], direction: int, lift: float) -> None:
+def test_both_paths_estimate_the_same(
+    fields: dict[str, Any], direction: int, measured: tuple[float, ...], lift: float
+) -> None:
     policy = Policy.from_json(fields)
-    world = World(MetricTruth(0.1, None, (direction * lift,)), 1000)
+    world = World(MetricTruth(0.1, None, (direction * lift,), measured), 1000)
     plan = schedule_looks(policy)
     draws = draw(world, plan.look_times, plan.end, 30, np.random.default_rng(3))
     outcomes = judge(policy, draws, world.planned_shares)

@@ -79,9 +79,9 @@ def test_nothing_is_found_in_five_percent_at_most_over_2688_looks() -> None:
 
 def test_the_measurements_at_the_planned_looks_come_with_the_endings() -> None:
     _, draws = draw_and_judge(GUARDED, TWO_GUARDRAILS, 300, np.random.default_rng(4), most=50)
-    assert draws.units.shape == (300, 28, 2)
+    assert draws.exposed.shape == (300, 28, 2)
     assert len(draws.guardrails) == 2
-    assert np.array_equal(draws.units, np.maximum.accumulate(draws.units, axis=1))
+    assert np.array_equal(draws.exposed, np.maximum.accumulate(draws.exposed, axis=1))
 
 
 def test_a_policy_without_looks_for_harm_is_refused() -> None:

@@ -58,7 +58,7 @@ def test_a_burn_in_leaves_out_the_first_units_and_maturity_the_last() -> None:
     looks = tuple(day * DAY for day in (7, 14, 28))
     world, random = World(MetricTruth(RATE), 2_000), np.random.default_rng(1)
     for lags, counted in (({}, (7, 14, 28)), ({"burn_in": 2 * DAY, "maturity": 6 * DAY}, (0, 6, 20))):
-        units = draw(world, looks, looks[-1], 200, random, **lags).units.sum(axis=2).mean(axis=0)
+        units = draw(world, looks, looks[-1], 200, random, **lags).exposed.sum(axis=2).mean(axis=0)
         assert units == pytest.approx([2_000 * days for days in counted], rel=0.01)
 
 

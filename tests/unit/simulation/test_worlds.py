@@ -83,7 +83,7 @@ def test_traffic_goes_on_after_the_plans_end() -> None:
 def test_means_and_variances_are_the_true_ones(std_dev: float | None) -> None:
     world = World(MetricTruth(0.2, std_dev, (0.5,)), 2000.0, planned_shares=(3, 1))
     drawn = draw(world, DAILY, END, 300, np.random.default_rng(1))
-    assert drawn.units[:, -1].mean(axis=0) == pytest.approx([42_000, 14_000], rel=0.01)
+    assert drawn.exposed[:, -1].mean(axis=0) == pytest.approx([42_000, 14_000], rel=0.01)
     assert drawn.primary.mean[:, -1].mean(axis=0) == pytest.approx([0.2, 0.3], rel=0.01)
     variance = [0.16, 0.21] if std_dev is None else [0.25, 0.25]
     assert drawn.primary.variance[:, -1].mean(axis=0) == pytest.approx(variance, rel=0.01)
@@ -92,26 +92,26 @@ def test_means_and_variances_are_the_true_ones(std_dev: float | None) -> None:
 @pytest.mark.parametrize("std_dev", [None, 0.5])
 def test_means_scatter_as_their_standard_error_says(std_dev: float | None) -> None:
     drawn = draw(World(MetricTruth(0.2, std_dev), 100.0), DAILY, END, 4000, np.random.default_rng(2))
-    error = np.sqrt(drawn.primary.variance[:, -1, 0] / drawn.units[:, -1, 0])
+    error = np.sqrt(drawn.primary.variance[:, -1, 0] / drawn.exposed[:, -1, 0])
     z = (drawn.primary.mean[:, -1, 0] - 0.2) / error
     assert z.std() == pytest.approx(1.0, abs=0.04)
 
 
 def test_treatments_without_units_have_no_mean() -> None:
     drawn = draw(World(MetricTruth(5.0, 1.0), 0.0), DAILY, END, 3, np.random.default_rng(3))
-    assert not drawn.units.any()
+    assert not drawn.exposed.any()
     assert not drawn.primary.mean.any()
     assert not drawn.primary.variance.any()
 
 
 def test_counts_only_grow() -> None:
     drawn = draw(World(MetricTruth(0.1), 5.0), DAILY, END, 20, np.random.default_rng(4))
-    assert (np.diff(drawn.units, axis=1) >= 0).all()
+    assert (np.diff(drawn.exposed, axis=1) >= 0).all()
 
 
 def test_the_same_seed_draws_the_same() -> None:
     first, second = (draw(World(MetricTruth(0.1), 9.0), DAILY, END, 5, np.random.default_rng(5)) for _ in range(2))
-    assert (first.units == second.units).all()
+    assert (first.exposed == second.exposed).all()
     assert (first.primary.mean == second.primary.mean).all()
 
 
@@ -120,5 +120,5 @@ def test_looks_can_be_picked_and_repeated() -> None:
     drawn = draw(world, DAILY, END, 5, np.random.default_rng(6))
     picked = drawn.at([3, 3, 10])
     assert picked.moments == (DAILY[3], DAILY[3], DAILY[10])
-    assert (picked.units[:, 0] == picked.units[:, 1]).all()
+    assert (picked.exposed[:, 0] == picked.exposed[:, 1]).all()
     assert (picked.guardrails[0].mean[:, 2] == drawn.guardrails[0].mean[:, 10]).all()
