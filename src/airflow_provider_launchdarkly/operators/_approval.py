@@ -112,7 +112,7 @@ class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
         from airflow_provider_launchdarkly.api.writes.releases import ReleaseNeedsApprovalError
         from airflow_provider_launchdarkly.checks.release import design_in_words
 
-        if not isinstance(demanded, ReleaseNeedsApprovalError):
+        if not isinstance(demanded, ReleaseNeedsApprovalError) or demanded.post is None:
             return None
         flag = self.hook.get_flag(demanded.flag_key)
         words = design_in_words(demanded.post, flag)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+    from airflow_provider_launchdarkly.api.errors import Call, LaunchDarklyError, Refusal
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
     from airflow_provider_launchdarkly.api.models import (
@@ -53,8 +53,16 @@ class ReleaseNeedsApprovalError(ApprovalRequiredError):
         post: The release, which a person has to start in LaunchDarkly.
     """
 
-    def __init__(self, refused: ApprovalRequiredError, flag_key: str, post: ReleasePost) -> None:
-        super().__init__(str(refused), call=refused.call, refusal=refused.refusal)
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        call: Call | None = None,
+        refusal: Refusal | None = None,
+        flag_key: str = "",
+        post: ReleasePost | None = None,
+    ) -> None:
+        super().__init__(message, call=call, refusal=refusal)
         self.flag_key = flag_key
         self.post = post
 
@@ -134,7 +142,7 @@ def start_release(
         LaunchDarklyError: As the calls raise.
     """
     before: set[str] | None = None
-    compared = without_descriptions(post) if any_description else post
+    compared = _without_descriptions(post) if any_description else post
 
     def read() -> Procedure[_Situation]:
         nonlocal before
@@ -207,7 +215,9 @@ def start_release(
     try:
         ensured = yield from ensure(desired)
     except ApprovalRequiredError as demanded:
-        raise ReleaseNeedsApprovalError(demanded, flag_key, post) from demanded
+        raise ReleaseNeedsApprovalError(
+            str(demanded), call=demanded.call, refusal=demanded.refusal, flag_key=flag_key, post=post
+        ) from demanded
     return replace(ensured.value, adopted=not ensured.changed)
 
 
@@ -334,12 +344,12 @@ def same_release(
         release: A release.
         since: As for :func:`start_release`.
     """
-    if release_differences(without_descriptions(post), release, _rules(env, flag)):
+    if release_differences(_without_descriptions(post), release, _rules(env, flag)):
         return False
     return not release.ended or _is_since(release, since)
 
 
-def without_descriptions(post: ReleasePost) -> ReleasePost:
+def _without_descriptions(post: ReleasePost) -> ReleasePost:
     """Return what is asked for without the descriptions of its new rules, which change nothing that people get."""
     phases = tuple(phase.model_copy(update={"description": None}) for phase in post.phases or ())
     return post.model_copy(update={"phases": phases or None})
