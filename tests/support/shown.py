@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_launchdarkly.decision.policy import Policy
-from airflow_provider_launchdarkly.views import notes
+from airflow_provider_launchdarkly.views import notes, releases
 from airflow_provider_launchdarkly.views.situation import Asked, Note, Run, Task
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -46,6 +46,8 @@ def rollout(stage: int | None = 2, **changes: Any) -> dict[str, Any]:
         "stages": stages,
         "observes": False,
         "window": "09:00-16:00 on mon, tue, Europe/Berlin",
+        "release": None,
+        "reviewers": [],
         **changes,
     }
 
@@ -160,6 +162,84 @@ def stopped(ending: str = "ship", winner: str = "Bold", **verdict: Any) -> Note:
     judged = {**found(9), "verdict": ending, "harmed": [], **verdict}
     body = notes.stopped(output, verdict=judged, at=START + 9 * DAY, page=page(None))
     return Note("rollout.stop", -1, body)
+
+
+STEPS = [10.0, 50.0]
+THROUGH: dict[str, Any] = {
+    "release": {"kind": "guarded", "steps": "10 % for 1d, 50 % for 2d"},
+    "reviewers": ["grace@example.com"],
+}
+
+
+def release_note(step: int | None = 0, status: str = "in_progress", **changes: Any) -> dict[str, Any]:
+    """What a poll of the winner's release found; it began on day 9, and each step takes a day."""
+    began = START + 9 * DAY
+    phase = {
+        "rule_id": "rule-1",
+        "description": "Ships Bold",
+        "step": step,
+        "percents": STEPS,
+        "step_started_at": None if step is None else (began + step * DAY).isoformat(),
+        "step_ends_at": None if step is None else (began + (step + 1) * DAY).isoformat(),
+    }
+    output = {
+        **keys(),
+        "flag_key": "checkout-button",
+        "release_id": "r1",
+        "status": status,
+        "reason": None,
+        "kind": "guarded",
+        "metrics": {"checkout-conversion": "ok", "page-load-ms": "no_data"},
+        "current_phase": None if step is None else 0,
+        "phases": [phase],
+        "started_at": began.isoformat(),
+        "ended_at": None,
+    }
+    return releases.release_note({**output, **changes}, at=began + DAY, url=f"{URL}/flag")
+
+
+def ships(**changes: Any) -> Note:
+    """The note of the task that starts the winner's release, in a rollout that is in its last stage."""
+    output = {
+        **keys(iteration="i3"),
+        "treatment": "Bold",
+        "baseline": "Classic",
+        "flag_key": "checkout-button",
+        "phases": [{"percents": STEPS}],
+        "metrics": {"checkout-conversion": "no_data", "page-load-ms": "no_data"},
+        "url": URL,
+    }
+    shown = release_note(None, "pending", metrics=output["metrics"], started_at=None)
+    made = notes.released(output, at=START + 9 * DAY, page=page(3, **{**THROUGH, **changes}), shown=shown)
+    return Note("rollout.release.start", -1, made)
+
+
+def handed_over(stage: int | None = 2, *, release: bool = False, **told: Any) -> Note:
+    """The note of a task whose change a person has to make in LaunchDarkly."""
+    if release:
+        served = [{"name": "Classic", "percent": 100.0, "baseline": True}]
+    else:
+        served = [] if stage is None else arms((10.0, 25.0, 50.0)[stage - 1])
+    given = {
+        "what": "start the release of flag checkout-button" if release else "start iteration i3 of checkout",
+        "details": "a guarded release from 'Classic' to 'Bold'" if release else "",
+        "reviewers": ["grace@example.com", "team:checkout"],
+        "until": (START + 10 * DAY).isoformat(),
+        "harm": False,
+        "release": release,
+        **told,
+    }
+    about = page(stage, **THROUGH)
+    made = notes.handed_over(keys(), at=START + 9 * DAY, page=about, treatments=served, url=URL, **given)
+    return Note("rollout.release.start" if release else "rollout.stage_3.start", -1, made)
+
+
+def left_running(ending: str = "invalid", stage: int = 3, **verdict: Any) -> Note:
+    """The note of an ending that has left the experiment running."""
+    judged = {**found(9), "verdict": "invalid", "reason": "sample_ratio_mismatch", **verdict}
+    outcome = {"ending": ending, "why": "units are split 40 to 60, planned 50 to 50", "verdict": judged}
+    left = {"do": ["To go on, clear the task rollout.verdict.", "Or stop the experiment in LaunchDarkly."], "url": URL}
+    return Note(f"rollout.{ending}", -1, notes.ended(outcome, left, at=START + 9 * DAY, page=page(stage)))
 
 
 def run(*tasks: Task, state: str = "running", asked: tuple[Asked, ...] = ()) -> Run:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ReleasePhase,
         ReleasePhaseInput,
         ReleasePost,
+        ReleaseStep,
     )
 
 
@@ -158,14 +159,21 @@ def _phase_in_words(phase: ReleasePhaseInput) -> str:
 
 def _end_of_step(phase: ReleasePhase) -> datetime | None:
     """Return when the step under way ends by its plan; None if none is under way, or it has not begun."""
+    step = _step_under_way(phase)
+    if step is None or step.started_at is None:
+        return None
+    return step.started_at + timedelta(milliseconds=step.duration_millis)
+
+
+def _step_under_way(phase: ReleasePhase) -> ReleaseStep | None:
     number = phase.current_step_index
     if number is None or not 0 <= number < len(phase.steps) or phase.ended_at is not None:
         return None
-    step = phase.steps[number]
-    return None if step.started_at is None else step.started_at + timedelta(milliseconds=step.duration_millis)
+    return phase.steps[number]
 
 
 def _phase(phase: ReleasePhase) -> dict[str, Any]:
+    step = _step_under_way(phase)
     return {
         "rule_id": phase.rule_id,
         "description": phase.description,
@@ -173,6 +181,7 @@ def _phase(phase: ReleasePhase) -> dict[str, Any]:
         "reason": phase.status_reason,
         "step": phase.current_step_index,
         "percents": [step.allocation / 1000 for step in phase.steps],
+        "step_started_at": None if step is None else iso(step.started_at),
         "step_ends_at": iso(_end_of_step(phase)),
         "metrics": dict(phase.metric_statuses),
     }

@@ -58,7 +58,13 @@ def release_now(hook: LaunchDarklyHook, flag_key: str, release_id: str) -> dict[
 
 
 def leave_note_of_release(
-    task: BaseOperator, context: Context, output: Mapping[str, Any], warn: Callable[..., object]
+    task: BaseOperator,
+    context: Context,
+    output: Mapping[str, Any],
+    warn: Callable[..., object],
+    *,
+    stage: int | None,
+    flag_url: str,
 ) -> None:
     """Let the pages show that a release has taken the place of an iteration.
 
@@ -67,19 +73,27 @@ def leave_note_of_release(
         context: The task's.
         output: As :func:`shipped_output` returns it.
         warn: Writes a warning to the task's log.
+        stage: Number of the stage at which the winner was found, from 0.
+        flag_url: Address of the flag in LaunchDarkly.
     """
-    from airflow_provider_launchdarkly.sensors._notes import leave_note, now, page_of
+    from airflow_provider_launchdarkly.sensors._notes import at_stage, leave_note, now, page_of
     from airflow_provider_launchdarkly.views.notes import released
+    from airflow_provider_launchdarkly.views.releases import release_note
 
-    leave_note(context, output, released(output, at=now(), page=page_of(task, context)), warn)
+    at = now()
+    page = at_stage(page_of(task, context), stage)
+    made = released(output, at=at, page=page, shown=release_note(output, at=at, url=flag_url))
+    leave_note(context, output, made, warn)
 
 
 def leave_note_of_end(
     task: BaseOperator,
     context: Context,
     output: Mapping[str, Any],
-    verdict: Mapping[str, Any],
     warn: Callable[..., object],
+    *,
+    ended: Mapping[str, Any],
+    verdict: Mapping[str, Any],
 ) -> None:
     """Let the pages show how a release ended.
 
@@ -87,11 +101,15 @@ def leave_note_of_end(
         task: The task.
         context: The task's.
         output: As :func:`shipped_output` returns it, with ``winning_treatment`` and ``winning_reason``.
-        verdict: ``verdict`` is the ending, ``harmed`` what regressed.
         warn: Writes a warning to the task's log.
+        ended: The release as it is now, as its sensor returns it.
+        verdict: ``verdict`` is the ending, ``harmed`` what regressed.
     """
     from airflow_provider_launchdarkly.sensors._notes import leave_note, now, page_of
     from airflow_provider_launchdarkly.views.notes import stopped
+    from airflow_provider_launchdarkly.views.releases import release_note
 
-    made = stopped(output, at=now(), page=page_of(task, context), verdict=verdict)
-    leave_note(context, output, made, warn)
+    at = now()
+    made = stopped(output, at=at, page=page_of(task, context), verdict=verdict)
+    shown = release_note({**ended, "flag_key": output["flag_key"]}, at=at, url=None)
+    leave_note(context, output, {**made, "shown": shown}, warn)

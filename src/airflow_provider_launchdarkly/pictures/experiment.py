@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_launchdarkly.pictures.lift_chart import effects_figure, lift_figure
 from airflow_provider_launchdarkly.pictures.lists import ladder, share_bar, timeline, when
 from airflow_provider_launchdarkly.pictures.markup import element, join, link
-from airflow_provider_launchdarkly.pictures.releases import release_line
+from airflow_provider_launchdarkly.pictures.releases import release_line, release_step
 from airflow_provider_launchdarkly.pictures.units_chart import units_figure
 from airflow_provider_launchdarkly.pictures.words import capital, served, state_class, state_words
 from airflow_provider_launchdarkly.pictures.z_chart import harm_progress, ship_progress, z_figure
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from airflow_provider_launchdarkly.pictures.markup import Child, Markup
+    from airflow_provider_launchdarkly.views.handed_over import HandedOver
     from airflow_provider_launchdarkly.views.model import (
         Comparison,
         ExperimentDetail,
@@ -106,7 +107,7 @@ def _banner(detail: ExperimentDetail) -> Markup:
     if summary.unwatched is not None:
         lost = summary.unwatched
         sentences = [
-            element("p", element("strong", "Nobody watches this experiment."), f" {lost.why}"),
+            element("p", element("strong", lost.what), f" {lost.why}"),
             element("p", lost.serves),
             element("p", element("strong", "What to do: "), lost.cure),
         ]
@@ -117,16 +118,24 @@ def _banner(detail: ExperimentDetail) -> Markup:
         people = f" by {', '.join(asked.people)}" if asked.people else " by anyone who may in Airflow"
         silent = f" No answer counts as {asked.otherwise}." if asked.otherwise else ""
         sentences.append(element("p", f"To be answered{people}", until, ".", silent))
+    elif summary.handed_over is not None:
+        sentences.extend(_handed_over(summary.handed_over))
     if summary.next_look is not None:
         number = _next_number(summary)
         sentences.append(element("p", f"Next look{number}: ", when(summary.next_look), "."))
     if summary.next_step is not None:
-        sentences.append(element("p", f"{capital(next_step(summary.state))}: ", when(summary.next_step), "."))
+        sentences.append(element("p", f"{capital(next_step(summary))}: ", when(summary.next_step), "."))
     if summary.since is not None and not _waits(summary.state):
         words = capital(state_words(summary.state)) if summary.state.finished else "Since"
         sentences.append(element("p", f"{words}: ", when(summary.since), "."))
     kind = state_class(summary.state)
     return element("section", *sentences, class_=f"ld-banner ld-is-{kind}", aria_label="where it stands")
+
+
+def _handed_over(change: HandedOver) -> Iterator[Markup]:
+    yield element("p", "To do in LaunchDarkly: ", element("strong", change.whole), ".")
+    until = join([" It is waited for until ", when(change.until), "."]) if change.until else None
+    yield element("p", change.reviewers.strip(), until)
 
 
 def _next_number(summary: ExperimentSummary) -> str:
@@ -177,19 +186,21 @@ def _facts(detail: ExperimentDetail) -> Iterator[Markup]:
     if summary.shares:
         yield element("h2", "Who gets what now")
         words = served(summary.shares)
-        yield element("div", share_bar(summary.shares), element("p", f"{capital(words)}."), class_="ld-card")
+        way = release_step(summary.release) if summary.release and summary.release.winner else None
+        yield element("div", share_bar(summary.shares), element("p", f"{capital(words)}."), way, class_="ld-card")
     if detail.looks:
         yield units_figure(detail.split)
     if summary.harm is not None:
         yield element("h2", "Harm watch")
         yield _harm(summary.harm)
     if summary.release is not None:
-        yield element("h2", "Release of the flag")
+        yield element("h2", "Release of the winner" if summary.release.winner else "Release of the flag")
         yield element("div", release_line(summary.release), class_="ld-card")
     if detail.to_come:
         yield element("h2", "What would have to happen")
         yield _card(detail.to_come)
-    if summary.drift or summary.state is State.WAITING:
+    released = summary.release is not None and summary.release.winner is not None
+    if summary.drift or (summary.state is State.WAITING and not released):
         yield element("h2", "Differs from the rollout")
         yield _card(summary.drift or (NO_DRIFT,))
     if detail.timeline:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.pictures.lists import when
 from airflow_provider_launchdarkly.pictures.markup import element, join, link
-from airflow_provider_launchdarkly.views.releases import next_of_release, release_in_words
+from airflow_provider_launchdarkly.views.releases import next_of_release, release_in_words, to_do_for_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +28,16 @@ def release_line(release: ReleaseShown) -> Markup:
         class_="ld-bad" if release.bad else "ld-soft",
         data_release=release.release_id,
     )
+
+
+def release_step(release: ReleaseShown) -> Markup | None:
+    """Return which step of a release is under way, and since when; nothing if none is."""
+    if release.step is None:
+        return None
+    since = join([", since ", when(release.step_since)]) if release.step_since else None
+    ends = join([", until ", when(release.next_at)]) if release.next_at else None
+    words = f"Step {release.step} of {release.steps} of the {release.name}"
+    return element("p", words, since, ends, ".", class_="ld-soft")
 
 
 def release_table(releases: Iterable[ReleaseShown]) -> Markup:
@@ -70,6 +80,8 @@ def _row(release: ReleaseShown) -> Markup:
 def _ahead(release: ReleaseShown) -> tuple[Markup, ...]:
     if release.trouble:
         return (element("div", f"Nobody watches it here any more: {release.trouble}", class_="ld-bad"),)
+    if waits := to_do_for_release(release):
+        return (element("div", waits),)
     if release.next_at is None:
         return ()
     return (element("div", next_of_release(release), " ", when(release.next_at)),)

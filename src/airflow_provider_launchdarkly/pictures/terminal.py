@@ -20,14 +20,15 @@ from airflow_provider_launchdarkly.pictures.words import (
 )
 from airflow_provider_launchdarkly.pictures.z_chart import bar_in_words, harm_progress, ship_progress
 from airflow_provider_launchdarkly.views.model import Progress
-from airflow_provider_launchdarkly.views.releases import next_of_release, release_in_words
+from airflow_provider_launchdarkly.views.releases import next_of_release, release_in_words, to_do_for_release
 from airflow_provider_launchdarkly.views.words import next_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime, tzinfo
 
-    from airflow_provider_launchdarkly.views.model import ExperimentDetail, Look, Stage
+    from airflow_provider_launchdarkly.views.model import ExperimentDetail, ExperimentSummary, Look, Stage
+    from airflow_provider_launchdarkly.views.release_model import ReleaseShown
 
 _CODES = {"good": "32", "bad": "31", "warn": "33", "wait": "34"}
 _BOLD = "1"
@@ -105,22 +106,16 @@ def _standing(detail: ExperimentDetail, ink: _Ink, zone: tzinfo | None, now: dat
     summary = detail.summary
     if summary.unwatched is not None:
         lost = summary.unwatched
-        yield ink(_CODES["bad"], f"Nobody watches this experiment. {clean(lost.why)}")
+        yield ink(_CODES["bad"], clean(f"{lost.what} {lost.why}"))
         yield clean(lost.serves)
         yield f"What to do: {clean(lost.cure)}"
     else:
         yield ink(_BOLD, clean(detail.why or summary.headline))
-    if summary.question is not None:
-        asked = summary.question
-        until = f" until {_when(asked.until, zone, now)}" if asked.until else ""
-        people = f" by {', '.join(asked.people)}" if asked.people else ""
-        yield clean(f"Asked: {asked.subject} To be answered{people}{until}.")
-        if asked.otherwise:
-            yield clean(f"No answer counts as {asked.otherwise}.")
+    yield from _asked(summary, zone, now)
     if summary.next_look is not None:
         yield f"Next look: {_when(summary.next_look, zone, now)}"
     if summary.next_step is not None:
-        yield f"{capital(next_step(summary.state))}: {_when(summary.next_step, zone, now)}"
+        yield f"{capital(next_step(summary))}: {_when(summary.next_step, zone, now)}"
     if summary.shares:
         yield clean(f"Who gets what now: {served(summary.shares)}")
     if summary.harm is not None:
@@ -128,15 +123,36 @@ def _standing(detail: ExperimentDetail, ink: _Ink, zone: tzinfo | None, now: dat
         words = f"Harmed: {found}" if found else f"No harm found on {', '.join(summary.harm.metrics)}"
         yield ink(_CODES["bad" if found else "good"], clean(words))
     if summary.release is not None:
-        release = summary.release
-        ahead = f". {capital(next_of_release(release))}: {_when(release.next_at, zone, now)}" if release.next_at else ""
-        failed = f". Nobody watches it any more: {release.trouble}" if release.trouble else ""
-        words = f"Release of the flag, as LaunchDarkly judges it: {release_in_words(release)}{ahead}{failed}"
-        yield ink(_CODES["bad" if release.bad else "wait"], clean(words))
-        if release.launchdarkly:
-            yield clean(release.launchdarkly)
+        yield from _release(summary.release, ink, zone, now)
     for difference in summary.drift:
         yield ink(_CODES["warn"], clean(f"Differs from the rollout: {difference}"))
+
+
+def _asked(summary: ExperimentSummary, zone: tzinfo | None, now: datetime | None) -> Iterator[str]:
+    if summary.question is not None:
+        asked = summary.question
+        until = f" until {_when(asked.until, zone, now)}" if asked.until else ""
+        people = f" by {', '.join(asked.people)}" if asked.people else ""
+        yield clean(f"Asked: {asked.subject} To be answered{people}{until}.")
+        if asked.otherwise:
+            yield clean(f"No answer counts as {asked.otherwise}.")
+    elif summary.handed_over is not None and summary.unwatched is None:
+        change = summary.handed_over
+        until = f" It is waited for until {_when(change.until, zone, now)}." if change.until else ""
+        yield clean(f"To do in LaunchDarkly: {change.whole}.{change.reviewers}{until}")
+
+
+def _release(release: ReleaseShown, ink: _Ink, zone: tzinfo | None, now: datetime | None) -> Iterator[str]:
+    if release.winner and release.step_since:
+        since = _when(release.step_since, zone, now)
+        yield clean(f"Step {release.step} of {release.steps} of the {release.name}, since {since}")
+    ahead = f". {capital(next_of_release(release))}: {_when(release.next_at, zone, now)}" if release.next_at else ""
+    waits = f". {to_do}".removesuffix(".") if (to_do := to_do_for_release(release)) else ""
+    failed = f". Nobody watches it any more: {release.trouble}" if release.trouble else ""
+    words = f"Release of the flag, as LaunchDarkly judges it: {release_in_words(release)}{ahead or waits}{failed}"
+    yield ink(_CODES["bad" if release.bad else "wait"], clean(words))
+    if release.launchdarkly:
+        yield clean(release.launchdarkly)
 
 
 def _distance(detail: ExperimentDetail, ink: _Ink) -> Iterator[str]:

@@ -50,6 +50,8 @@ class HandOver:
         experiment_key: The experiment.
         iteration_id: The iteration.
         stage: Number of the stage that runs until then, from 0; None if none does.
+        ended_at: Number of the stage at which the experiment has ended for the release that is to start, from 0; None
+            for every other change.
         harm: True if that stage is harmful, so that the change is a rollback.
         by_person: True if only a person may make it, as nobody was asked in Airflow.
         now: Who gets what until then, if no stage says it.
@@ -64,6 +66,7 @@ class HandOver:
     by_person: bool = False
     now: str | None = None
     details: str = ""
+    ended_at: int | None = None
 
     @property
     def event(self) -> Event:
@@ -355,10 +358,39 @@ class WaitsForApproval(TypedTemplates):
                 "one with all that follows: it waits for the window, and the approval is asked for anew"
             )
 
+    def _note(self, rollout: Rollout, change: HandOver, reviewers: Sequence[str], until: str, context: Context) -> None:
+        """Let the pages show what a person has to do."""
+        from airflow_provider_launchdarkly.rollout.serving import treatments_served
+        from airflow_provider_launchdarkly.sensors._notes import leave_hand_over
+
+        hook = self._hook(rollout)
+        env = hook.environment()
+        about = {
+            "project_key": env.project_key,
+            "environment_key": env.environment_key,
+            "experiment_key": change.experiment_key,
+            "iteration_id": change.iteration_id,
+        }
+        leave_hand_over(
+            self,
+            context,
+            about,
+            stage=change.stage if change.ended_at is None else change.ended_at,
+            url=hook.experiment_url(change.experiment_key),
+            treatments=treatments_served(rollout, change.stage, ended=change.ended_at is not None),
+            what=change.what,
+            details=change.details,
+            reviewers=list(reviewers),
+            until=until,
+            harm=change.harm,
+            release=change.ended_at is not None,
+        )
+
     def _tell(self, rollout: Rollout, change: HandOver, reviewers: Sequence[str], until: str, context: Context) -> None:
         """Tell people at once what one of them has to do. An error of a notifier is told in the log."""
         from airflow_provider_launchdarkly.rollout.telling import LaunchDarklyRolloutNotifier
 
+        self._note(rollout, change, reviewers, until, context)
         self.handed_over = change.told(reviewers, until)
         for notifier in (
             LaunchDarklyRolloutNotifier(event=change.event, rollout=rollout, stage=change.stage),

@@ -158,6 +158,9 @@ class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperat
             about = {key: found.verdict[key] for key in ("project_key", "environment_key", "experiment_key")}
             emit_event(context, self.outlets, _EVENTS[found.ending], {**about, **output})
         if left:
+            from airflow_provider_launchdarkly.sensors._notes import leave_end
+
+            leave_end(self, context, outcome, left.to_json(), stage=found.stage)
             self.log.warning("%s", left.last_line)
         else:
             self.log.info("%s: %s", found.ending, found.why)

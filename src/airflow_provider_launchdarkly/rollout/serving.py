@@ -63,6 +63,25 @@ def served_after(rollout: Rollout, stage: int | None, outcome: Mapping[str, Any]
     return f"everyone gets {rollout.experiment.baseline.label}, the baseline"
 
 
+def treatments_served(rollout: Rollout, stage: int | None, *, ended: bool = False) -> list[dict[str, Any]]:
+    """Return who gets what, as plain JSON for the pages: ``name``, ``percent`` and ``baseline`` of each treatment.
+
+    Args:
+        rollout: The rollout.
+        stage: Number of the stage that runs, from 0; None if none does.
+        ended: True if the experiment has ended on its baseline.
+
+    Returns:
+        An empty list if no stage has run.
+    """
+    if ended:
+        return [{"name": rollout.experiment.baseline.label, "percent": 100.0, "baseline": True}]
+    if stage is None:
+        return []
+    shares = zip(rollout.experiment.treatments, rollout.shares(rollout.stages[stage]), strict=True)
+    return [{"name": each.label, "percent": float(share), "baseline": each.baseline} for each, share in shares]
+
+
 def served_while_released(rollout: Rollout, treatment: str) -> str:
     """Return who gets what while a release ships the winner.
 

@@ -105,7 +105,7 @@ class LaunchDarklyShipByReleaseOperator(WaitsForApproval, LaunchDarklyRolloutBas
             return replace(change, details=wanted.details)
         now = f"everyone gets {rollout.experiment.baseline.label}, the baseline"
         what = f"start the release of flag {wanted.flag_key}"
-        return replace(change, what=what, stage=None, now=now, details=wanted.details)
+        return replace(change, what=what, stage=None, ended_at=change.stage, now=now, details=wanted.details)
 
     @override
     def act(self, context: Context) -> dict[str, Any]:
@@ -133,7 +133,10 @@ class LaunchDarklyShipByReleaseOperator(WaitsForApproval, LaunchDarklyRolloutBas
         change = HandOver(what, self.experiment_key, str(found.iteration_id), found.stage)
         output: dict[str, Any] = self.write(ships, rollout, change, context)
         emit_event(context, self.outlets, "release_started", output)
-        leave_note_of_release(self, context, output, self.log.warning)
+        flag_key = str(output["flag_key"])
+        leave_note_of_release(
+            self, context, output, self.log.warning, stage=found.stage, flag_url=self._hook(rollout).flag_url(flag_key)
+        )
         self.log.info("People get now: %s.", served_while_released(rollout, output["treatment"]))
         return output
 
@@ -248,7 +251,7 @@ def end_release(
     output = {**started, "winning_treatment": winner, "winning_reason": found.why}
     harmed = [] if found.ending is Ending.SHIP else [f"{metric}: {started['treatment']}" for metric in now["regressed"]]
     verdict = {"verdict": found.ending.value, "harmed": harmed}
-    leave_note_of_end(operator, context, output, verdict, operator.log.warning)
+    leave_note_of_end(operator, context, output, operator.log.warning, ended=now, verdict=verdict)
     return now
 
 

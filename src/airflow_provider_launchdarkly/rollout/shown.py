@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.rollout.options import Autonomy
+from airflow_provider_launchdarkly.rollout.serving import treatments_served
 from airflow_provider_launchdarkly.rollout.words import retirement_in_words
 
 if TYPE_CHECKING:
@@ -24,14 +25,10 @@ def shown_rollout(rollout: Rollout, group_id: str | None, stage: int | None = No
     Returns:
         ``stage`` counts from one, and shares are percentages.
     """
-    labels = [(treatment.label, treatment.baseline) for treatment in rollout.experiment.treatments]
     stages = [
         {
             "name": each.name,
-            "shares": [
-                {"name": label, "percent": float(share), "baseline": baseline}
-                for (label, baseline), share in zip(labels, rollout.shares(each), strict=True)
-            ],
+            "shares": treatments_served(rollout, number),
             "gate": each.gate.value,
             "days": (each.dwell or rollout.policy.max_duration) / timedelta(days=1),
             "asks": rollout.asks_before(number),
@@ -53,6 +50,12 @@ def shown_rollout(rollout: Rollout, group_id: str | None, stage: int | None = No
         "days_to_answer": rollout.approval.timeout / timedelta(days=1),
         "inconclusive": rollout.endings.inconclusive.value,
         "afterwards": retirement_in_words(rollout) or None,
+        "release": (
+            None
+            if rollout.release is None
+            else {"kind": rollout.release.kind.value, "steps": rollout.release.steps_in_words}
+        ),
+        "reviewers": list(rollout.launchdarkly_approval.reviewers) if rollout.launchdarkly_approval else [],
         "window": window_in_words(rollout.change_window) if rollout.change_window else None,
     }
 

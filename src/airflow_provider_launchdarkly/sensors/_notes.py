@@ -32,6 +32,18 @@ def page_of(task: Any, context: Context) -> dict[str, Any]:
     }
 
 
+def at_stage(page: Mapping[str, Any], stage: int | None) -> dict[str, Any]:
+    """Return what the DAG says of an experiment, at another stage than that of the task.
+
+    Args:
+        page: As :func:`page_of` returns it.
+        stage: The stage's number, from 0; None for none.
+    """
+    if not page["rollout"]:
+        return dict(page)
+    return {**page, "rollout": {**page["rollout"], "stage": None if stage is None else stage + 1}}
+
+
 def now() -> datetime:
     """Return the time on this machine, for notes on what no response of LaunchDarkly's dates."""
     return datetime.now(UTC)
@@ -126,6 +138,43 @@ def trouble_release(context: Context, place: tuple[str, str, str], message: str,
     key = release_key(*place)
     if before := _noted(context, key):
         _write(context, key, {**before, "trouble": message}, warn)
+
+
+def leave_end(
+    task: Any, context: Context, outcome: Mapping[str, Any], left: Mapping[str, Any], *, stage: int | None
+) -> None:
+    """Say how a rollout has ended whose experiment runs on. Safe to repeat: it replaces what was said before.
+
+    Args:
+        task: The ending.
+        context: The task's.
+        outcome: The rollout's outcome as plain JSON, with the verdict that it rests on.
+        left: What runs on, as plain JSON.
+        stage: Number of the stage that runs on, from 0.
+    """
+    from airflow_provider_launchdarkly.views.notes import ended
+
+    made = ended(outcome, left, at=now(), page=at_stage(page_of(task, context), stage))
+    leave_note(context, outcome["verdict"], made, task.log.warning)
+
+
+def leave_hand_over(
+    task: Any, context: Context, about: Mapping[str, Any], *, stage: int | None, url: str, **told: Any
+) -> None:
+    """Say what a person has to make in LaunchDarkly. Safe to repeat; the note of the change itself replaces it.
+
+    Args:
+        task: The task that waits.
+        context: The task's.
+        about: Plain JSON with the keys of project, environment and experiment, and the id of the iteration.
+        stage: Number of the stage that runs, or at which the experiment has ended, from 0; None for none.
+        url: Address of the experiment in LaunchDarkly.
+        told: As for :func:`.handed_over`.
+    """
+    from airflow_provider_launchdarkly.views.notes import handed_over
+
+    made = handed_over(about, at=now(), page=at_stage(page_of(task, context), stage), url=url, **told)
+    leave_note(context, about, made, task.log.warning)
 
 
 def leave_opening(context: Context, opens_at: datetime, warn: Callable[..., object]) -> None:

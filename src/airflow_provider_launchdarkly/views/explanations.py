@@ -20,6 +20,8 @@ from airflow_provider_launchdarkly.decision.policy_parts import (
 )
 from airflow_provider_launchdarkly.decision.verdict import Reason
 from airflow_provider_launchdarkly.views.model import State
+from airflow_provider_launchdarkly.views.reading import RELEASE_GATE
+from airflow_provider_launchdarkly.views.winner_release import follows_in, metrics_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -67,11 +69,13 @@ def why_it_stands(found: ExperimentSummary, look: Look | None, *, poll: str = ""
         poll: What the newest poll found, in a line.
         ended: Why it was stopped, as the task that stopped it says.
     """
+    if found.release is not None and found.release.winner is not None:
+        return f"{sentence(found.headline)} {metrics_in_words(found.release)}".strip()
     if found.state is State.WAITING:
         return _why_waiting(found, look, poll)
     judged = why(look) if look else ""
     if found.state is State.NEEDS_YOU:
-        return f"It waits for a person's answer. {judged}".strip()
+        return f"{_for_whom(found)} {judged}".strip()
     if found.state is State.AWAITING_WINDOW:
         return f"{sentence(found.headline)} {judged}".strip()
     if found.state.finished:
@@ -92,6 +96,8 @@ def what_follows(
         window: The rollout's change window in words; empty without one.
         afterwards: What the rollout does with the flag after the end, in words; empty if it leaves it alone.
     """
+    if in_launchdarkly := _follows_in_launchdarkly(found):
+        return in_launchdarkly
     if found.state is State.WAITING:
         return (*_stage_to_come(found, look, policy), *_next_stage(found, window))
     if found.question is not None:
@@ -160,6 +166,22 @@ def _of_summary(summary: str) -> str:
     return sentence(text.removesuffix(": wait").strip())
 
 
+def _for_whom(found: ExperimentSummary) -> str:
+    if found.handed_over is None:
+        return "It waits for a person's answer."
+    waits = f"It waits for a person, who has to {found.handed_over.what} in LaunchDarkly"
+    return f"{waits}: LaunchDarkly demands an approval, and its API takes no request for that."
+
+
+def _follows_in_launchdarkly(found: ExperimentSummary) -> tuple[str, ...]:
+    """Return what would have to happen there: to a change that was handed over, or in the release of the winner."""
+    if found.handed_over is not None and found.state is State.NEEDS_YOU:
+        return tuple(found.handed_over.follows())
+    if found.release is not None and found.release.winner is not None and found.unwatched is None:
+        return tuple(follows_in(found.release))
+    return ()
+
+
 def _why_waiting(found: ExperimentSummary, look: Look | None, poll: str) -> str:
     if look is None:
         return sentence(poll or found.headline)
@@ -201,7 +223,7 @@ def _stage_to_come(found: ExperimentSummary, look: Look | None, policy: Policy |
 def _next_stage(found: ExperimentSummary, window: str) -> Iterator[str]:
     """Yield what follows the current stage, if another one does."""
     following = _stage(found, 1)
-    if following is None:
+    if following is None or following.gate == RELEASE_GATE:
         return
     first = [
         *(["a person has approved it"] if following.asks else []),

@@ -12,6 +12,7 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.views.handed_over import HandedOver
     from airflow_provider_launchdarkly.views.release_model import ReleaseShown
 
 
@@ -25,7 +26,7 @@ class State(StrEnum):
     """Airflow waits for data, for the next look, or for the end of a stage."""
 
     NEEDS_YOU = "needs_you"
-    """A person is asked."""
+    """A person is asked, or has to make a change in LaunchDarkly."""
 
     AWAITING_WINDOW = "awaiting_window"
     """The change window is closed."""
@@ -101,7 +102,7 @@ class Stage:
         name: Its author's name for it, or ``10 %``.
         shares: Its allocation, in the treatments' order.
         progress: How far it is.
-        gate: ``guardrails``, ``decision`` or ``none``; None where it is not known.
+        gate: ``guardrails``, ``decision`` or ``none``; ``release`` for the winner's release; None where not known.
         days: Its longest time; None where it is not known.
         asks: Whether a person is asked before it starts.
         notes: Its author's notes.
@@ -312,6 +313,7 @@ class Unwatched:
         serves: Who gets what, in a sentence.
         cure: What a person has to do, in a sentence.
         task_id: The task to clear; None if there is none.
+        what: What nobody watches, as a sentence.
     """
 
     since: datetime | None
@@ -319,6 +321,7 @@ class Unwatched:
     serves: str
     cure: str
     task_id: str | None = None
+    what: str = "Nobody watches this experiment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,7 +415,9 @@ class ExperimentSummary:
         since: When the state began.
         updated_at: How old this knowledge is: when its newest part was written.
         links: Addresses.
-        release: The release of its flag that is under way, or whose wait failed; None where none is known.
+        release: The release of its flag that is under way, or whose wait failed; None where none is known. One with a
+            `winner` ships the experiment's own: it is what runs now, in the place of a stage.
+        handed_over: What a person has to do in LaunchDarkly, or did not do in time; None if nothing was handed over.
     """
 
     project: str
@@ -441,6 +446,7 @@ class ExperimentSummary:
     updated_at: datetime | None = None
     links: Links = NOWHERE
     release: ReleaseShown | None = None
+    handed_over: HandedOver | None = None
 
 
 @dataclass(frozen=True, slots=True)

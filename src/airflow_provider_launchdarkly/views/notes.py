@@ -21,7 +21,7 @@ SCHEMA = 1
 # note, since it may belong to no experiment.
 WINDOW = "launchdarkly_window"
 
-START, WATCH, STOP, RELEASE = "start", "watch", "stop", "release"
+START, WATCH, STOP, RELEASE, HAND_OVER, END = "start", "watch", "stop", "release", "hand_over", "end"
 
 # Enough for a picture; a note is read again and again.
 DIGITS = 6
@@ -51,7 +51,7 @@ def note(
     """Return a note.
 
     Args:
-        kind: ``start``, ``watch``, ``stop`` or ``release``.
+        kind: ``start``, ``watch``, ``stop``, ``release``, ``hand_over`` or ``end``.
         about: Plain JSON with ``project_key``, ``environment_key``, ``experiment_key`` and ``iteration_id``.
         at: The time, aware.
         page: What the DAG says of the experiment: ``owner``, ``tags``, ``rollout``.
@@ -95,8 +95,66 @@ def stopped(
     )
 
 
-def released(output: Mapping[str, Any], *, at: datetime, page: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the note of a task that ended an iteration on its baseline and started its winner's release."""
+def ended(
+    outcome: Mapping[str, Any], left: Mapping[str, Any], *, at: datetime, page: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the note of an ending that leaves the iteration running, so that nobody watches it.
+
+    Args:
+        outcome: The rollout's outcome as plain JSON, with the verdict that it rests on.
+        left: What runs on, as plain JSON: ``serves`` (percent by treatment), ``do`` (sentences) and ``url``.
+        at: The time, aware.
+        page: As for :func:`note`.
+    """
+    verdict = outcome["verdict"]
+    return note(
+        END,
+        verdict,
+        at=at,
+        page=page,
+        url=left.get("url"),
+        ending=outcome["ending"],
+        why=outcome["why"],
+        reason=verdict.get("reason"),
+        do=list(left.get("do") or ()),
+        looks=looks_with((), verdict, at=at) if verdict.get("metrics") else [],
+    )
+
+
+def handed_over(
+    about: Mapping[str, Any],
+    *,
+    at: datetime,
+    page: Mapping[str, Any],
+    treatments: Sequence[Mapping[str, Any]],
+    url: str,
+    **told: Any,
+) -> dict[str, Any]:
+    """Return the note of a task that waits for a person who makes its change in LaunchDarkly.
+
+    Args:
+        about: As for :func:`note`.
+        at: The time, aware.
+        page: As for :func:`note`.
+        treatments: Who gets what until then: ``name``, ``percent`` and ``baseline`` of each; empty if it is not known.
+        url: Address of the experiment in LaunchDarkly.
+        told: ``what`` is to be made, ``details`` of it, the ``reviewers``, ``until`` when it is waited for in ISO 8601,
+            whether ``harm`` is served until then, and whether it starts the winner's ``release``.
+    """
+    return note(HAND_OVER, about, at=at, page=page, treatments=list(treatments), url=url, **told)
+
+
+def released(
+    output: Mapping[str, Any], *, at: datetime, page: Mapping[str, Any], shown: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the note of a task that ended an iteration on its baseline and started its winner's release.
+
+    Args:
+        output: The task's output.
+        at: The time, aware.
+        page: As for :func:`note`.
+        shown: The note on the release itself, as its sensor writes it anew with each poll that has news.
+    """
     phase: Mapping[str, Any] = next(iter(output.get("phases") or ()), {})
     return note(
         RELEASE,
@@ -110,6 +168,7 @@ def released(output: Mapping[str, Any], *, at: datetime, page: Mapping[str, Any]
         baseline=output.get("baseline"),
         percents=list(phase.get("percents") or ()),
         guards=sorted(output.get("metrics") or {}),
+        shown=shown,
     )
 
 

@@ -9,6 +9,7 @@ import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_launchdarkly.views.handed_over import HandedOver
 from airflow_provider_launchdarkly.views.model import (
     Comparison,
     Look,
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 # No page shows more; a plan has at most so many looks, and each stage has a plan.
 MOST_LOOKS = 5000
+
+# What the model calls the gate of the winner's release, which stands after the stages.
+RELEASE_GATE = "release"
 
 
 def instant(value: Any) -> datetime | None:
@@ -49,6 +53,12 @@ def count(value: Any) -> int | None:
     """Return a whole number; None from anything else."""
     found = number(value)
     return None if found is None else int(found)
+
+
+def numbers(value: Any) -> tuple[float, ...]:
+    """Return the finite numbers of a list."""
+    found = (number(part) for part in value) if isinstance(value, list | tuple) else ()
+    return tuple(part for part in found if part is not None)
 
 
 def text(value: Any) -> str | None:
@@ -83,9 +93,14 @@ def shares(value: Any) -> tuple[Share, ...]:
 
 
 def ladder(
-    rollout: Mapping[str, Any], *, current: int | None, ended: bool, starts: Mapping[int, datetime | None]
+    rollout: Mapping[str, Any],
+    *,
+    current: int | None,
+    ended: bool,
+    starts: Mapping[int, datetime | None],
+    release: Progress = Progress.NEXT,
 ) -> tuple[Stage, ...]:
-    """Return the stages of a rollout.
+    """Return the stages of a rollout, and the release of its winner as the last one if there is to be one.
 
     Args:
         rollout: A note's ``rollout``.
@@ -93,6 +108,7 @@ def ladder(
         ended: Whether the rollout is over.
         starts: When each stage started that did, by its number. A stage before the current one that did not was left
             out; where nothing is known of any, all of them count as done.
+        release: How far the release of the winner is.
 
     Returns:
         Empty for a rollout that is over where nothing says how far it came.
@@ -114,6 +130,12 @@ def ladder(
                 text(stage.get("notes")),
                 starts.get(position),
             )
+        )
+    through = mapping(rollout.get("release"))
+    if kind := text(through.get("kind")):
+        name = f"{kind} release"
+        stages.append(
+            Stage(len(stages) + 1, name, progress=release, gate=RELEASE_GATE, notes=text(through.get("steps")))
         )
     return tuple(stages)
 
@@ -234,3 +256,18 @@ def record(value: Any) -> Record | None:
 def latest_of(notes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return notes in the order of their time, oldest first."""
     return sorted(notes, key=lambda note: str(note.get("at")))
+
+
+def hand_over(body: Mapping[str, Any]) -> HandedOver | None:
+    """Return the change of a note on one; None if the note does not say what it is."""
+    what = text(body.get("what"))
+    if what is None:
+        return None
+    return HandedOver(
+        what,
+        text(body.get("details")) or "",
+        texts(body.get("reviewers")),
+        instant(body.get("until")),
+        bool(body.get("harm")),
+        bool(body.get("release")),
+    )

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 OVER = frozenset({"completed", "reverted"})
+REGRESSED, DISMISSED = "regressed", "regression_dismissed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class ReleaseShown:
         phases: How many phases it has.
         next_percent: Share of the next step; None if the phase has no further one.
         next_at: When the step under way ends.
+        step_since: When the step under way began.
         metrics: The state of each metric, by key; ``no_data`` where LaunchDarkly has none.
         trouble: Why its wait failed, so that nobody watches it here; None if it did not.
         at: When this was found.
@@ -37,6 +39,11 @@ class ReleaseShown:
         run_id: The run.
         launchdarkly: Its flag in LaunchDarkly.
         run: The DAG run, relative to Airflow's root.
+        kind: ``guarded`` or ``progressive``; None where it is not known.
+        started_at: When it started.
+        ended_at: When it ended.
+        winner: The treatment that it takes to everyone, if it ships an experiment's winner; None for every other.
+        baseline: The treatment that the others get, then.
     """
 
     project: str
@@ -60,6 +67,12 @@ class ReleaseShown:
     run_id: str = ""
     launchdarkly: str | None = None
     run: str | None = None
+    step_since: datetime | None = None
+    kind: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    winner: str | None = None
+    baseline: str | None = None
 
     @property
     def active(self) -> bool:
@@ -69,4 +82,14 @@ class ReleaseShown:
     @property
     def bad(self) -> bool:
         """True if a metric regressed, or its wait failed."""
-        return self.trouble is not None or any(state == "regressed" for _, state in self.metrics)
+        return self.trouble is not None or bool(self.regressed)
+
+    @property
+    def regressed(self) -> tuple[str, ...]:
+        """The metrics that regressed."""
+        return tuple(key for key, state in self.metrics if state == REGRESSED)
+
+    @property
+    def name(self) -> str:
+        """What it is called: ``guarded release``, or ``release`` where its kind is not known."""
+        return f"{self.kind} release" if self.kind else "release"

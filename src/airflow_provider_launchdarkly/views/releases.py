@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _RELEASE = "release"
+_OF_A_RELEASE = ("status", "reason", "metrics", "current_phase", "started_at", "ended_at")
+_OF_A_PHASE = ("rule_id", "description", "step", "percents", "step_started_at", "step_ends_at")
 
 
 def release_key(project: str, environment: str, flag: str) -> str:
@@ -42,11 +44,7 @@ def release_note(found: Mapping[str, Any], *, at: datetime, url: str | None) -> 
         at: The time, aware.
         url: Address of the flag in LaunchDarkly.
     """
-    names = ("status", "reason", "metrics", "current_phase")
-    phases = [
-        {name: phase.get(name) for name in ("rule_id", "description", "step", "percents", "step_ends_at")}
-        for phase in found.get("phases") or ()
-    ]
+    phases = [{name: phase.get(name) for name in _OF_A_PHASE} for phase in found.get("phases") or ()]
     return {
         "schema": SCHEMA,
         "kind": _RELEASE,
@@ -55,7 +53,8 @@ def release_note(found: Mapping[str, Any], *, at: datetime, url: str | None) -> 
         "environment": found["environment_key"],
         "flag": found["flag_key"],
         "release": found["release_id"],
-        **{name: found.get(name) for name in names},
+        **{name: found.get(name) for name in _OF_A_RELEASE},
+        "release_kind": found.get("kind"),
         "phases": phases,
         "url": url,
         "trouble": None,
@@ -109,6 +108,10 @@ def read_release(
         run_id=run_id,
         launchdarkly=reading.text(body.get("url")),
         run=run,
+        step_since=reading.instant(phase.get("step_started_at")) if active else None,
+        kind=reading.text(body.get("release_kind")),
+        started_at=reading.instant(body.get("started_at")),
+        ended_at=reading.instant(body.get("ended_at")),
     )
 
 
@@ -130,3 +133,15 @@ def release_in_words(release: ReleaseShown) -> str:
 def next_of_release(release: ReleaseShown) -> str:
     """Return what the end of the step under way brings: ``next step, 50 %``."""
     return f"next step, {release.next_percent:g} %" if release.next_percent is not None else "the last step ends"
+
+
+def to_do_for_release(release: ReleaseShown) -> str:
+    """Return what a person has to do in LaunchDarkly for a release that waits, as a sentence; empty if it does not."""
+    if release.status != "waiting":
+        return ""
+    if release.winner is not None:
+        return f"The rollout stops it, so that everyone gets {release.baseline} again."
+    if release.regressed:
+        what = f"stops the release, or dismisses the regression of {', '.join(release.regressed)}"
+        return f"It goes on once a person {what}, in LaunchDarkly."
+    return "It goes on once a person advances or stops it in LaunchDarkly."

@@ -15,15 +15,21 @@ from airflow_provider_launchdarkly.views.model import (
     ExperimentSummary,
     HarmWatch,
     Links,
+    Progress,
     Question,
     Share,
     State,
     Unwatched,
 )
+from airflow_provider_launchdarkly.views.releases import read_release
+from airflow_provider_launchdarkly.views.winner_release import release_of_winner, shares_in
 from airflow_provider_launchdarkly.views.words import everyone, headline, in_shares
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from airflow_provider_launchdarkly.views.handed_over import HandedOver
+    from airflow_provider_launchdarkly.views.release_model import ReleaseShown
 
 # Airflow's names of states, as its REST API writes them.
 FAILED = frozenset({"failed"})
@@ -31,6 +37,9 @@ ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"}
 
 # Percent by which two shares may differ: a note has them rounded.
 _ROUNDING = 0.01
+
+# Why a verdict is invalid if someone else has ended the iteration.
+_BY_OTHERS = frozenset({Reason.ITERATION_REPLACED.value, Reason.ITERATION_STOPPED.value})
 
 # The option of an approval that goes on.
 APPROVE = "Approve"
@@ -143,7 +152,12 @@ class Note:
 
 
 def summary_of(
-    notes: Sequence[Note], run: Run, *, links: Links = NOWHERE, with_looks: bool = True
+    notes: Sequence[Note],
+    run: Run,
+    *,
+    links: Links = NOWHERE,
+    with_looks: bool = True,
+    releases: Sequence[ReleaseShown] = (),
 ) -> ExperimentSummary:
     """Return one experiment in a line.
 
@@ -152,6 +166,7 @@ def summary_of(
         run: The run.
         links: Addresses.
         with_looks: False leaves out the newest look's metrics.
+        releases: What release sensors have found, newest first.
 
     Raises:
         ValueError: There is no note.
@@ -165,11 +180,15 @@ def summary_of(
     run = _own(run, newest, reading.text(rollout.get("group")))
     stage = next((found for note in reversed(ordered) if (found := _stage(note))), None)
     state = state_of(newest, run)
+    winners = release_of_winner([note.body for note in ordered], releases)
+    handed_over = reading.hand_over(body) if body.get("kind") == kinds.HAND_OVER else None
     over = body.get("kind") == kinds.STOP or state.finished
+    released = body.get("kind") == kinds.RELEASE
+    climbed = over or released or (handed_over is not None and handed_over.release)
     latest = reading.mapping(body.get("latest"))
     look = reading.newest(body, stage=stage or 1) if with_looks else None
     started_at = reading.instant(body.get("started_at"))
-    served = _served(ordered, rollout, stage)
+    served = shares_in(winners) if released and winners else _served(ordered, rollout, stage)
     question = next((asked.question for asked in run.asked if asked.is_open), None)
     judges = state is State.WAITING and _judges(body)
     made = ExperimentSummary(
@@ -184,21 +203,32 @@ def summary_of(
         flag=reading.text(rollout.get("flag")) or reading.text(body.get("flag")),
         owner=reading.texts(body.get("owner")),
         tags=reading.texts(body.get("tags")),
-        stages=reading.ladder(rollout, current=stage, ended=over, starts=_starts(ordered)),
-        stage=stage,
+        stages=reading.ladder(
+            rollout,
+            current=stage,
+            ended=climbed,
+            starts=_starts(ordered),
+            release=_progress_of_release(body, over=over),
+        ),
+        stage=stage if over or not climbed else None,
         shares=served,
         look=look,
         looks=reading.count(latest.get("looks")) or (look.of if look and look.of else None),
         next_look=_after(started_at, latest.get("next_look_days")) if judges else None,
-        next_step=_next_step(state, body, run),
+        next_step=_next_step(state, body, run, winners),
         question=question if state is State.NEEDS_YOU else None,
         harm=None if state in {State.UNWATCHED, State.REFUSED} else _harm(body),
         drift=() if over else _drift(body, rollout, stage),
         since=_since(newest, run, state),
         updated_at=reading.instant(body.get("at")),
         links=links,
+        handed_over=handed_over,
     )
-    unwatched = _unwatched(made, newest, run) if state is State.UNWATCHED else None
+    ended = read_release(reading.mapping(body.get("shown")))
+    others = [each for each in releases if ended is None or each.release_id != ended.release_id]
+    made = replace(made, release=winners if released else _beside(made, others))
+    lost = state is State.UNWATCHED or (body.get("kind") == kinds.END and state.needs_people)
+    unwatched = _unwatched(made, newest, run) if lost and state is not State.NEEDS_YOU else None
     made = replace(made, unwatched=unwatched)
     return replace(made, headline=headline(made, body))
 
@@ -212,8 +242,10 @@ def state_of(newest: Note, run: Run) -> State:
     """
     if newest.body.get("kind") == kinds.STOP:
         return _stopped(newest.body)
-    active = {task.operator for task in run.tasks if task.state not in ENDED and task.state is not None}
+    active = {task.operator for task in _active(run)}
     if any(asked.is_open for asked in run.asked):
+        return State.NEEDS_YOU
+    if newest.body.get("kind") == kinds.HAND_OVER and any(newest.task_id == task.task_id for task in _active(run)):
         return State.NEEDS_YOU
     if any(task.awaits_window for task in run.tasks):
         return State.AWAITING_WINDOW
@@ -222,21 +254,32 @@ def state_of(newest: Note, run: Run) -> State:
     return _left_running(newest.body, run)
 
 
+def _active(run: Run) -> list[Task]:
+    return [task for task in run.tasks if task.state not in ENDED and task.state is not None]
+
+
 def _left_running(body: Mapping[str, Any], run: Run) -> State:
     """The state of an experiment that no task stopped and none works on."""
     failed = any(task.state in FAILED for task in run.tasks)
     refused = any(
         asked.chosen and APPROVE in asked.question.options and APPROVE not in asked.chosen for asked in run.asked
     )
-    if reading.mapping(body.get("latest")).get("verdict") == "invalid":
+    if "invalid" in {body.get("ending"), reading.mapping(body.get("latest")).get("verdict")}:
         return State.INVALID
     if failed:
         return State.UNWATCHED
+    if body.get("kind") == kinds.END:
+        return State.REFUSED if body.get("ending") == "refused" else State.UNWATCHED
     if run.state not in ENDED:
         return State.WORKING
     if reading.mapping(body.get("rollout")).get("observes"):
         return State.STOPPED
     return State.REFUSED if refused else State.UNWATCHED
+
+
+def _ended_by_others(body: Mapping[str, Any]) -> bool:
+    """Return whether a rollout has ended because someone else had ended its iteration."""
+    return body.get("kind") == kinds.END and body.get("reason") in _BY_OTHERS
 
 
 def _stopped(body: Mapping[str, Any]) -> State:
@@ -280,7 +323,7 @@ def _stage(note: Note) -> int | None:
 def _starts(ordered: Sequence[Note]) -> dict[int, datetime | None]:
     starts: dict[int, datetime | None] = {}
     for note in ordered:
-        if (stage := _stage(note)) is not None:
+        if (stage := _stage(note)) is not None and note.body.get("kind") in {kinds.START, kinds.WATCH}:
             started = reading.instant(note.body.get("started_at"))
             starts[stage] = started or starts.get(stage) or reading.instant(note.body.get("at"))
     return starts
@@ -292,7 +335,7 @@ def _served(ordered: Sequence[Note], rollout: Mapping[str, Any], stage: int | No
         winner = reading.text(body.get("winner"))
         baseline = any(arm.baseline for arm in reading.shares(body.get("treatments")) if arm.treatment == winner)
         return (Share(winner, 100.0, baseline),) if winner else ()
-    if body.get("kind") == kinds.RELEASE:
+    if body.get("kind") == kinds.RELEASE or _ended_by_others(body):
         return ()
     for note in reversed(ordered):
         if served := reading.shares(note.body.get("treatments")):
@@ -301,12 +344,31 @@ def _served(ordered: Sequence[Note], rollout: Mapping[str, Any], stage: int | No
     return reading.shares(stages[stage - 1].get("shares")) if stage and stage <= len(stages) else ()
 
 
-def _next_step(state: State, body: Mapping[str, Any], run: Run) -> datetime | None:
-    """Return when the stage ends at the latest, or the change window opens."""
+def _beside(found: ExperimentSummary, releases: Sequence[ReleaseShown]) -> ReleaseShown | None:
+    """Return the release of an experiment's flag that is under way beside it."""
+    place = (found.project, found.environment, found.flag)
+    return next(
+        (each for each in releases if each.active and (each.project, each.environment, each.flag) == place), None
+    )
+
+
+def _progress_of_release(body: Mapping[str, Any], *, over: bool) -> Progress:
+    """Return how far the release of the winner is."""
+    if body.get("kind") == kinds.RELEASE:
+        return Progress.NOW
+    if body.get("ending") in {"ship", "regressed"}:
+        return Progress.DONE
+    return Progress.SKIPPED if over or body.get("kind") == kinds.END else Progress.NEXT
+
+
+def _next_step(state: State, body: Mapping[str, Any], run: Run, winners: ReleaseShown | None) -> datetime | None:
+    """Return when the stage or the release's step ends at the latest, or the change window opens."""
     if state is State.AWAITING_WINDOW:
         return next((task.opens_at for task in run.tasks if task.awaits_window), None)
     if state is not State.WAITING:
         return None
+    if body.get("kind") == kinds.RELEASE:
+        return winners.next_at if winners else None
     started_at = reading.instant(body.get("started_at"))
     if not _judges(body):
         return _after(started_at, reading.mapping(body.get("latest")).get("next_look_days"))
@@ -316,8 +378,9 @@ def _next_step(state: State, body: Mapping[str, Any], run: Run) -> datetime | No
 def _drift(body: Mapping[str, Any], rollout: Mapping[str, Any], stage: int | None) -> tuple[str, ...]:
     """Return how LaunchDarkly differs from the rollout, as far as the newest poll saw: the iteration and its shares."""
     latest = reading.mapping(body.get("latest"))
-    if latest.get("reason") in {Reason.ITERATION_REPLACED, Reason.ITERATION_STOPPED}:
-        return (sentence(reading.text(latest.get("summary")) or "someone else ended the iteration"),)
+    if latest.get("reason") in _BY_OTHERS or _ended_by_others(body):
+        told = reading.text(latest.get("summary")) or reading.text(body.get("why"))
+        return (sentence(told or "someone else ended the iteration"),)
     stages = reading.mappings(rollout.get("stages"))
     planned = reading.shares(stages[stage - 1].get("shares")) if stage and stage <= len(stages) else ()
     found = reading.shares(body.get("treatments"))
@@ -391,4 +454,35 @@ def _unwatched(made: ExperimentSummary, newest: Note, run: Run) -> Unwatched:
         why = trouble or f"run {run.run_id} ended and left the experiment running"
         cure = "stop the experiment in LaunchDarkly, or start a run that takes it over"
     serves = in_shares(made.shares) or everyone(None)
-    return Unwatched(made.since, why, serves, cure, failed.task_id if failed else None)
+    found = Unwatched(made.since, why, serves, cure, failed.task_id if failed else None)
+    if newest.body.get("kind") == kinds.RELEASE and made.release is not None:
+        return _unwatched_release(found, made.release, reading.mapping(newest.body.get("rollout")))
+    if made.handed_over is not None and failed is not None:
+        return _not_made(found, made.handed_over, failed.task_id)
+    if newest.body.get("kind") == kinds.END and failed is None:
+        do = " ".join(reading.texts(newest.body.get("do")))
+        return replace(found, why=reading.text(newest.body.get("why")) or why, cure=do or cure)
+    return found
+
+
+def _unwatched_release(found: Unwatched, release: ReleaseShown, rollout: Mapping[str, Any]) -> Unwatched:
+    """Return that nobody watches the release of the winner, and who has to stop it if it waits for that."""
+    why = release.trouble or found.why
+    if not release.active:
+        return replace(found, why=why, what="Nobody ends this rollout: its winner's release is over.")
+    what = "Nobody watches the release of the winner, with which LaunchDarkly goes on."
+    stop = f"stop the release of flag {release.flag} in LaunchDarkly, back to {release.baseline}"
+    if release.status != "waiting":
+        return replace(found, why=why, what=what, cure=f"{found.cure}; or {stop}")
+    people = reading.texts(rollout.get("reviewers"))
+    by = f" (reviewers: {', '.join(people)})" if people else ""
+    then = f", and clear the task {found.task_id}" if found.task_id else ""
+    what = f"The release of the winner waits for a person: {', '.join(release.regressed) or 'a metric'} regressed."
+    return replace(found, why=why, what=what, cure=f"{stop}{by}{then}")
+
+
+def _not_made(found: Unwatched, change: HandedOver, task_id: str) -> Unwatched:
+    """Return that nobody has made a change in LaunchDarkly while its task waited for it."""
+    what = "The winner's release has not been started." if change.release else found.what
+    why = f"task {task_id} failed, which waited for a person to {change.what} in LaunchDarkly"
+    return replace(found, what=what, why=why, cure=f"{change.to_do}. Then clear the task {task_id}.{change.reviewers}")

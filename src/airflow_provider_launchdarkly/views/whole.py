@@ -8,30 +8,35 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_launchdarkly.views import notes as kinds
 from airflow_provider_launchdarkly.views import reading
 from airflow_provider_launchdarkly.views.explanations import policy_in_words, what_follows, why_it_stands
-from airflow_provider_launchdarkly.views.model import NOWHERE, ExperimentDetail, Happening
+from airflow_provider_launchdarkly.views.model import NOWHERE, ExperimentDetail, Happening, State
 from airflow_provider_launchdarkly.views.situation import summary_of
-from airflow_provider_launchdarkly.views.words import next_step
+from airflow_provider_launchdarkly.views.winner_release import happened_in, release_of_winner
+from airflow_provider_launchdarkly.views.words import next_step, released
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.views.model import ExperimentSummary, Links, Look, PlannedLook
+    from airflow_provider_launchdarkly.views.release_model import ReleaseShown
     from airflow_provider_launchdarkly.views.situation import Asked, Note, Run
 
 
-def detail_of(notes: Sequence[Note], run: Run, *, links: Links = NOWHERE) -> ExperimentDetail:
+def detail_of(
+    notes: Sequence[Note], run: Run, *, links: Links = NOWHERE, releases: Sequence[ReleaseShown] = ()
+) -> ExperimentDetail:
     """Return one experiment as a whole.
 
     Args:
         notes: All its notes in this run.
         run: The run.
         links: Addresses.
+        releases: What release sensors have found, newest first.
 
     Raises:
         ValueError: There is no note.
     """
-    found = summary_of(notes, run, links=links)
+    found = summary_of(notes, run, links=links, releases=releases)
     ordered = sorted(notes, key=lambda note: note.at)
     newest = ordered[-1].body
     rollout = reading.mapping(newest.get("rollout"))
@@ -65,7 +70,7 @@ def detail_of(notes: Sequence[Note], run: Run, *, links: Links = NOWHERE) -> Exp
             afterwards=(reading.text(rollout.get("afterwards")) or "") if newest.get("kind") == kinds.STOP else "",
         ),
         policy_in_words(policy, latest_look) if policy else (),
-        tuple(timeline(ordered, run, found)),
+        tuple(timeline(ordered, run, found, releases)),
         next((kept for note in reversed(ordered) if (kept := reading.record(note.body.get("record")))), None),
         planned_looks[-1].cautions if planned_looks else (),
     )
@@ -116,30 +121,36 @@ def plan_of(note: Mapping[str, Any], policy: Policy | None) -> tuple[PlannedLook
         return ()
 
 
-def timeline(ordered: Iterable[Note], run: Run, found: ExperimentSummary) -> Iterable[Happening]:
+def timeline(
+    ordered: Sequence[Note], run: Run, found: ExperimentSummary, releases: Iterable[ReleaseShown] = ()
+) -> Iterable[Happening]:
     """Return what happened, oldest first, and what is to come.
 
     Args:
         ordered: The notes, oldest first.
         run: The run, with its questions.
         found: The experiment.
+        releases: What release sensors have found.
     """
-    happened = [happening for note in ordered for happening in _of_note(note)]
+    release = release_of_winner([note.body for note in ordered], releases)
+    happened = [happening for note in ordered for happening in _of_note(note, release)]
     happened += [happening for asked in run.asked for happening in _of_question(asked)]
     yield from sorted(happened, key=lambda happening: str(happening.at))
     if found.unwatched is not None:
         yield Happening(found.unwatched.since, "no longer watched", None, found.unwatched.task_id)
     answer = found.question.until if found.question else None
+    change = found.handed_over.until if found.handed_over and found.state is State.NEEDS_YOU else None
     ahead = (
         (found.next_look, "next look"),
-        (found.next_step, next_step(found.state)),
+        (found.next_step, next_step(found)),
         (answer, "an answer counts no longer"),
+        (change, "the change is not waited for any longer"),
     )
     for at, what in sorted((at, what) for at, what in ahead if at is not None):
         yield Happening(at, what, ahead=True)
 
 
-def _of_note(note: Note) -> Iterable[Happening]:
+def _of_note(note: Note, release: ReleaseShown | None) -> Iterable[Happening]:
     body = note.body
     at = reading.instant(body.get("at"))
     rollout = reading.mapping(body.get("rollout"))
@@ -151,7 +162,18 @@ def _of_note(note: Note) -> Iterable[Happening]:
         where = f"stage {stage} of {len(reading.mappings(rollout.get('stages')))} " if stage else ""
         yield Happening(at, f"{where}started at {share}" if share else f"{where}started", None, note.task_id)
     elif kind == kinds.STOP:
-        yield Happening(at, f"stopped: everyone gets {body.get('winner')}", None, note.task_id)
+        # Its release has ended before, and the iteration before that.
+        what = "stopped" if release is None else "the rollout ended"
+        yield Happening(at, f"{what}: everyone gets {body.get('winner')}", None, note.task_id)
+    elif kind == kinds.RELEASE:
+        if release is not None:
+            yield from happened_in(release, task_id=note.task_id, percents=reading.numbers(body.get("percents")))
+        else:
+            yield Happening(at, released(body), None, note.task_id)
+    elif kind == kinds.HAND_OVER:
+        yield Happening(at, f"handed over to a person: {body.get('what')} in LaunchDarkly", None, note.task_id)
+    elif kind == kinds.END:
+        yield Happening(at, f"the rollout ended {body.get('ending')}: {body.get('why')}", None, note.task_id)
     elif (latest := reading.mapping(body.get("latest"))).get("verdict") not in {None, "wait"}:
         yield Happening(at, str(latest.get("summary") or latest.get("verdict")), None, note.task_id)
 

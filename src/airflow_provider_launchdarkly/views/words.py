@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_launchdarkly.views import reading
 from airflow_provider_launchdarkly.views.model import State
 from airflow_provider_launchdarkly.views.notes import RELEASE, STOP
+from airflow_provider_launchdarkly.views.releases import next_of_release
+from airflow_provider_launchdarkly.views.winner_release import headline_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,9 +31,11 @@ def everyone(treatment: str | None) -> str:
     return f"everyone gets {treatment}" if treatment else "people get what the experiment's flag serves"
 
 
-def next_step(state: State) -> str:
+def next_step(found: ExperimentSummary) -> str:
     """Return what the model's `next_step` is the time of."""
-    return "the change window opens" if state is State.AWAITING_WINDOW else "the stage ends at the latest"
+    if found.release is not None and found.release.winner is not None:
+        return next_of_release(found.release)
+    return "the change window opens" if found.state is State.AWAITING_WINDOW else "the stage ends at the latest"
 
 
 def headline(found: ExperimentSummary, body: Mapping[str, Any]) -> str:
@@ -41,12 +45,13 @@ def headline(found: ExperimentSummary, body: Mapping[str, Any]) -> str:
         found: The experiment, without its headline.
         body: Its newest note.
     """
+    release = found.release if found.release and found.release.winner else None
     fixed = {
         State.STARTING: "the first stage has not started yet",
-        State.WORKING: "tasks are under way",
+        State.WORKING: headline_of(release) if release else "tasks are under way",
         State.REFUSED: "not approved: the experiment runs on as it is, and nobody watches it",
-        State.UNWATCHED: f"nobody watches it, and no guardrail: {_cut(found.unwatched.why)}" if found.unwatched else "",
-        State.NEEDS_YOU: found.question.subject if found.question else "a person is asked",
+        State.UNWATCHED: _unwatched(found),
+        State.NEEDS_YOU: _asked(found),
     }
     if found.state in fixed:
         return fixed[found.state]
@@ -59,15 +64,32 @@ def headline(found: ExperimentSummary, body: Mapping[str, Any]) -> str:
         window = reading.text(reading.mapping(body.get("rollout")).get("window"))
         return f"waiting for the change window: {window}" if window else "waiting for the change window"
     if found.state is State.INVALID:
-        return summary or "the data cannot be trusted"
+        return summary or reading.text(body.get("why")) or "the data cannot be trusted"
     return f"observed only: {summary or 'nothing was changed'}"
+
+
+def _unwatched(found: ExperimentSummary) -> str:
+    lost = found.unwatched
+    if lost is None:
+        return ""
+    ended = (found.release and found.release.winner) or (found.handed_over and found.handed_over.release)
+    return f"{lost.what} {_cut(lost.why)}" if ended else f"nobody watches it, and no guardrail: {_cut(lost.why)}"
+
+
+def _asked(found: ExperimentSummary) -> str:
+    if found.question is not None:
+        return found.question.subject
+    return f"a person has to {found.handed_over.what} in LaunchDarkly" if found.handed_over else "a person is asked"
 
 
 def _waiting(found: ExperimentSummary, body: Mapping[str, Any]) -> str:
     if trouble := reading.text(reading.mapping(body.get("trouble")).get("message")):
         return f"trying again after: {trouble}"
     if body.get("kind") == RELEASE:
-        return released(body)
+        release = found.release
+        if release is not None and release.trouble:
+            return f"trying again after: {release.trouble}"
+        return headline_of(release) if release is not None and release.winner else released(body)
     if not body.get("policy"):
         return "waiting for the end of the stage"
     done = reading.count(reading.mapping(body.get("latest")).get("look")) or 0
@@ -80,8 +102,7 @@ def released(body: Mapping[str, Any]) -> str:
     Args:
         body: Its note.
     """
-    percents = [reading.number(percent) or 0.0 for percent in body.get("percents") or ()]
-    steps = ", ".join(f"{percent:g} %" for percent in percents)
+    steps = ", ".join(f"{percent:g} %" for percent in reading.numbers(body.get("percents")))
     baseline = reading.text(body.get("baseline")) or "the baseline"
     winner = reading.text(body.get("winner")) or "the winner"
     return f"{winner} goes to everyone in steps: {steps}; the others get {baseline}"

@@ -1,4 +1,4 @@
-"""Six situations, each as a person reads its page: what people get now, what comes next and when, and why not yet.
+"""Nine situations, each as a person reads its page: what people get now, what comes next and when, and why not yet.
 
 The answers stand in docs/how-to/see-what-a-rollout-does.md, too.
 """
@@ -8,19 +8,38 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from airflow_provider_launchdarkly.plugins.pages.drawing import experiments_page
 from airflow_provider_launchdarkly.views.model import Question
+from airflow_provider_launchdarkly.views.releases import read_release
 from airflow_provider_launchdarkly.views.situation import Asked, Note, Run
 from airflow_provider_launchdarkly.views.whole import detail_of
-from support.shown import DAG, DAY, HOUR, START, WAITS, comparison, found, run, started, stopped, task, watched
+from support.shown import (
+    DAG,
+    DAY,
+    HOUR,
+    START,
+    WAITS,
+    comparison,
+    found,
+    handed_over,
+    left_running,
+    release_note,
+    run,
+    ships,
+    started,
+    stopped,
+    task,
+    watched,
+)
 from support.surroundings import REPOSITORY
 
 GUIDE = (REPOSITORY / "docs" / "how-to" / "see-what-a-rollout-does.md").read_text(encoding="utf-8")
-WRITTEN_DOWN = GUIDE.partition("## What it says in six situations")[2].partition("\n## ")[0]
+WRITTEN_DOWN = GUIDE.partition("## What it says in nine situations")[2].partition("\n## ")[0]
 STAGES = [started(1), started(2, START + 3 * DAY)]
 
 
@@ -34,6 +53,7 @@ class Situation:
         now: The sentence that says what people get.
         coming: The sentences that say what comes next, and when.
         because: The sentences that say why it stands there.
+        polled: What the sensor of the winner's release left last; None without.
     """
 
     notes: list[Note]
@@ -41,6 +61,7 @@ class Situation:
     now: str
     coming: tuple[str, ...]
     because: tuple[str, ...]
+    polled: dict[str, Any] | None = None
 
 
 def with_trouble(note: Note, message: str) -> Note:
@@ -116,6 +137,37 @@ SITUATIONS = {
             "Since: Wed 11 Mar 2026 10:00 UTC.",
         ),
     ),
+    "handed over": Situation(
+        [*STAGES, last_stage(), handed_over(3, release=True)],
+        run(task("release.start", "deferred", "LaunchDarklyShipByReleaseOperator")),
+        "Everyone gets Classic.",
+        (
+            "To do in LaunchDarkly: start the release of flag checkout-button: a guarded release from 'Classic' to",
+            "Reviewers: grace@example.com, team:checkout. It is waited for until Thu 12 Mar 2026 09:00 UTC.",
+        ),
+        ("It waits for a person, who has to start the release of flag checkout-button in LaunchDarkly",),
+    ),
+    "releasing": Situation(
+        [*STAGES, last_stage(), ships()],
+        run(task("release.watch", "deferred", "LaunchDarklyReleaseSensor")),
+        "90 % Classic, 10 % Bold.",
+        ("Next step, 50 %: Thu 12 Mar 2026 09:00 UTC.", "When step 1 ends, 50 % get Bold."),
+        (
+            (
+                "A guarded release takes Bold to everyone: step 1 of 2, 10 %. LaunchDarkly judges its metrics: "
+                "checkout-conversion ok, page-load-ms no data."
+            ),
+            "Step 1 of 2 of the guarded release, since Wed 11 Mar 2026 09:00 UTC, until Thu 12 Mar 2026 09:00 UTC.",
+        ),
+        release_note(0),
+    ),
+    "invalid": Situation(
+        [*STAGES, started(3, START + 8 * DAY), left_running()],
+        run(state="success"),
+        "50 % Classic, 50 % Bold.",
+        ("What to do: To go on, clear the task rollout.verdict. Or stop the experiment in LaunchDarkly.",),
+        ("Nobody watches this experiment. units are split 40 to 60, planned 50 to 50",),
+    ),
     "shipped": Situation(
         [*STAGES, watched(), stopped(reason="better")],
         run(state="success"),
@@ -149,7 +201,9 @@ def below(page: ElementTree.Element, heading: str) -> str:
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_the_page_alone_answers_the_three_questions(name: str) -> None:
     situation = SITUATIONS[name]
-    text = experiments_page([detail_of(situation.notes, situation.run)], DAG)
+    release = read_release(situation.polled or {})
+    detail = detail_of(situation.notes, situation.run, releases=[release] if release else [])
+    text = experiments_page([detail], DAG)
     page = ElementTree.fromstring(text.removeprefix("<!doctype html>\n"))
     assert situation.now in below(page, "Who gets what now")
     shown = words_of(page)

@@ -25,7 +25,22 @@ from airflow_provider_launchdarkly.views.notes import WINDOW
 from airflow_provider_launchdarkly.views.situation import Asked, Note
 from support.audit_records import record
 from support.pretended_airflow import COOKIE, PretendedAirflow
-from support.shown import DAG, RUN, START, WAITS, keys, started, stopped, task, watched
+from support.shown import (
+    DAG,
+    DAY,
+    RUN,
+    START,
+    WAITS,
+    handed_over,
+    keys,
+    left_running,
+    release_note,
+    ships,
+    started,
+    stopped,
+    task,
+    watched,
+)
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -366,3 +381,102 @@ def test_a_release_whose_wait_failed_says_that_nobody_watches(airflow: Pretended
     page = viewer.get("/launchdarkly/experiments").text
     assert "Nobody watches it here any more" in page
     assert EVIL not in page
+
+
+RELEASE_WATCH = task("release.watch", "deferred", "LaunchDarklyReleaseSensor")
+
+
+def polled(**changes: Any) -> Note:
+    """The note that the sensor of the winner's release left last."""
+    return Note("rollout.release.watch", -1, {**release_note(1), **changes}, (START + 10 * DAY).isoformat())
+
+
+def test_a_winner_that_ships_through_a_release_is_shown_by_its_step(
+    airflow: PretendedAirflow, viewer: TestClient
+) -> None:
+    airflow.add(started(1), started(2), started(3), watched(8, stage=3), ships())
+    airflow.add_release(polled(), dag=DAG)
+    airflow.tasks[DAG, RUN] = [RELEASE_WATCH]
+    page = viewer.get("/launchdarkly/experiments").text
+    (row,) = attributes(page)
+    assert (row["data-state"], row["data-stage"]) == ("waiting", "")
+    for words in (
+        "a guarded release takes Bold to everyone: step 2 of 2, 50 %",
+        "50 % Classic, 50 % Bold",
+        "guarded release<span",
+        "checkout-conversion ok, page-load-ms no data",
+        "2026-03-13T09:00:00+00:00",
+    ):
+        assert words in page, words
+    one = viewer.get(f"/launchdarkly/experiment?dag_id={DAG}").text
+    for words in (
+        "Release of the winner",
+        "Step 2 of 2 of the guarded release, since <time",
+        "The last step ends: <time",
+        "When the last step ends, everyone gets Bold, and the rollout ends.",
+        "ended on Classic, and a guarded release of Bold started: 10 %, 50 %",
+    ):
+        assert words in one, words
+    assert "Differs from the rollout" not in one
+
+
+def test_a_newer_release_of_another_dag_does_not_take_the_place_of_the_winners(
+    airflow: PretendedAirflow, viewer: TestClient
+) -> None:
+    airflow.add(started(3), watched(8, stage=3), ships())
+    airflow.add_release(polled(), dag=DAG)
+    other = replace(polled(release="r2", status="completed"), left_at=(START + 11 * DAY).isoformat())
+    airflow.add_release(other, dag="guarded_release")
+    airflow.tasks[DAG, RUN] = [RELEASE_WATCH]
+    assert "Step 2 of 2 of the guarded release" in viewer.get(f"/launchdarkly/experiment?dag_id={DAG}").text
+
+
+def test_reading_the_winners_release_costs_one_request_for_its_note(
+    airflow: PretendedAirflow, viewer: TestClient
+) -> None:
+    airflow.add(started(3), ships())
+    airflow.add_release(polled(), dag=DAG)
+    airflow.tasks[DAG, RUN] = [RELEASE_WATCH]
+    viewer.get(f"/launchdarkly/experiment?dag_id={DAG}")
+    assert airflow.calls["value"] == 3
+
+
+def test_a_change_that_was_handed_over_says_who_has_to_make_it_and_until_when(
+    airflow: PretendedAirflow, viewer: TestClient
+) -> None:
+    airflow.add(started(3), watched(8, stage=3), handed_over(3, release=True, details=EVIL))
+    airflow.tasks[DAG, RUN] = [task("release.start", "deferred", "LaunchDarklyShipByReleaseOperator")]
+    page = viewer.get("/launchdarkly/experiments").text
+    (row,) = attributes(page)
+    assert row["data-state"] == "needs_you"
+    for words in (
+        "a person has to start the release of flag checkout-button in LaunchDarkly",
+        "asked: grace@example.com, team:checkout",
+        "everyone gets Classic",
+        "2026-03-12T09:00:00+00:00",
+    ):
+        assert words in page, words
+    one = viewer.get(f"/launchdarkly/experiment?dag_id={DAG}").text
+    assert "To do in LaunchDarkly: <strong>start the release of flag checkout-button: &lt;img" in one
+    assert "Reviewers: grace@example.com, team:checkout. It is waited for until <time" in one
+    assert EVIL not in one
+
+
+def test_an_invalid_end_says_that_nobody_watches_and_what_to_do(airflow: PretendedAirflow, viewer: TestClient) -> None:
+    airflow.add(started(3), watched(8, stage=3, verdict="ship"), left_running(), state="success")
+    page = viewer.get("/launchdarkly/experiments").text
+    (row,) = attributes(page)
+    assert row["data-state"] == "invalid"
+    assert "units are split 40 to 60" in page
+    one = viewer.get(f"/launchdarkly/experiment?dag_id={DAG}").text
+    assert "<strong>Nobody watches this experiment.</strong> units are split 40 to 60, planned 50 to 50" in one
+    assert "<strong>What to do: </strong>To go on, clear the task rollout.verdict." in one
+
+
+def test_a_release_that_waits_for_a_person_says_so_in_the_list_of_releases(
+    airflow: PretendedAirflow, viewer: TestClient
+) -> None:
+    regressed = {"status": "waiting", "reason": "waiting_regression_detected", "metrics": {"errors": "regressed"}}
+    airflow.add_release(released(**regressed), dag=DAG)
+    page = viewer.get("/launchdarkly/experiments").text
+    assert "It goes on once a person stops the release, or dismisses the regression of errors, in LaunchDarkly." in page

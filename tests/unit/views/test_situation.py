@@ -10,7 +10,22 @@ import pytest
 from airflow_provider_launchdarkly.views.model import Progress, Question, Share, State, to_json
 from airflow_provider_launchdarkly.views.notes import released
 from airflow_provider_launchdarkly.views.situation import Asked, Note, Run, summary_of
-from support.shown import DAY, HOUR, START, WAITS, keys, page, run, started, stopped, task, watched
+from support.shown import (
+    DAY,
+    HOUR,
+    START,
+    WAITS,
+    handed_over,
+    keys,
+    left_running,
+    page,
+    run,
+    ships,
+    started,
+    stopped,
+    task,
+    watched,
+)
 
 WINDOW = task("before_ship.window", "deferred", "LaunchDarklyChangeWindowSensor")
 FAILED = task("stage_2.wait", "failed", ended_at=START + 8 * DAY + HOUR)
@@ -39,6 +54,16 @@ SITUATIONS: list[tuple[State, Note, Run]] = [
     (State.REFUSED, watched(), run(state="success", asked=(asked("Reject", who="ann"),))),
     (State.REFUSED, watched(), run(state="success", asked=(asked("Reject"),))),
     (State.INVALID, watched(verdict="invalid"), run(state="success")),
+    (State.INVALID, left_running(), run(state="success")),
+    (State.REFUSED, left_running("refused"), run(state="success")),
+    (State.UNWATCHED, left_running("inconclusive"), run(state="success")),
+    (State.UNWATCHED, left_running("inconclusive"), run()),
+    (State.WAITING, left_running("inconclusive"), run(WAITS)),
+    (State.WAITING, ships(), run(task("release.watch", "deferred", "LaunchDarklyReleaseSensor"))),
+    (State.WORKING, ships(), run(task("ship", "running", "LaunchDarklyEndingOperator"))),
+    (State.UNWATCHED, ships(), run(state="failed")),
+    (State.NEEDS_YOU, handed_over(), run(task("stage_3.start", "deferred", "LaunchDarklyStartNextStageOperator"))),
+    (State.WORKING, handed_over(), run(task("rollback", "running", "LaunchDarklyEndingOperator"))),
     (State.SHIPPED, stopped(), run(state="success")),
     (State.ROLLED_BACK, stopped("rollback", "Classic"), run(state="success")),
     (State.REGRESSED, stopped("regressed", "Classic"), run(state="success")),
@@ -155,6 +180,42 @@ def test_an_iteration_that_someone_else_ended_is_drift(reason: str) -> None:
     found = summary_of([note], run(state="success"))
     assert found.state is State.INVALID
     assert found.drift == ("Iteration i2 is stopped, not by this task.",)
+
+
+@pytest.mark.parametrize(
+    ("ending", "state", "headline"),
+    [
+        ("invalid", State.INVALID, "units are split 40 to 60, planned 50 to 50"),
+        ("refused", State.REFUSED, "not approved: the experiment runs on as it is, and nobody watches it"),
+        (
+            "inconclusive",
+            State.UNWATCHED,
+            "nobody watches it, and no guardrail: units are split 40 to 60, planned 50 to 50",
+        ),
+    ],
+)
+def test_an_ending_that_leaves_the_experiment_running_says_why_what_is_served_and_what_to_do(
+    ending: str, state: State, headline: str
+) -> None:
+    """Whichever task found it: the wait, the last check of ``verdict``, or that of the ship, which it withheld."""
+    found = summary_of([watched(8, stage=3, verdict="ship"), left_running(ending)], run(state="success"))
+    assert (found.state, found.headline) == (state, headline)
+    assert found.unwatched is not None
+    assert found.unwatched.why == "units are split 40 to 60, planned 50 to 50"
+    assert found.unwatched.serves == "75 % Classic, 25 % Bold"
+    assert found.unwatched.cure == ("To go on, clear the task rollout.verdict. Or stop the experiment in LaunchDarkly.")
+    assert (found.stage, found.stages[-1].progress) == (3, Progress.NOW)
+    alone = summary_of([left_running(ending)], run(state="success"))
+    assert alone.shares == (Share("Classic", 50.0, baseline=True), Share("Bold", 50.0)), "those of the stage"
+
+
+@pytest.mark.parametrize("reason", ["iteration_replaced", "iteration_stopped"])
+def test_an_ending_because_someone_else_ended_the_iteration_does_not_say_that_the_stage_is_served(reason: str) -> None:
+    found = summary_of([watched(), left_running(reason=reason)], run(state="success"))
+    assert found.shares == ()
+    assert found.drift == ("Units are split 40 to 60, planned 50 to 50.",)
+    assert found.unwatched is not None
+    assert found.unwatched.serves == "people get what the experiment's flag serves"
 
 
 @pytest.mark.parametrize("name", ["rollout", "latest", "looks", "policy", "treatments", "started_at", "owner", "tags"])

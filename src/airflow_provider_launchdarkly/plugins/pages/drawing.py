@@ -171,8 +171,9 @@ def _row(found: ExperimentSummary) -> Markup:
     )
     primary = found.look.primary if found.look else None
     compared = nearest(primary) if primary else None
-    upcoming = found.next_look or found.next_step or (found.question.until if found.question else None)
-    people = ", ".join(found.question.people) if found.question else ""
+    asked = found.question or (found.handed_over if found.state is State.NEEDS_YOU else None)
+    upcoming = found.next_look or found.next_step or (asked.until if asked else None)
+    people = ", ".join(asked.people) if asked else ""
     drift = element("span", f" drift: {'; '.join(found.drift)}", class_="ld-warn") if found.drift else None
     harmed = found.harm.harmed if found.harm else ()
     goes = [

@@ -106,6 +106,7 @@ async def list_experiments(
     await _read_bodies(rest, memory, places, deadline)
     shown = [place for place in places if _body(memory, place) is not None]
     releases = _releases(memory, [place for place in shown if release_place(place.key)])
+    by_place = {(each.project, each.environment, each.flag): (each,) for each in releases}
     shown = [place for place in shown if experiment_of(place.key)]
     live = [place for place in shown if (_body(memory, place) or {}).get("kind") != STOP]
     runs = await _runs_of(rest, live, states)
@@ -114,11 +115,11 @@ async def list_experiments(
             [Note(place.task_id, place.map_index, _body(memory, place) or {})],
             runs.get((place.dag_id, place.run_id)) or Run(place.dag_id, place.run_id, "success"),
             links=links_to(place, reading.text((_body(memory, place) or {}).get("url"))),
+            releases=by_place.get(_flag_of(place, _body(memory, place) or {}), ()),
         )
         for place in shown
     ]
     unread = sum(place in memory.times and place not in memory.bodies for place in places)
-    found = [replace(each, release=_of_flag(each, releases)) for each in found]
     return Listed(tuple(found), unread, releases)
 
 
@@ -143,12 +144,13 @@ async def read_experiments(
         memory.times.update(_places(entries))
     if not memory.times:
         return ()
-    awaited = [place for place in memory.times if release_place(place.key)]
+    awaited = {place: at for place, at in memory.times.items() if release_place(place.key)}
     for place in awaited:
         del memory.times[place]
     if not memory.times:
         return ()
     newest = max(memory.times, key=lambda place: memory.times[place])
+    awaited = {place: at for place, at in awaited.items() if place.run_id == newest.run_id}
     places = [
         place
         for place in memory.times
@@ -167,26 +169,46 @@ async def read_experiments(
         ]
         latest = max(group, key=lambda place: memory.times[place])
         url = next((found for note in notes if (found := reading.text(note.body.get("url")))), None)
-        details.append(detail_of(notes, run, links=links_to(latest, url)))
-    return tuple([await _with_release(rest, detail) for detail in details])
+        releases = await _releases_of(rest, _flag_of(latest, _body(memory, latest) or {}), awaited)
+        details.append(detail_of(notes, run, links=links_to(latest, url), releases=releases))
+    return tuple(details)
 
 
-async def _with_release(rest: AirflowRest, detail: ExperimentDetail) -> ExperimentDetail:
-    """Add the release of the experiment's flag that any DAG awaits; none for a viewer who may not read other DAGs."""
-    found = detail.summary
-    if found.flag is None:
-        return detail
-    key = release_key(found.project, found.environment, found.flag)
-    memory = Memory()
+def _flag_of(place: Place, body: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return project, environment and flag of an experiment, from one of its notes; the flag may be empty."""
+    project, environment, _ = experiment_of(place.key) or ("", "", "")
+    named = reading.mapping(body.get("rollout")).get("flag")
+    return project, environment, reading.text(named) or reading.text(body.get("flag")) or ""
+
+
+async def _releases_of(
+    rest: AirflowRest, flag: tuple[str, str, str], own: Mapping[Place, str]
+) -> tuple[ReleaseShown, ...]:
+    """Return what release sensors have found of a flag: those of the same run, and the newest one of any DAG.
+
+    A viewer who may not read other DAGs gets those of the run alone.
+
+    Args:
+        rest: Airflow's REST API, as the viewer sees it.
+        flag: Project, environment and flag.
+        own: The notes on releases in the experiment's run, with their time.
+    """
+    if not flag[2]:
+        return ()
+    key = release_key(*flag)
+    mine = [place for place in own if place.key == key]
+    memory = Memory(times={place: own[place] for place in mine})
     path, order = "/dags/~/dagRuns/~/taskInstances/~/xcomEntries", {"order_by": "-timestamp"}
     with suppress(RefusedError):
         async for entries in rest.pages(path, "xcom_entries", xcom_key_pattern=key, **order):
             memory.times.update({place: at for place, at in _places(entries).items() if place.key == key})
+    await _read_bodies(rest, memory, mine, None)
+    read = [place for place in mine if _body(memory, place) is not None]
     for place in sorted(memory.times, key=lambda place: memory.times[place], reverse=True):
         await _read_bodies(rest, memory, [place], None)
         if _body(memory, place) is not None:  # else it was deleted meanwhile: the next newest
-            return replace(detail, summary=replace(found, release=_of_flag(found, _releases(memory, [place]))))
-    return detail
+            return (*_releases(memory, [place]), *_releases(memory, read))
+    return ()
 
 
 def _releases(memory: Memory, places: Iterable[Place]) -> tuple[ReleaseShown, ...]:
@@ -198,14 +220,6 @@ def _releases(memory: Memory, places: Iterable[Place]) -> tuple[ReleaseShown, ..
         if release is not None:
             found.setdefault((release.project, release.environment, release.flag), release)
     return tuple(found.values())
-
-
-def _of_flag(found: ExperimentSummary, releases: Iterable[ReleaseShown]) -> ReleaseShown | None:
-    """Return the release of an experiment's flag that is under way."""
-    place = (found.project, found.environment, found.flag)
-    return next(
-        (each for each in releases if each.active and (each.project, each.environment, each.flag) == place), None
-    )
 
 
 async def _read_keys(rest: AirflowRest, memory: Memory) -> None:
