@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_launchdarkly.api.endpoints.releases import list_releases
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.api.writes.stop_for_release import is_stop_for_a_release
 from airflow_provider_launchdarkly.checks.release import release_output
+from airflow_provider_launchdarkly.rollout.left_release import release_among
+from airflow_provider_launchdarkly.views.explanations import sentence
 from airflow_provider_launchdarkly.views.model import (
     ExperimentDetail,
     ExperimentSummary,
@@ -17,6 +20,13 @@ from airflow_provider_launchdarkly.views.model import (
     State,
 )
 from airflow_provider_launchdarkly.views.releases import read_release, release_note
+from airflow_provider_launchdarkly.views.winner_release import (
+    follows_in,
+    happened_in,
+    headline_of,
+    metrics_in_words,
+    shares_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,31 +84,52 @@ def experiment_now(env: EnvironmentRef, experiment: Experiment, base_url: str) -
 
 
 def active_release(env: EnvironmentRef, experiment: Experiment, base_url: str) -> Procedure[ReleaseShown | None]:
-    """Read the release of the experiment's flag that is under way.
+    """Read the release that ships the experiment's winner, in whatever state; else the one of its flag under way.
 
     Returns:
         None where there is none, or where LaunchDarkly serves no releases to this token: they are a beta.
     """
     iteration = experiment.latest_started or next(iter(experiment.drafts), None)
     flag_key = next(iter(iteration.flags), None) if iteration else None
-    if flag_key is None:
+    if iteration is None or flag_key is None:
         return None
     try:
         response = yield list_releases(env, flag_key)
     except LaunchDarklyError:
         return None
     releases: tuple[EnvironmentRelease, ...] = response.value.items
-    for release in releases:
-        if not release.ended:
-            url = env.flag_url(base_url, flag_key)
-            output = {**release_output(env, release), "flag_key": flag_key}
-            return read_release(release_note(output, at=response.server_time, url=url))
-    return None
+    shipping = is_stop_for_a_release(iteration.winning_reason) if iteration.stopped else False
+    own = release_among(releases, iteration, flag_key) if shipping else None
+    release = own[0] if own else next((each for each in releases if not each.ended), None)
+    if release is None:
+        return None
+    output = {**release_output(env, release), "flag_key": flag_key}
+    shown = read_release(release_note(output, at=response.server_time, url=env.flag_url(base_url, flag_key)))
+    if shown is None or own is None:
+        return shown
+    baseline = iteration.baseline.name if iteration.baseline else "the baseline"
+    return replace(shown, winner=own[1], baseline=baseline)
 
 
 def with_release(now: Now, release: ReleaseShown | None) -> Now:
-    """Add the release of the experiment's flag."""
-    return now._replace(detail=replace(now.detail, summary=replace(now.detail.summary, release=release)))
+    """Add the release of the experiment's flag. One that ships its winner says who gets what, and what follows."""
+    detail = now.detail
+    if release is None or release.winner is None:
+        return now._replace(detail=replace(detail, summary=replace(detail.summary, release=release)))
+    chip = "releasing" if release.active else f"release {release.status}"
+    why = f"{sentence(headline_of(release))} {metrics_in_words(release)}".strip()
+    shares, next_step = shares_in(release), release.next_at
+    summary = replace(detail.summary, release=release, headline=why, shares=shares, next_step=next_step)
+    return now._replace(
+        chip=chip,
+        detail=replace(
+            detail,
+            summary=summary,
+            why=why,
+            to_come=tuple(follows_in(release)),
+            timeline=tuple(sorted((*detail.timeline, *happened_in(release)), key=lambda entry: str(entry.at))),
+        ),
+    )
 
 
 def with_record(now: Now, record: ExperimentDetail) -> Now:
@@ -119,7 +150,7 @@ def with_record(now: Now, record: ExperimentDetail) -> Now:
             summary=summary,
             hypothesis=now.detail.hypothesis,
             why=record.why if running else now.detail.why,
-            to_come=record.to_come if running else (),
+            to_come=record.to_come if running else now.detail.to_come,
             timeline=_merged(now.detail.timeline, record.timeline, running=running),
         )
     )

@@ -27,6 +27,7 @@ class ReleaseShown:
         percent: Share that gets the target now; None where it is not known.
         step: The step under way, from 1; None where none is.
         steps: How many steps its phase has.
+        percents: Share of each step of its phase.
         phase: The phase under way, from 1.
         phases: How many phases it has.
         next_percent: Share of the next step; None if the phase has no further one.
@@ -73,6 +74,7 @@ class ReleaseShown:
     ended_at: datetime | None = None
     winner: str | None = None
     baseline: str | None = None
+    percents: tuple[float, ...] = ()
 
     @property
     def active(self) -> bool:

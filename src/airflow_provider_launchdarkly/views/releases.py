@@ -112,6 +112,8 @@ def read_release(
         kind=reading.text(body.get("release_kind")),
         started_at=reading.instant(body.get("started_at")),
         ended_at=reading.instant(body.get("ended_at")),
+        # A release that has not begun, or is over, has no phase under way.
+        percents=reading.numbers((phase or next(iter(phases), {})).get("percents")),
     )
 
 

@@ -167,7 +167,7 @@ def _of_note(note: Note, release: ReleaseShown | None) -> Iterable[Happening]:
         yield Happening(at, f"{what}: everyone gets {body.get('winner')}", None, note.task_id)
     elif kind == kinds.RELEASE:
         if release is not None:
-            yield from happened_in(release, task_id=note.task_id, percents=reading.numbers(body.get("percents")))
+            yield from happened_in(release, task_id=note.task_id)
         else:
             yield Happening(at, released(body), None, note.task_id)
     elif kind == kinds.HAND_OVER:

@@ -97,15 +97,14 @@ def follows_in(release: ReleaseShown) -> Iterator[str]:
         yield f"If {' or '.join(guards)} regresses, {back}."
 
 
-def happened_in(release: ReleaseShown, *, task_id: str, percents: Iterable[float]) -> Iterator[Happening]:
+def happened_in(release: ReleaseShown, *, task_id: str | None = None) -> Iterator[Happening]:
     """Yield what happened in the release of a winner: its start, its regressions and its end.
 
     Args:
         release: The release.
-        task_id: The task that started it.
-        percents: The percent of each step.
+        task_id: The task that started it; None where it is not known.
     """
-    steps = ", ".join(f"{percent:g} %" for percent in percents)
+    steps = ", ".join(f"{percent:g} %" for percent in release.percents)
     what = f"ended on {release.baseline}, and a {release.name} of {release.winner} started: {steps}"
     yield Happening(release.started_at, what, None, task_id)
     found_at = release.ended_at or release.at

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_launchdarkly.api.models import ReleasePost
+from airflow_provider_launchdarkly.api.writes.stop_for_release import stop_reason
 from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.cli.exit import ExitCode
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
@@ -94,11 +95,8 @@ def test_an_experiment_that_is_not_there_is_an_error(connection: str, run: Comma
     assert "nothing" in shown.err
 
 
-def test_the_release_of_its_flag_is_shown_and_a_refusal_of_releases_is_no_error(
-    scene: Scene, run: Command, emulator: EmulatorServer
-) -> None:
-    where = ("--project", "demo", "--environment", "production", "--utc")
-    assert "Release of the flag" not in run("show", "bold", *where).out
+def start_release(scene: Scene) -> None:
+    """Start a release of Bold: 5 % for a day, and 25 % for a day."""
     clause = {"contextKind": "user", "attribute": "kind", "op": "in", "values": ["user"]}
     steps = [{"allocation": share * 1000, "durationMillis": 86_400_000} for share in (5, 25)]
     post = {
@@ -108,6 +106,14 @@ def test_the_release_of_its_flag_is_shown_and_a_refusal_of_releases_is_no_error(
         "phases": [{"clauses": [clause], "steps": steps}],
     }
     scene.hook.start_release("checkout-button", ReleasePost.checked(post))
+
+
+def test_the_release_of_its_flag_is_shown_and_a_refusal_of_releases_is_no_error(
+    scene: Scene, run: Command, emulator: EmulatorServer
+) -> None:
+    where = ("--project", "demo", "--environment", "production", "--utc")
+    assert "Release of the flag" not in run("show", "bold", *where).out
+    start_release(scene)
     shown = run("show", "bold", *where).out
     assert "as LaunchDarkly judges it: in progress: step 1 of 2, 5 % get the target" in shown
     assert "Next step, 25 %" in shown
@@ -118,3 +124,35 @@ def test_the_release_of_its_flag_is_shown_and_a_refusal_of_releases_is_no_error(
     refused = run("show", "bold", *where)
     assert refused.code == ExitCode.OK
     assert "Release of the flag" not in refused.out
+
+
+def test_an_experiment_that_has_ended_for_its_winners_release_shows_who_gets_what_in_it(
+    scene: Scene, run: Command, emulator: EmulatorServer
+) -> None:
+    where = ("--project", "demo", "--environment", "production", "--utc")
+    scene.hook.stop_iteration("bold", scene.iteration_id, winner="baseline", reason=stop_reason("Bold is better"))
+    start_release(scene)
+    shown = run("show", "bold", *where).out
+    for told in (
+        "· releasing",
+        "A progressive release takes Bold to everyone: step 1 of 2, 5 %. No metric guards it.",
+        "Who gets what now: 95 % Classic, 5 % Bold",
+        "Step 1 of 2 of the progressive release, since",
+        "When step 1 ends, 25 % get Bold.",
+        "ended on Classic, and a progressive release of Bold started: 5 %, 25 %",
+    ):
+        assert told in shown, shown
+    emulator.clock.advance("P3D")
+    over = run("show", "bold", *where).out
+    assert "· release completed" in over
+    assert "The progressive release has completed: everyone gets Bold." in over
+    assert "Who gets what now: everyone gets Bold" in over
+
+
+def test_a_release_that_follows_on_an_end_for_another_reason_is_not_the_winners(scene: Scene, run: Command) -> None:
+    scene.hook.stop_iteration("bold", scene.iteration_id, winner="baseline", reason="enough")
+    start_release(scene)
+    shown = run("show", "bold", "--project", "demo", "--environment", "production").out
+    assert shown.splitlines()[0].endswith("· stopped")
+    assert "Release of the flag, as LaunchDarkly judges it: in progress" in shown
+    assert "takes Bold to everyone" not in shown
