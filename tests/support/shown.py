@@ -237,9 +237,17 @@ def handed_over(stage: int | None = 2, *, release: bool = False, **told: Any) ->
 def left_running(ending: str = "invalid", stage: int = 3, **verdict: Any) -> Note:
     """The note of an ending that has left the experiment running."""
     judged = {**found(9), "verdict": "invalid", "reason": "sample_ratio_mismatch", **verdict}
-    outcome = {"ending": ending, "why": "units are split 40 to 60, planned 50 to 50", "verdict": judged}
-    left = {"do": ["To go on, clear the task rollout.verdict.", "Or stop the experiment in LaunchDarkly."], "url": URL}
-    return Note(f"rollout.{ending}", -1, notes.ended(outcome, left, at=START + 9 * DAY, page=page(stage)))
+    made = notes.ended(
+        judged,
+        at=START + 9 * DAY,
+        page=page(stage),
+        verdict=judged,
+        ending=ending,
+        why="units are split 40 to 60, planned 50 to 50",
+        do=["To go on, clear the task rollout.verdict.", "Or stop the experiment in LaunchDarkly."],
+        url=URL,
+    )
+    return Note(f"rollout.{ending}", -1, made)
 
 
 def run(*tasks: Task, state: str = "running", asked: tuple[Asked, ...] = ()) -> Run:

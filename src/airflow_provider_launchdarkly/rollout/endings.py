@@ -160,7 +160,14 @@ class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperat
         if left:
             from airflow_provider_launchdarkly.sensors._notes import leave_end
 
-            leave_end(self, context, outcome, left.to_json(), stage=found.stage)
+            told: dict[str, Any] = {
+                "ending": found.ending.value,
+                "why": found.why,
+                "do": list(left.do),
+                "url": left.url,
+            }
+            verdict: Mapping[str, Any] = found.verdict or {}
+            leave_end(self, context, verdict, stage=found.stage, verdict=verdict, **told)
             self.log.warning("%s", left.last_line)
         else:
             self.log.info("%s: %s", found.ending, found.why)
@@ -270,6 +277,8 @@ class LaunchDarklyUnwatchedOperator(LaunchDarklyRolloutBaseOperator):
         self.after: str | None = None
         # True if rollouts that may be under way follow on this one. `experiment_waves` sets it.
         self.beside = False
+        # The rollout as the pages show it. `experiment_rollout` sets it.
+        self.shown_as: dict[str, Any] | None = None
 
     @property
     def experiment_url(self) -> str:
@@ -296,6 +305,8 @@ class LaunchDarklyUnwatchedOperator(LaunchDarklyRolloutBaseOperator):
         why = f"the task {first} failed; its log says why." if first else "the run was ended before the rollout was."
         found = self._words(context, running, why, self._clear(context, states, first))
         context["ti"].xcom_push(key="return_value", value={"event": "unwatched", **found.to_json()})
+        if found.ended_for_release and running is not None:
+            self._leave_note(found, running, context)
         self.log.error("%s", found.last_line)
         raise AirflowFailException(found.text)
 
@@ -351,6 +362,26 @@ class LaunchDarklyUnwatchedOperator(LaunchDarklyRolloutBaseOperator):
             return f"clear {first} with what follows and failed (Downstream, Only Failed), {_NO_OTHERS}{where}"
         return f"clear the tasks of {_group(self.task_id)} that did not succeed, {_NO_OTHERS}{where}"
 
+    def _release_output(self, context: Context) -> Mapping[str, Any] | None:
+        """Return what the task that starts the winner's release has returned; None if it has not, or there is none."""
+        ti: Any = context["ti"]
+        output: Mapping[str, Any] | None = (
+            ti.xcom_pull(task_ids=self.release, map_indexes=ti.map_index) if self.release else None
+        )
+        return output
+
+    def _leave_note(self, found: Unwatched, running: tuple[int, Mapping[str, Any]], context: Context) -> None:
+        """Let the pages show that the experiment has ended for a release, unless the task that starts it has told."""
+        from airflow_provider_launchdarkly.sensors._notes import leave_end, shows_hand_over_of_release
+
+        number, started = running
+        if self._release_output(context):
+            return
+        if found.release_id is None and shows_hand_over_of_release(context, str(self.release), started):
+            return
+        told = {"ending": "unwatched", "why": found.why, "do": list(found.do), "now": found.now, "url": found.url}
+        leave_end(self, context, started, stage=number, **told)
+
     def _words(
         self, context: Context, running: tuple[int, Mapping[str, Any]] | None, why: str, clear: str
     ) -> Unwatched:
@@ -358,8 +389,7 @@ class LaunchDarklyUnwatchedOperator(LaunchDarklyRolloutBaseOperator):
 
         rollout = self.rollout_spec
         number, started = (None, {}) if running is None else running
-        ti: Any = context["ti"]
-        release = ti.xcom_pull(task_ids=self.release, map_indexes=ti.map_index) if self.release else None
+        release = self._release_output(context)
         left, seen = self._seen(rollout, started.get("iteration_id"), release)
         same = "the same iteration goes on, and nothing" if left is None else "nothing"
         return unwatched(

@@ -72,6 +72,11 @@ class Unwatched:
     release_id: str | None = None
 
     @property
+    def ended_for_release(self) -> bool:
+        """True if the experiment has ended for a release of its winner."""
+        return self.iteration_id is not None and self.serves is None
+
+    @property
     def text(self) -> str:
         """All of it, for a message or the log."""
         if self.serves is not None:

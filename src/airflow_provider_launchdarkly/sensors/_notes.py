@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.views.notes import WINDOW, key_of
+from airflow_provider_launchdarkly.views.notes import HAND_OVER, WINDOW, key_of
 from airflow_provider_launchdarkly.views.releases import release_key
 
 # The key of the copy in a task's state, which outlives a retry and a clear (Airflow 3.3), and how long it is kept.
@@ -140,22 +140,20 @@ def trouble_release(context: Context, place: tuple[str, str, str], message: str,
         _write(context, key, {**before, "trouble": message}, warn)
 
 
-def leave_end(
-    task: Any, context: Context, outcome: Mapping[str, Any], left: Mapping[str, Any], *, stage: int | None
-) -> None:
-    """Say how a rollout has ended whose experiment runs on. Safe to repeat: it replaces what was said before.
+def leave_end(task: Any, context: Context, about: Mapping[str, Any], *, stage: int | None, **told: Any) -> None:
+    """Say how a rollout has ended that nobody watches any more. Safe to repeat: it replaces what was said before.
 
     Args:
-        task: The ending.
+        task: The task that ends it.
         context: The task's.
-        outcome: The rollout's outcome as plain JSON, with the verdict that it rests on.
-        left: What runs on, as plain JSON.
-        stage: Number of the stage that runs on, from 0.
+        about: Plain JSON with the keys of project, environment and experiment, and the id of the iteration.
+        stage: Number of the stage that was started last, from 0.
+        told: As for :func:`.ended`.
     """
     from airflow_provider_launchdarkly.views.notes import ended
 
-    made = ended(outcome, left, at=now(), page=at_stage(page_of(task, context), stage))
-    leave_note(context, outcome["verdict"], made, task.log.warning)
+    made = ended(about, at=now(), page=at_stage(page_of(task, context), stage), **told)
+    leave_note(context, about, made, task.log.warning)
 
 
 def leave_hand_over(
@@ -175,6 +173,19 @@ def leave_hand_over(
 
     made = handed_over(about, at=now(), page=at_stage(page_of(task, context), stage), url=url, **told)
     leave_note(context, about, made, task.log.warning)
+
+
+def shows_hand_over_of_release(context: Context, task_id: str, about: Mapping[str, Any]) -> bool:
+    """Return whether a task's note says that a person has to start the winner's release.
+
+    Args:
+        context: The context of another task.
+        task_id: The task.
+        about: Plain JSON with the keys of project, environment and experiment.
+    """
+    ti: Any = context["ti"]
+    found = ti.xcom_pull(task_ids=task_id, key=_key(about), map_indexes=ti.map_index)
+    return isinstance(found, dict) and found.get("kind") == HAND_OVER and bool(found.get("release"))
 
 
 def leave_opening(context: Context, opens_at: datetime, warn: Callable[..., object]) -> None:

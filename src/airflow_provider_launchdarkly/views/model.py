@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.views.release_model import ReleaseShown
 
 
+NOT_WATCHED = "Nobody watches this experiment."
+
+
 class State(StrEnum):
     """The state of an experiment, a closed set. Exactly one holds."""
 
@@ -321,7 +324,7 @@ class Unwatched:
     serves: str
     cure: str
     task_id: str | None = None
-    what: str = "Nobody watches this experiment."
+    what: str = NOT_WATCHED
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,29 +96,26 @@ def stopped(
 
 
 def ended(
-    outcome: Mapping[str, Any], left: Mapping[str, Any], *, at: datetime, page: Mapping[str, Any]
+    about: Mapping[str, Any],
+    *,
+    at: datetime,
+    page: Mapping[str, Any],
+    verdict: Mapping[str, Any] | None = None,
+    **told: Any,
 ) -> dict[str, Any]:
-    """Return the note of an ending that leaves the iteration running, so that nobody watches it.
+    """Return the note of an end of a rollout after which nobody watches what people are served.
 
     Args:
-        outcome: The rollout's outcome as plain JSON, with the verdict that it rests on.
-        left: What runs on, as plain JSON: ``serves`` (percent by treatment), ``do`` (sentences) and ``url``.
+        about: As for :func:`note`.
         at: The time, aware.
         page: As for :func:`note`.
+        verdict: The verdict that it rests on; None without one.
+        told: The ``ending``, or ``unwatched`` if the experiment has ended for a release that was not begun or is not
+            watched; ``why``; what to ``do``, as sentences; ``now``, who gets what, as a sentence, if no stage says it;
+            the ``url`` of the experiment.
     """
-    verdict = outcome["verdict"]
-    return note(
-        END,
-        verdict,
-        at=at,
-        page=page,
-        url=left.get("url"),
-        ending=outcome["ending"],
-        why=outcome["why"],
-        reason=verdict.get("reason"),
-        do=list(left.get("do") or ()),
-        looks=looks_with((), verdict, at=at) if verdict.get("metrics") else [],
-    )
+    judged = looks_with((), verdict, at=at) if verdict and verdict.get("metrics") else []
+    return note(END, about, at=at, page=page, reason=(verdict or {}).get("reason"), looks=judged, **told)
 
 
 def handed_over(

@@ -21,6 +21,12 @@ from airflow_provider_launchdarkly.views.model import (
     State,
     Unwatched,
 )
+from airflow_provider_launchdarkly.views.not_watched import (
+    as_ended,
+    change_not_made,
+    lost_release,
+    release_not_watched,
+)
 from airflow_provider_launchdarkly.views.releases import read_release
 from airflow_provider_launchdarkly.views.winner_release import release_of_winner, shares_in
 from airflow_provider_launchdarkly.views.words import everyone, headline, in_shares
@@ -28,7 +34,6 @@ from airflow_provider_launchdarkly.views.words import everyone, headline, in_sha
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_launchdarkly.views.handed_over import HandedOver
     from airflow_provider_launchdarkly.views.release_model import ReleaseShown
 
 # Airflow's names of states, as its REST API writes them.
@@ -184,7 +189,7 @@ def summary_of(
     handed_over = reading.hand_over(body) if body.get("kind") == kinds.HAND_OVER else None
     over = body.get("kind") == kinds.STOP or state.finished
     released = body.get("kind") == kinds.RELEASE
-    climbed = over or released or (handed_over is not None and handed_over.release)
+    climbed = over or released or lost_release(body) or (handed_over is not None and handed_over.release)
     latest = reading.mapping(body.get("latest"))
     look = reading.newest(body, stage=stage or 1) if with_looks else None
     started_at = reading.instant(body.get("started_at"))
@@ -335,7 +340,7 @@ def _served(ordered: Sequence[Note], rollout: Mapping[str, Any], stage: int | No
         winner = reading.text(body.get("winner"))
         baseline = any(arm.baseline for arm in reading.shares(body.get("treatments")) if arm.treatment == winner)
         return (Share(winner, 100.0, baseline),) if winner else ()
-    if body.get("kind") == kinds.RELEASE or _ended_by_others(body):
+    if body.get("kind") == kinds.RELEASE or _ended_by_others(body) or lost_release(body):
         return ()
     for note in reversed(ordered):
         if served := reading.shares(note.body.get("treatments")):
@@ -358,7 +363,8 @@ def _progress_of_release(body: Mapping[str, Any], *, over: bool) -> Progress:
         return Progress.NOW
     if body.get("ending") in {"ship", "regressed"}:
         return Progress.DONE
-    return Progress.SKIPPED if over or body.get("kind") == kinds.END else Progress.NEXT
+    skipped = over or (body.get("kind") == kinds.END and not lost_release(body))
+    return Progress.SKIPPED if skipped else Progress.NEXT
 
 
 def _next_step(state: State, body: Mapping[str, Any], run: Run, winners: ReleaseShown | None) -> datetime | None:
@@ -456,33 +462,9 @@ def _unwatched(made: ExperimentSummary, newest: Note, run: Run) -> Unwatched:
     serves = in_shares(made.shares) or everyone(None)
     found = Unwatched(made.since, why, serves, cure, failed.task_id if failed else None)
     if newest.body.get("kind") == kinds.RELEASE and made.release is not None:
-        return _unwatched_release(found, made.release, reading.mapping(newest.body.get("rollout")))
+        return release_not_watched(found, made.release, reading.mapping(newest.body.get("rollout")))
     if made.handed_over is not None and failed is not None:
-        return _not_made(found, made.handed_over, failed.task_id)
-    if newest.body.get("kind") == kinds.END and failed is None:
-        do = " ".join(reading.texts(newest.body.get("do")))
-        return replace(found, why=reading.text(newest.body.get("why")) or why, cure=do or cure)
+        return change_not_made(found, made.handed_over, failed.task_id)
+    if newest.body.get("kind") == kinds.END and (failed is None or lost_release(newest.body)):
+        return as_ended(found, newest.body)
     return found
-
-
-def _unwatched_release(found: Unwatched, release: ReleaseShown, rollout: Mapping[str, Any]) -> Unwatched:
-    """Return that nobody watches the release of the winner, and who has to stop it if it waits for that."""
-    why = release.trouble or found.why
-    if not release.active:
-        return replace(found, why=why, what="Nobody ends this rollout: its winner's release is over.")
-    what = "Nobody watches the release of the winner, with which LaunchDarkly goes on."
-    stop = f"stop the release of flag {release.flag} in LaunchDarkly, back to {release.baseline}"
-    if release.status != "waiting":
-        return replace(found, why=why, what=what, cure=f"{found.cure}; or {stop}")
-    people = reading.texts(rollout.get("reviewers"))
-    by = f" (reviewers: {', '.join(people)})" if people else ""
-    then = f", and clear the task {found.task_id}" if found.task_id else ""
-    what = f"The release of the winner waits for a person: {', '.join(release.regressed) or 'a metric'} regressed."
-    return replace(found, why=why, what=what, cure=f"{stop}{by}{then}")
-
-
-def _not_made(found: Unwatched, change: HandedOver, task_id: str) -> Unwatched:
-    """Return that nobody has made a change in LaunchDarkly while its task waited for it."""
-    what = "The winner's release has not been started." if change.release else found.what
-    why = f"task {task_id} failed, which waited for a person to {change.what} in LaunchDarkly"
-    return replace(found, what=what, why=why, cure=f"{change.to_do}. Then clear the task {task_id}.{change.reviewers}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.views import reading
-from airflow_provider_launchdarkly.views.model import State
+from airflow_provider_launchdarkly.views.model import NOT_WATCHED, State
 from airflow_provider_launchdarkly.views.notes import RELEASE, STOP
 from airflow_provider_launchdarkly.views.releases import next_of_release
 from airflow_provider_launchdarkly.views.winner_release import headline_of
@@ -72,8 +72,8 @@ def _unwatched(found: ExperimentSummary) -> str:
     lost = found.unwatched
     if lost is None:
         return ""
-    ended = (found.release and found.release.winner) or (found.handed_over and found.handed_over.release)
-    return f"{lost.what} {_cut(lost.why)}" if ended else f"nobody watches it, and no guardrail: {_cut(lost.why)}"
+    experiment = lost.what == NOT_WATCHED
+    return f"nobody watches it, and no guardrail: {_cut(lost.why)}" if experiment else f"{lost.what} {_cut(lost.why)}"
 
 
 def _asked(found: ExperimentSummary) -> str:

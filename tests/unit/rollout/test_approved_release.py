@@ -23,6 +23,7 @@ from support.heard import HEARD, PATH
 from support.lone_polls import poll_alone
 from support.reviewers import finish, requests_in, review_pending, start_handed_over
 from support.task_runner import TaskRunner
+from unit.rollout.test_page_of_a_ship import page_of
 from unit.rollout.test_ship_by_release import SLOWER, WAITS, ended, make_true, rollout, rules
 from unit.rollout.test_task_group import served
 
@@ -126,6 +127,11 @@ def test_nobody_in_time_fails_by_name_and_starts_nothing(emulator: EmulatorServe
     assert done.reasons[START].startswith("ApprovalTimedOutError: the release of flag 'checkout-button'")
     assert LaunchDarklyHook().list_releases(FLAG) == ()
     assert served() == "Classic"
+    lost = page_of(done, "failed").summary.unwatched
+    assert lost is not None
+    assert (lost.what, lost.serves) == ("The winner's release has not been started.", "everyone gets Classic")
+    assert lost.cure.startswith("start the release of flag checkout-button in LaunchDarkly: a guarded release from")
+    assert lost.cure.endswith("Then clear the task r.release.start. Reviewers: grace@example.com.")
 
 
 def test_a_release_that_has_ended_meanwhile_is_the_iterations(emulator: EmulatorServer) -> None:
@@ -186,6 +192,13 @@ def test_a_release_that_waits_is_a_persons_to_stop(emulator: EmulatorServer) -> 
     done = run(emulator, start_what_regresses, endings={"ship": {"release": WAITS}})
     assert done.states["r.regressed"] == "failed"
     assert "approval is required" in done.reasons["r.regressed"]
+    lost = page_of(done, "failed").summary.unwatched
+    assert lost is not None
+    assert (lost.what, lost.serves) == (
+        f"The release of the winner waits for a person: {SLOWER} regressed.",
+        "90 % Classic, 10 % Bold",
+    )
+    assert "back to Classic (reviewers: grace@example.com), and clear the task r.regressed" in lost.cure
 
     emulator.switch(flag_approvals="by_environment")
     LaunchDarklyHook().stop_release(FLAG, done.output(START)["release_id"], BACK)

@@ -202,3 +202,40 @@ def assert_invalid(found: Any) -> None:
     assert found.unwatched is not None
     assert "clear the task r.verdict" in found.unwatched.cure
     assert "stop the experiment in LaunchDarkly" in found.unwatched.cure
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_start_of_the_release_that_failed_after_its_stop_does_not_show_the_stage_as_served(
+    emulator: EmulatorServer, begun: bool
+) -> None:
+    make_true(emulator)
+    if not begun:
+        emulator.fault("start_environment_release", "status", status=400, times=10)
+
+    class Dies(TaskRunner):
+        """Fails the task that starts the release once it has done all that it does."""
+
+        @override
+        def _run_one(self, task: Any) -> str:
+            state = super()._run_one(task)
+            if task.task_id != "r.release.start":
+                return state
+            self.xcoms = {key: value for key, value in self.xcoms.items() if key[0] != task.task_id}
+            return "failed"
+
+    with DAG("rollout", schedule=None) as dag:
+        experiment_rollout(rollout(), group_id="r")
+    page = page_of(Dies(dag, wait=lambda _task: emulator.clock.advance(timedelta(days=1))).run(), "failed")
+    found = page.summary
+    assert (found.state, found.stage, found.shares) == (State.UNWATCHED, None, ())
+    assert [stage.progress for stage in found.stages] == [Progress.DONE, Progress.NEXT]
+    lost = found.unwatched
+    assert lost is not None
+    assert (lost.what, lost.why) == (
+        "Nobody watches the release of the winner.",
+        "the task r.release.start failed; its log says why.",
+    )
+    assert lost.serves.startswith("The experiment has ended on Classic for a release of Bold.")
+    assert ("LaunchDarkly shows it as in_progress." in lost.serves) is begun
+    assert lost.cure.startswith("To watch it again, clear r.release.start with all that follows")
+    assert ("Or stop the release of flag checkout-button in LaunchDarkly." in lost.cure) is begun
