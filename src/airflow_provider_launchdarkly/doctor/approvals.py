@@ -49,11 +49,12 @@ def _of_flags(account: Account, environment: Environment, like: Likeness) -> Ite
         Status.MISSING,
         say(
             "changes of flags need an approval in this environment: turn_flag_on of a rollout is asked for by a "
-            "request, and applied once it is approved; a release is refused"
+            "request, and applied once it is approved; a winner's release is handed over to a person, who starts it in "
+            "LaunchDarkly"
         ),
         say(
-            "set launchdarkly_approval in the rollout, and reviewers of tasks that set a flag; without, they fail. "
-            "Leave out endings.ship.release. Or let the token bypass approvals"
+            "set launchdarkly_approval in the rollout, and reviewers of tasks that set a flag or start a release; "
+            "without, they fail. Or let the token bypass approvals"
         ),
     )
     yield _requesting(account, like)

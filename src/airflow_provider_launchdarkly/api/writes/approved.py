@@ -1,8 +1,8 @@
 """Make a write through LaunchDarkly's approval where the environment demands one.
 
-`through_approval` stands between a write of this package and the client. LaunchDarkly refuses the write; then it asks
-for the approval of exactly what was refused, and applies that once somebody has approved it. The write's own reads
-before and after stay as they are. So whatever is safe to repeat without approvals is so with them.
+`through_approval` stands between a write of this package and the client. If LaunchDarkly refuses a request,
+`through_approval` makes an approval request for the same change, and applies it once a person has approved it. The
+write still reads before and after, so it is as safe to repeat as without approvals.
 """
 
 from __future__ import annotations
