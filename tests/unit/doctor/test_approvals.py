@@ -48,6 +48,7 @@ def test_approvals_of_flags_say_what_asks_and_that_it_may_ask(patient: EmulatorS
     assert "turn_flag_on of a rollout is asked for by a request" in what
     assert "role admin" in rights
     assert "set launchdarkly_approval in the rollout, and reviewers of tasks" in visit.cures("approvals")
+    assert "that set a flag or start a release" in visit.cures("approvals")
     assert visit.report["emulator"]["switches"]["flag_approvals"] == "everywhere"
     assert [status for status, _ in visit.lines("project")] == ["fine"]
 
