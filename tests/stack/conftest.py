@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,34 @@ def stack(emulator: Emulator) -> Iterator[AirflowStack]:
         yield running
 
 
+# Whether a test's own part has failed.
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let fixtures see how the test ended."""
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
+def tell_what_failed(stack: AirflowStack, since: str) -> None:
+    """Print how each task of the test's runs stands that has failed or is to be tried again, and what it logged."""
+    for run in stack.call("GET", "/dags/~/dagRuns", run_after_gte=since)["dag_runs"]:
+        path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
+        for task in stack.call("GET", path, limit=200)["task_instances"]:
+            if task["state"] not in {"failed", "up_for_retry"}:
+                continue
+            print(f"{run['dag_id']} {run['dag_run_id']}: {task['task_id']} is {task['state']}")
+            for number in range(1, task["try_number"] + 1):
+                lines = stack.task_log(run["dag_id"], run["dag_run_id"], task["task_id"], number)
+                print(f"try {number}:", *lines[-40:], sep="\n    ")
+
+
 @pytest.fixture(autouse=True)
 def nothing_goes_on(request: pytest.FixtureRequest) -> Iterator[None]:
     """No run outlives its test: it would read the emulator, and hold its DAG, while the next one runs."""
@@ -48,7 +77,11 @@ def nothing_goes_on(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     stack: AirflowStack = request.getfixturevalue("stack")
+    begun = datetime.now(UTC).isoformat()
     yield
+    if request.node.stash.get(FAILED, False):
+        stack.keep_logs = True
+        tell_what_failed(stack, begun)
     for state in ("running", "queued"):
         for run in stack.call("GET", "/dags/~/dagRuns", state=state)["dag_runs"]:
             stack.call("PATCH", f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}", {"state": "failed"})

@@ -77,14 +77,18 @@ def test_marked_or_deleted_the_experiment_goes_on(stack: AirflowStack, emulator:
 
 def test_two_runs_at_once_adopt_one_iteration_and_stop_it_once(stack: AirflowStack, emulator: Emulator) -> None:
     first = Rollout(stack, emulator, DAG_ID)
-    # Of two that are created at the same moment one is discarded, and its run fails; the crash tests do that.
-    first.until(lambda states: states["create"] == "success", turning=False)
+    # Of two that are created at the same moment one is discarded, and its run fails; the crash tests do that. And of
+    # two tasks that first tell of one experiment at the same moment, Airflow itself fails one.
+    first.until(lambda states: states["start"] == "success", turning=False)
     runs = [first, Rollout(stack, emulator, DAG_ID)]
     for run in runs:
         run.until(lambda states: states["wait"] == "deferred", turning=False)
-    # Both look twice a second by then, so both see the verdict before either stops the iteration.
     time.sleep(SECONDS_TO_THINK)
+    # While the DAG rests no task goes on, so both see the verdict before either stops the iteration.
+    stack.call("PATCH", f"/dags/{DAG_ID}", {"is_paused": True})
     emulator.advance("P28D")
+    wait_for(lambda: all(run.states()["wait"] == "scheduled" for run in runs))
+    stack.call("PATCH", f"/dags/{DAG_ID}", {"is_paused": False})
     for run in runs:
         run.finish()
     assert [run.state() for run in runs] == ["success", "success"]
