@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow.triggers.base import BaseTrigger
@@ -284,10 +285,20 @@ def read_policy(value: Any) -> Policy:
     Raises:
         ValueError: The value is not a policy.
     """
+    return _policy_of_text(value) if isinstance(value, str) else _policy_of(value)
+
+
+# Thousands of waits have few policies, which nothing can change.
+@lru_cache(maxsize=256)
+def _policy_of_text(text: str) -> Policy:
     try:
-        content = json.loads(value) if isinstance(value, str) else value
+        content = json.loads(text)
     except ValueError:
         content = None
+    return _policy_of(content)
+
+
+def _policy_of(content: Any) -> Policy:
     if not isinstance(content, Mapping):
         raise ValueError("write a policy as JSON text, such as '{\"alpha\": 0.05}'")  # noqa: TRY004
     if is_encoded(content):

@@ -125,6 +125,8 @@ class PollingTrigger(CheckedTrigger):
                 outcome = result.outcome or self.outcome
                 yield _event(status=outcome, **{outcome: result.output})
                 return
+            # Not kept until the next poll: thousands of waits would hold as many results.
+            del result
 
 
 class Polls:
