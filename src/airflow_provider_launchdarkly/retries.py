@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from airflow.sdk import ExceptionRetryPolicy
 
-# Five retries wait 12 to 25 minutes in all, depending on Airflow's own jitter. A broker, database or API server that is
-# away for ten minutes is back before the last one.
-RETRIES = 5
+# Ten retries wait 65 to 85 minutes in all, depending on Airflow's version and its jitter. So a task outlives an hour
+# without LaunchDarkly or a warehouse, as a wait in the triggerer does, and a broker or database that is away as long.
+RETRIES = 10
 RETRY_DELAY = timedelta(minutes=1)
-LONGEST_RETRY_DELAY = timedelta(minutes=5)
+LONGEST_RETRY_DELAY = timedelta(minutes=10)
 
 
 def patient_retries() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_launchdarkly import LaunchDarklyNotifier
+from airflow_provider_launchdarkly import LaunchDarklyNotifier, load_rollouts
 from dags.conftest import dag_bag, register
 from support.airflow_names import first_of
 from support.surroundings import REPOSITORY
@@ -147,3 +147,9 @@ def test_every_task_of_every_example_outlives_ten_minutes() -> None:
     ]
     assert len(bag.dags) > 10
     assert short == []
+
+
+def test_every_task_of_a_rollout_outlives_an_hour() -> None:
+    dags = load_rollouts(REPOSITORY / "dags_examples/rollouts")
+    assert dags
+    assert all(waiting(task) > timedelta(hours=1) for dag in dags.values() for task in dag.tasks)

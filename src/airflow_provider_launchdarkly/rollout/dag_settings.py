@@ -23,7 +23,7 @@ class DagSettings(StrictModel):
         paused: True to pause the DAG when it is new. Default: as Airflow is configured.
         tags: Tags in Airflow's UI, besides ``launchdarkly``.
         owner: Owner in Airflow's UI.
-        retries: Retries of each task. Default: 5, enough to outlive an outage of ten minutes.
+        retries: Retries of each task. Default: 10, enough to outlive an outage of an hour.
         retry_delay: Time before the first retry; each further one doubles it, up to 5 minutes. Default: ``1m``.
     """
 

@@ -151,7 +151,7 @@ def experiment_rollout(
             those that the rollout's `notify` names.
         poll_interval: Seconds between two polls while waiting. Default: ``[launchdarkly] poll_interval``.
         retries: Retries of each task. Default: those in the ``default_args`` of the DAG or task group around it, else
-            :data:`.RETRIES`, enough to outlive an outage of ten minutes. With none, one killed task ends the run.
+            :data:`.RETRIES`, enough to outlive an outage of an hour. With none, one killed task ends the run.
         retry_delay: Time before the first retry, in seconds if it is a number; each further one doubles it, up to
             :data:`.LONGEST_RETRY_DELAY`. Default: as for `retries`, else :data:`.RETRY_DELAY`.
         overrides: Keys known only when a task runs: Jinja, a Param, or the argument of a mapped task group.
