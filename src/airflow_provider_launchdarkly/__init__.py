@@ -131,6 +131,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.triggers.experiment_events import (
         ExperimentEventTrigger as ExperimentEventTrigger,
     )
+    from airflow_provider_launchdarkly.triggers.release_events import ReleaseEventTrigger as ReleaseEventTrigger
 
 if not TYPE_CHECKING:
     __getattr__, __all__ = on_first_use(
@@ -227,5 +228,6 @@ if not TYPE_CHECKING:
             "sensors.releases": ("LaunchDarklyReleaseSensor",),
             "sensors.significance": ("LaunchDarklyWaitForSignificanceSensor",),
             "triggers.experiment_events": ("ExperimentEventTrigger",),
+            "triggers.release_events": ("ReleaseEventTrigger",),
         },
     )

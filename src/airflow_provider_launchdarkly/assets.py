@@ -35,9 +35,11 @@ EventName = Literal[
     "stop",
     "error",
     "release_started",
+    "release_regressed",
     "release_completed",
     "release_reverted",
     "release_waiting",
+    "release_stopped",
 ]
 RELEASE_EVENTS: Final[Mapping[str, EventName]] = {
     "completed": "release_completed",

@@ -52,6 +52,7 @@ def get_provider_info() -> dict[str, Any]:
                         "change_window",
                         "question",
                         "experiment_events",
+                        "release_events",
                     )
                 ],
             }

@@ -325,7 +325,7 @@ def test_the_decision_engine_and_what_tasks_import_are_free_of_numpy() -> None:
 WITH_A_POLICY = {"operators.iterations", "sensors.significance", "triggers.experiment_events"}
 IMPORTED_BY_DAG_FILES = WITH_A_POLICY | {
     *("operators.experiments", "operators.flags", "operators.results", "operators.projects"),
-    *("sensors.experiments", "sensors.flags", "sensors.change_window"),
+    *("sensors.experiments", "sensors.flags", "sensors.change_window", "triggers.release_events"),
 }
 NEEDED_BY_RUNNING_TASKS = {
     *(f"{NAME}.api.http.client", f"{NAME}.api.models", f"{NAME}.hooks.launchdarkly", f"{NAME}.checks.significance"),

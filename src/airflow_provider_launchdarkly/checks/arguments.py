@@ -27,6 +27,10 @@ OUTCOMES = (COMPLETED, REVERTED, WAITING)
 FAIL, END = "fail", "end"
 UNMEASURED = (FAIL, END)
 
+# Events of releases that a watcher's trigger fires, in the order in which they happen to one.
+STARTED, REGRESSED = "started", "regressed"
+RELEASE_KINDS = (STARTED, REGRESSED, WAITING, STOPPED, COMPLETED, REVERTED)
+
 
 def validate_status(status: str) -> None:
     """Reject a status that no sensor can wait for.

@@ -59,11 +59,13 @@ class State:
         events: Starts and stops, oldest first.
         running: Id of the running iteration, if any.
         iterations: Ids of all iterations.
+        exists: Whether there is such an experiment.
     """
 
     events: tuple[IterationEvent, ...] = ()
     running: str | None = None
     iterations: frozenset[str] = frozenset()
+    exists: bool = True
 
 
 def read_state(env: EnvironmentRef, experiment_key: str) -> Procedure[State]:
@@ -78,7 +80,7 @@ def read_state(env: EnvironmentRef, experiment_key: str) -> Procedure[State]:
     try:
         experiment: Experiment = (yield get_experiment(env, experiment_key, expand=ITERATIONS)).value
     except NotFoundError:
-        return State()
+        return State(exists=False)
     return state_of(env, experiment)
 
 

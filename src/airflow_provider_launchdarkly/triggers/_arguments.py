@@ -21,12 +21,11 @@ from airflow.triggers.base import BaseTrigger
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, VersionMismatchError
-from airflow_provider_launchdarkly.checks.crossing import standing_from_json
 from airflow_provider_launchdarkly.config.lines import write_lines
-from airflow_provider_launchdarkly.decision.policy import Policy
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.evidence import Standing
+    from airflow_provider_launchdarkly.decision.policy import Policy
 
 REQUIRED: Any = object()
 """Default of a required argument."""
@@ -213,6 +212,13 @@ def texts(value: Any) -> None:
         raise ValueError("write a list of texts that are not empty")
 
 
+def text_or_texts(value: Any) -> None:
+    """Check for text that is not empty, or a list of such texts."""
+    entries = value if isinstance(value, list) else [value]
+    if not entries or not all(isinstance(entry, str) and entry for entry in entries):
+        raise ValueError("write text that is not empty, or a list of such texts")
+
+
 def some_of(*words: str) -> Check:
     """Return a check for a list of at least one of some words."""
 
@@ -267,6 +273,8 @@ def read_standing(value: str) -> Standing:
         ConfigurationError: The text is no crossing.
         ValueError: The text is not JSON.
     """
+    from airflow_provider_launchdarkly.checks.crossing import standing_from_json
+
     json_text(value)
     return standing_from_json(json.loads(value))
 
@@ -303,4 +311,6 @@ def _policy_of(content: Any) -> Policy:
         raise ValueError("write a policy as JSON text, such as '{\"alpha\": 0.05}'")  # noqa: TRY004
     if is_encoded(content):
         raise ValueError("Airflow gave it back in its own encoding, so write it as JSON text")
+    from airflow_provider_launchdarkly.decision.policy import Policy
+
     return Policy.from_json(content)

@@ -16,8 +16,11 @@ from airflow_provider_launchdarkly.api.models.base import Read
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_launchdarkly.api.models import EnvironmentRelease, Experiment
+    from airflow_provider_launchdarkly.api.models import Experiment
 
+
+NEWEST = "newest releases"
+"""The key of all releases on the first page of a list; no release has such an id."""
 
 _SNAPSHOT = re.compile(rb"_snapshot=\d+")
 
@@ -28,10 +31,12 @@ class Contents(NamedTuple):
     Attributes:
         keys: Of what is on it, in its order: keys of experiments, ids of releases.
         total_count: How many the whole list has; None if it does not say so.
+        others: Further keys under which the page answers, beside those of what is on it.
     """
 
     keys: tuple[str, ...]
     total_count: int | None
+    others: tuple[str, ...] = ()
 
 
 class ListedPage(Read):
@@ -110,6 +115,22 @@ class ListedReleases(ListedPage):
 
     @cached_property
     @override
-    def items(self) -> dict[str, EnvironmentRelease]:
+    def items(self) -> Mapping[str, Any]:
         """The releases by their ids."""
         return {release.id: release for release in self._page.items}
+
+
+class NewestReleases(ListedReleases):
+    """The first page, which has the newest releases in front: all of them together are on it, too."""
+
+    @cached_property
+    @override
+    def contents(self) -> Contents:
+        """The ids of its releases, and the key of all of them."""
+        return super().contents._replace(others=(NEWEST,))
+
+    @cached_property
+    @override
+    def items(self) -> Mapping[str, Any]:
+        """The releases by their ids, and all of them, newest first."""
+        return {**super().items, NEWEST: self._page.items}

@@ -85,7 +85,7 @@ def wait_on(procedure: Procedure[CheckResult], single: Request[Any], shared: Res
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A reading of one experiment or release.
+    """A reading of one experiment or release, or of a flag's newest releases.
 
     Attributes:
         response: As a single read would bring it.
@@ -193,7 +193,7 @@ class SharedReader:
         """Wait for the next reading of an item of the list.
 
         Args:
-            key: Key of the experiment, or id of the release.
+            key: Key of the experiment, id of the release, or ``NEWEST`` for the first page of a flag's releases.
             interval: Seconds between two polls of this trigger.
             delay: Seconds until it wants to be read at the latest. Less than half of `interval` if something is due.
             earliest: Seconds before which it must not be read.
@@ -278,9 +278,10 @@ class SharedReader:
                 self._go_on_after(0.0)
                 return
             contents = self._contents(offset, page.value)
-            for key in contents.keys:
+            answered = (*contents.keys, *contents.others)
+            for key in answered:
                 wanted.pop(key, None)
-            repeats = sum(self._share(key, page, period) for key in contents.keys)
+            repeats = sum(self._share(key, page, period) for key in answered)
             if repeats:
                 count("polls", repeats)
             self._go_on_after(loop.time() - began - LEAD * period)

@@ -14,7 +14,7 @@ from airflow_provider_launchdarkly.api.models.experiments import IterationStatus
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.triggers._circuit import Circuit
-from airflow_provider_launchdarkly.triggers._listed import ListedExperiments, ListedReleases
+from airflow_provider_launchdarkly.triggers._listed import ListedExperiments, ListedReleases, NewestReleases
 from airflow_provider_launchdarkly.triggers._shared_reader import FEWEST, SharedReader
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Place(NamedTuple):
             page = ListedExperiments
         else:
             listing = list_releases(self.environment, self.flag_key, limit=limit, offset=offset)
-            page = ListedReleases
+            page = ListedReleases if offset else NewestReleases
         return replace(listing, response_model=page)
 
     @property

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.triggers.base import BaseEventTrigger, BaseTrigger
+from airflow.triggers.base import BaseTrigger
 
 import airflow_provider_launchdarkly.triggers
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, VersionMismatchError
@@ -24,9 +24,10 @@ from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyIterationStatusSensor
 from airflow_provider_launchdarkly.sensors.flags import LaunchDarklyFlagStateSensor
 from airflow_provider_launchdarkly.triggers import _base as polling
-from airflow_provider_launchdarkly.triggers import experiment_events as events
+from airflow_provider_launchdarkly.triggers import _watcher as watcher
 from airflow_provider_launchdarkly.triggers import question
 from airflow_provider_launchdarkly.triggers._answer import AnswerTrigger
+from airflow_provider_launchdarkly.triggers._watcher import WatcherTrigger
 from airflow_provider_launchdarkly.triggers.approvals import (
     ApprovalTrigger,
     HandedOverTrigger,
@@ -37,6 +38,7 @@ from airflow_provider_launchdarkly.triggers.experiment_events import ExperimentE
 from airflow_provider_launchdarkly.triggers.experiments import DwellTrigger, IterationStatusTrigger, TrafficTrigger
 from airflow_provider_launchdarkly.triggers.flags import FlagStateTrigger
 from airflow_provider_launchdarkly.triggers.question import QuestionTrigger, ReminderTrigger
+from airflow_provider_launchdarkly.triggers.release_events import ReleaseEventTrigger
 from airflow_provider_launchdarkly.triggers.releases import ReleaseTrigger
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 from support.triggerer import first_event, read_back, stored_by_deferral, stored_by_watcher
@@ -101,7 +103,9 @@ RIGHT: dict[type[BaseTrigger], dict[str, Any]] = {
         "standing": '{"treatment_id": "t1", "look": 12, "metric": "clicks", "policy": "44136fa355b3678a"}',
     },
     ExperimentEventTrigger: {**SHARED, "experiment_key": "bold", "on": ["start", "stop"], "policy": POLICY},
+    ReleaseEventTrigger: {**SHARED, "flag_key": ["f", "g"], "on": ["regressed", "stopped"]},
 }
+WATCHERS = [ExperimentEventTrigger, ReleaseEventTrigger]
 TRIGGERS = sorted(RIGHT, key=lambda trigger: trigger.__name__)
 STORAGES = {"deferral": stored_by_deferral, "watcher": stored_by_watcher}
 
@@ -140,7 +144,9 @@ def required_of(trigger: type[BaseTrigger]) -> tuple[str, ...]:
     """Arguments that have to be there."""
     if trigger is ReminderTrigger:
         return ("ti_id", "options")
-    return ("experiment_key",) if trigger is ExperimentEventTrigger else ("launchdarkly_conn_id", "poll_interval")
+    if issubclass(trigger, WatcherTrigger):
+        return trigger.subject[:1]
+    return ("launchdarkly_conn_id", "poll_interval")
 
 
 def arguments_of(trigger: type[BaseTrigger]) -> list[str]:
@@ -157,16 +163,16 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         seconds_slept.append(seconds)
         await (forever().wait() if len(seconds_slept) > 4 else sleep(0))
 
-    for module in (polling, events, question):
+    for module in (polling, watcher, question):
         monkeypatch.setattr(module, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleeping}))
     return seconds_slept
 
 
 def message_of(trigger: type[BaseTrigger], payload: dict[str, Any]) -> str:
     """What the event says; checks its shape, and that the resumed task raises it."""
-    if issubclass(trigger, BaseEventTrigger):
-        assert set(payload) == {"event", "project_key", "environment_key", "experiment_key", "iteration_id", "message"}
-        assert (payload["event"], payload["iteration_id"]) == ("error", None)
+    if issubclass(trigger, WatcherTrigger):
+        assert set(payload) == {"event", "project_key", "environment_key", *trigger.subject, "message"}
+        assert (payload["event"], payload[trigger.subject[1]]) == ("error", None)
         assert "Correct the watcher in the DAG file" in payload["message"]
     else:
         assert (payload["status"], payload["error"]) == ("error", "VersionMismatchError")
@@ -267,20 +273,24 @@ def test_an_error_is_not_fired_within_ten_seconds_of_the_deferral(slept: list[fl
     assert slept == [polling.SECONDS_BEFORE_FIRST_POLL]
 
 
-def test_a_watcher_with_wrong_arguments_fires_once_and_goes_on_without_a_hot_loop(slept: list[float]) -> None:
-    assert first_event(path(ExperimentEventTrigger), stored_by_watcher(path(ExperimentEventTrigger), {}))
-    assert slept[0] == events.SECONDS_BEFORE_ERROR
-    assert set(slept[1:]) == {events.LONGEST_PAUSE}
+@pytest.mark.parametrize("trigger", WATCHERS)
+def test_a_watcher_with_wrong_arguments_fires_once_and_goes_on_without_a_hot_loop(
+    trigger: Any, slept: list[float]
+) -> None:
+    assert first_event(path(trigger), stored_by_watcher(path(trigger), {}))
+    assert slept[0] == watcher.SECONDS_BEFORE_ERROR
+    assert set(slept[1:]) == {watcher.LONGEST_PAUSE}
 
 
+@pytest.mark.parametrize("kind", WATCHERS)
 def test_a_watcher_continues_after_an_unexpected_error(
-    slept: list[float], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: Any
+    kind: Any, slept: list[float], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: Any
 ) -> None:
     async def fail(*_: Any) -> None:
         raise KeyError("an unexpected error")
 
     monkeypatch.setattr(LaunchDarklyHook, "load_settings", fail)
-    trigger = ExperimentEventTrigger(**RIGHT[ExperimentEventTrigger])
+    trigger = kind(**{**RIGHT[kind], kind.subject[0]: "one"})
 
     async def run() -> None:
         with pytest.raises(TimeoutError):

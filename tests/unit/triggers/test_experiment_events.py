@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from contextlib import aclosing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
 
@@ -15,13 +13,9 @@ from airflow_provider_launchdarkly.api.models import ExperimentPost
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.operators._design import IterationDesign
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.triggers import experiment_events
 from airflow_provider_launchdarkly.triggers.experiment_events import ExperimentEventTrigger
 from support.airflow_names import first_of
-from support.lone_polls import poll_alone
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+from support.watchers import Store, names, run_polls
 
 # The second name is that of Airflow 3.1.
 serialize = first_of("airflow.sdk.serde.serialize", "airflow.serialization.serde.serialize")
@@ -62,19 +56,6 @@ class Person:
         self.hook.stop_iteration(KEY, iteration_id, winner=winner, reason="seen enough")
 
 
-class Store:
-    """The asset state store of Airflow 3.3, which outlives a triggerer."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-
-    async def aget(self, key: str, default: Any = None) -> Any:
-        return json.loads(self.values[key]) if key in self.values else default
-
-    async def aset(self, key: str, value: Any) -> None:
-        self.values[key] = json.dumps(value)
-
-
 @pytest.fixture
 def person() -> Person:
     return Person()
@@ -82,33 +63,7 @@ def person() -> Person:
 
 @pytest.fixture
 def polls(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Lets a trigger run for a number of polls, without waiting, and returns what it fired."""
-
-    def run(trigger: ExperimentEventTrigger, count: int = 2, between: Any = None) -> list[dict[str, Any]]:
-        slept: list[float] = []
-
-        async def sleep(seconds: float) -> None:
-            slept.append(seconds)
-            if len(slept) > 1 and between is not None:
-                await asyncio.get_running_loop().run_in_executor(None, between, len(slept) - 1)
-            if len(slept) > count:
-                raise asyncio.CancelledError
-
-        fired: list[dict[str, Any]] = []
-
-        async def collect() -> None:
-            async with aclosing(cast("AsyncGenerator[Any]", trigger.run())) as happened:
-                async for event in happened:
-                    fired.append(event.payload)  # noqa: PERF401 - what was fired before the end is wanted
-
-        monkeypatch.setattr(experiment_events, "asyncio", type("Asyncio", (), {"sleep": staticmethod(sleep)}))
-        poll_alone(monkeypatch, sleep)
-        with pytest.raises(asyncio.CancelledError):
-            asyncio.run(collect())
-        vars(trigger)["slept"] = slept
-        return fired
-
-    return run
+    return run_polls(monkeypatch)
 
 
 def watcher(store: Store | None = None, **changes: Any) -> ExperimentEventTrigger:
@@ -118,10 +73,6 @@ def watcher(store: Store | None = None, **changes: Any) -> ExperimentEventTrigge
     trigger = ExperimentEventTrigger(**json.loads(json.dumps(arguments)))
     vars(trigger)["asset_state_store"] = store
     return trigger
-
-
-def names(fired: list[dict[str, Any]]) -> list[str]:
-    return [event["event"] for event in fired]
 
 
 def test_it_fires_once_when_someone_starts_and_once_when_someone_stops_an_iteration(person: Person, polls: Any) -> None:
@@ -151,9 +102,13 @@ def test_events_from_before_the_watcher_began_do_not_fire(person: Person, polls:
     assert polls(watcher(), 3) == []
 
 
-def test_an_experiment_that_does_not_exist_yet_is_waited_for(person: Person, polls: Any) -> None:
-    steps = {2: lambda: person.start(person.create())}
-    assert names(polls(watcher(), 4, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
+def test_an_experiment_that_does_not_exist_yet_is_waited_for_and_said_once(
+    person: Person, polls: Any, caplog: pytest.LogCaptureFixture, capsys: Any
+) -> None:
+    steps = {3: lambda: person.start(person.create())}
+    assert names(polls(watcher(), 5, between=lambda poll: steps.get(poll, lambda: None)())) == ["start"]
+    said = caplog.text + capsys.readouterr().out
+    assert said.count(f"has no experiment '{KEY}' in project 'demo' and environment 'production' yet") == 1
 
 
 def test_a_verdict_fires_once_for_an_iteration_and_the_iteration_goes_on(
