@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.cli.arguments import CONNECTION, add_access, add_files
@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.cli.arguments import Commands
+    from airflow_provider_launchdarkly.cli.credentials import Access, Clients
     from airflow_provider_launchdarkly.rollout.drift import Drift
     from airflow_provider_launchdarkly.rollout.files import NamedRollout
     from airflow_provider_launchdarkly.rollout.spec import Rollout
+    from airflow_provider_launchdarkly.rollout.wave_places import Spot
+
+T = TypeVar("T")
 
 MARKS = {"create": "+", "change": "~", "drifted": "!", "equal": "="}
 
@@ -61,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
                 continue
             counts[drift.status] += 1
             print("\n".join(_describe(name, entry, rollout, drift)))
+        failures += _tell_what_targets_share(rollouts, _Connections(access, clients))
     print(", ".join(f"{count} {status.value}" for status, count in counts.items()))
     if failures:
         return ExitCode.ERROR
@@ -72,6 +78,45 @@ def _each(entries: Iterable[NamedRollout]) -> Iterator[tuple[str, NamedRollout, 
     for entry in entries:
         for name, rollout in entry.by_name():
             yield name, entry, rollout
+
+
+def _tell_what_targets_share(entries: Iterable[NamedRollout], connections: _Connections) -> int:
+    """Print each target that has the place of another one, by what their connections say; return their number."""
+    from airflow_provider_launchdarkly.config.problems import Problem, field_name
+    from airflow_provider_launchdarkly.rollout.wave_places import shared_now
+    from airflow_provider_launchdarkly.rollout.waves import Waves
+
+    found = 0
+    for entry in entries:
+        waves = entry.content
+        if not isinstance(waves, Waves):
+            continue
+        try:
+            flaws = shared_now(dict(zip(waves.targets, waves.rollouts, strict=True)), connections)
+        except LaunchDarklyError as error:
+            print(f"{entry.file}:{entry.line}: {entry.name}: {error}", file=sys.stderr)
+            found += 1
+            continue
+        for flaw in flaws:
+            print(Problem(entry.file, entry.line, field_name(flaw.path), flaw.message), file=sys.stderr)
+        found += len(flaws)
+    return found
+
+
+class _Connections:
+    """LaunchDarkly behind the connections of the command line."""
+
+    def __init__(self, access: Access, clients: Clients) -> None:
+        self._access, self._clients = access, clients
+
+    def spot(self, rollout: Rollout) -> Spot:
+        from airflow_provider_launchdarkly.rollout.wave_places import Spot
+
+        settings = self._access.settings(rollout.connection)
+        return Spot(settings.client, self._access.environment_ref(settings, rollout.project, rollout.environment))
+
+    def run(self, rollout: Rollout, work: Procedure[T]) -> T:
+        return self._clients.of(self._access.settings(rollout.connection)).run(work)
 
 
 def _describe(name: str, entry: NamedRollout, rollout: Rollout, drift: Drift) -> Iterator[str]:

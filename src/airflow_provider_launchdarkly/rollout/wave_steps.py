@@ -2,21 +2,26 @@
 
 None of them writes anything in LaunchDarkly, and each reads how the targets stand when it runs. So a try that was
 killed is repeated with the same result, and a target that has begun is never skipped.
+
+The one that opens a wave also compares the places of all targets, which only a run knows: see `wave_places`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
+    AirflowNotFoundException,
     AirflowSkipException,
     BaseOperator,
     DownstreamTasksSkipped,
 )
 from typing_extensions import override
 
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.retries import fail_unless_retryable
 from airflow_provider_launchdarkly.rollout.confirmation import refusal
 from airflow_provider_launchdarkly.rollout.wave_tally import FAILED_STATES, Standing, Tally, TargetTasks, stopped_news
 from airflow_provider_launchdarkly.sensors._pause import server_now
@@ -27,7 +32,12 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_launchdarkly.api.http.procedure import Procedure
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.rollout.spec import Rollout
+    from airflow_provider_launchdarkly.rollout.wave_places import Spot
+
+T = TypeVar("T")
 
 # The most ids in one request for states: they are part of its address.
 _MOST_IDS = 100
@@ -172,6 +182,9 @@ class LaunchDarklyWavesBaseOperator(BaseOperator):
 class LaunchDarklyOpenWaveOperator(LaunchDarklyWavesBaseOperator):
     """Open a wave, unless more targets have failed than tolerated, or one of the wave before has not ended. Internal.
 
+    It fails if two targets have the same experiment or the same rule by what their connections say now, or if one would
+    retire the flag of another. Then nothing of the wave begins.
+
     Args:
         wave: The wave's number, from 1.
         pause: The time that passes before the wave starts; None for none.
@@ -180,6 +193,9 @@ class LaunchDarklyOpenWaveOperator(LaunchDarklyWavesBaseOperator):
     Returns:
         The :class:`.Tally` as plain JSON, with ``wave``; ``why``, the reason if it does not start; and ``until``, the
         end of the pause, or None.
+
+    Raises:
+        AirflowFailException: Targets share what they must not, or the place of a target of this wave is not known.
     """
 
     def __init__(self, *, wave: int, rollout: Rollout, pause: timedelta | None = None, **kwargs: Any) -> None:
@@ -200,7 +216,41 @@ class LaunchDarklyOpenWaveOperator(LaunchDarklyWavesBaseOperator):
         if why is not None:
             self.log.warning("The wave does not start: %s", why)
             raise self.skip(context, self.waits, found)
+        self._require_places_of_their_own()
         return found if self.pause is None else {**found, "until": (server_now(*self.place) + self.pause).isoformat()}
+
+    def _require_places_of_their_own(self) -> None:
+        from airflow_provider_launchdarkly.rollout.wave_places import shared_now, told
+
+        mine = {target.key for target in self.board.targets if target.wave == self.wave}
+        with fail_unless_retryable():
+            flaws = shared_now(self.board.rollouts, _Hooks(), mine)
+        if flaws:
+            raise AirflowFailException(f"{told(flaws)}. Nothing of wave {self.wave} begins")
+
+
+class _Hooks:
+    """LaunchDarkly behind the hooks of the rollouts' connections."""
+
+    def __init__(self) -> None:
+        self._hooks: dict[str, LaunchDarklyHook] = {}
+
+    def spot(self, rollout: Rollout) -> Spot:
+        from airflow_provider_launchdarkly.rollout.wave_places import Spot
+
+        hook = self._hook(rollout)
+        try:
+            return Spot(hook.settings.client, hook.environment(rollout.project, rollout.environment))
+        except AirflowNotFoundException as error:
+            raise ConfigurationError(str(error)) from error
+
+    def run(self, rollout: Rollout, work: Procedure[T]) -> T:
+        return self._hook(rollout).run(work)
+
+    def _hook(self, rollout: Rollout) -> LaunchDarklyHook:
+        from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
+        return self._hooks.setdefault(rollout.connection, LaunchDarklyHook(rollout.connection))
 
 
 class LaunchDarklyBeginTargetOperator(LaunchDarklyWavesBaseOperator):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field, PlainValidator, ValidationError, model_validator
 from typing_extensions import override
@@ -22,7 +22,7 @@ from airflow_provider_launchdarkly.rollout.fields import Key, Text  # noqa: TC00
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
 
     from airflow_provider_launchdarkly.config.strict_yaml import Path
     from airflow_provider_launchdarkly.rollout.entries import Check, Prepared
@@ -250,7 +250,8 @@ def read_waves(
     rollouts = read_parts(parts, wrong, prepared=prepared, check=check)
     if rollouts is None or settings is None:
         return None
-    wrong.extend(_shared(keys, rollouts))
+    by_key = dict(zip(keys, rollouts, strict=True))
+    wrong.extend(shared(by_key, {key: Place.as_written(rollout) for key, rollout in by_key.items()}))
     return Waves(keys, tuple(rollouts), tuple(waves), settings)
 
 
@@ -304,31 +305,63 @@ def _divide(settings: WaveSettings, keys: Sequence[str], waves: list[tuple[str, 
         yield _flaw((SETTINGS, "max_failed"), message, settings.max_failed)
 
 
-def _shared(keys: Sequence[str], rollouts: Sequence[Rollout]) -> Iterator[Flaw]:
-    """Yield each target that shares its experiment, or its flag's rule, with one before it."""
+class Place(NamedTuple):
+    """Where a target runs, as far as that is known.
+
+    Attributes:
+        account: What tells LaunchDarkly's accounts apart.
+        project: Key of the project; None for the connection's.
+        environment: Key of the environment; None for the connection's.
+        rule: The flag's rule.
+    """
+
+    account: Hashable
+    project: str | None
+    environment: str | None
+    rule: str
+
+    @classmethod
+    def as_written(cls, rollout: Rollout) -> Self:
+        """Return the place as the rollout says it, without what only its connection knows."""
+        return cls(rollout.connection, rollout.project, rollout.environment, rollout.experiment.rule)
+
+    @override
+    def __str__(self) -> str:
+        known = [part for part in (self.project, self.environment) if part is not None]
+        return f" in {'/'.join(known)}" if known else ""
+
+
+def shared(rollouts: Mapping[str, Rollout], places: Mapping[str, Place]) -> Iterator[Flaw]:
+    """Yield each target that shares its experiment, or its flag's rule, with one before it, or would retire its flag.
+
+    Args:
+        rollouts: The rollout of each target, by its key, in their order.
+        places: The place of each target that is compared.
+    """
     seen: dict[tuple[Any, ...], str] = {}
-    for number, (key, rollout) in enumerate(zip(keys, rollouts, strict=True)):
-        place = (rollout.connection, rollout.project, rollout.environment)
-        experiment = rollout.experiment
-        first = seen.setdefault((*place, experiment.key), key)
+    for number, (key, rollout) in enumerate(rollouts.items()):
+        if key not in places:
+            continue
+        place, experiment = places[key], rollout.experiment
+        first = seen.setdefault(("experiment", *place[:3], experiment.key), key)
         if first != key:
-            message = f"{key} and {first} have the same experiment, {experiment.key}: give each its own `key`"
+            message = f"{key} and {first} have the same experiment, {experiment.key}{place}: give each its own `key`"
             yield _flaw((FIELD, number, "experiment", "key"), message, experiment.key)
-        first = seen.setdefault((*place, experiment.flag, experiment.rule), key)
+        first = seen.setdefault(("rule", *place, experiment.flag), key)
         if first != key:
             message = (
-                f"{key} and {first} have the same rule, {experiment.rule} of flag {experiment.flag}: write the "
+                f"{key} and {first} have the same rule, {experiment.rule} of flag {experiment.flag}{place}: write the "
                 "`project`, `environment` or `rule` in which they differ"
             )
             yield _flaw((FIELD, number), message, key)
-    yield from _retired_for_others(keys, rollouts)
+    yield from _retired_for_others(rollouts, places)
 
 
-def _retired_for_others(keys: Sequence[str], rollouts: Sequence[Rollout]) -> Iterator[Flaw]:
+def _retired_for_others(rollouts: Mapping[str, Rollout], places: Mapping[str, Place]) -> Iterator[Flaw]:
     """Yield the first target that would retire a flag on which another target runs."""
-    flags = [(each.connection, each.project, each.experiment.flag) for each in rollouts]
-    for number, (key, rollout) in enumerate(zip(keys, rollouts, strict=True)):
-        others = [other for other, flag in zip(keys, flags, strict=True) if flag == flags[number] and other != key]
+    flags = {key: (place.account, place.project, rollouts[key].experiment.flag) for key, place in places.items()}
+    for number, (key, rollout) in enumerate(rollouts.items()):
+        others = [other for other, flag in flags.items() if flag == flags.get(key) and other != key]
         if rollout.retire is not None and others:
             message = (
                 f"is for {key}, and flag {rollout.experiment.flag} is that of {_some(others)} as well: leave it out, "

@@ -90,3 +90,19 @@ def test_notify_shows_what_is_told_once_all_stop(run: Command, file: Path) -> No
 def test_power_is_that_of_one_target(run: Command, file: Path) -> None:
     assert "choose one with --rollout, of button/b, button/p, button/r" in run("power", file).err
     assert run("power", file, "--rollout", "button/r").code == 0
+
+
+@pytest.mark.parametrize("written", ["project: demo", "project: demo, endings: {retire: {}}"])
+def test_plan_refuses_what_targets_share_by_their_connection(
+    run: Command, file: Path, emulator: EmulatorServer, written: str
+) -> None:
+    file.write_text(FILE.replace("environment: berlin", "rule: fallthrough").replace("environment: rome", written))
+    assert run("validate", file).code == 0
+    planned = run("plan", file)
+    assert planned.code == 1
+    assert (
+        f"{file}:2: targets[2]: r and b have the same rule, fallthrough of flag checkout-button in demo/production: "
+        "write the `project`, `environment` or `rule` in which they differ" in planned.err
+    )
+    assert ("targets[2].endings.retire: is for r" in planned.err) is ("retire" in written)
+    assert [request.operation for request in emulator.requests() if request.method != "GET"] == []
