@@ -21,10 +21,11 @@ def add_parser(commands: Commands) -> None:
     """Add `hygiene` to the command line."""
     parser = commands.add_parser(
         "hygiene",
-        help="running experiments that are past their plan, have nobody, no owner, or an archived flag",
+        help="running experiments that are past their plan, have nobody, no owner, or a flag that is archived or off",
         description=(
-            "Look at every running experiment of a project: is it past its plan, has anybody been in it, has it a "
-            f"maintainer, is its flag archived? Only reads. {CONNECTION} Exits with 2 if it finds something."
+            "Look at every running experiment of a project: is it past its plan, has anybody been in it, does "
+            "anybody still request its flag, has it a maintainer, is its flag archived or off? "
+            f"Only reads. {CONNECTION} Exits with 2 if it finds something."
         ),
     )
     add_project(parser)
@@ -48,7 +49,8 @@ def add_parser(commands: Commands) -> None:
         metavar="DURATION",
         type=duration,
         default="1d",
-        help="how long an iteration may run before it has to have somebody",
+        help="how long an iteration may run before it has to have somebody, and how long nobody may have requested its "
+        "flag",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 

@@ -171,7 +171,7 @@ class HygieneOutput(TypedDict):
 
 
 class LaunchDarklyHygieneReportOperator(LaunchDarklyBaseOperator):
-    """Report running experiments that are past their plan, have nobody, have no owner, or run on an archived flag.
+    """Report running experiments that nobody ends, is in, or owns, and those on a flag that is archived or off.
 
     Safe to repeat: it only reads. A task that finds something succeeds: its output has the findings, each with its cure
     and the owner's address.
@@ -180,7 +180,8 @@ class LaunchDarklyHygieneReportOperator(LaunchDarklyBaseOperator):
         environments: Environments to look at. Default: all of the project.
         max_duration: How long an iteration may run: a timedelta, or text such as ``28d``.
         plans: How long, by experiment's key, for those that have a plan of their own.
-        traffic_after: How long an iteration may run before it has to have somebody.
+        traffic_after: How long an iteration may run before it has to have somebody, and how long nobody may have
+            requested its flag.
 
     Returns:
         :class:`.HygieneOutput`.

@@ -30,15 +30,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
-    from airflow_provider_launchdarkly.api.models import Experiment, FeatureFlag, Iteration
+    from airflow_provider_launchdarkly.api.models import Experiment, FeatureFlag, FlagStatus, Iteration
+
+    Fault = tuple["Forgotten", str, str]
 
 MAX_DURATION = timedelta(days=28)
 """How long an experiment may run, unless told otherwise."""
 
 TRAFFIC_AFTER = timedelta(days=1)
-"""How long an iteration may have nobody, unless told otherwise."""
+"""How long an iteration, or the flag that it runs on, may have nobody, unless told otherwise."""
 
 _NO_RESULTS = (ResultsUnavailableError, DataNotArrivedError, MetricNotMeasuredError, InvalidRequestError, NotFoundError)
+
+_NOBODY = "see that the code evaluates the flag for its people, and that events arrive; or stop it"
 
 # In effect no limit: a listing that is cut off could leave something out.
 _MOST = 1_000_000
@@ -51,6 +55,7 @@ class Forgotten(StrEnum):
     NO_TRAFFIC = "no_traffic"
     NO_OWNER = "no_owner"
     ARCHIVED_FLAG = "archived_flag"
+    FLAG_OFF = "flag_off"
 
 
 class Finding(NamedTuple):
@@ -81,7 +86,8 @@ class HygieneRule:
         environments: Environments to look at; all of the project when empty.
         max_duration: How long an iteration may run.
         plans: How long, for experiments by key that have a plan of their own.
-        traffic_after: How long an iteration may run before it has to have somebody.
+        traffic_after: How long an iteration may run before it has to have somebody, and how long nobody may have
+            requested its flag.
     """
 
     environments: tuple[str, ...] = ()
@@ -132,8 +138,9 @@ class HygieneReport:
 def read_hygiene(project_key: str, rule: HygieneRule) -> Procedure[HygieneReport]:
     """Look at every running experiment of a project. Safe to repeat: it only reads.
 
-    Traffic is read from LaunchDarkly's results; where it serves none, from the flag's status: a flag that nobody
-    requests gives an experiment nobody.
+    LaunchDarkly's results count who has been in an experiment since its start, and do not say when the last one came.
+    So traffic that has stopped is read from the flag: one that is off, or that nobody has requested for long enough,
+    gives an experiment nobody. Where LaunchDarkly serves no results, the flag alone counts.
 
     Raises:
         ConfigurationError: The project has no such environment.
@@ -169,46 +176,40 @@ def _owners() -> Procedure[dict[str, str] | None]:
 
 @dataclass
 class _Reader:
-    """Looks at experiments, and reads each flag once."""
+    """Looks at experiments, and reads each flag once in each environment."""
 
     project_key: str
     rule: HygieneRule
     now: datetime
     owners: Mapping[str, str] | None
-    flags: dict[str, FeatureFlag] = field(default_factory=dict)
+    flags: dict[tuple[EnvironmentRef, str], FeatureFlag] = field(default_factory=dict)
+    statuses: dict[tuple[EnvironmentRef, str], FlagStatus] = field(default_factory=dict)
 
     def look_at(self, env: EnvironmentRef, experiment: Experiment, iteration: Iteration) -> Procedure[list[Finding]]:
         """Return what is wrong with an experiment that runs."""
-        found = [*self._owner(experiment)]
+        found: list[Fault] = [*self._owner(experiment)]
+        age = self.now - iteration.started_at if iteration.started_at is not None else timedelta()
+        found += self._plan(experiment, iteration, age)
+        counted = None
+        if age > self.rule.traffic_after:
+            counted = yield from self._counted(env, experiment, iteration)
+        if counted == 0:
+            found.append((Forgotten.NO_TRAFFIC, "it has had no traffic yet", _NOBODY))
         for flag_key in iteration.flags:
-            found += yield from self._archived(flag_key, env)
-        if iteration.started_at is not None:
-            age = self.now - iteration.started_at
-            found += self._plan(experiment, iteration, age)
-            if age > self.rule.traffic_after:
-                found += yield from self._traffic(env, experiment, iteration)
+            found += yield from self._flag(env, flag_key)
+            if age > self.rule.traffic_after and counted != 0:
+                found += yield from self._requests(env, flag_key, uncounted=counted is None)
         owner = (self.owners or {}).get(experiment.maintainer_id, "")
         return [Finding(kind, env.environment_key, experiment.key, what, cure, owner) for kind, what, cure in found]
 
-    def _owner(self, experiment: Experiment) -> Iterator[tuple[Forgotten, str, str]]:
+    def _owner(self, experiment: Experiment) -> Iterator[Fault]:
         cure = "name a maintainer who answers for it"
         if not experiment.maintainer_id:
             yield Forgotten.NO_OWNER, "it has no maintainer", cure
         elif self.owners is not None and experiment.maintainer_id not in self.owners:
             yield Forgotten.NO_OWNER, "its maintainer is no member of the account any more", cure
 
-    def _archived(self, flag_key: str, env: EnvironmentRef) -> Procedure[list[tuple[Forgotten, str, str]]]:
-        if flag_key not in self.flags:
-            answer = yield get_flag(self.project_key, flag_key, environments=(env.environment_key,))
-            self.flags[flag_key] = answer.value
-        if not self.flags[flag_key].archived:
-            return []
-        what = f"it runs on flag {flag_key!r}, which is archived"
-        return [(Forgotten.ARCHIVED_FLAG, what, "restore the flag, or stop the experiment and archive it too")]
-
-    def _plan(
-        self, experiment: Experiment, iteration: Iteration, age: timedelta
-    ) -> Iterator[tuple[Forgotten, str, str]]:
+    def _plan(self, experiment: Experiment, iteration: Iteration, age: timedelta) -> Iterator[Fault]:
         planned = self.rule.plans.get(experiment.key, self.rule.max_duration)
         if age > planned:
             what = (
@@ -217,20 +218,50 @@ class _Reader:
             )
             yield Forgotten.PAST_PLAN, what, "decide it: stop it with a winner, or with the baseline"
 
-    def _traffic(
-        self, env: EnvironmentRef, experiment: Experiment, iteration: Iteration
-    ) -> Procedure[list[tuple[Forgotten, str, str]]]:
-        cure = "see that the code evaluates the flag for its people, and that events arrive; or stop it"
+    def _flag(self, env: EnvironmentRef, flag_key: str) -> Procedure[list[Fault]]:
+        """Return whether a flag is archived, or off in the environment."""
+        if (env, flag_key) not in self.flags:
+            answer = yield get_flag(self.project_key, flag_key, environments=(env.environment_key,))
+            self.flags[env, flag_key] = answer.value
+        flag = self.flags[env, flag_key]
+        if flag.archived:
+            cure = "restore the flag, or stop the experiment and archive it too"
+            return [(Forgotten.ARCHIVED_FLAG, f"it runs on flag {flag_key!r}, which is archived", cure)]
+        config = flag.environments.get(env.environment_key)
+        if config is None or config.on:
+            return []
+        changed = f", and was changed last at {_time(config.last_modified)}" if config.last_modified else ""
+        what = f"it runs while flag {flag_key!r} is off{changed}: nobody is split"
+        return [(Forgotten.FLAG_OFF, what, "turn the flag on, or stop the experiment")]
+
+    def _counted(self, env: EnvironmentRef, experiment: Experiment, iteration: Iteration) -> Procedure[int | None]:
+        """Return how many units an iteration has had; None if LaunchDarkly serves no results."""
         try:
             result = yield from check_traffic(env, experiment.key, iteration.id, 1)
         except _NO_RESULTS:
-            statuses = set[str]()
-            for flag_key in iteration.flags:
-                statuses.add((yield get_flag_status(env, flag_key)).value.name)
-            if not statuses & {"new", "inactive"}:
-                return []
-            return [(Forgotten.NO_TRAFFIC, f"nobody requests its flag, whose status is {min(statuses)}", cure)]
-        units = result.output["units"]
-        if sum(units.values()):
-            return []
-        return [(Forgotten.NO_TRAFFIC, "it has had no traffic yet", cure)]
+            return None
+        units: dict[str, int] = result.output["units"]
+        return sum(units.values())
+
+    def _requests(self, env: EnvironmentRef, flag_key: str, *, uncounted: bool) -> Procedure[list[Fault]]:
+        """Return whether nobody has requested a flag for too long.
+
+        Args:
+            env: The environment.
+            flag_key: The flag.
+            uncounted: True if no results say that somebody has been in the experiment.
+        """
+        if (env, flag_key) not in self.statuses:
+            self.statuses[env, flag_key] = (yield get_flag_status(env, flag_key)).value
+        status = self.statuses[env, flag_key]
+        last = status.last_requested
+        if last is not None and self.now - last > self.rule.traffic_after:
+            what = f"nobody has requested flag {flag_key!r} since {_time(last)}, {(self.now - last).days} days ago"
+            return [(Forgotten.NO_TRAFFIC, what, _NOBODY)]
+        if last is None and status.name in {"new", "inactive"} and (uncounted or status.name == "inactive"):
+            return [(Forgotten.NO_TRAFFIC, f"nobody requests its flag, whose status is {status.name}", _NOBODY)]
+        return []
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.operators.retirement import LaunchDarklyHygieneReportOperator
 from support.scene import Scene
 
@@ -30,6 +31,12 @@ def kinds(output: Any) -> list[str]:
 def without_people(scene: Scene) -> None:
     nobody = GroundTruth.from_dict({"people_per_day": 0, "metrics": {}})
     scene.emulator.call(lambda inside: inside.world.projects["demo"].truths.update({"checkout-button": nobody}))
+
+
+def until_day(scene: Scene, day: float) -> None:
+    """Let people come only until so many days after the start."""
+    some = GroundTruth.from_dict({"people_per_day": 4_000, "no_traffic_from_day": day, "metrics": {}})
+    scene.emulator.call(lambda inside: inside.world.projects["demo"].truths.update({"checkout-button": some}))
 
 
 def owned_by(scene: Scene, member_id: str) -> None:
@@ -83,6 +90,43 @@ def test_an_experiment_without_people_is_found_by_results_or_by_its_flags_status
 
 def test_an_experiment_with_people_is_no_finding_where_results_are_gone(scene: Scene, context: Any) -> None:
     scene.emulator.switch(results="gone")
+
+    assert kinds(report(context)) == []
+
+
+@pytest.mark.parametrize("results", ["present", "gone"])
+def test_an_experiment_whose_people_have_stopped_coming_is_found_by_the_flags_last_request(
+    scene: Scene, context: Any, results: str
+) -> None:
+    until_day(scene, 3)
+    scene.emulator.switch(results=results)
+    scene.emulator.clock.advance("P2D")  # half a day after the last one
+    assert kinds(report(context)) == []
+
+    scene.emulator.clock.advance("P20D")
+    output = report(context)
+    assert kinds(output) == ["no_traffic"]
+    assert "nobody has requested flag 'checkout-button' since" in output["findings"][0]["what"]
+    assert output["findings"][0]["what"].endswith(", 20 days ago")
+    assert kinds(report(context, traffic_after="21d")) == []
+
+
+@pytest.mark.parametrize("results", ["present", "gone"])
+def test_an_experiment_that_runs_while_its_flag_is_off_is_found_whatever_was_counted_before(
+    scene: Scene, context: Any, results: str
+) -> None:
+    scene.emulator.switch(results=results)
+    scene.emulator.clock.advance("P3D")
+    scene.hook.turn_flag("checkout-button", on=False)
+    scene.emulator.clock.advance("P20D")
+    output = report(context)
+
+    assert kinds(output) == ["flag_off"]
+    assert "it runs while flag 'checkout-button' is off, and was changed last at" in output["findings"][0]["what"]
+
+
+def test_a_flag_that_is_off_in_another_environment_is_no_finding(scene: Scene, context: Any) -> None:
+    LaunchDarklyHook(environment_key="test").turn_flag("checkout-button", on=False)
 
     assert kinds(report(context)) == []
 
