@@ -174,7 +174,7 @@ class LaunchDarklyHygieneReportOperator(LaunchDarklyBaseOperator):
     """Report running experiments that nobody ends, is in, or owns, and those on a flag that is archived or off.
 
     Safe to repeat: it only reads. A task that finds something succeeds: its output has the findings, each with its cure
-    and the owner's address.
+    and the owner's address. What cannot be read of one experiment is a finding too.
 
     Args:
         environments: Environments to look at. Default: all of the project.
@@ -188,7 +188,7 @@ class LaunchDarklyHygieneReportOperator(LaunchDarklyBaseOperator):
 
     Raises:
         ConfigurationError: An argument is wrong, or the project has no such environment.
-        LaunchDarklyError: As the calls raise.
+        LaunchDarklyError: The token is refused, or LaunchDarkly cannot be reached.
     """
 
     template_fields: Sequence[str] = (
@@ -227,7 +227,7 @@ class LaunchDarklyHygieneReportOperator(LaunchDarklyBaseOperator):
         report = self.hook.run(read_hygiene(self.hook.project(), rule))
         self.say("%s experiments run in %s; %s findings.", report.running, report.project_key, len(report.findings))
         for finding in report.findings:
-            self.warn("%s: %s. Cure: %s.", finding.experiment_key, finding.what, finding.cure)
+            self.warn("%s: %s. Cure: %s.", finding.experiment_key or "all experiments", finding.what, finding.cure)
         return cast("HygieneOutput", report.to_json())
 
     def _durations(self) -> tuple[timedelta, dict[str, timedelta], timedelta]:

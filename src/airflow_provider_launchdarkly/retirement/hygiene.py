@@ -11,13 +11,17 @@ from airflow_provider_launchdarkly.api.endpoints.experiments import list_experim
 from airflow_provider_launchdarkly.api.endpoints.flags import get_flag, get_flag_status
 from airflow_provider_launchdarkly.api.endpoints.projects import get_caller_identity, list_environments, list_members
 from airflow_provider_launchdarkly.api.errors import (
+    AuthenticationError,
     ConfigurationError,
     DataNotArrivedError,
     InvalidRequestError,
+    LaunchDarklyError,
     MetricNotMeasuredError,
     NotFoundError,
     PermissionDeniedError,
+    RateLimitedError,
     ResultsUnavailableError,
+    TransportError,
 )
 from airflow_provider_launchdarkly.api.http.paging import LARGEST_PAGE, collect
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
@@ -42,6 +46,12 @@ TRAFFIC_AFTER = timedelta(days=1)
 
 _NO_RESULTS = (ResultsUnavailableError, DataNotArrivedError, MetricNotMeasuredError, InvalidRequestError, NotFoundError)
 
+# The token or the connection is at fault, so every other experiment would fail too.
+_OF_ALL = (AuthenticationError, ConfigurationError, RateLimitedError, TransportError)
+
+_READABLE = (
+    "see in LaunchDarkly that it exists, and that the token may view it; if LaunchDarkly failed, look again later"
+)
 _NOBODY = "see that the code evaluates the flag for its people, and that events arrive; or stop it"
 
 # In effect no limit: a listing that is cut off could leave something out.
@@ -49,13 +59,14 @@ _MOST = 1_000_000
 
 
 class Forgotten(StrEnum):
-    """The faults that an experiment that runs can have."""
+    """The faults that an experiment that runs can have; `UNCHECKED`: a part of it cannot be read."""
 
     PAST_PLAN = "past_plan"
     NO_TRAFFIC = "no_traffic"
     NO_OWNER = "no_owner"
     ARCHIVED_FLAG = "archived_flag"
     FLAG_OFF = "flag_off"
+    UNCHECKED = "unchecked"
 
 
 class Finding(NamedTuple):
@@ -64,7 +75,7 @@ class Finding(NamedTuple):
     Attributes:
         kind: What it is.
         environment_key: The experiment's environment.
-        experiment_key: The experiment.
+        experiment_key: The experiment; empty if the experiments of the environment cannot be listed.
         what: What is so, in words.
         cure: What to do about it.
         owner: E-mail address of the experiment's maintainer; empty if there is none, or if it cannot be read.
@@ -118,8 +129,8 @@ class HygieneReport:
         places = ", ".join(self.environments)
         head = f"{self.running} experiments run in {self.project_key} ({places}); {len(self.findings)} findings"
         lines = [
-            f"- **{finding.experiment_key}** ({finding.environment_key}): {finding.what}. **Cure:** {finding.cure}."
-            + (f" Owner: {finding.owner}." if finding.owner else "")
+            f"- **{finding.experiment_key or 'all experiments'}** ({finding.environment_key}): {finding.what}. "
+            f"**Cure:** {finding.cure}." + (f" Owner: {finding.owner}." if finding.owner else "")
             for finding in self.findings
         ]
         return "\n".join([f"{head}.", *lines])
@@ -142,9 +153,12 @@ def read_hygiene(project_key: str, rule: HygieneRule) -> Procedure[HygieneReport
     So traffic that has stopped is read from the flag: one that is off, or that nobody has requested for long enough,
     gives an experiment nobody. Where LaunchDarkly serves no results, the flag alone counts.
 
+    An error that one experiment alone has, or one environment, is a finding, and all others are looked at.
+
     Raises:
         ConfigurationError: The project has no such environment.
-        LaunchDarklyError: As the calls raise.
+        PermissionDeniedError: The token may not list the experiments of any environment.
+        LaunchDarklyError: The token is refused, or LaunchDarkly cannot be reached.
     """
     listed = yield from collect(list_environments(project_key, limit=LARGEST_PAGE), max_items=_MOST)
     known = tuple(environment.key for environment in listed)
@@ -155,14 +169,23 @@ def read_hygiene(project_key: str, rule: HygieneRule) -> Procedure[HygieneReport
     now = (yield get_caller_identity()).server_time
     reader = _Reader(project_key, rule, now, (yield from _owners()))
     running, findings = 0, list[Finding]()
-    for key in rule.environments or known:
+    places, unread = rule.environments or known, 0
+    for key in places:
         env = EnvironmentRef(project_key, key)
         first = list_experiments(env, expand=ITERATIONS, limit=LARGEST_PAGE)
-        for experiment in (yield from collect(first, max_items=_MOST)):
+        try:
+            experiments = yield from collect(first, max_items=_MOST)
+        except (PermissionDeniedError, NotFoundError) as error:
+            unread += 1
+            if unread == len(places):
+                raise
+            findings.append(Finding(Forgotten.UNCHECKED, key, "", f"they could not be listed: {error}", _READABLE))
+            continue
+        for experiment in experiments:
             if experiment.running is not None:
                 running += 1
                 findings += yield from reader.look_at(env, experiment, experiment.running)
-    return HygieneReport(project_key, rule.environments or known, running, tuple(findings))
+    return HygieneReport(project_key, places, running, tuple(findings))
 
 
 def _owners() -> Procedure[dict[str, str] | None]:
@@ -192,13 +215,23 @@ class _Reader:
         found += self._plan(experiment, iteration, age)
         counted = None
         if age > self.rule.traffic_after:
-            counted = yield from self._counted(env, experiment, iteration)
+            try:
+                counted = yield from self._counted(env, experiment, iteration)
+            except _OF_ALL:
+                raise
+            except LaunchDarklyError as error:
+                found.append(_unchecked("its results", error))
         if counted == 0:
             found.append((Forgotten.NO_TRAFFIC, "it has had no traffic yet", _NOBODY))
         for flag_key in iteration.flags:
-            found += yield from self._flag(env, flag_key)
-            if age > self.rule.traffic_after and counted != 0:
-                found += yield from self._requests(env, flag_key, uncounted=counted is None)
+            try:
+                found += yield from self._flag(env, flag_key)
+                if age > self.rule.traffic_after and counted != 0:
+                    found += yield from self._requests(env, flag_key, uncounted=counted is None)
+            except _OF_ALL:
+                raise
+            except LaunchDarklyError as error:
+                found.append(_unchecked(f"its flag {flag_key!r}", error))
         owner = (self.owners or {}).get(experiment.maintainer_id, "")
         return [Finding(kind, env.environment_key, experiment.key, what, cure, owner) for kind, what, cure in found]
 
@@ -261,6 +294,10 @@ class _Reader:
         if last is None and status.name in {"new", "inactive"} and (uncounted or status.name == "inactive"):
             return [(Forgotten.NO_TRAFFIC, f"nobody requests its flag, whose status is {status.name}", _NOBODY)]
         return []
+
+
+def _unchecked(part: str, error: LaunchDarklyError) -> Fault:
+    return Forgotten.UNCHECKED, f"{part} could not be checked: {error}", _READABLE
 
 
 def _time(moment: datetime) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.operators.retirement import LaunchDarklyHygieneReportOperator
 from support.scene import Scene
+from support.surroundings import CONNECTION, connection_json
 
 
 def report(context: Any, **fields: Any) -> Any:
@@ -171,6 +172,84 @@ def test_only_named_environments_are_looked_at_and_stopped_experiments_are_not(s
 
     assert (elsewhere["running"], afterwards["running"]) == (0, 0)
     assert elsewhere["findings"] == afterwards["findings"] == []
+
+
+def two_experiments(scene: Scene) -> None:
+    """Add an experiment on another flag, which has run for as long."""
+
+    def add(inside: Any) -> None:
+        project = inside.world.projects["demo"]
+        bold = project.experiments["production", "bold"]
+        flag = project.flags["pricing-page"]
+        [iteration] = bold.iterations
+        moved = replace(
+            iteration,
+            id="second",
+            flag=replace(iteration.flag, flag_key=flag.key),
+            treatments=tuple(
+                replace(each, parameters=(replace(each.parameters[0], flag_key=flag.key, variation_id=variation.id),))
+                for each, variation in zip(iteration.treatments, flag.variations, strict=False)
+            ),
+        )
+        project.experiments["production", "other"] = replace(
+            bold, id="other", key="other", iterations=(moved,), maintainer_id=""
+        )
+
+    scene.emulator.call(add)
+
+
+RESULTS, FLAG, STATUS = "get_experiment_results", "get_feature_flag", "get_feature_flag_status"
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "part"),
+    [
+        (RESULTS, 403, "its results"),
+        (RESULTS, 500, "its results"),
+        (FLAG, 403, "its flag 'checkout-button'"),
+        (FLAG, 404, "its flag 'checkout-button'"),
+        (FLAG, 500, "its flag 'checkout-button'"),
+        (STATUS, 403, "its flag 'checkout-button'"),
+        (STATUS, 404, "its flag 'checkout-button'"),
+    ],
+)
+def test_what_cannot_be_read_of_one_experiment_is_a_finding_and_all_else_is_reported(
+    scene: Scene, context: Any, monkeypatch: pytest.MonkeyPatch, operation: str, status: int, part: str
+) -> None:
+    monkeypatch.setenv(CONNECTION, connection_json(scene.emulator, retry_budget=0))
+    two_experiments(scene)
+    scene.emulator.clock.advance("P40D")
+    scene.emulator.fault(operation, "status", status=status, nth=1)
+    output = report(context)
+
+    [unchecked] = [finding for finding in output["findings"] if finding["kind"] == "unchecked"]
+    assert unchecked["what"].startswith(f"{part} could not be checked: ") or unchecked["experiment_key"] == "other"
+    assert str(status) in unchecked["what"]
+    assert unchecked["cure"]
+    assert [f["experiment_key"] for f in output["findings"] if f["kind"] == "past_plan"] == ["bold", "other"]
+    assert [f["experiment_key"] for f in output["findings"] if f["kind"] == "no_owner"] == ["other"]
+
+
+@pytest.mark.parametrize(("operation", "status"), [(RESULTS, 401), (FLAG, 401), (STATUS, 429)])
+def test_an_error_of_the_token_or_the_connection_fails_the_report(
+    scene: Scene, context: Any, monkeypatch: pytest.MonkeyPatch, operation: str, status: int
+) -> None:
+    monkeypatch.setenv(CONNECTION, connection_json(scene.emulator, retry_budget=0))
+    scene.emulator.fault(operation, "status", status=status, times=99)
+    with pytest.raises((AirflowFailException, LaunchDarklyError), match=str(status)):
+        report(context)
+
+
+def test_an_environment_that_cannot_be_listed_is_a_finding_unless_none_can(scene: Scene, context: Any) -> None:
+    scene.emulator.clock.advance("P40D")
+    scene.emulator.fault("get_experiments", "status", status=403, nth=2)
+    output = report(context)
+
+    assert kinds(output) == ["past_plan", "unchecked"]
+    assert "- **all experiments** (test): they could not be listed: " in output["text"]
+    scene.emulator.fault("get_experiments", "status", status=403)
+    with pytest.raises(AirflowFailException, match="PermissionDeniedError"):
+        report(context, environments=["test"])
 
 
 def test_it_writes_nothing(scene: Scene, context: Any) -> None:
