@@ -22,8 +22,9 @@ ROLLBACK = "rollback"
 
 
 # What a wait for a release ends with, and what to do about one that completed without data on a metric.
-COMPLETED, REVERTED, WAITING = "completed", "reverted", "waiting"
-OUTCOMES = (COMPLETED, REVERTED, WAITING)
+COMPLETED, REVERTED, WAITING, REGRESSION = "completed", "reverted", "waiting", "regression"
+OUTCOMES = (COMPLETED, REVERTED, WAITING, REGRESSION)
+BY_DEFAULT = (COMPLETED, REVERTED, WAITING)
 FAIL, END = "fail", "end"
 UNMEASURED = (FAIL, END)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_launchdarkly.api.endpoints.releases import get_release
 from airflow_provider_launchdarkly.api.errors import ReleaseEndedError, ReleaseUnmeasuredError
 from airflow_provider_launchdarkly.api.models.base import iso
-from airflow_provider_launchdarkly.checks.arguments import FAIL
+from airflow_provider_launchdarkly.checks.arguments import FAIL, REGRESSION, WAITING
 from airflow_provider_launchdarkly.checks.result import WHILE_NOTHING_CHANGES, CheckResult
 from airflow_provider_launchdarkly.config.durations import format_duration
 
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
         ReleaseStep,
     )
 
+# What a release waits for, where LaunchDarkly gives no reason.
+_UNSAID = {
+    "advance": "between two phases: a person has to advance it in LaunchDarkly",
+    "next_phase": "between two phases: the next one starts by itself",
+    "person": "LaunchDarkly names no reason: a person has to resume or stop it there",
+}
+
 
 def check_release(
     env: EnvironmentRef, flag_key: str, release_id: str, ends_on: Iterable[str], if_unmeasured: str = FAIL
@@ -37,7 +44,8 @@ def check_release(
         env: Project and environment.
         flag_key: The flag.
         release_id: The release.
-        ends_on: Outcomes that end the waiting, of ``completed``, ``reverted`` and ``waiting``.
+        ends_on: Outcomes that end the waiting: ``completed``, ``reverted``, ``waiting`` or ``regression``. A release
+            that waits for its next phase, which starts by itself, has come to none of them.
         if_unmeasured: ``fail`` raises if a guarded release completed and a metric has no state, ``end`` returns it.
 
     Raises:
@@ -63,10 +71,19 @@ def check_release(
             "the metric gets events; if_unmeasured='end' goes on from there",
             metrics=release.unmeasured,
         )
-    reached = release.status in wanted
+    reached = bool(_outcomes(release) & set(wanted))
     output = release_output(env, release)
     told = summary if reached else f"waiting for {' or '.join(wanted)}: {summary}"
     return CheckResult(reached, told, output, same_for=WHILE_NOTHING_CHANGES)
+
+
+def _outcomes(release: EnvironmentRelease) -> set[str]:
+    """Return the outcomes that a release has come to by now."""
+    if release.ended:
+        return {release.status}
+    if release.waits_for in (None, "next_phase"):
+        return set()
+    return {WAITING, REGRESSION} if release.waits_for == REGRESSION else {WAITING}
 
 
 def release_output(env: EnvironmentRef, release: EnvironmentRelease) -> dict[str, Any]:
@@ -78,6 +95,7 @@ def release_output(env: EnvironmentRef, release: EnvironmentRelease) -> dict[str
         "release_id": release.id,
         "status": release.status,
         "reason": release.status_reason,
+        "waits_for": release.waits_for,
         "kind": release.kind,
         "original_variation_id": release.original_variation_id,
         "original_variation_value": release.original_variation_value,
@@ -95,7 +113,8 @@ def release_output(env: EnvironmentRef, release: EnvironmentRelease) -> dict[str
 
 def summary_of(release: EnvironmentRelease) -> str:
     """Return a release's state as one line: ``in_progress, 10 % since …; checkout-conversion ok``."""
-    state = f"{release.status} ({release.status_reason})" if release.status_reason else release.status
+    why = release.status_reason or _UNSAID.get(str(release.waits_for))
+    state = f"{release.status} ({why})" if why else release.status
     parts = [state]
     if release.current_phase_index is not None and release.current_phase_index < len(release.phases):
         phase = release.phases[release.current_phase_index]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class ReleaseOutput(TypedDict):
     """A release in one environment: plain JSON. ``changed`` is False if nothing had to change.
 
+    ``waits_for`` says what a ``waiting`` release waits for: ``regression``, ``advance`` (a person has to start its next
+    phase), ``next_phase`` (which starts by itself) or ``person`` (LaunchDarkly names no reason).
     ``metrics`` has each metric's worst state over the phases that started; ``no_data`` where one has none. The values
     are those of the flag's variations, as LaunchDarkly sends them: text, number, boolean, object or list.
     """
@@ -26,6 +28,7 @@ class ReleaseOutput(TypedDict):
     release_id: str
     status: str
     reason: str | None
+    waits_for: str | None
     kind: str
     original_variation_id: str
     original_variation_value: Any

@@ -211,8 +211,9 @@ def end_release(
     It acts on the release as it is now, which may be another than its sensor saw: a person can dismiss a regression, or
     stop it. A flag that is off serves nothing by its rules, so after a release that went back it is left alone.
 
-    Safe to repeat: a release that waits is stopped once, and a rule that it has left behind is removed once. The rule
-    serves the baseline to everyone, as the default rule does; it would keep the next experiment from having people.
+    Safe to repeat: a release that waits after a regression is stopped once, and a rule that it has left behind is
+    removed once. The rule serves the baseline to everyone, as the default rule does; it would keep the next experiment
+    from having people.
     Where LaunchDarkly demands an approval for that, and the rollout names reviewers, the task asks for it and waits.
 
     Args:
@@ -303,7 +304,7 @@ def _as_it_is(hook: LaunchDarklyHook, found: Outcome, ended: Mapping[str, Any], 
     """
     from airflow_provider_launchdarkly.api.errors import NotFoundError
     from airflow_provider_launchdarkly.operators._shipped import release_now
-    from airflow_provider_launchdarkly.rollout.state_machine import RolloutStateError
+    from airflow_provider_launchdarkly.rollout.state_machine import RolloutStateError, waits_after_regression
 
     try:
         now = release_now(hook, flag_key, str(ended["release_id"]))
@@ -312,7 +313,8 @@ def _as_it_is(hook: LaunchDarklyHook, found: Outcome, ended: Mapping[str, Any], 
             raise
         return dict(ended)
     ending = Ending.SHIP if now["status"] == "completed" else Ending.REGRESSED
-    if now["status"] not in (*_ENDS, "waiting") or ending is not found.ending:
+    over = now["status"] in _ENDS or waits_after_regression(now)
+    if not over or ending is not found.ending:
         raise RolloutStateError(
             f"release {ended['release_id']!r} of flag {flag_key!r} was {ended['status']} when `release.watch` ended, "
             f"and is {now['status']} ({now['reason'] or 'no reason shown'}) now: clear `release.watch` with all that "

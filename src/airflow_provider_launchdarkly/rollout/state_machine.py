@@ -387,7 +387,7 @@ def outcome_after_confirmation(rollout: Rollout, outcome: Outcome, confirmation:
 
 
 def outcome_after_release(outcome: Outcome, release: Mapping[str, Any] | None) -> Outcome:
-    """Return how a rollout ends once the release that ships its winner has ended, or waits.
+    """Return how a rollout ends once the release that ships its winner has ended, or waits after a regression.
 
     Args:
         outcome: How it would end without a release.
@@ -399,14 +399,25 @@ def outcome_after_release(outcome: Outcome, release: Mapping[str, Any] | None) -
     if outcome.ending is not Ending.SHIP:
         return outcome
     status = (release or {}).get("status")
-    if release is None or status not in {"completed", "reverted", "waiting"}:
+    if release is None or not (status in {"completed", "reverted"} or waits_after_regression(release)):
+        unharmed = " without a regression" if status == "waiting" else ""
         raise RolloutStateError(
-            f"the winner's release has status {status!r}, which ends no rollout; clear `release.watch`"
+            f"the winner's release has status {status!r}{unharmed}, which ends no rollout; clear `release.watch`"
         )
     if status == "completed":
         states = ", ".join(f"{key} {state.replace('_', ' ')}" for key, state in release["metrics"].items())
         return replace(outcome, why=f"{outcome.why}; its release completed{f' ({states})' if states else ''}")
     return replace(outcome, ending=Ending.REGRESSED, why=_why_back(release), winner=BASELINE)
+
+
+def waits_after_regression(release: Mapping[str, Any]) -> bool:
+    """Return whether a release waits since a metric regressed: one that waits for anything else is healthy.
+
+    Args:
+        release: The release, as :class:`.LaunchDarklyReleaseSensor` returns it.
+    """
+    detected = release.get("reason") == "waiting_regression_detected"
+    return release["status"] == "waiting" and (detected or bool(release["regressed"]))
 
 
 def _why_back(release: Mapping[str, Any]) -> str:

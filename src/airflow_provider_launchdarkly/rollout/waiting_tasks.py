@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 # A task after several others of which some are skipped: it runs unless one of them failed.
 NONE_FAILED = "none_failed"
 
+# A release that waits for anything but a regression is healthy, and is waited for.
+_ENDS_OF_RELEASE = ("completed", "reverted", "regression")
+
 
 class Waits(NamedTuple):
     """The tasks that a step waits for.
@@ -277,6 +280,7 @@ class WaitingTasks:
                 task_display_name="watch the release",
                 flag_key=entry_of(start, "flag_key"),
                 release_id=entry_of(start, "release_id"),
+                ends_on=_ENDS_OF_RELEASE,
                 timeout=BACKSTOP,
                 on_failure_callback=[LaunchDarklyLastWords(rollout=self.rollout, released=True)],
                 doc_md=RELEASE_WATCH,

@@ -34,7 +34,10 @@ RELEASE_START = (
     "Only with a winner: ends the iteration on its baseline, and starts the winner's release in its place. It does "
     "neither twice."
 )
-RELEASE_WATCH = "Waits until the release has reached everyone, has gone back, or waits because a metric regressed."
+RELEASE_WATCH = (
+    "Waits until the release has reached everyone, has gone back, or waits because a metric regressed. Goes on waiting "
+    "while it is paused for any other reason."
+)
 
 UNWATCHED = (
     "Fails, and tells what runs and who gets what, if the rollout stopped before it came to an ending. Then no "

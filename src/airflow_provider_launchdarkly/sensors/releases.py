@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.assets import EVERY_RELEASE, RELEASE_EVENTS, emit_event
-from airflow_provider_launchdarkly.checks.arguments import FAIL, OUTCOMES, validate_outcomes, validate_unmeasured
+from airflow_provider_launchdarkly.checks.arguments import BY_DEFAULT, FAIL, validate_outcomes, validate_unmeasured
 from airflow_provider_launchdarkly.links import LaunchDarklyFlagLink
 from airflow_provider_launchdarkly.sensors._base import LaunchDarklyBaseSensor
 from airflow_provider_launchdarkly.templates import is_literal
@@ -33,9 +33,11 @@ class LaunchDarklyReleaseSensor(LaunchDarklyBaseSensor):
     Args:
         flag_key: Key of the flag.
         release_id: Id of the release, usually the output of the task that started it.
-        ends_on: Outcomes that end the waiting: ``completed``, ``reverted`` and ``waiting`` (a regression, or a phase
-            that somebody has to advance). An end that is not among them fails the task. Without ``waiting``, the sensor
-            waits on until somebody has acted.
+        ends_on: Outcomes that end the waiting: ``completed``, ``reverted``, and ``waiting`` for a person (after a
+            regression, for a phase that a person has to advance, or for no reason that LaunchDarkly names) or only
+            ``regression``. Default: the first three. An end that is not among them fails the task. Without ``waiting``,
+            the sensor waits on until somebody has acted. It always does while a release waits for its next phase, which
+            starts by itself.
         if_unmeasured: What follows if a guarded release completed and LaunchDarkly has no state of a metric in a phase.
             ``fail`` (default): the task fails. ``end``: it ends, and ``unmeasured`` names the metrics.
         emit_asset: Emit the event ``release_completed``, ``release_reverted`` or ``release_waiting`` on the flag's
@@ -59,7 +61,7 @@ class LaunchDarklyReleaseSensor(LaunchDarklyBaseSensor):
         *,
         flag_key: str,
         release_id: str,
-        ends_on: Sequence[str] = OUTCOMES,
+        ends_on: Sequence[str] = BY_DEFAULT,
         if_unmeasured: str = FAIL,
         emit_asset: bool = True,
         **kwargs: Any,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.views import notes as kinds
 from airflow_provider_launchdarkly.views import reading
+from airflow_provider_launchdarkly.views.release_model import REGRESSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ def release_not_watched(found: Unwatched, release: ReleaseShown, rollout: Mappin
         return replace(found, why=why, what="Nobody ends this rollout: its winner's release is over.")
     what = "Nobody watches the release of the winner, with which LaunchDarkly goes on."
     stop = f"stop the release of flag {release.flag} in LaunchDarkly, back to {release.baseline}"
-    if release.status != "waiting":
+    if release.waits_for != REGRESSION:
         return replace(found, why=why, what=what, cure=f"{found.cure}; or {stop}")
     people = reading.texts(rollout.get("reviewers"))
     by = f" (reviewers: {', '.join(people)})" if people else ""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 OVER = frozenset({"completed", "reverted"})
+REGRESSION, ADVANCE, NEXT_PHASE, PERSON = "regression", "advance", "next_phase", "person"
 REGRESSED, DISMISSED = "regressed", "regression_dismissed"
 
 
@@ -23,6 +24,7 @@ class ReleaseShown:
         release_id: LaunchDarkly's id of it.
         status: Its status, in LaunchDarkly's words.
         reason: Why it waits or ended, in LaunchDarkly's words; None if it says nothing.
+        waits_for: ``regression``, ``advance``, ``next_phase`` or ``person``; None if it does not wait.
         rule: The rule that it moves, by description or id; None where it is not known.
         percent: Share that gets the target now; None where it is not known.
         step: The step under way, from 1; None where none is.
@@ -75,11 +77,17 @@ class ReleaseShown:
     winner: str | None = None
     baseline: str | None = None
     percents: tuple[float, ...] = ()
+    waits_for: str | None = None
 
     @property
     def active(self) -> bool:
         """True while it has not ended, as far as it is known."""
         return self.status not in OVER
+
+    @property
+    def needs_person(self) -> bool:
+        """True if it goes on only once a person has acted, and no rollout acts for them."""
+        return self.waits_for in {ADVANCE, PERSON} or (self.waits_for == REGRESSION and self.winner is None)
 
     @property
     def bad(self) -> bool:

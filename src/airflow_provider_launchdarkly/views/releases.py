@@ -11,15 +11,29 @@ from urllib.parse import quote, unquote
 
 from airflow_provider_launchdarkly.views import reading
 from airflow_provider_launchdarkly.views.notes import PREFIX, SCHEMA
-from airflow_provider_launchdarkly.views.release_model import OVER, ReleaseShown
+from airflow_provider_launchdarkly.views.release_model import (
+    ADVANCE,
+    NEXT_PHASE,
+    OVER,
+    PERSON,
+    REGRESSED,
+    REGRESSION,
+    ReleaseShown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
 _RELEASE = "release"
-_OF_A_RELEASE = ("status", "reason", "metrics", "current_phase", "started_at", "ended_at")
+_OF_A_RELEASE = ("status", "reason", "waits_for", "metrics", "current_phase", "started_at", "ended_at")
 _OF_A_PHASE = ("rule_id", "description", "step", "percents", "step_started_at", "step_ends_at")
+
+_WAITS = {
+    ADVANCE: "It goes on once a person advances or stops it in LaunchDarkly.",
+    NEXT_PHASE: "Its next phase starts by itself.",
+    PERSON: "LaunchDarkly names no reason, and no metric regressed. A person has to resume or stop it there.",
+}
 
 
 def release_key(project: str, environment: str, flag: str) -> str:
@@ -114,7 +128,18 @@ def read_release(
         ended_at=reading.instant(body.get("ended_at")),
         # A release that has not begun, or is over, has no phase under way.
         percents=reading.numbers((phase or next(iter(phases), {})).get("percents")),
+        waits_for=_waits_for(body) if status == "waiting" else None,
     )
+
+
+def _waits_for(body: Mapping[str, Any]) -> str:
+    """Return what a release waits for, also from the note of a version that did not say it."""
+    if said := reading.text(body.get("waits_for")):
+        return said
+    reason = reading.text(body.get("reason"))
+    if reason == "waiting_regression_detected" or REGRESSED in reading.mapping(body.get("metrics")).values():
+        return REGRESSION
+    return ADVANCE if reason == "waiting_phase_ended" else PERSON
 
 
 def release_in_words(release: ReleaseShown) -> str:
@@ -138,12 +163,10 @@ def next_of_release(release: ReleaseShown) -> str:
 
 
 def to_do_for_release(release: ReleaseShown) -> str:
-    """Return what a person has to do in LaunchDarkly for a release that waits, as a sentence; empty if it does not."""
-    if release.status != "waiting":
-        return ""
-    if release.winner is not None:
+    """Return what a release that waits goes on with, and what a person has to do for it, as sentences; else nothing."""
+    if release.waits_for == REGRESSION and release.winner is not None:
         return f"The rollout stops it, so that everyone gets {release.baseline} again."
-    if release.regressed:
-        what = f"stops the release, or dismisses the regression of {', '.join(release.regressed)}"
+    if release.waits_for == REGRESSION:
+        what = f"stops the release, or dismisses the regression of {', '.join(release.regressed) or 'a metric'}"
         return f"It goes on once a person {what}, in LaunchDarkly."
-    return "It goes on once a person advances or stops it in LaunchDarkly."
+    return _WAITS.get(release.waits_for or "", "")

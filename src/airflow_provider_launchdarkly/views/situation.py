@@ -184,8 +184,8 @@ def summary_of(
     rollout = reading.mapping(body.get("rollout"))
     run = _own(run, newest, reading.text(rollout.get("group")))
     stage = next((found for note in reversed(ordered) if (found := _stage(note))), None)
-    state = state_of(newest, run)
     winners = release_of_winner([note.body for note in ordered], releases)
+    state = state_of(newest, run, winners)
     handed_over = reading.hand_over(body) if body.get("kind") == kinds.HAND_OVER else None
     over = body.get("kind") == kinds.STOP or state.finished
     released = body.get("kind") == kinds.RELEASE
@@ -238,12 +238,13 @@ def summary_of(
     return replace(made, headline=headline(made, body))
 
 
-def state_of(newest: Note, run: Run) -> State:
+def state_of(newest: Note, run: Run, release: ReleaseShown | None = None) -> State:
     """Return where an experiment stands.
 
     Args:
         newest: Its newest note.
         run: Its run, with only those tasks and questions that are the experiment's.
+        release: The release of its winner; None before there is one.
     """
     if newest.body.get("kind") == kinds.STOP:
         return _stopped(newest.body)
@@ -255,8 +256,16 @@ def state_of(newest: Note, run: Run) -> State:
     if any(task.awaits_window for task in run.tasks):
         return State.AWAITING_WINDOW
     if active:
-        return State.WAITING if active & WATCHES else State.WORKING
+        return _at_work(newest, active, release)
     return _left_running(newest.body, run)
+
+
+def _at_work(newest: Note, active: set[str], release: ReleaseShown | None) -> State:
+    """Return where an experiment stands whose tasks are under way."""
+    if not active & WATCHES:
+        return State.WORKING
+    paused = newest.body.get("kind") == kinds.RELEASE and release is not None and release.needs_person
+    return State.NEEDS_YOU if paused else State.WAITING
 
 
 def _active(run: Run) -> list[Task]:

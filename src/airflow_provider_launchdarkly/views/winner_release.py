@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_launchdarkly.views import notes as kinds
 from airflow_provider_launchdarkly.views import reading
 from airflow_provider_launchdarkly.views.model import Happening, Share
-from airflow_provider_launchdarkly.views.release_model import DISMISSED, REGRESSED
-from airflow_provider_launchdarkly.views.releases import read_release
+from airflow_provider_launchdarkly.views.release_model import DISMISSED, NEXT_PHASE, REGRESSED, REGRESSION
+from airflow_provider_launchdarkly.views.releases import read_release, to_do_for_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -66,9 +66,8 @@ def headline_of(release: ReleaseShown) -> str:
         return f"the {name} has completed: everyone gets {winner}"
     if release.status == "reverted":
         return f"the {name} of {winner} went back, as {_why_back(release)}: everyone gets {release.baseline}"
-    if release.status == "waiting":
-        why = f": {', '.join(release.regressed)} regressed" if release.regressed else ""
-        return f"the {name} of {winner} waits{why}"
+    if release.waits_for is not None:
+        return f"the {name} of {winner} waits{_why_it_waits(release)}"
     if release.step is None:
         return f"a {name} takes {winner} to everyone"
     return f"a {name} takes {winner} to everyone: step {release.step} of {release.steps}, {release.percent or 0:g} %"
@@ -84,9 +83,11 @@ def metrics_in_words(release: ReleaseShown) -> str:
 
 def follows_in(release: ReleaseShown) -> Iterator[str]:
     """Yield what follows in the release of a winner that is under way, a sentence each."""
-    if release.status == "waiting":
+    if release.waits_for == REGRESSION:
         yield f"The rollout stops the release, so that everyone gets {release.baseline} again, and ends regressed."
         return
+    if release.waits_for is not None:
+        yield to_do_for_release(release)
     if not release.active:
         return
     if release.next_percent is not None:
@@ -115,6 +116,12 @@ def happened_in(release: ReleaseShown, *, task_id: str | None = None) -> Iterato
             yield Happening(found_at, f"the regression of {key} was dismissed in LaunchDarkly")
     if not release.active:
         yield Happening(found_at, headline_of(release))
+
+
+def _why_it_waits(release: ReleaseShown) -> str:
+    if release.waits_for == REGRESSION:
+        return f": {', '.join(release.regressed) or 'a metric'} regressed"
+    return " for its next phase" if release.waits_for == NEXT_PHASE else " for a person in LaunchDarkly"
 
 
 def _why_back(release: ReleaseShown) -> str:

@@ -79,7 +79,9 @@ def _unwatched(found: ExperimentSummary) -> str:
 def _asked(found: ExperimentSummary) -> str:
     if found.question is not None:
         return found.question.subject
-    return f"a person has to {found.handed_over.what} in LaunchDarkly" if found.handed_over else "a person is asked"
+    if found.handed_over is not None:
+        return f"a person has to {found.handed_over.what} in LaunchDarkly"
+    return headline_of(found.release) if found.release and found.release.winner else "a person is asked"
 
 
 def _waiting(found: ExperimentSummary, body: Mapping[str, Any]) -> str:

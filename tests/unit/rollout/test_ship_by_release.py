@@ -17,6 +17,7 @@ from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.rollout.drift import compare
 from airflow_provider_launchdarkly.rollout.options import Ending, HealthCheckKind
 from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.rollout.state_machine import Outcome, RolloutStateError, outcome_after_release
 from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from support.task_runner import TaskRunner
@@ -115,6 +116,44 @@ def test_a_release_that_waits_after_a_regression_is_stopped_on_the_baseline(emul
     found = done.output("r.regressed")["release"]
     assert (found["status"], found["reason"]) == ("reverted", "reverted_manual")
     assert (served(), rules()) == ("Classic", 0)
+
+
+def test_a_healthy_release_that_waits_without_a_reason_is_waited_for(emulator: EmulatorServer) -> None:
+    emulator.switch(release_pauses="between_steps")
+    make_true(emulator)
+    seen = []
+
+    def wait(task_id: str) -> None:
+        emulator.clock.advance("PT1H" if task_id.endswith("release.watch") else "P1D")
+        if task_id.endswith("release.watch"):
+            seen.append(LaunchDarklyHook().list_releases("checkout-button")[0])
+
+    with DAG("rollout", schedule=None) as dag:
+        experiment_rollout(rollout(WAITS), group_id="r")
+    done = TaskRunner(dag, wait=wait).run()
+    waits = [(each.status_reason, each.waits_for) for each in seen if each.waiting]
+    assert set(waits) == {(None, "person")}
+    assert ended(done) == "ship"
+    assert served() == "Bold"
+
+
+@pytest.mark.parametrize(
+    ("changes", "regressed"),
+    [
+        ({"reason": "waiting_regression_detected"}, True),
+        ({"regressed": [SLOWER]}, True),
+        ({}, False),
+        ({"reason": "waiting_phase_ended"}, False),
+    ],
+)
+def test_only_a_regression_makes_a_wait_an_ending(changes: dict[str, Any], regressed: bool) -> None:
+    release = {"status": "waiting", "reason": None, "regressed": [], "unmeasured": [], "metrics": {}, **changes}
+    ships = Outcome(Ending.SHIP, "Bold is better")
+    if regressed:
+        assert outcome_after_release(ships, release).ending is Ending.REGRESSED
+        return
+    with pytest.raises(RolloutStateError, match="'waiting' without a regression, which ends no rollout; clear"):
+        outcome_after_release(ships, release)
 
 
 WAITS = {"steps": STEPS, "metrics": ["checkout-conversion", {"metric": SLOWER, "auto_rollback": False}]}

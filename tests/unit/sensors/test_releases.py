@@ -14,6 +14,7 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.models import ReleasePost
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.operators.releases import LaunchDarklyGetReleaseOperator
 from airflow_provider_launchdarkly.sensors.releases import LaunchDarklyReleaseSensor
 from airflow_provider_launchdarkly.views.releases import read_release, release_in_words, release_key
 from support.lone_polls import poll_alone
@@ -94,6 +95,69 @@ def test_a_regression_that_waits_is_an_outcome(begin: Callable[..., str], wait: 
     output = wait(begin(-0.5, METRIC, rolls_back=False))
 
     assert (output["status"], output["reason"]) == ("waiting", "waiting_regression_detected")
+
+
+GERMANS = {"contextKind": "user", "attribute": "country", "op": "in", "values": ["DE"]}
+
+
+@pytest.fixture
+def in_phases(connection: str, emulator: EmulatorServer) -> Callable[..., str]:
+    """Start a progressive release of two phases, a day each, by their advancement."""
+
+    def start(mode: str) -> str:
+        hook = LaunchDarklyHook(connection)
+        hook.turn_flag(FLAG, on=True)
+        classic, bold = (variation.id for variation in hook.get_flag(FLAG).variations)
+        steps = [{"allocation": 50_000, "durationMillis": 86_400_000}]
+        post = {
+            "originalVariationId": classic,
+            "targetVariationId": bold,
+            "randomizationUnit": "user",
+            "advancementMode": mode,
+            "phases": [{"clauses": [CLAUSE, GERMANS], "steps": steps}, {"clauses": [CLAUSE], "steps": steps}],
+            "bypassHealthChecks": BYPASS,
+        }
+        return hook.start_release(FLAG, ReleasePost.checked(post)).release.id
+
+    return start
+
+
+def test_a_wait_between_phases_that_ends_by_itself_is_waited_for(
+    in_phases: Callable[..., str], emulator: EmulatorServer, wait: Callable[..., Any]
+) -> None:
+    emulator.switch(release_pauses="between_phases")
+    release_id = in_phases("automatic")
+    emulator.clock.advance("P1D")
+    output = LaunchDarklyGetReleaseOperator(task_id="get", flag_key=FLAG, release_id=release_id).execute(CONTEXT)
+    assert (output["status"], output["reason"], output["waits_for"]) == ("waiting", None, "next_phase")
+
+    ended = wait(release_id)
+
+    assert (ended["status"], ended["waits_for"]) == ("completed", None)
+
+
+def test_a_phase_that_a_person_has_to_advance_is_an_outcome(
+    in_phases: Callable[..., str], wait: Callable[..., Any]
+) -> None:
+    output = wait(in_phases("manual"))
+
+    assert (output["status"], output["reason"], output["waits_for"]) == ("waiting", "waiting_phase_ended", "advance")
+
+
+def test_whoever_waits_for_a_regression_alone_is_not_ended_by_another_wait(
+    begin: Callable[..., str], emulator: EmulatorServer, wait: Callable[..., Any]
+) -> None:
+    emulator.switch(release_pauses="between_steps")
+    healthy = begin(0.05, METRIC)
+    emulator.clock.advance("P2D")
+    assert wait(healthy)["waits_for"] == "person"  # a phase that waits, and LaunchDarkly does not say for what
+    assert wait(healthy, ends_on=["completed", "regression"])["status"] == "completed"
+
+
+def test_a_regression_ends_the_wait_for_one(begin: Callable[..., str], wait: Callable[..., Any]) -> None:
+    output = wait(begin(-0.5, METRIC, rolls_back=False), ends_on=["completed", "regression"])
+
+    assert (output["status"], output["waits_for"]) == ("waiting", "regression")
 
 
 def test_without_waiting_the_sensor_waits_until_somebody_has_acted(

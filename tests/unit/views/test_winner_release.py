@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_launchdarkly.pictures.terminal import experiment_text
 from airflow_provider_launchdarkly.views.model import ExperimentDetail, Happening, Progress, Share, State, to_json
 from airflow_provider_launchdarkly.views.notes import stopped as stopped_note
 from airflow_provider_launchdarkly.views.releases import read_release, to_do_for_release
@@ -282,6 +283,30 @@ def test_a_ship_that_was_withheld_while_it_was_handed_over_waits_for_nobody() ->
     skipped = task("release.start", "skipped", "LaunchDarklyShipByReleaseOperator")
     found = summary_of([*STAGES, handed_over(3)], run(skipped))
     assert found.state is State.WORKING
+
+
+PAUSED = "LaunchDarkly names no reason, and no metric regressed. A person has to resume or stop it there."
+ADVANCE = "It goes on once a person advances or stops it in LaunchDarkly."
+
+
+@pytest.mark.parametrize(
+    ("waits_for", "state", "headline", "follows"),
+    [
+        ("person", State.NEEDS_YOU, "the guarded release of Bold waits for a person in LaunchDarkly", PAUSED),
+        ("advance", State.NEEDS_YOU, "the guarded release of Bold waits for a person in LaunchDarkly", ADVANCE),
+        ("next_phase", State.WAITING, "the guarded release of Bold waits for its next phase", "Its next phase starts"),
+        (None, State.NEEDS_YOU, "the guarded release of Bold waits for a person in LaunchDarkly", PAUSED),
+    ],
+)
+def test_a_healthy_release_that_waits_is_not_said_to_go_back(
+    waits_for: str | None, state: State, headline: str, follows: str
+) -> None:
+    found = shown(release_note(0, "waiting", waits_for=waits_for))
+    assert (found.summary.state, found.summary.headline) == (state, headline)
+    assert found.to_come[0].startswith(follows)
+    assert found.to_come[-2] == "When the last step ends, everyone gets Bold, and the rollout ends."
+    assert "The rollout stops" not in experiment_text(found)
+    assert follows in experiment_text(found)
 
 
 @pytest.mark.parametrize("name", ["shown", "percents", "winner", "what", "reviewers", "until"])

@@ -16,6 +16,15 @@ DISMISSED = "regression_dismissed"
 NO_DATA = "no_data"
 """Our word for a metric that LaunchDarkly gives no state of."""
 
+WaitsFor = Literal["regression", "advance", "next_phase", "person"]
+"""What a waiting release waits for. ``regression``: a person stops it or dismisses it. ``advance``: a person starts its
+next phase. ``next_phase``: its next phase, which starts by itself. ``person``: LaunchDarkly names no reason."""
+
+_WAITS_FOR: dict[str | None, WaitsFor] = {
+    "waiting_regression_detected": "regression",
+    "waiting_phase_ended": "advance",
+}
+
 # The worst state first. No data is worse than a good state.
 _WORST_FIRST = (REGRESSED, NO_DATA, DISMISSED, "ok")
 
@@ -116,8 +125,26 @@ class EnvironmentRelease(Read):
 
     @property
     def waiting(self) -> bool:
-        """True if it is paused until somebody acts."""
+        """True if it is paused, not always until somebody acts: see ``waits_for``."""
         return self.status == "waiting"
+
+    @property
+    def waits_for(self) -> WaitsFor | None:
+        """What it waits for; None if it does not wait.
+
+        LaunchDarkly may give no reason, and a release waits between two phases however they advance (client 25.0.1,
+        ``ReleaseStatusReason`` and ``EnvironmentRelease``). So only a reason or a metric makes a wait a regression.
+        """
+        if not self.waiting:
+            return None
+        if self.regressed:
+            return "regression"
+        if self.status_reason in _WAITS_FOR:
+            return _WAITS_FOR[self.status_reason]
+        if any(phase.status == "waiting" for phase in self.phases):
+            return "person"
+        to_come = any(phase.status == "pending" for phase in self.phases)
+        return "advance" if to_come and self.advancement_mode == "manual" else "next_phase"
 
     @property
     def regressed(self) -> tuple[str, ...]:

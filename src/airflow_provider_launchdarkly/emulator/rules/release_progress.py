@@ -22,7 +22,12 @@ from airflow_provider_launchdarkly.emulator.state.flag_models import WHOLE_ROLLO
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.emulator.population.types import TreatmentStatistics
     from airflow_provider_launchdarkly.emulator.state.models import Metric
-    from airflow_provider_launchdarkly.emulator.state.release_models import MetricStatus, Release, ReleaseMetric
+    from airflow_provider_launchdarkly.emulator.state.release_models import (
+        MetricStatus,
+        Release,
+        ReleaseMetric,
+        ReleasePhase,
+    )
     from airflow_provider_launchdarkly.emulator.state.transaction import Transaction
 
 ALPHA = 0.05
@@ -45,8 +50,6 @@ class _Sums(NamedTuple):
 def advance_due_releases(transaction: Transaction) -> None:
     """Store in the world what releases have become by now, without an entry in the journal: no request causes it."""
     for before in list(transaction.project.releases.values()):
-        if before.current is None:
-            continue
         release = before
         while (at := _next_event(release)) is not None and at <= transaction.now:
             following = _at(transaction, release, at)
@@ -68,9 +71,12 @@ def serve(transaction: Transaction, release: Release, now: int) -> None:
 
 
 def _next_event(release: Release) -> int | None:
-    """Return when the active phase's step ends or its metrics are next compared; None if nothing is due any more."""
+    """Return when a step or a wait ends, or metrics are next compared; None if nothing is due any more."""
     if release.current is None:
-        return None
+        last = release.last_started
+        if last is None or last.ended_at is None or not release.between_phases or release.advancement_mode == "manual":
+            return None
+        return last.ended_at + _HOUR
     phase = release.phases[release.current]
     step = phase.steps[phase.current_step or 0]
     if step.started_at is None or phase.checked_at is None:
@@ -78,6 +84,8 @@ def _next_event(release: Release) -> int | None:
     due = []
     if phase.status == "in_progress":
         due.append(step.started_at + step.duration_millis + step.paused_millis)
+    elif phase.reason is None and phase.waiting_since is not None:
+        due.append(phase.waiting_since + _HOUR)
     if release.guarded:
         due.append(phase.checked_at + _HOUR)
     return min(due, default=None)
@@ -85,13 +93,22 @@ def _next_event(release: Release) -> int | None:
 
 def _at(transaction: Transaction, release: Release, at: int) -> Release:
     """Return what a release becomes at its next event."""
+    if release.between_phases:
+        following = next(index for index, phase in enumerate(release.phases) if phase.status == "pending")
+        return transitions.start_phase(release, following, at)
     if release.guarded:
         release = _compared(transaction, release, at)
     if release.current is None:
         return release
-    phase = release.phases[release.current]
+    return _moved_on(transaction, release, release.phases[release.current], at)
+
+
+def _moved_on(transaction: Transaction, release: Release, phase: ReleasePhase, at: int) -> Release:
+    """Return the release with the step of its active phase ended, if that is due."""
     step = phase.steps[phase.current_step or 0]
     end = (step.started_at or 0) + step.duration_millis + step.paused_millis
+    if phase.status == "waiting" and phase.reason is None and at >= (phase.waiting_since or at) + _HOUR:
+        return transitions.resume(release, at)
     if phase.status != "in_progress" or end > at:
         return release
     last = (phase.current_step or 0) + 1 == len(phase.steps)
@@ -99,7 +116,9 @@ def _at(transaction: Transaction, release: Release, at: int) -> Release:
     if last and missing and transaction.settings.release_without_data == "revert":
         scope = transaction.settings.release_rollback
         return transitions.revert(release, at, "reverted_insufficient_data", scope)
-    return transitions.end_step(release, at)
+    if transaction.settings.release_pauses == "between_steps":
+        return transitions.pause(release, at, None)
+    return transitions.end_step(release, at, pauses=transaction.settings.release_pauses == "between_phases")
 
 
 def _compared(transaction: Transaction, release: Release, at: int) -> Release:
@@ -119,7 +138,7 @@ def _compared(transaction: Transaction, release: Release, at: int) -> Release:
     if any(metric.auto_rollback for metric in found):
         scope = transaction.settings.release_rollback
         return transitions.revert(release, at, "reverted_regression_detected", scope)
-    if found and phase.status == "in_progress":
+    if found and phase.reason is None:
         return transitions.pause(release, at)
     return release
 

@@ -41,12 +41,18 @@ def start_phase(release: Release, index: int, now: int) -> Release:
     return with_phase(release, index, started)
 
 
-def end_step(release: Release, now: int) -> Release:
-    """Return the release with its active phase at the next step, or at its end after the last one."""
+def end_step(release: Release, now: int, *, pauses: bool = False) -> Release:
+    """Return the release with its active phase at the next step, or at its end after the last one.
+
+    Args:
+        release: The release.
+        now: The time.
+        pauses: True if a phase that follows by itself does so only after a while.
+    """
     index, phase = _active(release)
     place = phase.current_step or 0
     if place + 1 == len(phase.steps):
-        return complete_phase(release, now)
+        return complete_phase(release, now, pauses=pauses)
     ended, following = phase.steps[place], phase.steps[place + 1]
     steps = list(phase.steps)
     steps[place] = replace(ended, ended_at=now)
@@ -54,13 +60,14 @@ def end_step(release: Release, now: int) -> Release:
     return with_phase(release, index, replace(phase, steps=tuple(steps), current_step=place + 1, checked_at=now))
 
 
-def complete_phase(release: Release, now: int) -> Release:
+def complete_phase(release: Release, now: int, *, pauses: bool = False) -> Release:
     """Return the release with its active phase completed by its last step, and the next one started if that is due."""
     index, phase = _active(release)
     release = with_phase(release, index, _ended(phase, now, "completed", "completed_automatic"))
     if index + 1 == len(release.phases):
         return replace(release, cleaned_up=release.cleanup_behavior == REMOVE_RULES)
-    return start_phase(release, index + 1, now) if release.advancement_mode == "automatic" else release
+    follows = release.advancement_mode == "automatic" and not pauses
+    return start_phase(release, index + 1, now) if follows else release
 
 
 def revert(release: Release, now: int, reason: str, scope: Scope) -> Release:
@@ -98,11 +105,14 @@ def roll_forward(release: Release, now: int, scope: Scope) -> Release:
     )
 
 
-def pause(release: Release, now: int) -> Release:
-    """Return the release waiting for somebody to dismiss a regression or to stop it."""
-    index, phase = _active(release)
-    waiting = replace(phase, status="waiting", reason="waiting_regression_detected", waiting_since=now)
-    return with_phase(release, index, waiting)
+def pause(release: Release, now: int, reason: str | None = "waiting_regression_detected") -> Release:
+    """Return the release waiting: for somebody to dismiss a regression or to stop it, or without a reason."""
+    return move(release, lambda phase: replace(phase, status="waiting", reason=reason, waiting_since=now))
+
+
+def resume(release: Release, now: int) -> Release:
+    """Return a release that waits without a reason at its next step."""
+    return end_step(move(release, lambda phase: replace(phase, status="in_progress", waiting_since=None)), now)
 
 
 def dismiss(release: Release, now: int) -> Release:

@@ -45,7 +45,7 @@ class ReleaseMetric:
 class ReleasePhase:
     """A phase: a rule, and the steps at which it moves to the target.
 
-    `checked_at` is when its metrics were last compared, `waiting_since` when a regression paused it.
+    `checked_at` is when its metrics were last compared, `waiting_since` when it began to wait.
     """
 
     id: str
@@ -125,7 +125,8 @@ class Release:
         if self.current is not None:
             return self.phases[self.current].reason
         if self.between_phases:
-            return "waiting_phase_ended" if self.last_started else None
+            manual = self.advancement_mode == "manual"
+            return "waiting_phase_ended" if manual and self.last_started else None
         return self.last_started.reason if self.last_started else "reverted_discarded"
 
     @property

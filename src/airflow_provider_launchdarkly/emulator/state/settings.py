@@ -52,6 +52,9 @@ class Settings:
             with the published reason `reverted_insufficient_data`, or `complete`. LaunchDarkly does not document when.
         release_rollback: What a regression, or the lack of data, reverts in a release of several phases: `all_phases`,
             completed ones too, or the `current_phase` alone. LaunchDarkly says that it reverts the release.
+        release_pauses: When a release reports `waiting` without a reason for an hour, and then goes on by itself:
+            `never`, `between_phases` that advance automatically, or `between_steps`, and after the last one. The
+            documentation says that a release waits between its phases, and that a waiting one may have no reason.
         people: Whether numeric results are drawn for groups of people (`grouped`), or are sums over single people's
             values (`single`), as a warehouse has them. A warehouse sets it. Units and conversions do not depend on it.
         generation: The API generation: the operations, fields and instructions of the published clients `17.1`, `17.2`
@@ -75,6 +78,7 @@ class Settings:
     release_plans: Literal["available", "unavailable"] = "available"
     release_without_data: Literal["revert", "complete"] = "revert"
     release_rollback: Literal["all_phases", "current_phase"] = "all_phases"
+    release_pauses: Literal["never", "between_phases", "between_steps"] = "never"
     people: Literal["grouped", "single"] = "grouped"
     generation: GenerationName = "all"
 
