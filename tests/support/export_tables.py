@@ -117,7 +117,7 @@ def _make(tables: ExportTables, text: str, times: tuple[str, str]) -> ExportTabl
         f"received_time {times[0]}, environment_id {text})"
     )
     tables.execute(
-        f"CREATE TABLE {tables.table('metric_events')} (event_id {text}, event_key {text}, context_key {text}, "
+        f"CREATE TABLE {tables.table('metric_events')} (export_key {text}, event_key {text}, context_key {text}, "
         f"context_kind {text}, event_value DOUBLE PRECISION, received_time {times[1]}, environment_id {text})"
     )
     tables.connection.commit()

@@ -347,7 +347,9 @@ class _Reader:
             raise self._error(
                 "repeated_events",
                 f"{repeated} events stand more than once in what is read, with the same id, and would count as often; "
-                "read the table itself, or a view that joins nothing to it which repeats its rows",
+                "read the table itself, or a view that joins nothing to it which repeats its rows. Where a table of "
+                "events has no id, rows with the same unit, event, time and value are meant: name its column with ids "
+                "as `id`, or write `id: null` if such rows are events of their own",
             )
         moments, second = self._moments(units) if units else (None, None)
         if moments is not None:

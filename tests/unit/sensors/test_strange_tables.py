@@ -106,6 +106,21 @@ def test_a_view_that_repeats_exposures_changes_nothing(underway: Underway, table
     assert look(underway, tables, exposures={"table": "seen"})["metrics"] == before["metrics"]
 
 
+@pytest.mark.parametrize("view", ["SELECT * FROM", "SELECT context_key, received_time, event_key, event_value FROM"])
+def test_a_view_that_repeats_events_does_not_ship(underway: Underway, tables: LaunchDarklyTables, view: str) -> None:
+    tables.warehouse.execute(f"UPDATE {EVENTS} SET event_value = 1")
+    tables.warehouse.execute(
+        f"CREATE VIEW bold AS {view} {EVENTS} UNION ALL {view} {EVENTS} WHERE context_key LIKE 'Bold-%%7'"
+    )
+    spent = NUMERIC["spent"] | {"table": "bold", "value": "event_value", "event_column": "event_key"}
+    policy = {"primary": {"metric": "spent"}}
+    with pytest.raises(LaunchDarklyError, match="events stand more than once"):
+        look(underway, tables, policy, metrics={"spent": spent})
+    cure = "no such column.*export_key|export_key.*does not exist|events stand more than once"
+    with pytest.raises(LaunchDarklyError, match=cure):
+        look(underway, tables, policy, metrics=NUMERIC, events={"table": "bold"})
+
+
 def test_empty_tables_are_refused_and_do_not_ship(underway: Underway, tables: LaunchDarklyTables) -> None:
     tables.warehouse.execute(f"DELETE FROM {EXPOSURES}")
     with pytest.raises(LaunchDarklyError, match="has no exposure of iteration"):

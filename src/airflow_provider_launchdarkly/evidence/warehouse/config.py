@@ -105,7 +105,7 @@ class DataExportResults(_WarehouseResults):
     conn_id: Text
     schema_name: Text = Field(alias="schema")
     exposures: ExposuresTable = ExposuresTable()
-    events: EventsTable = EventsTable(id="export_key")
+    events: EventsTable = EventsTable()
     metrics: MetricsOrPath = Field(default_factory=dict)
     where: Text | None = None
     cuped: Before | None = None

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # A description that users write holds these, and no field of it may be misspelt.
 STRICT = {"extra": "forbid"}
 
+WHOLE_ROW = "*"
+"""In place of a column with an event's id: rows with the same unit, event, time and value are one that stands twice."""
+
 
 class Aggregation(StrEnum):
     """How the events of one unit become its value."""
@@ -42,7 +45,8 @@ class EventsTable:
         value: Column with the number; None if the table has none.
         at: Column with the time at which LaunchDarkly, or the user's own system, received the event; UTC.
         environment: Column with the environment's id; None if the table is of one environment.
-        id: Column with the id of the event itself, by which rows that stand twice are found; None finds none.
+        id: Column with the id of the event itself, by which rows that stand twice are found; ``*`` compares unit,
+            event, time and value instead; None finds none.
     """
 
     __pydantic_config__: ClassVar[Any] = STRICT
@@ -54,7 +58,7 @@ class EventsTable:
     value: str | None = "event_value"
     at: str = "received_time"
     environment: str | None = "environment_id"
-    id: str | None = None
+    id: str | None = "export_key"
 
 
 @dataclass(frozen=True, slots=True)

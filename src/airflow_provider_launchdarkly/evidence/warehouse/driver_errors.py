@@ -63,7 +63,8 @@ _KINDS = (
             r"column .{1,200} cannot be resolved",
         ),
         "a column is missing",
-        "name the table's own column in the settings of exposures or events; null says that it has none",
+        "name the table's own column in the settings of exposures, events or the metric; null says that it has none. "
+        "For a missing id (export_key), write id: '*', which finds rows that stand twice by what else is in them",
     ),
     _Kind(
         _says(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_launchdarkly.evidence.warehouse.definition import WHOLE_ROW, Aggregation
 from airflow_provider_launchdarkly.evidence.warehouse.writing import select
 
 if TYPE_CHECKING:
@@ -38,10 +39,32 @@ class Events:
         """The events' own ids, an expression for each table that has them."""
         tables = self.tables
         if len(tables) == 1:
-            return ["event_id"] if tables[0].id else []
+            return ["event_id"] if self._told_apart(tables[0]) else []
         return [
-            f"CASE WHEN event_table = {number} THEN event_id END" for number, table in enumerate(tables) if table.id
+            f"CASE WHEN event_table = {number} THEN event_id END"
+            for number, table in enumerate(tables)
+            if self._told_apart(table)
         ]
+
+    @property
+    def whole_rows(self) -> list[int]:
+        """The numbers of the events that nothing but their whole row tells apart.
+
+        Those of which only the first counts are left out: a repeat changes nothing.
+        """
+        return sorted(
+            {
+                self._numbers[key]
+                for variable in self._variables
+                for key in _keys(variable.metric)
+                if key[0].id == WHOLE_ROW and variable.metric.aggregation is not Aggregation.OCCURRENCE
+            }
+        )
+
+    def _told_apart(self, table: EventsTable) -> bool:
+        if table.id != WHOLE_ROW:
+            return table.id is not None
+        return not set(self.whole_rows).isdisjoint(self.of_table(table).values())
 
     def of_table(self, table: EventsTable) -> dict[str | None, int]:
         """Return the numbers of a table's events; the key None stands for all of its rows."""

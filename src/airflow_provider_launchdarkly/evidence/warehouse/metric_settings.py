@@ -14,6 +14,7 @@ from airflow_provider_launchdarkly.config.problems import FieldError
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.decision.policy_parts import Direction, Duration, MetricKey
 from airflow_provider_launchdarkly.evidence.warehouse.definition import (
+    WHOLE_ROW,
     Aggregation,
     Cap,
     EventsTable,
@@ -90,6 +91,8 @@ Before = Annotated[Duration, AfterValidator(_after_zero)]
 
 _OF_VALUES = (Aggregation.SUM, Aggregation.AVERAGE)
 _COLUMNS = ("table", "event_column", "unit", "unit_kind", "value", "at", "environment", "id")
+# Null says that the table has no such column; in the others it is the same as nothing.
+_NULLABLE = ("event_column", "unit_kind", "value", "environment", "id")
 _OF_EVENTS = ("event", "aggregation", "missing", "window", "cap", "percentile", "covariate", *_COLUMNS)
 
 
@@ -122,8 +125,8 @@ class MetricSettings(StrictModel):
         value: Column with the number, for ``sum`` and ``average`` alone. Default: ``event_value``.
         at: Column with the time of the event, in UTC. Default: ``received_time``.
         environment: Column with the environment's client-side id. Default: ``environment_id``; with a `table`, none.
-        id: Column with the id of the event itself, by which rows that stand twice are found. Default: the source's;
-            with a `table`, none.
+        id: Column with the id of the event itself, by which rows that stand twice are found; ``*`` compares unit,
+            event, time and value instead, and null finds none. Default: the source's; with a `table`, ``*``.
     """
 
     event: MetricKey | tuple[MetricKey, ...] | None = None
@@ -232,8 +235,13 @@ class MetricSettings(StrictModel):
                 unit_kind=None,
                 value=of_lines.value if self.how in _OF_VALUES else None,
                 environment=None,
+                id=WHOLE_ROW,
             )
-        named = {name: getattr(self, name) for name in _COLUMNS if getattr(self, name) is not None}
+        named = {
+            name: getattr(self, name)
+            for name in _COLUMNS
+            if getattr(self, name) is not None or (name in _NULLABLE and name in self.model_fields_set)
+        }
         if "event_column" in named:
             named["event_key"] = named.pop("event_column")
         return replace(events, **named)

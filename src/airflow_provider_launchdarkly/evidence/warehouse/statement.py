@@ -17,6 +17,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from airflow_provider_launchdarkly.evidence.warehouse.definition import WHOLE_ROW
 from airflow_provider_launchdarkly.evidence.warehouse.dialects import dialect_of
 from airflow_provider_launchdarkly.evidence.warehouse.events import Events
 from airflow_provider_launchdarkly.evidence.warehouse.values import ValueSteps
@@ -180,9 +181,8 @@ class _StatementWriter:
         ]
         if self._events.ids:
             columns.append(f"{self._events.tables.index(table)} AS event_table")
-            columns.append(
-                f"CAST({writer.name(table.id) if table.id else 'NULL'} AS {writer.dialect.text}) AS event_id"
-            )
+            own = writer.name(table.id) if table.id not in {None, WHOLE_ROW} else "NULL"
+            columns.append(f"CAST({own} AS {writer.dialect.text}) AS event_id")
         since = self._look.exposed_after - timedelta(microseconds=self._events.before)
         conditions = []
         if table.event_key is not None:
@@ -198,9 +198,19 @@ class _StatementWriter:
         """Units and events meet by equality alone, so that no database compares each unit with each event."""
         columns = ["u.unit_key", "u.arm", "u.crossed", "u.first_us", "u.last_us"]
         columns += ["e.event_no AS matched_no", "e.event_us", "e.amount"]
-        columns += ["e.event_table", "e.event_id AS matched_id"] if self._events.ids else []
+        columns += ["e.event_table", f"{self._event_id()} AS matched_id"] if self._events.ids else []
         join = f"ld_units u\n{self._writer.dialect.join} ld_events e ON e.event_unit = u.unit_key"
         return select(columns, join)
+
+    def _event_id(self) -> str:
+        """The id of an event, or in its place all that is read of its row but the unit, which stands beside it."""
+        text = self._writer.dialect.text
+        if not self._events.whole_rows:
+            return "e.event_id"
+        numbers = ", ".join(str(number) for number in self._events.whole_rows)
+        values = f"COALESCE(CAST(e.amount AS {text}), '')"
+        row = f"CAST(e.event_no AS {text}) || ' ' || CAST(e.event_us AS {text}) || ' ' || {values}"
+        return f"CASE WHEN e.event_no IN ({numbers}) THEN {row} ELSE e.event_id END"
 
     def _joined(self) -> str:
         """A unit stays where all of its events are out of its time: they have no number, and count for nothing."""

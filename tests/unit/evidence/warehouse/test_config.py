@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -64,8 +65,41 @@ def test_a_description_comes_back_from_plain_json(results: Any) -> None:
 
 def test_the_defaults_are_the_tables_of_launchdarkly() -> None:
     results = DataExportResults(conn_id="warehouse", schema="launchdarkly")
-    assert (results.exposures, results.events) == (ExposuresTable(), EventsTable(id="export_key"))
+    assert (results.exposures, results.events) == (ExposuresTable(), EventsTable())
+    assert results.events.id == "export_key"
     assert (results.metrics, results.cap, results.cuped, results.where) == ({}, None, None, None)
+
+
+@pytest.mark.parametrize("plain", [EXPORT, NATIVE])
+def test_a_part_of_a_mapping_keeps_the_defaults_of_what_it_leaves_out(plain: dict[str, Any]) -> None:
+    defaults = read_results(plain)
+    assert not isinstance(defaults, SqlResults)
+    tables = {name for name in type(defaults).model_fields if is_dataclass(getattr(defaults, name))}
+    assert tables == ({"exposures", "events"} if plain is EXPORT else {"aggregates"})
+    for name in tables:
+        for column in fields(getattr(defaults, name)):
+            changed = read_results({**plain, name: {column.name: "other"}})
+            assert getattr(changed, name) == replace(getattr(defaults, name), **{column.name: "other"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "table"),
+    [
+        ({"event": "x"}, EventsTable()),
+        ({"event": "x", "id": "*"}, EventsTable(id="*")),
+        ({"event": "x", "id": None}, EventsTable(id=None)),
+        ({"event": "x", "environment": None, "unit_kind": None}, EventsTable(environment=None, unit_kind=None)),
+        ({"event": "x", "unit": None, "at": None, "table": None}, EventsTable()),
+        ({"table": "t"}, EventsTable("t", None, unit_kind=None, value=None, environment=None, id="*")),
+        ({"table": "t", "id": None}, EventsTable("t", None, unit_kind=None, value=None, environment=None, id=None)),
+        ({"table": "t", "id": "no"}, EventsTable("t", None, unit_kind=None, value=None, environment=None, id="no")),
+    ],
+)
+def test_the_table_of_a_metric(settings: dict[str, Any], table: EventsTable) -> None:
+    metrics = export(metrics={"m": settings}).to_json()["metrics"]
+    read = export(metrics=metrics).metrics
+    assert not isinstance(read, str)
+    assert read["m"].definition("m", EventsTable(), None, None).events_table == table
 
 
 def test_a_number_is_the_upper_percentile_of_a_cap() -> None:

@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from airflow_provider_launchdarkly.evidence.sql_statement import Statement
 from airflow_provider_launchdarkly.evidence.warehouse.definition import (
+    WHOLE_ROW,
     Aggregation,
     Cap,
     EventsTable,
@@ -23,6 +24,7 @@ from unit.evidence.warehouse.test_statement import FUNNEL, LOOK, PLAIN
 
 DAY = timedelta(days=1)
 ORDERS = EventsTable("shop.orders", None, "person", None, "paid", "paid_at", None, "order_id")
+BILLS = replace(ORDERS, table="shop.bills", id=WHOLE_ROW)
 EVERYTHING = [
     *PLAIN,
     FUNNEL,
@@ -30,6 +32,7 @@ EVERYTHING = [
     replace(PLAIN[2], key="ratio", denominator=PLAIN[1]),
     replace(PLAIN[3], key="p95", percentile=95),
     MetricDefinition("orders", (), Aggregation.AVERAGE, events_table=ORDERS),
+    MetricDefinition("bills", (), Aggregation.SUM, events_table=BILLS),
 ]
 
 

@@ -50,5 +50,7 @@ def test_units_meet_their_events_by_a_hash_an_order_or_an_index(tables: ExportTa
     if counted:
         tables.execute("ANALYZE")
     found = joins(tables)
-    assert len(found) == 1
-    assert found[0].startswith(("Hash Join", "Merge Join", "HASH_JOIN", "SEARCH e USING AUTOMATIC")), found
+    # DuckDB counts the events' different ids apart, and joins the two counts.
+    assert len(found) == (2 if tables.dialect == "duckdb" else 1)
+    right = ("Hash Join", "Merge Join", "HASH_JOIN", "SEARCH e USING AUTOMATIC")
+    assert all(join.startswith(right) for join in found), found

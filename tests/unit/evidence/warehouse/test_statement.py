@@ -17,6 +17,7 @@ from airflow_provider_launchdarkly.decision.policy_parts import Primary
 from airflow_provider_launchdarkly.decision.summary import covered
 from airflow_provider_launchdarkly.evidence.sql_rows import SqlResultsError, evidence_from_rows
 from airflow_provider_launchdarkly.evidence.warehouse.definition import (
+    WHOLE_ROW,
     Aggregation,
     Cap,
     EventsTable,
@@ -253,7 +254,7 @@ def test_metrics_of_several_tables_are_read_together(tables: ExportTables) -> No
         else f"INSERT INTO {tables.table('orders')} SELECT context_key, 3, received_time AT TIME ZONE 'UTC' "
         f"FROM {tables.table('metric_events')} WHERE event_key = 'bought' AND context_kind = 'user'"
     )
-    orders = EventsTable("orders", None, "person", None, "paid", '"at time"', None)
+    orders = EventsTable("orders", None, "person", None, "paid", '"at time"', None, WHOLE_ROW)
     metrics = [
         MetricDefinition("orders", (), Aggregation.COUNT, missing=0, events_table=orders),
         MetricDefinition("paid", (), Aggregation.SUM, missing=0, events_table=orders, covariate=30 * DAY),
@@ -271,11 +272,41 @@ def test_repeated_events_are_refused_where_the_table_has_ids(tables: ExportTable
     exposures = [Exposure(f"u{number}", "v-bold", STARTED_AT) for number in range(4)]
     events = [Event(exposure.unit, "bought", STARTED_AT + DAY, 9.99, id=exposure.unit) for exposure in exposures]
     tables.fill(exposures, [*events, events[0]])
-    with_ids = replace(PLAIN[2], events_table=EventsTable(id="event_id"))
     with pytest.raises(SqlResultsError, match=r"repeated_events.*1 events stand more than once"):
-        evidence(tables, [with_ids])
-    tables.execute(f"DELETE FROM {tables.table('metric_events')} WHERE event_id = 'u0'")
-    assert evidence(tables, [with_ids]).metrics[0].measurements[1].units == 4
+        evidence(tables, PLAIN[2:3])
+    tables.execute(f"DELETE FROM {tables.table('metric_events')} WHERE export_key = 'u0'")
+    assert evidence(tables, PLAIN[2:3]).metrics[0].measurements[1].units == 4
+
+
+@pytest.mark.parametrize("repeated", [Event("u0", "bought", STARTED_AT + DAY, 9.99), Event("u0", "seen", STARTED_AT)])
+@pytest.mark.parametrize("beside", [True, False], ids=["beside a table with ids", "alone"])
+def test_without_ids_repeated_events_are_known_by_the_rest_of_their_rows(
+    tables: ExportTables, repeated: Event, beside: bool
+) -> None:
+    exposures = [Exposure(f"u{number}", "v-bold", STARTED_AT) for number in range(2)]
+    different = [
+        Event("u0", "bought", STARTED_AT + DAY, 9.5),
+        Event("u0", "bought", STARTED_AT + DAY * 2, 9.99),
+        Event("u1", "bought", STARTED_AT + DAY, 9.99),
+        Event("u0", "seen", STARTED_AT + DAY),
+    ]
+    tables.fill(exposures, [*different, repeated])
+    rows = EventsTable(id=WHOLE_ROW)
+    metrics = [
+        MetricDefinition("spent", ("bought",), Aggregation.SUM, missing=0, events_table=rows),
+        MetricDefinition("views", ("seen",), Aggregation.COUNT, missing=0, events_table=rows),
+        *(PLAIN[:1] if beside else []),
+    ]
+    assert evidence(tables, metrics).metrics[0].key == "spent"
+    tables.fill(events=[repeated._replace(at=STARTED_AT + 20 * DAY)] * 2)  # after the look
+    assert evidence(tables, metrics).metrics[0].key == "spent"
+    tables.fill(events=[repeated])
+    with pytest.raises(SqlResultsError, match=r"1 events stand more than once.*write `id: null`"):
+        evidence(tables, metrics)
+    own = [replace(metric, events_table=EventsTable(id=None)) for metric in metrics]
+    assert evidence(tables, own).metrics[0].key == "spent"
+    once = [replace(metric, aggregation=Aggregation.OCCURRENCE) for metric in metrics]
+    assert evidence(tables, once).metrics[0].measurements[1].mean == 1.0
 
 
 def test_a_view_that_repeats_exposures_changes_nothing(tables: ExportTables) -> None:
