@@ -23,8 +23,8 @@ from airflow_provider_launchdarkly.views.model import (
     SplitTest,
     Stage,
     State,
-    Unwatched,
 )
+from airflow_provider_launchdarkly.views.unwatched import Unwatched
 
 START = datetime(2026, 11, 17, 9, tzinfo=UTC)
 PRIMARY, GUARDRAIL = "checkout-conversion", "page-load-ms"

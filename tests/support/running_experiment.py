@@ -9,7 +9,8 @@ from typing import Any
 from airflow_provider_launchdarkly.api.endpoints import EnvironmentRef
 from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.models import ExperimentPost
-from airflow_provider_launchdarkly.checks.significance import SignificanceResult, check_significance
+from airflow_provider_launchdarkly.checks.significance import check_significance
+from airflow_provider_launchdarkly.checks.significance_result import SignificanceResult
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.evidence.source import Target
 from airflow_provider_launchdarkly.testing import EmulatorServer

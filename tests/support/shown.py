@@ -72,6 +72,12 @@ def comparison(lift: float = 0.08, z: float = 2.59, boundary: float | None = 3.1
     }
 
 
+def seen(at: datetime, differs: str = "", treatments: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """A flag as a look found it."""
+    gets = arms() if treatments is None else treatments
+    return {"flag": "checkout-button", "at": at.isoformat(), "treatments": gets, "differs": differs}
+
+
 def found(look: int = 8, **changes: Any) -> dict[str, Any]:
     """A verdict of a look, as the sensor's check returns it."""
     return {
@@ -115,6 +121,7 @@ def found(look: int = 8, **changes: Any) -> dict[str, Any]:
             ]
         },
         "looked_at": (START + look * DAY).isoformat(),
+        "flag": seen(START + look * DAY),
         **keys(),
         **changes,
     }

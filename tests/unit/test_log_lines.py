@@ -103,7 +103,7 @@ def test_while_it_waits_the_log_says_when_the_next_look_is_who_gets_what_and_wha
     first, *rest = lines
     assert first.startswith("waiting for look 1 of 4 at 20")
     assert first.endswith("UTC (in 6 days)")
-    assert any(line == "Served now: Bold 50 %, Classic 50 %" for line in rest)
+    assert any(line.startswith("Allocation: Bold 50 %, Classic 50 %; people get it while") for line in rest)
     text = " ".join(rest)
     assert all(metric in "".join(text.split()) for metric in metrics)
     assert max(map(len, lines)) <= LONGEST_LINE

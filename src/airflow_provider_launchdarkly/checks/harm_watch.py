@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.checks.harm_looks import metrics_that_roll_back
 from airflow_provider_launchdarkly.checks.significance import (
-    SignificanceResult,
     find_due_look,
     no_looks,
     take_look,
 )
+from airflow_provider_launchdarkly.checks.significance_result import SignificanceResult
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason, Verdict
 from airflow_provider_launchdarkly.evidence.source import LookContext
 

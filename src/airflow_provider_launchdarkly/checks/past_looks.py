@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
     from airflow_provider_launchdarkly.api.models import Experiment, Metric
-    from airflow_provider_launchdarkly.checks.significance import SignificanceResult
+    from airflow_provider_launchdarkly.checks.significance_result import SignificanceResult
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.evidence.source import Source
 

@@ -7,9 +7,9 @@ clear comes to the same decisions, because nothing but the time of the latest po
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_launchdarkly.api.endpoints import get_experiment
 from airflow_provider_launchdarkly.api.errors import (
@@ -19,14 +19,15 @@ from airflow_provider_launchdarkly.api.errors import (
 )
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS, pinned
 from airflow_provider_launchdarkly.checks.background import background_of
+from airflow_provider_launchdarkly.checks.flag_seen import see_flag
 from airflow_provider_launchdarkly.checks.harm_looks import due_for_harm, metrics_that_roll_back
-from airflow_provider_launchdarkly.checks.on_data import cautions_of, describe_taken
+from airflow_provider_launchdarkly.checks.on_data import cautions_of
 from airflow_provider_launchdarkly.checks.planned_looks import describe_lateness, is_due
-from airflow_provider_launchdarkly.checks.result import CheckResult, describe_time
+from airflow_provider_launchdarkly.checks.result import describe_time
 from airflow_provider_launchdarkly.checks.same_question import count_repeats, require_allowed
+from airflow_provider_launchdarkly.checks.significance_result import SignificanceResult
 from airflow_provider_launchdarkly.config.problems import field_name
-from airflow_provider_launchdarkly.decision.evidence import EarlierLook, Evidence, EvidenceError
-from airflow_provider_launchdarkly.decision.evidence_json import evidence_to_json
+from airflow_provider_launchdarkly.decision.evidence import EarlierLook, EvidenceError
 from airflow_provider_launchdarkly.decision.information import known_looks
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy_parts import Clock
@@ -38,18 +39,17 @@ from airflow_provider_launchdarkly.decision.suitability import (
     require_one_role,
     require_source_of_mature_units,
 )
-from airflow_provider_launchdarkly.decision.summary import covered
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
 from airflow_provider_launchdarkly.evidence.launchdarkly_results import evidence_from_results
 from airflow_provider_launchdarkly.evidence.releases import measure
 from airflow_provider_launchdarkly.evidence.source import AS_IT_IS_NOW, LookContext, Source, Target
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration, Metric
+    from airflow_provider_launchdarkly.checks.flag_seen import FlagSeen
     from airflow_provider_launchdarkly.checks.on_data import DataLooks
+    from airflow_provider_launchdarkly.checks.result import CheckResult
     from airflow_provider_launchdarkly.decision.evidence import Spent, Standing
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.decision.schedule import LookSchedule
@@ -62,90 +62,6 @@ Looks: TypeAlias = Callable[[], Iterable[EarlierLook]]
 def no_looks() -> tuple[EarlierLook, ...]:
     """Return no earlier look: nothing is known of them."""
     return ()
-
-
-@dataclass(frozen=True, slots=True)
-class SignificanceResult:
-    """The result of one poll of an experiment's significance.
-
-    Attributes:
-        target: The iteration.
-        at: Time of the poll, by LaunchDarkly's clock.
-        verdict: The verdict.
-        evidence: The numbers it rests on; None if it follows from the experiment's state and the clock alone.
-        lateness: How late the look was, as text; empty if it was in time.
-        trouble: Why a look between two planned ones failed; empty if it did not.
-        iteration: The iteration as it was read; None if that does not matter.
-    """
-
-    target: Target
-    at: datetime
-    verdict: Verdict
-    evidence: Evidence | None = None
-    lateness: str = ""
-    trouble: str = ""
-    iteration: Iteration | None = None
-
-    @property
-    def read_results(self) -> bool:
-        """True if results were read: this poll was a look."""
-        return self.evidence is not None
-
-    @property
-    def ends(self) -> bool:
-        """True if the waiting is over."""
-        return self.verdict.ends
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the verdict as plain JSON, with the keys of its target."""
-        return {**self.verdict.to_json(), "summary": self.summary, **self.target.to_json()}
-
-    def to_record(self) -> dict[str, Any]:
-        """Return :meth:`to_json` with ``evidence`` and ``looked_at``, from which the look is put on record."""
-        evidence = evidence_to_json(self.evidence) if self.evidence else None
-        return {**self.to_json(), "evidence": evidence, "looked_at": self.at.isoformat()}
-
-    @property
-    def summary(self) -> str:
-        """The verdict's summary, and how late the look was."""
-        late = self.lateness or (describe_taken(self.evidence) if self.evidence else "")
-        return f"{self.verdict.summary} ({late})" if late else self.verdict.summary
-
-    def to_check_result(self) -> CheckResult:
-        """Return the result for a task: with ``evidence`` and ``looked_at``, from which the look is put on record."""
-        # A look between two planned ones that finds no harm is no news: there may be thousands.
-        planned = self.evidence is not None and not self.evidence.only_harm
-        return CheckResult(
-            self.ends,
-            self.summary,
-            self.to_record(),
-            is_news=planned or self.ends,
-            same_for=self.same_for,
-            warning=self.warning,
-            cautions=(*(self.verdict.cautions if self.ends else ()), *self._covered()),
-        )
-
-    @property
-    def same_for(self) -> timedelta | None:
-        """The time to the next planned look, if nothing but the clock can make it due; else None."""
-        if self.trouble or self.verdict.reason is not Reason.BETWEEN_LOOKS or self.verdict.next_look is None:
-            return None
-        return self.verdict.next_look - self.verdict.elapsed
-
-    def _covered(self) -> tuple[str, ...]:
-        """A line on what the source's rows cover, if it knows."""
-        coverage = self.evidence.coverage if self.evidence else None
-        return () if coverage is None else (covered(coverage),)
-
-    @property
-    def warning(self) -> str | None:
-        """The trouble with the look, with the cure of a late one; None if all is well."""
-        if not self.lateness:
-            return self.trouble or None
-        return (
-            f"{self.lateness}: poll more often (poke_interval, or [launchdarkly] poll_interval), keep the triggerer "
-            "running, or let an emulator's clock run more slowly"
-        )
 
 
 class SignificanceCheck:
@@ -188,6 +104,7 @@ class SignificanceCheck:
         self._standing = standing
         self._spent = spent
         self._data = data
+        self._flag: FlagSeen | None = None
         self.previous = previous
 
     def __call__(self) -> Procedure[CheckResult]:
@@ -213,8 +130,9 @@ class SignificanceCheck:
         if self._data is not None and taken is not None:
             self._data.taken = found.verdict.elapsed
         result = found.to_check_result()
+        self._flag = found.flag or self._flag
         if not found.ends:
-            result = replace(result, background=background_of(found.iteration, self._policy))
+            result = replace(result, background=background_of(found.iteration, self._policy, self._flag))
         return result if has_only_planned_looks(self._policy) else replace(result, same_for=None)
 
 
@@ -288,7 +206,10 @@ def check_significance(
         standing=standing,
         spent=spent,
     )
-    return (yield from look)
+    taken = yield from look
+    if found.only_harm:
+        return taken
+    return replace(taken, flag=(yield from see_flag(target.environment, found.iteration)))
 
 
 def take_look(

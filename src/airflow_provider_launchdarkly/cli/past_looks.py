@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from airflow_provider_launchdarkly.checks.significance import SignificanceResult
+    from airflow_provider_launchdarkly.checks.significance_result import SignificanceResult
     from airflow_provider_launchdarkly.cli.arguments import Commands
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.evidence.results_config import Results

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_provider_launchdarkly.api.endpoints.releases import list_releases
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.api.writes.stop_for_release import is_stop_for_a_release
+from airflow_provider_launchdarkly.checks.flag_seen import see_flag
 from airflow_provider_launchdarkly.checks.release import release_output
 from airflow_provider_launchdarkly.rollout.left_release import release_among
 from airflow_provider_launchdarkly.views.explanations import sentence
@@ -20,6 +21,7 @@ from airflow_provider_launchdarkly.views.model import (
     State,
 )
 from airflow_provider_launchdarkly.views.releases import read_release, release_note
+from airflow_provider_launchdarkly.views.served_model import KnownBy, Served
 from airflow_provider_launchdarkly.views.winner_release import (
     follows_in,
     happened_in,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
     from airflow_provider_launchdarkly.api.models import EnvironmentRelease, Experiment, Iteration
+    from airflow_provider_launchdarkly.checks.flag_seen import FlagSeen
     from airflow_provider_launchdarkly.views.release_model import ReleaseShown
 
 
@@ -51,16 +54,31 @@ class Now(NamedTuple):
     iteration_id: str | None
 
 
-def experiment_now(env: EnvironmentRef, experiment: Experiment, base_url: str) -> Now:
+def flag_now(env: EnvironmentRef, experiment: Experiment) -> Procedure[FlagSeen | None]:
+    """Read the flag of the experiment's iteration; None if that neither runs nor ended with a winner of its own.
+
+    A stop for the release of another treatment left the flag to that release, which says who gets what.
+    """
+    iteration = experiment.latest_started
+    if iteration is None or not (iteration.running or iteration.stopped):
+        return None
+    if iteration.stopped and (iteration.winning_treatment_id is None or _for_a_release(iteration)):
+        return None
+    return (yield from see_flag(env, iteration))
+
+
+def experiment_now(env: EnvironmentRef, experiment: Experiment, base_url: str, seen: FlagSeen | None = None) -> Now:
     """Read an experiment as LaunchDarkly shows it.
 
     Args:
         env: Its project and environment.
         experiment: The experiment, with treatments and all iterations.
         base_url: LaunchDarkly's base URL.
+        seen: The flag of its iteration, as :func:`flag_now` reads it; None if it was not read.
     """
     iteration = experiment.latest_started or next(iter(experiment.drafts), None)
-    state, chip, why = _standing(iteration)
+    state, chip, why = _standing(iteration, seen)
+    shares, served = _shares(iteration, seen) if iteration else ((), None)
     detail = ExperimentDetail(
         ExperimentSummary(
             env.project_key,
@@ -73,7 +91,9 @@ def experiment_now(env: EnvironmentRef, experiment: Experiment, base_url: str) -
             name=experiment.name,
             flag=next(iter(iteration.flags), None) if iteration else None,
             tags=experiment.tags,
-            shares=_shares(iteration) if iteration else (),
+            shares=shares,
+            served=served,
+            drift=(_since_then(iteration, seen),) if iteration and seen and seen.differs else (),
             links=Links(launchdarkly=env.experiment_url(base_url, experiment.key)),
         ),
         hypothesis=iteration.hypothesis if iteration else "",
@@ -98,8 +118,7 @@ def active_release(env: EnvironmentRef, experiment: Experiment, base_url: str) -
     except LaunchDarklyError:
         return None
     releases: tuple[EnvironmentRelease, ...] = response.value.items
-    shipping = is_stop_for_a_release(iteration.winning_reason) if iteration.stopped else False
-    own = release_among(releases, iteration, flag_key) if shipping else None
+    own = release_among(releases, iteration, flag_key) if _for_a_release(iteration) else None
     release = own[0] if own else next((each for each in releases if not each.ended), None)
     if release is None:
         return None
@@ -119,7 +138,7 @@ def with_release(now: Now, release: ReleaseShown | None) -> Now:
     chip = "releasing" if release.active else f"release {release.status}"
     why = f"{sentence(headline_of(release))} {metrics_in_words(release)}".strip()
     shares, next_step = shares_in(release), release.next_at
-    summary = replace(detail.summary, release=release, headline=why, shares=shares, next_step=next_step)
+    summary = replace(detail.summary, release=release, headline=why, shares=shares, served=None, next_step=next_step)
     return now._replace(
         chip=chip,
         detail=replace(
@@ -156,29 +175,43 @@ def with_record(now: Now, record: ExperimentDetail) -> Now:
     )
 
 
-def _standing(iteration: Iteration | None) -> tuple[State, str, str]:
+def _for_a_release(iteration: Iteration) -> bool:
+    return iteration.stopped and is_stop_for_a_release(iteration.winning_reason)
+
+
+def _since_then(iteration: Iteration, seen: FlagSeen) -> str:
+    return sentence(f"since the stop, {seen.differs}" if iteration.stopped else seen.differs)
+
+
+def _standing(iteration: Iteration | None, seen: FlagSeen | None) -> tuple[State, str, str]:
     if iteration is None:
         return State.STARTING, "not started", "It has no iteration yet."
+    differs = f" {_since_then(iteration, seen)}" if seen and seen.differs else ""
     if iteration.running:
-        return State.WAITING, "running", "It is running in LaunchDarkly."
+        return State.WAITING, "running", f"It is running in LaunchDarkly.{differs}"
     if iteration.not_started:
         return State.STARTING, "not started", "Its iteration has not been started."
     winner = iteration.treatment(iteration.winning_treatment_id) if iteration.winning_treatment_id else None
     reason = f": {iteration.winning_reason}" if iteration.winning_reason else ""
-    served = f"Everyone gets {winner.name}" if winner else "It was stopped"
-    return State.STOPPED, "stopped", f"{served}{reason}."
+    everyone = f"Everyone got {winner.name}" if winner and differs else f"Everyone gets {winner.name}" if winner else ""
+    return State.STOPPED, "stopped", f"{everyone or 'It was stopped'}{reason}.{differs}"
 
 
-def _shares(iteration: Iteration) -> tuple[Share, ...]:
+def _shares(iteration: Iteration, seen: FlagSeen | None) -> tuple[tuple[Share, ...], Served | None]:
+    """Return who gets what: by the flag where it was read, else by the iteration."""
+    if seen is not None and seen.at is not None and (iteration.running or iteration.winning_treatment_id):
+        return tuple(Share(*arm) for arm in seen.served), Served(KnownBy.FLAG, seen.at, now=True)
     if iteration.stopped and iteration.winning_treatment_id:
         winner = iteration.treatment(iteration.winning_treatment_id)
-        return (Share(winner.name, 100.0, winner.baseline),) if winner else ()
+        served = Served(KnownBy.CHANGE, iteration.ended_at)
+        return ((Share(winner.name, 100.0, winner.baseline),), served) if winner else ((), None)
     if not iteration.running or any(treatment.allocation_percent is None for treatment in iteration.treatments):
-        return ()
-    return tuple(
+        return (), None
+    shares = (
         Share(treatment.name, float(treatment.allocation_percent or 0), treatment.baseline)
         for treatment in iteration.treatments
     )
+    return tuple(shares), Served(KnownBy.ALLOCATION, iteration.started_at)
 
 
 def _timeline(experiment: Experiment) -> Iterator[Happening]:

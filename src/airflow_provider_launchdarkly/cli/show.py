@@ -114,7 +114,7 @@ def _of_record(record: str) -> tuple[ExperimentDetail, str]:
 def _of_experiment(arguments: argparse.Namespace) -> tuple[ExperimentDetail, str]:
     from airflow_provider_launchdarkly.api.reads.experiments import read_experiment
     from airflow_provider_launchdarkly.cli.credentials import Access, Clients
-    from airflow_provider_launchdarkly.cli.running_now import active_release, experiment_now, with_release
+    from airflow_provider_launchdarkly.cli.running_now import active_release, experiment_now, flag_now, with_release
 
     access = Access(os.environ, arguments.host, arguments.project, arguments.environment)
     try:
@@ -122,10 +122,11 @@ def _of_experiment(arguments: argparse.Namespace) -> tuple[ExperimentDetail, str
         env = access.environment_ref(settings, None, None)
         with Clients() as clients:
             experiment = clients.of(settings).run(read_experiment(env, arguments.what))
+            seen = clients.of(settings).run(flag_now(env, experiment))
             release = clients.of(settings).run(active_release(env, experiment, settings.client.base_url))
     except LaunchDarklyError as error:
         raise CliError(str(error)) from None
-    now = with_release(experiment_now(env, experiment, settings.client.base_url), release)
+    now = with_release(experiment_now(env, experiment, settings.client.base_url, seen), release)
     folder = arguments.records or os.environ.get(RECORDS_VARIABLE)
     if folder and now.iteration_id:
         now = _with_record(now, folder)

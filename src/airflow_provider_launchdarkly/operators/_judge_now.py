@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import conf
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_launchdarkly.checks.significance import SignificanceResult
+    from airflow_provider_launchdarkly.checks.significance_result import SignificanceResult
     from airflow_provider_launchdarkly.decision.policy import Policy
     from airflow_provider_launchdarkly.evidence.source import Source, Target
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook

@@ -10,7 +10,14 @@ from airflow_provider_launchdarkly.pictures.lists import ladder, share_bar, time
 from airflow_provider_launchdarkly.pictures.markup import element, join, link
 from airflow_provider_launchdarkly.pictures.releases import release_line, release_step
 from airflow_provider_launchdarkly.pictures.units_chart import units_figure
-from airflow_provider_launchdarkly.pictures.words import capital, served, state_class, state_words
+from airflow_provider_launchdarkly.pictures.words import (
+    capital,
+    known_from,
+    served,
+    state_class,
+    state_words,
+    title_of_shares,
+)
 from airflow_provider_launchdarkly.pictures.z_chart import harm_progress, ship_progress, z_figure
 from airflow_provider_launchdarkly.views.model import State
 from airflow_provider_launchdarkly.views.words import next_step
@@ -37,7 +44,7 @@ MOST_GUARDRAILS = 4
 
 NO_DRIFT = (
     "Nothing is known to. The wait checks at each poll that the iteration is the one that Airflow started, and at each "
-    "look who gets what; airflow-launchdarkly plan compares everything else."
+    "planned look its allocation and its flag; airflow-launchdarkly plan compares everything else."
 )
 
 
@@ -184,10 +191,8 @@ def _facts(detail: ExperimentDetail) -> Iterator[Markup]:
     """Yield what stands beside the charts."""
     summary = detail.summary
     if summary.shares:
-        yield element("h2", "Who gets what now")
-        words = served(summary.shares)
-        way = release_step(summary.release) if summary.release and summary.release.winner else None
-        yield element("div", share_bar(summary.shares), element("p", f"{capital(words)}."), way, class_="ld-card")
+        yield element("h2", title_of_shares(summary))
+        yield _served(summary)
     if detail.looks:
         yield units_figure(detail.split)
     if summary.harm is not None:
@@ -215,6 +220,15 @@ def _facts(detail: ExperimentDetail) -> Iterator[Markup]:
     if detail.record is not None:
         yield element("h2", "Decision record")
         yield _record(detail.record)
+
+
+def _served(summary: ExperimentSummary) -> Markup:
+    words, known = served(summary.shares), summary.served
+    way = release_step(summary.release) if summary.release and summary.release.winner else None
+    read = None
+    if known is not None and known.at is not None and not known.now:
+        read = element("p", f"{known_from(known)}: ", when(known.at), ".", class_="ld-soft")
+    return element("div", share_bar(summary.shares), element("p", f"{capital(words)}."), read, way, class_="ld-card")
 
 
 def _harm(harm: HarmWatch) -> Markup:

@@ -11,11 +11,13 @@ from airflow_provider_launchdarkly.pictures.words import (
     capital,
     count,
     instant,
+    known_from,
     served,
     signed,
     split,
     state_class,
     state_words,
+    title_of_shares,
     z_value,
 )
 from airflow_provider_launchdarkly.pictures.z_chart import bar_in_words, harm_progress, ship_progress
@@ -117,7 +119,9 @@ def _standing(detail: ExperimentDetail, ink: _Ink, zone: tzinfo | None, now: dat
     if summary.next_step is not None:
         yield f"{capital(next_step(summary))}: {_when(summary.next_step, zone, now)}"
     if summary.shares:
-        yield clean(f"Who gets what now: {served(summary.shares)}")
+        yield clean(f"{title_of_shares(summary)}: {served(summary.shares)}")
+        if (known := summary.served) is not None and known.at is not None and not known.now:
+            yield f"  {known_from(known)}: {_when(known.at, zone, now)}"
     if summary.harm is not None:
         found = ", ".join(summary.harm.harmed)
         words = f"Harmed: {found}" if found else f"No harm found on {', '.join(summary.harm.metrics)}"

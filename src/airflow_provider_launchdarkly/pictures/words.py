@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from airflow_provider_launchdarkly.config.percent import format_percent
 from airflow_provider_launchdarkly.views.model import State
+from airflow_provider_launchdarkly.views.served_model import WHILE_ON, KnownBy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime, tzinfo
 
-    from airflow_provider_launchdarkly.views.model import Comparison, MetricAtLook, Share, SplitTest
+    from airflow_provider_launchdarkly.views.model import (
+        Comparison,
+        ExperimentSummary,
+        MetricAtLook,
+        Share,
+        SplitTest,
+    )
+    from airflow_provider_launchdarkly.views.served_model import Served
 
 NOTHING = "-"
 
@@ -128,6 +136,25 @@ def served(shares: Sequence[Share]) -> str:
     if len(given) == 1:
         return f"everyone gets {given[0].treatment}"
     return ", ".join(f"{percentage(share.percent)} {share.treatment}" for share in given)
+
+
+def title_of_shares(found: ExperimentSummary) -> str:
+    """Return the title of who gets what: it says ``now`` only of what was read for this view."""
+    known = found.served
+    if known is None or known.now:
+        return "Who gets what now"
+    return f"Who gets what {WHILE_ON}" if known.by is KnownBy.ALLOCATION else "Who gets what"
+
+
+def known_from(known: Served | None) -> str:
+    """Return how it is known who gets what, before the instant at which it was read; empty if it was read just now."""
+    if known is None or known.now:
+        return ""
+    return {
+        KnownBy.FLAG: "As the newest look read it in the flag",
+        KnownBy.ALLOCATION: "The iteration's allocation; whether the flag is on was not read. As of",
+        KnownBy.CHANGE: "As a task set it; later changes were not read. As of",
+    }[known.by]
 
 
 def split(tested: SplitTest) -> str:

@@ -54,8 +54,10 @@ def record_look(
         BrokenRecordError: The record was changed by someone else.
         OSError: The record cannot be read or written.
     """
+    from airflow_provider_launchdarkly.checks.significance_result import NOT_IN_A_VERDICT
+
     keys = target.to_json()
-    verdict = {name: value for name, value in found.items() if name not in ("evidence", "looked_at")}
+    verdict = {name: value for name, value in found.items() if name not in NOT_IN_A_VERDICT}
     decision = Decision(
         at=str(found.get("looked_at")),
         target=keys,

@@ -315,9 +315,11 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         result = self._poll(context)
         if result.ends:
             return result.output
+        from airflow_provider_launchdarkly.checks.significance_result import NOT_IN_A_VERDICT
+
         context["ti"].xcom_push(
             key="return_value",
-            value={name: value for name, value in result.output.items() if name not in ("evidence", "looked_at")},
+            value={name: value for name, value in result.output.items() if name not in NOT_IN_A_VERDICT},
         )
         raise AirflowSkipException(result.summary)
 

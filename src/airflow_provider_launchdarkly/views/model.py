@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.views.handed_over import HandedOver
     from airflow_provider_launchdarkly.views.release_model import ReleaseShown
-
-
-NOT_WATCHED = "Nobody watches this experiment."
+    from airflow_provider_launchdarkly.views.served_model import Served
+    from airflow_provider_launchdarkly.views.unwatched import Unwatched
 
 
 class State(StrEnum):
@@ -307,27 +306,6 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Unwatched:
-    """People get something new, and Airflow does not watch it.
-
-    Attributes:
-        since: When the waiting ended.
-        why: Why, in a sentence.
-        serves: Who gets what, in a sentence.
-        cure: What a person has to do, in a sentence.
-        task_id: The task to clear; None if there is none.
-        what: What nobody watches, as a sentence.
-    """
-
-    since: datetime | None
-    why: str
-    serves: str
-    cure: str
-    task_id: str | None = None
-    what: str = NOT_WATCHED
-
-
-@dataclass(frozen=True, slots=True)
 class Happening:
     """One entry of the timeline.
 
@@ -405,7 +383,7 @@ class ExperimentSummary:
         headline: What comes next and when, or how it ended, in a sentence without instants; they are beside it.
         stages: The ladder.
         stage: The current stage, from 1; None where there is none.
-        shares: Who gets what now; empty where it is not known.
+        shares: Who gets what, as `served` knows it; empty where it is not known.
         look: The newest look; None before the first. In a list it has its metrics, so that z can be drawn.
         looks: How many looks the current stage plans; None where it is not known.
         next_look: When the next look is.
@@ -413,14 +391,15 @@ class ExperimentSummary:
         question: The open question.
         unwatched: Set in the state of that name.
         harm: Who guards people from harm; None where nobody does.
-        drift: What the newest poll found in LaunchDarkly to differ from the rollout, a sentence each: the iteration, or
-            who gets what. Empty where nothing is known to; `plan` compares the rest.
+        drift: What the newest poll, or look, found in LaunchDarkly to differ from the rollout, a sentence each: the
+            iteration, its flag, or who gets what. Empty where nothing is known to; `plan` compares the rest.
         since: When the state began.
         updated_at: How old this knowledge is: when its newest part was written.
         links: Addresses.
         release: The release of its flag that is under way, or whose wait failed; None where none is known. One with a
             `winner` ships the experiment's own: it is what runs now, in the place of a stage.
         handed_over: What a person has to do in LaunchDarkly, or did not do in time; None if nothing was handed over.
+        served: How it is known who gets what, and since when; None where it is not known.
     """
 
     project: str
@@ -450,6 +429,7 @@ class ExperimentSummary:
     links: Links = NOWHERE
     release: ReleaseShown | None = None
     handed_over: HandedOver | None = None
+    served: Served | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_launchdarkly.views.handed_over import HandedOver
-    from airflow_provider_launchdarkly.views.model import Unwatched
     from airflow_provider_launchdarkly.views.release_model import ReleaseShown
+    from airflow_provider_launchdarkly.views.unwatched import Unwatched
 
 
 def lost_release(body: Mapping[str, Any]) -> bool:

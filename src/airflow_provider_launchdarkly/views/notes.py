@@ -204,6 +204,7 @@ def watched(
         policy=policy,
         started_at=(at - elapsed).isoformat() if elapsed or found.get("reason") != "no_data" else None,
         treatments=treatments or ((before or {}).get("treatments", []) if same else []),
+        flag_seen=found.get("flag") or ((before or {}).get("flag_seen") if same else None),
         latest=_latest(found),
         looks=looks_with(known, found, at=at) if evidence or found.get("metrics") else looks_with(known, None, at=at),
         record=_record(found.get("record"), at) or ((before or {}).get("record") if same else None),

@@ -6,10 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.decision.verdict import Reason
 from airflow_provider_launchdarkly.views import notes as kinds
 from airflow_provider_launchdarkly.views import reading
-from airflow_provider_launchdarkly.views.explanations import sentence
 from airflow_provider_launchdarkly.views.model import (
     NOWHERE,
     ExperimentSummary,
@@ -17,9 +15,7 @@ from airflow_provider_launchdarkly.views.model import (
     Links,
     Progress,
     Question,
-    Share,
     State,
-    Unwatched,
 )
 from airflow_provider_launchdarkly.views.not_watched import (
     as_ended,
@@ -28,8 +24,10 @@ from airflow_provider_launchdarkly.views.not_watched import (
     release_not_watched,
 )
 from airflow_provider_launchdarkly.views.releases import read_release
+from airflow_provider_launchdarkly.views.served import drift_of, in_words, served_by
+from airflow_provider_launchdarkly.views.unwatched import Unwatched
 from airflow_provider_launchdarkly.views.winner_release import release_of_winner, shares_in
-from airflow_provider_launchdarkly.views.words import everyone, headline, in_shares
+from airflow_provider_launchdarkly.views.words import everyone, headline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,12 +37,6 @@ if TYPE_CHECKING:
 # Airflow's names of states, as its REST API writes them.
 FAILED = frozenset({"failed"})
 ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
-
-# Percent by which two shares may differ: a note has them rounded.
-_ROUNDING = 0.01
-
-# Why a verdict is invalid if someone else has ended the iteration.
-_BY_OTHERS = frozenset({Reason.ITERATION_REPLACED.value, Reason.ITERATION_STOPPED.value})
 
 # The option of an approval that goes on.
 APPROVE = "Approve"
@@ -193,7 +185,9 @@ def summary_of(
     latest = reading.mapping(body.get("latest"))
     look = reading.newest(body, stage=stage or 1) if with_looks else None
     started_at = reading.instant(body.get("started_at"))
-    served = shares_in(winners) if released and winners else _served(ordered, rollout, stage)
+    shares, served = served_by([note.body for note in ordered], stage)
+    if released and winners:
+        shares, served = shares_in(winners), None
     question = next((asked.question for asked in run.asked if asked.is_open), None)
     judges = state is State.WAITING and _judges(body)
     made = ExperimentSummary(
@@ -216,18 +210,19 @@ def summary_of(
             release=_progress_of_release(body, over=over),
         ),
         stage=stage if over or not climbed else None,
-        shares=served,
+        shares=shares,
         look=look,
         looks=reading.count(latest.get("looks")) or (look.of if look and look.of else None),
         next_look=_after(started_at, latest.get("next_look_days")) if judges else None,
         next_step=_next_step(state, body, run, winners),
         question=question if state is State.NEEDS_YOU else None,
         harm=None if state in {State.UNWATCHED, State.REFUSED} else _harm(body),
-        drift=() if over else _drift(body, rollout, stage),
+        drift=() if over else drift_of(body, stage),
         since=_since(newest, run, state),
         updated_at=reading.instant(body.get("at")),
         links=links,
         handed_over=handed_over,
+        served=served,
     )
     ended = read_release(reading.mapping(body.get("shown")))
     others = [each for each in releases if ended is None or each.release_id != ended.release_id]
@@ -291,11 +286,6 @@ def _left_running(body: Mapping[str, Any], run: Run) -> State:
     return State.REFUSED if refused else State.UNWATCHED
 
 
-def _ended_by_others(body: Mapping[str, Any]) -> bool:
-    """Return whether a rollout has ended because someone else had ended its iteration."""
-    return body.get("kind") == kinds.END and body.get("reason") in _BY_OTHERS
-
-
 def _stopped(body: Mapping[str, Any]) -> State:
     endings = {
         "ship": State.SHIPPED,
@@ -343,21 +333,6 @@ def _starts(ordered: Sequence[Note]) -> dict[int, datetime | None]:
     return starts
 
 
-def _served(ordered: Sequence[Note], rollout: Mapping[str, Any], stage: int | None) -> tuple[Share, ...]:
-    body = ordered[-1].body
-    if body.get("kind") == kinds.STOP:
-        winner = reading.text(body.get("winner"))
-        baseline = any(arm.baseline for arm in reading.shares(body.get("treatments")) if arm.treatment == winner)
-        return (Share(winner, 100.0, baseline),) if winner else ()
-    if body.get("kind") == kinds.RELEASE or _ended_by_others(body) or lost_release(body):
-        return ()
-    for note in reversed(ordered):
-        if served := reading.shares(note.body.get("treatments")):
-            return served
-    stages = reading.mappings(rollout.get("stages"))
-    return reading.shares(stages[stage - 1].get("shares")) if stage and stage <= len(stages) else ()
-
-
 def _beside(found: ExperimentSummary, releases: Sequence[ReleaseShown]) -> ReleaseShown | None:
     """Return the release of an experiment's flag that is under way beside it."""
     place = (found.project, found.environment, found.flag)
@@ -388,24 +363,6 @@ def _next_step(state: State, body: Mapping[str, Any], run: Run, winners: Release
     if not _judges(body):
         return _after(started_at, reading.mapping(body.get("latest")).get("next_look_days"))
     return _after(started_at, _days(reading.mapping(body.get("policy")).get("max_duration")))
-
-
-def _drift(body: Mapping[str, Any], rollout: Mapping[str, Any], stage: int | None) -> tuple[str, ...]:
-    """Return how LaunchDarkly differs from the rollout, as far as the newest poll saw: the iteration and its shares."""
-    latest = reading.mapping(body.get("latest"))
-    if latest.get("reason") in _BY_OTHERS or _ended_by_others(body):
-        told = reading.text(latest.get("summary")) or reading.text(body.get("why"))
-        return (sentence(told or "someone else ended the iteration"),)
-    stages = reading.mappings(rollout.get("stages"))
-    planned = reading.shares(stages[stage - 1].get("shares")) if stage and stage <= len(stages) else ()
-    found = reading.shares(body.get("treatments"))
-    percents = {share.treatment: share.percent for share in found}
-    # By name only where each name is known on both sides: LaunchDarkly may call a treatment otherwise.
-    if body.get("kind") != kinds.WATCH or set(percents) != {share.treatment for share in planned}:
-        return ()
-    if all(abs(percents[share.treatment] - share.percent) <= _ROUNDING for share in planned):
-        return ()
-    return (f"LaunchDarkly serves {in_shares(found)}; the stage says {in_shares(planned)}.",)
 
 
 def _judges(body: Mapping[str, Any]) -> bool:
@@ -468,7 +425,7 @@ def _unwatched(made: ExperimentSummary, newest: Note, run: Run) -> Unwatched:
     else:
         why = trouble or f"run {run.run_id} ended and left the experiment running"
         cure = "stop the experiment in LaunchDarkly, or start a run that takes it over"
-    serves = in_shares(made.shares) or everyone(None)
+    serves = in_words(made.shares, made.served) or everyone(None)
     found = Unwatched(made.since, why, serves, cure, failed.task_id if failed else None)
     if newest.body.get("kind") == kinds.RELEASE and made.release is not None:
         return release_not_watched(found, made.release, reading.mapping(newest.body.get("rollout")))

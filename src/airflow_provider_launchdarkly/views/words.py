@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.views import reading
-from airflow_provider_launchdarkly.views.model import NOT_WATCHED, State
+from airflow_provider_launchdarkly.views.model import State
 from airflow_provider_launchdarkly.views.notes import RELEASE, STOP
 from airflow_provider_launchdarkly.views.releases import next_of_release
+from airflow_provider_launchdarkly.views.unwatched import NOT_WATCHED
 from airflow_provider_launchdarkly.views.winner_release import headline_of
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_launchdarkly.api.models import ReleasePost
+from airflow_provider_launchdarkly.api.writes.flags import Serving, serve, turn_flag
 from airflow_provider_launchdarkly.api.writes.stop_for_release import stop_reason
 from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.cli.exit import ExitCode
@@ -156,3 +157,25 @@ def test_a_release_that_follows_on_an_end_for_another_reason_is_not_the_winners(
     assert shown.splitlines()[0].endswith("· stopped")
     assert "Release of the flag, as LaunchDarkly judges it: in progress" in shown
     assert "takes Bold to everyone" not in shown
+
+
+def test_a_flag_that_was_turned_off_is_said_with_what_everyone_gets(scene: Scene, run: Command) -> None:
+    where = ("--project", "demo", "--environment", "production")
+    scene.hook.run(turn_flag(scene.hook.environment(), "checkout-button", on=False))
+    shown = run("show", "bold", *where).out
+    assert "It is running in LaunchDarkly. Flag checkout-button is off: everyone gets Classic." in shown
+    assert "Who gets what now: everyone gets Classic" in shown
+    assert "50 %" not in shown
+    told = json.loads(run("show", "bold", *where, "--json").out)["summary"]
+    assert told["drift"] == ["Flag checkout-button is off: everyone gets Classic."]
+    assert (told["served"]["by"], told["served"]["now"]) == ("flag", True)
+
+
+def test_after_a_stop_who_gets_what_is_what_the_flag_serves_now(scene: Scene, run: Command) -> None:
+    scene.stop()
+    bold = serve(scene.hook.environment(), "checkout-button", Serving(scene.bold))
+    scene.hook.run(bold)
+    shown = run("show", "bold", "--project", "demo", "--environment", "production").out
+    assert "Everyone got Classic: enough." in shown
+    assert "Since the stop, the default rule of flag checkout-button was changed: it serves Bold to everyone" in shown
+    assert "Who gets what now: everyone gets Bold" in shown

@@ -129,7 +129,7 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_is_shown_as_its_page_has_it(what: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", what, "--airflow", url, "--utc"]) == ExitCode.OK
     shown = capsys.readouterr().out
-    for told in ("demo/production", "waiting", "Who gets what now: 75 % Classic, 25 % Bold", "How it is decided"):
+    for told in ("demo/production", "waiting", "Who gets what: 75 % Classic, 25 % Bold", "How it is decided"):
         assert told in shown
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_launchdarkly.views.model import Progress, Question, Share, State, to_json
 from airflow_provider_launchdarkly.views.notes import released
+from airflow_provider_launchdarkly.views.served_model import KnownBy, Served
 from airflow_provider_launchdarkly.views.situation import Asked, Note, Run, summary_of
 from support.shown import (
     DAY,
@@ -20,6 +21,7 @@ from support.shown import (
     left_running,
     page,
     run,
+    seen,
     ships,
     started,
     stopped,
@@ -170,8 +172,32 @@ def test_what_launchdarkly_serves_is_compared_with_the_stage() -> None:
     note = watched()
     other = [{"name": "Classic", "percent": 60.0}, {"name": "Bold", "percent": 40.0}]
     found = summary_of([Note(note.task_id, -1, {**note.body, "treatments": other})], run(WAITS))
-    assert found.drift == ("LaunchDarkly serves 60 % Classic, 40 % Bold; the stage says 75 % Classic, 25 % Bold.",)
+    assert found.drift == (
+        "The iteration's allocation is 60 % Classic, 40 % Bold; the stage says 75 % Classic, 25 % Bold.",
+    )
     assert summary_of([Note(note.task_id, -1, {**note.body, "treatments": [other[0]]})], run(WAITS)).drift == ()
+
+
+def test_who_gets_what_is_what_the_newest_look_read_in_the_flag() -> None:
+    everyone = [{"name": "Classic", "percent": 100.0, "baseline": True}]
+    off = "flag checkout-button is off: everyone gets Classic"
+    note = watched(flag=seen(START + 8 * DAY, off, everyone))
+    found = summary_of([started(1), note], run(WAITS))
+    assert found.shares == (Share("Classic", 100.0, baseline=True),)
+    assert found.served == Served(KnownBy.FLAG, START + 8 * DAY)
+    assert found.drift == ("Flag checkout-button is off: everyone gets Classic.",)
+    later = watched(9, stage=3, flag=None, evidence=None, metrics=[], **keys(iteration="i3"))
+    assert summary_of([note, later], run(WAITS)).drift == (), "another iteration's"
+
+
+def test_without_a_look_at_the_flag_the_allocation_is_what_people_get_while_it_is_on() -> None:
+    found = summary_of([started(2)], run(task("stage_2.wait", "failed"), state="failed"))
+    assert found.served == Served(KnownBy.ALLOCATION, START)
+    assert found.unwatched is not None
+    assert found.unwatched.serves == "75 % Classic, 25 % Bold while the flag is on and its rule unchanged"
+    after = summary_of([watched(), stopped()], run(state="success"))
+    assert after.served is not None
+    assert after.served.by is KnownBy.CHANGE
 
 
 @pytest.mark.parametrize("reason", ["iteration_replaced", "iteration_stopped"])

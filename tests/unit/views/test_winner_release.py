@@ -11,6 +11,7 @@ from airflow_provider_launchdarkly.pictures.terminal import experiment_text
 from airflow_provider_launchdarkly.views.model import ExperimentDetail, Happening, Progress, Share, State, to_json
 from airflow_provider_launchdarkly.views.notes import stopped as stopped_note
 from airflow_provider_launchdarkly.views.releases import read_release, to_do_for_release
+from airflow_provider_launchdarkly.views.served_model import WHILE_ON
 from airflow_provider_launchdarkly.views.situation import Note, Run, summary_of
 from airflow_provider_launchdarkly.views.whole import detail_of
 from support.shown import (
@@ -268,7 +269,8 @@ def test_a_change_that_nobody_made_in_time_says_what_is_left_to_do() -> None:
     failed = task("release.start", "failed", "LaunchDarklyShipByReleaseOperator")
     lost = summary_of([*STAGES, handed_over(3, release=True)], run(failed, state="failed")).unwatched
     assert lost is not None
-    assert (lost.what, lost.serves) == ("The winner's release has not been started.", "everyone gets Classic")
+    assert lost.what == "The winner's release has not been started."
+    assert lost.serves == "everyone gets Classic while the flag is on and its rule unchanged"
     assert lost.cure == (
         "start the release of flag checkout-button in LaunchDarkly: a guarded release from 'Classic' to 'Bold'. Then "
         "clear the task rollout.release.start. Reviewers: grace@example.com, team:checkout."
@@ -276,7 +278,7 @@ def test_a_change_that_nobody_made_in_time_says_what_is_left_to_do() -> None:
     stage = task("stage_3.start", "failed", "LaunchDarklyStartNextStageOperator")
     lost = summary_of([*STAGES[:3], handed_over(2)], run(stage, state="failed")).unwatched
     assert lost is not None
-    assert (lost.what, lost.serves) == ("Nobody watches this experiment.", "75 % Classic, 25 % Bold")
+    assert (lost.what, lost.serves) == ("Nobody watches this experiment.", f"75 % Classic, 25 % Bold {WHILE_ON}")
 
 
 def test_a_ship_that_was_withheld_while_it_was_handed_over_waits_for_nobody() -> None:

@@ -12,6 +12,7 @@ from airflow_provider_launchdarkly.pictures.words import served, state_class, st
 from airflow_provider_launchdarkly.pictures.z_chart import bar_in_words, ship_progress
 from airflow_provider_launchdarkly.views.explanations import nearest
 from airflow_provider_launchdarkly.views.model import State
+from airflow_provider_launchdarkly.views.served_model import KnownBy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 HEADS = (
     "Experiment",
     "Stage",
-    "Who gets what now",
+    "Who gets what",
     "z against the boundary",
     "State",
     "What comes next, and when",
@@ -187,7 +188,7 @@ def _row(found: ExperimentSummary) -> Markup:
     ]
     cells: tuple[Child, ...] = (
         join([ladder(found.stages, short=True)]) if found.stages else "-",
-        join([share_bar(found.shares), element("div", served(found.shares) or "not known", class_="ld-soft")]),
+        join([share_bar(found.shares), element("div", _gets(found), class_="ld-soft")]),
         join([_bar(compared), element("div", bar_in_words(compared), class_="ld-soft")]),
         join(
             [
@@ -221,6 +222,12 @@ def _row(found: ExperimentSummary) -> Markup:
         data_tag="\n".join(found.tags),
         data_look=str(found.look.number if found.look else ""),
     )
+
+
+def _gets(found: ExperimentSummary) -> str:
+    words = served(found.shares) or "not known"
+    by_allocation = found.served is not None and found.served.by is KnownBy.ALLOCATION
+    return f"{words}, while the flag is on" if by_allocation and found.shares else words
 
 
 def _bar(compared: Comparison | None) -> Markup | None:
