@@ -46,6 +46,12 @@ FEWEST: Final = 4
 LEAD: Final = 0.05
 """Share of the interval by which a round begins before the first wait is due, so that its page comes in time."""
 
+HOLD: Final = 5.0
+"""Seconds for which a wait that is due is held back for the page that is just being read."""
+
+LONGEST_READ: Final = 60.0
+"""Seconds after which a page that does not come is given up."""
+
 # A round's pages are spread over this share of the shortest interval; the next round's come within the second.
 _PACE = 0.8
 _NEXT_ROUND = 1.1
@@ -161,7 +167,8 @@ class SharedReader:
 
     A round of pages is spread over the shortest interval, and comes before the waits are due. What is on no page when
     it is due is read alone; so is everything where single reads are fewer than pages, or where lists fail or do not
-    help. A wait that is cancelled leaves the others untouched.
+    help. A wait that is cancelled leaves the others untouched. No wait depends on a page: each reads alone once it is
+    due, a few seconds later if a page is just being read, whatever becomes of the pages.
 
     Args:
         read_page: Reads a page.
@@ -231,12 +238,22 @@ class SharedReader:
         loop = asyncio.get_running_loop()
         if wait.due > loop.time():
             wait.timer = loop.call_at(wait.due, self._expire, wait)
-        elif self._is_reading:
+        elif self._is_reading and wait not in self._overdue:
             self._overdue.append(wait)
+            wait.timer = loop.call_later(HOLD, wait.answer, None)
         else:
             wait.answer(None)
 
     async def _serve_all(self) -> None:
+        """Serve until nothing waits. Whatever ends this earlier, those that wait are told to read alone."""
+        try:
+            await self._serve()
+        finally:
+            self._overdue = []
+            for wait in self._all():
+                wait.answer(None)
+
+    async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waits:
             begins = min((wait.begins for wait in self._all() if wait.needs_round), default=inf)
@@ -273,7 +290,7 @@ class SharedReader:
             began = loop.time()
             try:
                 page = await self._read(offset)
-            except LaunchDarklyError as error:
+            except Exception as error:  # noqa: BLE001 - no wait may end, or wait for ever, for what a page meets
                 self._stop_listing(f"{type(error).__name__}: {error}")
                 self._go_on_after(0.0)
                 return
@@ -305,7 +322,8 @@ class SharedReader:
         self._is_reading = True
         try:
             listed = self._listed.get(offset)
-            return await self._read_page(PAGE, offset, listed[0] if listed else None)
+            async with asyncio.timeout(LONGEST_READ):
+                return await self._read_page(PAGE, offset, listed[0] if listed else None)
         finally:
             self._is_reading = False
 

@@ -11,13 +11,14 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_launchdarkly.api.errors import ServerError
 from airflow_provider_launchdarkly.api.http.procedure import Response
 from airflow_provider_launchdarkly.triggers._listed import Contents
-from airflow_provider_launchdarkly.triggers._shared_reader import FEWEST, PAGE, Settled, SharedReader, _Wait
+from airflow_provider_launchdarkly.triggers._shared_reader import FEWEST, HOLD, PAGE, Settled, SharedReader, _Wait
 from airflow_provider_launchdarkly.triggers._sharing import FEWEST_RELEASES
 from support.virtual_time import run_in_virtual_time
 
@@ -34,7 +35,7 @@ class World:
         unlisted: Those that are on no page.
         lag: Seconds by which the list is behind.
         latency: Seconds that a page takes.
-        faults: Numbers of the page reads that fail.
+        faults: Numbers of the page reads that fail, and how.
         moves: Whether the order of the list changes from read to read.
         fewest: Waits below which each reads alone.
     """
@@ -43,7 +44,7 @@ class World:
     unlisted: frozenset[str] = frozenset()
     lag: float = 0.0
     latency: float = 0.1
-    faults: frozenset[int] = frozenset()
+    faults: dict[int, str] = field(default_factory=dict)
     moves: bool = False
     fewest: int = FEWEST
     pages: int = 0
@@ -57,8 +58,8 @@ class World:
         self.pages += 1
         number = self.pages
         await asyncio.sleep(self.latency)
-        if number in self.faults:
-            raise ServerError("503")
+        if fault := self.faults.get(number):
+            await fail(fault)
         keys = [key for key in self.changes if key not in self.unlisted]
         if self.moves:
             turn = number % max(len(keys), 1)
@@ -76,6 +77,23 @@ class World:
     def read_alone(self, key: str) -> int:
         self.alone[key] += 1
         return self.state(key, asyncio.get_running_loop().time())
+
+
+FAULTS = ("refused", "no answer", "a bug", "cancelled", "an end that nothing foresees")
+
+
+async def fail(fault: str) -> None:
+    match fault:
+        case "refused":
+            raise ServerError("503")
+        case "no answer":
+            await asyncio.Event().wait()
+        case "a bug":
+            raise KeyError("a bug")
+        case "cancelled":
+            raise asyncio.CancelledError
+        case _:
+            raise BaseException("an end that nothing foresees")  # noqa: TRY002 - no error that could be caught by name
 
 
 @dataclass
@@ -168,7 +186,7 @@ def worlds(draw: st.DrawFn) -> tuple[World, list[Waiter]]:
         unlisted=frozenset(draw(st.lists(st.sampled_from(names), max_size=3))),
         lag=draw(st.sampled_from([0.0, 5.0, 30.0])),
         latency=draw(st.sampled_from([0.01, 1.0])),
-        faults=frozenset(draw(st.lists(st.integers(1, 200), max_size=3))),
+        faults=draw(st.dictionaries(st.integers(1, 200) | st.integers(1, 4), st.sampled_from(FAULTS), max_size=3)),
         moves=draw(st.booleans()),
         fewest=FEWEST_RELEASES if releases else FEWEST,
     )
@@ -188,7 +206,7 @@ def test_every_wait_sees_every_state_that_a_lone_poller_would_have_seen(made: tu
     world, waiters = made
     watch(world, waiters)
     for waiter in waiters:
-        slack = world.latency + 0.001
+        slack = HOLD + 0.001 if world.faults else world.latency + 0.001
         times = [waiter.begins, *(at for at, _ in waiter.polls)]
         gaps = [after - before for before, after in pairwise(times)]
         assert all(gap <= waiter.interval + 2 * slack for gap in gaps), "as often as alone"
@@ -198,6 +216,19 @@ def test_every_wait_sees_every_state_that_a_lone_poller_would_have_seen(made: tu
             lasted = min(until, waiter.ends) - max(since, waiter.begins)
             if lasted > waiter.interval + world.lag + 3 * slack:
                 assert state in {seen for _, seen in waiter.polls}, f"state {state} lasted {lasted:.0f} s"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_ends_the_reading_of_pages_every_wait_goes_on_alone(fault: str) -> None:
+    world = World(
+        changes={f"experiment-{index}": [900.0] for index in range(40)}, faults=dict.fromkeys(range(999), fault)
+    )
+    waiters = [Waiter(key, 60.0, 0.0, 1800.0) for key in world.changes]
+    watch(world, waiters)
+    for waiter in waiters:
+        times = [waiter.begins, *(at for at, _ in waiter.polls), waiter.ends]
+        assert all(after - before <= 60.0 + HOLD + 0.001 for before, after in pairwise(times))
+        assert {state for _, state in waiter.polls} == {0, 1}
 
 
 @given(worlds())
