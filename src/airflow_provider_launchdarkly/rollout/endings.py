@@ -5,13 +5,11 @@ They keep the prefix ``LaunchDarkly`` because Airflow's UI shows the class of ea
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, conf
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.assets import EVERY_EXPERIMENT, emit_event
 from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
 from airflow_provider_launchdarkly.operators.flags import LaunchDarklyCheckFlagServesOperator
@@ -26,11 +24,10 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_provider_launchdarkly.api.models import Experiment
     from airflow_provider_launchdarkly.assets import EventName
     from airflow_provider_launchdarkly.rollout.spec import Rollout
     from airflow_provider_launchdarkly.rollout.state_machine import Outcome
-    from airflow_provider_launchdarkly.rollout.unwatched import ReleaseLeft, Unwatched
+    from airflow_provider_launchdarkly.rollout.unwatched import Unwatched
 
 _FAILED = ("failed", "upstream_failed")
 _NO_OTHERS = "and no others, since what follows in other targets may be under way"
@@ -165,6 +162,7 @@ class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperat
                 "why": found.why,
                 "do": list(left.do),
                 "url": left.url,
+                **({"now": left.now} if left.iteration_ended else {}),
             }
             verdict: Mapping[str, Any] = found.verdict or {}
             leave_end(self, context, verdict, stage=found.stage, verdict=verdict, **told)
@@ -212,14 +210,23 @@ class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperat
         return f"clear the task {self.again} and those of {_group(self.task_id)} that follow it, {_NO_OTHERS}"
 
     def _left_running(self, found: Outcome) -> Unwatched:
-        from airflow_provider_launchdarkly.rollout.unwatched import unwatched
+        from airflow_provider_launchdarkly.rollout.seen_now import seen_now
+        from airflow_provider_launchdarkly.rollout.unwatched import RUN_ANEW, unwatched
 
         verdict: Mapping[str, Any] = found.verdict or {}
+        rollout = self.rollout_spec
+        seen = seen_now(
+            lambda: self.hook_of(rollout, self.project_key, self.environment_key),
+            rollout,
+            experiment_key=str(found.experiment_key),
+            iteration_id=found.iteration_id,
+        )
         return unwatched(
-            self.rollout_spec,
+            rollout,
             f"the rollout ended {found.ending}, {found.why}.",
             experiment_key=str(found.experiment_key),
-            again=f"To go on, {self._clear()}.",
+            again=RUN_ANEW if seen.ended else f"To go on, {self._clear()}.",
+            seen=seen,
             number=found.stage,
             iteration_id=found.iteration_id,
             project_key=verdict.get("project_key"),
@@ -273,6 +280,8 @@ class LaunchDarklyUnwatchedOperator(LaunchDarklyRolloutBaseOperator):
         self.experiment_key = experiment_key
         self.project_key = project_key
         self.environment_key = environment_key
+        # Id of the task that says how the rollout ends. `experiment_rollout` sets it.
+        self.verdict: str | None = None
         # The task that lets this rollout begin, in a promotion. `experiment_promotion` sets it.
         self.after: str | None = None
         # True if rollouts that may be under way follow on this one. `experiment_waves` sets it.
@@ -303,9 +312,9 @@ class LaunchDarklyUnwatchedOperator(LaunchDarklyRolloutBaseOperator):
             raise AirflowSkipException("the rollout was not begun")
         first = failed[0] if failed else ""
         why = f"the task {first} failed; its log says why." if first else "the run was ended before the rollout was."
-        found = self._words(context, running, why, self._clear(context, states, first))
+        found = self._words(context, running, why, self._clear(context, states, first), first)
         context["ti"].xcom_push(key="return_value", value={"event": "unwatched", **found.to_json()})
-        if found.ended_for_release and running is not None:
+        if found.iteration_ended and running is not None:
             self._leave_note(found, running, context)
         self.log.error("%s", found.last_line)
         raise AirflowFailException(found.text)
@@ -371,76 +380,72 @@ class LaunchDarklyUnwatchedOperator(LaunchDarklyRolloutBaseOperator):
         return output
 
     def _leave_note(self, found: Unwatched, running: tuple[int, Mapping[str, Any]], context: Context) -> None:
-        """Let the pages show that the experiment has ended for a release, unless the task that starts it has told."""
+        """Let the pages show that the experiment has ended, unless the task that starts the release has told."""
         from airflow_provider_launchdarkly.sensors._notes import leave_end, shows_hand_over_of_release
 
         number, started = running
         if self._release_output(context):
             return
-        if found.release_id is None and shows_hand_over_of_release(context, str(self.release), started):
+        if self.release and found.release_id is None and shows_hand_over_of_release(context, self.release, started):
             return
         told = {"ending": "unwatched", "why": found.why, "do": list(found.do), "now": found.now, "url": found.url}
+        if found.served is not None:
+            told["what"] = f"Nobody ends this rollout. {found.follows}"
         leave_end(self, context, started, stage=number, **told)
 
     def _words(
-        self, context: Context, running: tuple[int, Mapping[str, Any]] | None, why: str, clear: str
+        self,
+        context: Context,
+        running: tuple[int, Mapping[str, Any]] | None,
+        why: str,
+        clear: str,
+        first: str = "",
     ) -> Unwatched:
-        from airflow_provider_launchdarkly.rollout.unwatched import unwatched
+        from airflow_provider_launchdarkly.rollout.seen_now import seen_now
+        from airflow_provider_launchdarkly.rollout.unwatched import RUN_ANEW, unwatched
 
         rollout = self.rollout_spec
         number, started = (None, {}) if running is None else running
-        release = self._release_output(context)
-        left, seen = self._seen(rollout, started.get("iteration_id"), release)
-        same = "the same iteration goes on, and nothing" if left is None else "nothing"
+        seen = seen_now(
+            lambda: self.hook_of(rollout, self.project_key, self.environment_key),
+            rollout,
+            experiment_key=self.experiment_key,
+            iteration_id=started.get("iteration_id"),
+            release=self._release_output(context),
+        )
+        if not seen.ended:
+            same = "the same iteration goes on, and nothing" if seen.release is None else "nothing"
+            again = f"To watch it again, {clear}: {same} is started twice."
+        elif first in self.endings and seen.winner not in self._wanted(context, started):
+            again = f"Another try of {first} changes nothing. {RUN_ANEW}"
+        else:
+            again = f"To let the rollout come to its ending, {clear}: nothing is started twice."
         return unwatched(
             rollout,
             why,
             experiment_key=self.experiment_key,
-            again=f"To watch it again, {clear}: {same} is started twice.",
+            again=again,
             number=number,
             iteration_id=started.get("iteration_id"),
             project_key=started.get("project_key") or self.project_key,
             environment_key=started.get("environment_key") or self.environment_key,
             seen=seen,
             url=started.get("url"),
-            release=left,
         )
 
-    def _seen(
-        self, rollout: Rollout, iteration_id: str | None, output: Mapping[str, Any] | None
-    ) -> tuple[ReleaseLeft | None, str]:
-        """Return the release for which the experiment has ended, and what LaunchDarkly shows now, as a sentence."""
-        from airflow_provider_launchdarkly.api.errors import NotFoundError
-        from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
-        from airflow_provider_launchdarkly.rollout.left_release import as_shown, release_after
-        from airflow_provider_launchdarkly.rollout.unwatched import ReleaseLeft
+    def _wanted(self, context: Context, started: Mapping[str, Any]) -> list[str]:
+        """Return the ids of the treatments that the ending may stop with: the winner, or the baseline; or none."""
+        from airflow_provider_launchdarkly.rollout.state_machine import BASELINE
 
-        known = None if output is None else [output[key] for key in ("flag_key", "release_id", "treatment")]
-        left = None if known is None else ReleaseLeft(*known)
-        try:
-            hook = self.hook_of(rollout, self.project_key, self.environment_key)
-            if left is not None:
-                return as_shown(left, hook.get_release(left.flag_key, str(left.release_id)))
-            experiment = hook.get_experiment(self.experiment_key, expand=ITERATIONS)
-            iteration = experiment.iteration(iteration_id) if rollout.release and iteration_id else None
-            if iteration is not None and (found := release_after(hook, iteration)):
-                return found
-        except NotFoundError:
-            gone = None if left is None else replace(left, going=False)
-            return gone, f"LaunchDarkly shows no such {'experiment' if gone is None else 'release'}."
-        except Exception as error:  # noqa: BLE001 - what is known has to be told, whatever is wrong with the connection
-            kind = "" if isinstance(error, LaunchDarklyError) else f"{type(error).__name__}: "
-            return left, f"That is what was known last: LaunchDarkly cannot be read now ({kind}{error})."
-        return None, _running_now(experiment, iteration_id)
-
-
-def _running_now(experiment: Experiment, iteration_id: str | None) -> str:
-    """Return which iteration LaunchDarkly shows as running, as a sentence."""
-    if experiment.running is None:
-        return "LaunchDarkly shows no running iteration: people get what the flag serves."
-    if experiment.running.id == iteration_id:
-        return "LaunchDarkly shows it as running."
-    return f"LaunchDarkly shows another iteration as running: {experiment.running.id}."
+        ti: Any = context["ti"]
+        output = ti.xcom_pull(task_ids=self.verdict, map_indexes=ti.map_index) if self.verdict else None
+        ship = next((task for task in self.endings if _name(task) == Ending.SHIP), None)
+        winner = outcome_now(context, output, ship).get("winner") if output else None
+        if winner is None:
+            return []
+        if winner != BASELINE and winner.get("verdict") == Ending.SHIP:
+            return [str(winner.get("treatment_id"))]
+        return [each["treatment_id"] for each in started.get("treatments", ()) if each["baseline"]]
 
 
 def _group(task_id: str) -> str:

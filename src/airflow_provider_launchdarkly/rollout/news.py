@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 _BY_SOMEONE_ELSE = frozenset({Reason.ITERATION_REPLACED.value, Reason.ITERATION_STOPPED.value})
+_NOT_READ = "what LaunchDarkly shows: it was not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ def message_of(event: Event, rollout: Rollout, happening: Happening) -> Message 
             why = str(output.get("why") or happening.error or "a task failed")
             headline = f"Unwatched: {why} · {where}"
             told = stage is not None or output.get("do")
-            parts = {"now": str(output.get("now") or now), **(_unwatched(rollout, output) if told else {})}
+            now = str(output.get("now") or _NOT_READ)
+            parts = {"now": now, **(_unwatched(rollout, output) if told else {})}
         case Event.RETIREMENT_FAILED:
             headline, parts = _not_retired(rollout, happening, where)
         case Event.STOPPED:

@@ -54,10 +54,13 @@ def served_after(rollout: Rollout, stage: int | None, outcome: Mapping[str, Any]
     Args:
         rollout: The rollout.
         stage: Number of the stage at which it ended, from 0; None if none has started.
-        outcome: An :class:`.Outcome` as plain JSON.
+        outcome: An ending's output: an :class:`.Outcome` as plain JSON, with `unwatched`.
     """
     if outcome.get("winner") is None:
-        return served_in(rollout, stage)
+        left = outcome.get("unwatched") or {}
+        if left.get("serves") is not None and left.get("served"):
+            return f"{left['served']}, in {left.get('stage_name')}"
+        return str(left.get("served") or served_in(rollout, stage))
     if outcome.get("ending") == Ending.SHIP:
         return f"everyone gets {(outcome.get('verdict') or {}).get('treatment')}"
     return f"everyone gets {rollout.experiment.baseline.label}, the baseline"

@@ -360,7 +360,7 @@ class _Composer(WaitingTasks):
             doc_md=UNWATCHED,
             **self.experiment,
         )
-        unwatched.shown_as = self.shown(None)
+        unwatched.shown_as, unwatched.verdict = self.shown(None), verdict.task_id
         # Airflow runs a teardown also in a run that a person has marked failed.
         chain(points, unwatched.as_teardown(on_failure_fail_dagrun=True))
         if self.rollout.retire is not None:

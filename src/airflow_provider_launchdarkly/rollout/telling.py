@@ -110,7 +110,7 @@ class LaunchDarklyRolloutNotifier(BaseNotifier):
 
 
 class LaunchDarklyLastWords(BaseNotifier):
-    """Write as the last line of a failed task's log what people get now. Sends nothing.
+    """Write as the last line of a failed task's log what people get, as far as is known. Reads and sends nothing.
 
     Args:
         rollout: The rollout, or the same as plain JSON.
@@ -147,10 +147,14 @@ class LaunchDarklyLastWords(BaseNotifier):
             )
         elif output.get("event") == Event.UNWATCHED:
             words = f"Unwatched. {output.get('now')} {' '.join(output.get('do') or ())}"
+        elif self.stage is None:
+            words = "Failed. It was not read what people get now: look in LaunchDarkly."
         else:
             served = served_in(Rollout.from_json(self.rollout), self.stage)
-            watch = "" if self.stage is None else " No guardrail is watched until this task is cleared."
-            words = f"Failed. People get now: {served}.{watch}"
+            words = (
+                f"Failed. This rollout has set: {served}. No guardrail is watched until this task is cleared. The task "
+                "unwatched reads what people get now."
+            )
         write_lines(self.log.error, "%s", " ".join(words.split()))
 
 

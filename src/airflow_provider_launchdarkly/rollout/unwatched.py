@@ -1,6 +1,7 @@
 """The state when a rollout has stopped watching: which iteration runs, who gets what, and what to do. Pure words.
 
-It rests on what the rollout's own tasks returned, so it can be told while LaunchDarkly cannot be read.
+What LaunchDarkly shows decides. While it cannot be read, it rests on what the rollout's own tasks returned, and says
+so.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ EXPERIMENT_RUNS_ON = "Nothing by itself: the experiment runs on, and Airflow wat
 RELEASE_GOES_ON = (
     "The experiment has ended. LaunchDarkly goes on with the release of its winner, and Airflow does not watch its end."
 )
+RUN_ANEW = "To measure again, run the rollout anew."
 _ENDED = "Nothing by itself: the experiment has ended, and the rollout has not come to its ending."
+_OTHER_RUNS = "Nothing by itself: another iteration runs on, and Airflow watches neither its guardrails nor its split."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,27 @@ class ReleaseLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What LaunchDarkly shows when nobody watches.
+
+    Attributes:
+        text: What was read, or why nothing could be, as a sentence.
+        served: Who gets what, as it was read; None if it was not.
+        ended: True if the rollout's iteration has ended.
+        winner: Id of the treatment with which it has ended.
+        other: Id of the iteration that runs in its place; None if none does.
+        release: The release for which it has ended; None if there is none.
+    """
+
+    text: str
+    served: str | None = None
+    ended: bool = False
+    winner: str | None = None
+    other: str | None = None
+    release: ReleaseLeft | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Unwatched:
     """A rollout that nobody watches any more.
 
@@ -49,12 +73,13 @@ class Unwatched:
         follows: What happens without it, as a sentence; empty if nothing runs.
         project_key: Key of the project; None if no task has returned it.
         environment_key: Key of the environment; None if no task has returned it.
-        iteration_id: The iteration that runs; None if the rollout has started none.
-        stage: The stage's number, from 1; None if the rollout has started none.
+        iteration_id: The iteration that the rollout started last; None if it has started none.
+        stage: The stage's number, from 1; None if none of the rollout's iterations runs.
         stage_name: The stage's name.
-        serves: Percent by treatment; None if the rollout has started none.
+        serves: Percent by treatment in the stage; None if none of the rollout's iterations runs.
         url: The experiment in LaunchDarkly.
         release_id: The release of the winner; None if there is none.
+        served: Who gets what, as LaunchDarkly showed it, in words; None if it was not read.
     """
 
     experiment_key: str
@@ -70,10 +95,11 @@ class Unwatched:
     serves: dict[str, float] | None = None
     url: str | None = None
     release_id: str | None = None
+    served: str | None = None
 
     @property
-    def ended_for_release(self) -> bool:
-        """True if the experiment has ended for a release of its winner."""
+    def iteration_ended(self) -> bool:
+        """True if the iteration has ended that the rollout started last."""
         return self.iteration_id is not None and self.serves is None
 
     @property
@@ -107,9 +133,8 @@ def unwatched(
     iteration_id: str | None = None,
     project_key: str | None = None,
     environment_key: str | None = None,
-    seen: str | None = None,
+    seen: Seen | None = None,
     url: str | None = None,
-    release: ReleaseLeft | None = None,
 ) -> Unwatched:
     """Put into words what goes on without being watched.
 
@@ -119,55 +144,47 @@ def unwatched(
         experiment_key: The experiment.
         again: What to click in Airflow to go on, as a sentence.
         number: Number of the stage that runs, from 0; None if the rollout has started none.
-        iteration_id: The iteration that runs; None if the rollout has started none.
+        iteration_id: The iteration that was started last; None if the rollout has started none.
         project_key: Key of the project.
         environment_key: Key of the environment.
-        seen: What LaunchDarkly shows now, as a sentence; None if it was not asked.
+        seen: What LaunchDarkly shows now; None if it was not asked.
         url: The experiment in LaunchDarkly.
-        release: The release for which the experiment has ended; None if it runs, or never has.
     """
-    if release is not None:
-        now = _released(rollout, release)
-        stop = (f"Or stop the release of flag {release.flag_key} in LaunchDarkly.",) if release.going else ()
-        return Unwatched(
-            experiment_key,
-            why,
-            now if seen is None else f"{now} {seen}",
-            (again, *stop),
-            RELEASE_GOES_ON if release.going else _ENDED,
-            project_key=project_key,
-            environment_key=environment_key,
-            iteration_id=iteration_id,
-            url=url,
-            release_id=release.release_id,
-        )
-    if number is None or iteration_id is None:
-        now = "This rollout has started no iteration: people get what the flag serves without it."
-        return Unwatched(
-            experiment_key,
-            why,
-            now if seen is None else f"{now} {seen}",
-            (again,),
-            project_key=project_key,
-            environment_key=environment_key,
-            url=url,
-        )
-    treatments = zip(rollout.experiment.treatments, rollout.shares(rollout.stages[number]), strict=True)
-    now = f"Iteration {iteration_id}: {served_in(rollout, number)}. No guardrail is watched."
+    text = "" if seen is None else seen.text
+    served = None if seen is None else seen.served
     place = f": {url}" if url else "."
+    common: dict[str, Any] = {
+        "project_key": project_key,
+        "environment_key": environment_key,
+        "iteration_id": iteration_id,
+        "url": url,
+        "served": served,
+    }
+    if seen is not None and (release := seen.release) is not None:
+        stop = (f"Or stop the release of flag {release.flag_key} in LaunchDarkly.",) if release.going else ()
+        follows = RELEASE_GOES_ON if release.going else _ENDED
+        now = f"{_released(rollout, release)} {text}"
+        return Unwatched(experiment_key, why, now, (again, *stop), follows, **common, release_id=release.release_id)
+    if number is None or iteration_id is None:
+        now = f"This rollout has started no iteration: people get what the flag serves without it. {text}".strip()
+        return Unwatched(experiment_key, why, now, (again,), **{**common, "iteration_id": None})
+    if seen is not None and seen.ended:
+        now = f"{text} People get now: {served or 'what the flag serves'}."
+        decide = f"Decide in LaunchDarkly what everyone is to be served{place}"
+        follows = _ENDED if seen.other is None else _OTHER_RUNS
+        return Unwatched(experiment_key, why, now, (again, decide), follows, **common)
+    treatments = zip(rollout.experiment.treatments, rollout.shares(rollout.stages[number]), strict=True)
+    shares = f"{served}, in {stage_name(rollout, number)}" if served else served_in(rollout, number)
     return Unwatched(
         experiment_key,
         why,
-        now if seen is None else f"{now} {seen}",
+        f"Iteration {iteration_id}: {shares}. No guardrail is watched. {text}".strip(),
         (again, f"Or stop the experiment in LaunchDarkly{place}"),
         EXPERIMENT_RUNS_ON,
-        project_key=project_key,
-        environment_key=environment_key,
-        iteration_id=iteration_id,
+        **common,
         stage=number + 1,
         stage_name=stage_name(rollout, number),
         serves={treatment.label: float(share) for treatment, share in treatments},
-        url=url,
     )
 
 

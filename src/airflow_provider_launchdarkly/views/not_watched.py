@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 
 def lost_release(body: Mapping[str, Any]) -> bool:
-    """Return whether an experiment has ended for a release that no task has told of."""
+    """Return whether an experiment has ended, for a release or otherwise, and its rollout came to no ending."""
     return body.get("kind") == kinds.END and body.get("ending") == "unwatched"
 
 
 def as_ended(found: Unwatched, body: Mapping[str, Any]) -> Unwatched:
     """Return what the end of a rollout has said of what nobody watches any more."""
+    lost = reading.text(body.get("what")) or "Nobody watches the release of the winner."
     return replace(
         found,
         why=reading.text(body.get("why")) or found.why,
         serves=reading.text(body.get("now")) or found.serves,
         cure=" ".join(reading.texts(body.get("do"))) or found.cure,
-        what="Nobody watches the release of the winner." if lost_release(body) else found.what,
+        what=lost if lost_release(body) else found.what,
     )
 
 

@@ -110,9 +110,9 @@ def ended(
         at: The time, aware.
         page: As for :func:`note`.
         verdict: The verdict that it rests on; None without one.
-        told: The ``ending``, or ``unwatched`` if the experiment has ended for a release that was not begun or is not
-            watched; ``why``; what to ``do``, as sentences; ``now``, who gets what, as a sentence, if no stage says it;
-            the ``url`` of the experiment.
+        told: The ``ending``, or ``unwatched`` if the experiment has ended and no ending was reached; ``why``; what to
+            ``do``, as sentences; ``now``, who gets what, as a sentence, if no stage says it; ``what`` nobody
+            watches, if that is no release; the ``url`` of the experiment.
     """
     judged = looks_with((), verdict, at=at) if verdict and verdict.get("metrics") else []
     return note(END, about, at=at, page=page, reason=(verdict or {}).get("reason"), looks=judged, **told)

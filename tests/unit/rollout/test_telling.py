@@ -20,7 +20,7 @@ from airflow_provider_launchdarkly.rollout.news import Happening, message_of
 from airflow_provider_launchdarkly.rollout.samples import sample_messages
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.telling import LaunchDarklyLastWords, LaunchDarklyRolloutNotifier, tell
-from airflow_provider_launchdarkly.rollout.unwatched import ReleaseLeft, unwatched
+from airflow_provider_launchdarkly.rollout.unwatched import ReleaseLeft, Seen, unwatched
 from support.heard import HEARD, PATH
 from unit.notifications.test_cards import verdict
 from unit.rollout.test_task_group import EXPERIMENT, RAMP, rollout
@@ -122,7 +122,7 @@ def test_an_ending_says_what_everyone_is_served_and_whether_it_is_watched(
 def test_what_nobody_watches_says_so_and_what_to_click() -> None:
     text = told(Event.UNWATCHED, 1, error="task rollout.wait failed: the token is refused")
     assert text.startswith("Unwatched: task rollout.wait failed: the token is refused · button, a quarter")
-    assert "Who gets what now: Bold 25 %, Classic 75 %" in text
+    assert "Who gets what now: what LaunchDarkly shows: it was not read" in text
     assert "watches neither guardrails nor the split" in text
     assert "Clear the task that watched" in text
 
@@ -135,8 +135,8 @@ def test_what_the_task_itself_found_is_told() -> None:
 
 
 def test_a_release_that_nobody_watches_is_told_with_what_runs_and_what_to_click() -> None:
-    left = ReleaseLeft("checkout-button", "r-1", "Bold")
-    found = unwatched(ramp(), "It failed.", experiment_key="button", again="Clear `watch`.", release=left).to_json()
+    seen = Seen("LaunchDarkly shows it as in_progress.", release=ReleaseLeft("checkout-button", "r-1", "Bold"))
+    found = unwatched(ramp(), "It failed.", experiment_key="button", again="Clear `watch`.", seen=seen).to_json()
     text = told(Event.UNWATCHED, None, output={"event": "unwatched", **found})
     assert "Release r-1: Bold step by step" in text
     assert "LaunchDarkly goes on with the release of its winner" in text
@@ -273,10 +273,10 @@ def test_what_tells_of_an_unwatched_rollout_counts_stages_from_one() -> None:
 @pytest.mark.parametrize(
     ("stage", "line"),
     [
-        (None, "Failed. People get now: nothing of this rollout: no iteration is running."),
+        (None, "Failed. It was not read what people get now: look in LaunchDarkly."),
         (
             1,
-            "Failed. People get now: Bold 25 %, Classic 75 %, in a quarter (stage 2 of 3). No guardrail is watched",
+            "Failed. This rollout has set: Bold 25 %, Classic 75 %, in a quarter (stage 2 of 3). No guardrail is",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,23 +11,43 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
+from airflow_provider_launchdarkly.api import writes
+from airflow_provider_launchdarkly.api.endpoints import experiments
+from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
+from airflow_provider_launchdarkly.api.writes import stop
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.rollout.dag import rollout_dag
 from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.views.model import State
 from support.endings import ENDINGS
 from support.heard import HEARD, PATH
 from support.task_runner import TaskRunner
-from unit.rollout.test_task_group import RAMP, rollout, step_of
+from unit.rollout.test_page_of_a_ship import page_of
+from unit.rollout.test_task_group import RAMP, reject, rollout, step_of
+from unit.rollout.test_telling import Ti
 
 pytestmark = pytest.mark.usefixtures("connection")
 
 
-def fails_at(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch, task_id: str, *, gone: bool = False) -> Any:
-    """Run a ramp in which a task fails, with LaunchDarkly gone from then on if asked; return the run."""
+def nothing(_experiment: str) -> None:
+    pass
+
+
+def fails_at(
+    emulator: EmulatorServer,
+    monkeypatch: pytest.MonkeyPatch,
+    task_id: str,
+    *,
+    gone: bool = False,
+    act: Callable[[str], None] = nothing,
+) -> Any:
+    """Run a ramp in which a task fails, with LaunchDarkly gone or changed from then on if asked; return the run."""
     with DAG("ramp", schedule=None) as dag:
         experiment_rollout(rollout(stages=RAMP), group_id="r")
 
     def fail(_context: Any) -> None:
+        act("button")
         if gone:
             emulator.fault("*", "status", status=401, times=1000)
         raise AirflowFailException("the token is refused")
@@ -58,6 +79,120 @@ def test_it_is_told_while_launchdarkly_cannot_be_read(
     text = done.reasons["r.unwatched"]
     assert "Bold 10 %, Classic 90 %" in text
     assert "That is what was known last: LaunchDarkly cannot be read now" in text
+
+
+def turned_off(_experiment: str) -> None:
+    LaunchDarklyHook().turn_flag("checkout-button", on=False)
+
+
+def stopped(experiment: str) -> None:
+    running = LaunchDarklyHook().get_experiment(experiment).running
+    assert running is not None
+    LaunchDarklyHook().stop_iteration(experiment, running.id, winner="Bold", reason="good enough")
+
+
+def replaced(experiment: str) -> None:
+    hook = LaunchDarklyHook()
+    running = hook.get_experiment(experiment).running
+    assert running is not None
+    changes = writes.field_changes({"hypothesis": "another one"})
+    hook.run(writes.save_and_start(hook.environment(), experiment, running.id, changes))
+
+
+def both(experiment: str) -> None:
+    replaced(experiment)
+    turned_off(experiment)
+
+
+BY_OTHERS = pytest.mark.parametrize(
+    ("act", "runs", "now"),
+    [
+        (turned_off, True, "everyone gets 'Classic', since flag checkout-button is off"),
+        (
+            stopped,
+            False,
+            "has ended with winner 'Bold'. People get now: rule 'fallthrough' of flag 'checkout-button' in",
+        ),
+        (replaced, False, "in its place. People get now: Bold 25 %, Classic 75 %."),
+        (both, False, "in its place. People get now: everyone gets 'Classic', since flag checkout-button is off."),
+    ],
+    ids=["flag off", "stopped", "replaced", "replaced and off"],
+)
+
+
+@BY_OTHERS
+def test_what_a_failed_rollout_says_of_people_is_what_launchdarkly_shows(
+    emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch, act: Callable[[str], None], runs: bool, now: str
+) -> None:
+    done = fails_at(emulator, monkeypatch, "r.stage_2.watch", act=act)
+    found = done.output("r.unwatched")
+    assert now in found["now"]
+    assert (found["serves"] is not None, "button runs on" in found["text"]) == (runs, runs)
+    assert ("the same iteration goes on" in found["text"]) is runs
+    assert "clear r.stage_2.watch with all that follows" in found["text"]
+
+
+@BY_OTHERS
+def test_what_an_ending_that_stops_nothing_says_of_people_is_what_launchdarkly_shows(
+    emulator: EmulatorServer, act: Callable[[str], None], runs: bool, now: str
+) -> None:
+    HEARD.clear()
+    spec = rollout(stages=RAMP, approval={"before_ship": runs}, notify=[{"through": PATH, "events": ["ended"]}])
+    with DAG("ramp", schedule=None) as dag:
+        experiment_rollout(spec, group_id="r")
+    done = TaskRunner(dag, wait=lambda task: emulator.clock.advance(step_of(task)), answer=lambda _task: reject())
+    for task in dag.topological_sort():
+        if task.task_id == ("r.verdict" if runs else "r.stage_2.watch"):
+            act("button")
+        done.states[task.task_id] = done._run_one(task)
+    ending = "refused" if runs else "invalid"
+    assert done.states[f"r.{ending}"] == "success"
+    left = done.output(f"r.{ending}")["unwatched"]
+    assert now in left["now"]
+    callbacks: Any = dag.task_dict[f"r.{ending}"].on_success_callback
+    callbacks[0]({"ti": Ti(done.output(f"r.{ending}"))})
+    assert now.rpartition("People get now: ")[2].rstrip(".") in HEARD[-1]
+    assert ("To go on, clear" in " ".join(left["do"])) is runs
+
+
+def test_a_stop_that_shipped_another_iteration_is_told_by_what_everyone_gets(
+    emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    HEARD.clear()
+    late = experiments.patch_experiment
+
+    def patch(env: EnvironmentRef, key: str, *given: Any, **named: Any) -> Any:
+        monkeypatch.setattr(stop, "patch_experiment", late)
+        replaced(key)  # while the stop is on its way
+        return late(env, key, *given, **named)
+
+    monkeypatch.setattr(stop, "patch_experiment", patch)
+    with DAG("ramp", schedule=None) as dag:
+        experiment_rollout(rollout(stages=RAMP, notify=[{"through": PATH, "events": ["unwatched"]}]), group_id="r")
+    emulator.switch(treatment_ids="variation")
+    done = TaskRunner(dag, wait=lambda task: emulator.clock.advance(step_of(task))).run()
+    assert done.states["r.ship"] == "failed"
+    assert "took effect on iteration" in done.reasons["r.ship"]
+    everyone = "serves variation 'Bold' to everyone it matches"
+    text = done.reasons["r.unwatched"]
+    assert text.startswith("The rollout of button has stopped: the task r.ship failed")
+    assert "has ended without a winner. People get now: rule 'fallthrough' of flag 'checkout-button' in " in text
+    assert everyone in text
+    assert "Another try of r.ship changes nothing. To measure again, run the rollout anew." in text
+    assert "Decide in LaunchDarkly what everyone is to be served: http" in text
+    assert "50 %" not in text
+    callbacks: Any = dag.task_dict["r.unwatched"].on_failure_callback
+    callbacks[0]({"ti": Ti(done.output("r.unwatched"))})
+    assert everyone in HEARD[0]
+    assert "50 %" not in HEARD[0]
+    page = page_of(done).summary
+    assert (page.state, page.stage, page.shares) == (State.UNWATCHED, None, ())
+    assert page.unwatched is not None
+    assert everyone in page.unwatched.serves
+    assert page.unwatched.what == (
+        "Nobody ends this rollout. Nothing by itself: the experiment has ended, and the rollout has not come to its "
+        "ending."
+    )
 
 
 def test_a_rollout_that_started_nothing_says_so(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
