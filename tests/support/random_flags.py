@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
+from airflow_provider_launchdarkly.emulator.state.approval_models import ApprovalRequest, Review
 from airflow_provider_launchdarkly.emulator.state.flag_models import (
     Flag,
     FlagConfig,
@@ -59,7 +60,6 @@ class RandomFlags:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         self.clean: set[str] = set()
-        self.used: set[str] = set()
 
     def add(self, world: World, count: int) -> list[str]:
         """Add flags and what uses them; return their keys. ``clean`` are those without anything odd."""
@@ -119,7 +119,6 @@ class RandomFlags:
         others = [flag for flag in project.flags if flag.startswith("random-") and flag != key]
         if others and self._odd(0.06, key):
             needed = self.chance.choice(others)
-            self.used.add(needed)
             self.clean.discard(needed)
             config = replace(config, prerequisites=(Prerequisite(needed, anything(2)),))
         return replace(config, rules=rules, targets=targets)
@@ -134,14 +133,20 @@ class RandomFlags:
         return Rollout((WeightedVariation(first, 100_000 - weight), WeightedVariation(second, weight)))
 
     def _rule(self, serving: Serving) -> Rule:
-        clause = {
-            "contextKind": "user",
-            "attribute": "country",
+        clauses = tuple(self._clause() for _ in range(self.chance.choice((1, 1, 2))))
+        return Rule(f"rule-{self.chance.random()}", clauses, serving)
+
+    def _clause(self) -> dict[str, Any]:
+        kind, attribute, values = self.chance.choice(
+            (("user", "country", COUNTRIES), ("user", "key", KEYS), ("organization", "key", KEYS))
+        )
+        return {
+            "contextKind": kind,
+            "attribute": attribute,
             "op": "in",
             "negate": self.chance.random() < 0.3,
-            "values": [self.chance.choice(COUNTRIES)],
+            "values": self.chance.sample(values, self.chance.choice((1, 2))),
         }
-        return Rule(f"rule-{self.chance.random()}", (clause,), serving)
 
     def _use(self, project: Project, flag: Flag, references: list[dict[str, Any]]) -> None:
         environment = self.chance.choice(tuple(project.environments))
@@ -175,6 +180,32 @@ class RandomFlags:
             hunk = {"startingLineNumber": 3, "projKey": "demo", "flagKey": flag.key}
             references.append({"path": f"{flag.key}.py", "hunks": [hunk]})
             self._is_used(flag)
+        for number in range(self.chance.choice((0, 0, 0, 0, 1, 2))):
+            request = self._request(flag, number)
+            project.approval_requests[request.id] = request
+            if request.status == "pending" and request.review_status != "declined":
+                self._is_used(flag)
+
+    def _request(self, flag: Flag, number: int) -> ApprovalRequest:
+        """Return a request that waits, was declined, is approved, or was applied; it splits the flag, or does not."""
+        half = {variation.id: 100_000 // len(flag.variations) for variation in flag.variations}
+        instructions: dict[str, dict[str, Any]] = {
+            "split": {"kind": "updateFallthroughVariationOrRollout", "rolloutWeights": half},
+            "off": {"kind": "turnFlagOff"},
+            "archive": {"kind": "archiveFlag"},
+        }
+        state = self.chance.choice(("waits", "declined", "declined", "approved", "applied", "applied"))
+        kind: Any = {"declined": "decline", "approved": "approve", "applied": "approve"}.get(state, "comment")
+        return ApprovalRequest(
+            id=f"request-{flag.key}-{number}",
+            environment_key=self.chance.choice(tuple(flag.configs)),
+            flag_key=flag.key,
+            description="Please",
+            instructions=(instructions[self.chance.choice(tuple(instructions))],),
+            created_at=self.now - DAY,
+            reviews=(Review(f"review-{flag.key}-{number}", kind, self.now, member_id="somebody"),),
+            applied_at=self.now if state == "applied" else None,
+        )
 
     def _release(self, flag: Flag, environment: str) -> Release:
         """Return a release that has ended, or whose first phase has, so that no rule shows a split."""
@@ -201,8 +232,11 @@ class RandomFlags:
         )
 
     def _is_used(self, flag: Flag) -> None:
-        self.used.add(flag.key)
         self.clean.discard(flag.key)
+
+    def _rule_id(self, flag: Flag, environment: str) -> str:
+        """Return a targeting rule of a flag, or its default rule."""
+        return self.chance.choice(("fallthrough", *(rule.id for rule in flag.configs[environment].rules)))
 
     def _experiment(self, flag: Flag, environment: str, status: Status) -> Experiment:
         [iteration] = self.experiment.iterations
@@ -212,7 +246,7 @@ class RandomFlags:
             status=status,
             started_at=None if status == "not_started" else self.now - 90 * DAY,
             ended_at=self.now - 80 * DAY if status == "stopped" else None,
-            flag=IterationFlag(flag.key, "fallthrough", 1, flag.variations[0].id),
+            flag=IterationFlag(flag.key, self._rule_id(flag, environment), 1, flag.variations[0].id),
             treatments=tuple(
                 replace(treatment, parameters=(Parameter(flag.key, flag.variations[index].id),))
                 for index, treatment in enumerate(iteration.treatments)

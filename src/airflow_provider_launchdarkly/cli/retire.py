@@ -24,8 +24,8 @@ def add_parser(commands: Commands) -> None:
         help="archive a flag that serves everyone the same and that nothing uses, or say why it stays",
         description=(
             "Judge whether a flag has done its work: everyone has got one variation for long enough, its status is "
-            "launched or inactive, and neither code, an experiment, a release, another flag, a holdout nor a layer "
-            "uses it. "
+            "launched or inactive, neither code, an experiment, a release, another flag, a holdout nor a layer uses "
+            "it, and no change of it awaits its approval. "
             "Without --apply it writes nothing. With --apply it archives the flag and its experiments if nothing "
             f"speaks against it. {CONNECTION} Exits with 2 if something does."
         ),
@@ -50,6 +50,11 @@ def add_parser(commands: Commands) -> None:
         "--require-code-references",
         action="store_true",
         help="keep the flag if LaunchDarkly has no code references to look at",
+    )
+    parser.add_argument(
+        "--without-approval-requests",
+        action="store_true",
+        help="do not keep the flag if LaunchDarkly does not show which changes of it await an approval",
     )
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--apply", action="store_true", help="archive the flag and its experiments")
@@ -78,6 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.served_for,
         arguments.environments,
         require_code_references=arguments.require_code_references,
+        require_approval_requests=not arguments.without_approval_requests,
     )
     try:
         access = Access(os.environ, arguments.host, arguments.project)

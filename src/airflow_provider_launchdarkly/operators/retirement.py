@@ -51,8 +51,9 @@ class LaunchDarklyRetireFlagOperator(LaunchDarklyBaseOperator):
 
     It reads the flag, and all that may stand on it, in all environments of the project. A flag is kept if it can serve
     different variations, has done so less than ``served_for`` ago, has another status than ``launched`` or
-    ``inactive``, is named in code, or if a running or drafted experiment, a release, another flag, a holdout or a layer
-    uses it. A task that keeps its flag succeeds, and its output and log have every reason with its cure.
+    ``inactive``, is named in code, if a running or drafted experiment, a release, another flag, a holdout or a layer
+    uses it, or if a change of it awaits its approval. A task that keeps its flag succeeds, and its output and log have
+    every reason with its cure.
 
     Safe to repeat, also after a kill: experiments are archived first and the flag last, and what is archived is left
     alone. Everything is judged anew before the first write, and the flag is read again before the last.
@@ -66,6 +67,8 @@ class LaunchDarklyRetireFlagOperator(LaunchDarklyBaseOperator):
         environments: Environments in which everyone has to get it. Default: all of the project.
         require_code_references: Keep the flag if LaunchDarkly has no code references to look at. Default: archive it
             all the same.
+        require_approval_requests: Keep the flag if LaunchDarkly does not show which changes of it await an approval, as
+            it may to a token without that right. False archives it all the same. Default: True.
         comment: Recorded in LaunchDarkly's audit log. Default: the DAG run and task.
 
     Returns:
@@ -84,6 +87,7 @@ class LaunchDarklyRetireFlagOperator(LaunchDarklyBaseOperator):
         "served_for",
         "environments",
         "require_code_references",
+        "require_approval_requests",
         "comment",
     )
     operator_extra_links = (LaunchDarklyFlagLink(),)
@@ -96,6 +100,7 @@ class LaunchDarklyRetireFlagOperator(LaunchDarklyBaseOperator):
         served_for: timedelta | str = "30d",
         environments: Sequence[str] | None = None,
         require_code_references: bool = False,
+        require_approval_requests: bool = True,
         comment: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -105,8 +110,10 @@ class LaunchDarklyRetireFlagOperator(LaunchDarklyBaseOperator):
         self.served_for = served_for
         self.environments = environments
         self.require_code_references = require_code_references
+        self.require_approval_requests = require_approval_requests
         self.comment = comment
-        if all(is_literal(value) for value in (mode, served_for, environments, require_code_references)):
+        required = (require_code_references, require_approval_requests)
+        if all(is_literal(value) for value in (mode, served_for, environments, *required)):
             LaunchDarklyRetireFlagOperator.rule(self)
 
     @property
@@ -145,14 +152,14 @@ class LaunchDarklyRetireFlagOperator(LaunchDarklyBaseOperator):
 
         if self.mode not in _MODES:
             raise ConfigurationError(f"mode is {self.mode!r}: write {' or '.join(_MODES)}")
-        if not isinstance(self.require_code_references, bool):
-            raise ConfigurationError(
-                f"require_code_references is {self.require_code_references!r}: write True or False"
-            )
+        for name in ("require_code_references", "require_approval_requests"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(f"{name} is {getattr(self, name)!r}: write True or False")
         return RetirementRule(
             _duration("served_for", self.served_for),
             _keys(self.environments),
             require_code_references=self.require_code_references,
+            require_approval_requests=self.require_approval_requests,
         )
 
 

@@ -40,6 +40,8 @@ class Against(StrEnum):
     STATUS = "status"
     EXPERIMENT = "experiment"
     RELEASE = "release"
+    APPROVAL_REQUEST = "approval_request"
+    APPROVAL_REQUESTS_UNKNOWN = "approval_requests_unknown"
     PREREQUISITE = "prerequisite"
     HOLDOUT = "holdout"
     LAYER = "layer"
@@ -70,12 +72,15 @@ class RetirementRule:
         environments: Environments in which that must be so; all of the project when empty. What uses the flag counts in
             every environment, since archiving is for all of them.
         require_code_references: Whether a flag stays if LaunchDarkly has no code references to look at.
+        require_approval_requests: Whether a flag stays if LaunchDarkly does not show which changes of it await an
+            approval.
         variation_id: Id of the variation that everyone has to get; None allows any.
     """
 
     served_for: timedelta = SERVED_FOR
     environments: tuple[str, ...] = ()
     require_code_references: bool = False
+    require_approval_requests: bool = True
     variation_id: str | None = None
 
     def __post_init__(self) -> None:
@@ -148,6 +153,7 @@ def reasons_against(use: FlagUse, rule: RetirementRule) -> tuple[Reason, ...]:
         *_statuses(use, environments),
         *_experiments(use),
         *_things(use),
+        *_requests(use, rule),
         *_code(use, rule),
     )
 
@@ -249,6 +255,21 @@ def _things(use: FlagUse) -> Iterator[Reason]:
     for layer in use.layers:
         what = f"layer {layer.key!r} in {layer.environment_key} uses the flag: {layer.detail}"
         yield Reason(Against.LAYER, what, "take the experiment out of the layer")
+
+
+def _requests(use: FlagUse, rule: RetirementRule) -> Iterator[Reason]:
+    for request in use.requests:
+        what = f"approval request {request.key!r} in {request.environment_key} would change the flag: {request.detail}"
+        cure = "apply it and see it through, or decline or delete it in LaunchDarkly"
+        yield Reason(Against.APPROVAL_REQUEST, what, cure)
+    if use.unread_requests and rule.require_approval_requests:
+        yield Reason(
+            Against.APPROVAL_REQUESTS_UNKNOWN,
+            f"LaunchDarkly does not show the flag's approval requests in {', '.join(use.unread_requests)}, so a change "
+            "of it may await its approval there",
+            "give the token the right to view them, or, if nobody asks for approvals there, do without "
+            "(require_approval_requests; --without-approval-requests of the command)",
+        )
 
 
 def _code(use: FlagUse, rule: RetirementRule) -> Iterator[Reason]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from airflow_provider_launchdarkly.api.endpoints.approvals import list_approval_requests
 from airflow_provider_launchdarkly.api.endpoints.code_references import list_code_references
 from airflow_provider_launchdarkly.api.endpoints.experiments import list_experiments
 from airflow_provider_launchdarkly.api.endpoints.flags import (
@@ -16,7 +17,12 @@ from airflow_provider_launchdarkly.api.endpoints.flags import (
 from airflow_provider_launchdarkly.api.endpoints.holdouts import get_holdout, list_holdouts, list_layers
 from airflow_provider_launchdarkly.api.endpoints.projects import list_environments
 from airflow_provider_launchdarkly.api.endpoints.releases import list_releases
-from airflow_provider_launchdarkly.api.errors import NotFoundError, PermissionDeniedError, StateError
+from airflow_provider_launchdarkly.api.errors import (
+    AuthenticationError,
+    NotFoundError,
+    PermissionDeniedError,
+    StateError,
+)
 from airflow_provider_launchdarkly.api.http.paging import LARGEST_PAGE, collect
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 
@@ -76,6 +82,8 @@ class FlagUse:
         holdouts: Holdouts that have not ended and use the flag, or an experiment on it.
         layers: Layers with a reservation for an experiment on the flag.
         releases: Releases of the flag that have not ended.
+        requests: Approval requests for changes of the flag that may still be applied.
+        unread_requests: Environments whose approval requests LaunchDarkly does not show to this token.
         references: Where code names the flag; None if LaunchDarkly scans no repository, or does not show it.
     """
 
@@ -88,6 +96,8 @@ class FlagUse:
     holdouts: tuple[Place, ...]
     layers: tuple[Place, ...]
     releases: tuple[Place, ...]
+    requests: tuple[Place, ...]
+    unread_requests: tuple[str, ...]
     references: tuple[Reference, ...] | None
 
 
@@ -123,6 +133,7 @@ def read_flag_use(project_key: str, flag_key: str) -> Procedure[FlagUse]:
     keys = tuple(flag.environments)
     statuses = (yield get_flag_statuses(project_key, flag_key)).value.environments
     experiments = yield from _experiments(project_key, keys, flag_key)
+    requests, unread_requests = yield from _requests(project_key, keys, flag_key)
     return FlagUse(
         project_key=project_key,
         flag=flag,
@@ -133,6 +144,8 @@ def read_flag_use(project_key: str, flag_key: str) -> Procedure[FlagUse]:
         holdouts=(yield from _holdouts(project_key, keys, flag_key, experiments)),
         layers=(yield from _layers(project_key, experiments)),
         releases=(yield from _releases(project_key, keys, flag_key)),
+        requests=requests,
+        unread_requests=unread_requests,
         references=(yield from _references(project_key, flag_key)),
     )
 
@@ -220,6 +233,27 @@ def _releases(project_key: str, keys: tuple[str, ...], flag_key: str) -> Procedu
             continue
         found += [Place(key, release.id, f"its status is {release.status}") for release in listed if not release.ended]
     return tuple(found)
+
+
+def _requests(
+    project_key: str, keys: tuple[str, ...], flag_key: str
+) -> Procedure[tuple[tuple[Place, ...], tuple[str, ...]]]:
+    """Return the requests that may still change the flag, and the environments in which they cannot be read."""
+    found, unread = list[Place](), list[str]()
+    for key in keys:
+        try:
+            listed = (yield list_approval_requests(EnvironmentRef(project_key, key), flag_key)).value.items
+        except (AuthenticationError, PermissionDeniedError, NotFoundError):
+            # The flag itself was shown, so the token is good and lacks this right; LaunchDarkly uses 401 for that too.
+            unread.append(key)
+            continue
+        for request in listed:
+            if request.open:
+                kinds = dict.fromkeys(str(each.get("kind", "a change")) for each in request.instructions)
+                waits = "is approved and waits to be applied" if request.approved else "waits for its approval"
+                named = f" ({request.description})" if request.description else ""
+                found.append(Place(key, request.id, f"{', '.join(kinds) or 'a change'}{named} {waits}"))
+    return tuple(found), tuple(unread)
 
 
 def _references(project_key: str, flag_key: str) -> Procedure[tuple[Reference, ...] | None]:

@@ -33,12 +33,15 @@ class Retire(StrictModel):
         environments: Environments in which everyone has to get it, besides the rollout's own. Default: all of the
             project.
         require_code_references: True to keep the flag if LaunchDarkly has no code references to look at.
+        require_approval_requests: True to keep the flag if LaunchDarkly does not show which changes of it await an
+            approval.
     """
 
     mode: RetireMode = RetireMode.PROPOSE
     served_for: Duration = 30 * DAY
     environments: tuple[Key, ...] = ()
     require_code_references: Flag = False
+    require_approval_requests: Flag = True
 
     @model_validator(mode="after")
     def _check(self) -> Self:

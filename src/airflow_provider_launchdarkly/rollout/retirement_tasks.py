@@ -83,6 +83,7 @@ class LaunchDarklyRetireAfterRolloutOperator(LaunchDarklyRetireFlagOperator):
             served_for=format_duration(settings.served_for),
             environments=list(settings.environments),
             require_code_references=settings.require_code_references,
+            require_approval_requests=settings.require_approval_requests,
             **kwargs,
         )
         self.variation_id = variation_id

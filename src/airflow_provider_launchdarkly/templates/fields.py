@@ -285,6 +285,7 @@ FIELDS: dict[str, Reader] = {
     "plans": _optional(mapping_of(duration)),
     "environments": _optional(list_of(key)),
     "require_code_references": _optional(boolean),
+    "require_approval_requests": _optional(boolean),
     "units_per_treatment": _optional(whole),
     "dwell": _optional(duration),
     "approval_timeout": duration,

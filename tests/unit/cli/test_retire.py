@@ -57,6 +57,17 @@ def test_what_speaks_against_it_is_listed_with_cures_and_is_a_finding(scene: Sce
     assert not scene.hook.get_flag(FLAG).archived
 
 
+def test_approval_requests_that_are_not_shown_keep_the_flag_unless_asked_otherwise(scene: Scene, run: Command) -> None:
+    scene.emulator.fault("get_approvals_for_flag", "status", status=403, times=4)
+    kept = run("retire", FLAG)
+    archived = run("retire", FLAG, "--without-approval-requests", "--apply")
+
+    assert kept.code == ExitCode.FINDING
+    assert "LaunchDarkly does not show the flag's approval requests in production, test" in kept.out
+    assert archived.code == ExitCode.OK
+    assert scene.hook.get_flag(FLAG).archived
+
+
 def test_a_proposal_is_printed_as_it_goes_into_a_pull_request(scene: Scene, run: Command) -> None:
     scan(scene.emulator, "shop", {"cart.py": [7]}, FLAG)
     proposed = run("retire", FLAG, "--propose")

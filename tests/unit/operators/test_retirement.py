@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_launchdarkly.api import writes
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.api.models import OtherFlagInstruction, ReleasePost
+from airflow_provider_launchdarkly.api.models import ApprovalRequestPost, OtherFlagInstruction, ReleasePost
 from airflow_provider_launchdarkly.api.writes.flags import Serving
+from airflow_provider_launchdarkly.emulator.state.approval_models import Review
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.operators.retirement import LaunchDarklyRetireFlagOperator
 from support.code_scan import scan
@@ -214,6 +216,69 @@ def test_a_release_that_has_not_ended_keeps_the_flag(scene: Scene, context: Any)
     assert f"release '{release.id}' moves the flag in production: its status is in_progress" in output["card"]
 
 
+def request_split(hook: LaunchDarklyHook, scene: Scene) -> str:
+    weights = {scene.classic: 50_000, scene.bold: 50_000}
+    split = {"kind": "updateFallthroughVariationOrRollout", "rolloutWeights": weights}
+    post = ApprovalRequestPost.checked({"description": "Half of all", "instructions": [split]})
+    return hook.request_approval(FLAG, post).value.id
+
+
+def review(scene: Scene, kind: str) -> Callable[[LaunchDarklyHook, str], None]:
+    """Return what lets another member review a request."""
+
+    def reviewed(hook: LaunchDarklyHook, request: str) -> None:
+        def add(inside: Any) -> None:
+            requests = inside.world.projects["demo"].approval_requests
+            word = Review("review", kind, inside.clock.milliseconds(), member_id="somebody")  # type: ignore[arg-type]
+            requests[request] = replace(requests[request], reviews=(word,))
+
+        scene.emulator.call(add)
+
+    return reviewed
+
+
+@pytest.mark.parametrize("environment", ["production", "test"])
+@pytest.mark.parametrize(
+    ("kind", "waits"), [(None, "waits for its approval"), ("approve", "is approved and waits to be applied")]
+)
+def test_a_change_that_may_still_be_applied_keeps_the_flag(
+    done: Scene, context: Any, environment: str, kind: str | None, waits: str
+) -> None:
+    hook = LaunchDarklyHook(environment_key=environment)
+    request = request_split(hook, done)
+    if kind is not None:
+        review(done, kind)(hook, request)
+    output = retire(context, environments=["production"])
+
+    assert (output["outcome"], against(output)) == ("kept", ["approval_request"])
+    assert output["reasons"][0]["what"] == (
+        f"approval request {request!r} in {environment} would change the flag: updateFallthroughVariationOrRollout "
+        f"(Half of all) {waits}"
+    )
+    assert against(retire(context, mode="propose")) == ["approval_request"]
+    hook.delete_approval_request(FLAG, request)
+    assert retire(context)["outcome"] == "archived"
+
+
+def test_a_declined_change_keeps_no_flag(done: Scene, context: Any) -> None:
+    review(done, "decline")(done.hook, request_split(done.hook, done))
+
+    assert retire(context)["outcome"] == "archived"
+
+
+@pytest.mark.parametrize("refused", [401, 403, 404])
+def test_requests_that_are_not_shown_keep_the_flag_unless_they_need_not_be(
+    done: Scene, context: Any, refused: int
+) -> None:
+    done.emulator.fault("get_approvals_for_flag", "status", status=refused, nth=2)
+    output = retire(context)
+
+    assert (output["outcome"], against(output)) == ("kept", ["approval_requests_unknown"])
+    assert "does not show the flag's approval requests in test, so a change" in output["reasons"][0]["what"]
+    done.emulator.fault("get_approvals_for_flag", "status", status=refused, times=2)
+    assert retire(context, require_approval_requests=False)["outcome"] == "archived"
+
+
 @pytest.mark.parametrize("refused", [403, 404])
 def test_an_account_without_releases_retires_flags_all_the_same(done: Scene, context: Any, refused: int) -> None:
     done.emulator.fault("list_environment_releases", "status", status=refused, times=99)
@@ -241,6 +306,7 @@ def test_a_flag_that_changes_while_it_is_retired_is_not_archived(done: Scene, co
         ({"served_for": "a month"}, "served_for: 'a month' is no duration"),
         ({"environments": "production"}, "environments is 'production': write a list of environments' keys"),
         ({"require_code_references": "yes"}, "require_code_references is 'yes': write True or False"),
+        ({"require_approval_requests": None}, "require_approval_requests is None: write True or False"),
     ],
 )
 def test_a_wrong_argument_is_refused_when_the_file_is_parsed(fields: dict[str, Any], said: str) -> None:

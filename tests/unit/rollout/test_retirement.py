@@ -78,6 +78,7 @@ def test_the_defaults_are_those_of_the_operator_and_change_nothing() -> None:
     assert found == Retire()
     assert (found.mode, found.served_for, found.environments) == (RetireMode.PROPOSE, SERVED_FOR, ())
     assert not found.require_code_references
+    assert found.require_approval_requests
     assert Rollout.from_json(rollout(endings={"retire": None})).retire is None
 
 
