@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.config.problems import shown
-from airflow_provider_launchdarkly.operators._design import check_shares, resolve_treatments
+from airflow_provider_launchdarkly.operators._design import check_shares, check_treatments, resolve_treatments
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
@@ -22,12 +22,16 @@ def validate_changes(changes: Any) -> None:
     """
     if not isinstance(changes, Mapping) or not changes:
         raise ConfigurationError(f"changes is {shown(changes)}: write a mapping from field to new value")
+    from airflow_provider_launchdarkly.api.writes.changed_fields import check_value
     from airflow_provider_launchdarkly.api.writes.update import field_changes
 
-    read = field_changes(changes)
-    treatments = read.get("treatments")
-    if treatments and treatments.operation == "update" and isinstance(treatments.value, list | tuple):
-        check_shares(treatments.value)
+    for field, change in field_changes(changes).items():
+        if field == "treatments" and change.operation == "update" and isinstance(change.value, list | tuple):
+            check_shares(change.value)
+        if field == "treatments" and _names_variations(change.value):
+            check_treatments("changes.treatments", change.value)
+        else:
+            check_value(field, change)
 
 
 def resolve_changes(
@@ -47,8 +51,10 @@ def resolve_changes(
     """
     from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
 
-    treatments = changes.get("treatments")
-    if not isinstance(treatments, list | tuple) or not any("variation" in treatment for treatment in treatments):
+    given: Any = changes.get("treatments")
+    wrapped = isinstance(given, Mapping) and "operation" in given
+    treatments = given.get("value") if wrapped else given
+    if not _names_variations(treatments):
         return dict(changes)
     experiment = hook.get_experiment(experiment_key, expand=ITERATIONS)
     iteration = experiment.iteration(iteration_id) if iteration_id else experiment.current_iteration
@@ -58,4 +64,12 @@ def resolve_changes(
             f"treatments: experiment {experiment_key!r} shows {len(flags)} flags, so variations have to be given by "
             "id, in LaunchDarkly's own form"
         )
-    return {**changes, "treatments": resolve_treatments(hook.get_flag(flags[0]), treatments)}
+    resolved = resolve_treatments(hook.get_flag(flags[0]), treatments)
+    return {**changes, "treatments": {**given, "value": resolved} if wrapped else resolved}
+
+
+def _names_variations(treatments: Any) -> bool:
+    """Return whether treatments are as the create operators take them."""
+    return isinstance(treatments, list | tuple) and any(
+        isinstance(treatment, Mapping) and "variation" in treatment for treatment in treatments
+    )

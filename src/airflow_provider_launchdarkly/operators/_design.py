@@ -78,13 +78,16 @@ class IterationDesign:
     judged: bool = True
     judged_metrics: Sequence[str] = ()
 
-    def check(self) -> None:
+    def check(self) -> IterationInput:
         """Reject a design that is wrong for every flag.
+
+        Returns:
+            The request's iteration, with ``id`` in place of the flag's variation ids.
 
         Raises:
             ConfigurationError: A share, the baseline, a metric or a text is missing or wrong.
         """
-        self._input(lambda _wanted: "id")
+        return self._input(lambda _wanted: "id")
 
     def resolve(self, flag: FeatureFlag) -> IterationInput:
         """Return the request's iteration, with the flag's variation ids.
@@ -149,6 +152,8 @@ class IterationDesign:
 
     def _metrics(self) -> list[Mapping[str, Any]]:
         primary = {"key": self.primary_metric or self.primary_funnel, "is_group": bool(self.primary_funnel)}
+        if not isinstance(self.metrics, list | tuple):
+            raise ConfigurationError(f"metrics is {shown(self.metrics)}: write a list of metrics' keys")
         named = [{"key": metric} if isinstance(metric, str) else metric for metric in self.metrics]
         others = _entries("metrics", named, MetricSpec)
         return [primary, *(metric for metric in others if metric["key"] != primary["key"])]
@@ -172,6 +177,19 @@ def resolve_treatments(flag: FeatureFlag, treatments: Sequence[Mapping[str, Any]
     checked = _entries("treatments", treatments, TreatmentSpec)
     resolved = [_treatment(flag.key, entry, lambda wanted: find_variation(flag, wanted).id, flag) for entry in checked]
     return [TreatmentInput.checked(treatment).to_wire() for treatment in resolved]
+
+
+def check_treatments(field: str, treatments: Any) -> None:
+    """Reject treatments with a key that is unknown or missing.
+
+    Args:
+        field: The field that has them.
+        treatments: The treatments, each as a :class:`TreatmentSpec`.
+
+    Raises:
+        ConfigurationError: The message names the entry and its key.
+    """
+    _entries(field, treatments, TreatmentSpec)
 
 
 def check_shares(treatments: Iterable[Any]) -> None:

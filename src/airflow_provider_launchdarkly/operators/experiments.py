@@ -17,6 +17,7 @@ from airflow_provider_launchdarkly.operators._base import (
     LaunchDarklyExperimentWriteBaseOperator,
 )
 from airflow_provider_launchdarkly.operators._changes import resolve_changes, validate_changes
+from airflow_provider_launchdarkly.operators._design import DESIGN_FIELDS
 from airflow_provider_launchdarkly.operators._design_operator import LaunchDarklyIterationDesignBaseOperator
 from airflow_provider_launchdarkly.templates import is_literal
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_launchdarkly.api.models import ExperimentPost, IterationInput
     from airflow_provider_launchdarkly.operators._outputs import (
         ChangedExperimentOutput,
         ExperimentOutput,
@@ -98,28 +100,13 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignBaseOperat
                 f"reallocation_frequency is {self.reallocation_frequency!r} and experiment_type {experiment_type!r}: "
                 "only a bandit (experiment_type='mab') moves its traffic"
             )
+        if all(is_literal(getattr(self, field)) for field in DESIGN_FIELDS):
+            self._post(self.design().check())
 
     @override
     def act(self, context: Context) -> IterationOutput:
         """Create the experiment, or adopt the one that exists already."""
-        from airflow_provider_launchdarkly.api.models import ExperimentPost
-
-        post = ExperimentPost.checked(
-            {
-                "key": self.experiment_key,
-                "name": self.name,
-                "description": self.description,
-                "maintainer_id": self.maintainer_id,
-                "methodology": self.methodology,
-                "analysis_config": self.analysis_config,
-                "data_source": self.data_source,
-                "type": self.experiment_type,
-                "holdout_id": self.holdout_id,
-                "tags": self.tags,
-                "iteration": self.resolved(),
-            }
-        )
-        created = self.hook.create_experiment(post)
+        created = self.hook.create_experiment(self._post(self.resolved()))
         self.say(
             "%s experiment %s, iteration %s (%s).",
             "Adopted" if created.adopted else "Created",
@@ -128,6 +115,29 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignBaseOperat
             created.iteration.status,
         )
         return self._describe(created.experiment, created.iteration, changed=not created.adopted)
+
+    def _post(self, iteration: IterationInput) -> ExperimentPost:
+        """Return the experiment in LaunchDarkly's own form; a field that is a template still is left out."""
+        from airflow_provider_launchdarkly.api.models import ExperimentPost
+
+        fields = {
+            "description": self.description,
+            "maintainer_id": self.maintainer_id,
+            "methodology": self.methodology,
+            "analysis_config": self.analysis_config,
+            "data_source": self.data_source,
+            "type": self.experiment_type,
+            "holdout_id": self.holdout_id,
+            "tags": self.tags,
+        }
+        return ExperimentPost.checked(
+            {
+                "key": self.experiment_key if is_literal(self.experiment_key) else "key",
+                "name": self.name if is_literal(self.name) else "name",
+                "iteration": iteration,
+                **{name: value if is_literal(value) else None for name, value in fields.items()},
+            }
+        )
 
 
 class LaunchDarklyUpdateExperimentOperator(LaunchDarklyExperimentWriteBaseOperator):

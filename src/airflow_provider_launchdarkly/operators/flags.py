@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import FeatureFlag
     from airflow_provider_launchdarkly.api.writes.flags import Serving
 
+FALLTHROUGH = "fallthrough"
+
 
 class FlagOutput(TypedDict):
     """A flag in one environment: plain JSON. ``serves`` is percent by variation id, for the task's rule.
@@ -101,7 +103,7 @@ class LaunchDarklySetFlagOperator(LaunchDarklyApprovedBaseOperator):
         self.context_kind = context_kind
         self.bucket_by = bucket_by
         self.comment = comment
-        if all(is_literal(value) for value in (on, variation, rollout)):
+        if all(is_literal(value) for value in (on, variation, rollout, context_kind, bucket_by)):
             self._validate()
 
     @property
@@ -143,6 +145,12 @@ class LaunchDarklySetFlagOperator(LaunchDarklyApprovedBaseOperator):
             raise ConfigurationError(
                 "on, variation and rollout are all None: give at least one, so that there is a state to set"
             )
+        for name in ("context_kind", "bucket_by"):
+            if self.rollout is None and getattr(self, name) is not None:
+                raise ConfigurationError(
+                    f"{name} is {getattr(self, name)!r} and rollout is None: only a rollout splits people, so give one "
+                    f"or leave {name} out"
+                )
         if self.rollout is not None:
             if not isinstance(self.rollout, Mapping):
                 raise ConfigurationError(f"rollout is {shown(self.rollout)}: write a mapping from variation to percent")
@@ -218,7 +226,7 @@ class LaunchDarklyCheckFlagServesOperator(LaunchDarklyBaseOperator):
         stopped: Mapping[str, Any] | None = None,
         flag_key: str | None = None,
         variation_id: str | None = None,
-        rule_id: str = "fallthrough",
+        rule_id: str = FALLTHROUGH,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -229,24 +237,20 @@ class LaunchDarklyCheckFlagServesOperator(LaunchDarklyBaseOperator):
         if stopped is None and not (flag_key and variation_id):
             given = f"stopped is None, flag_key {flag_key!r} and variation_id {variation_id!r}"
             raise ConfigurationError(f"{given}: give stopped, or both of the others")
+        if stopped is not None and (flag_key, variation_id, rule_id) != (None, None, FALLTHROUGH):
+            raise ConfigurationError(
+                f"stopped is given, and flag_key {flag_key!r}, variation_id {variation_id!r} and rule_id {rule_id!r}: "
+                "it names all three, so leave them out"
+            )
+        if is_literal(stopped) and is_literal(flag_key) and is_literal(variation_id):
+            self._wanted()
 
     @override
     def act(self, context: Context) -> dict[str, Any]:
         """Read the flag until it serves the variation, a few times."""
         from airflow_provider_launchdarkly.api.reads.flags import flag_that_serves
 
-        wanted = self.stopped or {
-            "flag_key": self.flag_key,
-            "rule_id": self.rule_id,
-            "variation_id": self.variation_id,
-        }
-        names = ("flag_key", "rule_id", "variation_id")
-        if missing := [name for name in names if not wanted.get(name)]:
-            raise ConfigurationError(
-                f"{missing[0]} is missing in {shown(dict(wanted))}: pass the stop operator's output as stopped, or "
-                "flag_key and variation_id"
-            )
-        flag_key, rule_id, variation_id = (str(wanted[name]) for name in names)
+        flag_key, rule_id, variation_id = self._wanted()
         env = self.hook.environment()
         flag = self.hook.run(flag_that_serves(env, flag_key, rule_id, variation_id))
         variation = flag.variation(variation_id)
@@ -258,3 +262,15 @@ class LaunchDarklyCheckFlagServesOperator(LaunchDarklyBaseOperator):
             "variation": variation.value if variation else None,
             "version": flag.environments[env.environment_key].version,
         }
+
+    def _wanted(self) -> tuple[str, str, str]:
+        """Return the keys of flag, rule and variation."""
+        alone = {"flag_key": self.flag_key, "rule_id": self.rule_id, "variation_id": self.variation_id}
+        wanted: Any = alone if self.stopped is None else self.stopped
+        if missing := [name for name in alone if not isinstance(wanted, Mapping) or not wanted.get(name)]:
+            raise ConfigurationError(
+                f"{missing[0]} is missing in {shown(wanted)}: pass the stop operator's output as stopped, or flag_key "
+                "and variation_id"
+            )
+        flag_key, rule_id, variation_id = (str(wanted[name]) for name in alone)
+        return flag_key, rule_id, variation_id

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -12,14 +10,15 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, NotFoundError
 from airflow_provider_launchdarkly.api.variations import find_variation
 from airflow_provider_launchdarkly.assets import EVERY_RELEASE, emit_event
-from airflow_provider_launchdarkly.config.durations import parse_duration
-from airflow_provider_launchdarkly.config.problems import shown
 from airflow_provider_launchdarkly.operators._approval import LaunchDarklyApprovedBaseOperator
 from airflow_provider_launchdarkly.operators._base import audit_comment
 from airflow_provider_launchdarkly.operators._release import LaunchDarklyReleaseBaseOperator
+from airflow_provider_launchdarkly.operators._release_design import ReleaseArguments
 from airflow_provider_launchdarkly.templates import is_literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.api.models import FeatureFlag, ReleasePost
@@ -57,7 +56,7 @@ class LaunchDarklyStartReleaseOperator(LaunchDarklyApprovedBaseOperator, LaunchD
         guardrails: Metrics that guard the release: keys, or mappings of ``metric`` and ``auto_rollback``. A regression
             reverts the release, or with ``auto_rollback`` False lets it wait. Percents are at most 50 then. Default:
             none, a progressive release.
-        randomization_unit: Kind of context by which the rules split.
+        randomization_unit: Kind of context by which the rules split. Default: ``user``.
         advancement_mode: ``automatic`` or ``manual``: whether the next of several phases starts by itself.
         cleanup_behavior: ``leave_rules_in_place`` (LaunchDarkly's default), or
             ``remove_rules_and_update_default_rule``: once completed, the rules go and the default rule serves the
@@ -98,7 +97,7 @@ class LaunchDarklyStartReleaseOperator(LaunchDarklyApprovedBaseOperator, LaunchD
         target: Any,
         phases: Sequence[Mapping[str, Any]] | None = None,
         guardrails: Sequence[str | Mapping[str, Any]] = (),
-        randomization_unit: str = "user",
+        randomization_unit: str | None = None,
         advancement_mode: str | None = None,
         cleanup_behavior: str | None = None,
         before_rule_id: str | None = None,
@@ -123,8 +122,7 @@ class LaunchDarklyStartReleaseOperator(LaunchDarklyApprovedBaseOperator, LaunchD
         self.emit_asset = emit_asset
         if emit_asset:
             self.outlets = [*self.outlets, EVERY_RELEASE]
-        if is_literal(phases) and is_literal(guardrails) and is_literal(release_plan_key):
-            self._design("the DAG run")
+        ReleaseArguments.of(self).check()
 
     @override
     def act(self, context: Context) -> ReleaseOutput:
@@ -168,65 +166,16 @@ class LaunchDarklyStartReleaseOperator(LaunchDarklyApprovedBaseOperator, LaunchD
         return noted is not None, None if noted is None else datetime.fromisoformat(str(noted))
 
     def _post(self, flag: FeatureFlag, context: Context) -> ReleasePost:
-        from airflow_provider_launchdarkly.api.models import ReleasePost
-
-        comment = audit_comment(self.comment, context)
-        fields = {
-            **self._design(audit_comment(None, context)),
-            "originalVariationId": find_variation(flag, self.original).id,
-            "targetVariationId": find_variation(flag, self.target).id,
-            "beforeRuleId": self.before_rule_id,
-            "bypassHealthChecks": list(self.bypass_health_checks) or None,
-            "comment": comment,
-        }
-        return ReleasePost.checked({name: value for name, value in fields.items() if value is not None})
-
-    def _design(self, run: str) -> dict[str, Any]:
-        """Return the fields that a release plan would supply, or the plan's key.
-
-        Args:
-            run: Describes the first new rule, so that this run's release can be told from others.
-        """
-        if self.release_plan_key is not None:
-            if self.phases or self.guardrails:
-                raise ConfigurationError(
-                    f"release_plan_key is {self.release_plan_key!r}: leave out phases and guardrails, which it has"
-                )
-            return {"releasePlanKey": self.release_plan_key}
-        if not self.phases:
-            raise ConfigurationError("phases and release_plan_key are both empty: give one of the two")
-        phases = [self._phase(f"phases[{place}]", phase) for place, phase in enumerate(self.phases)]
-        if "ruleId" not in phases[0]:
-            phases[0].setdefault("description", run)
-        return {
-            "randomizationUnit": self.randomization_unit,
-            "phases": phases,
-            "metrics": [_guardrail(item) for item in self.guardrails],
-            "advancementMode": self.advancement_mode,
-            "cleanupBehavior": self.cleanup_behavior,
-        }
-
-    def _phase(self, where: str, phase: Any) -> dict[str, Any]:
-        known = {"steps", "rule_id", "clauses", "description"}
-        if not isinstance(phase, Mapping) or not phase.keys() <= known or not phase.get("steps"):
-            raise ConfigurationError(
-                f"{where} is {shown(phase)}: write a mapping with steps, and rule_id or clauses and description"
-            )
-        made: dict[str, Any] = {
-            "steps": [_step(f"{where}.steps[{place}]", step) for place, step in enumerate(phase["steps"])]
-        }
-        if phase.get("rule_id") is not None:
-            return made | {"ruleId": phase["rule_id"]}
-        unit = self.randomization_unit
-        clauses = [dict(clause) for clause in phase.get("clauses") or ()]
-        if not any(clause.get("attribute") == "kind" for clause in clauses):
-            clauses.insert(0, {"contextKind": unit, "attribute": "kind", "op": "in", "values": [unit]})
-        described = {"description": phase["description"]} if phase.get("description") else {}
-        return made | {"clauses": clauses} | described
+        return ReleaseArguments.of(self).post(
+            find_variation(flag, self.original).id,
+            find_variation(flag, self.target).id,
+            run=audit_comment(None, context),
+            comment=audit_comment(self.comment, context),
+        )
 
     def _names_the_run(self) -> bool:
         """Return whether the description of the first rule is this operator's own, which names the DAG run."""
-        first = self.phases[0] if self.phases else {"description": "a plan's"}
+        first: Mapping[str, Any] = self.phases[0] if self.phases else {"description": "a plan's"}
         return first.get("rule_id") is None and not first.get("description")
 
     def _since(self, context: Context) -> datetime | None:
@@ -346,29 +295,3 @@ class LaunchDarklyGetReleaseOperator(LaunchDarklyReleaseBaseOperator):
         if not found:
             raise NotFoundError(f"flag {self.flag_key!r} has had no release in {self.hook.environment()} for 90 days")
         return self._describe(found[0], changed=False)
-
-
-def _guardrail(item: Any) -> dict[str, Any]:
-    if isinstance(item, str):
-        return {"metricKey": item, "autoRollback": True}
-    if not isinstance(item, Mapping) or not item.keys() <= {"metric", "auto_rollback"} or "metric" not in item:
-        raise ConfigurationError(f"guardrails has {shown(item)}: write a metric's key, or metric and auto_rollback")
-    return {"metricKey": item["metric"], "autoRollback": item.get("auto_rollback", True)}
-
-
-def _step(where: str, step: Any) -> dict[str, int]:
-    if not isinstance(step, Mapping) or step.keys() != {"percent", "duration"}:
-        raise ConfigurationError(f'{where} is {shown(step)}: write {{"percent": 10, "duration": "1d"}}')
-    try:
-        allocation = Decimal(str(step["percent"])) * 1000
-    except InvalidOperation:
-        allocation = Decimal("NaN")
-    if not allocation.is_finite() or allocation != allocation.to_integral_value() or not 1 <= allocation <= 100_000:
-        raise ConfigurationError(
-            f"{where}.percent is {step['percent']!r}: 0.001 to 100 percent are possible, in steps of 0.001"
-        )
-    try:
-        duration = parse_duration(step["duration"])
-    except ValueError as error:
-        raise ConfigurationError(f"{where}.duration is {step['duration']!r}: {error}") from None
-    return {"allocation": int(allocation), "durationMillis": max(1, int(duration / timedelta(milliseconds=1)))}

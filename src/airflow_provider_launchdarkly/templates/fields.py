@@ -255,7 +255,9 @@ FIELDS: dict[str, Reader] = {
     **dict.fromkeys(("bypass_health_checks", "ends_on", "reviewers"), _optional(list_of(key))),
     "original": anything,
     "target": anything,
-    "phases": _optional(list_of(record(steps=list_of(record(percent=number)), rule_id=_optional(key)))),
+    "phases": _optional(
+        list_of(record(steps=list_of(record(percent=number)), rule_id=_optional(key), description=_optional(key)))
+    ),
     "guardrails": _optional(list_of(_guardrail)),
     "on": _optional(boolean),
     "judged": _optional(boolean),

@@ -97,9 +97,14 @@ def test_a_locked_field_is_an_error_that_lists_the_fields_that_may_change(scene:
         do(LaunchDarklyUpdateExperimentOperator, context, changes={"hypothesis": "Other."})
 
 
-def test_treatments_of_a_draft_may_name_variations_by_name(scene: Scene, hook: LaunchDarklyHook, context: Any) -> None:
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_treatments_of_a_draft_may_name_variations_by_name(
+    scene: Scene, hook: LaunchDarklyHook, context: Any, wrapped: bool
+) -> None:
     hook.create_experiment(scene.post.model_copy(update={"key": "second"}))
-    output = do(LaunchDarklyUpdateExperimentOperator, context, experiment_key="second", changes={"treatments": QUARTER})
+    treatments = {"operation": "update", "value": QUARTER} if wrapped else QUARTER
+    changes = {"treatments": treatments}
+    output = do(LaunchDarklyUpdateExperimentOperator, context, experiment_key="second", changes=changes)
     (iteration,) = output["iterations"]
     assert [treatment["allocation_percent"] for treatment in iteration["treatments"]] == ["75", "25"]
 
@@ -108,6 +113,42 @@ def test_treatments_of_a_draft_may_name_variations_by_name(scene: Scene, hook: L
 def test_wrong_changes_are_refused_when_the_dag_file_is_parsed(changes: Any) -> None:
     with pytest.raises(ConfigurationError):
         LaunchDarklyUpdateExperimentOperator(task_id="task", experiment_key="bold", changes=changes)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("methodology", "baysian", "methodology: Input should be 'bayesian'"),
+        ("analysis_config", {"bayesianTreshold": "95"}, "bayesianTreshold: LaunchDarkly has no such field"),
+        ("experiment_type", "bandit", "type: Input should be 'experiment'"),
+        ("data_source", "bigquery", "data_source: Input should be 'launchdarkly'"),
+        ("tags", "checkout", "tags: Input should be a valid tuple"),
+        ("metrics", "page-load-ms", "metrics is 'page-load-ms': write a list of metrics' keys"),
+    ],
+)
+def test_what_is_wrong_for_every_flag_is_refused_when_the_file_is_parsed(field: str, value: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        LaunchDarklyCreateExperimentOperator(task_id="create", **{"name": "Button", **DESIGN, field: value})
+
+
+def test_a_template_among_them_is_checked_when_the_task_runs() -> None:
+    fields = {"name": "{{ params.name }}", "tags": "{{ params.tags }}", "methodology": "{{ params.how }}"}
+    LaunchDarklyCreateExperimentOperator(task_id="create", **{**DESIGN, **fields})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"metrics": {"operation": "add", "value": [{"key": "signup-funnel", "is_group": True}]}}, "write isGroup"),
+        ({"metrics": [{"kye": "signup-funnel"}]}, "kye"),
+        ({"treatments": [{**treatment, "variaton": "Bold"} for treatment in TREATMENTS]}, "unknown keys variaton"),
+        ({"tags": "checkout"}, "tags: a list is needed to update it, given 'checkout'"),
+        ({"analysisConfig": {"bayesian_threshold": "95"}}, "bayesian_threshold is '95'; write bayesianThreshold"),
+    ],
+)
+def test_a_wrong_key_within_changes_is_refused_when_the_file_is_parsed(changes: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        LaunchDarklyUpdateExperimentOperator(task_id="update", experiment_key="bold", changes=changes)
 
 
 def test_archiving_and_restoring_twice_writes_once(scene: Scene, emulator: EmulatorServer, context: Any) -> None:

@@ -10,7 +10,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.operators.flags import LaunchDarklySetFlagOperator
+from airflow_provider_launchdarkly.operators.flags import (
+    LaunchDarklyCheckFlagServesOperator,
+    LaunchDarklySetFlagOperator,
+)
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from support.scene import Scene
 
@@ -102,3 +105,23 @@ def test_the_link_leads_to_the_flag_in_launchdarklys_ui(hook: LaunchDarklyHook, 
     (link,) = operator.operator_extra_links
     url = link.get_link(operator, ti_key=None)
     assert url == f"{emulator.url}/projects/demo/flags/a%20b/targeting?env=production&selected-env=production"
+
+
+@pytest.mark.parametrize("name", ["context_kind", "bucket_by"])
+@pytest.mark.parametrize("state", [{"on": True}, {"variation": "Bold"}])
+def test_what_only_a_rollout_uses_is_refused_without_one(name: str, state: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} is 'country' and rollout is None.* leave {name} out"):
+        LaunchDarklySetFlagOperator(task_id="set", flag_key="checkout-button", **{**state, name: "country"})
+
+
+@pytest.mark.parametrize("beside", [{"flag_key": "other"}, {"variation_id": "v"}, {"rule_id": "r"}])
+def test_what_the_stop_names_already_is_refused_beside_it(beside: dict[str, Any]) -> None:
+    stopped = {"flag_key": "checkout-button", "rule_id": "fallthrough", "variation_id": "v1"}
+    with pytest.raises(ConfigurationError, match=f"stopped is given, and .*{next(iter(beside.values()))}.* leave them"):
+        LaunchDarklyCheckFlagServesOperator(task_id="check", stopped=stopped, **beside)
+
+
+@pytest.mark.parametrize("stopped", [{}, {"flag_key": "checkout-button"}, ["checkout-button"]])
+def test_an_output_that_is_no_stops_is_refused_when_the_file_is_parsed(stopped: Any) -> None:
+    with pytest.raises(ConfigurationError, match="is missing in"):
+        LaunchDarklyCheckFlagServesOperator(task_id="check", stopped=stopped)

@@ -44,6 +44,28 @@ Resolution = Literal[
 CleanupBehavior = Literal["leave_rules_in_place", "remove_rules_and_update_default_rule"]
 """The end of a completed release's rules: they stay, or they give way to a default rule that serves the target."""
 
+AdvancementMode = Literal["manual", "automatic"]
+"""The way from one phase to the next: a person starts it, or it starts by itself."""
+
+ClauseOperator = Literal[
+    "in",
+    "endsWith",
+    "startsWith",
+    "matches",
+    "contains",
+    "lessThan",
+    "lessThanOrEqual",
+    "greaterThan",
+    "greaterThanOrEqual",
+    "before",
+    "after",
+    "segmentMatch",
+    "semVerEqual",
+    "semVerLessThan",
+    "semVerGreaterThan",
+]
+"""What a clause of a new rule compares by."""
+
 LARGEST_GUARDED = 50_000
 
 
@@ -195,10 +217,16 @@ class ReleaseClauseInput(Write):
     """A condition of a new rule. ``context_kind`` is left out for ``segmentMatch`` alone."""
 
     attribute: str
-    op: str
+    op: ClauseOperator
     values: tuple[str | bool | int | float, ...]
     context_kind: str | None = None
     negate: bool | None = None
+
+    @model_validator(mode="after")
+    def _of_a_kind(self) -> Self:
+        if self.context_kind is None and self.op != "segmentMatch":
+            raise ValueError("contextKind is required unless op is segmentMatch")
+        return self
 
 
 class ReleaseStepInput(Write):
@@ -243,7 +271,7 @@ class ReleasePost(Write):
     before_rule_id: str | None = None
     release_plan_key: str | None = None
     randomization_unit: str | None = None
-    advancement_mode: Literal["manual", "automatic"] | None = None
+    advancement_mode: AdvancementMode | None = None
     phases: Annotated[tuple[ReleasePhaseInput, ...], Field(min_length=1)] | None = None
     metrics: tuple[ReleaseMetricInput, ...] | None = None
     bypass_health_checks: tuple[HealthCheck, ...] | None = None

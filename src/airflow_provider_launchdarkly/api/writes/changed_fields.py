@@ -20,7 +20,7 @@ from airflow_provider_launchdarkly.api.writes.comparison import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from airflow_provider_launchdarkly.api.models import Experiment, Iteration
+    from airflow_provider_launchdarkly.api.models import Experiment, Iteration, Write
 
 _LISTS = frozenset({"tags", "attributes", "metrics"})
 _NOT_SHOWN = object()
@@ -47,29 +47,42 @@ def check_changes(changes: Mapping[str, FieldChange], experiment: Experiment, st
             raise ConfigurationError(
                 f"{field}: LaunchDarkly does not {change.operation} it while the iteration is {status}; it takes {can}"
             )
-        _check_value(field, change)
+        check_value(field, change)
 
 
-def _check_value(field: str, change: FieldChange) -> None:
+def check_value(field: str, change: FieldChange) -> None:
+    """Reject the new value of a field that has a wrong shape for every experiment.
+
+    Raises:
+        ConfigurationError: The message names field and value.
+    """
     if change.operation == "remove":
         return
-    if field in _LISTS and not isinstance(change.value, list):
+    if field in _LISTS and not isinstance(change.value, list | tuple):
         raise ConfigurationError(f"{field}: a list is needed to {change.operation} it, given {change.value!r}")
     match field, change.value:
-        case "treatments", list() as treatments:
+        case "treatments", list() | tuple() as treatments:
             for treatment in treatments:
-                TreatmentInput.checked(_mapping(field, treatment))
-        case "metrics", list() as metrics:
+                _check_object(field, treatment, TreatmentInput)
+        case "metrics", list() | tuple() as metrics:
             for metric in metrics:
-                MetricInput.checked(_mapping(field, metric))
+                _check_object(field, metric, MetricInput)
         case "analysisConfig", value:
-            AnalysisConfigInput.checked(_mapping(field, value))
+            _check_object(field, value, AnalysisConfigInput)
 
 
-def _mapping(field: str, value: Any) -> Mapping[str, Any]:
+def _mapping(field: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigurationError(f"{field}: an object is needed, given {value!r}")
     return value
+
+
+def _check_object(field: str, value: Any, model: type[Write]) -> None:
+    model.checked(_mapping(field, value))
+    # It is sent as it is, and LaunchDarkly ignores a field in another spelling.
+    for name, info in model.model_fields.items():
+        if name in value and info.alias not in (None, name):
+            raise ConfigurationError(f"{field}: {name} is {value[name]!r}; write {info.alias}, as LaunchDarkly does")
 
 
 def unapplied(
