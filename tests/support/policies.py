@@ -36,8 +36,8 @@ def guardrails(draw: st.DrawFn, metric: str) -> dict[str, Any]:
     """Draw a guardrail: against harm, or to be proven."""
     margin = draw(st.sampled_from((0.0, 0.05, 0.3)))
     prove = margin > 0 and draw(st.booleans())
-    tested = draw(MOSTLY)
-    return {"metric": metric, "direction": draw(DIRECTIONS), "margin": margin, "prove": prove, "test_split": tested}
+    flags = {"prove": prove, "needs_events": draw(MOSTLY), "test_split": draw(MOSTLY)}
+    return {"metric": metric, "direction": draw(DIRECTIONS), "margin": margin, **flags}
 
 
 @st.composite

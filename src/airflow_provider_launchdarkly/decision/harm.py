@@ -8,6 +8,7 @@ from airflow_provider_launchdarkly.decision import summary
 from airflow_provider_launchdarkly.decision.assessment import assess_harm
 from airflow_provider_launchdarkly.decision.policy_parts import MismatchAction
 from airflow_provider_launchdarkly.decision.releases import cautions, regressed_in_words, regressions
+from airflow_provider_launchdarkly.decision.silent import unchecked
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason, Role, Verdict
 
 if TYPE_CHECKING:
@@ -98,9 +99,7 @@ def decide_harm(policy: Policy, evidence: Evidence) -> Verdict:
     elif harm is not None:
         kind, reason, text = Kind.ROLLBACK, harm.reason, harm.text
     else:
-        judged = ", ".join(summary.no_harm(metric) for metric in found.metrics)
-        flags = ", ".join(part.flag for part in policy.release_guardrails)
-        text = f"no harm to {judged}: wait" if judged else f"no regression in the releases of {flags}: wait"
+        text = _nothing_found(policy, found.metrics)
     return Verdict(
         kind=kind,
         reason=reason,
@@ -112,5 +111,14 @@ def decide_harm(policy: Policy, evidence: Evidence) -> Verdict:
         split=found.split,
         probability_of_mismatch=evidence.probability_of_mismatch,
         next_look=times[look] if kind is Kind.WAIT and look < len(times) else None,
-        cautions=(*evidence.cautions, *cautions(policy, evidence)),
+        cautions=(*evidence.cautions, *unchecked(policy, found.metrics), *cautions(policy, evidence)),
     )
+
+
+def _nothing_found(policy: Policy, metrics: Iterable[MetricJudgement]) -> str:
+    """Return what was looked at without finding harm, and what could show none."""
+    judged = [summary.no_harm(metric) for metric in metrics if not metric.constant]
+    texts = [f"no harm to {', '.join(judged)}"] if judged else []
+    texts += [summary.constant(metric) for metric in metrics if metric.constant]
+    flags = ", ".join(part.flag for part in policy.release_guardrails)
+    return f"{'; '.join(texts) or f'no regression in the releases of {flags}'}: wait"

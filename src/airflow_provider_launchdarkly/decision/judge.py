@@ -14,6 +14,7 @@ from airflow_provider_launchdarkly.decision.assessment import Assessment, assess
 from airflow_provider_launchdarkly.decision.evidence import Standing
 from airflow_provider_launchdarkly.decision.harm import decide_harm, describe_mismatch, find_harm, find_regression
 from airflow_provider_launchdarkly.decision.policy_parts import Direction, MismatchAction, MissingAction, Rule, Test
+from airflow_provider_launchdarkly.decision.silent import unchecked, without_events
 from airflow_provider_launchdarkly.decision.splits import is_selected, partly_measured, units_beyond_exposed
 from airflow_provider_launchdarkly.decision.standing import find_standing, fingerprint, still_there, why_void
 from airflow_provider_launchdarkly.decision.verdict import Kind, MetricJudgement, Reason, TreatmentEffect, Verdict
@@ -239,7 +240,10 @@ class _Judge:
             if compared.harm is not None and compared.harm.reached:
                 text = f"{start}; but {metric.metric} points the wrong way ({summary.lift(compared)})"
                 return self._make(kind, Reason.SIGNAL, f"{text}: {_word(kind)}")
-        return None
+        silent = next(iter(without_events(self._policy, self._metrics)), None)
+        if silent is None:
+            return None
+        return self._make(kind, Reason.NO_DATA, f"{start}; but {summary.constant(silent)}: {_word(kind)}")
 
     def _shipping_metrics(self) -> Iterator[tuple[Primary | Guardrail, MetricJudgement]]:
         """Yield the metrics on whose means a ship rests."""
@@ -322,6 +326,7 @@ class _Judge:
         """Yield a sentence for each thing that limits what the verdict means."""
         yield from self._evidence.cautions
         yield from partly_measured(self._evidence, tuple(metric.metric for metric in self._metrics))
+        yield from unchecked(self._policy, self._metrics)
         if self._assessment.lacks_history:
             yield "no earlier look is known, so the boundaries follow the plan alone: set record_path to keep the looks"
         yield from error_left.cautions(self._policy, self._evidence)

@@ -128,6 +128,11 @@ def harm(metric: MetricJudgement, compared: TreatmentEffect) -> str:
     return f"{metric.metric} is harmed by {lift(compared)}{beyond}{harmed}{worth(compared.estimate)}"
 
 
+def constant(metric: MetricJudgement) -> str:
+    """Return that a metric is the same for every unit, and what follows."""
+    return f"{metric.metric} is the same for every unit of every treatment, so it shows no harm and no safety"
+
+
 def no_harm(metric: MetricJudgement) -> str:
     """Return `conversion (Bold harm z 0.31 < 3.59)`."""
     bars = (

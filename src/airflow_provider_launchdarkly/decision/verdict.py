@@ -206,6 +206,11 @@ class MetricJudgement(NamedTuple):
     comparisons: tuple[TreatmentEffect, ...]
     split: Split | None = None
 
+    @property
+    def constant(self) -> bool:
+        """True if it was measured, and is the same for every unit of every treatment: it shows nothing."""
+        return all(compared.difference is not None and compared.z is None for compared in self.comparisons)
+
 
 class Split(NamedTuple):
     """The outcome of a test for a sample ratio mismatch, of the exposed units or of those of a metric.

@@ -121,6 +121,8 @@ def standing(metric: MetricAtLook, compared: Comparison) -> str:
         return "harmed"
     if compared.better:
         return "within its margin" if metric.role == "guardrail" else "better"
+    if compared.z is None and not compared.lift and compared.units and compared.baseline_units:
+        return "the same for every unit"
     if not finite(compared.lift):
         return "no data yet"
     if metric.role != "primary":

@@ -256,16 +256,22 @@ class VectorizedJudge:
             if part.prove:
                 needed = self._still_there if standing else self._passed
                 blocked |= ~needed(metric, _sign(part.direction), part.margin)
+            if part.needs_events:
+                blocked |= self._constant(metric)
         for signal, metric in zip(self.policy.signals, self.draws.signals, strict=True):
             blocked |= -self._z(metric, _sign(signal.direction), 0.0) >= quantile(signal.alpha)
             if signal.required:
                 units = self.draws.units_of(metric)
-                blocked |= (units[..., 1:] == 0) | (units[..., :1] == 0)
+                blocked |= (units[..., 1:] == 0) | (units[..., :1] == 0) | self._constant(metric)
         if self.policy.mismatch.action is not MismatchAction.WARN:
             for rests_on, metric in self._shipping_metrics():
                 if rests_on.test_split:
                     blocked |= self._selected(metric)
         return blocked
+
+    def _constant(self, metric: MetricDraws) -> Booleans:
+        """Return `MetricJudgement.constant`; true also where nothing was measured, which is judged apart."""
+        return np.asarray(np.isnan(self._z(metric, 1, 0.0)).all(axis=2, keepdims=True))
 
     def _shipping_metrics(self) -> Iterator[tuple[Primary | Guardrail, MetricDraws]]:
         yield from zip(self.policy.primaries, self.draws.primaries, strict=True)

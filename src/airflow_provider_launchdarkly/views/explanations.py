@@ -118,7 +118,7 @@ def why(look: Look) -> str:
         look: The newest look, or an ending without one.
     """
     if look.only_harm and look.reason == Reason.BETWEEN_LOOKS:
-        return "No metric is harmed; the next planned look decides."
+        return f"No {'other ' if _silent(look) else ''}metric is harmed; the next planned look decides.{_silent(look)}"
     if look.reason in _HARMED:
         return _harmed(look) or _of_summary(look.summary)
     if look.reason in _SO:
@@ -150,6 +150,16 @@ def nearest(metric: MetricAtLook) -> Comparison | None:
     """Return the treatment that is closest to shipping on a metric; None where none has data."""
     known = [compared for compared in metric.comparisons if compared.z is not None]
     return max(known, key=lambda compared: compared.z or 0.0, default=None)
+
+
+def _silent(look: Look) -> str:
+    """Return, after a blank, which guardrails show neither harm nor safety; nothing if all show something."""
+    silent = [
+        metric.metric
+        for metric in look.metrics
+        if metric.role == "guardrail" and any(part.units for part in metric.comparisons) and not nearest(metric)
+    ]
+    return f" Nothing is known of {', '.join(silent)}: the same for every unit." if silent else ""
 
 
 def sentence(words: str) -> str:
@@ -186,11 +196,12 @@ def _why_waiting(found: ExperimentSummary, look: Look | None, poll: str) -> str:
     if look is None:
         return sentence(poll or found.headline)
     harmed = any(metric.harmed for metric in look.metrics)
-    guarded = any(metric.role == "guardrail" for metric in look.metrics)
+    guarded = any(metric.role == "guardrail" and nearest(metric) for metric in look.metrics)
     parts = (
         "This stage runs its full time, to watch for harm." if _gate(found) == GUARDRAILS else "",
         why(look),
         "No guardrail is harmed." if guarded and not harmed else "",
+        _silent(look).strip(),
     )
     return " ".join(part for part in parts if part)
 

@@ -184,7 +184,8 @@ def _harm(policy: Policy | None, looks: Sequence[Look]) -> HarmWatch | None:
     judged = [
         metric.metric
         for metric in (looks[-1].metrics or next((look.metrics for look in reversed(looks) if look.metrics), ()))
-        if any(compared.harm_boundary is not None for compared in metric.comparisons)
+        # What is the same for every unit has no z: it shows no harm and no safety.
+        if any(compared.harm_boundary is not None and compared.z is not None for compared in metric.comparisons)
     ]
     harmed = tuple(
         f"{metric.metric}: {compared.treatment}"

@@ -385,6 +385,10 @@ def _harm(body: Mapping[str, Any]) -> HarmWatch | None:
     known = reading.looks(body.get("looks"), stage=1)
     if primary is None and known and known[-1].primary:
         primary = known[-1].primary.metric
+    # What is the same for every unit has no z: it shows no harm and no safety.
+    shown = known[-1].metrics if known else ()
+    silent = {each.metric for each in shown if not any(compared.z is not None for compared in each.comparisons)}
+    guardrails = tuple(guardrail for guardrail in guardrails if guardrail not in silent)
     latest = reading.mapping(body.get("latest"))
     return HarmWatch(
         tuple(dict.fromkeys((*((primary,) if primary else ()), *guardrails))),

@@ -86,6 +86,8 @@ TEXTS = [
     "planned_units: 01000",
     "guardrails: [{metric: latency, margin: 0.1, prove: true}]",
     "guardrails: [{metric: latency, margin: 0.1, prove: yes}]",
+    "guardrails: [{metric: latency, needs_events: false}]",
+    "guardrails: [{metric: latency, needs_events: no}]",
     "guardrails: [{metric: latency, margin: 0.1, prove: True}]",
     "guardrails: [{metric: on}]",
     "guardrails: [{metric: 12:30}]",

@@ -138,6 +138,9 @@ WEAKER, GONE = shifted("primary", 2.0), shifted("primary", 1.0)
 
 PARTLY = evidence(14, rates("primary", (6_000, 4_000), 0.1, 0.2), exposed=(10_000, 10_000))
 SILENT = rates("signal", 0, 0.1, 0.1)
+ERRORS, MAY_STAY_EMPTY = ({"guardrails": [{"metric": "errors", "needs_events": needed}]} for needed in (True, False))
+SHIPS = ("ship", "better")
+NO_ERRORS, ONE_ERROR = (rates("errors", 10_000, 0.0, rate) for rate in (0.0, 0.0001))
 
 RELEASED = {"release_guardrails": [{"flag": "search"}]}
 
@@ -159,8 +162,22 @@ RELEASE_CASES: tuple[Case, ...] = tuple(
         ("ok, then taken back by a person", released(14, "ok", "reverted"), ("wait", "release_unknown")),
     )
 )
+EVENT_CASES: tuple[Case, ...] = tuple(
+    Case(setting, situation, policy, measured, verdict)
+    for setting, situation, policy, measured, verdict in (
+        ("a guardrail", "no event, primary better", ERRORS, evidence(14, BETTER, NO_ERRORS), ("wait", "no_data")),
+        ("a guardrail", "the same, plan's end", ERRORS, evidence(28, BETTER, NO_ERRORS), ("inconclusive", "no_data")),
+        ("a guardrail", "one event, primary better", ERRORS, evidence(14, BETTER, ONE_ERROR), ("ship", "better")),
+        ("needs_events: false", "no event, primary better", MAY_STAY_EMPTY, evidence(14, BETTER, NO_ERRORS), SHIPS),
+        (
+            *("a signal", "no event, primary better"),
+            *({"signals": [{"metric": "errors"}]}, evidence(14, BETTER, NO_ERRORS), ("wait", "no_data")),
+        ),
+    )
+)
 CASES: tuple[Case, ...] = (
     *RELEASE_CASES,
+    *EVENT_CASES,
     Case("-", "crossed before, p is 0.02", {}, evidence(14, WEAKER)._replace(standing=CROSSED), ("ship", "better")),
     Case("-", "crossed before, p is 0.16", {}, evidence(14, GONE)._replace(standing=CROSSED), ("wait", "effect_gone")),
     Case(

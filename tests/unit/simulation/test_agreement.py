@@ -50,6 +50,22 @@ SITUATIONS: dict[str, tuple[dict[str, Any], World]] = {
         {"guardrails": [{"metric": "g0", "margin": 0.1, "prove": True}]},
         World(lifted(RATE, 0.3), 400, guardrails=(RATE,)),
     ),
+    "a guardrail without events": (
+        {"guardrails": [{"metric": "g0", "direction": "lower"}]},
+        World(lifted(RATE, 0.3), 400, guardrails=(MetricTruth(0.0),)),
+    ),
+    "a guardrail whose first events are late": (
+        {"guardrails": [{"metric": "g0", "direction": "lower"}]},
+        World(lifted(RATE, 0.4), 400, guardrails=(MetricTruth(0.0002),)),
+    ),
+    "a guardrail that may have no events": (
+        {"guardrails": [{"metric": "g0", "direction": "lower", "needs_events": False}]},
+        World(lifted(RATE, 0.3), 400, guardrails=(MetricTruth(0.0),)),
+    ),
+    "a signal without events": (
+        {"signals": [{"metric": "s0"}]},
+        World(lifted(RATE, 0.3), 400, signals=(MetricTruth(0.0),)),
+    ),
     "a signal that holds": (
         {"signals": [{"metric": "s0"}]},
         World(lifted(RATE, 0.25), 400, signals=(lifted(RATE, -0.1),)),

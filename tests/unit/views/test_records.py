@@ -9,9 +9,12 @@ import pytest
 from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.audit_log.replay import replay
 from airflow_provider_launchdarkly.decision.allocation import EVEN
-from airflow_provider_launchdarkly.decision.evidence import ReleaseEvidence
+from airflow_provider_launchdarkly.decision.evidence import Measurement, MetricEvidence, ReleaseEvidence
 from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.verdict import Reason, Verdict
+from airflow_provider_launchdarkly.pictures.terminal import experiment_text
+from airflow_provider_launchdarkly.pictures.words import standing
 from airflow_provider_launchdarkly.views.model import Share, State
 from airflow_provider_launchdarkly.views.plans import planned_looks
 from airflow_provider_launchdarkly.views.records import detail_of_record, verdict_in_words
@@ -78,6 +81,26 @@ def test_a_look_for_harm_is_told_from_a_planned_one() -> None:
     assert found.why == "No metric is harmed; the next planned look decides."
     assert found.summary.harm is not None
     assert (found.summary.harm.metrics, found.summary.harm.every_days) == ((METRIC,), 0.25)
+
+
+@pytest.mark.parametrize("between", [True, False], ids=["a look for harm", "a planned look"])
+@pytest.mark.parametrize("errors", [0.0, 0.001])
+def test_nothing_says_that_a_guardrail_without_events_is_unharmed(errors: float, between: bool) -> None:
+    policy = Policy.from_json({"harm_looks": "6h", "guardrails": [{"metric": "errors"}]})
+    measured = evidence(3.5 if between else 9, lift=0.0)
+    arms = [Measurement(arm.treatment_id, arm.units, errors, errors**0.5) for arm in measured.metrics[0].measurements]
+    guarded = MetricEvidence("errors", tuple(arms), Direction.LOWER)
+    found = detail_of_record(
+        chain.append((), decision(policy, measured._replace(metrics=(*measured.metrics, guarded), only_harm=between)))
+    )
+    assert found.summary.harm is not None
+    assert ("errors" in found.summary.harm.metrics) == bool(errors)
+    assert ("Nothing is known of errors" in found.why) == (between and not errors)
+    assert any(caution.startswith("errors is the same for every unit") for caution in found.cautions) == (not errors)
+    (compared,) = found.looks[0].metrics[-1].comparisons
+    assert (standing(found.looks[0].metrics[-1], compared) == "the same for every unit") == (not errors)
+    text = experiment_text(found)
+    assert (f"No harm found on {METRIC}, errors" in text) == bool(errors)
 
 
 def test_a_regression_between_two_looks_is_a_look_for_harm() -> None:
