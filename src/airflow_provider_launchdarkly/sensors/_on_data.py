@@ -14,6 +14,7 @@ from airflow_provider_launchdarkly.evidence.sql_cells import CellError, read_mom
 from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 from airflow_provider_launchdarkly.evidence.warehouse.config import AggregatesTable
 from airflow_provider_launchdarkly.evidence.warehouse.dialects import dialect_of
+from airflow_provider_launchdarkly.evidence.warehouse.iteration import served
 from airflow_provider_launchdarkly.evidence.warehouse.writing import Writer, select
 from airflow_provider_launchdarkly.sensors._decision_record import open_storage
 from airflow_provider_launchdarkly.sensors._warehouse import template_query
@@ -73,10 +74,12 @@ def ask_warehouse(arrival: DataArrival, results: Mapping[str, Any] | None, task:
 
     def run(look_context: LookContext) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
         if not template:
+            if arrival.analyzed_at:
+                return query_tables(
+                    connection, lambda dialect: _write_latest_analysis(aggregates, schema, look_context, dialect)
+                )
             iteration_id = look_context.target.iteration_id
-            return query_tables(
-                connection, lambda dialect: _write_latest(arrival, aggregates, schema, iteration_id, dialect)
-            )
+            return query_tables(connection, lambda dialect: _write_latest(arrival, schema, iteration_id, dialect))
         # A question about arrival leaves no units out.
         return template(replace(look_context, maturity=timedelta(), burn_in=timedelta()))
 
@@ -105,13 +108,27 @@ def ask_warehouse(arrival: DataArrival, results: Mapping[str, Any] | None, task:
     return ask
 
 
-def _write_latest(
-    arrival: DataArrival, aggregates: AggregatesTable, schema: str, iteration_id: str, dialect: str
-) -> Statement:
+def _write_latest_analysis(table: AggregatesTable, schema: str, look_context: LookContext, dialect: str) -> Statement:
+    """Write the query for the latest analysis that has each treatment in each metric: others are half written."""
+    writer = Writer(dialect_of(dialect))
+    analyzed, version, arm = (writer.name(each) for each in (table.analyzed_at, table.metric_version, table.arm))
+    of_metrics = select(
+        [f"{analyzed} AS ld_analyzed", f"COUNT(DISTINCT {arm}) AS ld_arms"],
+        writer.table(schema, table.table),
+        where=[
+            f"{writer.name(table.iteration)} = {writer.text(look_context.target.iteration_id)}",
+            f"{writer.name(table.dimension)} IS NULL",
+        ],
+        after=f"\nGROUP BY {analyzed}, {version}",
+    )
+    complete = f"\nGROUP BY ld_analyzed\nHAVING MIN(ld_arms) >= {len(served(look_context.iteration))}"
+    analyses = select(["ld_analyzed"], f"(\n{of_metrics}\n) ld_metrics", after=complete)
+    return writer.statement(select(["MAX(ld_analyzed)"], f"(\n{analyses}\n) ld_analyses"))
+
+
+def _write_latest(arrival: DataArrival, schema: str, iteration_id: str, dialect: str) -> Statement:
     """Write the query on a table, in the schema of the results unless it names one itself."""
     table, column, iteration = str(arrival.table), str(arrival.column), arrival.iteration
-    if arrival.analyzed_at:
-        table, column, iteration = aggregates.table, aggregates.analyzed_at, aggregates.iteration
     writer = Writer(dialect_of(dialect))
     name = writer.name(column)
     wanted = f"DISTINCT {name}" if arrival.partition is not None else f"MAX({name})"

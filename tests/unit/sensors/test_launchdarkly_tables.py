@@ -225,6 +225,20 @@ def test_several_analyses_are_never_mixed(underway: Underway, analysed: Analysed
         look(underway, native(analysed.tables), policy={"guardrails": [{"metric": "page-load-ms"}]})
 
 
+@pytest.mark.parametrize("arm", ["Classic", "Bold"])
+def test_an_analysis_that_lacks_a_treatment_is_half_written(underway: Underway, analysed: Analysed, arm: str) -> None:
+    for day in (20, 21):
+        analysed.of_day(day)
+    analysed.of_day(28, names=(arm,))
+    other = {"Classic": "Bold", "Bold": "Classic"}[arm]
+    with pytest.raises(
+        StaleAnalysisError, match=rf"no sums of treatment {other} .*, which an earlier one has: it may be"
+    ):
+        look(underway, native(analysed.tables))
+    analysed.of_day(28, names=(other,))
+    assert look(underway, native(analysed.tables), after="PT0S")["verdict"] == "ship"
+
+
 def test_an_old_analysis_is_named(underway: Underway, analysed: Analysed) -> None:
     analysed.of_day(20)
     with pytest.raises(StaleAnalysisError, match=r"8d1h before the look, and stale_after is 1d: refresh the results"):

@@ -213,14 +213,26 @@ def test_arrival_may_be_a_condition_a_time_or_partitions(waiting: Waiting, arriv
 
 
 def test_the_latest_analysis_of_the_iteration_counts(waiting: Waiting) -> None:
-    waiting.warehouse.execute("CREATE TABLE computed_arm_aggregates (iteration_id TEXT, analyzed_at TEXT)")
-    insert = "INSERT INTO computed_arm_aggregates VALUES (%s, %s)"
-    day = waiting.started + timedelta(days=1)
-    waiting.warehouse.execute(insert, [("another", str(day))])
+    waiting.warehouse.execute(
+        "CREATE TABLE computed_arm_aggregates (iteration_id TEXT, metric_version_id TEXT, arm_id TEXT, "
+        "dimension_name TEXT, analyzed_at TEXT)"
+    )
+    own = waiting.underway.iteration_id
+
+    def analyse(iteration: str, metric: str, *arms: str, dimension: str | None = None) -> None:
+        at = str(waiting.started + timedelta(days=1))
+        rows = [(iteration, metric, arm, dimension, at) for arm in arms]
+        waiting.warehouse.execute("INSERT INTO computed_arm_aggregates VALUES (%s, %s, %s, %s, %s)", rows)
+
+    analyse("another", "v1", "classic", "bold")
+    analyse(own, "v1", "classic")
+    analyse(own, "v1", "bold", dimension="country")
     waiting.poll(25, arrival="analyzed_at")
-    assert waiting.looks == []
-    waiting.warehouse.execute(insert, [(waiting.underway.iteration_id, str(day))])
+    analyse(own, "v2", "classic", "bold")
     waiting.poll(25.5, arrival="analyzed_at")
+    assert waiting.looks == []
+    analyse(own, "v1", "bold")
+    waiting.poll(26, arrival="analyzed_at")
     assert waiting.looks == [1]
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.models import Iteration, Metric
-    from airflow_provider_launchdarkly.api.models.experiments import MeasuredMetric
+    from airflow_provider_launchdarkly.api.models.experiments import MeasuredMetric, Treatment
     from airflow_provider_launchdarkly.evidence.source import LookContext
 
 
@@ -31,6 +31,11 @@ def variations_of(iteration: Iteration) -> tuple[str, dict[str, str]]:
         f"LaunchDarkly does not show which variation each treatment of iteration {iteration.id!r} serves (flags: "
         f"{flags}), so exposures cannot be told apart: look at the treatments in LaunchDarkly"
     )
+
+
+def served(iteration: Iteration) -> list[Treatment]:
+    """Return the treatments of an iteration that anybody is allocated to."""
+    return [treatment for treatment in iteration.treatments if treatment.allocation_percent != 0]
 
 
 def pinned_metric(look_context: LookContext, measured: MeasuredMetric) -> Procedure[Metric]:

@@ -33,6 +33,7 @@ from airflow_provider_launchdarkly.evidence.warehouse.dialects import dialect_of
 from airflow_provider_launchdarkly.evidence.warehouse.iteration import (
     open_ended_caution,
     pinned_metric,
+    served,
     variations_of,
 )
 from airflow_provider_launchdarkly.evidence.warehouse.launchdarkly_metrics import value_without_events
@@ -82,7 +83,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """A row of the table: one metric in one arm, in one analysis."""
+    """A row of the table: one metric in one arm, in one analysis; and when the metric's first analysis was made."""
 
     version_id: str
     arm: str
@@ -92,6 +93,7 @@ class Sums:
     squares: Number
     last_event: datetime | None
     analyzed_at: datetime
+    first_analyzed_at: datetime
 
 
 class WarehouseNativeSource:
@@ -99,8 +101,8 @@ class WarehouseNativeSource:
 
     Args:
         results: The description.
-        query: Runs the statement for a look; returns the cells of the newest analysis of each metric version of the
-            iteration, over everyone, in the order of :class:`Sums`.
+        query: Runs the statement for a look; returns the cells of each metric version of the iteration and each arm, in
+            the newest analysis that has the arm, over everyone, in the order of :class:`Sums`.
     """
 
     def __init__(
@@ -116,7 +118,8 @@ class WarehouseNativeSource:
             ConfigurationError: The policy leaves units out, a metric is no mean, the iteration does not measure it, or
                 arms and versions in the table are others than the settings say.
             NoExposuresError: There is no analysis of the iteration, and the policy's time for that is over.
-            StaleAnalysisError: The newest analysis is too old, or it is not the same for all metrics and arms.
+            StaleAnalysisError: The newest analysis is too old, not the same for all metrics and arms, or half written:
+                it lacks a treatment that an earlier one has, or the policy's time for missing data is not over.
             SqlResultsError: The rows cannot be the iteration's results.
             LaunchDarklyError: As the calls raise.
         """
@@ -130,9 +133,11 @@ class WarehouseNativeSource:
             if look_context.elapsed >= policy.missing.grace:
                 raise NoExposuresError(self._nothing_found(look_context))
             return self._evidence(look_context, policy, judged, ())
-        arms = self._arms(look_context, found)
-        rows = [row for metric in judged for row in self._rows_of(metric, found)]
+        newest, older = _newest(found)
+        arms = self._arms(look_context, newest)
+        rows = [row for metric in judged for row in self._rows_of(metric, newest)]
         self._require_one_analysis(look_context, rows)
+        self._require_every_treatment(look_context, policy, rows, older)
         _require_split(look_context, [row for row in rows if row.version_id == judged[0].version_id], arms)
         cells = [
             _cells(metric, row, arms[row.arm])
@@ -258,6 +263,30 @@ class WarehouseNativeSource:
                 "them more often, or set stale_after"
             )
 
+    def _require_every_treatment(
+        self, look_context: LookContext, policy: Policy, rows: Sequence[Sums], older: Sequence[Sums]
+    ) -> None:
+        """Refuse an analysis that lacks a treatment, unless no analysis had it for so long that it has no units."""
+        known = self._known_arms(look_context)
+
+        def treatments_of(some: Sequence[Sums], version_id: str) -> set[str]:
+            keys = (find_key(row.arm, list(known)) for row in some if row.version_id == version_id)
+            return {known[key] for key in keys if key is not None}
+
+        for version_id, newest in {row.version_id: row for row in rows}.items():
+            there, before = treatments_of(rows, version_id), treatments_of(older, version_id)
+            lasts = look_context.now - newest.first_analyzed_at
+            for treatment in served(look_context.iteration):
+                # Analyses are of the whole iteration: units that one of them counted cannot be gone from the next.
+                known_before = treatment.id in before
+                if treatment.id not in there and (known_before or lasts <= policy.missing.grace):
+                    raise StaleAnalysisError(
+                        f"the newest analysis of iteration {look_context.iteration.id!r}, of {newest.analyzed_at}, has "
+                        f"no sums of treatment {treatment.name} on metric version {version_id!r}"
+                        f"{', which an earlier one has' if known_before else ''}: it may be half written. Try again "
+                        "when LaunchDarkly has refreshed the results, or refresh them there"
+                    )
+
     def _nothing_found(self, look_context: LookContext) -> str:
         results = self._results
         return (
@@ -268,6 +297,17 @@ class WarehouseNativeSource:
         )
 
 
+def _newest(found: Sequence[Sums]) -> tuple[list[Sums], list[Sums]]:
+    """Return the rows of each metric version's newest analysis, and the rest: arms that are missing in it."""
+    newest: dict[str, datetime] = {}
+    for row in found:
+        newest[row.version_id] = max(row.analyzed_at, newest.get(row.version_id, row.analyzed_at))
+    is_newest = [row.analyzed_at == newest[row.version_id] for row in found]
+    return [row for row, is_in in zip(found, is_newest, strict=True) if is_in], [
+        row for row, is_in in zip(found, is_newest, strict=True) if not is_in
+    ]
+
+
 def _read(cells: Sequence[Any]) -> Sums:
     def cell(column: str, value: Any, read: Callable[[Any], _T]) -> _T:
         try:
@@ -276,7 +316,7 @@ def _read(cells: Sequence[Any]) -> Sums:
             where = f"metric version {shown(cells[0])}, arm {shown(cells[1])}"
             raise SqlResultsError(f"{where}, column {column!r}: {error}") from None
 
-    version_id, arm, units, with_events, total, squares, last_event, analyzed_at = cells
+    version_id, arm, units, with_events, total, squares, last_event, analyzed_at, first = cells
     row = Sums(
         cell("metric_version", version_id, read_key),
         cell("arm", arm, read_key),
@@ -287,6 +327,7 @@ def _read(cells: Sequence[Any]) -> Sums:
         cell("squares", 0 if squares is None else squares, read_number),
         None if last_event is None else cell("last_event", last_event, read_moment),
         cell("analyzed_at", analyzed_at, read_moment),
+        cell("analyzed_at", first, read_moment),
     )
     if row.with_events > row.units:
         raise SqlResultsError(
@@ -340,7 +381,7 @@ def _misfit(units: Sequence[int], shares: Sequence[float]) -> float:
 
 
 def write_aggregates_statement(results: WarehouseNativeResults, look_context: LookContext, dialect: str) -> Statement:
-    """Write the statement that reads the newest sums of each metric version of an iteration, until a look.
+    """Write the statement that reads the newest sums of each metric version and arm of an iteration, until a look.
 
     Args:
         results: The description.
@@ -354,15 +395,20 @@ def write_aggregates_statement(results: WarehouseNativeResults, look_context: Lo
     shown = (table.metric_version, table.arm, table.units, table.units_with_events, table.total, table.squares)
     columns = [writer.name(column) for column in (*shown, table.last_event, table.analyzed_at)]
     analyzed = writer.microseconds(table.analyzed_at)
-    newest = f"MAX({analyzed}) OVER (PARTITION BY {writer.name(table.metric_version)}) AS ld_newest"
+    version, arm = writer.name(table.metric_version), writer.name(table.arm)
+    # The newest of each arm and not of the version alone: what the newest analysis lacks, or does not have yet, shows.
+    newest = f"MAX({analyzed}) OVER (PARTITION BY {version}, {arm}) AS ld_newest"
+    first = f"MIN({writer.name(table.analyzed_at)}) OVER (PARTITION BY {version}) AS ld_first"
     conditions = [
         f"{writer.name(table.iteration)} = {writer.bind(look_context.iteration.id)}",
         f"{writer.name(table.dimension)} IS NULL",
         f"{analyzed} <= {writer.instant(look_context.now)}",
     ]
     inner = select(
-        [*columns, f"{analyzed} AS ld_analyzed", newest],
+        [*columns, f"{analyzed} AS ld_analyzed", newest, first],
         writer.table(results.schema_name, table.table),
         where=conditions,
     )
-    return writer.statement(select(columns, f"(\n{inner}\n) ld_analyses", where=["ld_analyzed = ld_newest"]))
+    return writer.statement(
+        select([*columns, "ld_first"], f"(\n{inner}\n) ld_analyses", where=["ld_analyzed = ld_newest"])
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,9 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.http.procedure import Response
 from airflow_provider_launchdarkly.api.models import Metric
 from airflow_provider_launchdarkly.decision.evidence import Evidence
+from airflow_provider_launchdarkly.decision.judge import decide
+from airflow_provider_launchdarkly.decision.verdict import Kind
+from airflow_provider_launchdarkly.evidence.warehouse.absence import StaleAnalysisError
 from airflow_provider_launchdarkly.evidence.warehouse.native import WarehouseNativeSource
 from support.look_contexts import METRIC, look_context
 
@@ -20,7 +23,11 @@ REVENUE = {"isNumeric": True, "unitAggregationType": "sum"}
 
 
 def evidence(
-    sums: dict[str, tuple[float, ...]], *, shares: tuple[int, ...] = (50, 50), metric: dict[str, Any] | None = None
+    sums: dict[str, tuple[float, ...]],
+    *,
+    shares: tuple[int, ...] = (50, 50),
+    metric: dict[str, Any] | None = None,
+    first: datetime | None = None,
 ) -> Evidence:
     """Read the sums of each arm: units, units with an event, sum and sum of squares."""
     look = look_context(10)
@@ -30,7 +37,7 @@ def evidence(
     )
     look = replace(look, iteration=look.iteration.model_copy(update={"treatments": treatments}))
     at = look.at - timedelta(hours=1)
-    rows = [("v1", arm, *numbers, at, at) for arm, numbers in sums.items()]
+    rows = [("v1", arm, *numbers, at, at, first or at) for arm, numbers in sums.items()]
     results = WarehouseNativeResults(conn_id="warehouse", schema="x", arms={"id-classic": "Classic", "id-bold": "Bold"})
     procedure = WarehouseNativeSource(results, lambda _: rows)(look, Policy())
     found = Metric.model_validate({"key": METRIC, "_versionId": "v1", **(metric or {})})
@@ -66,6 +73,25 @@ def test_an_arm_without_events_has_nulls_for_sums() -> None:
     nothing: Any = (1000, 0, None, None)
     found = evidence({"id-classic": nothing, "id-bold": (1000, 200, 200, 200)})
     assert means(found) == [(1000, 0.0), (1000, 0.2)]
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_a_treatment_that_no_analysis_has_may_be_half_written_within_grace(days: int) -> None:
+    first = look_context(10).at - timedelta(days=days)
+    with pytest.raises(
+        StaleAnalysisError, match="has no sums of treatment Bold on metric version 'v1': it may be half"
+    ):
+        evidence({"id-classic": (1000, 100, 100, 100)}, first=first)
+
+
+def test_a_treatment_that_no_analysis_has_after_grace_has_no_units() -> None:
+    found = evidence({"id-classic": (1000, 100, 100, 100)}, first=look_context(10).at - timedelta(days=1, minutes=1))
+    assert [treatment.exposed for treatment in found.treatments] == [1000, 0]
+    assert decide(Policy.from_json({"primary": {"direction": "higher"}}), found).kind is Kind.INVALID
+
+
+def test_a_treatment_that_nobody_is_allocated_to_may_be_missing() -> None:
+    assert means(evidence({"id-classic": (1000, 100, 100, 100)}, shares=(100, 0))) == [(1000, 0.1), (0, None)]
 
 
 def test_arms_that_fit_only_in_another_order_are_refused() -> None:
