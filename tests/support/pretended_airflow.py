@@ -11,9 +11,9 @@ from typing import Any
 
 from fastapi import Body, FastAPI, HTTPException, Request
 
+from airflow_provider_launchdarkly.views.airflow_run import Asked, Note, Task
 from airflow_provider_launchdarkly.views.notes import key_of
 from airflow_provider_launchdarkly.views.releases import release_key
-from airflow_provider_launchdarkly.views.situation import Asked, Note, Task
 from support.shown import DAG, RUN, START, keys
 
 COOKIE = "session of the viewer"
@@ -27,6 +27,8 @@ class PretendedAirflow:
 
     Attributes:
         deleted: DAGs whose notes are listed, but gone when they are read.
+        paused: DAGs that are paused.
+        health: What Airflow says of its parts.
     """
 
     def __init__(self, token: str = COOKIE) -> None:
@@ -37,6 +39,8 @@ class PretendedAirflow:
         self.states: dict[tuple[str, str], str] = {}
         self.calls: Counter[str] = Counter()
         self.deleted: set[str] = set()
+        self.paused: set[str] = set()
+        self.health: dict[str, Any] = {"scheduler": {"status": "healthy"}, "triggerer": {"status": "healthy"}}
         self.app = FastAPI()
         self._add_routes()
 
@@ -152,5 +156,15 @@ class PretendedAirflow:
         async def one_run(request: Request, dag: str, run: str) -> dict[str, Any]:
             await check(request)
             return {"state": self.states[dag, run]}
+
+        @app.get("/dags/{dag}")
+        async def one_dag(request: Request, dag: str) -> dict[str, Any]:
+            await check(request)
+            return {"dag_id": dag, "is_paused": dag in self.paused}
+
+        @app.get("/monitor/health")
+        async def health(request: Request) -> dict[str, Any]:
+            await check(request)
+            return self.health
 
         self.app.mount("/api/v2", app)

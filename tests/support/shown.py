@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.views import notes, releases
-from airflow_provider_launchdarkly.views.situation import Asked, Note, Run, Task
+from airflow_provider_launchdarkly.views.airflow_run import Asked, Note, Run, Task
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

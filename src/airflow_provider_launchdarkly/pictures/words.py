@@ -30,6 +30,7 @@ STATES: Mapping[State, tuple[str, str]] = {
     State.NEEDS_YOU: ("needs you", "warn"),
     State.AWAITING_WINDOW: ("waiting for its change window", "wait"),
     State.WORKING: ("working", "wait"),
+    State.OVERDUE: ("overdue", "bad"),
     State.UNWATCHED: ("unwatched", "bad"),
     State.SHIPPED: ("shipped", "good"),
     State.ROLLED_BACK: ("rolled back", "bad"),

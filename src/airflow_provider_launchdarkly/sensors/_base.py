@@ -316,6 +316,7 @@ class LaunchDarklyIterationBaseSensor(LaunchDarklyBaseSensor):
             before=before,
             looks=() if self._has_note else self.looks_on_record(),
             url=self.experiment_url,
+            poll_seconds=self.poke_interval,
         )
         leave_note(context, found, made, self.warn)
         self._has_note = True

@@ -36,6 +36,9 @@ class State(StrEnum):
     WORKING = "working"
     """Tasks are under way; within minutes it is one of the others."""
 
+    OVERDUE = "overdue"
+    """Airflow waits for a look, the end of a stage or a change window whose time is over, and does not act."""
+
     UNWATCHED = "unwatched"
     """People are served something new, and Airflow no longer watches it."""
 
@@ -68,7 +71,7 @@ class State(StrEnum):
     @property
     def needs_people(self) -> bool:
         """True if nothing happens, or nobody watches, until a person acts."""
-        return self in {State.NEEDS_YOU, State.UNWATCHED, State.INVALID, State.REFUSED}
+        return self in {State.NEEDS_YOU, State.OVERDUE, State.UNWATCHED, State.INVALID, State.REFUSED}
 
 
 class Progress(StrEnum):
@@ -389,7 +392,7 @@ class ExperimentSummary:
         next_look: When the next look is.
         next_step: When something else happens next: the stage ends at the latest, or the change window opens.
         question: The open question.
-        unwatched: Set in the state of that name.
+        unwatched: Set in the state of that name, and in `overdue`.
         harm: Who guards people from harm; None where nobody does.
         drift: What the newest poll, or look, found in LaunchDarkly to differ from the rollout, a sentence each: the
             iteration, its flag, or who gets what. Empty where nothing is known to; `plan` compares the rest.

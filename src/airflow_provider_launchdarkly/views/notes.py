@@ -178,6 +178,7 @@ def watched(
     before: Mapping[str, Any] | None = None,
     looks: Iterable[Mapping[str, Any]] = (),
     url: str | None = None,
+    poll_seconds: float | None = None,
 ) -> dict[str, Any]:
     """Return the note of a task that watches an iteration, after a poll.
 
@@ -189,6 +190,7 @@ def watched(
         before: The task's note so far, whose looks at this iteration are kept.
         looks: Looks that are known from elsewhere.
         url: Address of the experiment in LaunchDarkly.
+        poll_seconds: Time between two polls; None for that of `before`.
     """
     same = before is not None and before.get("iteration") == found["iteration_id"]
     known = [*((before or {}).get("looks", ()) if same else ()), *looks]
@@ -205,6 +207,7 @@ def watched(
         started_at=(at - elapsed).isoformat() if elapsed or found.get("reason") != "no_data" else None,
         treatments=treatments or ((before or {}).get("treatments", []) if same else []),
         flag_seen=found.get("flag") or ((before or {}).get("flag_seen") if same else None),
+        poll_seconds=poll_seconds or (before or {}).get("poll_seconds"),
         latest=_latest(found),
         looks=looks_with(known, found, at=at) if evidence or found.get("metrics") else looks_with(known, None, at=at),
         record=_record(found.get("record"), at) or ((before or {}).get("record") if same else None),

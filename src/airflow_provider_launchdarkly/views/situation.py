@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.views import notes as kinds
 from airflow_provider_launchdarkly.views import reading
+from airflow_provider_launchdarkly.views.airflow_run import ENDED, FAILED, WATCHES, Asked, Note, Run, Task
 from airflow_provider_launchdarkly.views.model import (
     NOWHERE,
     ExperimentSummary,
     HarmWatch,
     Links,
     Progress,
-    Question,
     State,
 )
 from airflow_provider_launchdarkly.views.not_watched import (
@@ -23,6 +23,7 @@ from airflow_provider_launchdarkly.views.not_watched import (
     lost_release,
     release_not_watched,
 )
+from airflow_provider_launchdarkly.views.overdue import Overdue, as_unwatched, not_started, overdue
 from airflow_provider_launchdarkly.views.releases import read_release
 from airflow_provider_launchdarkly.views.served import drift_of, in_words, served_by
 from airflow_provider_launchdarkly.views.unwatched import Unwatched
@@ -34,118 +35,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.views.release_model import ReleaseShown
 
-# Airflow's names of states, as its REST API writes them.
-FAILED = frozenset({"failed"})
-ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
-
 # The option of an approval that goes on.
 APPROVE = "Approve"
-
-WINDOW_OPERATORS = frozenset({"LaunchDarklyChangeWindowSensor", "LaunchDarklyRolloutWindowSensor"})
-WATCHES = frozenset(
-    {
-        "LaunchDarklyWaitForSignificanceSensor",
-        "LaunchDarklyWatchExtensionSensor",
-        "LaunchDarklyDwellSensor",
-        "LaunchDarklyTrafficSensor",
-        "LaunchDarklyIterationStatusSensor",
-        "LaunchDarklyReleaseSensor",
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A task instance.
-
-    Attributes:
-        task_id: Its id.
-        state: Airflow's name of its state; None while it is not due.
-        operator: Its class.
-        map_index: Its index in a mapped task; -1 in another.
-        started_at: When its newest try started.
-        ended_at: When it ended.
-        opens_at: When the change window opens for which it waits, as it last found; None for every other task.
-    """
-
-    task_id: str
-    state: str | None
-    operator: str = ""
-    map_index: int = -1
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    opens_at: datetime | None = None
-
-    @property
-    def awaits_window(self) -> bool:
-        """True if it waits for a change window now."""
-        return self.operator in WINDOW_OPERATORS and self.state is not None and self.state not in ENDED
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question to people, answered or not.
-
-    Attributes:
-        task_id: The task that asks.
-        question: The question.
-        map_index: As of its task.
-        chosen: The options that were chosen; empty while nobody has.
-        who: The person who answered; None for nobody.
-        answered_at: When.
-        closed_at: When its task ended without an answer, for instance because a metric was harmed; None otherwise.
-    """
-
-    task_id: str
-    question: Question
-    map_index: int = -1
-    chosen: tuple[str, ...] = ()
-    who: str | None = None
-    answered_at: datetime | None = None
-    closed_at: datetime | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """True while an answer counts."""
-        return not self.chosen and self.closed_at is None
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A DAG run, as far as it concerns one experiment.
-
-    Attributes:
-        dag_id: Its DAG.
-        run_id: Its id.
-        state: Airflow's name of its state.
-        tasks: Its task instances that are not over, and those that failed; in a whole view all of them.
-        asked: Its questions.
-    """
-
-    dag_id: str
-    run_id: str
-    state: str
-    tasks: tuple[Task, ...] = ()
-    asked: tuple[Asked, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A note, and the task that left it."""
-
-    task_id: str
-    map_index: int
-    body: Mapping[str, Any]
-    left_at: str = ""
-
-    @property
-    def at(self) -> tuple[str, bool, bool]:
-        """The time by which notes sort: Airflow's where it is known, since LaunchDarkly's clock and a worker's differ.
-
-        Of one instant, a start comes first and a stop last.
-        """
-        kind = self.body.get("kind")
-        return self.left_at or str(self.body.get("at")), kind != kinds.START, kind == kinds.STOP
 
 
 def summary_of(
@@ -155,6 +46,7 @@ def summary_of(
     links: Links = NOWHERE,
     with_looks: bool = True,
     releases: Sequence[ReleaseShown] = (),
+    now: datetime | None = None,
 ) -> ExperimentSummary:
     """Return one experiment in a line.
 
@@ -164,6 +56,7 @@ def summary_of(
         links: Addresses.
         with_looks: False leaves out the newest look's metrics.
         releases: What release sensors have found, newest first.
+        now: The time, by Airflow's clock, to see whether a wait is overdue; None does not look.
 
     Raises:
         ValueError: There is no note.
@@ -178,6 +71,8 @@ def summary_of(
     stage = next((found for note in reversed(ordered) if (found := _stage(note))), None)
     winners = release_of_winner([note.body for note in ordered], releases)
     state = state_of(newest, run, winners)
+    late = _late(newest, run, state, now)
+    state = State.OVERDUE if late else state
     handed_over = reading.hand_over(body) if body.get("kind") == kinds.HAND_OVER else None
     over = body.get("kind") == kinds.STOP or state.finished
     released = body.get("kind") == kinds.RELEASE
@@ -216,9 +111,9 @@ def summary_of(
         next_look=_after(started_at, latest.get("next_look_days")) if judges else None,
         next_step=_next_step(state, body, run, winners),
         question=question if state is State.NEEDS_YOU else None,
-        harm=None if state in {State.UNWATCHED, State.REFUSED} else _harm(body),
+        harm=None if state in {State.UNWATCHED, State.OVERDUE, State.REFUSED} else _harm(body),
         drift=() if over else drift_of(body, stage),
-        since=_since(newest, run, state),
+        since=late.due_at if late else _since(newest, run, state),
         updated_at=reading.instant(body.get("at")),
         links=links,
         handed_over=handed_over,
@@ -229,8 +124,21 @@ def summary_of(
     made = replace(made, release=winners if released else _beside(made, others))
     lost = state is State.UNWATCHED or (body.get("kind") == kinds.END and state.needs_people)
     unwatched = _unwatched(made, newest, run) if lost and state is not State.NEEDS_YOU else None
+    if late:
+        unwatched = as_unwatched(late, run, in_words(shares, served) or everyone(None))
     made = replace(made, unwatched=unwatched)
     return replace(made, headline=headline(made, body))
+
+
+def _late(newest: Note, run: Run, state: State, now: datetime | None) -> Overdue | None:
+    """Return what a task that waits should have done by now."""
+    if now is None or state not in {State.WAITING, State.AWAITING_WINDOW, State.WORKING}:
+        return None
+    if state is State.WORKING:
+        return not_started(newest.left_at, _active(run), now)
+    waits = (task for task in _active(run) if task.awaits_window or task.operator in WATCHES)
+    found = (overdue(newest.body, newest.left_at, task, now) for task in waits)
+    return next((late for late in found if late), None)
 
 
 def state_of(newest: Note, run: Run, release: ReleaseShown | None = None) -> State:
@@ -310,6 +218,8 @@ def _own(run: Run, newest: Note, group: str | None) -> Run:
         run.state,
         tuple(task for task in run.tasks if belongs(task.task_id, task.map_index)),
         tuple(_until(asked, within) for asked in run.asked if belongs(asked.task_id, asked.map_index)),
+        run.paused,
+        run.unhealthy,
     )
 
 

@@ -15,15 +15,21 @@ from airflow_provider_launchdarkly.views.words import next_step, released
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from airflow_provider_launchdarkly.decision.policy import Policy
+    from airflow_provider_launchdarkly.views.airflow_run import Asked, Note, Run
     from airflow_provider_launchdarkly.views.model import ExperimentSummary, Links, Look, PlannedLook
     from airflow_provider_launchdarkly.views.release_model import ReleaseShown
-    from airflow_provider_launchdarkly.views.situation import Asked, Note, Run
 
 
 def detail_of(
-    notes: Sequence[Note], run: Run, *, links: Links = NOWHERE, releases: Sequence[ReleaseShown] = ()
+    notes: Sequence[Note],
+    run: Run,
+    *,
+    links: Links = NOWHERE,
+    releases: Sequence[ReleaseShown] = (),
+    now: datetime | None = None,
 ) -> ExperimentDetail:
     """Return one experiment as a whole.
 
@@ -32,11 +38,12 @@ def detail_of(
         run: The run.
         links: Addresses.
         releases: What release sensors have found, newest first.
+        now: As for :func:`.summary_of`.
 
     Raises:
         ValueError: There is no note.
     """
-    found = summary_of(notes, run, links=links, releases=releases)
+    found = summary_of(notes, run, links=links, releases=releases, now=now)
     ordered = sorted(notes, key=lambda note: note.at)
     newest = ordered[-1].body
     rollout = reading.mapping(newest.get("rollout"))
@@ -137,7 +144,9 @@ def timeline(
     happened += [happening for asked in run.asked for happening in _of_question(asked)]
     yield from sorted(happened, key=lambda happening: str(happening.at))
     if found.unwatched is not None:
-        yield Happening(found.unwatched.since, "no longer watched", None, found.unwatched.task_id)
+        overdue = found.state is State.OVERDUE
+        what = found.unwatched.what.rstrip(".") if overdue else "no longer watched"
+        yield Happening(found.unwatched.since, what, None, found.unwatched.task_id)
     answer = found.question.until if found.question else None
     change = found.handed_over.until if found.handed_over and found.state is State.NEEDS_YOU else None
     ahead = (

@@ -52,6 +52,7 @@ def headline(found: ExperimentSummary, body: Mapping[str, Any]) -> str:
         State.WORKING: headline_of(release) if release else "tasks are under way",
         State.REFUSED: "not approved: the experiment runs on as it is, and nobody watches it",
         State.UNWATCHED: _unwatched(found),
+        State.OVERDUE: _unwatched(found),
         State.NEEDS_YOU: _asked(found),
     }
     if found.state in fixed:

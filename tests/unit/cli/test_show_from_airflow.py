@@ -16,10 +16,11 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.cli.exit import ExitCode
 from airflow_provider_launchdarkly.cli.main import main
+from airflow_provider_launchdarkly.plugins.pages import gathering
 from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.views.notes import key_of
-from support.shown import WAITS, watched
+from support.shown import DAY, HOUR, START, WAITS, watched
 from support.task_runner import TaskRunner
 from unit.rollout.test_ship_by_release import make_true
 from unit.rollout.test_ship_by_release import rollout as by_release
@@ -123,6 +124,7 @@ def url() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_API_TOKEN", TOKEN)
+    monkeypatch.setattr(gathering, "_now", lambda: START + 8 * DAY + HOUR)
 
 
 @pytest.mark.parametrize("what", [f"shop/{RUN}", "shop"])
@@ -131,6 +133,15 @@ def test_a_run_is_shown_as_its_page_has_it(what: str, url: str, capsys: pytest.C
     shown = capsys.readouterr().out
     for told in ("demo/production", "waiting", "Who gets what: 75 % Classic, 25 % Bold", "How it is decided"):
         assert told in shown
+
+
+def test_an_overdue_look_is_shown_with_what_to_do(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gathering, "_now", lambda: START + 20 * DAY)
+    assert main(["show", "shop", "--airflow", url, "--json"]) == ExitCode.OK
+    told = json.loads(capsys.readouterr().out)["summary"]
+    assert (told["state"], told["unwatched"]["what"]) == ("overdue", "Look 9 of 28 is overdue by 11 days.")
 
 
 def test_the_address_may_be_in_the_environment(

@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 import pytest
 
 from airflow_provider_launchdarkly.plugins.pages.drawing import experiments_page
+from airflow_provider_launchdarkly.views.airflow_run import Asked, Note, Run
 from airflow_provider_launchdarkly.views.model import Question
 from airflow_provider_launchdarkly.views.releases import read_release
-from airflow_provider_launchdarkly.views.situation import Asked, Note, Run
 from airflow_provider_launchdarkly.views.whole import detail_of
 from support.shown import (
     DAG,

@@ -14,10 +14,10 @@ from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.pictures.terminal import experiment_text
 from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.views.airflow_run import Note, Run, Task
 from airflow_provider_launchdarkly.views.model import ExperimentDetail, Progress, Share, State
 from airflow_provider_launchdarkly.views.notes import experiment_of
 from airflow_provider_launchdarkly.views.releases import read_release, release_place
-from airflow_provider_launchdarkly.views.situation import Note, Run, Task
 from airflow_provider_launchdarkly.views.whole import detail_of
 from support.task_runner import TaskRunner
 from unit.rollout.test_ship_by_release import SLOWER, WAITS, make_true, rollout

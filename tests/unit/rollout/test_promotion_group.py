@@ -17,8 +17,8 @@ from airflow_provider_launchdarkly.rollout.dag import rollout_dag
 from airflow_provider_launchdarkly.rollout.promotion_group import experiment_promotion
 from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.views.airflow_run import Note, Run, Task
 from airflow_provider_launchdarkly.views.model import State
-from airflow_provider_launchdarkly.views.situation import Note, Run, Task
 from airflow_provider_launchdarkly.views.whole import detail_of
 from support.endings import ENDINGS
 from support.promotions import ENVIRONMENTS, PromotionRunner, changed_in, make_true, three_environments, truth

@@ -32,7 +32,7 @@ from airflow_provider_launchdarkly.rollout.task_group import RolloutTaskGroup, e
 from airflow_provider_launchdarkly.rollout.wave_group import experiment_waves
 from airflow_provider_launchdarkly.rollout.words import retirement_in_words
 from airflow_provider_launchdarkly.testing import EmulatorServer
-from airflow_provider_launchdarkly.views.situation import Note
+from airflow_provider_launchdarkly.views.airflow_run import Note
 from airflow_provider_launchdarkly.views.whole import detail_of
 from support.heard import HEARD, PATH
 from support.shown import run as shown_run

@@ -17,8 +17,8 @@ from airflow_provider_launchdarkly.rollout.options import Ending
 from airflow_provider_launchdarkly.rollout.wave_group import experiment_waves
 from airflow_provider_launchdarkly.rollout.wave_tally import Standing, Tally, TargetTasks, stopped_news
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.views.airflow_run import Note, Run, Task
 from airflow_provider_launchdarkly.views.model import State
-from airflow_provider_launchdarkly.views.situation import Note, Run, Task
 from airflow_provider_launchdarkly.views.whole import detail_of
 from support.endings import ENDINGS
 from support.heard import HEARD, PATH

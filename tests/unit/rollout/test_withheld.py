@@ -21,9 +21,9 @@ from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from airflow_provider_launchdarkly.rollout.telling import LaunchDarklyRolloutNotifier
 from airflow_provider_launchdarkly.rollout.withheld import ENDINGS as FOLLOWING
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.views.airflow_run import Note, Run, Task
 from airflow_provider_launchdarkly.views.model import State
 from airflow_provider_launchdarkly.views.notes import PREFIX
-from airflow_provider_launchdarkly.views.situation import Note, Run, Task
 from airflow_provider_launchdarkly.views.whole import detail_of
 from support.heard import HEARD, PATH
 from support.promotions import PromotionRunner, three_environments

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_launchdarkly.views.airflow_run import Asked, Note, Run
 from airflow_provider_launchdarkly.views.model import Progress, Question, Share, State, to_json
 from airflow_provider_launchdarkly.views.notes import released
 from airflow_provider_launchdarkly.views.served_model import KnownBy, Served
-from airflow_provider_launchdarkly.views.situation import Asked, Note, Run, summary_of
+from airflow_provider_launchdarkly.views.situation import summary_of
 from support.shown import (
     DAY,
     HOUR,

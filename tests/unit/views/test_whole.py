@@ -7,8 +7,9 @@ import json
 import pytest
 
 from airflow_provider_launchdarkly.views import notes
+from airflow_provider_launchdarkly.views.airflow_run import Asked, Note
 from airflow_provider_launchdarkly.views.model import Question, State, to_json
-from airflow_provider_launchdarkly.views.situation import Asked, Note, summary_of
+from airflow_provider_launchdarkly.views.situation import summary_of
 from airflow_provider_launchdarkly.views.whole import detail_of, plan_of, policy_of
 from support.shown import DAY, START, WAITS, keys, page, run, started, stopped, watched
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.pictures.terminal import experiment_text
+from airflow_provider_launchdarkly.views.airflow_run import Note, Run
 from airflow_provider_launchdarkly.views.model import ExperimentDetail, Happening, Progress, Share, State, to_json
 from airflow_provider_launchdarkly.views.notes import stopped as stopped_note
 from airflow_provider_launchdarkly.views.releases import read_release, to_do_for_release
 from airflow_provider_launchdarkly.views.served_model import WHILE_ON
-from airflow_provider_launchdarkly.views.situation import Note, Run, summary_of
+from airflow_provider_launchdarkly.views.situation import summary_of
 from airflow_provider_launchdarkly.views.whole import detail_of
 from support.shown import (
     DAY,

@@ -149,6 +149,7 @@ def _counts(listed: Listed) -> Markup:
     counted = (
         (sum(not state.finished and not state.needs_people for state in states), "running", "wait"),
         (states.count(State.NEEDS_YOU), "need you", "warn"),
+        (states.count(State.OVERDUE), "overdue", "bad"),
         (states.count(State.UNWATCHED), "unwatched", "bad"),
         (states.count(State.SHIPPED), "shipped", "good"),
         (states.count(State.ROLLED_BACK), "rolled back", "bad"),

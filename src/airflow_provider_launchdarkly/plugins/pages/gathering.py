@@ -12,20 +12,22 @@ import json
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.plugins.pages.airflow_rest import RefusedError
+from airflow_provider_launchdarkly.plugins.pages.health import Health
 from airflow_provider_launchdarkly.plugins.pages.links import Place, links_to
 from airflow_provider_launchdarkly.views import reading
-from airflow_provider_launchdarkly.views.model import Question
+from airflow_provider_launchdarkly.views.airflow_run import ENDED, Asked, Note, Run, Task
+from airflow_provider_launchdarkly.views.model import Question, State
 from airflow_provider_launchdarkly.views.notes import PREFIX, STOP, WINDOW, experiment_of
 from airflow_provider_launchdarkly.views.releases import read_release, release_key, release_place
-from airflow_provider_launchdarkly.views.situation import ENDED, Asked, Note, Run, Task, summary_of
+from airflow_provider_launchdarkly.views.situation import summary_of
 from airflow_provider_launchdarkly.views.whole import detail_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime
 
     from airflow_provider_launchdarkly.plugins.pages.airflow_rest import AirflowRest
     from airflow_provider_launchdarkly.views.model import ExperimentDetail, ExperimentSummary
@@ -75,6 +77,10 @@ class Listed:
     releases: tuple[ReleaseShown, ...] = ()
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 async def list_experiments(
     rest: AirflowRest,
     memory: Memory,
@@ -110,15 +116,24 @@ async def list_experiments(
     shown = [place for place in shown if experiment_of(place.key)]
     live = [place for place in shown if (_body(memory, place) or {}).get("kind") != STOP]
     runs = await _runs_of(rest, live, states)
-    found = [
-        summary_of(
-            [Note(place.task_id, place.map_index, _body(memory, place) or {})],
-            runs.get((place.dag_id, place.run_id)) or Run(place.dag_id, place.run_id, "success"),
-            links=links_to(place, reading.text((_body(memory, place) or {}).get("url"))),
-            releases=by_place.get(_flag_of(place, _body(memory, place) or {}), ()),
+    now = _now()
+
+    def summary(place: Place, run: Run) -> ExperimentSummary:
+        body = _body(memory, place) or {}
+        return summary_of(
+            [Note(place.task_id, place.map_index, body, memory.times.get(place, ""))],
+            run,
+            links=links_to(place, reading.text(body.get("url"))),
+            releases=by_place.get(_flag_of(place, body), ()),
+            now=now,
         )
-        for place in shown
-    ]
+
+    found = []
+    health = Health(rest, deadline)
+    for place in shown:
+        run = runs.get((place.dag_id, place.run_id)) or Run(place.dag_id, place.run_id, "success")
+        made = summary(place, run)
+        found.append(summary(place, await health.of(run)) if made.state is State.OVERDUE else made)
     unread = sum(place in memory.times and place not in memory.bodies for place in places)
     return Listed(tuple(found), unread, releases)
 
@@ -163,6 +178,7 @@ async def read_experiments(
         if _body(memory, place) is not None:
             groups.setdefault(place.experiment, []).append(place)
     details = []
+    now, health = _now(), Health(rest)
     for group in groups.values():
         notes = [
             Note(place.task_id, place.map_index, _body(memory, place) or {}, memory.times[place]) for place in group
@@ -170,7 +186,11 @@ async def read_experiments(
         latest = max(group, key=lambda place: memory.times[place])
         url = next((found for note in notes if (found := reading.text(note.body.get("url")))), None)
         releases = await _releases_of(rest, _flag_of(latest, _body(memory, latest) or {}), awaited)
-        details.append(detail_of(notes, run, links=links_to(latest, url), releases=releases))
+        detail = detail_of(notes, run, links=links_to(latest, url), releases=releases, now=now)
+        if detail.summary.state is State.OVERDUE:
+            run = await health.of(run)
+            detail = detail_of(notes, run, links=links_to(latest, url), releases=releases, now=now)
+        details.append(detail)
     return tuple(details)
 
 
