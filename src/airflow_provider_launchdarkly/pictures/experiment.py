@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.pictures.lift_chart import effects_figure, lift_figure
 from airflow_provider_launchdarkly.pictures.lists import ladder, share_bar, timeline, when
-from airflow_provider_launchdarkly.pictures.markup import element, join, link
+from airflow_provider_launchdarkly.pictures.markup import element, join, link, table
 from airflow_provider_launchdarkly.pictures.releases import release_line, release_step
 from airflow_provider_launchdarkly.pictures.units_chart import units_figure
 from airflow_provider_launchdarkly.pictures.words import (
@@ -19,6 +19,7 @@ from airflow_provider_launchdarkly.pictures.words import (
     title_of_shares,
 )
 from airflow_provider_launchdarkly.pictures.z_chart import harm_progress, ship_progress, z_figure
+from airflow_provider_launchdarkly.views.coverage import newest_of, rows_of
 from airflow_provider_launchdarkly.views.model import State
 from airflow_provider_launchdarkly.views.words import next_step
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from airflow_provider_launchdarkly.pictures.markup import Child, Markup
+    from airflow_provider_launchdarkly.views.coverage import Coverage
     from airflow_provider_launchdarkly.views.handed_over import HandedOver
     from airflow_provider_launchdarkly.views.model import (
         Comparison,
@@ -195,6 +197,9 @@ def _facts(detail: ExperimentDetail) -> Iterator[Markup]:
         yield _served(summary)
     if detail.looks:
         yield units_figure(detail.split)
+    if coverage := newest_of(look.coverage for look in detail.looks):
+        yield element("h2", "What the rows cover")
+        yield element("div", _coverage(coverage), class_="ld-card")
     if summary.harm is not None:
         yield element("h2", "Harm watch")
         yield _harm(summary.harm)
@@ -229,6 +234,11 @@ def _served(summary: ExperimentSummary) -> Markup:
     if known is not None and known.at is not None and not known.now:
         read = element("p", f"{known_from(known)}: ", when(known.at), ".", class_="ld-soft")
     return element("div", share_bar(summary.shares), element("p", f"{capital(words)}."), read, way, class_="ld-card")
+
+
+def _coverage(coverage: Coverage) -> Markup:
+    rows = [(what, known if isinstance(known, str) else when(known)) for what, known in rows_of(coverage)]
+    return table(("of the newest look", "it knows"), rows, caption="What the rows of the newest look cover")
 
 
 def _harm(harm: HarmWatch) -> Markup:

@@ -21,6 +21,7 @@ from airflow_provider_launchdarkly.pictures.words import (
     z_value,
 )
 from airflow_provider_launchdarkly.pictures.z_chart import bar_in_words, harm_progress, ship_progress
+from airflow_provider_launchdarkly.views.coverage import newest_of, rows_of
 from airflow_provider_launchdarkly.views.model import Progress
 from airflow_provider_launchdarkly.views.releases import next_of_release, release_in_words, to_do_for_release
 from airflow_provider_launchdarkly.views.words import next_step
@@ -73,6 +74,7 @@ def experiment_text(
         _standing(detail, ink, zone, now),
         _distance(detail, ink),
         _effects(detail, ink),
+        _coverage(detail, ink, zone, now),
         _looks(detail, ink, zone),
         _sentences("What would have to happen", detail.to_come, ink),
         _happened(detail, ink, zone),
@@ -187,6 +189,14 @@ def _effects(detail: ExperimentDetail, ink: _Ink) -> Iterator[str]:
             f"{name} {count(units)}" for name, units in zip(detail.split.treatments, detail.split.units, strict=True)
         )
         yield clean(f"Units: {counts}. {split(detail.split)}")
+
+
+def _coverage(detail: ExperimentDetail, ink: _Ink, zone: tzinfo | None, now: datetime | None) -> Iterator[str]:
+    if (coverage := newest_of(look.coverage for look in detail.looks)) is None:
+        return
+    yield ink(_BOLD, "What the rows of the newest look cover")
+    rows = [(what, known if isinstance(known, str) else _when(known, zone, now)) for what, known in rows_of(coverage)]
+    yield from (f"  {clean(line)}" for line in text.columns(rows))
 
 
 def _looks(detail: ExperimentDetail, ink: _Ink, zone: tzinfo | None) -> Iterator[str]:

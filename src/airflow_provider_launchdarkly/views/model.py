@@ -12,6 +12,7 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.views.coverage import Coverage
     from airflow_provider_launchdarkly.views.handed_over import HandedOver
     from airflow_provider_launchdarkly.views.release_model import ReleaseShown
     from airflow_provider_launchdarkly.views.served_model import Served
@@ -228,6 +229,7 @@ class Look:
         split: The test of the split; None where exposures are unknown.
         only_harm: True for a look between two planned ones, which judges harm alone.
         cautions: Sentences that limit what the verdict means.
+        coverage: What the look's source knows of its rows: whom they leave out, how new they are; None if nothing.
     """
 
     number: int
@@ -244,6 +246,7 @@ class Look:
     split: SplitTest | None = None
     only_harm: bool = False
     cautions: tuple[str, ...] = ()
+    coverage: Coverage | None = None
 
     @property
     def primary(self) -> MetricAtLook | None:

@@ -285,6 +285,7 @@ def _look(found: Mapping[str, Any], at: datetime) -> dict[str, Any]:
         "metrics": [_metric(metric) for metric in found.get("metrics") or ()],
         "split": _split(found.get("split")),
         "cautions": list(found.get("cautions") or ()),
+        **({"coverage": evidence["coverage"]} if evidence.get("coverage") else {}),
     }
 
 

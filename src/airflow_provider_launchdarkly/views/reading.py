@@ -9,6 +9,7 @@ import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_launchdarkly.views.coverage import Coverage
 from airflow_provider_launchdarkly.views.handed_over import HandedOver
 from airflow_provider_launchdarkly.views.model import (
     Comparison,
@@ -186,7 +187,23 @@ def _look(look: Mapping[str, Any], stage: int) -> Look:
         _split(mapping(look.get("split"))),
         bool(look.get("only_harm")),
         texts(look.get("cautions")),
+        coverage(look.get("coverage")),
     )
+
+
+def coverage(value: Any) -> Coverage | None:
+    """Return what evidence says of its rows, as plain JSON; None if it says nothing."""
+    found = mapping(value)
+    units = {str(key): count(counted) for key, counted in mapping(found.get("without_events")).items()}
+    seconds = number(found.get("lateness_seconds"))
+    made = Coverage(
+        count(found.get("crossovers")),
+        tuple((key, counted) for key, counted in units.items() if counted is not None),
+        instant(found.get("last_event")),
+        instant(found.get("last_batch")),
+        None if seconds is None else seconds / 3600.0,
+    )
+    return None if made == Coverage() else made
 
 
 def _metric(metric: Mapping[str, Any]) -> MetricAtLook:

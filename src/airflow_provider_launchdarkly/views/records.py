@@ -6,6 +6,7 @@ rollout: what is not on record is not shown.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ from airflow_provider_launchdarkly.views.model import (
     State,
 )
 from airflow_provider_launchdarkly.views.plans import planned_looks
+from airflow_provider_launchdarkly.views.reading import coverage
+from airflow_provider_launchdarkly.views.served_model import KnownBy, Served
 from airflow_provider_launchdarkly.views.verdicts import look_of
 
 if TYPE_CHECKING:
@@ -77,6 +80,7 @@ def detail_of_record(
             next_look=_next_look(shown, started),
             harm=_harm(policy, looks),
             updated_at=datetime.fromisoformat(entries[-1]["at"]),
+            served=Served(KnownBy.ALLOCATION, datetime.fromisoformat(entries[-1]["at"])),
         ),
         looks=looks,
         planned=schedule,
@@ -124,12 +128,13 @@ def _policy_of(policy: Mapping[str, Any]) -> Policy | None:
 
 def _look(entry: Mapping[str, Any]) -> Look:
     policy = _policy_of(entry["policy"])
-    return look_of(
+    made = look_of(
         entry["verdict"],
         at=datetime.fromisoformat(entry["at"]),
         iteration_id=entry["target"]["iteration_id"],
         ships_from_day=policy.min_duration / _DAY if policy else None,
     )
+    return replace(made, coverage=coverage((entry["evidence"] or {}).get("coverage")))
 
 
 def _state(look: Look | None) -> State:
