@@ -148,7 +148,8 @@ def get_provider_info() -> dict[str, Any]:
                     "outage_tolerance": {
                         "description": (
                             "Seconds for which waiting tasks outlive LaunchDarkly being away: refusals (429, 5xx, and "
-                            "401 or 403 for a token that has worked), timeouts and broken connections."
+                            "401 or 403 for a token that has worked), timeouts, broken connections, and look-ups that "
+                            "do not find a connection that was found before."
                         ),
                         "type": "float",
                         "version_added": "0.1.0",

@@ -6,6 +6,8 @@ Pure: nothing here imports httpx, pydantic or Airflow. No message, attribute or 
     ├── ConfigurationError            a setting or an argument is wrong; nothing was sent
     │   ├── PolicyChangedError          the policy changed under a running iteration, and refuses that
     │   └── QuestionRepeatedError       the question was asked before, and the policy refuses that
+    ├── ConnectionUnavailableError    Airflow does not give the connection out
+    ├── WaitingFailedError            the waiting ended in an error that is not LaunchDarkly's
     ├── VersionMismatchError          worker and triggerer do not understand each other
     ├── TransportError                no response, and nothing can have happened
     ├── UnexpectedResponseError         a response that is not LaunchDarkly's: a redirect, HTML, another shape
@@ -121,6 +123,28 @@ class PolicyChangedError(ConfigurationError):
 
 class QuestionRepeatedError(ConfigurationError):
     """An earlier iteration asked the same question, and the policy's `on_repeat` refuses that."""
+
+
+class ConnectionUnavailableError(LaunchDarklyError):
+    """Airflow has no such connection, or its secrets backend fails: Airflow raises the same for both.
+
+    A waiting task tolerates it as an outage if this process has read the connection before, else fails at once.
+
+    Attributes:
+        found_before: True if this process has read the connection before.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str = "", *, call: Call | None = None, found_before: bool = False) -> None:
+        super().__init__(message, call=call)
+        self.found_before = found_before
+
+
+class WaitingFailedError(LaunchDarklyError):
+    """The waiting in the triggerer ended in an error that is not LaunchDarkly's. The triggerer's log has it whole."""
+
+    retryable = True
 
 
 class VersionMismatchError(LaunchDarklyError):

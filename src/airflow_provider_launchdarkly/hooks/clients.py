@@ -10,10 +10,12 @@ import asyncio
 import os
 import threading
 import time
+from copy import copy
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from airflow_provider_launchdarkly.api.errors import ConnectionUnavailableError, LaunchDarklyError
 from airflow_provider_launchdarkly.api.http.client import AsyncLaunchDarklyClient, LaunchDarklyClient
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 # How long an event loop trusts what it read of a connection, so that a rotated token is picked up without a restart.
 SETTINGS_LIFETIME = 300.0
+
+LONGEST_LOOK_UP = 30.0
+"""Seconds after which a look-up of a connection is given up."""
 
 _lock = threading.Lock()
 # Keyed by process as well: a forked worker must not use its parent's sockets.
@@ -40,6 +45,8 @@ class _LoopEntry:
     settings: ConnectionSettings | None = None
     client: AsyncLaunchDarklyClient | None = None
     read_at: float = 0.0
+    failure: ConnectionUnavailableError | None = None
+    failed_at: float = 0.0
 
 
 def shared_client(settings: ConnectionSettings) -> LaunchDarklyClient:
@@ -64,16 +71,52 @@ async def shared_async_client(
     Returns:
         The settings, and the client that all callers on this loop share. While the settings stay equal, so does the
         client; when they change, calls under way finish on the old one.
+
+    Raises:
+        ConnectionUnavailableError: The look-up failed. Callers that waited for it get its error.
+        ConfigurationError: The connection is not usable, and was never read before.
     """
+    asked = time.monotonic()
     entry = _loops.setdefault(asyncio.get_running_loop(), {}).setdefault(conn_id, _LoopEntry())
     async with entry.lock:
         now = time.monotonic()
         if entry.settings is None or entry.client is None or now - entry.read_at > SETTINGS_LIFETIME:
-            settings = await load()
+            if entry.failure is not None and entry.failed_at >= asked:
+                raise copy(entry.failure)
+            settings = await _read(conn_id, entry, load)
             if entry.client is None or settings != entry.settings:
                 entry.client = AsyncLaunchDarklyClient(**asdict(settings.client))
             entry.settings, entry.read_at = settings, now
         return entry.settings, entry.client
+
+
+async def _read(
+    conn_id: str, entry: _LoopEntry, load: Callable[[], Awaitable[ConnectionSettings]]
+) -> ConnectionSettings:
+    try:
+        async with asyncio.timeout(LONGEST_LOOK_UP):
+            return await load()
+    except Exception as error:
+        found_before = entry.settings is not None
+        if isinstance(error, LaunchDarklyError) and not found_before:
+            raise
+        entry.failed_at = time.monotonic()
+        entry.failure = ConnectionUnavailableError(
+            f"connection {conn_id!r} cannot be read ({_in_words(error)}): define it, or mend the secrets backend that "
+            "holds it",
+            found_before=found_before,
+        )
+        raise entry.failure from None
+
+
+def _in_words(error: Exception) -> str:
+    """Describe why a look-up failed. The text of an error that is unknown here might hold the connection's secret."""
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    name = type(error).__name__
+    if isinstance(error, TimeoutError):
+        return f"{name}: Airflow has not answered"
+    return f"{name}: {error}" if isinstance(error, LaunchDarklyError | AirflowNotFoundException) else name
 
 
 def forget_async_client(conn_id: str) -> None:

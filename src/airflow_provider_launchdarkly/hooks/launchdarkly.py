@@ -90,7 +90,12 @@ class LaunchDarklyHook(ExperimentCalls, ReleaseCalls, FlagCalls, MetricCalls, Ho
 
     @override
     async def load_settings(self) -> ConnectionSettings:
-        """Read the connection without blocking the event loop; :attr:`settings` needs no look-up afterwards."""
+        """Read the connection without blocking the event loop; :attr:`settings` needs no look-up afterwards.
+
+        Raises:
+            ConnectionUnavailableError: There is no such connection, or Airflow cannot read it now.
+            ConfigurationError: The connection is not usable; the message names the field and the cure.
+        """
         self._settings, _ = await shared_async_client(self.launchdarkly_conn_id, self._look_up)
         return self._settings
 

@@ -11,9 +11,8 @@ mappings back encoded, Airflow 3.1 and 3.3 do so with lists of mappings. Nested 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -34,6 +33,9 @@ REQUIRED: Any = object()
 ENCODED_KEYS = frozenset({"__var", "__type", "Encoding.VAR", "Encoding.TYPE"})
 
 LONGEST_VALUE_SHOWN = 200
+
+LONGEST_SECONDS = 3_000_000_000
+"""95 years. Python's dates and durations end not far beyond what people might write."""
 
 Check = Callable[[Any], None]
 """Raises ValueError if the argument does not take the value; the message gives the cure."""
@@ -175,13 +177,16 @@ def truth(value: Any) -> None:
         raise ValueError("write True or False")  # noqa: TRY004 - all checks raise ValueError
 
 
-def number(least: float, *, above: bool = False) -> Check:
-    """Return a check for a finite number from ``least``, or above it."""
+def seconds(least: float = 0, *, above: bool = False) -> Check:
+    """Return a check for a duration in seconds, from ``least`` or above it, that a date can be reckoned with."""
 
     def check(value: Any) -> None:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        if not is_number or value < least or (above and value == least):
-            raise ValueError(f"write a number {'above' if above else 'from'} {least:g}")
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not least <= value <= LONGEST_SECONDS or (above and value == least):
+            raise ValueError(
+                f"write a number {'above' if above else 'from'} {least:g}, in seconds, at most {LONGEST_SECONDS} "
+                "(95 years)"
+            )
 
     return check
 
@@ -233,8 +238,10 @@ def some_of(*words: str) -> Check:
 def instant(value: Any) -> None:
     """Check for a time in ISO 8601, with its offset from UTC."""
     try:
-        has_offset = datetime.fromisoformat(value).tzinfo is not None
-    except (TypeError, ValueError):
+        written = datetime.fromisoformat(value)
+        written.astimezone(UTC)  # fails at the ends of Python's dates
+        has_offset = written.tzinfo is not None
+    except (TypeError, ValueError, OverflowError):
         has_offset = False
     if not has_offset:
         raise ValueError("write a time with its offset, such as 2026-12-04T09:00:00+00:00")

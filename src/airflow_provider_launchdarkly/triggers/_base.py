@@ -7,6 +7,7 @@ an iteration. Each poll runs the check that ``make_check()`` returns; the sensor
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from abc import abstractmethod
 from contextlib import contextmanager
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.triggers.base import TriggerEvent
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError, VersionMismatchError
+from airflow_provider_launchdarkly.api.errors import LaunchDarklyError, WaitingFailedError
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.telemetry import count, gauge
-from airflow_provider_launchdarkly.triggers._arguments import Argument, CheckedTrigger, number, optional, text
+from airflow_provider_launchdarkly.triggers._arguments import Argument, CheckedTrigger, optional, seconds, text
 from airflow_provider_launchdarkly.triggers._shared_reader import Settled, wait_on
 from airflow_provider_launchdarkly.triggers._sharing import circuit_of, reader_of
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.checks.result import Check, CheckResult
     from airflow_provider_launchdarkly.triggers._shared_reader import Reading
     from airflow_provider_launchdarkly.triggers._sharing import Place
+
+log = logging.getLogger(__name__)
 
 # If a trigger fires within about ten seconds of its deferral, the scheduler can fail its task: it may see the resumed
 # task before the executor's report that the deferring process has ended
@@ -46,7 +49,7 @@ class PollingTrigger(CheckedTrigger):
 
     It is safe to run a trigger twice, or to move it to another triggerer: it derives everything from its arguments and
     from LaunchDarkly. The event is ``{"status": outcome, outcome: …}`` or ``{"status": "error", "error": …, "message":
-    …}``. Wrong arguments end in such an error, too.
+    …}``. Wrong arguments end in such an error, too, and so does whatever else goes wrong: nothing is raised.
 
     Args:
         launchdarkly_conn_id: The Airflow connection.
@@ -60,7 +63,7 @@ class PollingTrigger(CheckedTrigger):
         "launchdarkly_conn_id": Argument(text),
         "project_key": Argument(optional(text)),
         "environment_key": Argument(optional(text)),
-        "poll_interval": Argument(number(0, above=True)),
+        "poll_interval": Argument(seconds(above=True)),
     }
     # Arguments of the trigger itself; the check takes all others, by the same names.
     not_for_the_check: ClassVar[frozenset[str]] = frozenset(accepts)
@@ -91,24 +94,28 @@ class PollingTrigger(CheckedTrigger):
             self.check_version()
             hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
             polls = Polls(self, hook)
-        except (ConfigurationError, VersionMismatchError) as error:
+        except Exception as error:  # noqa: BLE001 - a trigger that raises loses its task's reason
             await asyncio.sleep(SECONDS_BEFORE_FIRST_POLL)
-            yield _event(status=ERROR, error=type(error).__name__, message=str(error))
+            yield error_event(error)
             return
         with counted_as_waiting():
             async for event in self._wait(polls):
                 yield event
 
     async def _wait(self, polls: Polls) -> AsyncIterator[TriggerEvent]:
+        """Poll until a result or an error ends the waiting; yield one event."""
+        try:
+            event = await self._ending(polls)
+        except Exception as error:  # noqa: BLE001 - a trigger that raises loses its task's reason
+            event = error_event(error)
+        yield event
+
+    async def _ending(self, polls: Polls) -> TriggerEvent:
         # Spread over the interval: the triggerer may start thousands at once.
         delay = random.uniform(SECONDS_BEFORE_FIRST_POLL, max(self.poll_interval, SECONDS_BEFORE_FIRST_POLL))  # noqa: S311
         earliest = SECONDS_BEFORE_FIRST_POLL
         while True:
-            try:
-                result = await polls.next_result(delay, earliest)
-            except LaunchDarklyError as error:
-                yield _event(status=ERROR, error=type(error).__name__, message=str(error))
-                return
+            result = await polls.next_result(delay, earliest)
             delay, earliest = self.poll_interval, 0.0
             count("polls")
             if result.is_news and result.output.get("evidence"):
@@ -123,8 +130,7 @@ class PollingTrigger(CheckedTrigger):
                 self.warn("%s", result.warning)
             if result.ends:
                 outcome = result.outcome or self.outcome
-                yield _event(status=outcome, **{outcome: result.output})
-                return
+                return TriggerEvent({"status": outcome, outcome: result.output})
             # Not kept until the next poll: thousands of waits would hold as many results.
             del result
 
@@ -197,5 +203,14 @@ def counted_as_waiting() -> Iterator[None]:
         gauge("waiting", _waiting)
 
 
-def _event(**payload: Any) -> TriggerEvent:
-    return TriggerEvent(payload)
+def error_event(error: Exception) -> TriggerEvent:
+    """Return the event of an error. The worker raises it by its name, so one that is not ours gets a name of ours."""
+    if not isinstance(error, LaunchDarklyError):
+        # Into the log of the task, whose context this runs in.
+        log.error("The waiting failed", exc_info=error)
+        error = WaitingFailedError(f"the waiting failed in the triggerer, whose log has more: {_in_short(error)}")
+    return TriggerEvent({"status": ERROR, "error": type(error).__name__, "message": str(error)})
+
+
+def _in_short(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -14,7 +14,12 @@ from contextvars import Context
 from copy import copy
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from airflow_provider_launchdarkly.api.errors import AuthenticationError, LaunchDarklyError, PermissionDeniedError
+from airflow_provider_launchdarkly.api.errors import (
+    AuthenticationError,
+    ConnectionUnavailableError,
+    LaunchDarklyError,
+    PermissionDeniedError,
+)
 from airflow_provider_launchdarkly.api.http.deadline import Places
 from airflow_provider_launchdarkly.telemetry import count, gauge
 
@@ -46,7 +51,8 @@ class Circuit:
     """Closed while LaunchDarkly answers; open from a failure that may pass to the next answer.
 
     A failure that may pass is a retryable error. A refusal of the token (401, 403) is one too, if this process has had
-    an answer with the connection before; a token that never worked fails at once.
+    an answer with the connection before; a token that never worked fails at once. So does a connection that Airflow
+    never found, while one that it found before is awaited.
 
     Args:
         name: The connection's id, for the log.
@@ -112,6 +118,8 @@ class Circuit:
     def _may_pass(self, error: LaunchDarklyError) -> bool:
         if isinstance(error, AuthenticationError | PermissionDeniedError):
             return self._answers > 0
+        if isinstance(error, ConnectionUnavailableError):
+            return error.found_before
         return error.retryable
 
     async def _admitted(self, gives_up: float) -> bool:

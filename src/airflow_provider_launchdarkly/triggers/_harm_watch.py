@@ -9,10 +9,10 @@ from airflow_provider_launchdarkly.checks.harm_watch import HarmWatch
 from airflow_provider_launchdarkly.telemetry import count
 from airflow_provider_launchdarkly.triggers._arguments import (
     Argument,
-    number,
     optional,
     policy_text,
     read_policy,
+    seconds,
     truth,
 )
 from airflow_provider_launchdarkly.triggers._iteration import IterationTrigger
@@ -44,7 +44,7 @@ class WatchingTrigger(IterationTrigger):
     accepts: ClassVar[Mapping[str, Argument]] = {
         **IterationTrigger.accepts,
         "policy": Argument(policy_text),
-        "previous_seconds": Argument(optional(number(0)), None),
+        "previous_seconds": Argument(optional(seconds()), None),
         "analysed_by_launchdarkly": Argument(truth, True),
     }
     policy: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -10,6 +11,7 @@ from weakref import WeakKeyDictionary
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_launchdarkly.api.endpoints import get_experiment, get_release, list_experiments, list_releases
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.api.models.experiments import IterationStatus
 from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
@@ -74,12 +76,34 @@ _circuits: WeakKeyDictionary[AbstractEventLoop, dict[str, Circuit]] = WeakKeyDic
 _readers: WeakKeyDictionary[AbstractEventLoop, dict[tuple[str, Place], SharedReader]] = WeakKeyDictionary()
 
 
+def configured_outage_tolerance() -> float:
+    """Return the configured seconds for which waits outlive an outage.
+
+    Raises:
+        ConfigurationError: The configured value is no such number.
+    """
+    written: str = conf.get("launchdarkly", "outage_tolerance", fallback=str(DEFAULT_OUTAGE_TOLERANCE))
+    try:
+        seconds = float(written)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise ConfigurationError(
+            f"[launchdarkly] outage_tolerance is {written!r} in the triggerer's configuration: write seconds, a number "
+            "from 0, such as 14400 for four hours"
+        )
+    return seconds
+
+
 def circuit_of(conn_id: str) -> Circuit:
-    """Return the running event loop's circuit for a connection."""
+    """Return the running event loop's circuit for a connection.
+
+    Raises:
+        ConfigurationError: The configured tolerance is wrong.
+    """
     circuits = _circuits.setdefault(asyncio.get_running_loop(), {})
     if conn_id not in circuits:
-        patience: float = conf.getfloat("launchdarkly", "outage_tolerance", fallback=DEFAULT_OUTAGE_TOLERANCE)
-        circuits[conn_id] = Circuit(conn_id, patience)
+        circuits[conn_id] = Circuit(conn_id, configured_outage_tolerance())
     return circuits[conn_id]
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.triggers._arguments import Argument, CheckedTrigger, number, optional, text
+from airflow_provider_launchdarkly.triggers._arguments import Argument, CheckedTrigger, optional, seconds, text
 from airflow_provider_launchdarkly.triggers._poll_interval import configured_poll_interval
 from airflow_provider_launchdarkly.triggers._seen_events import SeenEvents
 
@@ -55,7 +55,7 @@ class WatcherTrigger(CheckedTrigger, BaseEventTrigger):
         "project_key": Argument(optional(text), None),
         "environment_key": Argument(optional(text), None),
         "launchdarkly_conn_id": Argument(text),
-        "poll_interval": Argument(number(0, above=True)),
+        "poll_interval": Argument(seconds(above=True)),
     }
     subject: ClassVar[tuple[str, str]]
     project_key: str | None
@@ -109,14 +109,12 @@ class WatcherTrigger(CheckedTrigger, BaseEventTrigger):
                         yield TriggerEvent(happening.content)
                         await watch.seen.add(*happening.names)
                 failures = 0
+                reading = await watch.next_reading(reading)
             except Exception as error:  # noqa: BLE001 - Airflow restarts a watcher that fails at once and for ever
                 failures += 1
-                self.warn("Poll failed (%s in a row): %s: %s", failures, type(error).__name__, error)
-            if failures:
                 reading = None
+                self.warn("Poll failed (%s in a row): %s: %s", failures, type(error).__name__, error)
                 await asyncio.sleep(self._pause(failures))
-            else:
-                reading = await watch.next_reading(reading)
 
     def _error_event(self, message: str) -> TriggerEvent:
         """Return an event about wrong arguments, in the shape of all others."""

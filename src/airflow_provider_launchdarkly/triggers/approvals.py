@@ -13,7 +13,7 @@ from airflow_provider_launchdarkly.checks.approval import (
     check_release_handed_over,
 )
 from airflow_provider_launchdarkly.checks.arguments import RUNNING, STOPPED
-from airflow_provider_launchdarkly.triggers._arguments import Argument, instant, number, one_of, release_text, text
+from airflow_provider_launchdarkly.triggers._arguments import Argument, instant, one_of, release_text, seconds, text
 from airflow_provider_launchdarkly.triggers._base import PollingTrigger
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ApprovalTrigger(PollingTrigger):
         "environment_key": Argument(text),
         "flag_key": Argument(text),
         "request_id": Argument(text),
-        "timeout_seconds": Argument(number(0, above=True)),
+        "timeout_seconds": Argument(seconds(above=True)),
     }
 
     @override

@@ -14,7 +14,7 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.checks.arguments import RUNNING, STOPPED
 from airflow_provider_launchdarkly.checks.dwell import check_dwell
 from airflow_provider_launchdarkly.checks.iteration import check_iteration_status, check_traffic
-from airflow_provider_launchdarkly.triggers._arguments import Argument, number, one_of, optional, text, whole_number
+from airflow_provider_launchdarkly.triggers._arguments import Argument, one_of, optional, seconds, text, whole_number
 from airflow_provider_launchdarkly.triggers._iteration import IterationTrigger
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class DwellTrigger(IterationTrigger):
         kwargs: See :class:`IterationTrigger`.
     """
 
-    accepts: ClassVar[Mapping[str, Argument]] = {**IterationTrigger.accepts, "dwell_seconds": Argument(number(0))}
+    accepts: ClassVar[Mapping[str, Argument]] = {**IterationTrigger.accepts, "dwell_seconds": Argument(seconds())}
     dwell_seconds: float
 
     @override

@@ -11,7 +11,6 @@ from uuid import UUID
 from airflow.triggers.base import TriggerEvent
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import ConfigurationError, VersionMismatchError
 from airflow_provider_launchdarkly.checks.result import Check, CheckResult
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.triggers._arguments import (
@@ -19,13 +18,19 @@ from airflow_provider_launchdarkly.triggers._arguments import (
     CheckedTrigger,
     instant,
     json_text,
-    number,
     optional,
+    seconds,
     text,
     texts,
     truth,
 )
-from airflow_provider_launchdarkly.triggers._base import ERROR, SECONDS_BEFORE_FIRST_POLL, Polls, counted_as_waiting
+from airflow_provider_launchdarkly.triggers._base import (
+    ERROR,
+    SECONDS_BEFORE_FIRST_POLL,
+    Polls,
+    counted_as_waiting,
+    error_event,
+)
 from airflow_provider_launchdarkly.triggers._harm_watch import LOOK, WatchingTrigger, unwatched
 
 if TYPE_CHECKING:
@@ -67,7 +72,7 @@ class ReminderTrigger(CheckedTrigger):
         "multiple": Argument(truth, False),
         "params": Argument(json_text, "{}"),
         "answer_until": Argument(optional(instant), None),
-        "answer_interval": Argument(number(0, above=True), 5.0),
+        "answer_interval": Argument(seconds(above=True), 5.0),
         "asked_at": Argument(optional(instant), None),
         "remind_at": Argument(optional(instant), None),
     }
@@ -83,22 +88,20 @@ class ReminderTrigger(CheckedTrigger):
 
     @override
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait for what comes first; yield one event and end.
-
-        Raises:
-            Exception: As Airflow's own trigger raises, for instance because the question is gone.
-        """
+        """Wait for what comes first; yield one event and end. An error of Airflow's own trigger ends it as well."""
         try:
             self.check_version()
-        except VersionMismatchError as error:
+        except Exception as error:  # noqa: BLE001 - a trigger that raises loses its task's reason
             await asyncio.sleep(SECONDS_BEFORE_FIRST_POLL)
-            yield TriggerEvent({"status": ERROR, "error": type(error).__name__, "message": str(error)})
+            yield error_event(error)
             return
         waits = [asyncio.create_task(each) for each in self._waits()]
         try:
             with counted_as_waiting():
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             event = await next(each for each in waits if each.done())
+        except Exception as error:  # noqa: BLE001 - as above
+            event = error_event(error)
         finally:
             for each in waits:
                 each.cancel()
@@ -190,6 +193,6 @@ class QuestionTrigger(ReminderTrigger, WatchingTrigger):
                     if found["status"] != ERROR:
                         return event
                     self.warn("%s", unwatched(f"{found['error']}: {found['message']}"))
-            except ConfigurationError as error:
+            except Exception as error:  # noqa: BLE001 - the answer goes on being awaited
                 self.warn("%s", unwatched(f"{type(error).__name__}: {error}"))
             await asyncio.sleep(self.poll_interval)

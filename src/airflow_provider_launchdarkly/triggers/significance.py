@@ -22,11 +22,11 @@ from airflow_provider_launchdarkly.checks.significance import (
 from airflow_provider_launchdarkly.evidence.source import LookContext
 from airflow_provider_launchdarkly.triggers._arguments import (
     Argument,
-    number,
     optional,
     policy_text,
     read_policy,
     read_standing,
+    seconds,
     standing_text,
     truth,
 )
@@ -66,12 +66,12 @@ class SignificanceTrigger(IterationTrigger):
     accepts: ClassVar[Mapping[str, Argument]] = {
         **IterationTrigger.accepts,
         "policy": Argument(policy_text),
-        "previous_seconds": Argument(optional(number(0)), None),
+        "previous_seconds": Argument(optional(seconds()), None),
         "look_on_worker": Argument(truth, False),
         "analysed_by_launchdarkly": Argument(truth, True),
         "standing": Argument(optional(standing_text), None),
-        "taken_seconds": Argument(optional(number(0)), None),
-        "ask_from_seconds": Argument(optional(number(0)), None),
+        "taken_seconds": Argument(optional(seconds()), None),
+        "ask_from_seconds": Argument(optional(seconds()), None),
     }
     policy: str
     previous_seconds: float | None

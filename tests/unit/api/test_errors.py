@@ -22,6 +22,8 @@ from airflow_provider_launchdarkly.api.errors import (
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, LaunchDarklyError)]
 MAY_PASS = {
+    "ConnectionUnavailableError",
+    "WaitingFailedError",
     "DataNotArrivedError",
     "TransportError",
     "VersionMismatchError",

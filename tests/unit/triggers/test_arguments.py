@@ -133,6 +133,7 @@ WRONG: dict[str, Any] = {
     "infinite": float("inf"),
     "negative": -1,
     "empty text": "",
+    "longer than dates reach": 1e14,
 }
 
 
@@ -259,6 +260,15 @@ def test_missing_arguments_are_named(trigger: Any, storage: str) -> None:
 @pytest.mark.parametrize("trigger", [SignificanceTrigger, ExperimentEventTrigger])
 def test_a_policy_that_an_earlier_version_stored_as_a_mapping_is_read(trigger: Any) -> None:
     trigger(**{**RIGHT[trigger], "policy": {"alpha": 0.01}}).check()
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_a_time_beyond_python_s_dates_is_named(trigger: Any) -> None:
+    beyond = {float: 1e14, str: "9999-12-31T23:59:59-14:00"}
+    for name, value in RIGHT[trigger].items():
+        if name.endswith(("_seconds", "_interval", "until", "since", "_at")) and value is not None:
+            (problem,) = trigger(**{**RIGHT[trigger], name: beyond[type(value)]}).problems()
+            assert problem.startswith(f"{name} is {beyond[type(value)]!r}: write a ")
 
 
 @pytest.mark.parametrize("bad", ["nonsense", "[]", '{"alpha": 2}', '{"Encoding.VAR": {}, "Encoding.TYPE": "dict"}', 7])
