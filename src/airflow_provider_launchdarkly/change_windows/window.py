@@ -150,10 +150,10 @@ class ChangeWindow(StrictModel):
         """
         if self.calendar is None:
             return self
-        from pathlib import Path
+        from airflow_provider_launchdarkly.config.regular_files import open_regular
 
         try:
-            with Path(self.calendar).open("rb") as file:
+            with open_regular(self.calendar) as file:
                 content = file.read(MAX_BYTES + 1)
         except (OSError, ValueError) as error:
             raise CalendarError(f"calendar {self.calendar!r} cannot be read: {error}") from error

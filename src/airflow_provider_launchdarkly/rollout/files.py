@@ -25,6 +25,7 @@ from airflow_provider_launchdarkly.config.problems import (
     field_name,
     find_flaws,
 )
+from airflow_provider_launchdarkly.config.regular_files import open_regular, why_unread
 from airflow_provider_launchdarkly.config.strict_yaml import Document, DocumentError, read_document
 from airflow_provider_launchdarkly.rollout.content import read_content, rollouts_by_key, rollouts_of, told_once
 from airflow_provider_launchdarkly.rollout.dag_settings import DagSettings
@@ -125,11 +126,11 @@ class Broken:
 def rollout_files(paths: Iterable[FilePath]) -> Iterator[FilePath]:
     """Yield the YAML files among paths and in their folders at any depth, sorted within a folder.
 
-    A link that leads nowhere is among them, so that its rollouts are missed and not passed over. Hidden ones are not:
-    editors make such links for files that are open.
+    What has such a name and is no file, and a link that leads nowhere, is among them, so that its rollouts are missed
+    and not passed over. Hidden ones are not: editors make such links for files that are open.
     """
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for some links
             yield from map(FilePath, _below(str(path)))
         else:
             yield path
@@ -144,16 +145,20 @@ def _below(folder: str) -> Iterator[str]:
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
             yield from _below(entry.path)
-        elif _is_yaml(entry) or (entry.is_symlink() and _leads_nowhere(FilePath(entry.path))):
+        elif _is_wanted(entry):
             yield entry.path
 
 
-def _is_yaml(entry: os.DirEntry[str]) -> bool:
-    return entry.name.endswith(SUFFIXES) and entry.name not in SUFFIXES and entry.is_file()
-
-
-def _leads_nowhere(file: FilePath) -> bool:
-    return file.is_symlink() and not file.exists() and not file.name.startswith(".")
+def _is_wanted(entry: os.DirEntry[str]) -> bool:
+    named = entry.name.endswith(SUFFIXES) and entry.name not in SUFFIXES
+    try:
+        if entry.is_file():
+            return named
+    except OSError:  # a link to itself, through a file, or to a name that is too long
+        named = True
+    if entry.name.startswith("."):
+        return False
+    return named or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110 - Path.exists may raise
 
 
 def read_files(
@@ -202,7 +207,7 @@ def read_file(
     try:
         if only is not None and known_good is not None and only != file.stem and known_good.rules_out(file, only):
             return
-        with open(file, "rb") as opened:  # noqa: PTH123 - half the time of Path.open, for thousands of files
+        with open_regular(file) as opened:
             status, content = os.fstat(opened.fileno()), opened.read()
         # A broken file goes by its stem.
         if only is not None and only.encode(errors="replace") not in content and only != file.stem:
@@ -211,10 +216,7 @@ def read_file(
     except UnicodeDecodeError as error:
         yield _broken_file(file, f"this is no UTF-8: {error.reason}", None)
     except OSError as error:
-        problem = error.strerror or str(error)
-        if _leads_nowhere(file):
-            problem = f"the link leads nowhere ({file.readlink()}): mend it or remove it"
-        yield _broken_file(file, problem, None)
+        yield _broken_file(file, why_unread(file, error), None)
     else:
         if known_good is None or only is not None:
             yield from _with_concerns(read_text(text, file, only=only), concerns)
@@ -332,7 +334,8 @@ def is_metrics_file(file: FilePath, known_good: KnownGood | None = None) -> bool
         known_good: What is known of files from earlier readings.
     """
     try:
-        content = file.read_bytes()
+        with open_regular(file) as opened:
+            content = opened.read()
         stamp = known_good.find(file, digest(content)) if known_good is not None else None
         return stamp.is_metrics if stamp is not None else holds_only_metrics(read_document(content.decode("utf-8")))
     except (OSError, ValueError):

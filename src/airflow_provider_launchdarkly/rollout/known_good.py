@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 
 from airflow_provider_launchdarkly._version import __version__
+from airflow_provider_launchdarkly.config.regular_files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -146,7 +147,8 @@ class KnownGood:
         """Return the digest of another file's content, None if it cannot be read. Each is read once."""
         if path not in self._digests:
             try:
-                self._digests[path] = digest(Path(path).read_bytes())
+                with open_regular(path) as file:
+                    self._digests[path] = digest(file.read())
             except (OSError, ValueError):
                 self._digests[path] = None
         return self._digests[path]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_launchdarkly import load_rollouts
+from airflow_provider_launchdarkly.cli.main import main
 from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_files, rollout_files
 from support.surroundings import REPOSITORY
 
@@ -166,6 +170,68 @@ def test_a_link_that_leads_nowhere_is_told_and_touches_no_other_file(tmp_path: P
     assert set(broken) == {"lost", "folder"}
     assert broken["lost"].endswith("lost.yaml: the link leads nowhere (nowhere.yaml): mend it or remove it")
     assert len(found) > 2
+
+
+def linked(to: str) -> Callable[[Path], object]:
+    return lambda place: place.symlink_to(to)
+
+
+def listens(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(place))
+
+
+NO_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a link to itself": (linked("odd.yaml"), "(odd.yaml: Too many levels of symbolic links): mend it or remove it"),
+    "a link through a file": (linked("good.yaml/x"), "the link leads nowhere (good.yaml/x): mend it or remove it"),
+    "a link to a long name": (linked(f"{'a' * 300}.yaml"), f"({'a' * 80}…: File name too long): mend it or remove it"),
+    "a link to a device": (linked("/dev/zero"), "this is a device, not a file): mend it or remove it"),
+    "a link to a folder": (linked("."), "(.: Is a directory): mend it or remove it"),
+    "a named pipe": (os.mkfifo, "this is a named pipe, not a file: name a file, or remove it"),
+    "a socket": (listens, "this is a socket, not a file: name a file, or remove it"),
+}
+
+
+@pytest.mark.parametrize(("make", "told"), NO_FILES.values(), ids=NO_FILES)
+def test_what_is_no_file_is_told_and_touches_no_other_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    make: Callable[[Path], object],
+    told: str,
+) -> None:
+    good = text("good")
+    (tmp_path / "good.yaml").write_text(good)
+    monkeypatch.chdir(tmp_path)
+    make(Path("odd.yaml"))
+    (tmp_path / ".#good.yaml").symlink_to(".#good.yaml")  # hidden, as an editor's lock is
+    broken, valid = sorted(read_files(rollout_files([tmp_path])), key=lambda found: found.name, reverse=True)
+    assert isinstance(broken, Broken)
+    assert (broken.name, valid.name) == ("odd", "good")
+    assert told in str(broken.problems[0])
+    dags = load_rollouts(str(tmp_path))
+    assert sorted(dags) == ["good", "odd.broken"]
+    # A folder that is named directly is searched, whatever leads there.
+    directly = [tmp_path] if "Is a directory" in told else [tmp_path / "odd.yaml", tmp_path / "good.yaml"]
+    for named in ([tmp_path], directly):
+        assert main(["validate", *map(str, named)]) == 1
+        said = capsys.readouterr()
+        assert told in said.err
+        assert "valid rollouts: 1, problems: 1" in said.out
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "change_window: {calendar: odd}",
+        "results: {source: data_export, conn_id: warehouse, schema: launchdarkly, metrics: odd}",
+    ],
+)
+def test_a_pipe_that_a_rollout_names_ends_no_reading(read: Reader, tmp_path: Path, field: str) -> None:
+    os.mkfifo(tmp_path / "odd")
+    (found,) = read(text("button", button=f"    {field}\n"))
+    problem = found.problems[0] if isinstance(found, Broken) else found.calendar_problem
+    assert "this is a named pipe, not a file" in str(problem)
 
 
 ENVIRONMENTS = """\

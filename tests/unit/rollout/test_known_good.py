@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_launchdarkly.cli.main import main
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError
+from airflow_provider_launchdarkly.config.regular_files import open_regular
 from airflow_provider_launchdarkly.rollout import files as files_module
 from airflow_provider_launchdarkly.rollout import known_good as known_good_module
 from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_files, rollout_files
@@ -112,11 +113,11 @@ def test_a_task_reads_only_its_own_file(fleet: Path, tmp_path: Path, monkeypatch
     read(fleet, tmp_path / "cache")
     opened = []
 
-    def noted(file: Any, *arguments: Any, **options: Any) -> Any:
+    def noted(file: Path) -> Any:
         opened.append(Path(file).name)
-        return Path(file).open(*arguments, **options)
+        return open_regular(file)
 
-    monkeypatch.setattr(files_module, "open", noted, raising=False)
+    monkeypatch.setattr(files_module, "open_regular", noted)
     (found,) = read(fleet, tmp_path / "cache", only="b-first")
     assert isinstance(found, NamedRollout)
     assert opened == ["b.yaml"]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError, Problem, field_name, flatten_errors
+from airflow_provider_launchdarkly.config.regular_files import open_regular, why_unread
 from airflow_provider_launchdarkly.config.strict_yaml import DocumentError, read_document
 from airflow_provider_launchdarkly.evidence.warehouse.metric_settings import MetricsFile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow_provider_launchdarkly.config.strict_yaml import Document
     from airflow_provider_launchdarkly.evidence.warehouse.metric_settings import MetricSettings
 
@@ -41,11 +43,12 @@ def read_metrics(path: str | Path) -> dict[str, MetricSettings]:
         MetricsFileError: The file cannot be read or is wrong. It is a ValueError, and names file, line and field.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with open_regular(path) as file:
+            text = file.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise MetricsFileError(Problem(str(path), None, "", f"this is no UTF-8: {error.reason}")) from None
     except OSError as error:
-        raise MetricsFileError(Problem(str(path), None, "", error.strerror or str(error))) from None
+        raise MetricsFileError(Problem(str(path), None, "", why_unread(path, error))) from None
     return parse_metrics(text, source=str(path))
 
 
