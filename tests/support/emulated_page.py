@@ -106,6 +106,11 @@ RULES = (
     ("A bandit's shares become its arms' probabilities to be best, at the frequency of its creation", "documented"),
     ("A reallocation does not raise the flag's version and adds no journal entry", "chosen"),
     ("A release needs a flag that is on, and the `kind` clause of its unit in the rule of each phase", "documented"),
+    (
+        "A release's new rule with the clauses or the description of another, or of one that a release left, is a 400",
+        "documented",
+    ),
+    ("A release that went back, or completed with `leave_rules_in_place`, leaves its rule on the flag", "documented"),
     ("A second active release on a flag in an environment is a 409 `release_already_active`", "documented"),
     ("Where approvals are required, starting and stopping a release is a 405", "documented"),
     ("A failing health check is a 400 `health_checks_failed`, unless `bypassHealthChecks` names it", "documented"),

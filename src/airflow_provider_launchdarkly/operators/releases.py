@@ -41,6 +41,10 @@ class LaunchDarklyStartReleaseOperator(LaunchDarklyApprovedBaseOperator, LaunchD
     release has started: let :class:`LaunchDarklyReleaseSensor` wait for its end. Killing the task does not stop the
     release.
 
+    Where an earlier release of a task or a rollout has left a rule with the clauses of a new one, which LaunchDarkly
+    takes no second time, the release runs on that rule if it serves ``original`` to everyone; else the task fails and
+    says what to do.
+
     Where LaunchDarkly demands an approval, a task with ``reviewers`` waits for a person who starts the release there,
     since its API takes no request for one. The descriptions of new rules are not compared then.
 

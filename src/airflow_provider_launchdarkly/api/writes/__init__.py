@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.writes.flag_copies import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.flags import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.holdouts_and_layers import *  # noqa: F403
+    from airflow_provider_launchdarkly.api.writes.left_rules import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.metrics import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.randomization_units import *  # noqa: F403
     from airflow_provider_launchdarkly.api.writes.releases import *  # noqa: F403
@@ -86,13 +87,19 @@ if not TYPE_CHECKING:
                 "end_holdout",
                 "reserve",
             ),
+            "left_rules": (
+                "asked_clauses",
+                "begun_on_left_rule",
+                "on_left_rule",
+                "plain_clause",
+                "plain_clauses",
+            ),
             "randomization_units": ("merge_randomization_units",),
             "releases": (
                 "ReleaseNeedsApprovalError",
                 "StartedRelease",
                 "StoppedRelease",
                 "check_on",
-                "plain_clause",
                 "release_differences",
                 "same_release",
                 "start_release",

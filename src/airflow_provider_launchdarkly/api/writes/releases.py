@@ -26,6 +26,12 @@ from airflow_provider_launchdarkly.api.reads.flags import read_flag
 from airflow_provider_launchdarkly.api.reads.releases import every_release
 from airflow_provider_launchdarkly.api.writes.ensure import DesiredState, Written, ensure
 from airflow_provider_launchdarkly.api.writes.flags import raise_if_owned
+from airflow_provider_launchdarkly.api.writes.left_rules import (
+    asked_clauses,
+    begun_on_left_rule,
+    on_left_rule,
+    plain_clauses,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,6 +126,9 @@ def start_release(
     so is one that ended but is the work of an earlier try: it was created after ``since``, or with ``by_description``
     its first phase has the asked ``description``, or ``earlier`` says so whatever its steps are.
 
+    Where an earlier release has left a rule with the clauses of a new one, the release runs on that rule (see
+    :func:`.on_left_rule`).
+
     Args:
         env: Project and environment.
         flag_key: The flag.
@@ -139,9 +148,11 @@ def start_release(
         HealthChecksFailedError: LaunchDarkly's health checks fail; the message has each with its cure.
         ReleaseNeedsApprovalError: The environment demands approvals. A person has to start it in LaunchDarkly.
         FieldsNotAppliedError: LaunchDarkly accepted the start, and the release is not as asked.
+        StateError: A rule with the same clauses or the same description is there, and may not be used.
         LaunchDarklyError: As the calls raise.
     """
     before: set[str] | None = None
+    sent = post
     compared = _without_descriptions(post) if any_description else post
 
     def read() -> Procedure[_Situation]:
@@ -156,6 +167,9 @@ def start_release(
         rules = _rules(env, situation.flag)
         for release in situation.releases:
             wrong = release_differences(compared, release, rules)
+            if wrong and (release.id not in (before or ()) or _is_since(release, since)):
+                left = begun_on_left_rule(env, situation.flag, compared, release, situation.releases)
+                wrong = release_differences(left, release, rules)
             if not release.ended and wrong:
                 raise _active(env, flag_key, release, wrong)
             begun = not wrong and release.id not in (before or ())
@@ -166,9 +180,11 @@ def start_release(
         check_on(env, situation.flag)
         return None
 
-    def write(_situation: _Situation) -> Request[EnvironmentRelease]:
+    def write(situation: _Situation) -> Request[EnvironmentRelease]:
+        nonlocal sent
+        sent = on_left_rule(env, situation.flag, post, situation.releases)
         announce()
-        return endpoints.start_release(env, flag_key, post)
+        return endpoints.start_release(env, flag_key, sent)
 
     def explain(error: LaunchDarklyError, _situation: _Situation) -> Procedure[None]:
         if not isinstance(error, ConflictError):
@@ -176,7 +192,7 @@ def start_release(
         response = yield endpoints.list_releases(env, flag_key)
         if any(not release.ended for release in response.value.items):
             return  # this one, or another: the next read tells them apart
-        needed = [phase.rule_id for phase in post.phases or () if phase.rule_id is not None]
+        needed = [phase.rule_id for phase in sent.phases or () if phase.rule_id is not None]
         if post.cleanup_behavior == _REMOVES_RULES:
             needed.append(FALLTHROUGH)
         for rule_id in needed:
@@ -184,7 +200,7 @@ def start_release(
 
     def confirmed(situation: _Situation, written: Written[_Situation]) -> StartedRelease | None:
         release = next((known for known in situation.releases if known.id == written.response.id), None)
-        if release is None or release_differences(post, release, _rules(env, situation.flag)):
+        if release is None or release_differences(sent, release, _rules(env, situation.flag)):
             return None
         return StartedRelease(release, adopted=False)
 
@@ -195,7 +211,7 @@ def start_release(
                 f"LaunchDarkly accepted the start of a release of flag {flag_key!r} in {env}, and does not list it "
                 f"after {sum(SETTLING):.0f} s"
             )
-        wrong = release_differences(post, release, _rules(env, situation.flag))
+        wrong = release_differences(sent, release, _rules(env, situation.flag))
         return FieldsNotAppliedError(
             f"LaunchDarkly started release {release.id!r} of flag {flag_key!r}, and not as asked: "
             f"{'; '.join(map(str, wrong))}. It goes on: stop it in LaunchDarkly, or with stop_release",
@@ -216,7 +232,7 @@ def start_release(
         ensured = yield from ensure(desired)
     except ApprovalRequiredError as demanded:
         raise ReleaseNeedsApprovalError(
-            str(demanded), call=demanded.call, refusal=demanded.refusal, flag_key=flag_key, post=post
+            str(demanded), call=demanded.call, refusal=demanded.refusal, flag_key=flag_key, post=sent
         ) from demanded
     return replace(ensured.value, adopted=not ensured.changed)
 
@@ -327,8 +343,7 @@ def release_differences(
             if asked.description is not None:
                 pairs.append((f"{where}.description", asked.description, found.description))
             if asked.clauses is not None and found.rule_id is not None and found.rule_id in rules:
-                wanted = [plain_clause(clause.to_wire()) for clause in asked.clauses]
-                pairs.append((f"{where}.clauses", wanted, rules[found.rule_id]))
+                pairs.append((f"{where}.clauses", asked_clauses(asked.clauses), rules[found.rule_id]))
     return tuple(Difference(field, asked, found) for field, asked, found in pairs if asked != found)
 
 
@@ -366,17 +381,7 @@ def _is_since(release: EnvironmentRelease, since: datetime | None) -> bool:
 
 def _rules(env: EnvironmentRef, flag: FeatureFlag) -> dict[str, list[Any]]:
     config = flag.environments[env.environment_key]
-    return {
-        rule.id: [plain_clause(clause.model_dump(by_alias=True, exclude_none=True)) for clause in rule.clauses]
-        for rule in config.rules
-    }
-
-
-def plain_clause(clause: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a clause without its id, with the default of its negation."""
-    names = ("attribute", "contextKind", "op", "values")
-    fields: dict[str, Any] = {name: clause[name] for name in names if name in clause}
-    return fields | {"negate": bool(clause.get("negate")), "values": list(clause.get("values", ()))}
+    return {rule.id: plain_clauses(rule) for rule in config.rules}
 
 
 def _active(

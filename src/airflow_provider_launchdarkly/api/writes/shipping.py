@@ -18,13 +18,14 @@ from airflow_provider_launchdarkly.api.errors import (
     ReleaseActiveError,
     StateError,
 )
-from airflow_provider_launchdarkly.api.models import FALLTHROUGH, OtherFlagInstruction, ReleasePost
+from airflow_provider_launchdarkly.api.models import FALLTHROUGH, OtherFlagInstruction, ReleasePost, Rule
 from airflow_provider_launchdarkly.api.reads.experiments import pinned, read_experiment
 from airflow_provider_launchdarkly.api.reads.flags import flag_that_serves, read_flag
 from airflow_provider_launchdarkly.api.reads.releases import KEPT, every_release
 from airflow_provider_launchdarkly.api.variations import rule_of
 from airflow_provider_launchdarkly.api.writes.ensure import Ensured, ensure, fields_as_asked
-from airflow_provider_launchdarkly.api.writes.releases import check_on, plain_clause, same_release, start_release
+from airflow_provider_launchdarkly.api.writes.left_rules import plain_clauses
+from airflow_provider_launchdarkly.api.writes.releases import check_on, same_release, start_release
 from airflow_provider_launchdarkly.api.writes.stop import BASELINE, stop_iteration
 from airflow_provider_launchdarkly.api.writes.stop_for_release import is_stop_for_a_release, stop_reason
 
@@ -249,7 +250,7 @@ def check_releasable(env: EnvironmentRef, flag: FeatureFlag, rule_id: str, unit:
         StateError: The flag has no such rule, or the rule has no clause on the kind of context.
     """
     rule = rule_of(flag, flag.environments[env.environment_key], rule_id)
-    clauses = [] if rule_id == FALLTHROUGH else [_plain(clause) for clause in getattr(rule, "clauses", ())]
+    clauses = plain_clauses(rule) if isinstance(rule, Rule) else []
     if rule_id != FALLTHROUGH and _kind_clause(unit) not in clauses:
         raise StateError(
             f"rule {rule_id!r} of flag {flag.key!r} in {env} has no clause that the context's kind is {unit!r} alone, "
@@ -333,11 +334,7 @@ def _post(
     phase: dict[str, Any] = {"steps": design.steps}
     clauses = [_kind_clause(unit)]
     # LaunchDarkly takes no second rule with the same clauses; a release that went back has left its own.
-    left = [
-        rule.id
-        for rule in flag.environments[env.environment_key].rules
-        if [_plain(clause) for clause in rule.clauses] == clauses
-    ]
+    left = [rule.id for rule in flag.environments[env.environment_key].rules if plain_clauses(rule) == clauses]
     if way.rule_id != FALLTHROUGH:
         phase["rule_id"] = way.rule_id
     elif left:
@@ -363,7 +360,3 @@ def _post(
 
 def _kind_clause(unit: str) -> dict[str, Any]:
     return {"attribute": "kind", "contextKind": unit, "op": "in", "values": [unit], "negate": False}
-
-
-def _plain(clause: Any) -> dict[str, Any]:
-    return plain_clause(clause.model_dump(by_alias=True, exclude_none=True))
