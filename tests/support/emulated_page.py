@@ -124,6 +124,7 @@ RULES = (
     ("A phase that ends while a metric has no state is reverted", "switch `release_without_data`"),
     ("A regression reverts the phases that were completed, too", "switch `release_rollback`"),
     ("A release goes from step to step and from phase to phase at once", "switch `release_pauses`"),
+    ("The account's plan guards releases", "switch `guarded_releases`"),
     ("A release plan is one of the world's `release_plans`", "switch `release_plans`"),
     ("A release is discarded when its flag is turned off or archived", "documented"),
     ("A release that moves on by itself raises the flag's version and adds no journal entry", "chosen"),

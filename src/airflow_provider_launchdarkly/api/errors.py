@@ -17,6 +17,7 @@ Pure: nothing here imports httpx, pydantic or Airflow. No message, attribute or 
     │   │   └── HealthChecksFailedError   400: a release's health checks fail
     │   ├── AuthenticationError         401: bad token, or no permission for the call
     │   ├── PermissionDeniedError       403
+    │   │   └── GuardingDeniedError     403
     │   ├── ApprovalRequiredError       403 or 405 whose message names an approval
     │   ├── NotFoundError               404
     │   ├── ResultsUnavailableError     the results route is gone; this is not "no data yet"
@@ -265,6 +266,10 @@ class AuthenticationError(ApiError):
 
 class PermissionDeniedError(ApiError):
     """403: the token may not do this, or a beta resource was called without ``LD-API-Version: beta``."""
+
+
+class GuardingDeniedError(PermissionDeniedError):
+    """403 at the start of a guarded release: the token may not start it, or the account's plan guards no releases."""
 
 
 class ApprovalRequiredError(ApiError):

@@ -11,8 +11,10 @@ from airflow_provider_launchdarkly.api.endpoints import patch_flag
 from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     FlagOffError,
+    GuardingDeniedError,
     IterationStoppedError,
     LaunchDarklyError,
+    PermissionDeniedError,
     ReleaseActiveError,
     RuleOwnedError,
     StateError,
@@ -271,3 +273,36 @@ def test_the_baseline_cannot_be_shipped(scene: Scene) -> None:
 
 def test_a_rule_that_is_gone_is_left_alone(scene: Scene) -> None:
     assert not scene.hook.run(remove_rule(scene.hook.environment(), FLAG, "no-such-rule")).changed
+
+
+def test_a_plan_that_guards_nothing_is_named_with_its_cure_and_with_what_people_get(
+    scene: Scene, emulator: EmulatorServer
+) -> None:
+    bold = winner(scene)
+    emulator.switch(guarded_releases="unavailable")
+    with pytest.raises(GuardingDeniedError, match="select plans only") as refused:
+        ship(scene, bold)
+    told = str(refused.value)
+    assert "everyone gets 'Classic', the baseline, and nobody 'Bold'" in told
+    assert "Write kind: progressive in endings.ship.release, or give the token the right" in told
+    assert emulator.effects("release.started") == []
+
+    again = ship(scene, bold, replace(DESIGN, metrics=()))
+
+    assert (again.release.kind, again.adopted, again.stopped.already_stopped) == ("progressive", False, True)
+
+
+def test_a_token_that_may_start_no_release_is_not_taken_for_the_plan(scene: Scene, emulator: EmulatorServer) -> None:
+    bold = winner(scene)
+    emulator.fault("start_environment_release", "status", status=403)
+    with pytest.raises(PermissionDeniedError, match=r"nobody 'Bold'. Give the token the right") as refused:
+        ship(scene, bold, replace(DESIGN, metrics=()))
+    assert not isinstance(refused.value, GuardingDeniedError)
+
+
+def test_a_read_that_is_refused_is_not_taken_for_the_plan_either(scene: Scene, emulator: EmulatorServer) -> None:
+    post = release_post(scene).model_copy(update={"metrics": DESIGN.metrics})
+    emulator.fault("list_environment_releases", "status", status=403)
+    with pytest.raises(PermissionDeniedError) as refused:
+        scene.hook.start_release(FLAG, post)
+    assert not isinstance(refused.value, GuardingDeniedError)

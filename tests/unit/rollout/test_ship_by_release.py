@@ -284,6 +284,16 @@ def test_and_an_experiment_that_ended_for_a_release_that_is_not_there(
     assert found["text"].startswith("The rollout of button has stopped")
 
 
+def test_a_plan_that_guards_nothing_fails_the_start_with_its_cure_and_people_are_told(emulator: EmulatorServer) -> None:
+    emulator.switch(guarded_releases="unavailable")
+    done = run(emulator, rollout())
+    assert done.states["r.release.start"] == done.states["r.unwatched"] == "failed"
+    assert "GuardingDeniedError" in done.reasons["r.release.start"]
+    assert "Write kind: progressive in endings.ship.release" in done.reasons["r.release.start"]
+    assert served() == "Classic"
+    assert "There is no such release" in done.output("r.unwatched")["now"]
+
+
 def test_a_progressive_release_compares_nothing(emulator: EmulatorServer) -> None:
     release = {"kind": "progressive", "steps": [*STEPS, {"percent": 80, "duration": "1d"}]}
     done = run(emulator, rollout(release), released={"load": 0.3})

@@ -95,6 +95,7 @@ if not TYPE_CHECKING:
             "releases": (
                 "list_releases",
                 "get_release",
+                "START",
                 "start_release",
                 "stop_release",
             ),

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import ReleasePost, Resolution
 
 
+START = "start_release"
+"""The operation that starts a release, as errors name it."""
+
+
 def list_releases(
     env: EnvironmentRef,
     flag_key: str,
@@ -70,7 +74,7 @@ def get_release(
 def start_release(env: EnvironmentRef, flag_key: str, post: ReleasePost) -> Request[EnvironmentRelease]:
     """Start a release. Not safe to repeat blindly: ``writes.start_release`` is."""
     return Request(
-        operation="start_release",
+        operation=START,
         method="POST",
         path=_releases(env, flag_key),
         response_model=EnvironmentRelease,

@@ -16,6 +16,8 @@ from airflow_provider_launchdarkly.api.errors import (
     Difference,
     FieldsNotAppliedError,
     FlagOffError,
+    GuardingDeniedError,
+    PermissionDeniedError,
     ReleaseActiveError,
     ReleaseEndedError,
     UnclearOutcomeError,
@@ -146,6 +148,7 @@ def start_release(
         FlagOffError: The flag is off or archived.
         RuleOwnedError: An experiment runs on a rule that the release needs.
         HealthChecksFailedError: LaunchDarkly's health checks fail; the message has each with its cure.
+        GuardingDeniedError: LaunchDarkly refuses a guarded release with a 403. Nothing was started.
         ReleaseNeedsApprovalError: The environment demands approvals. A person has to start it in LaunchDarkly.
         FieldsNotAppliedError: LaunchDarkly accepted the start, and the release is not as asked.
         StateError: A rule with the same clauses or the same description is there, and may not be used.
@@ -230,11 +233,31 @@ def start_release(
     )
     try:
         ensured = yield from ensure(desired)
-    except ApprovalRequiredError as demanded:
-        raise ReleaseNeedsApprovalError(
-            str(demanded), call=demanded.call, refusal=demanded.refusal, flag_key=flag_key, post=sent
-        ) from demanded
+    except (ApprovalRequiredError, PermissionDeniedError) as refused:
+        better = _named(refused, flag_key, sent)
+        if better is None:
+            raise
+        raise better from refused
     return replace(ensured.value, adopted=not ensured.changed)
+
+
+def _named(
+    refused: ApprovalRequiredError | PermissionDeniedError, flag_key: str, post: ReleasePost
+) -> LaunchDarklyError | None:
+    """Return the error that says what a refused start can be cured by; None if the refusal says all there is."""
+    if isinstance(refused, ApprovalRequiredError):
+        return ReleaseNeedsApprovalError(
+            str(refused), call=refused.call, refusal=refused.refusal, flag_key=flag_key, post=post
+        )
+    guarded = bool(post.metrics) or post.release_plan_key is not None
+    if refused.operation != endpoints.START or not guarded:
+        return None
+    return GuardingDeniedError(
+        f"{refused}. LaunchDarkly guards releases on select plans only: if yours guards none, leave the metrics out, "
+        "which makes the release a progressive one",
+        call=refused.call,
+        refusal=refused.refusal,
+    )
 
 
 def stop_release(

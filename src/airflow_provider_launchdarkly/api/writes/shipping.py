@@ -14,7 +14,9 @@ from airflow_provider_launchdarkly.api.endpoints.releases import list_releases
 from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     Difference,
+    GuardingDeniedError,
     IterationStoppedError,
+    PermissionDeniedError,
     ReleaseActiveError,
     StateError,
 )
@@ -204,6 +206,8 @@ def ship_by_release(
         FlagServesUnexpectedVariationError: The flag serves something else than the baseline since. Nothing was started.
         ReleaseActiveError: Another release is active on the flag.
         FlagOffError: The flag is off or archived.
+        PermissionDeniedError: LaunchDarkly refuses the release; the message says what people get then. It is a
+            GuardingDeniedError if the account's plan may be the cause.
         StateError: The rule cannot be released (see :func:`check_releasable`).
         LaunchDarklyError: As :func:`stop_iteration` and :func:`start_release` raise.
     """
@@ -231,10 +235,26 @@ def ship_by_release(
     own.check_startable(known.read_at, there=there)
     if not there:
         yield from flag_that_serves(env, way.flag_key, way.rule_id, way.original)
-    started = yield from start_release(
-        env, way.flag_key, post, any_description=any_description, earlier=own, announce=announce_start
-    )
+    try:
+        started = yield from start_release(
+            env, way.flag_key, post, any_description=any_description, earlier=own, announce=announce_start
+        )
+    except PermissionDeniedError as refused:
+        raise type(refused)(
+            f"{refused}. Iteration {iteration_id!r} of experiment {experiment_key!r} has ended: everyone gets "
+            f"{way.baseline.name!r}, the baseline, and nobody {way.treatment.name!r}. {_cure(refused)}, and clear this "
+            "task: it starts the release then",
+            call=refused.call,
+            refusal=refused.refusal,
+        ) from refused
     return ShippedByRelease(stopped, started.release, way.treatment, way.baseline, way.rule_id, started.adopted)
+
+
+def _cure(refused: PermissionDeniedError) -> str:
+    right = "give the token the right to start releases"
+    if isinstance(refused, GuardingDeniedError):
+        return f"Write kind: progressive in endings.ship.release, or {right}"
+    return right.capitalize()
 
 
 def check_releasable(env: EnvironmentRef, flag: FeatureFlag, rule_id: str, unit: str) -> None:

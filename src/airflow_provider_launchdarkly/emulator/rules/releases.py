@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.emulator.errors import ApiError, conflict, invalid_request, not_found
+from airflow_provider_launchdarkly.emulator.errors import ApiError, conflict, forbidden, invalid_request, not_found
 from airflow_provider_launchdarkly.emulator.rules import release_transitions as transitions
 from airflow_provider_launchdarkly.emulator.rules.flag_status import last_requested
 from airflow_provider_launchdarkly.emulator.rules.lifecycle import store_config
@@ -66,6 +66,8 @@ def start(transaction: Transaction, environment_key: str, flag_key: str, body: R
         raise ApiError(409, "release_already_active", "a release is already active on this flag in this environment")
     if wanted.cleanup_behavior == REMOVE_RULES and transaction.owner_of(environment_key, flag_key, FALLTHROUGH):
         raise conflict("the default rule is used by a running experiment")
+    if wanted.metrics and transaction.settings.guarded_releases == "unavailable":
+        raise forbidden("guarded releases are not available on this account's plan")
     _check_health(transaction, flag, wanted)
     rules = [_rule(transaction, flag, environment_key, wanted, place) for place in range(len(wanted.phases))]
     started = transitions.start_phase(_new(transaction, environment_key, flag_key, wanted, rules), 0, transaction.now)

@@ -48,6 +48,8 @@ class Settings:
         rate_limit_families: The families of limits that those headers show: `all`, or some of the global one, that of a
             route and that of the token.
         release_plans: Whether the account has environment release plans. Without them, a start from one is a 422.
+        guarded_releases: Whether the account's plan guards releases. Without, the start of one with metrics is a 403;
+            LaunchDarkly documents that guarding is on select plans, and not its response.
         release_without_data: What a guarded release does at the end of a phase in which a metric had no event: `revert`
             with the published reason `reverted_insufficient_data`, or `complete`. LaunchDarkly does not document when.
         release_rollback: What a regression, or the lack of data, reverts in a release of several phases: `all_phases`,
@@ -76,6 +78,7 @@ class Settings:
         "all"
     )
     release_plans: Literal["available", "unavailable"] = "available"
+    guarded_releases: Literal["available", "unavailable"] = "available"
     release_without_data: Literal["revert", "complete"] = "revert"
     release_rollback: Literal["all_phases", "current_phase"] = "all_phases"
     release_pauses: Literal["never", "between_phases", "between_steps"] = "never"

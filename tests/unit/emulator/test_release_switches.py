@@ -1,4 +1,4 @@
-"""Releases that wait without a reason, and go on by themselves: the switch `release_pauses`."""
+"""The switches of releases: waits without a reason that end by themselves, and a plan that guards none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from unit.emulator.test_releases import DAY, GERMANS, KIND, PROBLEM, TWO, WORLD, guard, phase, read, start, state, steps
+from unit.emulator.test_releases import (
+    DAY,
+    GERMANS,
+    KIND,
+    PROBLEM,
+    RELEASES,
+    TWO,
+    WORLD,
+    body,
+    guard,
+    phase,
+    read,
+    start,
+    state,
+    steps,
+)
 
 if TYPE_CHECKING:
     from support.emulator_caller import Caller, StartEmulator
@@ -47,3 +62,11 @@ def test_a_switch_lets_a_release_wait_without_a_reason_between_its_steps(
         found.append(state(read(shop, release)))
     assert ("waiting", None) in found
     assert found[-1][0] == ends
+
+
+@pytest.mark.parametrize(("guards", "status"), [(guard("conversion"), 403), ([], 201)])
+def test_a_switch_lets_the_plan_guard_no_releases(shop: Caller, guards: list[dict[str, Any]], status: int) -> None:
+    shop.server.switch(guarded_releases="unavailable")
+    response = shop.post(RELEASES, body(shop, metrics=guards))
+    assert response.status_code == status
+    assert len(shop.server.effects("release.started")) == (status == 201)
