@@ -38,15 +38,21 @@ def _zone(value: str) -> str:
 class Partitions(StrictModel):
     """The partitions in which data arrive. Data are complete up to a time if no partition before it is missing.
 
+    The first row of a partition does not say that the others are there. So the newest partition of a table or a query
+    is not complete before a later one has begun. That of an asset is complete up to the time of its event, at most.
+
     Attributes:
         length: Time that one partition covers.
         format: How a partition's start is written, as in Python's ``strptime``. Default: ISO 8601.
         timezone: IANA name of the time zone of a start that has none.
+        whole: True if each partition of the table or query appears at once, with all of its rows: then the newest one
+            is complete, too.
     """
 
     length: Duration
     format: Text | None = None
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    whole: Flag = False
 
     @model_validator(mode="before")
     @classmethod
@@ -73,15 +79,16 @@ class Partitions(StrictModel):
         """The time zone of a start that has none."""
         return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
 
-    def complete_until(self, starts: Iterable[datetime], since: datetime) -> datetime | None:
+    def complete_until(self, starts: Iterable[datetime], since: datetime, *, whole: bool) -> datetime | None:
         """Return the end of the partitions that follow each other without a gap; None if the first is missing.
 
         Args:
             starts: Start of each partition that is there, in any order.
             since: Data before this time do not matter.
+            whole: Whether the newest partition is complete; else only those before it are.
         """
-        until = since
-        for start in sorted(starts):
+        until, there = since, sorted(set(starts))
+        for start in there if whole else there[:-1]:
             if start > until:
                 break
             until = max(until, start + self.length)

@@ -151,7 +151,8 @@ def _moment(value: Any) -> datetime:
 def _until(arrival: DataArrival, told: Sequence[datetime], look_context: LookContext) -> datetime | None:
     """Return up to when data are complete, by the times that were told."""
     if arrival.partition is not None:
-        until = arrival.partition.complete_until(told, look_context.started_at)
+        whole = arrival.partition.whole or arrival.asset is not None
+        until = arrival.partition.complete_until(told, look_context.started_at, whole=whole)
     else:
         until = max(told, default=None)
     return None if until is None else until - (arrival.lag or timedelta())
@@ -175,6 +176,9 @@ def ask_asset(arrival: DataArrival, ref: Any, context: Context, *, only_triggeri
             events = [event for event in events if event.timestamp <= latest]
         told = [moment for event in events if (moment := _told_by(arrival, event)) is not None]
         until = _until(arrival, told, look_context)
+        if until is not None and arrival.partition is not None:
+            # A partition that is built before it is over has no data of its rest.
+            until = min(until, max(event.timestamp for event in events) - (arrival.lag or timedelta()))
         return None if until is None else look_context.after_start(until)
 
     return ask

@@ -212,6 +212,32 @@ def test_arrival_may_be_a_condition_a_time_or_partitions(waiting: Waiting, arriv
     assert waiting.looks == [1]
 
 
+@pytest.mark.parametrize(("whole", "taken"), [(False, []), (True, [1])])
+def test_the_newest_partition_is_complete_once_a_later_one_has_begun(
+    waiting: Waiting, whole: bool, taken: list[int]
+) -> None:
+    arrival = {**TABLE, "partition": {"length": "1d", "whole": whole}}
+    waiting.load(0)
+    waiting.load(0)  # a partition has many rows
+    waiting.poll(25, arrival=arrival)
+    assert waiting.looks == taken
+    waiting.load(24)
+    waiting.poll(25.5, arrival=arrival)
+    assert waiting.looks == [1]
+
+
+def test_a_partition_that_was_built_before_it_was_over_lacks_its_rest(
+    waiting: Waiting, emit: Callable[..., Any]
+) -> None:
+    arrival = {"asset": "events", "partition": "1d"}
+    emit(23, partition=str(waiting.started))
+    waiting.poll(25, arrival=arrival)
+    assert waiting.looks == []
+    emit(24.5, partition=str(waiting.started))
+    waiting.poll(25.5, arrival=arrival)
+    assert waiting.looks == [1]
+
+
 def test_the_latest_analysis_of_the_iteration_counts(waiting: Waiting) -> None:
     waiting.warehouse.execute(
         "CREATE TABLE computed_arm_aggregates (iteration_id TEXT, metric_version_id TEXT, arm_id TEXT, "
