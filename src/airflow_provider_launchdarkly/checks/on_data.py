@@ -12,7 +12,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_launchdarkly.api.errors import DataNotArrivedError
-from airflow_provider_launchdarkly.checks.result import describe_span, describe_time
+from airflow_provider_launchdarkly.checks.result import describe_time
+from airflow_provider_launchdarkly.config.durations import describe_span
 from airflow_provider_launchdarkly.decision.evidence import Evidence, Taken
 from airflow_provider_launchdarkly.decision.on_data import deadline_of, open_looks
 from airflow_provider_launchdarkly.decision.policy_parts import AtDeadline

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.checks.result import describe_span
+from airflow_provider_launchdarkly.config.durations import describe_span
 from airflow_provider_launchdarkly.decision.schedule import due_look
 
 if TYPE_CHECKING:

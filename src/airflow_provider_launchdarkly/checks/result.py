@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from airflow_provider_launchdarkly.api.http.procedure import Procedure
+from airflow_provider_launchdarkly.config.durations import describe_span
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,3 @@ def describe_time(moment: datetime, now: datetime) -> str:
         now: The present, aware, by the same clock.
     """
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC (in {describe_span(moment - now)})"
-
-
-def describe_span(span: timedelta) -> str:
-    """Return a span of time as text, rounded: ``12 days``, ``14 h`` or ``5 min``."""
-    if span >= timedelta(days=2):
-        return f"{span / timedelta(days=1):.0f} days"
-    if span >= timedelta(hours=2):
-        return f"{span / timedelta(hours=1):.0f} h"
-    return f"{max(span / timedelta(minutes=1), 0):.0f} min"

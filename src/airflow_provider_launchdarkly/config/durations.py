@@ -51,3 +51,12 @@ def format_duration(duration: timedelta) -> str:
         parts = ((days, "d"), (hours, "h"), (rest // 60, "m"))
         return "".join(f"{number}{unit}" for number, unit in parts if number)
     return f"PT{seconds:.6f}".rstrip("0").rstrip(".") + "S"
+
+
+def describe_span(span: timedelta) -> str:
+    """Return a span of time as text, rounded: ``12 days``, ``14 h`` or ``5 min``."""
+    if span >= timedelta(days=2):
+        return f"{span / timedelta(days=1):.0f} days"
+    if span >= timedelta(hours=2):
+        return f"{span / timedelta(hours=1):.0f} h"
+    return f"{max(span / timedelta(minutes=1), 0):.0f} min"

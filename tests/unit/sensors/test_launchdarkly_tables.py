@@ -137,6 +137,7 @@ def test_an_iteration_that_the_export_does_not_know_is_named(
         look(underway, export(tables, **fields))
     assert f"has no exposure of iteration '{underway.iteration_id}' by context kind 'user'" in str(refused.value)
     assert message in str(refused.value)
+    assert "28 days after its start" in str(refused.value)
     assert "look at the export in LaunchDarkly, and at conn_id, schema" in str(refused.value)
 
 
@@ -241,7 +242,7 @@ def test_an_analysis_that_lacks_a_treatment_is_half_written(underway: Underway, 
 
 def test_an_old_analysis_is_named(underway: Underway, analysed: Analysed) -> None:
     analysed.of_day(20)
-    with pytest.raises(StaleAnalysisError, match=r"8d1h before the look, and stale_after is 1d: refresh the results"):
+    with pytest.raises(StaleAnalysisError, match=r"8 days before the look, and stale_after is 1d: refresh the results"):
         look(underway, native(analysed.tables))
     found = look(
         underway, native(analysed.tables, stale_after="9d"), after="PT0S", policy={"missing": {"stale_after": "9d"}}
@@ -251,8 +252,8 @@ def test_an_old_analysis_is_named(underway: Underway, analysed: Analysed) -> Non
 
 def test_an_iteration_without_analysis_is_named(underway: Underway, analysed: Analysed) -> None:
     analysed.of_day(20, iteration_id="other")
-    with pytest.raises(NoExposuresError, match=r"has no analysis of iteration .* over everyone, 28d after its start"):
-        look(underway, native(analysed.tables))
+    with pytest.raises(NoExposuresError, match=r"has no analysis of iteration .* everyone, 3 days after its start"):
+        look(underway, native(analysed.tables), after="P3DT7S")
 
 
 def test_arms_of_another_kind_are_refused(underway: Underway, analysed: Analysed) -> None:

@@ -11,7 +11,7 @@ from airflow_provider_launchdarkly.api import endpoints
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, StateError
 from airflow_provider_launchdarkly.api.http.paging import collect
 from airflow_provider_launchdarkly.api.reads.metrics import find_metric
-from airflow_provider_launchdarkly.config.durations import format_duration
+from airflow_provider_launchdarkly.config.durations import describe_span
 from airflow_provider_launchdarkly.evidence.sql_rows import evidence_from_rows
 from airflow_provider_launchdarkly.evidence.warehouse.absence import NoExposuresError
 from airflow_provider_launchdarkly.evidence.warehouse.definition import ExportLook, MetricDefinition
@@ -199,7 +199,7 @@ def _nothing_found(results: DataExportResults, look: ExportLook, look_context: L
     filters = f", and which meets where {results.where!r}" if results.where else ""
     return (
         f"{table} has no exposure of iteration {look.iteration_id!r} by context kind {look.unit_kind!r} on flag "
-        f"{look.flag_key!r} in environment {look.environment_id!r}{filters}, {format_duration(look_context.elapsed)} "
+        f"{look.flag_key!r} in environment {look.environment_id!r}{filters}, {describe_span(look_context.elapsed)} "
         "after its start. Either no batch has arrived since, or the table is another environment's: look at the export "
         "in LaunchDarkly, and at conn_id, schema, exposures, environment_id and where of the results"
     )

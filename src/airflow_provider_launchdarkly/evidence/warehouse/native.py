@@ -10,7 +10,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.config.durations import format_duration
+from airflow_provider_launchdarkly.config.durations import describe_span, format_duration
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.suitability import (
     UndecidableExperimentError,
@@ -258,7 +258,7 @@ class WarehouseNativeSource:
         if age > self._results.stale_after:
             raise StaleAnalysisError(
                 f"the newest analysis of iteration {look_context.iteration.id!r} is of {times[0]}, "
-                f"{format_duration(age)} before the look, and stale_after is "
+                f"{describe_span(age)} before the look, and stale_after is "
                 f"{format_duration(self._results.stale_after)}: refresh the results in LaunchDarkly, let it refresh "
                 "them more often, or set stale_after"
             )
@@ -291,7 +291,7 @@ class WarehouseNativeSource:
         results = self._results
         return (
             f"{results.schema_name}.{results.aggregates.table} has no analysis of iteration "
-            f"{look_context.iteration.id!r} over everyone, {format_duration(look_context.elapsed)} after its start: "
+            f"{look_context.iteration.id!r} over everyone, {describe_span(look_context.elapsed)} after its start: "
             "the experiment may not be warehouse-native, or its results are in another schema; look at conn_id, schema "
             "and aggregates of the results"
         )
