@@ -6,7 +6,9 @@ A verb imports what it needs when it runs, so `--help` stays quick.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, Never, Protocol
 
 from typing_extensions import override
@@ -88,6 +90,10 @@ def parser() -> argparse.ArgumentParser:
     commands = main_parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for verb in VERBS.values():
         verb.add_parser(commands)
+    for command in commands.choices.values():
+        command.add_argument(
+            "--traceback", action="store_true", help="show where an error comes from, for a report of a bug"
+        )
     return main_parser
 
 
@@ -102,10 +108,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = parser().parse_args(argv)
     try:
-        return VERBS[arguments.command].run(arguments)
+        code = VERBS[arguments.command].run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has enough. Python writes what is left at its end, to nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
     except CliError as error:
-        print(f"{PROGRAM} {arguments.command}: {error}", file=sys.stderr)
-        return error.code
+        return _fail(arguments, error, str(error), error.code)
+    except Exception as error:  # noqa: BLE001 - the last stop: a command ends with a sentence
+        said = f"{type(error).__name__}: {error}".removesuffix(": ")
+        cure = "this is a bug, or a case that the command does not know: run it again with --traceback, and report that"
+        return _fail(arguments, error, f"{said} ({cure})", ExitCode.ERROR)
+    return code
+
+
+def _fail(arguments: argparse.Namespace, error: Exception, said: str, code: ExitCode) -> int:
+    """Print an error, with its traceback if that was asked for."""
+    if arguments.traceback:
+        error.__suppress_context__ = False
+        traceback.print_exception(error)
+    print(f"{PROGRAM} {arguments.command}: {said}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

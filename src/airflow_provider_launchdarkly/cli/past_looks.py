@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.cli.arguments import CONNECTION, add_access
 from airflow_provider_launchdarkly.cli.exit import CliError, ExitCode
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
@@ -53,9 +52,13 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from airflow_provider_launchdarkly.checks.past_looks import take_past_looks
     from airflow_provider_launchdarkly.cli.credentials import Access, Clients
+    from airflow_provider_launchdarkly.cli.warehouse_errors import reading
 
     try:
         policy, results = policy_of(arguments), results_of(arguments.results)
+    except (ValueError, OSError) as error:
+        raise CliError(str(error)) from error
+    with reading(results, arguments.results):
         access = Access(os.environ, arguments.host, arguments.project, arguments.environment)
         settings = access.settings(DEFAULT_CONNECTION)
         environment = access.environment_ref(settings, None, None)
@@ -67,8 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
             looks = clients.of(settings).run(
                 take_past_looks(environment, arguments.experiment, arguments.iteration, policy, source)
             )
-    except (LaunchDarklyError, ValueError, OSError) as error:
-        raise CliError(str(error)) from None
     if arguments.json:
         print(json.dumps([look.to_record() for look in looks], indent=2))
     else:

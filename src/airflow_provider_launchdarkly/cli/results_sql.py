@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
 from airflow_provider_launchdarkly.cli.arguments import CONNECTION, add_access
 from airflow_provider_launchdarkly.cli.exit import CliError, ExitCode
 from airflow_provider_launchdarkly.cli.past_looks import policy_of, results_of
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 
 if TYPE_CHECKING:
-    import argparse
-
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
     from airflow_provider_launchdarkly.api.models import Experiment
@@ -56,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         CliError: A file is wrong, or LaunchDarkly cannot be read.
     """
     from airflow_provider_launchdarkly.cli.credentials import Access, Clients
+    from airflow_provider_launchdarkly.cli.warehouse_errors import reading
     from airflow_provider_launchdarkly.evidence.warehouse.config import DataExportResults
     from airflow_provider_launchdarkly.evidence.warehouse.dialects import dialect_of
     from airflow_provider_launchdarkly.evidence.warehouse.statement import write_statement
@@ -64,6 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         policy, results = policy_of(arguments), results_of(arguments.results)
+    except (ValueError, OSError) as error:
+        raise CliError(str(error)) from error
+    with reading(results, arguments.results):
         if not isinstance(results, DataExportResults):
             raise CliError("results-sql prints the statement of source data_export; other sources have none of ours")
         dialect = dialect_of(arguments.dialect or dialect_of_connection(results.conn_id))
@@ -76,8 +78,6 @@ def run(arguments: argparse.Namespace) -> int:
             export.metrics, export.look, results.exposures, results.schema_name, dialect.name, where=results.where
         )
         text = _inline(statement, dialect.placeholder, dialect.name) if arguments.inline else _commented(statement)
-    except (LaunchDarklyError, ValueError, OSError) as error:
-        raise CliError(str(error)) from None
     print(f"-- {arguments.experiment}, iteration {export.look.iteration_id}, as of {export.look.looked_at:%F %T} UTC")
     print(f"-- {dialect.name}\n{text}")
     return ExitCode.OK
@@ -131,5 +131,8 @@ def _literal(value: Any, dialect: str) -> str:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write ISO 8601, such as 2026-03-10T09:00Z") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,70 @@ def test_a_wrong_connection_gives_an_error_and_no_traceback(
     where = ["--host", "http://127.0.0.1:9 9", "--project", "demo", "--environment", "production"]
     assert main(["init", "button", *where]) == ExitCode.ERROR
     assert capsys.readouterr().err.startswith(f"{PROGRAM} init: ")
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        raise error
+
+    monkeypatch.setattr(VERBS["schema"], "run", run)
+
+
+@pytest.mark.parametrize("error", [KeyError("name"), RuntimeError("driver"), TypeError()])
+def test_an_error_that_no_command_expects_is_a_sentence_and_says_how_to_see_more(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, error)
+    assert main(["schema"]) == ExitCode.ERROR
+    told = capsys.readouterr().err
+    assert told.startswith(f"{PROGRAM} schema: {type(error).__name__}")
+    assert "--traceback" in told
+    assert "Traceback" not in told
+    assert main(["schema", "--traceback"]) == ExitCode.ERROR
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_traceback_shows_what_a_named_error_came_from(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        try:
+            int("the cause")
+        except ValueError:
+            raise CliError("named") from None
+        return ExitCode.OK
+
+    monkeypatch.setattr(VERBS["schema"], "run", run)
+    assert main(["schema", "--traceback"]) == ExitCode.ERROR
+    told = capsys.readouterr().err
+    assert "invalid literal for int() with base 10: 'the cause'" in told
+    assert told.endswith(f"{PROGRAM} schema: named\n")
+
+
+def test_each_argument_that_cannot_be_read_says_why() -> None:
+    """argparse shows the name of a function that raises ValueError, such as `_moment`."""
+    (commands,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    read = {action.type for command in commands.choices.values() for action in command._actions if action.type}
+    own = [kind for kind in read if kind not in {int, float, Path}]
+    assert len(own) > 10
+    for kind in own:
+        for text in ("yesterday", "", "-1:x=y,/"):
+            with suppress(argparse.ArgumentTypeError):
+                kind(text)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_enough_is_no_error(unbuffered: str) -> None:
+    code = "import sys; from airflow_provider_launchdarkly.cli.main import main; sys.exit(main(['schema']))"
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as writer:
+        assert writer.stdout
+        assert writer.stderr
+        writer.stdout.close()
+        told = writer.stderr.read()
+    assert (writer.returncode, told) == (ExitCode.OK, b"")
 
 
 def test_the_process_exits_with_the_code() -> None:

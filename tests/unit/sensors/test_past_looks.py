@@ -111,3 +111,49 @@ def test_what_is_wrong_is_named(
     code, _, err = command(capsys, "--results", str(file), *arguments)
     assert code == 1
     assert message in err
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+@pytest.mark.parametrize("verb", ["past-looks", "results-sql"])
+def test_a_connection_that_is_not_defined_is_named_with_the_cure(
+    verb: str, underway: Underway, tables: LaunchDarklyTables, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    underway.emulator.clock.advance("P3D")
+    file = results_file(tmp_path, tables, conn_id="lake")
+    assert main([verb, KEY, "--results", str(file)]) == 1
+    told = capsys.readouterr().err
+    assert told == (
+        f"airflow-launchdarkly {verb}: connection 'lake' of {file} is not defined: set AIRFLOW_CONN_LAKE to its JSON "
+        "or URI, or correct conn_id\n"
+    )
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+@pytest.mark.parametrize(
+    ("settings", "where", "said"),
+    [
+        (None, "country = = 'de'", "OperationalError: near"),
+        ('{"conn_type": "sqlite", "host": "/nowhere/at/all.db"}', "", "OperationalError: unable to open database file"),
+    ],
+)
+def test_what_a_driver_says_is_told_with_the_connection_and_the_cure(
+    settings: str | None,
+    where: str,
+    said: str,
+    underway: Underway,
+    tables: LaunchDarklyTables,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tables.fill("checkout-conversion", RATES)
+    underway.emulator.clock.advance("P3D")
+    if settings:
+        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", settings)
+    file = results_file(tmp_path, tables, **({"where": where} if where else {}))
+    code, _, told = command(capsys, "--results", str(file))
+    assert code == 1
+    assert told.startswith("airflow-launchdarkly past-looks: the warehouse of connection 'warehouse' could not be read")
+    assert said in told
+    assert f"`where` in {file}" in told
+    assert "Traceback" not in told
