@@ -22,6 +22,7 @@ from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     NotFoundError,
     RateLimitedError,
+    ServerError,
     TransportError,
     UnclearOutcomeError,
     UnexpectedResponseError,
@@ -220,9 +221,21 @@ def test_one_retry_after_does_not_close_the_gate_for_long(connect: Connect, wait
     driver = connect(Script(answer(429, retry_after=wait), answer(body={"key": "bold"})), gate=gate)
     with pytest.raises(RateLimitedError):
         driver.send(READ)
-    assert 0 < gate.closed_for("get_experiment", driver.time.now) <= LONGEST_PAUSE
+    assert gate.closed_for("get_experiment", driver.time.now) == LONGEST_PAUSE
     driver.time.now += LONGEST_PAUSE
     assert driver.send(READ).value.key == "bold"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_stated_time_beyond_the_budget_fails_at_once_and_says_when(connect: Connect, status: int) -> None:
+    driver = connect(Script(answer(status, retry_after="600")), retry_budget=60.0)
+    with pytest.raises((RateLimitedError, ServerError), match=r"asks to wait 600 s, until 20.*UTC") as refused:
+        driver.send(READ)
+    with pytest.raises(RateLimitedError, match=r"was not sent: .* for another 600\.\d s.*retry then") as unsent:
+        driver.send(READ)
+    assert refused.value.retryable
+    assert unsent.value.retryable
+    assert driver.time.waits == []
 
 
 def test_the_deadline_follows_the_other_budgets_unless_it_is_given() -> None:

@@ -78,9 +78,26 @@ def test_a_reset_in_the_past_is_no_wait() -> None:
     assert read_limits({"x-ratelimit-route-remaining": "0", "x-ratelimit-reset": past}, NOW).wait == 0.0
 
 
-def test_a_reset_far_ahead_is_capped() -> None:
-    far = str(int(NOW.timestamp() * 1000) + 3_600_000)
-    assert read_limits({"x-ratelimit-route-remaining": "0", "x-ratelimit-reset": far}, NOW).wait == LONGEST_WINDOW
+def test_a_reset_far_ahead_is_read_as_it_is_stated() -> None:
+    far = str(int(NOW.timestamp() * 1000) + 200_000)
+    limits = read_limits({"x-ratelimit-route-remaining": "0", "x-ratelimit-reset": far}, NOW)
+    assert limits.wait == pytest.approx(200.0)
+    gate = RateGate()
+    gate.observe("get_experiment", limits, now=0.0, refused=None)
+    assert gate.closed_for("get_experiment", now=1.0) == pytest.approx(199.0)
+
+
+def test_an_absurd_reset_beside_an_answer_closes_the_gate_for_a_window_only() -> None:
+    gate = RateGate()
+    gate.observe("get_experiment", used_up(31_536_000.0), now=0.0, refused=None)
+    assert gate.closed_for("get_experiment", now=0.0) == LONGEST_WINDOW
+
+
+def test_what_is_left_of_a_long_window_is_spread_over_a_short_time() -> None:
+    gate = RateGate()
+    gate.observe("get_experiment", RateLimits((Limit(True, 10, 1, 900.0),)), now=0.0, refused=None)
+    waits = [gate.reserve("get_experiment", now=0.0, chance=0.0) for _ in range(4)]
+    assert waits == [0.0, 15.0, 30.0, 30.0]
 
 
 def test_a_retry_after_is_not_capped() -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
+import httpx
 import pytest
 
+from airflow_provider_launchdarkly.api.endpoints import get_experiment
 from airflow_provider_launchdarkly.api.errors import (
     AuthenticationError,
     LaunchDarklyError,
@@ -17,6 +23,9 @@ from airflow_provider_launchdarkly.api.errors import (
     ServerError,
     TransportError,
 )
+from airflow_provider_launchdarkly.api.http.client import AsyncLaunchDarklyClient
+from airflow_provider_launchdarkly.api.http.rate_limit import RateGate
+from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from airflow_provider_launchdarkly.triggers._circuit import IN_FLIGHT, Circuit
 from support.virtual_time import run_in_virtual_time
 
@@ -52,7 +61,9 @@ class Service:
         return "read"
 
 
-def poll(circuit: Circuit, service: Service, waits: int, until: float, interval: float = MINUTE) -> list[BaseException]:
+def poll(
+    circuit: Circuit, service: Service | Stating, waits: int, until: float, interval: float = MINUTE
+) -> list[BaseException]:
     """Poll with many waits, spread over the interval; return what they raised."""
     raised: list[BaseException] = []
 
@@ -93,6 +104,85 @@ def test_an_outage_of_ten_minutes_costs_a_request_a_minute_and_fails_no_wait(err
     after = Counter(int(at) for at in service.answered if ended <= at < ended + 2 * MINUTE)
     assert after.total() >= 1000, "within two minutes each has polled"
     assert max(after.values()) <= 60, "not all at once"
+
+
+class Stating:
+    """LaunchDarkly behind a real client: it refuses once, and until the time that its refusals state.
+
+    Args:
+        status: With which it refuses.
+        stated: Makes the header that states the time, from the seconds until then.
+        seconds: How long it refuses, from `FIRST` on.
+    """
+
+    FIRST = 10 * MINUTE
+    EPOCH = 1_700_000_000.0
+
+    def __init__(self, status: int, stated: Callable[[float], dict[str, str]], seconds: float) -> None:
+        self._status, self._stated, self._until = status, stated, self.FIRST + seconds
+        self.refused: list[float] = []
+        self.answered: list[float] = []
+        self._client = AsyncLaunchDarklyClient(
+            "https://launchdarkly.test",
+            "api-made-up",
+            transport=httpx.MockTransport(self._answer),
+            monotonic=now,
+            gate=RateGate(),
+        )
+
+    async def read(self) -> object:
+        request = get_experiment(EnvironmentRef("demo", "production"), "bold")
+        return (await self._client.send(request, retry=False)).value
+
+    async def _answer(self, _request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.1)
+        at = now()
+        headers = {"Date": format_datetime(datetime.fromtimestamp(self.EPOCH + at, UTC), usegmt=True)}
+        if self.FIRST <= at < self._until:
+            self.refused.append(at)
+            return httpx.Response(self._status, json={}, headers=headers | self._stated(self._until - at))
+        self.answered.append(at)
+        return httpx.Response(200, json={"key": "bold"}, headers=headers)
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    return {"Retry-After": str(math.ceil(seconds))}
+
+
+def retry_at(seconds: float) -> dict[str, str]:
+    return {
+        "Retry-After": format_datetime(datetime.fromtimestamp(Stating.EPOCH + now() + seconds + 1, UTC), usegmt=True)
+    }
+
+
+def reset(seconds: float) -> dict[str, str]:
+    at = (Stating.EPOCH + now() + seconds + 1) * 1000
+    return {"X-Ratelimit-Global-Limit": "20", "X-Ratelimit-Global-Remaining": "0", "X-Ratelimit-Reset": str(int(at))}
+
+
+@pytest.mark.parametrize("seconds", [25.0, 90.0, 200.0, 600.0, 3500.0])
+@pytest.mark.parametrize(
+    ("status", "stated"),
+    [(429, retry_after), (429, retry_at), (429, reset), (503, retry_after)],
+    ids=["Retry-After", "its date", "X-Ratelimit-Reset", "503"],
+)
+def test_nobody_asks_before_the_time_that_launchdarkly_states(
+    status: int, stated: Callable[[float], dict[str, str]], seconds: float
+) -> None:
+    service = Stating(status, stated, seconds)
+    assert poll(Circuit("ld", 2 * HOUR, middle), service, 100, 3 * HOUR) == []
+    assert service.refused, "the outage was met"
+    assert max(service.refused) - min(service.refused) <= 1.0, "only those in flight were refused"
+    back = min(at for at in service.answered if at > Stating.FIRST)
+    assert Stating.FIRST + seconds <= back <= Stating.FIRST + seconds + MINUTE + 3
+
+
+def test_an_absurd_time_is_believed_for_an_hour_and_then_one_asks() -> None:
+    service = Stating(429, lambda _: {"Retry-After": "31536000"}, 4.5 * HOUR)
+    assert poll(Circuit("ld", 9 * HOUR, middle), service, 100, 7 * HOUR) == []
+    later = [at for at in service.refused if at - service.refused[0] > 1.0]
+    assert [round((at - Stating.FIRST) / HOUR) for at in later] == [1, 2, 3, 4]
+    assert min(at for at in service.answered if at > Stating.FIRST) < Stating.FIRST + 5 * HOUR + 5 * MINUTE
 
 
 def test_a_wait_is_held_no_longer_than_its_patience() -> None:

@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlencode
@@ -23,7 +24,7 @@ from airflow_provider_launchdarkly.api.errors import (
 )
 from airflow_provider_launchdarkly.api.http import retry
 from airflow_provider_launchdarkly.api.http.procedure import STRANGE_DATA, Procedure, Response, Sleep
-from airflow_provider_launchdarkly.api.http.rate_limit import RateGate, read_limits
+from airflow_provider_launchdarkly.api.http.rate_limit import LONGEST_PAUSE, RateGate, read_limits
 from airflow_provider_launchdarkly.api.http.request import Request
 from airflow_provider_launchdarkly.api.http.responses import (
     Garbled,
@@ -198,8 +199,8 @@ class Exchange:
             now = self.monotonic()
             if now - entered + wait > self.budget or now + wait > ends - _SHORTEST_ATTEMPT:
                 raise RateLimitedError(
-                    f"{request.call} was not sent: LaunchDarkly's rate limit for this token is used up for another "
-                    f"{wait:.1f} s, longer than this call may wait",
+                    f"{request.call} was not sent: LaunchDarkly has stated that this token's rate limit is used up, or "
+                    f"that it is away, for another {wait:.1f} s, longer than this call may wait: retry then",
                     call=request.call,
                     refusal=Refusal(429, "rate_limited"),
                 )
@@ -228,9 +229,13 @@ class Exchange:
         limits = read_limits(response.headers, server_time)
         refused = max(retry.FLOOR, limits.wait or 0.0) if response.status == 429 else None
         self.gate.observe(request.operation, limits, now, refused=refused)
+        if response.status >= 500 and limits.retry_after is not None:
+            self.gate.hold(request.operation, now, limits.retry_after)
         if response.status >= 300:
             error = error_of(request, response, version, self.redact)
             wait = limits.wait if response.status == 429 else limits.retry_after
+            if wait and (response.status == 429 or response.status >= 500):
+                error.args = (f"{error}. LaunchDarkly asks to wait {_until(wait, server_time)}",)
             return retry.Responded(response.status, wait), error
         value = read_value(request, response)
         if isinstance(value, Garbled):
@@ -253,6 +258,13 @@ def _wire(request: Request[Any], version: str, seconds: float) -> WireRequest:
 @lru_cache(maxsize=256)
 def _encoded(query: tuple[tuple[str, str], ...]) -> str:
     return urlencode(query)
+
+
+def _until(seconds: float, server_time: datetime) -> str:
+    """Return how long LaunchDarkly asks to wait, and until when."""
+    if seconds > LONGEST_PAUSE:
+        return f"for more than {LONGEST_PAUSE:.0f} s"
+    return f"{seconds:.0f} s, until {server_time + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _unclear(request: Request[Any], outcome: retry.Outcome) -> UnclearOutcomeError:

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 LONGEST_WINDOW: Final = 30.0
-"""Cap, in seconds, on a wait computed from a reset time. The windows are 10 s; more is a clock gone wrong."""
+"""Most seconds over which callers are spaced while little is left. The windows are 10 s."""
 
-LONGEST_PAUSE: Final = 300.0
-"""Most seconds that one 429 closes a gate, whatever its ``Retry-After``: one wrong answer must not stop all callers."""
+LONGEST_PAUSE: Final = 3600.0
+"""Most seconds that one answer closes a gate, whatever time it states: a wrong one must not stop all callers for long.
+
+Until then nothing is sent before a time that LaunchDarkly states.
+"""
 
 _WINDOW = 10.0
 _LOW = 2
@@ -38,7 +41,7 @@ class Limit:
         shared: Whether other routes count against it too; False for a limit of one route.
         limit: Calls a window; None when the response does not say.
         remaining: Calls left in this window; None when the response does not say.
-        resets_in: Seconds until the window ends, 0 to `LONGEST_WINDOW`; None when the response does not say.
+        resets_in: Seconds until the window ends, from 0; None when the response does not say.
     """
 
     shared: bool
@@ -130,7 +133,7 @@ def _seconds_until(text: str | None, now: datetime) -> float | None:
         return None
     # Epoch milliseconds as documented; a value too small for them is taken as epoch seconds.
     reset = value / 1000 if value > 1e11 else value
-    return min(max(0.0, reset - now.timestamp()), LONGEST_WINDOW)
+    return max(0.0, reset - now.timestamp())
 
 
 def _retry_after(text: str | None, now: datetime) -> float | None:
@@ -229,14 +232,28 @@ class RateGate:
             for limit in limits.limits:
                 self._learn(limit, self._lane("" if limit.shared else route), now)
 
+    def hold(self, route: str, now: float, seconds: float) -> None:
+        """Close the gate for one route, of which a response other than a 429 states when to ask again.
+
+        Args:
+            route: The call's operation.
+            now: Monotonic seconds.
+            seconds: Seconds to wait at least.
+        """
+        with self._lock:
+            self._lane(route).close(now + min(seconds, LONGEST_PAUSE))
+
     def _learn(self, limit: Limit, lane: _Lane, now: float) -> None:
         if limit.remaining is None or not limit.resets_in:
             return
         low = max(_LOW, (limit.limit or 0) // 20)
+        # Nothing was refused, so an absurd time is no reason for a long pause.
+        far = limit.resets_in > LONGEST_PAUSE
+        window = min(limit.resets_in, LONGEST_WINDOW)
         if limit.remaining == 0:
-            lane.close(now + limit.resets_in)
+            lane.close(now + (window if far else limit.resets_in))
         elif limit.remaining <= low:
-            lane.pace(now + limit.resets_in, limit.resets_in / (limit.remaining + 1))
+            lane.pace(now + window, window / (limit.remaining + 1))
 
     def _lane(self, name: str) -> _Lane:
         return self._lanes.setdefault(name, _Lane())
