@@ -113,8 +113,11 @@ def message_of(event: Event, rollout: Rollout, happening: Happening) -> Message 
             why = str(output.get("why") or happening.error or "a task failed")
             headline = f"Unwatched: {why} · {where}"
             told = stage is not None or output.get("do")
-            now = str(output.get("now") or _NOT_READ)
-            parts = {"now": now, **(_unwatched(rollout, output) if told else {})}
+            # A change that is handed over is of the stage that was just judged.
+            parts = {
+                "now": str(output.get("now") or (now if "wanted_by" in output else _NOT_READ)),
+                **(_unwatched(rollout, output) if told else {}),
+            }
         case Event.RETIREMENT_FAILED:
             headline, parts = _not_retired(rollout, happening, where)
         case Event.STOPPED:

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.emulator.transport.engine import Emulator
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.retries import RETRIES
 from airflow_provider_launchdarkly.rollout.dag import rollout_dag
 from airflow_provider_launchdarkly.rollout.promotion_group import experiment_promotion
 from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
@@ -214,7 +215,7 @@ def test_a_promotion_within_a_group_and_beside_other_tasks() -> None:
         outer()
     gate: Any = dag.get_task("outer.promote_to_production")
     assert set(gate.later) == {task for task in dag.task_ids if task.startswith("outer.production.")}
-    assert gate.retries == 5
+    assert gate.retries == RETRIES
 
 
 def test_a_rollout_without_environments_has_the_tasks_that_it_had() -> None:
