@@ -35,6 +35,11 @@ def _zone(value: str) -> str:
     return value
 
 
+def _is_transfer_status(table: Any) -> bool:
+    """Return whether it is LaunchDarkly's table of transfers, of all tables and environments."""
+    return isinstance(table, str) and table.lower().split(".")[-1].strip('"`') == "_transfer_status"
+
+
 class Partitions(StrictModel):
     """The partitions in which data arrive. Data are complete up to a time if no partition before it is missing.
 
@@ -107,6 +112,11 @@ class DataArrival(StrictModel):
             of its name; without one it is in the schema of the results, if they have one.
         column: The column of `table` with them.
         iteration: The column of `table` with the iteration's id, if it is about several.
+        of_table: The column of `table` with the name of the table that a row is about. Then those of LaunchDarkly's
+            ``evaluation_events`` and ``metric_events`` are asked for, and the older one counts. Default: ``table_name``
+            for a table ``_transfer_status``, else none; null has none.
+        environment: The column of `table` with the environment's client-side id. Default: ``environment_id`` for a
+            table ``_transfer_status``, else none; null has none.
         asset: Name or URI of an Airflow asset, whose events say that data arrived.
         covers: Key in an event's extra with the time up to which its data are complete, in ISO 8601.
         analyzed_at: True for the latest analysis of a warehouse-native experiment.
@@ -121,6 +131,8 @@ class DataArrival(StrictModel):
     table: Text | None = None
     column: Text | None = None
     iteration: Text | None = None
+    of_table: Text | None = None
+    environment: Text | None = None
     asset: Text | None = None
     covers: Text = "covers_until"
     analyzed_at: Flag = False
@@ -132,7 +144,11 @@ class DataArrival(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        return {ANALYZED_AT: True} if value == ANALYZED_AT else value
+        if value == ANALYZED_AT:
+            return {ANALYZED_AT: True}
+        if isinstance(value, dict) and _is_transfer_status(value.get("table")) and not value.get("partition"):
+            return {"of_table": "table_name", "environment": "environment_id", **value}
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -143,6 +159,11 @@ class DataArrival(StrictModel):
             raise ValueError("table and column belong together: give both, or neither")
         if self.iteration is not None and self.table is None:
             raise ValueError(f"iteration {self.iteration!r} is a column of table: give table and column")
+        for name in ("of_table", "environment"):
+            if getattr(self, name) is not None and self.table is None:
+                raise FieldError((name,), f"is {getattr(self, name)!r}, a column of table: give table and column")
+        if self.of_table is not None and self.partition is not None:
+            raise FieldError(("of_table",), "goes with times and not with partitions: leave one of the two out")
         if self.asset is not None and self.conn_id is not None:
             raise ValueError("an asset's events need no conn_id: leave it out")
         if self.partition is not None and self.analyzed_at:

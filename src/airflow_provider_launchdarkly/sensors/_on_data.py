@@ -21,7 +21,7 @@ from airflow_provider_launchdarkly.sensors._warehouse import template_query
 from airflow_provider_launchdarkly.sensors._warehouse_query import query_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from airflow.sdk import Context
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.evidence.source import LookContext, Target
     from airflow_provider_launchdarkly.evidence.sql_statement import Statement
     from airflow_provider_launchdarkly.sensors._sources import Task
+
+
+# LaunchDarkly's tables that looks read. What is not there in all of them has not arrived.
+_READ = ("evaluation_events", "metric_events")
 
 
 def recorded_looks(target: Target, policy: Policy, folder: str | None) -> LooksTaken:
@@ -50,7 +54,13 @@ def recorded_looks(target: Target, policy: Policy, folder: str | None) -> LooksT
     return looks_taken(read_record(target.to_json(), folder, open_storage), policy)
 
 
-def ask_warehouse(arrival: DataArrival, results: Mapping[str, Any] | None, task: Task, context: Context) -> Ask:
+def ask_warehouse(
+    arrival: DataArrival,
+    results: Mapping[str, Any] | None,
+    task: Task,
+    context: Context,
+    environment_id: Callable[[], str],
+) -> Ask:
     """Return the question to a warehouse. Connection and schema are templates.
 
     Args:
@@ -58,6 +68,7 @@ def ask_warehouse(arrival: DataArrival, results: Mapping[str, Any] | None, task:
         results: The description of the results as plain JSON; None for LaunchDarkly's.
         task: The task that asks.
         context: Its context.
+        environment_id: Reads the environment's client-side id, where the results do not name it.
 
     Raises:
         ConfigurationError: There is no connection.
@@ -70,6 +81,7 @@ def ask_warehouse(arrival: DataArrival, results: Mapping[str, Any] | None, task:
     aggregates = getattr(described, "aggregates", AggregatesTable())
     connection = task.render_template(conn_id, context)
     query = arrival.sql and SqlResults(connection, arrival.sql)
+    environments: list[str] = []
     template = query and template_query(query, connection, task.get_template_env(), context)
 
     def run(look_context: LookContext) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
@@ -79,7 +91,12 @@ def ask_warehouse(arrival: DataArrival, results: Mapping[str, Any] | None, task:
                     connection, lambda dialect: _write_latest_analysis(aggregates, schema, look_context, dialect)
                 )
             iteration_id = look_context.target.iteration_id
-            return query_tables(connection, lambda dialect: _write_latest(arrival, schema, iteration_id, dialect))
+            if arrival.environment is not None and not environments:
+                named = task.render_template(getattr(described, "environment_id", None), context)
+                environments.append(named or environment_id())
+            return query_tables(
+                connection, lambda dialect: _write_latest(arrival, schema, iteration_id, environments, dialect)
+            )
         # A question about arrival leaves no units out.
         return template(replace(look_context, maturity=timedelta(), burn_in=timedelta()))
 
@@ -126,14 +143,24 @@ def _write_latest_analysis(table: AggregatesTable, schema: str, look_context: Lo
     return writer.statement(select(["MAX(ld_analyzed)"], f"(\n{analyses}\n) ld_analyses"))
 
 
-def _write_latest(arrival: DataArrival, schema: str, iteration_id: str, dialect: str) -> Statement:
+def _write_latest(
+    arrival: DataArrival, schema: str, iteration_id: str, environments: Sequence[str], dialect: str
+) -> Statement:
     """Write the query on a table, in the schema of the results unless it names one itself."""
     table, column, iteration = str(arrival.table), str(arrival.column), arrival.iteration
     writer = Writer(dialect_of(dialect))
     name = writer.name(column)
     wanted = f"DISTINCT {name}" if arrival.partition is not None else f"MAX({name})"
     where = [f"{writer.name(iteration)} = {writer.text(iteration_id)}"] if iteration is not None else []
-    return writer.statement(select([wanted], writer.table(schema, table), where=where))
+    if arrival.environment is not None:
+        where.append(f"{writer.name(arrival.environment)} IN ({', '.join(writer.text(each) for each in environments)})")
+    if arrival.of_table is None:
+        return writer.statement(select([wanted], writer.table(schema, table), where=where))
+    about = f"LOWER({writer.name(arrival.of_table)})"
+    where.append(f"{about} IN ({', '.join(writer.text(each) for each in _READ)})")
+    each = select([f"{wanted} AS ld_until"], writer.table(schema, table), where=where, after=f"\nGROUP BY {about}")
+    oldest = f"CASE WHEN COUNT(*) = {len(_READ)} THEN MIN(ld_until) END"
+    return writer.statement(select([oldest], f"(\n{each}\n) ld_tables"))
 
 
 def _is_condition(value: Any) -> bool:

@@ -220,7 +220,7 @@ class LaunchDarklyWaitForSignificanceSensor(LaunchDarklyIterationBaseSensor):
         if self.arrival.asset is not None:
             ask = ask_asset(self.arrival, asset_ref(self.arrival.asset), context, only_triggering=self.once)
         else:
-            ask = ask_warehouse(self.arrival, self.results, self, context)
+            ask = ask_warehouse(self.arrival, self.results, self, context, lambda: self.hook.get_environment().id)
         latest, ended = recorded_looks(self.target, self._policy, self._record_folder)
         return DataLooks(latest, ask, self.arrival.ask_every, self._ask_from, ended)
 

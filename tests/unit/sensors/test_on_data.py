@@ -16,6 +16,7 @@ from airflow.sdk import DAG, Asset
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.audit_log import chain
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError
+from airflow_provider_launchdarkly.evidence.arrival import DataArrival
 from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
 from support.failing import fails_at_once
 from support.lone_polls import poll_alone
@@ -212,6 +213,41 @@ def test_arrival_may_be_a_condition_a_time_or_partitions(waiting: Waiting, arriv
     assert waiting.looks == [1]
 
 
+def test_of_the_transfer_status_the_older_table_of_the_environment_counts(waiting: Waiting) -> None:
+    waiting.warehouse.execute("CREATE TABLE _transfer_status (table_name TEXT, environment_id TEXT, through TEXT)")
+    own = waiting.underway.hook.get_environment().id
+
+    def transfer(hours: float, table: str, environment: str = own) -> None:
+        row = (table, environment, str(waiting.started + timedelta(hours=hours)))
+        waiting.warehouse.execute("INSERT INTO _transfer_status VALUES (%s, %s, %s)", [row])
+
+    arrival = {"table": "main._transfer_status", "column": "through"}
+    for hours, table, environment in (
+        (24, "evaluation_events", own),
+        (200, "metric_events", "test"),
+        (200, "flags", own),
+    ):
+        transfer(hours, table, environment)
+    waiting.poll(25, arrival=arrival)
+    transfer(23, "METRIC_EVENTS")
+    waiting.poll(25.5, arrival=arrival)
+    assert waiting.looks == []
+    transfer(24, "METRIC_EVENTS")
+    waiting.poll(26, arrival=arrival)
+    assert waiting.looks == [1]
+    waiting.poll(49, arrival={**arrival, "of_table": None, "environment": None})
+    assert waiting.looks == [1, 2]
+
+
+@pytest.mark.parametrize("columns", [{}, {"of_table": None}, {"environment": "env"}], ids=str)
+@pytest.mark.parametrize("table", ["_transfer_status", '"LD"."_TRANSFER_STATUS"'])
+def test_the_columns_of_the_transfer_status_come_back_from_plain_json(table: str, columns: dict[str, Any]) -> None:
+    found = DataArrival(table=table, column="through", **columns)
+    assert DataArrival.read(found.model_dump(mode="json")) == found
+    wanted = {"of_table": "table_name", "environment": "environment_id"} | columns
+    assert (found.of_table, found.environment) == (wanted["of_table"], wanted["environment"])
+
+
 @pytest.mark.parametrize(("whole", "taken"), [(False, []), (True, [1])])
 def test_the_newest_partition_is_complete_once_a_later_one_has_begun(
     waiting: Waiting, whole: bool, taken: list[int]
@@ -384,6 +420,8 @@ def test_without_a_decision_record_nothing_says_which_looks_were_taken(waiting: 
         ({"arrival": {"table": "loads"}}, "table and column belong together"),
         ({"arrival": {"asset": "x", "conn_id": "y"}}, "an asset's events need no conn_id"),
         ({"arrival": {"asset": "x", "iteration": "y"}}, "iteration 'y' is a column of table"),
+        ({"arrival": {"asset": "x", "lag": "1h", "of_table": "y"}}, "of_table: is 'y', a column of table"),
+        ({"arrival": {**TABLE, "of_table": "t", "partition": "1d"}}, "of_table: goes with times and not with"),
         ({"arrival": {**TABLE, "ask_every": "PT5S"}}, "ask_every: is PT5S: data do not come that often"),
         ({"arrival": {**TABLE, "partition": "PT1S"}}, "length is PT1S, below 1m"),
         ({"arrival": {**TABLE, "partition": {"length": "1d", "timezone": "Mars"}}}, "'Mars': write an IANA name"),
