@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import Experiment
     from airflow_provider_launchdarkly.cli.arguments import Commands
     from airflow_provider_launchdarkly.decision.policy import Policy
+    from airflow_provider_launchdarkly.evidence.source import LookContext
     from airflow_provider_launchdarkly.evidence.sql_statement import Statement
-    from airflow_provider_launchdarkly.evidence.warehouse.data_export import DataExportSource, Export
+    from airflow_provider_launchdarkly.evidence.warehouse.config import DataExportResults, WarehouseNativeResults
 
 
 def add_parser(commands: Commands) -> None:
     """Add `results-sql` to the command line."""
     parser = commands.add_parser(
         "results-sql",
-        help="print the statement that computes an experiment's results from LaunchDarkly's exported rows",
+        help="print the statement that reads an experiment's results from LaunchDarkly's tables",
         description=(
             "Print the exact statement that a look sends to the warehouse, with its parameters as comments. It runs "
             f"nothing there. {CONNECTION}"
@@ -55,41 +56,47 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from airflow_provider_launchdarkly.cli.credentials import Access, Clients
     from airflow_provider_launchdarkly.cli.warehouse_errors import reading
-    from airflow_provider_launchdarkly.evidence.warehouse.config import DataExportResults
+    from airflow_provider_launchdarkly.evidence.sql_config import SqlResults
     from airflow_provider_launchdarkly.evidence.warehouse.dialects import dialect_of
-    from airflow_provider_launchdarkly.evidence.warehouse.statement import write_statement
-    from airflow_provider_launchdarkly.sensors._sources import export_source
     from airflow_provider_launchdarkly.sensors._warehouse_query import dialect_of_connection
 
     try:
         policy, results = policy_of(arguments), results_of(arguments.results)
     except (ValueError, OSError) as error:
         raise CliError(str(error)) from error
+    if isinstance(results, SqlResults):
+        raise CliError(
+            "results-sql prints the statement of source data_export or warehouse_native; that of source sql is the "
+            "query that you wrote yourself"
+        )
     with reading(results, arguments.results):
-        if not isinstance(results, DataExportResults):
-            raise CliError("results-sql prints the statement of source data_export; other sources have none of ours")
         dialect = dialect_of(arguments.dialect or dialect_of_connection(results.conn_id))
         access = Access(os.environ, arguments.host, arguments.project, arguments.environment)
         settings = access.settings(DEFAULT_CONNECTION)
         environment = access.environment_ref(settings, None, None)
         with Clients() as clients:
-            export = clients.of(settings).run(_export(environment, arguments, policy, export_source(results)))
-        statement = write_statement(
-            export.metrics, export.look, results.exposures, results.schema_name, dialect.name, where=results.where
-        )
+            look, statement = clients.of(settings).run(_write(environment, arguments, policy, results, dialect.name))
         text = _inline(statement, dialect.placeholder, dialect.name) if arguments.inline else _commented(statement)
-    print(f"-- {arguments.experiment}, iteration {export.look.iteration_id}, as of {export.look.looked_at:%F %T} UTC")
+    print(f"-- {arguments.experiment}, iteration {look.iteration.id}, as of {look.at.astimezone(UTC):%F %T} UTC")
     print(f"-- {dialect.name}\n{text}")
     return ExitCode.OK
 
 
-def _export(
-    environment: EnvironmentRef, arguments: argparse.Namespace, policy: Policy, source: DataExportSource
-) -> Procedure[Export]:
-    """Read the iteration, and what a look of it asks of the tables."""
+def _write(
+    environment: EnvironmentRef,
+    arguments: argparse.Namespace,
+    policy: Policy,
+    results: DataExportResults | WarehouseNativeResults,
+    dialect: str,
+) -> Procedure[tuple[LookContext, Statement]]:
+    """Read the iteration, and write what a look of it asks of the tables."""
     from airflow_provider_launchdarkly.api.endpoints import get_experiment
     from airflow_provider_launchdarkly.api.reads.experiments import ITERATIONS, pinned
     from airflow_provider_launchdarkly.evidence.source import LookContext, Target
+    from airflow_provider_launchdarkly.evidence.warehouse.config import WarehouseNativeResults
+    from airflow_provider_launchdarkly.evidence.warehouse.native import write_aggregates_statement
+    from airflow_provider_launchdarkly.evidence.warehouse.statement import write_statement
+    from airflow_provider_launchdarkly.sensors._sources import export_source
 
     response = yield get_experiment(environment, arguments.experiment, expand=ITERATIONS)
     experiment: Experiment = response.value
@@ -104,7 +111,13 @@ def _export(
         burn_in=policy.burn_in,
         maturity=policy.maturity,
     )
-    return (yield from source.export(look, policy))
+    if isinstance(results, WarehouseNativeResults):
+        return look, write_aggregates_statement(results, look, dialect)
+    export = yield from export_source(results).export(look, policy)
+    statement = write_statement(
+        export.metrics, export.look, results.exposures, results.schema_name, dialect, where=results.where
+    )
+    return look, statement
 
 
 def _commented(statement: Statement) -> str:

@@ -27,7 +27,7 @@ EVERY_QUARTER = Policy.from_json({"harm_looks": "15m"})
 RESULTS = "get_experiment_results"
 
 
-class PolledEnoughError(Exception):
+class PolledEnough(BaseException):  # noqa: N818 - a trigger makes an event of every other exception
     """The trigger has polled often enough."""
 
 
@@ -39,7 +39,7 @@ def minutes(underway: Underway, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     async def sleep(seconds: float) -> None:
         left[0] -= 1
         if left[0] < 0:
-            raise PolledEnoughError
+            raise PolledEnough
         underway.emulator.clock.advance(timedelta(seconds=seconds))
 
     poll_alone(monkeypatch, sleep)
@@ -131,7 +131,7 @@ def test_requests_are_at_most_doubled_over_a_day(
     lose(underway, 0.0)
     policy = Policy.from_json({"harm_looks": harm_looks, "guardrails": guardrails, "looks": "7d"})
     before, polls = len(underway.emulator.requests()), 24 * 60 // 5
-    with pytest.raises(PolledEnoughError):
+    with pytest.raises(PolledEnough):
         minutes(polls, policy=policy, record_path=str(tmp_path) if recorded else None)
     found = reads(underway, before)
     # One poll is the worker's. A metric's definition is read once.
@@ -162,7 +162,7 @@ def test_looks_that_find_nothing_are_neither_recorded_nor_logged(
     underway: Underway, minutes: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lose(underway, 0.0)
-    with pytest.raises(PolledEnoughError):
+    with pytest.raises(PolledEnough):
         minutes(200, policy=EVERY_QUARTER, record_path=str(tmp_path))
     assert not list(tmp_path.rglob("*.jsonl"))
     assert reads(underway)[RESULTS] > 50
@@ -173,7 +173,7 @@ def test_without_results_a_look_for_harm_warns_and_the_waiting_goes_on(
     underway: Underway, minutes: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     underway.emulator.switch(results="gone")
-    with pytest.raises(PolledEnoughError):
+    with pytest.raises(PolledEnough):
         minutes(8, policy=EVERY_QUARTER)
     assert capsys.readouterr().out.count("harm to checkout-conversion could not be looked at") == 2
 

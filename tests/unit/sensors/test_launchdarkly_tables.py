@@ -105,12 +105,14 @@ def test_own_metrics_are_judged_by_their_keys(underway: Underway, tables: Launch
         f"  orders-in-a-day: {{event: {event}, window: 1d, direction: higher}}\n"
         "  orders-per-buyer: {numerator: orders, denominator: checkout-conversion}\n"
     )
-    policy = {"guardrails": [{"metric": key} for key in ("orders", "orders-in-a-day", "orders-per-buyer")]}
+    # Each buyer has one order, so that the ratio is the same for all.
+    one_for_all = {"metric": "orders-per-buyer", "needs_events": False}
+    policy = {"guardrails": [{"metric": "orders"}, {"metric": "orders-in-a-day"}, one_for_all]}
     found = look(underway, export(tables, metrics=str(file)), policy=policy)
     assert (found["verdict"], found["treatment"]) == ("ship", "Bold")
     assert [metric["metric"] for metric in found["metrics"]] == [
         CONVERSION,
-        *(each["metric"] for each in policy["guardrails"]),
+        *(str(each["metric"]) for each in policy["guardrails"]),
     ]
     assert "judged on checkout-conversion, orders, orders-per-buyer: without a window" in found["cautions"][0]
 

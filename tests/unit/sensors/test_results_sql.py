@@ -58,9 +58,27 @@ def test_parameters_are_comments_and_the_dialect_a_choice(
     assert text.count("%s") == text.count("\n-- ") - 2
 
 
+def test_the_statement_on_launchdarkly_s_sums_runs_as_it_is_printed(
+    warehouse: Warehouse, underway: Underway, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = LaunchDarklyTables(warehouse, underway.emulator, underway.iteration_id, underway.emulator.clock.now())
+    arms = {"arm-1": (100, 10), "arm-2": (90, 12)}
+    tables.analyse("v1", arms, underway.emulator.clock.now())
+    file.write_text("results: {source: warehouse_native, conn_id: warehouse, schema: main}")
+    text = printed(capsys, "--results", str(file), "--inline")
+    assert underway.iteration_id in text.splitlines()[0]
+    with closing(sqlite3.connect(json.loads(warehouse.connection)["host"])) as connection:
+        rows = connection.execute(text).fetchall()
+    assert sorted(row[:4] for row in rows) == [("v1", arm, *counts) for arm, counts in arms.items()]
+    assert f": '{underway.iteration_id}'\n" in printed(capsys, "--results", str(file))
+
+
 def test_other_sources_have_no_statement_of_ours(
     underway: Underway, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.write_text('results: {conn_id: warehouse, sql: "SELECT 1"}')
     assert main(["results-sql", KEY, "--results", str(file)]) == 1
-    assert "prints the statement of source data_export" in capsys.readouterr().err
+    assert (
+        "prints the statement of source data_export or warehouse_native; that of source sql is"
+        in capsys.readouterr().err
+    )
