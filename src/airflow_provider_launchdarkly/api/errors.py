@@ -261,11 +261,23 @@ class HealthChecksFailedError(InvalidRequestError):
 
 
 class AuthenticationError(ApiError):
-    """401: the token is wrong or expired, or it has no permission for this call (LaunchDarkly uses 401 for both)."""
+    """401: the token is wrong or expired, or it has no permission for this call (LaunchDarkly uses 401 for both).
+
+    Attributes:
+        answered: How many calls of this token LaunchDarkly has answered in this process before.
+    """
+
+    answered: int = 0
 
 
 class PermissionDeniedError(ApiError):
-    """403: the token may not do this, or a beta resource was called without ``LD-API-Version: beta``."""
+    """403: the token may not do this, or a beta resource was called without ``LD-API-Version: beta``.
+
+    Attributes:
+        answered: How many calls of this token LaunchDarkly has answered in this process before.
+    """
+
+    answered: int = 0
 
 
 class GuardingDeniedError(PermissionDeniedError):

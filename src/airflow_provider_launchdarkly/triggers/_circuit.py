@@ -51,8 +51,8 @@ class Circuit:
     """Closed while LaunchDarkly answers; open from a failure that may pass to the next answer.
 
     A failure that may pass is a retryable error. A refusal of the token (401, 403) is one too, if this process has had
-    an answer with the connection before; a token that never worked fails at once. So does a connection that Airflow
-    never found, while one that it found before is awaited.
+    an answer with the connection or the token before, to whatever call; a token that never worked fails at once. So
+    does a connection that Airflow never found, while one that it found before is awaited.
 
     Args:
         name: The connection's id, for the log.
@@ -90,7 +90,7 @@ class Circuit:
                 than `patience`.
         """
         gives_up = asyncio.get_running_loop().time() + self.patience
-        own, answers = 0, self._answers
+        own, answers, worked = 0, self._answers, None
         while True:
             probing = await self._admitted(gives_up)
             try:
@@ -102,7 +102,10 @@ class Circuit:
                 if not self._may_pass(error):
                     self._close()
                     raise
-                own, answers = own + (answers != self._answers), self._answers
+                # What the same token could do since the last refusal shows that the refusal is of this call alone.
+                before, worked = worked, getattr(error, "answered", None)
+                alone = before is not None and worked is not None and worked > before
+                own, answers = own + (alone or answers != self._answers), self._answers
                 self._open(error)
                 most = _OWN_REFUSALS if isinstance(error, PermissionDeniedError) else _OWN_FAILURES
                 if own >= most or asyncio.get_running_loop().time() >= gives_up:
@@ -117,7 +120,7 @@ class Circuit:
 
     def _may_pass(self, error: LaunchDarklyError) -> bool:
         if isinstance(error, AuthenticationError | PermissionDeniedError):
-            return self._answers > 0
+            return self._answers > 0 or error.answered > 0
         if isinstance(error, ConnectionUnavailableError):
             return error.found_before
         return error.retryable

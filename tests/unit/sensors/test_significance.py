@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -17,15 +18,18 @@ from airflow_provider_launchdarkly.api.errors import (
     ServerError,
     VersionMismatchError,
 )
+from airflow_provider_launchdarkly.api.http import rate_limit
 from airflow_provider_launchdarkly.config.lines import lines_of
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError
 from airflow_provider_launchdarkly.decision.policy import Policy
+from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.operators.experiments import LaunchDarklyCreateExperimentOperator
 from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyStartIterationOperator
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.triggers import _circuit
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
+from support.counted import count_in
 from support.failing import fails_at_once
 from support.lone_polls import poll_alone
 from support.virtual_time import run_in_virtual_time
@@ -156,6 +160,49 @@ def test_the_deferred_path_and_poke_give_the_same_verdict(
     assert {**by_poke, "record": None} == {**by_trigger, "record": None}
 
 
+def looks_and_verdicts(counts: Counter[str]) -> dict[str, int]:
+    names = {name.removeprefix("launchdarkly."): number for name, number in counts.items()}
+    return {name: number for name, number in names.items() if name == "looks" or name.startswith("verdicts.")}
+
+
+@pytest.mark.parametrize(
+    ("max_duration", "kind"), [("28d", "ship"), ("2d", "inconclusive")], ids=["a winner", "no winner"]
+)
+def test_each_look_and_the_verdict_that_ends_the_wait_are_counted_once(
+    emulator: EmulatorServer,
+    sleeps: Sleeps,
+    iteration: str,
+    monkeypatch: pytest.MonkeyPatch,
+    max_duration: str,
+    kind: str,
+) -> None:
+    policy = {"max_duration": max_duration, "min_duration": "1d", "min_units_per_treatment": 10}
+    counts, _ = count_in(monkeypatch)
+    (event,) = events(deferred(iteration, policy=policy).trigger)
+    looks = {"looks": event["verdict"]["look"]}
+    assert looks["looks"] > 1
+    assert looks_and_verdicts(counts) == looks, "the wait has not ended for the task yet"
+    sensor(iteration, policy=policy).execute_complete(CONTEXT, event)
+    assert looks_and_verdicts(counts) == looks | {f"verdicts.{kind}": 1}
+    counts.clear()
+    emulator.reset()
+    monkeypatch.setattr("time.sleep", lambda _: emulator.clock.advance("P1D"))
+    sensor(begin(), policy=policy, deferrable=False, mode="poke", poke_interval=60).execute(CONTEXT)
+    assert looks_and_verdicts(counts) == looks | {f"verdicts.{kind}": 1}
+    assert counts["launchdarkly.polls"] == looks["looks"] + 1
+
+
+def test_a_wait_that_ends_without_a_look_counts_its_verdict_alone(
+    sleeps: Sleeps, iteration: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts, _ = count_in(monkeypatch)
+    trigger = deferred(iteration).trigger
+    LaunchDarklyHook().stop_iteration(KEY, iteration, winner="baseline", reason="by hand")
+    (event,) = events(trigger)
+    sensor(iteration).execute_complete(CONTEXT, event)
+    assert looks_and_verdicts(counts) == {"verdicts.invalid": 1}
+
+
 def test_the_log_says_once_what_limits_the_verdict(
     sleeps: Sleeps, iteration: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,8 +231,6 @@ def test_a_trigger_that_is_restarted_in_mid_interval_adds_no_look(
 
 
 def test_someone_elses_stop_ends_the_waiting_at_once(sleeps: Sleeps, iteration: str) -> None:
-    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-
     trigger = deferred(iteration).trigger
     LaunchDarklyHook().stop_iteration(KEY, iteration, winner="baseline", reason="by hand")
     (event,) = events(trigger)
@@ -212,6 +257,8 @@ def test_an_error_that_waiting_cannot_cure_ends_the_waiting(
     emulator: EmulatorServer, sleeps: Sleeps, iteration: str, fault: dict[str, Any], error: str
 ) -> None:
     trigger = deferred(iteration).trigger
+    for gate in rate_limit._gates.values():
+        gate.answered = 0  # as in a triggerer, which is a process of its own
     emulator.fault("get_experiment", "status", **fault)
     (event,) = events(trigger)
     assert (event["status"], event["error"]) == ("error", error)

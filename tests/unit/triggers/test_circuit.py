@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Protocol
 
 import httpx
 import pytest
 
-from airflow_provider_launchdarkly.api.endpoints import get_experiment
+from airflow_provider_launchdarkly.api.endpoints import get_experiment, get_metric_results
 from airflow_provider_launchdarkly.api.errors import (
     AuthenticationError,
     LaunchDarklyError,
@@ -24,6 +25,7 @@ from airflow_provider_launchdarkly.api.errors import (
     TransportError,
 )
 from airflow_provider_launchdarkly.api.http.client import AsyncLaunchDarklyClient
+from airflow_provider_launchdarkly.api.http.procedure import Procedure
 from airflow_provider_launchdarkly.api.http.rate_limit import RateGate
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from airflow_provider_launchdarkly.triggers._circuit import IN_FLIGHT, Circuit
@@ -61,9 +63,14 @@ class Service:
         return "read"
 
 
-def poll(
-    circuit: Circuit, service: Service | Stating, waits: int, until: float, interval: float = MINUTE
-) -> list[BaseException]:
+class Reads(Protocol):
+    """What is polled."""
+
+    async def read(self) -> object:
+        """Read once."""
+
+
+def poll(circuit: Circuit, service: Reads, waits: int, until: float, interval: float = MINUTE) -> list[BaseException]:
     """Poll with many waits, spread over the interval; return what they raised."""
     raised: list[BaseException] = []
 
@@ -183,6 +190,50 @@ def test_an_absurd_time_is_believed_for_an_hour_and_then_one_asks() -> None:
     later = [at for at in service.refused if at - service.refused[0] > 1.0]
     assert [round((at - Stating.FIRST) / HOUR) for at in later] == [1, 2, 3, 4]
     assert min(at for at in service.answered if at > Stating.FIRST) < Stating.FIRST + 5 * HOUR + 5 * MINUTE
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("first", "refused", "until", "ended"),
+    [
+        (0.0, "/results", 40.0, 0),
+        (1.0, "", 10 * MINUTE, 0),
+        (0.0, "/results", HOUR, 5),
+        (0.0, "", 10 * MINUTE, 5),
+    ],
+    ids=["results for a moment", "everything once it had worked", "results for good", "a token that never worked"],
+)
+def test_a_token_that_worked_for_any_call_is_away_when_it_is_refused(
+    status: int, first: float, refused: str, until: float, ended: int
+) -> None:
+    """No wait has come to the end of its procedure before: it reads its experiment, and then results."""
+    env = EnvironmentRef("demo", "production")
+    refusals: list[float] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.1)
+        if refused in request.url.path and first * 0.15 <= now() < until:
+            refusals.append(now())
+            return httpx.Response(status, json={})
+        return httpx.Response(200, json={"key": "bold"})
+
+    transport = httpx.MockTransport(answer)
+    client = AsyncLaunchDarklyClient(
+        "https://launchdarkly.test", "api-made-up", transport=transport, monotonic=now, gate=RateGate()
+    )
+
+    class Looks:
+        async def read(self) -> object:
+            def look() -> Procedure[object]:
+                yield get_experiment(env, "bold")
+                found = yield get_metric_results(env, "bold", "clicks")
+                return found.value
+
+            return await client.run(look(), retry=False)
+
+    assert len(poll(Circuit("ld", HOUR, middle), Looks(), 5, HOUR / 2)) == ended
+    assert refusals, "the refusal was met"
+    assert len(refusals) <= 60
 
 
 def test_a_wait_is_held_no_longer_than_its_patience() -> None:

@@ -15,6 +15,7 @@ from airflow_provider_launchdarkly.triggers import _base
 from airflow_provider_launchdarkly.triggers._listed import ListedReleases
 from airflow_provider_launchdarkly.triggers.experiments import IterationStatusTrigger
 from airflow_provider_launchdarkly.triggers.releases import ReleaseTrigger
+from support.counted import Counted, count_in
 from support.scene import Scene
 
 if TYPE_CHECKING:
@@ -42,22 +43,9 @@ def iterations(emulator: EmulatorServer, connection: str, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> tuple[Counter[str], dict[str, float]]:
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
     """What Airflow's metrics would get."""
-    counts: Counter[str] = Counter()
-    gauges: dict[str, float] = {}
-
-    class Stats:
-        @staticmethod
-        def incr(name: str, count: int = 1) -> None:
-            counts[name] += count
-
-        @staticmethod
-        def gauge(name: str, value: float) -> None:
-            gauges[name] = value
-
-    monkeypatch.setattr("airflow.providers.common.compat.sdk.Stats", Stats)
-    return counts, gauges
+    return count_in(monkeypatch)
 
 
 def trigger(key: str, iteration_id: str) -> IterationStatusTrigger:

@@ -15,7 +15,9 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 from airflow_provider_launchdarkly.api.errors import (
+    AuthenticationError,
     LaunchDarklyError,
+    PermissionDeniedError,
     RateLimitedError,
     Refusal,
     TransportError,
@@ -234,6 +236,8 @@ class Exchange:
         if response.status >= 300:
             error = error_of(request, response, version, self.redact)
             wait = limits.wait if response.status == 429 else limits.retry_after
+            if isinstance(error, AuthenticationError | PermissionDeniedError):
+                error.answered = self.gate.answered
             if wait and (response.status == 429 or response.status >= 500):
                 error.args = (f"{error}. LaunchDarkly asks to wait {_until(wait, server_time)}",)
             return retry.Responded(response.status, wait), error
@@ -241,6 +245,7 @@ class Exchange:
         if isinstance(value, Garbled):
             body = retry.Body.STRANGE if value.whole else retry.Body.DAMAGED
             return retry.Responded(response.status, body=body), unreadable(request, response, value)
+        self.gate.answered += 1
         request_id = response.headers.get("x-request-id")
         return retry.Responded(response.status), Response(value, server_time, response.status, request_id)
 

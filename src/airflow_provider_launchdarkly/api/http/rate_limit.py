@@ -188,8 +188,12 @@ class RateGate:
     A 429 closes the gate until the window's end for every caller, not just the one that met it. Low remaining counts
     space callers over what is left of the window, so that the 429 does not come. A route's limit closes that route
     only. Thread-safe.
+
+    Attributes:
+        answered: How many calls of the token LaunchDarkly has answered with success.
     """
 
+    answered: int = 0
     _lanes: dict[str, _Lane] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
