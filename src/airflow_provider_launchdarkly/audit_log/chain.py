@@ -161,6 +161,8 @@ def _entry(number: int, line: str, before: Mapping[str, Any] | None) -> dict[str
         entry = json.loads(line)
     except json.JSONDecodeError as error:
         raise BrokenRecordError(number, f"it is no JSON ({error.msg})") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise BrokenRecordError(number, f"it is no JSON that this version reads ({error})") from None
     if not isinstance(entry, dict) or not set(FIELDS) <= set(entry):
         raise BrokenRecordError(number, "it is no entry of a decision record")
     if entry["schema"] != SCHEMA:
@@ -172,6 +174,8 @@ def _entry(number: int, line: str, before: Mapping[str, Any] | None) -> dict[str
         as_written = canonical(entry)
     except ValueError:
         raise BrokenRecordError(number, "it has a number that is not finite") from None
+    except RecursionError:
+        raise BrokenRecordError(number, "it is nested too deeply") from None
     if entry["hash"] != hash_of(entry) or line != as_written:
         raise BrokenRecordError(number, "its hash does not fit its content: it was changed")
     return entry

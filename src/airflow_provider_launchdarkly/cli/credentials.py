@@ -128,7 +128,7 @@ def _parse(conn_id: str, variable: str, written: str) -> _Fields:
         return _from_uri(conn_id, variable, written)
     try:
         fields: Any = json.loads(written)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ConfigurationError(f"{variable} is neither a JSON object nor a URI") from None
     if unknown := sorted(fields.keys() - _CONNECTION_FIELDS):
         raise ConfigurationError(

@@ -68,7 +68,7 @@ class AirflowOverHttp(AirflowRest):
             raise RefusedError(error.code, whole) from None
         except (URLError, OSError, HTTPException) as error:
             raise AirflowError(f"{self._url} does not answer ({error}); correct --airflow") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise AirflowError(f"{self._url} answers without JSON; give the address of Airflow's API server") from None
         return answer
 

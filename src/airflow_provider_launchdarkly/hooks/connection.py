@@ -7,6 +7,7 @@ connection, the field and the cure.
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ REGIONS: Mapping[str, str] = {
     "eu": "https://app.eu.launchdarkly.com",
     "federal": "https://app.launchdarkly.us",
 }
+_LONGEST_SHOWN = 100
+
 KNOWN_EXTRAS = frozenset(
     {
         "region",
@@ -180,6 +183,11 @@ def _refuse_unused(connection: ConnectionFields) -> None:
         )
 
 
+def _is_printed(text: str) -> bool:
+    """Return whether a text has no control character, and no half of a character, which nothing can send."""
+    return not any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
+
+
 @dataclass(frozen=True, slots=True)
 class _Extra:
     """The connection's extra field, read key by key with errors that name the key."""
@@ -194,8 +202,11 @@ class _Extra:
         text = connection.extra or "{}"
         try:
             values = json.loads(text)
-        except ValueError:
-            values = None
+        except (ValueError, RecursionError) as error:
+            raise ConfigurationError(
+                f"connection {connection.conn_id!r}: extra is not a JSON object ({error}); write one such as "
+                '{"project_key": "demo"}'
+            ) from None
         if not isinstance(values, dict):
             raise ConfigurationError(f"connection {connection.conn_id!r}: extra is not a JSON object")
         extra = cls(connection.conn_id, {key: value for key, value in values.items() if value not in (None, "")})
@@ -207,12 +218,16 @@ class _Extra:
         return extra
 
     def error(self, key: str, value: Any, cure: str) -> ConfigurationError:
-        return ConfigurationError(f"connection {self.conn_id!r}: extra.{key} is {value!r}: {cure}")
+        written = repr(value)
+        short = written if len(written) <= _LONGEST_SHOWN else f"{written[:_LONGEST_SHOWN]}…"
+        return ConfigurationError(f"connection {self.conn_id!r}: extra.{key} is {short}: {cure}")
 
     def text(self, key: str) -> str | None:
         value = self.values.get(key)
         if value is not None and not isinstance(value, str):
             raise self.error(key, value, "write text")
+        if value is not None and not _is_printed(value):
+            raise self.error(key, value, "it holds a control character or half of one; write it again")
         return value
 
     def number(self, key: str) -> float | None:
@@ -221,7 +236,7 @@ class _Extra:
             return None
         try:
             return float(value if not isinstance(value, bool) else "")
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise self.error(key, value, "write a number of seconds") from None
 
     def boolean(self, key: str) -> bool | None:

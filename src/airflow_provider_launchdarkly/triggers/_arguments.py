@@ -251,7 +251,7 @@ def json_text(value: Any) -> None:
     """Check for JSON text."""
     try:
         json.loads(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         raise ValueError("write JSON text") from None
 
 
@@ -308,7 +308,7 @@ def read_policy(value: Any) -> Policy:
 def _policy_of_text(text: str) -> Policy:
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     return _policy_of(content)
 

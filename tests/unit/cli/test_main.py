@@ -27,6 +27,10 @@ def test_each_verb_adds_one_command_of_its_name() -> None:
     assert list(commands.choices) == list(VERBS)
 
 
+# Lines of a decision record that are JSON, and that Python's reader does not take.
+STRANGE = {"brackets": "[" * 100_000, "digits": f'{{"seq": {"9" * 5000}}}'}
+
+
 @pytest.mark.parametrize("verb", list(VERBS))
 def test_each_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -78,6 +82,7 @@ def test_an_error_is_printed_with_its_command_and_gives_the_exit_code(
         ["report", "{folder}/list.yaml"],
         ["report", "{folder}/empty.jsonl"],
         ["report", "nowhere://bucket/it.jsonl"],
+        *([command, f"{{folder}}/{name}.jsonl"] for command in ("replay", "report", "portfolio") for name in STRANGE),
         ["portfolio", "{folder}/none.jsonl"],
         ["portfolio", "{folder}/binary"],
         ["portfolio", "{folder}/list.yaml"],
@@ -95,8 +100,13 @@ def test_bad_input_gives_an_error_and_no_traceback(
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "list.yaml").write_text("[1, 2]\n")
     (tmp_path / "empty.jsonl").write_text("")
+    for name, line in STRANGE.items():
+        (tmp_path / f"{name}.jsonl").write_text(f"{line}\n")
     assert main([word.format(folder=tmp_path) for word in arguments]) == ExitCode.ERROR
-    assert capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told
+    if any(f"/{name}.jsonl" in arguments[-1] for name in STRANGE):
+        assert "line 1: it is no JSON that this version reads (" in told
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.http.client import LaunchDarklyClient
 from airflow_provider_launchdarkly.api.http.settings import ClientSettings
 from airflow_provider_launchdarkly.hooks.connection import ConnectionSettings, read_settings
 
@@ -111,6 +112,30 @@ def test_an_unknown_key_is_refused_by_name() -> None:
 @pytest.mark.parametrize("extra", ["not json", "[1]"])
 def test_extra_that_is_no_object_is_refused(extra: str) -> None:
     assert "extra is not a JSON object" in refused(extra=extra)
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        (f'{{"timeout": 1{"0" * 400}}}', "extra.timeout is 1000"),
+        (f'{{"timeout": "1{"0" * 400}"}}', "timeout is inf"),
+        (f'{{"timeout": 1{"0" * 5000}}}', "extra is not a JSON object (Exceeds the limit"),
+        ('{"ca_bundle": "a\\u0000b"}', "extra.ca_bundle is 'a\\x00b': it holds a control character"),
+        ('{"project_key": "\\ud800"}', "extra.project_key is '\\ud800': it holds"),
+        ("[" * 100_000, "extra is not a JSON object (maximum recursion depth exceeded"),
+        ('{"timeout":' * 100_000, "extra is not a JSON object (maximum recursion depth exceeded"),
+    ],
+    ids=["large number", "large number as text", "digits", "NUL", "half a character", "brackets", "braces"],
+)
+def test_extra_that_python_cannot_take_is_refused_by_name_and_briefly(extra: str, told: str) -> None:
+    message = refused(extra=extra)
+    assert told in message
+    assert len(message) < 400
+
+
+def test_a_bundle_of_certificates_with_a_strange_name_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match=r"ca_bundle of a connection.*embedded null"):
+        LaunchDarklyClient("https://launchdarkly.test", "api-made-up", verify="a\0b")
 
 
 @pytest.mark.parametrize(("token", "what"), [("sdk-1234-secret", "an SDK key"), ("mob-1234-secret", "a mobile key")])

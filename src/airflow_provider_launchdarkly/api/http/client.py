@@ -423,10 +423,11 @@ def _tls(settings: ClientSettings) -> ssl.SSLContext | bool:
         if bundle.is_dir():
             return ssl.create_default_context(capath=bundle)
         return ssl.create_default_context(cafile=bundle)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
         raise ConfigurationError(
             f"verify is {settings.verify!r} (ca_bundle of a connection): a file or folder of CA certificates is needed "
-            f"({error.strerror or error})"
+            f"({why})"
         ) from None
 
 
