@@ -27,7 +27,7 @@ EVERY_QUARTER = Policy.from_json({"harm_looks": "15m"})
 RESULTS = "get_experiment_results"
 
 
-class PolledEnough(BaseException):  # noqa: N818 - a trigger makes an event of every other exception
+class PolledEnough(BaseException):
     """The trigger has polled often enough."""
 
 

@@ -107,12 +107,12 @@ def test_own_metrics_are_judged_by_their_keys(underway: Underway, tables: Launch
     )
     # Each buyer has one order, so that the ratio is the same for all.
     one_for_all = {"metric": "orders-per-buyer", "needs_events": False}
-    policy = {"guardrails": [{"metric": "orders"}, {"metric": "orders-in-a-day"}, one_for_all]}
+    policy: dict[str, Any] = {"guardrails": [{"metric": "orders"}, {"metric": "orders-in-a-day"}, one_for_all]}
     found = look(underway, export(tables, metrics=str(file)), policy=policy)
     assert (found["verdict"], found["treatment"]) == ("ship", "Bold")
     assert [metric["metric"] for metric in found["metrics"]] == [
         CONVERSION,
-        *(str(each["metric"]) for each in policy["guardrails"]),
+        *(each["metric"] for each in policy["guardrails"]),
     ]
     assert "judged on checkout-conversion, orders, orders-per-buyer: without a window" in found["cautions"][0]
 
