@@ -181,7 +181,7 @@ class Guardrail(StrictModel):
         direction: None takes LaunchDarkly's ``successCriteria``.
         margin: Share of the baseline's mean whose loss is tolerated: only being significantly worse than that is harm.
         prove: Ship only when the interval shows that no more than `margin` is lost (non-inferiority).
-        needs_events: Ship only when the metric is not the same for every unit of every treatment. A metric without a
+        needs_events: Ship only when the metric is not 0 for every unit of every treatment. A metric without a
             single event, such as one with a misspelt key, shows no harm and no safety. False for one that may well stay
             without events, such as crashes.
         test_split: As for the primary metric.
@@ -222,15 +222,15 @@ class ReleaseGuardrail(StrictModel):
 class Signal(StrictModel):
     """A metric that delays shipping while it points the wrong way (nominal one-sided p below `alpha`).
 
-    It delays shipping too while it has no data, or is the same for every unit of every treatment, unless `required` is
+    It delays shipping too while it has no data, or is 0 for every unit of every treatment, unless `required` is
     false: a signal that nobody measures says nothing.
 
     Attributes:
         metric: Key of the metric.
         direction: None takes LaunchDarkly's ``successCriteria``.
         alpha: One-sided p value below which shipping waits. It is not corrected for looks, since it ships nothing.
-        required: Delay shipping while the signal has no data for the treatment or the baseline, or no unit differs from
-            another.
+        required: Delay shipping while the signal has no data for the treatment or the baseline, or is 0 for every
+            unit.
         test_split: As for the primary metric.
     """
 

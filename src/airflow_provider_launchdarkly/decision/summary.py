@@ -130,7 +130,7 @@ def harm(metric: MetricJudgement, compared: TreatmentEffect) -> str:
 
 def constant(metric: MetricJudgement) -> str:
     """Return that a metric is the same for every unit, and what follows."""
-    return f"{metric.metric} is the same for every unit of every treatment, so it shows no harm and no safety"
+    return f"{metric.metric} is 0 for every unit of every treatment, so it shows no harm and no safety"
 
 
 def no_harm(metric: MetricJudgement) -> str:

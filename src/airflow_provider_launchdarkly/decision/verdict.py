@@ -208,8 +208,10 @@ class MetricJudgement(NamedTuple):
 
     @property
     def constant(self) -> bool:
-        """True if it was measured, and is the same for every unit of every treatment: it shows nothing."""
-        return all(compared.difference is not None and compared.z is None for compared in self.comparisons)
+        """True if it was measured, and is 0 for every unit of every treatment: it shows nothing."""
+        return all(
+            compared.difference == 0 and compared.z is None and not compared.mean for compared in self.comparisons
+        )
 
 
 class Split(NamedTuple):

@@ -271,7 +271,8 @@ class VectorizedJudge:
 
     def _constant(self, metric: MetricDraws) -> Booleans:
         """Return `MetricJudgement.constant`; true also where nothing was measured, which is judged apart."""
-        return np.asarray(np.isnan(self._z(metric, 1, 0.0)).all(axis=2, keepdims=True))
+        same = np.isnan(self._z(metric, 1, 0.0)).all(axis=2, keepdims=True)
+        return np.asarray(same & (metric.mean == 0).all(axis=2, keepdims=True))
 
     def _shipping_metrics(self) -> Iterator[tuple[Primary | Guardrail, MetricDraws]]:
         yield from zip(self.policy.primaries, self.draws.primaries, strict=True)

@@ -96,7 +96,7 @@ def test_nothing_says_that_a_guardrail_without_events_is_unharmed(errors: float,
     assert found.summary.harm is not None
     assert ("errors" in found.summary.harm.metrics) == bool(errors)
     assert ("Nothing is known of errors" in found.why) == (between and not errors)
-    assert any(caution.startswith("errors is the same for every unit") for caution in found.cautions) == (not errors)
+    assert any(caution.startswith("errors is 0 for every unit") for caution in found.cautions) == (not errors)
     (compared,) = found.looks[0].metrics[-1].comparisons
     assert (standing(found.looks[0].metrics[-1], compared) == "the same for every unit") == (not errors)
     text = experiment_text(found)
