@@ -10,15 +10,14 @@ import pytest
 from airflow_provider_launchdarkly.api import errors
 from airflow_provider_launchdarkly.api.errors import (
     ApiError,
-    Call,
     ConflictError,
     Difference,
     ExperimentDiffersError,
     LaunchDarklyError,
-    Refusal,
     RuleOwnedError,
     StateError,
 )
+from airflow_provider_launchdarkly.api.failed_call import Call, Refusal
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, LaunchDarklyError)]
 MAY_PASS = {

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_launchdarkly.api.errors import AuthenticationError, Refusal
+from airflow_provider_launchdarkly.api.errors import AuthenticationError
+from airflow_provider_launchdarkly.api.failed_call import Refusal
 from airflow_provider_launchdarkly.doctor.finding import Finding, Status
 from airflow_provider_launchdarkly.doctor.likeness import Likeness
 from airflow_provider_launchdarkly.doctor.report import as_json, line, summary

@@ -19,11 +19,11 @@ from airflow_provider_launchdarkly.api.errors import (
     LaunchDarklyError,
     PermissionDeniedError,
     RateLimitedError,
-    Refusal,
     TransportError,
     UnclearOutcomeError,
     UnexpectedResponseError,
 )
+from airflow_provider_launchdarkly.api.failed_call import Refusal
 from airflow_provider_launchdarkly.api.http import retry
 from airflow_provider_launchdarkly.api.http.procedure import STRANGE_DATA, Procedure, Response, Sleep
 from airflow_provider_launchdarkly.api.http.rate_limit import LONGEST_PAUSE, RateGate, read_limits

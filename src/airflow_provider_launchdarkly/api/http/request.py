@@ -9,7 +9,8 @@ from urllib.parse import quote, urlencode
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import Call, ConfigurationError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.api.failed_call import Call
 from airflow_provider_launchdarkly.api.models.base import Read
 
 if TYPE_CHECKING:

@@ -26,11 +26,11 @@ from airflow_provider_launchdarkly.api.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitedError,
-    Refusal,
     ServerError,
     TransportError,
     UnexpectedResponseError,
 )
+from airflow_provider_launchdarkly.api.failed_call import Refusal
 from airflow_provider_launchdarkly.api.http.dates import read_http_date
 from airflow_provider_launchdarkly.api.http.request import BETA
 from airflow_provider_launchdarkly.api.models.base import Many, Read, Text

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from airflow_provider_launchdarkly.api.errors import Call, LaunchDarklyError, Refusal
+    from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+    from airflow_provider_launchdarkly.api.failed_call import Call, Refusal
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef, Request
     from airflow_provider_launchdarkly.api.models import (
