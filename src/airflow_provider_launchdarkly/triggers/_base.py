@@ -21,6 +21,7 @@ from airflow_provider_launchdarkly.api.errors import LaunchDarklyError, WaitingF
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.telemetry import count, gauge
 from airflow_provider_launchdarkly.triggers._arguments import Argument, CheckedTrigger, optional, seconds, text
+from airflow_provider_launchdarkly.triggers._circuit import LONGEST_SPREAD
 from airflow_provider_launchdarkly.triggers._shared_reader import Settled, wait_on
 from airflow_provider_launchdarkly.triggers._sharing import circuit_of, reader_of
 
@@ -163,20 +164,38 @@ class Polls:
         """
         if self._shared is None:
             await asyncio.sleep(delay)
+            return await self._circuit.call(self._alone)
+        # Something that is due, such as a look, needs a reading of its own.
+        exact = not earliest and delay < self._interval / 2
+        result, is_alone = await self._together(delay, earliest, exact=exact)
+        if result is not None:
+            return result
+        return await self._circuit.call(self._alone, self._after_outage if is_alone and not exact else None)
+
+    async def _alone(self) -> CheckResult:
+        return await self._hook.arun(self._check(), retry=False)
+
+    async def _together(self, delay: float, earliest: float = 0.0, *, exact: bool) -> tuple[CheckResult | None, bool]:
+        """Poll on a shared reading; return its result, None if it takes one alone, and whether there was none."""
+        assert self._shared is not None, "only a trigger that shares"  # noqa: S101
+        place, key = self._shared
+        reader = reader_of(self._hook.launchdarkly_conn_id, place)
+        reading = await reader.next_reading(
+            key, interval=self._interval, delay=delay, earliest=earliest, exact=exact, settled=self._settled
+        )
+        self._settled = None
+        if reading is None:
+            return None, True
+        result = wait_on(self._check(), place.single(key), reading.response)
+        if result is None:
+            reader.was_not_enough()
         else:
-            place, key = self._shared
-            reader = reader_of(self._hook.launchdarkly_conn_id, place)
-            reading = await reader.next_reading(
-                key, interval=self._interval, delay=delay, earliest=earliest, settled=self._settled
-            )
-            self._settled = None
-            if reading is not None:
-                result = wait_on(self._check(), place.single(key), reading.response)
-                if result is not None:
-                    self._settled = self._settle(reading, result)
-                    return result
-                reader.was_not_enough()
-        return await self._circuit.call(lambda: self._hook.arun(self._check(), retry=False))
+            self._settled = self._settle(reading, result)
+        return result, False
+
+    async def _after_outage(self) -> CheckResult | None:
+        spread = random.uniform(0, min(LONGEST_SPREAD, self._interval))  # noqa: S311
+        return (await self._together(spread, exact=False))[0]
 
     def _settle(self, reading: Reading, result: CheckResult) -> Settled | None:
         """Return for how long polls that bring the same reading need not be judged again."""

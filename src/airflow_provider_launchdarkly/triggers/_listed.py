@@ -38,6 +38,11 @@ class Contents(NamedTuple):
     total_count: int | None
     others: tuple[str, ...] = ()
 
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """All keys under which the page answers."""
+        return (*self.keys, *self.others)
+
 
 class ListedPage(Read):
     """One page of a list.

@@ -119,8 +119,8 @@ def reader_of(conn_id: str, place: Place) -> SharedReader:
                 _ = found.value.contents  # a page that cannot be read fails here, as any response does
             return found
 
-        async def read_page(limit: int, offset: int, mark: bytes | None) -> Response[ListedPage]:
-            return await circuit_of(conn_id).call(lambda: hook.arun(page(limit, offset, mark), retry=False))
+        async def read_page(limit: int, offset: int, mark: bytes | None) -> Response[ListedPage] | None:
+            return await circuit_of(conn_id).call_once(lambda: hook.arun(page(limit, offset, mark), retry=False))
 
         readers[conn_id, place] = SharedReader(read_page, place.fewest)
     return readers[conn_id, place]

@@ -70,7 +70,7 @@ class Airflow:
         self.asked: dict[str, Any] = {}
         self.began = underway.emulator.clock.now()
         self.looks, self.monkeypatch = 0, monkeypatch
-        for pause in ("FIRST_PAUSE", "LONGEST_PAUSE", "_SPACING", "_LONGEST_SPREAD"):
+        for pause in ("FIRST_PAUSE", "LONGEST_PAUSE", "_SPACING", "LONGEST_SPREAD"):
             monkeypatch.setattr(_circuit, pause, 0.0)
         real = asyncio.sleep
 

@@ -29,6 +29,7 @@ from airflow_provider_launchdarkly.api.http.procedure import Procedure
 from airflow_provider_launchdarkly.api.http.rate_limit import RateGate
 from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
 from airflow_provider_launchdarkly.triggers._circuit import IN_FLIGHT, Circuit
+from airflow_provider_launchdarkly.triggers._shared_reader import HOLD
 from support.virtual_time import run_in_virtual_time
 
 HOUR = 3600.0
@@ -294,6 +295,48 @@ def test_what_only_one_wait_meets_is_its_own_and_holds_the_others_up_for_a_while
     assert failed
     assert failed[0] <= minutes * MINUTE
     assert len(service.answered) >= 20 * 40, "the others went on"
+
+
+@pytest.mark.parametrize("seconds", [0.1, 30.0])
+def test_what_is_read_for_many_holds_no_call_and_opens_nothing(seconds: float) -> None:
+    circuit, service = Circuit("ld", HOUR, middle), Service(ServerError("503"))
+
+    async def fail() -> None:
+        await asyncio.sleep(seconds)
+        raise ServerError("503")
+
+    async def run() -> None:
+        page = asyncio.create_task(circuit.call_once(fail))
+        await asyncio.sleep(min(seconds, HOLD) + 0.1)
+        assert await circuit.call_once(service.read) is None, "in doubt no other is read"
+        began = now()
+        await asyncio.gather(*(circuit.call(service.read) for _ in range(40)))
+        assert now() - began < 2, "the first answer settles it"
+        with pytest.raises(ServerError):
+            await page
+        assert not circuit.is_open
+
+    run_in_virtual_time(run())
+
+
+def test_if_single_calls_fail_too_one_call_finds_it_out_and_what_is_shared_comes_first_afterwards() -> None:
+    circuit, service = Circuit("ld", HOUR, middle), Service(ServerError("503"), (0, 10 * MINUTE))
+    shared: list[float] = []
+
+    async def together() -> str:
+        shared.append(now())
+        await asyncio.sleep(1)
+        return "shared"
+
+    async def run() -> list[str]:
+        with pytest.raises(ServerError):
+            await circuit.call_once(service.read)
+        return await asyncio.gather(*(circuit.call(service.read, together) for _ in range(100)))
+
+    assert Counter(run_in_virtual_time(run())) == {"shared": 99, "read": 1}
+    assert len(service.refused) <= 12
+    assert len(service.answered) == 1
+    assert min(shared) >= service.answered[0]
 
 
 def test_when_the_wait_that_asks_is_cancelled_another_one_asks() -> None:

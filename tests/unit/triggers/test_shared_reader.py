@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
@@ -18,9 +18,20 @@ from hypothesis import strategies as st
 from airflow_provider_launchdarkly.api.errors import ServerError
 from airflow_provider_launchdarkly.api.http.procedure import Response
 from airflow_provider_launchdarkly.triggers._listed import Contents
-from airflow_provider_launchdarkly.triggers._shared_reader import FEWEST, HOLD, PAGE, Settled, SharedReader, _Wait
+from airflow_provider_launchdarkly.triggers._shared_reader import (
+    FEWEST,
+    HOLD,
+    LEAD,
+    PAGE,
+    Settled,
+    SharedReader,
+    _Wait,
+)
 from airflow_provider_launchdarkly.triggers._sharing import FEWEST_RELEASES
 from support.virtual_time import run_in_virtual_time
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
 
 LONG = 1500.0
 EPOCH = datetime(2026, 1, 5, tzinfo=UTC)
@@ -158,7 +169,7 @@ class Waiter:
         self.polls.append((now, state))
 
 
-def watch(world: World, waiters: list[Waiter]) -> None:
+def watch(world: World, waiters: list[Waiter], *others: Coroutine[Any, Any, None]) -> None:
     repeat = _Wait.repeat
 
     def noted(wait: _Wait, now: float) -> None:
@@ -168,7 +179,7 @@ def watch(world: World, waiters: list[Waiter]) -> None:
 
     async def run() -> None:
         reader = SharedReader(world.read_page, world.fewest)
-        await asyncio.gather(*(waiter.run(world, reader) for waiter in waiters))
+        await asyncio.gather(*(waiter.run(world, reader) for waiter in waiters), *others)
 
     with patch.object(_Wait, "repeat", noted):
         run_in_virtual_time(run())
@@ -194,7 +205,7 @@ def worlds(draw: st.DrawFn) -> tuple[World, list[Waiter]]:
     for _ in range(draw(st.integers(1, 60))):
         begins = draw(st.floats(0, LONG / 2))
         ends = draw(st.one_of(st.just(LONG), st.floats(begins, LONG)))
-        interval = draw(st.sampled_from([60.0, 60.0, 120.0, 300.0]))
+        interval = draw(st.sampled_from([20.0, 60.0, 60.0, 300.0, 300.0]))
         holds = draw(st.sampled_from([None, 200.0, LONG]))
         waiters.append(Waiter(draw(st.sampled_from(names)), interval, begins, ends, holds))
     return world, waiters
@@ -238,7 +249,9 @@ def test_sharing_asks_no_more_than_lone_pollers_would(made: tuple[World, list[Wa
     watch(world, waiters)
     lone = sum((waiter.ends - waiter.begins) / waiter.interval + 1 for waiter in waiters)
     changes = sum(len(world.changes[waiter.key]) for waiter in waiters)
-    assert world.alone.total() + world.pages <= 1.5 * lone + changes + len(world.faults)
+    list_ = len(world.changes) // PAGE + 1
+    # Looking it through costs a list, and that it does not help is known after three more.
+    assert world.alone.total() + world.pages <= lone + changes + len(world.faults) + 4 * list_
 
 
 def test_a_thousand_waits_of_a_minute_cost_fifty_pages_a_minute() -> None:
@@ -268,8 +281,12 @@ def test_patient_waits_do_not_make_rounds_oftener_and_few_waits_make_none() -> N
     watch(few, [Waiter(f"experiment-{index}", 60.0, 0.0, 3000.0) for index in range(3)])
     assert few.pages == 0
     sparse = World(changes={f"experiment-{index}": [] for index in range(200)})
-    watch(sparse, [Waiter(f"experiment-{index}", 60.0, 0.0, 3000.0) for index in range(8)])
+    watch(sparse, [Waiter(f"experiment-{25 * index}", 60.0, 0.0, 3000.0) for index in range(8)])
     assert sparse.pages <= 1, "one page says that there are ten, and eight single reads are fewer"
+    dense = World(changes={f"experiment-{index}": [] for index in range(200)})
+    watch(dense, [Waiter(f"experiment-{index}", 60.0, 0.0, 3000.0) for index in range(8)])
+    assert dense.pages <= 53, "one page shows all eight, and the nine others are not read"
+    assert dense.alone.total() == 8
 
 
 def test_the_waits_on_the_releases_of_a_flag_cost_a_page_a_round() -> None:
@@ -286,7 +303,65 @@ def test_a_wait_on_a_release_that_no_other_awaits_reads_alone() -> None:
     assert world.pages == 0
 
 
-def test_lists_that_never_show_what_is_awaited_are_given_up() -> None:
-    world = World(changes={"gone": [], "newest": []}, unlisted=frozenset({"gone"}), fewest=FEWEST_RELEASES)
-    watch(world, [Waiter("gone", 60.0, 0.0, 3000.0) for _ in range(5)])
-    assert world.pages == 3
+def test_an_impatient_wait_costs_its_own_requests_and_none_for_the_others() -> None:
+    world = World(changes={f"experiment-{index}": [] for index in range(1000)})
+    waiters = [Waiter(key, 300.0, index / 10, 7200.0) for index, key in enumerate(world.changes)]
+    impatient = Waiter("experiment-999", 60.0, 0.0, 7200.0)
+    watch(world, [*waiters, impatient])
+    patient_rounds = 7200.0 / (300.0 * (1 - LEAD)) + 1
+    begins = len(waiters) + 1
+    assert world.pages + world.alone.total() - begins <= patient_rounds * 1000 / PAGE + 7200.0 / 60.0 + 5
+    assert len(impatient.polls) >= 7200.0 / 60.0 - 2
+
+
+def test_what_is_on_no_page_is_looked_for_once_and_read_alone_then_while_the_others_share() -> None:
+    awaited: dict[str, list[float]] = {f"not-started-{index}": [] for index in range(300)}
+    running: dict[str, list[float]] = {f"experiment-{index}": [] for index in range(100)}
+    world = World(changes={**awaited, **running}, unlisted=frozenset(awaited))
+    watch(world, [Waiter(key, 60.0, index / 10, 3000.0) for index, key in enumerate(world.changes)])
+    assert sum(world.alone[key] for key in running) == len(running), "each once, when it begins"
+    assert 48 * 5 <= world.pages <= 56 * 5, "five pages each minute, and nothing for what is not on them"
+    assert all(48 <= world.alone[key] <= 50 for key in awaited)
+
+
+def test_what_has_started_is_shared_once_another_trigger_awaits_it() -> None:
+    started = [f"experiment-{index}" for index in range(20)]
+    world = World(changes={key: [] for key in started}, unlisted=frozenset(started))
+
+    async def start() -> None:
+        await asyncio.sleep(600.0)
+        world.unlisted = frozenset()
+
+    watch(
+        world,
+        [Waiter(key, 60.0, 0.0, 610.0) for key in started] + [Waiter(key, 60.0, 610.0, 1800.0) for key in started],
+        start(),
+    )
+    assert world.pages >= 18, "a page each minute"
+    assert all(world.alone[key] <= 12 for key in started)
+
+
+def test_lists_that_never_show_what_is_new_are_given_up() -> None:
+    world = World(changes={"the-active-one": []}, fewest=FEWEST_RELEASES)
+
+    async def run() -> None:
+        reader = SharedReader(world.read_page, world.fewest)
+
+        async def wait() -> None:
+            while True:
+                if await reader.next_reading("the-active-one", interval=60.0, delay=60.0) is not None:
+                    reader.was_not_enough()
+
+        await asyncio.wait([asyncio.create_task(wait()) for _ in range(5)], timeout=3000.0)
+
+    run_in_virtual_time(run())
+    assert world.pages == 4, "three of them in vain, and the first, whose readings had not been judged yet"
+
+
+@pytest.mark.parametrize("fault", FAULTS[:3])
+def test_a_list_that_fails_is_tried_again_ever_later_and_used_when_it_is_back(fault: str) -> None:
+    world = World(changes={f"experiment-{index}": [] for index in range(40)}, faults=dict.fromkeys(range(1, 7), fault))
+    waiters = [Waiter(key, 60.0, 0.0, 4 * 3600.0) for key in world.changes]
+    watch(world, waiters)
+    assert world.pages >= 6 + 2 * 100, "it failed six times within an hour and a half, and was used from then on"
+    assert all(world.alone[key] <= 100 for key in world.changes)

@@ -96,9 +96,10 @@ class BoundedStream:
 
 
 class Places:
-    """The places of an event loop's calls in flight. A call that takes longer than `LONGEST_PLACE` gives its up."""
+    """The places of an event loop's calls in flight. A call that takes longer than `longest` seconds gives its up."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, longest: float = LONGEST_PLACE) -> None:
+        self._longest = longest
         self._free = asyncio.Semaphore(number)
 
     @asynccontextmanager
@@ -106,7 +107,7 @@ class Places:
         """Wait for a place and hold it while the block runs."""
         await self._free.acquire()
         place = _Place(self._free)
-        timer = asyncio.get_running_loop().call_later(LONGEST_PLACE, place.leave)
+        timer = asyncio.get_running_loop().call_later(self._longest, place.leave)
         try:
             yield
         finally:
