@@ -174,7 +174,7 @@ def test_after_a_restart_without_a_store_nothing_fires_twice(person: Person, pol
 
 def test_errors_do_not_end_it_and_slow_it_down(person: Person, polls: Any, emulator: EmulatorServer) -> None:
     iteration = person.create()
-    emulator.fault("get_experiment", "status", status=401, times=3)
+    emulator.fault("get_experiment", "status", status=400, times=3)
 
     def live(poll: int) -> None:
         if poll == 4:

@@ -257,7 +257,7 @@ def test_a_release_that_is_no_longer_listed_is_forgotten(person: Person, polls: 
 
 
 def test_errors_do_not_end_it_and_slow_it_down(person: Person, polls: Any, emulator: EmulatorServer) -> None:
-    emulator.fault("list_environment_releases", "status", status=401, times=3)
+    emulator.fault("list_environment_releases", "status", status=400, times=3)
     trigger = watcher()
     assert names(polls(trigger, 6, between=then({4: person.start}))) == ["release_started"]
     _, *pauses = vars(trigger)["slept"]
