@@ -101,7 +101,7 @@ def read_verdict(
     previous: timedelta | None,
     poll_interval: timedelta,
     definitions: dict[str, Metric] | None = None,
-) -> Procedure[tuple[IterationEvent | None, timedelta]]:
+) -> Procedure[tuple[IterationEvent | None, timedelta, bool]]:
     """Check the significance of the running iteration, as the sensor does.
 
     Args:
@@ -112,7 +112,8 @@ def read_verdict(
         definitions: As for :func:`check_significance`.
 
     Returns:
-        The verdict as an event, if it ends the waiting, else None; and ``elapsed``, the next poll's ``previous``.
+        The verdict as an event, if it ends the waiting, else None; ``elapsed``, the next poll's ``previous``; and
+        whether this was a planned look at results.
 
     Raises:
         LaunchDarklyError: As :func:`check_significance` raises.
@@ -121,10 +122,11 @@ def read_verdict(
         target, policy, previous=previous, poll_interval=poll_interval, definitions=definitions
     )
     verdict = found.verdict
+    looked = found.evidence is not None and (verdict.ends or not found.evidence.only_harm)
     if not verdict.ends or verdict.reason in _ENDED_ELSEWHERE:
-        return None, verdict.elapsed
+        return None, verdict.elapsed, looked
     content = {"event": verdict.kind.value, **target.to_json(), "verdict": found.to_json()}
-    return IterationEvent(VERDICT, target.iteration_id, content), verdict.elapsed
+    return IterationEvent(VERDICT, target.iteration_id, content), verdict.elapsed, looked
 
 
 def _history(

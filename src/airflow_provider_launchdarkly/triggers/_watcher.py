@@ -31,8 +31,9 @@ R = TypeVar("R")
 
 ERROR = "error"
 
-# Watchers that a triggerer starts together make their first polls within these seconds.
-FIRST_POLL_WITHIN = 5.0
+# Watchers that a triggerer starts together spread their first polls over their interval, and over this at most: what
+# happens before it does not fire where nothing remembers what a watcher has seen.
+FIRST_POLL_WITHIN = 300.0
 LONGEST_PAUSE = 3600.0
 
 # After an upgrade the DAG processor replaces an old watcher within this time, so it does not fire its error.
@@ -91,14 +92,18 @@ class WatcherTrigger(CheckedTrigger, BaseEventTrigger):
                 await asyncio.sleep(LONGEST_PAUSE)
                 self.warn("%s", message)
         from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+        from airflow_provider_launchdarkly.triggers._base import counted_as_waiting
 
         hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
-        await asyncio.sleep(random.uniform(0, min(self.poll_interval, FIRST_POLL_WITHIN)))  # noqa: S311
-        async with aclosing(_merged([self._events_of(watch) for watch in self.watches(hook)])) as events:
-            async for event in events:
-                yield event
+        with counted_as_waiting():
+            await asyncio.sleep(random.uniform(0, min(self.poll_interval, FIRST_POLL_WITHIN)))  # noqa: S311
+            async with aclosing(_merged([self._events_of(watch) for watch in self.watches(hook)])) as events:
+                async for event in events:
+                    yield event
 
     async def _events_of(self, watch: Watch) -> AsyncGenerator[TriggerEvent]:
+        from airflow_provider_launchdarkly.telemetry import count
+
         failures = 0
         reading: Reading | None = None
         while True:
@@ -109,6 +114,7 @@ class WatcherTrigger(CheckedTrigger, BaseEventTrigger):
                         yield TriggerEvent(happening.content)
                         await watch.seen.add(*happening.names)
                 failures = 0
+                count("polls")
                 reading = await watch.next_reading(reading)
             except Exception as error:  # noqa: BLE001 - Airflow restarts a watcher that fails at once and for ever
                 failures += 1

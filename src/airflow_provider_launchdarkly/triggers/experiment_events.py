@@ -177,13 +177,14 @@ class _ExperimentWatch(Watch):
 
     async def _verdict(self, target: Target) -> IterationEvent | None:
         from airflow_provider_launchdarkly.checks.experiment_events import read_verdict
+        from airflow_provider_launchdarkly.telemetry import count
 
         iteration_id = target.iteration_id
         # For an iteration that is older than the watcher, every past look counts as due: a verdict that exists already
         # is noted without firing.
         is_old = self._found_running == iteration_id
 
-        def poll() -> Procedure[tuple[IterationEvent | None, timedelta]]:
+        def poll() -> Procedure[tuple[IterationEvent | None, timedelta, bool]]:
             return read_verdict(
                 target,
                 read_policy(self._policy),
@@ -192,12 +193,16 @@ class _ExperimentWatch(Watch):
                 definitions=self._definitions,
             )
 
-        verdict, elapsed = await self.poll(poll)
+        verdict, elapsed, looked = await self.poll(poll)
+        if looked:
+            count("looks")
         self._previous = {iteration_id: elapsed}
         self._found_running = None
         if is_old and verdict is not None:
             await self.seen.add(verdict.name)
             return None
+        if verdict is not None:
+            count(f"verdicts.{verdict.content['event']}")
         return verdict
 
 

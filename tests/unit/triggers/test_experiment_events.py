@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import Counter
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +16,10 @@ from airflow_provider_launchdarkly.api.models import ExperimentPost
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.operators._design import IterationDesign
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.triggers import _watcher
 from airflow_provider_launchdarkly.triggers.experiment_events import ExperimentEventTrigger
 from support.airflow_names import first_of
+from support.counted import count_in
 from support.watchers import Store, names, run_polls
 
 # The second name is that of Airflow 3.1.
@@ -129,6 +134,52 @@ def test_a_verdict_fires_once_for_an_iteration_and_the_iteration_goes_on(
     assert emulator.effects("iteration.stopped") == []
 
 
+def test_polls_looks_and_the_verdict_are_counted_and_the_watcher_is_shown_as_waiting(
+    person: Person, polls: Any, emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts, gauges = count_in(monkeypatch)
+    waiting: list[float] = []
+
+    iteration = person.create()
+
+    def between(wait: int) -> None:
+        waiting.append(gauges["launchdarkly.waiting"])
+        if wait == 1:
+            person.start(iteration)
+        else:
+            emulator.clock.advance("P1D")
+
+    fired = polls(watcher(on=["verdict"]), count=30, between=between)
+    assert names(fired) == ["ship"]
+    assert counts["launchdarkly.verdicts.ship"] == 1
+    assert counts["launchdarkly.looks"] == fired[0]["verdict"]["look"] > 1
+    assert counts["launchdarkly.polls"] >= 28
+    assert waiting[0] >= 1
+    assert gauges["launchdarkly.waiting"] == waiting[0] - 1
+
+
+@pytest.mark.parametrize(("interval", "within"), [(60.0, 60.0), (300.0, 300.0), (3600.0, 300.0)])
+def test_watchers_that_start_together_spread_their_first_polls(
+    connection: str, monkeypatch: pytest.MonkeyPatch, interval: float, within: float
+) -> None:
+    firsts: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        firsts.append(seconds)
+        raise asyncio.CancelledError
+
+    async def first(trigger: ExperimentEventTrigger) -> None:
+        await anext(aiter(trigger.run()))
+
+    monkeypatch.setattr(_watcher, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
+    for _ in range(200):
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(first(ExperimentEventTrigger(experiment_key=KEY, poll_interval=interval)))
+    assert max(firsts) <= within
+    quarters = Counter(int(4 * delay / within) for delay in firsts)
+    assert all(quarters[number] >= 20 for number in range(4))
+
+
 def test_a_verdict_that_was_there_before_the_watcher_does_not_fire(
     person: Person, polls: Any, emulator: EmulatorServer
 ) -> None:
@@ -183,7 +234,7 @@ def test_errors_do_not_end_it_and_slow_it_down(person: Person, polls: Any, emula
     trigger = watcher()
     assert names(polls(trigger, 6, between=live)) == ["start"]
     first, *pauses = vars(trigger)["slept"]
-    assert first <= 5
+    assert first <= 60
     assert all(0.9 * minutes <= pause / 60 <= minutes for pause, minutes in zip(pauses, (2, 4, 8), strict=False))
     assert pauses[3:] == [60.0] * (len(pauses) - 3)
 
