@@ -18,7 +18,6 @@ from airflow_provider_launchdarkly.api.errors import (
     ServerError,
     VersionMismatchError,
 )
-from airflow_provider_launchdarkly.api.http import rate_limit
 from airflow_provider_launchdarkly.config.lines import lines_of
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError
 from airflow_provider_launchdarkly.decision.policy import Policy
@@ -31,6 +30,7 @@ from airflow_provider_launchdarkly.triggers import _circuit
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 from support.counted import count_in
 from support.failing import fails_at_once
+from support.fresh_process import forget_answers
 from support.lone_polls import poll_alone
 from support.virtual_time import run_in_virtual_time
 
@@ -257,8 +257,7 @@ def test_an_error_that_waiting_cannot_cure_ends_the_waiting(
     emulator: EmulatorServer, sleeps: Sleeps, iteration: str, fault: dict[str, Any], error: str
 ) -> None:
     trigger = deferred(iteration).trigger
-    for gate in rate_limit._gates.values():
-        gate.answered = 0  # as in a triggerer, which is a process of its own
+    forget_answers()
     emulator.fault("get_experiment", "status", **fault)
     (event,) = events(trigger)
     assert (event["status"], event["error"]) == ("error", error)

@@ -28,6 +28,7 @@ from airflow_provider_launchdarkly.sensors.experiments import (
 )
 from airflow_provider_launchdarkly.sensors.flags import LaunchDarklyFlagStateSensor
 from support.failing import fails_at_once
+from support.fresh_process import forget_answers
 from support.lone_polls import poll_alone
 from support.scene import Scene
 
@@ -183,6 +184,7 @@ def test_a_refused_token_ends_the_waiting_on_the_worker(
 ) -> None:
     sensor = waiting.sensor(scene)
     trigger = deferred(sensor).trigger
+    forget_answers()
     scene.emulator.fault("read", "status", status=401)
     (event,), _ = events(trigger, monkeypatch, lambda: None)
     with fails_at_once(AuthenticationError):
