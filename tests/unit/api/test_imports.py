@@ -40,7 +40,7 @@ def test_what_a_dag_file_needs_brings_no_model_and_no_client() -> None:
     """Operators catch errors, and name procedures and calls that they use when they run."""
     loaded = loaded_by(f"from {API} import endpoints, errors, writes")
     brought = {name.removeprefix(f"{API}.") for name in loaded if name.startswith(f"{API}.")}
-    assert brought == {"endpoints", "errors", "http", "http.request", "models", "models.base", "writes"}
+    assert brought == {"endpoints", "errors", "failed_call", "http", "http.request", "models", "models.base", "writes"}
 
 
 def test_one_call_brings_the_models_of_its_resource_alone() -> None:
