@@ -32,7 +32,7 @@ def harmed_at_any_time(
         metric: Means and variances, with the baseline first on the last axis.
         units: Units, in the same shape.
         sign: 1 if higher is better, else -1.
-        margin: Share of the baseline's mean that may be lost. The baseline's mean must not be negative.
+        margin: Share of the baseline's mean that may be lost.
         alpha: Probability of ever finding harm where no more than the margin is lost.
 
     Returns:

@@ -38,19 +38,19 @@ def z_values(metric: MetricDraws, units: NDArray[np.int64], sign: int = 1, margi
         metric: Means and variances, with the baseline first on the last axis.
         units: Units, in the same shape.
         sign: 1 if higher is better, else -1.
-        margin: Share of the baseline's mean that may be lost. The baseline's mean must not be negative.
+        margin: Share of the baseline's mean that may be lost.
 
     Returns:
         One value for each treatment but the baseline; NaN if there is nothing to compare.
     """
-    kept = 1.0 - sign * margin
     count = units.astype(np.float64)
-    contrast, variance = _contrast(metric, count, kept)
+    contrast, variance = _contrast(metric, count, _kept(metric, sign, margin))
     constant = (metric.variance[..., 1:] == 0) & (metric.variance[..., :1] == 0)
     constant &= metric.mean[..., 1:] == metric.mean[..., :1]
     known = (count[..., 1:] > 0) & (count[..., :1] > 0)
     z: Floats = np.full(contrast.shape, np.nan)
     np.divide(contrast, np.sqrt(variance), out=z, where=known & ~constant & (variance > 0))
+    kept = 1.0 - sign * margin  # the mean of a 0/1 metric is not negative
     if kept > 0:
         ones, binary = ones_of(metric, count)
         columns = (ones[..., 1:], count[..., 1:], ones[..., :1], count[..., :1])
@@ -60,15 +60,21 @@ def z_values(metric: MetricDraws, units: NDArray[np.int64], sign: int = 1, margi
 
 
 def expected_z(metric: MetricDraws, units: NDArray[np.int64], sign: int, margin: float, relative: float) -> Floats:
-    """Return `Effect.expected_z` for arrays, NaN if there is none. The baseline's mean must not be negative."""
+    """Return `Effect.expected_z` for arrays, NaN if there is none."""
     mean = metric.mean[..., :1]
-    contrast, variance = _contrast(metric, units.astype(np.float64), 1.0 - sign * margin)
+    contrast, variance = _contrast(metric, units.astype(np.float64), _kept(metric, sign, margin))
     z: Floats = np.full(contrast.shape, np.nan)
-    np.divide(relative * mean, np.sqrt(variance), out=z, where=(mean != 0.0) & (variance > 0))
+    np.divide(relative * np.abs(mean), np.sqrt(variance), out=z, where=(mean != 0.0) & (variance > 0))
     return z
 
 
-def _contrast(metric: MetricDraws, count: Floats, kept: float) -> tuple[Floats, Floats]:
+def _kept(metric: MetricDraws, sign: int, margin: float) -> Floats:
+    """Return the share of the baseline's mean that has to be kept: a margin is a share of its size."""
+    kept: Floats = 1.0 - sign * margin * np.copysign(1.0, metric.mean[..., :1])
+    return kept
+
+
+def _contrast(metric: MetricDraws, count: Floats, kept: Floats) -> tuple[Floats, Floats]:
     """Return ``treatment - kept * baseline`` and its variance, the larger of the own and the pooled."""
     some, many = np.maximum(count[..., :1], 1.0), np.maximum(count[..., 1:], 1.0)
     base, top = kept * kept * metric.variance[..., :1], metric.variance[..., 1:]

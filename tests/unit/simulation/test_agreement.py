@@ -210,7 +210,7 @@ def measurements(draw: st.DrawFn) -> tuple[int, float, float]:
         ones = draw(st.integers(0, min(units, 50)) | st.integers(max(0, units - 50), units) | st.integers(0, units))
         rate = ones / max(units, 1)
         return units, rate, rate * (1.0 - rate)
-    return units, draw(st.floats(0.0, 100.0)), draw(st.just(0.0) | st.floats(1e-6, 1e4))
+    return units, draw(st.floats(-100.0, 100.0)), draw(st.just(0.0) | st.floats(1e-6, 1e4))
 
 
 @given(measurements(), measurements(), st.sampled_from(Direction), st.sampled_from((0.0, 0.01, 0.3)))

@@ -302,7 +302,7 @@ def test_the_watcher_of_the_page_fires_what_its_dag_reads(
 
     extras = [{"from_trigger": True, "payload": payload} for payload in fired]
     events = [SimpleNamespace(extra=extra, timestamp=f"2026-01-05T00:00:0{n}") for n, extra in enumerate(extras)]
-    namespace["tell"].function({namespace["released"]: events})
+    namespace["tell"].function({namespace["released"].uri: events})
     reason = "reverted_regression_detected"
     assert capsys.readouterr().out.splitlines()[-2:] == [
         f"release_regressed {reason} ['{METRIC}'] ",
