@@ -147,7 +147,7 @@ def review_deadline(request: ApprovalRequest, timeout: timedelta, now: datetime)
 
 
 def _own_request(change: FlagChange, refused: Request[Any], approval: Approval) -> Procedure[ApprovalRequest]:
-    """Return the request for a refused write that is approved, or that somebody has applied meanwhile.
+    """Return the request for a refused write that is approved, or that a person applied meanwhile.
 
     Raises:
         ApprovalPendingError: There is one now, and it is not approved yet.
