@@ -89,6 +89,8 @@ class Circuit:
         self._name = name
         self._random = random
         self._places = Places(IN_FLIGHT)
+        # What serves many does not queue behind hundreds of single calls: these would only become more.
+        self._shared_places = Places(IN_FLIGHT)
         self._error: LaunchDarklyError | None = None
         self._refusals = self._answers = 0
         self._next_probe = self._next_line = 0.0
@@ -108,20 +110,18 @@ class Circuit:
         Raises:
             LaunchDarklyError: The attempt failed.
         """
-        if self.is_open or self._in_doubt:
-            return None
-        timer = asyncio.get_running_loop().call_later(DOUBT_AFTER, self._doubt)
-        try:
-            async with self._places.taken():
-                if self.is_open:
-                    return None
+        async with self._shared_places.taken():
+            if self.is_open or self._in_doubt:
+                return None
+            timer = asyncio.get_running_loop().call_later(DOUBT_AFTER, self._doubt)
+            try:
                 result = await attempt()
-        except LaunchDarklyError as error:
-            if self._may_pass(error):
-                self._doubt()
-            raise
-        finally:
-            timer.cancel()
+            except LaunchDarklyError as error:
+                if self._may_pass(error):
+                    self._doubt()
+                raise
+            finally:
+                timer.cancel()
         self._answers += 1
         return result
 

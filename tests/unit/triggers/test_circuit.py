@@ -319,6 +319,22 @@ def test_what_is_read_for_many_holds_no_call_and_opens_nothing(seconds: float) -
     run_in_virtual_time(run())
 
 
+def test_what_is_read_for_many_does_not_queue_behind_single_calls() -> None:
+    circuit, service = Circuit("ld", HOUR, middle), Service(ServerError("503"))
+
+    async def run() -> None:
+        single = [asyncio.create_task(circuit.call(service.read)) for _ in range(1000)]
+        await asyncio.sleep(1)
+        for _ in range(50):
+            began = now()
+            assert await circuit.call_once(service.read) == "read", "nothing is in doubt"
+            assert now() - began < 1
+        assert not all(task.done() for task in single), "the queue was there all the time"
+        await asyncio.gather(*single)
+
+    run_in_virtual_time(run())
+
+
 def test_if_single_calls_fail_too_one_call_finds_it_out_and_what_is_shared_comes_first_afterwards() -> None:
     circuit, service = Circuit("ld", HOUR, middle), Service(ServerError("503"), (0, 10 * MINUTE))
     shared: list[float] = []
