@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
+import signal
 import statistics
 import sys
 import time
@@ -275,6 +276,8 @@ def main() -> int:
         "--growth", type=float, default=1.1, help="most growth of memory, from the first to the last third"
     )
     options = parser.parse_args()
+    # Ended from outside, it ends what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     tally = soak(options.minutes, options.rollouts, options.lanes, options.seed)
     growth = {part: tally.growth(part) for part in WATCHED}
     tally.wrong += [f"{part} grew to {by:.2f} times its memory" for part, by in growth.items() if by > options.growth]

@@ -3,13 +3,19 @@
 import os
 from datetime import timedelta
 
+from airflow.sdk import get_parsing_context
+
 from airflow_provider_launchdarkly import retries, rollout_dag
 
 retries.RETRY_DELAY = timedelta(seconds=5)
 retries.LONGEST_RETRY_DELAY = timedelta(seconds=20)
 
+asked = get_parsing_context().dag_id  # a task's process needs one of them
 for number in range(int(os.environ.get("SOAK_LANES", "0"))):
-    globals()[f"soak_{number}"] = rollout_dag(
+    dag_id = f"soak_{number}"
+    if asked not in {None, dag_id}:
+        continue
+    globals()[dag_id] = rollout_dag(
         {
             "experiment": {
                 "key": f"soak-{number}",
@@ -22,5 +28,5 @@ for number in range(int(os.environ.get("SOAK_LANES", "0"))):
             "policy": {"looks": "1d", "min_duration": "2d", "max_duration": "4d", "futility": "off"},
             "turn_flag_on": True,
         },
-        dag_id=f"soak_{number}",
+        dag_id=dag_id,
     )
