@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, TypeAlias
 
+from airflow_provider_launchdarkly import telemetry
+
 if TYPE_CHECKING:
     import pytest
 
@@ -25,5 +27,5 @@ def count_in(monkeypatch: pytest.MonkeyPatch) -> Counted:
         def gauge(name: str, value: float) -> None:
             gauges[name] = value
 
-    monkeypatch.setattr("airflow.providers.common.compat.sdk.Stats", Stats)
+    monkeypatch.setattr(telemetry, "_stats", lambda: Stats)
     return counts, gauges

@@ -10,9 +10,8 @@ import asyncio
 import logging
 import random
 from abc import abstractmethod
-from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.triggers.base import TriggerEvent
 from typing_extensions import override
@@ -26,7 +25,7 @@ from airflow_provider_launchdarkly.triggers._shared_reader import Settled, wait_
 from airflow_provider_launchdarkly.triggers._sharing import circuit_of, reader_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from airflow_provider_launchdarkly.checks.result import Check, CheckResult
     from airflow_provider_launchdarkly.triggers._shared_reader import Reading
@@ -99,17 +98,16 @@ class PollingTrigger(CheckedTrigger):
             await asyncio.sleep(SECONDS_BEFORE_FIRST_POLL)
             yield error_event(error)
             return
-        with counted_as_waiting():
-            async for event in self._wait(polls):
-                yield event
-
-    async def _wait(self, polls: Polls) -> AsyncIterator[TriggerEvent]:
-        """Poll until a result or an error ends the waiting; yield one event."""
-        try:
-            event = await self._ending(polls)
-        except Exception as error:  # noqa: BLE001 - a trigger that raises loses its task's reason
-            event = error_event(error)
+        with WAITING:
+            event = await self.ending(polls)
         yield event
+
+    async def ending(self, polls: Polls) -> TriggerEvent:
+        """Poll until a result or an error ends the waiting; return its event."""
+        try:
+            return await self._ending(polls)
+        except Exception as error:  # noqa: BLE001 - a trigger that raises loses its task's reason
+            return error_event(error)
 
     async def _ending(self, polls: Polls) -> TriggerEvent:
         # Spread over the interval: the triggerer may start thousands at once.
@@ -143,6 +141,8 @@ class Polls:
         trigger: The trigger.
         hook: Its hook.
     """
+
+    __slots__ = ("_check", "_circuit", "_hook", "_interval", "_settled", "_shared")
 
     def __init__(self, trigger: PollingTrigger, hook: LaunchDarklyHook) -> None:
         self._hook = hook
@@ -206,20 +206,23 @@ class Polls:
         return Settled(reading.mark, reading.response.server_time + result.same_for - margin)
 
 
-_waiting = 0
+class _Waiting:
+    """Shows the triggers of this process that wait, as a gauge. Thousands wait in it, so it holds nothing for each."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def __enter__(self) -> None:
+        self._number += 1
+        gauge("waiting", self._number)
+
+    def __exit__(self, *_: object) -> None:
+        self._number -= 1
+        gauge("waiting", self._number)
 
 
-@contextmanager
-def counted_as_waiting() -> Iterator[None]:
-    """Show the triggers of this process that wait, as a gauge."""
-    global _waiting  # noqa: PLW0603 - one number for the process
-    _waiting += 1
-    gauge("waiting", _waiting)
-    try:
-        yield
-    finally:
-        _waiting -= 1
-        gauge("waiting", _waiting)
+WAITING: Final = _Waiting()
+"""What a trigger waits in, to be counted."""
 
 
 def error_event(error: Exception) -> TriggerEvent:

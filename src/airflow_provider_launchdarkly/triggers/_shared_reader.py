@@ -195,7 +195,7 @@ class SharedReader:
     def __init__(self, read_page: ReadPage, fewest: int = FEWEST) -> None:
         self._read_page = read_page
         self._fewest = fewest
-        self._waits: dict[str, set[_Wait]] = {}
+        self._waits: dict[str, list[_Wait]] = {}
         self._listed: dict[int, tuple[bytes, Contents]] = {}
         self._where: dict[str, int] = {}
         self._unlisted_until: dict[str, float] = {}
@@ -235,7 +235,7 @@ class SharedReader:
         loop = asyncio.get_running_loop()
         now = loop.time()
         wait = _Wait(key, interval, now, now + delay, now + earliest, exact, loop.create_future(), settled)
-        self._waits.setdefault(key, set()).add(wait)
+        self._waits.setdefault(key, []).append(wait)
         if earliest:
             self._unlisted_until.pop(key, None)  # another trigger awaits it: it may have started
         wait.timer = loop.call_at(wait.wants_page_at, self._wake, wait)
@@ -244,7 +244,7 @@ class SharedReader:
         finally:
             wait.timer.cancel()
             waits = self._waits[key]
-            waits.discard(wait)
+            waits.remove(wait)
             if not waits:
                 del self._waits[key]
 

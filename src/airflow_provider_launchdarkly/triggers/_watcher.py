@@ -92,10 +92,10 @@ class WatcherTrigger(CheckedTrigger, BaseEventTrigger):
                 await asyncio.sleep(LONGEST_PAUSE)
                 self.warn("%s", message)
         from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-        from airflow_provider_launchdarkly.triggers._base import counted_as_waiting
+        from airflow_provider_launchdarkly.triggers._base import WAITING
 
         hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
-        with counted_as_waiting():
+        with WAITING:
             await asyncio.sleep(random.uniform(0, min(self.poll_interval, FIRST_POLL_WITHIN)))  # noqa: S311
             async with aclosing(_merged([self._events_of(watch) for watch in self.watches(hook)])) as events:
                 async for event in events:

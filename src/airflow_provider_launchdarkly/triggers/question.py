@@ -27,8 +27,8 @@ from airflow_provider_launchdarkly.triggers._arguments import (
 from airflow_provider_launchdarkly.triggers._base import (
     ERROR,
     SECONDS_BEFORE_FIRST_POLL,
+    WAITING,
     Polls,
-    counted_as_waiting,
     error_event,
 )
 from airflow_provider_launchdarkly.triggers._harm_watch import LOOK, WatchingTrigger, unwatched
@@ -97,7 +97,7 @@ class ReminderTrigger(CheckedTrigger):
             return
         waits = [asyncio.create_task(each) for each in self._waits()]
         try:
-            with counted_as_waiting():
+            with WAITING:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             event = await next(each for each in waits if each.done())
         except Exception as error:  # noqa: BLE001 - as above
@@ -188,11 +188,11 @@ class QuestionTrigger(ReminderTrigger, WatchingTrigger):
             try:
                 hook = LaunchDarklyHook(self.launchdarkly_conn_id, self.project_key, self.environment_key)
                 polls = polls or Polls(self, hook)
-                async for event in self._wait(polls):
-                    found: dict[str, Any] = event.payload
-                    if found["status"] != ERROR:
-                        return event
-                    self.warn("%s", unwatched(f"{found['error']}: {found['message']}"))
+                event = await self.ending(polls)
+                found: dict[str, Any] = event.payload
+                if found["status"] != ERROR:
+                    return event
+                self.warn("%s", unwatched(f"{found['error']}: {found['message']}"))
             except Exception as error:  # noqa: BLE001 - the answer goes on being awaited
                 self.warn("%s", unwatched(f"{type(error).__name__}: {error}"))
             await asyncio.sleep(self.poll_interval)

@@ -51,7 +51,8 @@ IN_FLIGHT = 4
 
 # Longer than the minute that pollers usually pause, so that a poll does not pay for a new TLS handshake.
 # More connections than places, since a call that takes long has given its place to another.
-_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=16, keepalive_expiry=300.0)
+# Each request looks at each idle connection, so few are kept.
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=2, keepalive_expiry=300.0)
 
 # Raised before anything of the request left this machine.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
