@@ -360,7 +360,7 @@ The emulator's clock stands still, so a sensor waits at its next look. Turn it b
   curl {clock} --json '{{"advance": "P1D"}}'
   curl {clock} --json '{{"rate": 8640}}'
 The experiment is over. To run the DAG again, forget it first:
-  curl -X POST {emulator_url}/__emulator__/reset
+  curl {emulator_url}/__emulator__/reset --json ''
 Ctrl-C ends both."""
 
 

@@ -20,7 +20,7 @@ def test_a_demo_that_is_left_up_says_how_to_go_on(demo: Any) -> None:
     told = demo.left_up("http://127.0.0.1:8080", "http://127.0.0.1:8700")
     assert "clock stands still" in told
     assert """curl http://127.0.0.1:8700/__emulator__/clock --json '{"advance": "P1D"}'""" in told
-    assert "curl -X POST http://127.0.0.1:8700/__emulator__/reset" in told
+    assert "curl http://127.0.0.1:8700/__emulator__/reset --json ''" in told
     assert f"login {demo.USER}, password {demo.PASSWORD}" in told
 
 

@@ -139,7 +139,7 @@ def _greeting(url: str, emulator: Emulator, arguments: argparse.Namespace) -> st
 The Airflow connection for it:
   export AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT='{quoted}'
 {_poll_interval(emulator.clock.rate)}
-Controls, which need no token:
+Controls, which need no token. A POST states application/json, without a body too: curl --json ''.
   GET, POST          {url}/__emulator__/clock      {{"set": TIME}}, {{"advance": "P10D"}} or {{"rate": N}}
   POST               {url}/__emulator__/reset
   GET                {url}/__emulator__/snapshot

@@ -167,7 +167,7 @@ class _ControlRoute:
         client = scope.get("client")
         try:
             request = await self._http.read(scope, receive)
-            check_caller(client[0] if client else None, request.method, _by_name(request.headers), request.body)
+            check_caller(client[0] if client else None, request.method, _by_name(request.headers))
             handler = self._handlers.get(request.method)
             if handler is None:
                 raise method_not_allowed("method not allowed", tuple(self._handlers))

@@ -184,18 +184,17 @@ def is_loopback(host: str | None) -> bool:
     return host is None or host == "::1" or host.startswith(("127.", "::ffff:127."))
 
 
-def check_caller(client: str | None, method: str, headers: Mapping[str, str], body: bytes) -> None:
+def check_caller(client: str | None, method: str, headers: Mapping[str, str]) -> None:
     """Reject a client on another machine, and a browser that another site's page has sent.
 
     A page may send any site a request, unless it needs a preflight (Fetch standard, "CORS-safelisted request-header"):
-    JSON does. A name that resolves to this machine is not enough either, since its owner chooses where it points (DNS
-    rebinding).
+    JSON does, so a POST without a body states that type too. A name that resolves to this machine is not enough either,
+    since its owner chooses where it points (DNS rebinding).
 
     Args:
         client: The client's address; None for an in-process client, which is let through.
         method: The HTTP verb.
         headers: The request's headers, by lower-case name.
-        body: The request's body.
 
     Raises:
         ApiError: The caller is not accepted; the message names the header and the cure.
@@ -213,11 +212,12 @@ def check_caller(client: str | None, method: str, headers: Mapping[str, str], bo
             403, "forbidden", f"Origin is {origin!r}; the emulator's controls accept no page of another site"
         )
     content_type = headers.get("content-type", "")
-    if method == "POST" and body and content_type.split(";")[0].strip().lower() != "application/json":
+    if method == "POST" and content_type.split(";")[0].strip().lower() != "application/json":
         raise ApiError(
             415,
             "unsupported_media_type",
-            f"Content-Type is {content_type!r}; send application/json, as `curl --json` does",
+            f"Content-Type is {content_type!r}; send application/json, as `curl --json DATA` does, or `curl --json ''` "
+            "where there is no body",
         )
 
 
