@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_launchdarkly
+from support import fresh_imports
 from support.surroundings import REPOSITORY
 
 ROOT = Path(airflow_provider_launchdarkly.__file__).parent
@@ -376,11 +375,5 @@ def test_a_name_that_needs_the_hook_loads_it(name: str) -> None:
 
 def loaded_by(statement: str, modules: set[str]) -> list[str]:
     """Which of these modules a statement loads in a fresh process."""
-    return sorted(all_loaded_by(statement) & modules)
-
-
-@cache
-def all_loaded_by(statement: str) -> frozenset[str]:
-    code = f"import sys\n{statement}\nprint(*sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return frozenset(ran.stdout.split())
+    first = "" if "airflow" in modules else "from airflow.sdk import DAG, BaseOperator, BaseSensorOperator"
+    return sorted(fresh_imports.loaded_by(statement, first) & modules)
