@@ -1,4 +1,7 @@
-"""What a statement loads in a fresh process. One process forks for each statement, since to import Airflow takes seconds."""
+"""What a statement loads in a fresh process.
+
+One process forks for each statement, since it takes seconds to import Airflow.
+"""
 
 from __future__ import annotations
 
