@@ -22,8 +22,8 @@ def test_every_public_change_since_the_last_release_has_a_line() -> None:
     version, names = list(released().items())[-1]
     unnamed = unnamed_changes(names, surface(), unreleased())
     assert unnamed == [], (
-        "name each as code under Unreleased in CHANGELOG.md, an argument or option in one entry with its class, call or "
-        f"command (the last release is {version})"
+        "name each as code under Unreleased in CHANGELOG.md, an argument or option in one entry with its class, call "
+        f"or command (the last release is {version})"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from airflow_provider_launchdarkly.decision.judge import decide
 from airflow_provider_launchdarkly.decision.policy import Policy
@@ -21,6 +22,8 @@ from support.two_judges import drawn_evidence, is_close, with_history
 
 DAY = timedelta(days=1)
 HALVES = (0.5, 0.5)
+# With Hypothesis's full profile alone as many as are worth their time: `decide` takes a second for each.
+COMPARED = 12 if settings.default and settings.default.max_examples >= 150 else 4
 
 
 def daily(policy: Policy, world: World, experiments: int, days_after: int = 3) -> Draws:
@@ -52,6 +55,7 @@ def by_hand(policy: Policy, world: World, draws: Draws, experiment: int, delay: 
     raise AssertionError("a plan has an end")
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize(
     ("fields", "world"),
     [
@@ -69,9 +73,9 @@ def by_hand(policy: Policy, world: World, draws: Draws, experiment: int, delay: 
 @pytest.mark.parametrize("delay", [1, 3])
 def test_it_ends_as_the_real_judge_does(fields: dict[str, Any], world: World, delay: int) -> None:
     policy = Policy.from_json(fields)
-    draws = daily(policy, world, 12)
+    draws = daily(policy, world, COMPARED)
     outcomes = judge_with_approval(policy, draws, world.planned_shares, delay * DAY, STARTED_AT)
-    for experiment in range(12):
+    for experiment in range(COMPARED):
         quick = (KINDS[outcomes.kind[experiment]], int(outcomes.look[experiment]), int(outcomes.winner[experiment]))
         assert by_hand(policy, world, draws, experiment, delay) in (quick, None)
 
