@@ -60,7 +60,7 @@ ARROWS = {
     },
     "rollout": {
         *("operators", "sensors", "hooks", "templates", "notifications", "decision", "config", "change_windows", "api"),
-        *("retries", "retirement", "evidence", "links", "assets", "telemetry"),
+        *("retries", "retirement", "evidence", "links", "assets", "telemetry", "checks"),
     },
     "views": {"decision", "config"},
     "pictures": {"views", "config"},

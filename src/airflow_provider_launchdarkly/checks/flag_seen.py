@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.endpoints.flags import get_flag
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
-from airflow_provider_launchdarkly.api.variations import label_of, shares
+from airflow_provider_launchdarkly.api.variations import find_rule_id, label_of, shares
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,8 +69,26 @@ def see_flag(env: EnvironmentRef, iteration: Iteration) -> Procedure[FlagSeen | 
     try:
         response = yield get_flag(env.project_key, flag_key, environments=(env.environment_key,))
     except LaunchDarklyError as error:
-        return FlagSeen(flag_key, trouble=f"flag {flag_key} could not be read ({error}), so it may be off or changed")
+        return FlagSeen(flag_key, trouble=_unread(flag_key, error))
     return compare_flag(env, response.value, iteration, response.server_time)
+
+
+def see_rule(env: EnvironmentRef, flag_key: str, rule: str) -> Procedure[FlagSeen]:
+    """Read what a flag's rule serves, where no iteration is on it, in one request.
+
+    Args:
+        env: Project and environment.
+        flag_key: Key of the flag.
+        rule: Id or description of the rule; ``fallthrough`` is the default rule.
+    """
+    try:
+        response = yield get_flag(env.project_key, flag_key, environments=(env.environment_key,))
+        flag: FeatureFlag = response.value
+        rule_id = find_rule_id(flag, rule)
+    except LaunchDarklyError as error:
+        return FlagSeen(flag_key, trouble=_unread(flag_key, error))
+    names = {each.id: each.name or label_of(each.value) for each in flag.variations}
+    return _compare(env, flag, rule_id, _Expected(names), response.server_time)
 
 
 def compare_flag(env: EnvironmentRef, flag: FeatureFlag, iteration: Iteration, at: datetime) -> FlagSeen:
@@ -82,29 +100,49 @@ def compare_flag(env: EnvironmentRef, flag: FeatureFlag, iteration: Iteration, a
         iteration: The iteration, with its treatments.
         at: When the flag was read.
     """
-    config = flag.environments.get(env.environment_key)
-    rule_id = iteration.flags[flag.key].targeting_rule
+    baseline = iteration.baseline.variation_of(flag.key) if iteration.baseline else None
+    expected = _Expected(_names(flag, iteration), baseline, _wanted(iteration, flag.key))
+    return _compare(env, flag, iteration.flags[flag.key].targeting_rule, expected, at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """Names by variation, the baseline's variation, and percent by variation; None where nothing is expected."""
+
+    names: Mapping[str, str]
+    baseline: str | None = None
+    wanted: Mapping[str, Decimal] | None = None
+
+    def arms(self, served: Mapping[str, Decimal]) -> tuple[tuple[str, float, bool], ...]:
+        found = ((self.names[key], float(share), key == self.baseline) for key, share in _rounded(served).items())
+        return tuple(sorted(found, key=lambda arm: not arm[2]))
+
+
+def _compare(env: EnvironmentRef, flag: FeatureFlag, rule_id: str, expected: _Expected, at: datetime) -> FlagSeen:
+    config, names = flag.environments.get(env.environment_key), expected.names
     if config is None or flag.archived or config.archived:
         what = "archived" if config is not None else f"not in environment {env.environment_key}"
         return FlagSeen(flag.key, at, differs=f"flag {flag.key} is {what}")
-    names = _names(flag, iteration)
     if not config.on:
         off = flag.variation_at(config.off_variation)
         served = {off.id: _WHOLE} if off else {}
         gets = names[off.id] if off else "the default that the code names, since it has no off variation"
-        return FlagSeen(flag.key, at, _arms(served, flag, iteration), f"flag {flag.key} is off: everyone gets {gets}")
+        return FlagSeen(flag.key, at, expected.arms(served), f"flag {flag.key} is off: everyone gets {gets}")
     rule, where = config.rule(rule_id), "the default rule" if rule_id == "fallthrough" else f"rule {rule_id}"
     if rule is None:
         return FlagSeen(flag.key, at, differs=f"flag {flag.key} has no longer {where}, which the experiment is on")
-    served, wanted = _of_all(_tracked(flag, rule)), _wanted(iteration, flag.key)
-    if wanted is None or _same(served, wanted):
-        return FlagSeen(flag.key, at, _arms(served, flag, iteration))
+    served = _of_all(_tracked(flag, rule))
+    arms = expected.arms(served)
+    if expected.wanted is None or _same(served, expected.wanted):
+        return FlagSeen(flag.key, at, arms)
     only = next(iter(served)) if len(served) == 1 else None
     split = ", ".join(f"{share.normalize():f} % {names[key]}" for key, share in _rounded(served).items())
     gives = f"{names[only]} to everyone whom it matches" if only else split or "nobody a variation"
-    return FlagSeen(
-        flag.key, at, _arms(served, flag, iteration), f"{where} of flag {flag.key} was changed: it serves {gives}"
-    )
+    return FlagSeen(flag.key, at, arms, f"{where} of flag {flag.key} was changed: it serves {gives}")
+
+
+def _unread(flag_key: str, error: LaunchDarklyError) -> str:
+    return f"flag {flag_key} could not be read ({error}), so it may be off or changed"
 
 
 def _names(flag: FeatureFlag, iteration: Iteration) -> dict[str, str]:
@@ -117,15 +155,6 @@ def _names(flag: FeatureFlag, iteration: Iteration) -> dict[str, str]:
         or label_of(variation.value)
         for variation in flag.variations
     }
-
-
-def _arms(
-    served: Mapping[str, Decimal], flag: FeatureFlag, iteration: Iteration
-) -> tuple[tuple[str, float, bool], ...]:
-    names, baseline = _names(flag, iteration), iteration.baseline
-    old = baseline.variation_of(flag.key) if baseline else None
-    found = ((names[key], float(share), key == old) for key, share in _rounded(served).items())
-    return tuple(sorted(found, key=lambda arm: not arm[2]))
 
 
 def _wanted(iteration: Iteration, flag_key: str) -> dict[str, Decimal] | None:

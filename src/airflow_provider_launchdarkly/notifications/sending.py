@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_launchdarkly.notifications.channels import Channel
     from airflow_provider_launchdarkly.notifications.events import Message
@@ -99,13 +99,23 @@ def send_now(
         except Exception as error:  # noqa: BLE001 - whatever a notifier raises, the rollout goes on
             errors.append(f"{type(error).__name__}: {error}")
 
-    # A thread can be left behind; a call in a socket cannot be ended. Airflow's log needs the task's variables.
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(send,), daemon=True)
-    thread.start()
-    thread.join(longest)
-    if thread.is_alive():
+    if not ends_within(longest, send):
         return f"no answer within {longest:g} s"
     return errors[0] if errors else None
+
+
+def ends_within(seconds: float, work: Callable[[], None]) -> bool:
+    """Do a piece of work that never raises; return whether it ended in time. What is late goes on, and counts nowhere.
+
+    Args:
+        seconds: The longest time to wait for it.
+        work: The work.
+    """
+    # A thread can be left behind; a call in a socket cannot be ended. Airflow's log needs the task's variables.
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
 
 
 def _key(message: Message, channel: Channel) -> str:

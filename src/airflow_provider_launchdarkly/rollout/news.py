@@ -46,6 +46,7 @@ class Happening:
         place: What tells this event from every other: the DAG's id, the run's id, the map index.
         stage: Number of the stage that it is about, from 0; None before the first.
         output: The output of the task that tells it: an iteration, a verdict or an outcome. Empty if it has none.
+        now: Who gets what, as it was read when it was told; empty if it was not read.
         question: The question that is asked.
         reminder: How many times people were reminded of it, with this time.
         answers: What each answer to it does, and no answer, as a sentence each.
@@ -57,6 +58,7 @@ class Happening:
     place: tuple[str, ...] = ()
     stage: int | None = None
     output: Mapping[str, Any] = field(default_factory=dict)
+    now: str = ""
     question: str = ""
     reminder: int = 0
     answers: tuple[str, ...] = ()
@@ -75,7 +77,7 @@ def message_of(event: Event, rollout: Rollout, happening: Happening) -> Message 
     """
     stage, output = happening.stage, happening.output
     where = _where(rollout, happening, stage)
-    now = str(output.get("now") or served_in(rollout, stage))
+    now = str(output.get("now") or happening.now or served_in(rollout, stage))
     verdict = output.get("verdict")
     match event:
         case Event.ASKED | Event.REMINDED:
@@ -86,11 +88,11 @@ def message_of(event: Event, rollout: Rollout, happening: Happening) -> Message 
             began = happening.at if output.get("changed") is not False else None
             headline = f"{'Started' if event is Event.STARTED else 'Next stage'}: {where}: "
             headline += shares_in_words(rollout, number)
-            parts = {"now": served_in(rollout, number), "follows": after_stage(rollout, number, began)}
+            parts = {"now": happening.now or served_in(rollout, number), "follows": after_stage(rollout, number, began)}
         case Event.RELEASE_STARTED:
             headline = f"Ships: {where}: {output['treatment']} {release_in_words(rollout)}"
             parts = {
-                "now": served_while_released(rollout, str(output["treatment"])),
+                "now": happening.now or served_while_released(rollout, str(output["treatment"])),
                 "follows": after_release_start(rollout, str(output["treatment"])),
             }
         case Event.HARM:
@@ -103,7 +105,7 @@ def message_of(event: Event, rollout: Rollout, happening: Happening) -> Message 
                 return None
             headline = f"{output.get('summary')} · {where}"
             parts = {
-                "now": "what LaunchDarkly shows: someone else changed the experiment",
+                "now": happening.now or "what LaunchDarkly shows: someone else changed the experiment",
                 "follows": "The rollout ends and changes nothing.",
                 "actions": "Look in LaunchDarkly who changed it, then run the rollout again if it is to go on.",
             }

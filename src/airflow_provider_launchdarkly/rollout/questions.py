@@ -15,7 +15,6 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.retries import fail_unless_retryable
 from airflow_provider_launchdarkly.rollout.answers import Answer, approval_answers, inconclusive_answers
 from airflow_provider_launchdarkly.rollout.confirmation import LEFT_TO_LAUNCHDARKLY
-from airflow_provider_launchdarkly.rollout.serving import served_in
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.steps import (
     NOTHING_BEFORE,
@@ -77,8 +76,9 @@ class LaunchDarklyQuestionOperator(TypedTemplates, WatchedQuestionOperator):
         self.project_key = project_key
         self.environment_key = environment_key
         self.poll_interval = poll_interval
-        # What each answer does, once it is asked; the message about the question says it too.
+        # What each answer does, and who gets what, once it is asked; the message about the question says both too.
         self.offered: tuple[Answer, ...] = ()
+        self.served_now = ""
 
     @override
     def execute(self, context: Context) -> Any:
@@ -117,10 +117,12 @@ class LaunchDarklyQuestionOperator(TypedTemplates, WatchedQuestionOperator):
 
     @override
     def remind(self, context: Context, number: int, until: datetime | None) -> None:
-        """Tell people that the question is still open, and what each answer does."""
+        """Tell people that the question is still open, what each answer does, and who gets what by now."""
         with fail_unless_retryable(), failed_without_output():
             rollout = Rollout.from_json(self.rollout)
-            self.offered = tuple(self.answers(rollout, self.entered(rollout, context), until or datetime.now(UTC)))
+            entered = self.entered(rollout, context)
+            self.offered = tuple(self.answers(rollout, entered, until or datetime.now(UTC)))
+            self.served_now = self._read_served(rollout, entered)
         super().remind(context, number, until)
 
     @override
@@ -148,11 +150,24 @@ class LaunchDarklyQuestionOperator(TypedTemplates, WatchedQuestionOperator):
 
     def _card(self, rollout: Rollout, entered: Entered, until: datetime, context: Context) -> str:
         """Return the question's text as Markdown: what is served, what each answer does, and the decision card."""
-        now = served_in(rollout, entered.stage)
+        self.served_now = self._read_served(rollout, entered)
         card = None if entered.verdict is None else self._decision_card(rollout, entered.verdict, context)
         self.offered = tuple(self.answers(rollout, entered, until))
         answers = "\n".join(f"- {answer.markdown}" for answer in self.offered)
-        return "\n\n".join(filter(None, (f"**Who gets what now**: {now}.", answers, card, self.notes(rollout))))
+        return "\n\n".join(
+            filter(None, (f"**Who gets what now**: {self.served_now}.", answers, card, self.notes(rollout)))
+        )
+
+    def _read_served(self, rollout: Rollout, entered: Entered) -> str:
+        """Read who gets what at this moment."""
+        from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+        from airflow_provider_launchdarkly.rollout.served_now import Setting, served_now
+
+        self.read_fields()
+        verdict = entered.verdict or {}
+        place = [verdict.get(name) or getattr(self, name) for name in ("project_key", "environment_key")]
+        setting = Setting(rollout, verdict.get("experiment_key"), entered.iteration_id or None, entered.stage)
+        return served_now(lambda: LaunchDarklyHook(rollout.connection, *place), setting).text
 
     def _decision_card(self, rollout: Rollout, verdict: Mapping[str, Any], context: Context) -> str:
         from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.rollout.unwatched import ReleaseLeft, Seen
@@ -89,6 +90,7 @@ def _served(hook: LaunchDarklyHook, iteration: Iteration) -> str | None:
     The shares are those of the iteration as it was read, if its flag is on and its rule serves them.
     """
     from airflow_provider_launchdarkly.api.reads.flags import read_flag, what_is_served
+    from airflow_provider_launchdarkly.checks.flag_seen import compare_flag
 
     if not iteration.flags:
         return None
@@ -105,5 +107,5 @@ def _served(hook: LaunchDarklyHook, iteration: Iteration) -> str | None:
     known = [(each.name, each.allocation_percent) for each in ordered]
     shares = ", ".join(f"{name} {share.normalize():f} %" for name, share in known if share is not None)
     if iteration.running and rule is not None and flag.variation_at(rule.variation) is None and shares:
-        return shares
+        return compare_flag(env, flag, iteration, datetime.now(UTC)).differs or shares
     return what_is_served(env, flag, used.targeting_rule)

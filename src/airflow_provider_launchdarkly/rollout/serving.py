@@ -60,7 +60,8 @@ def served_after(rollout: Rollout, stage: int | None, outcome: Mapping[str, Any]
         left = outcome.get("unwatched") or {}
         if left.get("serves") is not None and left.get("served"):
             return f"{left['served']}, in {left.get('stage_name')}"
-        return str(left.get("served") or served_in(rollout, stage))
+        # Without `served`, `now` says in words what is known, and why it is no more.
+        return str(left.get("served") or left.get("now") or served_in(rollout, stage))
     if outcome.get("ending") == Ending.SHIP:
         return f"everyone gets {(outcome.get('verdict') or {}).get('treatment')}"
     return f"everyone gets {rollout.experiment.baseline.label}, the baseline"

@@ -6,6 +6,7 @@ A callback runs after its task's state has been reported, so no write waits for 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.rollout.news import Happening
+
+# The events whose message says who gets what while an iteration or a release runs. An ending has read it itself.
+_SAY_WHO_GETS_WHAT = frozenset(
+    {Event.ASKED, Event.REMINDED, Event.STARTED, Event.STAGE_ENTERED, Event.RELEASE_STARTED, Event.HARM, Event.DRIFT}
+)
 
 
 def tell(rollout: Rollout, event: Event, *, stage: int | None = None, also: Sequence[Any] = ()) -> list[Any] | None:
@@ -81,9 +87,15 @@ class LaunchDarklyRolloutNotifier(BaseNotifier):
         from airflow_provider_launchdarkly.rollout.news import message_of
 
         rollout = Rollout.from_json(self.rollout)
-        message = message_of(self.event, rollout, self._happening(rollout, context))
-        if message is not None:
-            send_to_all(message, channels_of(rollout.notify), context, self.log)
+        happening = self._happening(rollout, context)
+        message = message_of(self.event, rollout, happening)
+        if message is None:
+            return
+        if self._is_to_read(happening):
+            task: Any = getattr(context["ti"], "task", None)
+            now = _read_served(rollout, happening.output, happening.stage, task)
+            message = message_of(self.event, rollout, replace(happening, now=now)) or message
+        send_to_all(message, channels_of(rollout.notify), context, self.log)
 
     def _happening(self, rollout: Rollout, context: Context) -> Happening:
         from airflow_provider_launchdarkly.rollout.news import Happening
@@ -100,6 +112,7 @@ class LaunchDarklyRolloutNotifier(BaseNotifier):
             place=(*place, ti.task_id) if self.event in {Event.UNWATCHED, Event.RETIREMENT_FAILED} else place,
             stage=_stage_in(output, self.stage),
             output=output,
+            now="" if found else str(getattr(task, "served_now", "")),
             question=str(getattr(task, "subject", "") or ""),
             reminder=int(getattr(task, "reminded", 0)),
             answers=tuple(answer.text for answer in getattr(task, "offered", ())),
@@ -107,6 +120,12 @@ class LaunchDarklyRolloutNotifier(BaseNotifier):
             at=datetime.now(UTC),
             links=tuple(_links(rollout, ti, output, of_flag=self.event is Event.RETIREMENT)),
         )
+
+    def _is_to_read(self, happening: Happening) -> bool:
+        """Return whether the message says who gets what, and no task has read that for it."""
+        if happening.now or happening.output.get("now"):
+            return False
+        return self.event in _SAY_WHO_GETS_WHAT or (self.event is Event.UNWATCHED and "wanted_by" in happening.output)
 
 
 class LaunchDarklyLastWords(BaseNotifier):
@@ -164,6 +183,42 @@ def _output_of(ti: Any) -> Mapping[str, Any]:
     return verdict_that_ended(found) or (found if isinstance(found, Mapping) else {})
 
 
+def _read_served(rollout: Rollout, output: Mapping[str, Any], stage: int | None, task: Any) -> str:
+    """Read who gets what now, for a bounded time.
+
+    Args:
+        rollout: The rollout.
+        output: The output of the task that tells: it names the iteration.
+        stage: Number of the stage that runs, from 0; None if none does.
+        task: The task.
+    """
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+    from airflow_provider_launchdarkly.notifications.sending import LONGEST_SEND, ends_within
+    from airflow_provider_launchdarkly.rollout.served_now import Setting, served_now
+    from airflow_provider_launchdarkly.rollout.serving import served_while_released
+
+    released = output.get("release_id") is not None and output.get("treatment") is not None
+    after = served_while_released(rollout, str(output["treatment"])) if released else ""
+    iteration = output.get("iteration_id")
+    key = (output.get("experiment_key") or rollout.experiment.key) if iteration else None
+    setting = Setting(rollout, key, iteration, stage, after, released)
+    found = [setting.unread(f"LaunchDarkly did not answer within {LONGEST_SEND:g} s")]
+
+    def read() -> None:
+        place = _place_of(rollout, output, task)
+        found.append(served_now(lambda: LaunchDarklyHook(rollout.connection, *place), setting))
+
+    ends_within(LONGEST_SEND, read)
+    return found[-1].text
+
+
+def _place_of(rollout: Rollout, output: Mapping[str, Any], task: Any) -> tuple[str | None, str | None]:
+    """Return the keys of project and environment; None for the connection's."""
+    project = output.get("project_key") or getattr(task, "project_key", None) or rollout.project
+    environment = output.get("environment_key") or getattr(task, "environment_key", None) or rollout.environment
+    return project, environment
+
+
 def _stage_in(output: Mapping[str, Any], default: int | None) -> int | None:
     """Return the stage's number, from 0. What a task returns counts from 1."""
     stage: int | None = output.get("stage")
@@ -189,14 +244,10 @@ def _links(rollout: Rollout, ti: Any, output: Mapping[str, Any], *, of_flag: boo
         return found
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 
-    project, environment = (output.get(name) or getattr(rollout, name.removesuffix("_key")) for name in _PLACE)
-    hook = LaunchDarklyHook(rollout.connection, project, environment)
+    hook = LaunchDarklyHook(rollout.connection, *_place_of(rollout, output, getattr(ti, "task", None)))
     try:
         key = str(output.get("experiment_key") or rollout.experiment.key)
         found.append(("LaunchDarkly", hook.flag_url(output["flag_key"]) if of_flag else hook.experiment_url(key)))
     except Exception:  # noqa: BLE001 - a message without its link is better than none
         return found
     return found
-
-
-_PLACE = ("project_key", "environment_key")

@@ -107,29 +107,24 @@ class Board:
         return f"{before[0].key} of wave {before[0].wave} is {tally.standings[before[0].key]}" if before else None
 
     def served(self, context: Context, tally: Tally) -> list[tuple[str, str]]:
-        """Return each target, and who gets what in it."""
-        return [(target.key, self._served(target, tally.standings[target.key], context)) for target in self.targets]
+        """Read who gets what in each target; return its key and the words. Never raises for LaunchDarkly."""
+        from airflow_provider_launchdarkly.rollout.wave_served import served_in_target, until_when
 
-    def _served(self, target: TargetTasks, standing: Standing, context: Context) -> str:
-        from airflow_provider_launchdarkly.rollout.serving import served_after, served_in, served_while_released
-
-        if standing in {Standing.UNTOUCHED, Standing.OBSERVED}:
-            return f"{standing}, what the flag serves"
-        ti: Any = context["ti"]
-        rollout = self.rollouts[target.key]
-        if standing not in {Standing.UNDER_WAY, Standing.FAILED}:
-            outcome = ti.xcom_pull(task_ids=target.ending(standing)) or {}
-            stage = outcome.get("stage")
-            return f"{standing}, {served_after(rollout, None if stage is None else stage - 1, outcome)}"
-        started = last_start(context, target)
-        release = ti.xcom_pull(task_ids=target.release) if target.release else None
-        kept = "its release stays watched" if release else "its guardrails stay watched"
-        watched = kept if standing is Standing.UNDER_WAY else "nobody watches it"
-        if started is None:
-            return f"{standing}, nothing has started"
-        if release:
-            return f"{standing}, {served_while_released(rollout, release['treatment'])}, {watched}"
-        return f"{standing}, {served_in(rollout, started)}, {watched}"
+        until = until_when()
+        return [
+            (
+                each.key,
+                served_in_target(
+                    each,
+                    self.rollouts[each.key],
+                    tally.standings[each.key],
+                    last_start(context, each),
+                    context=context,
+                    until=until,
+                ),
+            )
+            for each in self.targets
+        ]
 
 
 def last_start(context: Context, target: TargetTasks) -> int | None:
