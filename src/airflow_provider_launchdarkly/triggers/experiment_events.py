@@ -5,6 +5,7 @@ DAG files import it, so what only a running trigger needs is imported there.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import timedelta
@@ -159,9 +160,15 @@ class _ExperimentWatch(Watch):
         from airflow_provider_launchdarkly.checks.experiment_events import read_state
         from airflow_provider_launchdarkly.evidence.source import Target
 
-        await self.seen.load(f"{self._key} {'+'.join(self._on)}")
         await self.hook.load_settings()
         env = self.hook.environment()
+        on = "+".join(self._on)
+        # One asset may have watchers in several projects and environments, and by several policies. After a change of
+        # its policy a watcher goes on from what was noted by the one before.
+        here = f"experiment {env.project_key}/{env.environment_key}/{self._key} {on}"
+        policy = hashlib.sha256(self._policy.encode()).hexdigest()[:12]
+        own, beside = (f"{here} {policy}", here) if VERDICT in self._on else (here, None)
+        await self.seen.load(own, beside=beside, of_policy=VERDICT, older=f"{self._key} {on}")
         state = await self.poll(lambda: read_state(env, self._key))
         if not state.exists:
             self.tell_missing(f"experiment {self._key!r}")

@@ -216,6 +216,59 @@ def test_after_a_restart_with_a_store_only_new_events_fire(person: Person, polls
     assert polls(watcher(store), 3) == []
 
 
+def fired_with(store: Store, person: Person, polls: Any, **changes: Any) -> list[str]:
+    """Run a watcher for some polls; return the events that it fired."""
+    return names(polls(watcher(store, **changes), 3))
+
+
+def test_watchers_of_one_experiment_key_in_two_environments_share_no_mark(
+    person: Person, polls: Any, emulator: EmulatorServer
+) -> None:
+    store, iteration = Store(), person.create()
+    person.start(iteration)
+    for environment in ("production", "test"):
+        assert fired_with(store, person, polls, environment_key=environment) == []
+    person.stop(iteration)
+    assert fired_with(store, person, polls, environment_key="test") == []
+    assert fired_with(store, person, polls, environment_key="production") == ["stop"]
+    assert fired_with(store, person, polls, environment_key="production") == []
+
+
+def test_watchers_by_two_policies_each_tell_their_own_verdict(person: Person, polls: Any) -> None:
+    store, other = Store(), {"min_duration": "2d", "max_duration": "9d"}
+    iteration = person.create()
+    assert fired_with(store, person, polls) == []
+    person.start(iteration)
+    assert fired_with(store, person, polls) == ["start"]
+    assert fired_with(store, person, polls, policy=other) == []
+    own = {key for key in store.values if key.startswith(f"experiment demo/production/{KEY} ")}
+    assert len(own) == len(store.values) == 3
+    person.stop(iteration)
+    assert fired_with(store, person, polls) == fired_with(store, person, polls, policy=other) == ["stop"]
+
+
+@pytest.mark.parametrize(
+    ("noted", "fires"),
+    [
+        (["start:{}"], ["stop"]),
+        ([], ["start", "stop"]),
+        (["start:6b3c1c9e-0000-4000-8000-000000000000"], []),
+    ],
+    ids=["its own", "of an experiment without iterations", "of another project"],
+)
+def test_the_mark_of_an_older_version_is_taken_over_if_it_is_this_watchers(
+    person: Person, polls: Any, noted: list[str], fires: list[str]
+) -> None:
+    store, iteration = Store(), person.create()
+    old = f"{KEY} start+stop+verdict"
+    store.values[old] = json.dumps([name.format(iteration) for name in noted])
+    person.start(iteration)
+    person.stop(iteration)
+    assert fired_with(store, person, polls) == fires
+    del store.values[old]
+    assert fired_with(store, person, polls) == []
+
+
 def test_after_a_restart_without_a_store_nothing_fires_twice(person: Person, polls: Any) -> None:
     iteration = person.create()
     steps = {1: lambda: person.start(iteration)}
