@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.config.durations import describe_span, format_duration
+from airflow_provider_launchdarkly.decision.evidence import Coverage
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.suitability import (
     UndecidableExperimentError,
@@ -119,7 +120,8 @@ class WarehouseNativeSource:
                 arms and versions in the table are others than the settings say.
             NoExposuresError: There is no analysis of the iteration, and the policy's time for that is over.
             StaleAnalysisError: The newest analysis is too old, not the same for all metrics and arms, or half written:
-                it lacks a treatment that an earlier one has, or the policy's time for missing data is not over.
+                it lacks a treatment that an earlier one has, or a treatment or a metric while the policy's time for
+                missing data is not over since the first analysis.
             SqlResultsError: The rows cannot be the iteration's results.
             LaunchDarklyError: As the calls raise.
         """
@@ -135,7 +137,8 @@ class WarehouseNativeSource:
             return self._evidence(look_context, policy, judged, ())
         newest, older = _newest(found)
         arms = self._arms(look_context, newest)
-        rows = [row for metric in judged for row in self._rows_of(metric, newest)]
+        lasts = look_context.now - min(row.first_analyzed_at for row in found)
+        rows = [row for metric in judged for row in self._rows_of(metric, newest, young=lasts <= policy.missing.grace)]
         self._require_one_analysis(look_context, rows)
         self._require_every_treatment(look_context, policy, rows, older)
         _require_split(look_context, [row for row in rows if row.version_id == judged[0].version_id], arms)
@@ -145,7 +148,8 @@ class WarehouseNativeSource:
             for row in rows
             if row.version_id == metric.version_id
         ]
-        return self._evidence(look_context, policy, judged, cells)
+        evidence = self._evidence(look_context, policy, judged, cells)
+        return evidence._replace(coverage=_coverage(judged, rows))
 
     def _evidence(
         self, look_context: LookContext, policy: Policy, judged: Sequence[Judged], rows: Sequence[Sequence[Any]]
@@ -229,15 +233,19 @@ class WarehouseNativeSource:
         )
         return f"the iteration's treatments are {names}: set arms to treatment_id, variation_id or a mapping"
 
-    def _rows_of(self, metric: Judged, found: Sequence[Sums]) -> list[Sums]:
+    def _rows_of(self, metric: Judged, found: Sequence[Sums], *, young: bool) -> list[Sums]:
+        """Return a metric's rows; `young` is True while the iteration's first analysis may still be being written."""
         rows = [row for row in found if row.version_id == metric.version_id]
         if not rows:
             known = ", ".join(dict.fromkeys(row.version_id for row in found))
-            raise ConfigurationError(
+            lacks = (
                 f"metric {metric.key!r} has version {metric.version_id!r}, and the analyses of the iteration in "
-                f"{self._results.aggregates.table} have {known}: set metric_versions: {{{metric.key}: …}} in the "
-                "results, or wait for an analysis with the metric if it was added lately"
+                f"{self._results.aggregates.table} have {known}"
             )
+            cure = f"set metric_versions: {{{metric.key}: …}} in the results"
+            if young:
+                raise StaleAnalysisError(f"{lacks}: the first one may be half written. If it stays so, {cure}")
+            raise ConfigurationError(f"{lacks}: {cure}, or wait for an analysis with the metric if it was added lately")
         arms = [row.arm for row in rows]
         if len(set(arms)) < len(arms):
             raise SqlResultsError(
@@ -295,6 +303,19 @@ class WarehouseNativeSource:
             "the experiment may not be warehouse-native, or its results are in another schema; look at conn_id, schema "
             "and aggregates of the results"
         )
+
+
+def _coverage(judged: Sequence[Judged], rows: Sequence[Sums]) -> Coverage:
+    """Return what the sums say beside the numbers. They have neither crossovers nor the time of a row that was read."""
+    keys = {metric.version_id: metric.key for metric in judged}
+    without_events: dict[str, int] = {}
+    for row in rows:
+        key = keys[row.version_id]
+        without_events[key] = without_events.get(key, 0) + row.units - row.with_events
+    return Coverage(
+        without_events=without_events,
+        last_event=max((row.last_event for row in rows if row.last_event is not None), default=None),
+    )
 
 
 def _newest(found: Sequence[Sums]) -> tuple[list[Sums], list[Sums]]:

@@ -28,6 +28,7 @@ def evidence(
     shares: tuple[int, ...] = (50, 50),
     metric: dict[str, Any] | None = None,
     first: datetime | None = None,
+    version: str = "v1",
 ) -> Evidence:
     """Read the sums of each arm: units, units with an event, sum and sum of squares."""
     look = look_context(10)
@@ -37,7 +38,7 @@ def evidence(
     )
     look = replace(look, iteration=look.iteration.model_copy(update={"treatments": treatments}))
     at = look.at - timedelta(hours=1)
-    rows = [("v1", arm, *numbers, at, at, first or at) for arm, numbers in sums.items()]
+    rows = [(version, arm, *numbers, at, at, first or at) for arm, numbers in sums.items()]
     results = WarehouseNativeResults(conn_id="warehouse", schema="x", arms={"id-classic": "Classic", "id-bold": "Bold"})
     procedure = WarehouseNativeSource(results, lambda _: rows)(look, Policy())
     found = Metric.model_validate({"key": METRIC, "_versionId": "v1", **(metric or {})})
@@ -88,6 +89,27 @@ def test_a_treatment_that_no_analysis_has_after_grace_has_no_units() -> None:
     found = evidence({"id-classic": (1000, 100, 100, 100)}, first=look_context(10).at - timedelta(days=1, minutes=1))
     assert [treatment.exposed for treatment in found.treatments] == [1000, 0]
     assert decide(Policy.from_json({"primary": {"direction": "higher"}}), found).kind is Kind.INVALID
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_a_metric_that_the_first_analyses_lack_is_waited_for_within_grace(days: int) -> None:
+    first = look_context(10).at - timedelta(days=days)
+    with pytest.raises(StaleAnalysisError, match="have v2: the first one may be half written"):
+        evidence({"id-classic": (1000, 1, 1, 1), "id-bold": (1000, 1, 1, 1)}, first=first, version="v2")
+
+
+def test_a_metric_that_analyses_lack_after_grace_is_an_error_that_names_it() -> None:
+    first = look_context(10).at - timedelta(days=1, minutes=1)
+    with pytest.raises(ConfigurationError, match=f"metric '{METRIC}' has version 'v1', and .* have v2: set metric_v"):
+        evidence({"id-classic": (1000, 1, 1, 1), "id-bold": (1000, 1, 1, 1)}, first=first, version="v2")
+
+
+def test_the_sums_say_which_units_have_no_event_and_when_the_last_one_was() -> None:
+    found = evidence({"id-classic": (1000, 100, 100, 100), "id-bold": (1000, 200, 200, 200)}).coverage
+    assert found is not None
+    assert dict(found.without_events) == {METRIC: 1700}
+    assert found.last_event == look_context(10).at - timedelta(hours=1)
+    assert (found.crossovers, found.last_batch, found.lateness) == (None, None, None)
 
 
 def test_a_treatment_that_nobody_is_allocated_to_may_be_missing() -> None:
