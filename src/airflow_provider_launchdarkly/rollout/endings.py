@@ -146,6 +146,9 @@ class LaunchDarklyEndingOperator(WaitsForApproval, LaunchDarklyRolloutBaseOperat
             found = outcome_after_release(found, self.release)
         if found.ending is not self.ending:
             raise AirflowSkipException(f"the rollout ended {found.ending}: {found.why}")
+        if self.shown_as and found.stage is not None:
+            # The pages' list reads this note alone, which is of no stage.
+            self.shown_as = {**self.shown_as, "reached": found.stage + 1}
         if released:
             return self._end_release(found, context)
         stopped = None if found.winner is None else self._stop(found, context)

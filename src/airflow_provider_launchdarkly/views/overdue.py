@@ -17,14 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from airflow_provider_launchdarkly.views.airflow_run import Run, Task
+    from airflow_provider_launchdarkly.views.airflow_run import Asked, Run, Task
 
 # What nobody takes for late: so many polls, and at least so long. A look that runs may ask a warehouse for hours.
 _POLLS = 3
 _LEAST = timedelta(hours=1)
 _LEAST_RUNNING = timedelta(hours=6)
+# Airflow itself answers a question whose time is over, within seconds.
+_LEAST_ANSWERING = timedelta(minutes=5)
 # Nobody starts a task that is in one of these states, or in none.
 _NOT_STARTED = frozenset({"scheduled", "queued"})
+# Such a task waits in the triggerer; for an answer, on Airflow 3.3, in the scheduler.
+_WAITING = frozenset({"deferred", "awaiting input"})
 # The default of `[launchdarkly] poll_interval`, for notes that do not name theirs.
 _POLL = timedelta(minutes=5)
 
@@ -39,12 +43,14 @@ class Overdue(NamedTuple):
         due_at: When it was due, by Airflow's clock.
         late: For how long it has been due.
         task: The task; None where Airflow has not scheduled it.
+        says: What people are told of it, as a sentence; empty for what it is and how late.
     """
 
     what: str
     due_at: datetime
     late: timedelta
     task: Task | None
+    says: str = ""
 
 
 def overdue(body: Mapping[str, Any], left_at: str, task: Task, now: datetime) -> Overdue | None:
@@ -86,8 +92,32 @@ def not_started(left_at: str, active: Sequence[Task], now: datetime) -> Overdue 
     return _late("the next task", reading.instant(left_at), next(iter(active), None), _LEAST_RUNNING, now)
 
 
+def unanswered(asked: Asked, tasks: Sequence[Task], now: datetime) -> Overdue | None:
+    """Return that the time to answer a question is over, and it is still open; None if it is not.
+
+    Args:
+        asked: The question, with the time until when an answer counts.
+        tasks: The experiment's tasks.
+        now: The time, by Airflow's clock.
+    """
+    question = asked.question
+    if not asked.is_open:
+        return None
+    task = next((each for each in tasks if (each.task_id, each.map_index) == (asked.task_id, asked.map_index)), None)
+    late = _late("an answer", question.until, task, _LEAST_ANSWERING, now)
+    if late is None:
+        return None
+    counts = f"{question.otherwise} counts" if question.otherwise else "the task fails"
+    return late._replace(
+        says=(
+            f"The time to answer “{question.subject}” is over since {late.due_at:%Y-%m-%d %H:%M} UTC: an answer does "
+            f"not count any more, and {counts} as soon as the task goes on."
+        )
+    )
+
+
 def as_unwatched(found: Overdue, run: Run, serves: str) -> Unwatched:
-    """Return an overdue look, or opening, as people have to be told of it.
+    """Return an overdue look, opening or answer, as people have to be told of it.
 
     Args:
         found: What is overdue.
@@ -95,7 +125,7 @@ def as_unwatched(found: Overdue, run: Run, serves: str) -> Unwatched:
         serves: Who gets what, in a sentence.
     """
     why, cure = _cause(found.task, run)
-    what = f"{found.what[0].upper()}{found.what[1:]} is overdue by {_span(found.late)}."
+    what = found.says or f"{found.what[0].upper()}{found.what[1:]} is overdue by {_span(found.late)}."
     return Unwatched(found.due_at, why, serves, cure, found.task.task_id if found.task else None, what)
 
 
@@ -144,13 +174,8 @@ def _cause(task: Task | None, run: Run) -> tuple[str, str]:
         )
     if "scheduler" in run.unhealthy:
         return f"no scheduler is running, and {name} is {state}", "start the scheduler"
-    if state == "deferred":
-        if "triggerer" in run.unhealthy:
-            return f"no triggerer is running, and {name} is deferred", "start a triggerer"
-        return (
-            f"{name} is deferred, and its trigger has not ended the waiting",
-            f"see the log of {name} and the triggerer's; clear the task if neither says why: it waits on for the same",
-        )
+    if state in _WAITING:
+        return _not_ended(state, name, run)
     if state in _NOT_STARTED:
         return (
             f"{name} is {state}, and no worker has taken it",
@@ -158,6 +183,21 @@ def _cause(task: Task | None, run: Run) -> tuple[str, str]:
         )
     log = f"see the log of {name}" if task else f"see run {run.run_id} and the scheduler's log"
     return f"{name} is {state}", f"{log}, and mend the cause"
+
+
+def _not_ended(state: str, name: str, run: Run) -> tuple[str, str]:
+    """Return what keeps a task whose waiting nobody ends, and the cure."""
+    if state != "deferred":
+        return (
+            f"{name} awaits an answer, and the scheduler has not ended the waiting",
+            f"see the scheduler's log; clear {name} if it does not say why: it asks again",
+        )
+    if "triggerer" in run.unhealthy:
+        return f"no triggerer is running, and {name} is deferred", "start a triggerer"
+    return (
+        f"{name} is deferred, and its trigger has not ended the waiting",
+        f"see the log of {name} and the triggerer's; clear the task if neither says why: it waits on for the same",
+    )
 
 
 def _span(late: timedelta) -> str:

@@ -114,7 +114,9 @@ def ladder(
     Returns:
         Empty for a rollout that is over where nothing says how far it came.
     """
-    if ended and current is None and not starts:
+    # The note of an ending alone is of no stage, and says which one was the last.
+    last = current or count(rollout.get("reached"))
+    if ended and last is None and not starts:
         return ()
     stages = []
     for position, stage in enumerate(mappings(rollout.get("stages")), start=1):
@@ -124,7 +126,7 @@ def ladder(
                 position,
                 text(stage.get("name")) or percent_of_new(served) or str(position),
                 served,
-                _progress(position, current, ended=ended, starts=starts),
+                _progress(position, last, ended=ended, starts=starts),
                 text(stage.get("gate")),
                 number(stage.get("days")),
                 bool(stage.get("asks")),

@@ -23,7 +23,7 @@ from airflow_provider_launchdarkly.views.not_watched import (
     lost_release,
     release_not_watched,
 )
-from airflow_provider_launchdarkly.views.overdue import Overdue, as_unwatched, not_started, overdue
+from airflow_provider_launchdarkly.views.overdue import Overdue, as_unwatched, not_started, overdue, unanswered
 from airflow_provider_launchdarkly.views.releases import read_release
 from airflow_provider_launchdarkly.views.served import drift_of, in_words, served_by
 from airflow_provider_launchdarkly.views.unwatched import Unwatched
@@ -132,7 +132,11 @@ def summary_of(
 
 def _late(newest: Note, run: Run, state: State, now: datetime | None) -> Overdue | None:
     """Return what a task that waits should have done by now."""
-    if now is None or state not in {State.WAITING, State.AWAITING_WINDOW, State.WORKING}:
+    if now is None:
+        return None
+    if state is State.NEEDS_YOU:
+        return next((late for asked in run.asked if (late := unanswered(asked, run.tasks, now))), None)
+    if state not in {State.WAITING, State.AWAITING_WINDOW, State.WORKING}:
         return None
     if state is State.WORKING:
         return not_started(newest.left_at, _active(run), now)

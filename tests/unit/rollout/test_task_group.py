@@ -109,7 +109,7 @@ def test_each_stage_and_the_stop_leave_a_note_with_the_ladder(emulator: Emulator
     assert sorted({stage for stage in stages.values() if stage}) == [1, 2, 3]
     (stop,) = (body for body in left.values() if body["kind"] == "stop")
     assert (stop["ending"], stop["winner"]) == ("ship", "Bold")
-    assert stop["rollout"]["stage"] is None
+    assert (stop["rollout"]["stage"], stop["rollout"]["reached"]) == (None, 3)
     ladder = [(stage["name"], stage["shares"][1]["percent"]) for stage in stop["rollout"]["stages"]]
     assert ladder == [("a tenth", 10.0), ("a quarter", 25.0), ("a half", 50.0)]
 

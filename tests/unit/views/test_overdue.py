@@ -10,8 +10,8 @@ import pytest
 
 from airflow_provider_launchdarkly.pictures.terminal import experiment_text
 from airflow_provider_launchdarkly.views import notes
-from airflow_provider_launchdarkly.views.airflow_run import Note, Run, Task
-from airflow_provider_launchdarkly.views.model import State
+from airflow_provider_launchdarkly.views.airflow_run import Asked, Note, Run, Task
+from airflow_provider_launchdarkly.views.model import Question, State
 from airflow_provider_launchdarkly.views.situation import summary_of
 from airflow_provider_launchdarkly.views.whole import detail_of
 from support.shown import DAY, HOUR, START, arms, found, page, policy, run, started, task, watched
@@ -143,6 +143,46 @@ def test_the_clock_of_an_emulator_makes_nothing_overdue() -> None:
     note = left(watched(), years_later)
     assert summary_of([note], run(task(WAIT, "deferred")), now=years_later + DAY).state is State.WAITING
     assert summary_of([note], run(task(WAIT, "deferred")), now=years_later + 2 * DAY).state is State.OVERDUE
+
+
+APPROVE = "before_ship.approve"
+UNTIL = START + 12 * DAY
+
+
+def asking(state: str = "deferred", until: datetime | None = UNTIL, **changes: Any) -> Run:
+    question = Question("Ship Bold?", START + 9 * DAY, until, ("ann",), ("Approve", "Reject"), "Reject")
+    asked = Asked(f"rollout.{APPROVE}", question)
+    return replace(run(task(APPROVE, state, "LaunchDarklyApproveShipOperator"), asked=(asked,)), **changes)
+
+
+@pytest.mark.parametrize(
+    ("happens", "why", "cure"),
+    [
+        (asking(unhealthy=("triggerer",)), "no triggerer is running, and task", "start a triggerer"),
+        (asking(paused=True), "DAG checkout is paused, so Airflow starts none of its tasks", "unpause DAG checkout"),
+        (asking("awaiting_input"), "awaits an answer, and the scheduler has not ended", "see the scheduler's log"),
+    ],
+)  # fmt: skip
+def test_a_question_whose_time_is_over_says_so_and_what_happens(happens: Run, why: str, cure: str) -> None:
+    seen = summary_of([left(watched())], happens, now=UNTIL + HOUR)
+    assert (seen.state, seen.since, seen.question) == (State.OVERDUE, UNTIL, None)
+    assert seen.unwatched is not None
+    assert seen.unwatched.what == (
+        "The time to answer “Ship Bold?” is over since 2026-03-14 09:00 UTC: an answer does not count any more, and "
+        "Reject counts as soon as the task goes on."
+    )
+    assert why in seen.unwatched.why
+    assert cure in seen.unwatched.cure
+    assert seen.headline.startswith(seen.unwatched.what)
+
+
+@pytest.mark.parametrize("happens", [asking(until=None), asking(until=UNTIL + HOUR)], ids=["no end", "not over"])
+def test_a_question_that_still_takes_an_answer_needs_a_person(happens: Run) -> None:
+    assert summary_of([left(watched())], happens, now=UNTIL + HOUR).state is State.NEEDS_YOU
+
+
+def test_a_question_is_given_minutes_to_close_by_itself() -> None:
+    assert summary_of([left(watched())], asking(), now=UNTIL + timedelta(minutes=5)).state is State.NEEDS_YOU
 
 
 def test_whoever_reads_without_a_clock_judges_nothing() -> None:

@@ -134,6 +134,19 @@ def test_unwatched_says_why_what_is_served_and_what_to_do() -> None:
     assert found.unwatched.since == START + 8 * DAY + HOUR
 
 
+@pytest.mark.parametrize(
+    ("reached", "progress"),
+    [(3, ["done", "done", "done"]), (1, ["done", "skipped", "skipped"]), (None, [])],
+    ids=["the last stage", "the first", "of an older version"],
+)
+def test_the_note_of_a_stop_alone_shows_the_stages_as_they_ended(reached: int | None, progress: list[str]) -> None:
+    note = stopped()
+    rollout = {**note.body["rollout"], **({} if reached is None else {"reached": reached})}
+    found = summary_of([replace(note, body={**note.body, "rollout": rollout})], run(state="success"))
+    assert [stage.progress.value for stage in found.stages] == progress
+    assert found.stage is None
+
+
 def test_after_the_stop_everyone_gets_the_winner() -> None:
     found = summary_of([stopped()], run(state="success"))
     assert found.shares == (Share("Bold", 100.0),)
