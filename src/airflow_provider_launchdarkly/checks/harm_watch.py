@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.checks.flag_seen import see_flag
 from airflow_provider_launchdarkly.checks.harm_looks import metrics_that_roll_back
 from airflow_provider_launchdarkly.checks.significance import (
     find_due_look,
@@ -126,6 +127,8 @@ class HarmWatch:
     ) -> Procedure[tuple[SignificanceResult, Policy]]:
         """Take the look that is due, on a worker. A look for harm alone reads every metric that rolls back.
 
+        A planned look reads the flag, too, as the sensor's do.
+
         Args:
             source: Where evidence comes from.
             looks: Reads what the earlier looks measured.
@@ -156,6 +159,8 @@ class HarmWatch:
             spent=spent,
         )
         self.previous = result.verdict.elapsed
+        if not found.only_harm:
+            result = replace(result, flag=(yield from see_flag(self.target.environment, found.iteration)))
         return result, judge
 
     def _due(self) -> Procedure[SignificanceResult | LookContext]:

@@ -130,7 +130,7 @@ class LaunchDarklyQuestionOperator(TypedTemplates, WatchedQuestionOperator):
         """Return the iteration that runs meanwhile; None watches nothing."""
         with fail_unless_retryable(), failed_without_output():
             rollout = Rollout.from_json(self.rollout)
-            return watched_meanwhile(rollout, self.entered(rollout, context), self.poll_interval)
+            return watched_meanwhile(rollout, self.entered(rollout, context), self.poll_interval, self.before)
 
     @abstractmethod
     def entered(self, rollout: Rollout, context: Context) -> Entered:

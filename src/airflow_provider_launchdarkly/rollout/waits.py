@@ -58,7 +58,7 @@ class LaunchDarklyRolloutWindowSensor(LaunchDarklyChangeWindowSensor):
     def watched(self, context: Context) -> WatchedIteration | None:
         """Return the iteration that runs meanwhile; None watches nothing."""
         rollout = Rollout.from_json(self.rollout)
-        return watched_meanwhile(rollout, self._entered(rollout, context), self.poke_interval)
+        return watched_meanwhile(rollout, self._entered(rollout, context), self.poke_interval, self.before)
 
     def _entered(self, rollout: Rollout, context: Context) -> Entered:
         if self.number is None:

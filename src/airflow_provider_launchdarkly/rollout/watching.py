@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.rollout.spec import Rollout
-    from airflow_provider_launchdarkly.rollout.steps import Entered
+    from airflow_provider_launchdarkly.rollout.steps import Entered, TasksBefore
     from airflow_provider_launchdarkly.sensors._harm_watch import WatchedIteration
 
 
-def watched_meanwhile(rollout: Rollout, entered: Entered, poll_interval: float | None) -> WatchedIteration | None:
+def watched_meanwhile(
+    rollout: Rollout, entered: Entered, poll_interval: float | None, before: TasksBefore
+) -> WatchedIteration | None:
     """Return the iteration that runs while a step is waited for, with the policy of its stage.
 
     Args:
         rollout: The rollout.
         entered: What the step follows on.
         poll_interval: Seconds between two polls. Default: ``[launchdarkly] poll_interval``.
+        before: The tasks before the step.
 
     Returns:
         None before the first stage, since nothing runs then, and where `watch_while_waiting` is off.
@@ -26,11 +29,14 @@ def watched_meanwhile(rollout: Rollout, entered: Entered, poll_interval: float |
     # Imported here, as everything that only a running task needs.
     from airflow_provider_launchdarkly.sensors._harm_watch import WatchedIteration
 
+    stage = entered.stage or 0
+    watch = before.stages[stage][1] if stage < len(before.stages) else None
     return WatchedIteration(
         entered.verdict,
-        rollout.policy_of(entered.stage or 0, extended=entered.extended).to_json(),
+        rollout.policy_of(stage, extended=entered.extended).to_json(),
         None if rollout.results is None else rollout.results.to_json(),
         rollout.connection,
         poll_interval,
         rollout.on_kill.value,
+        before.extension if entered.extended else watch,
     )

@@ -21,9 +21,11 @@ from airflow_provider_launchdarkly.triggers._poll_interval import configured_pol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from airflow.sdk import Context
 
+    from airflow_provider_launchdarkly.checks.flag_seen import FlagSeen
     from airflow_provider_launchdarkly.triggers.question import QuestionTrigger
 
 
@@ -38,6 +40,7 @@ class WatchedIteration:
         launchdarkly_conn_id: The Airflow connection.
         poll_interval: Seconds between two polls. Default: ``[launchdarkly] poll_interval``.
         when_killed: ``rollback`` stops it on the baseline if a person marks the task failed meanwhile.
+        noted_by: Id of the task that has watched it until now, whose note the pages show; None if there is none.
     """
 
     verdict: Mapping[str, Any]
@@ -46,6 +49,7 @@ class WatchedIteration:
     launchdarkly_conn_id: str = DEFAULT_CONNECTION
     poll_interval: float | None = None
     when_killed: str = LEAVE
+    noted_by: str | None = None
 
     def on_worker(self, task: Any, context: Context) -> WaitingHarmWatch:
         """Return its watch on a worker, for this task."""
@@ -80,6 +84,7 @@ class WaitingHarmWatch:
                 f"watch.verdict is {shown(verdict)}: pass the output of the sensor or operator that judged last"
             ) from None
         self._task, self._context, self._results, self._verdict = task, context, results, verdict
+        self._noted_by = watched.noted_by
         self._hook = LaunchDarklyHook(watched.launchdarkly_conn_id, project, environment)
         seconds = configured_poll_interval() if watched.poll_interval is None else watched.poll_interval
         self._watch = HarmWatch(
@@ -149,6 +154,8 @@ class WaitingHarmWatch:
         if found.trouble:
             count("unwatched")
             write_lines(self._task.log.warning, "Guardrails not watched, the waiting goes on: %s", found.trouble)
+        if found.flag is not None:
+            self._tell_of_flag(found.flag, found.at)
         ends, measured = found.verdict.kind in PROTECTIVE, found.evidence
         if not ends and (measured is None or measured.only_harm):
             return None
@@ -162,6 +169,16 @@ class WaitingHarmWatch:
             log=partial(write_lines, self._task.log.info),
         )
         return recorded if ends else None
+
+    def _tell_of_flag(self, seen: FlagSeen, at: datetime) -> None:
+        """Put into the log and on the pages what a planned look has seen of the flag."""
+        from airflow_provider_launchdarkly.sensors._notes import leave_flag_seen
+
+        if seen.differs or seen.trouble:
+            write_lines(self._task.log.warning, "Who gets what: %s", seen.differs or seen.trouble)
+        if seen.at is not None:
+            about, warn = self._watch.target.to_json(), self._task.log.warning
+            leave_flag_seen(self._context, self._noted_by, about, seen.to_json(), at=at, warn=warn)
 
     def in_words(self) -> str:
         """Return a sentence for people who read the question."""

@@ -112,6 +112,33 @@ def leave_note(
         warn("After a retry the pages do not show this try's looks, which cannot be kept: %s", error)
 
 
+def leave_flag_seen(
+    context: Context,
+    noted_by: str | None,
+    about: Mapping[str, Any],
+    seen: Mapping[str, Any],
+    *,
+    at: datetime,
+    warn: Callable[..., object],
+) -> None:
+    """Leave the note of the task that watched before, with the flag as it is seen now. Safe to repeat.
+
+    Args:
+        context: The task's.
+        noted_by: Id of the task that watched before; None if there is none, and then no note is left.
+        about: Plain JSON with the keys of project, environment and experiment.
+        seen: The flag, as plain JSON.
+        at: The time, by LaunchDarkly's clock.
+        warn: Writes a warning to the task's log.
+    """
+    key, ti = _key(about), context.get("ti")
+    if noted_by is None or not hasattr(ti, "xcom_push"):
+        return
+    before: Any = _noted(context, key) or ti.xcom_pull(task_ids=noted_by, key=key, map_indexes=ti.map_index)
+    if isinstance(before, dict):
+        _write(context, key, {**before, "at": at.isoformat(), "flag_seen": dict(seen)}, warn)
+
+
 def leave_release(context: Context, made: Mapping[str, Any], warn: Callable[..., object]) -> None:
     """Write the note on a release, unless it has no news. Safe to repeat: it replaces what was said before.
 

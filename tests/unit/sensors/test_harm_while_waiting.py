@@ -325,6 +325,45 @@ def test_a_recorded_harm_can_be_replayed(
     assert replay(entries).agrees
 
 
+@pytest.mark.parametrize("flag", ["off", "unreadable", "as it was"])
+def test_a_planned_look_sees_what_became_of_the_flag_and_the_pages_show_it(
+    underway: Underway,
+    airflow: Airflow,
+    flag: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    truth(underway, 0.0)
+    airflow.answer_after = timedelta(days=1.2)
+    key = f"launchdarkly_note/demo/production/{KEY}"
+    before = {"kind": "watch", "experiment": KEY, "looks": ["those so far"], "flag_seen": None}
+    notes = {("watch", key): before}
+    ti = SimpleNamespace(
+        id=UUID(TI_ID),
+        task_id="approve",
+        map_index=-1,
+        xcom_pull=lambda *, task_ids, key, map_indexes: notes.get((task_ids, key)),
+        xcom_push=lambda key, value: notes.update({("approve", key): value}),
+    )
+    monkeypatch.setitem(CONTEXT, "ti", ti)
+    if flag == "off":
+        LaunchDarklyHook().turn_flag("checkout-button", on=False)
+    elif flag == "unreadable":
+        underway.emulator.fault("get_feature_flag", "status", status=403, times=100_000)
+    assert airflow.wait(lambda: ask(watched(underway, {}, noted_by="watch"))) == APPROVED
+    said = capsys.readouterr().out
+    assert ("Who gets what: flag checkout-button is off: everyone gets Classic" in said) is (flag == "off")
+    assert ("Who gets what: flag checkout-button could not be read (" in said) is (flag == "unreadable")
+    left = notes.get(("approve", key), {})
+    if flag == "unreadable":
+        assert left == {}
+        return
+    assert (left["kind"], left["looks"]) == ("watch", ["those so far"])
+    assert left["flag_seen"]["at"][:10] == left["at"][:10]
+    differs = "flag checkout-button is off: everyone gets Classic" if flag == "off" else ""
+    assert left["flag_seen"]["differs"] == differs
+
+
 def test_the_card_says_that_guardrails_are_watched(underway: Underway, airflow: Airflow) -> None:
     truth(underway, 0.0)
     with pytest.raises(TaskDeferred):
