@@ -131,7 +131,8 @@ def leave_flag_seen(
         at: The time, by LaunchDarkly's clock.
         warn: Writes a warning to the task's log.
     """
-    key, ti = _key(about), context.get("ti")
+    key = _key(about)
+    ti: Any = context.get("ti")
     if noted_by is None or not hasattr(ti, "xcom_push"):
         return
     before: Any = _noted(context, key) or ti.xcom_pull(task_ids=noted_by, key=key, map_indexes=ti.map_index)

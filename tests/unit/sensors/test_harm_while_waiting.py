@@ -337,7 +337,7 @@ def test_a_planned_look_sees_what_became_of_the_flag_and_the_pages_show_it(
     airflow.answer_after = timedelta(days=1.2)
     key = f"launchdarkly_note/demo/production/{KEY}"
     before = {"kind": "watch", "experiment": KEY, "looks": ["those so far"], "flag_seen": None}
-    notes = {("watch", key): before}
+    notes: dict[tuple[str, str], Any] = {("watch", key): before}
     ti = SimpleNamespace(
         id=UUID(TI_ID),
         task_id="approve",
@@ -354,7 +354,7 @@ def test_a_planned_look_sees_what_became_of_the_flag_and_the_pages_show_it(
     said = capsys.readouterr().out
     assert ("Who gets what: flag checkout-button is off: everyone gets Classic" in said) is (flag == "off")
     assert ("Who gets what: flag checkout-button could not be read (" in said) is (flag == "unreadable")
-    left = notes.get(("approve", key), {})
+    left: dict[str, Any] = notes.get(("approve", key), {})
     if flag == "unreadable":
         assert left == {}
         return
