@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import sqlite3
 from xml.etree import ElementTree
 
 import httpx
@@ -33,6 +35,14 @@ def test_a_running_ramp_is_shown_to_whoever_may_see_it_and_to_nobody_else(
     assert "stage 1 of 3 started" in whole
     assert page(stack, "experiment", dag_id="staged_ramp").count("<section data-experiment") == 1
 
+    stack.call("PATCH", "/dags/staged_ramp", {"is_paused": True})
+    a_month_later(stack, run)
+    row = row_of(stack, run) or {}
+    assert row["data-state"] == "overdue"
+    assert "DAG staged_ramp is paused" in page(stack, "experiments")
+    assert "unpause DAG staged_ramp" in page(stack, "experiment", dag_id="staged_ramp", run_id=run.run_id)
+    stack.call("PATCH", "/dags/staged_ramp", {"is_paused": False})
+
     for path in PAGES:
         with httpx.Client(base_url=stack.url, trust_env=False) as nobody:
             answer = nobody.get(f"/launchdarkly/{path}")
@@ -57,6 +67,20 @@ def page(stack: AirflowStack, path: str, **query: str) -> str:
     return str(answer.text)
 
 
+def a_month_later(stack: AirflowStack, run: Rollout) -> None:
+    """Let the notes of a run be a month old by Airflow's clock, which no test can turn."""
+    older = "strftime('%Y-%m-%d %H:%M:%f000', timestamp, '-30 days')"
+    with contextlib.closing(sqlite3.connect(stack.home / "airflow.db", timeout=30)) as database, database:
+        changed = database.execute(f"UPDATE xcom SET timestamp = {older} WHERE run_id = ?", (run.run_id,))
+    assert changed.rowcount > 0
+
+
+def row_of(stack: AirflowStack, run: Rollout) -> dict[str, str] | None:
+    """The run's row in the list; None if it is not there yet."""
+    tree = ElementTree.fromstring(page(stack, "experiments/rows"))
+    return next((row.attrib for row in tree.iter("tr") if row.attrib.get("data-run") == run.run_id), None)
+
+
 def until_listed(stack: AirflowStack, run: Rollout) -> dict[str, str]:
     """The run's row, once its first stage waits."""
     found: list[dict[str, str]] = []
@@ -64,9 +88,9 @@ def until_listed(stack: AirflowStack, run: Rollout) -> dict[str, str]:
     def waits(states: dict[str, str | None]) -> bool:
         if states.get("rollout.stage_1.watch") != "deferred":
             return False
-        tree = ElementTree.fromstring(page(stack, "experiments/rows"))
-        found[:] = [row.attrib for row in tree.iter("tr") if row.attrib.get("data-run") == run.run_id]
-        return bool(found) and found[0]["data-state"] == "waiting"
+        row = row_of(stack, run)
+        found[:] = [] if row is None else [row]
+        return row is not None and row["data-state"] == "waiting"
 
     run.until(waits)
     return found[0]
