@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly.api import writes
+from airflow_provider_launchdarkly.emulator.state.flag_models import Rollout as Serves
+from airflow_provider_launchdarkly.emulator.state.flag_models import WeightedVariation
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.notifications import sending
 from airflow_provider_launchdarkly.notifications.events import Event
 from airflow_provider_launchdarkly.rollout import wave_served
+from airflow_provider_launchdarkly.rollout.seen_now import seen_now
 from airflow_provider_launchdarkly.rollout.served_now import Setting, served_now
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.telling import LaunchDarklyRolloutNotifier
@@ -44,14 +47,20 @@ def turned_off(_emulator: EmulatorServer) -> None:
     LaunchDarklyHook().turn_flag("checkout-button", on=False)
 
 
-def served_to_all(emulator: EmulatorServer) -> None:
+def serves(emulator: EmulatorServer, serving: int | Serves) -> None:
+    """Let the flag's default rule serve something else, as LaunchDarkly's users can who end no experiment for it."""
+
     def change(running: Any) -> None:
         flags = running.world.projects["demo"].flags
         flag = flags["checkout-button"]
-        config = replace(flag.configs["production"], fallthrough=1)
+        config = replace(flag.configs["production"], fallthrough=serving)
         flags[flag.key] = replace(flag, configs={**flag.configs, "production": config})
 
     emulator.call(change)
+
+
+def served_to_all(emulator: EmulatorServer) -> None:
+    serves(emulator, 1)
 
 
 def unreadable(emulator: EmulatorServer) -> None:
@@ -124,13 +133,28 @@ def test_a_question_before_the_first_stage_says_what_the_flag_serves_without_the
 ) -> None:
     off = "**Who gets what now**: nothing of this rollout; flag checkout-button is off: everyone gets Classic; read at"
     assert off in rejected.bodies[FIRST]
-    serves = "nothing of this rollout; rule fallthrough of flag checkout-button serves Classic 90 %, Bold 10 %; read at"
-    assert asked(rejected, FIRST).startswith(serves)
+    split = "nothing of this rollout; rule fallthrough of flag checkout-button serves Classic 90 %, Bold 10 %; read at"
+    assert asked(rejected, FIRST).startswith(split)
     turned_off(emulator)
     off = "nothing of this rollout; flag checkout-button is off: everyone gets Classic; read at 2026-01-07"
     assert asked(rejected, FIRST).startswith(off)
     unreadable(emulator)
     assert "nothing of this rollout; flag checkout-button could not be read (" in asked(rejected, FIRST)
+
+
+def test_what_nobody_watches_says_the_weights_that_somebody_has_set(
+    emulator: EmulatorServer, rejected: TaskRunner
+) -> None:
+    iteration = rejected.output("r.stage_1.start")["iteration_id"]
+
+    def seen() -> str | None:
+        return seen_now(
+            LaunchDarklyHook, Rollout.from_json(SPEC), experiment_key="button", iteration_id=iteration
+        ).served
+
+    assert seen() == "Bold 10 %, Classic 90 %"
+    serves(emulator, Serves((WeightedVariation(0, 20_000), WeightedVariation(1, 80_000))))
+    assert seen() == "the default rule of flag checkout-button was changed: it serves 20 % Classic, 80 % Bold"
 
 
 STARTED = {"changed": True, "experiment_key": "button"}

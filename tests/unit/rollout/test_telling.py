@@ -100,12 +100,14 @@ def test_drift_is_what_someone_else_did(reason: str) -> None:
     assert (found is None) is (reason == "mismatch")
 
 
+LEFT = {"serves": {"Bold": 50.0}, "served": None, "now": "Iteration 1: as set. It cannot be read.", "do": ["Stop it."]}
 OUTCOMES: list[tuple[dict[str, Any], str, str]] = [
     ({"ending": "ship", "winner": {}, "verdict": {"treatment": "Bold"}}, "everyone gets Bold", "over"),
     ({"ending": "rollback", "winner": {"verdict": "rollback"}}, "everyone gets Classic, the baseline", "over"),
     ({"ending": "inconclusive", "winner": "baseline"}, "everyone gets Classic, the baseline", "over"),
     ({"ending": "inconclusive", "winner": None}, "Bold 50 %, Classic 50 %", "watches neither guardrails nor the split"),
     ({"ending": "invalid", "winner": None}, "Bold 50 %, Classic 50 %", "Clear the task that watched"),
+    ({"ending": "invalid", "winner": None, "unwatched": LEFT}, "Iteration 1: as set. It cannot be read", "Stop it."),
 ]  # fmt: skip
 
 
