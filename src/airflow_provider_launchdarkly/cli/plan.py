@@ -132,7 +132,8 @@ def _describe(name: str, entry: NamedRollout, rollout: Rollout, drift: Drift) ->
     if rollout.results is not None:
         yield f"    results: {describe_results(rollout.results)}"
     if rollout.release is not None:
-        unknown = "; no call says whether LaunchDarkly's plan allows it" if rollout.release.guarded else ""
+        unknown = "; no read says whether LaunchDarkly's plan allows it: doctor --sandbox tries it"
+        unknown = unknown if rollout.release.guarded else ""
         yield f"    ships {release_in_words(rollout)}{unknown}"
     if rollout.retire is not None:
         yield f"    afterwards: {retirement_in_words(rollout)}"

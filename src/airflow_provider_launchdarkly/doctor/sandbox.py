@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from airflow_provider_launchdarkly.api import endpoints, writes
 from airflow_provider_launchdarkly.api.errors import (
     ApprovalRequiredError,
     AuthenticationError,
     ConflictError,
+    GuardingDeniedError,
     InvalidRequestError,
     LaunchDarklyError,
     NotFoundError,
@@ -20,13 +21,17 @@ from airflow_provider_launchdarkly.api.http.request import JSON_CONTENT, Environ
 from airflow_provider_launchdarkly.api.models import (
     ExperimentPost,
     FlagPost,
+    HealthCheck,
     IterationInput,
     MetricPost,
     OtherFlagInstruction,
+    ReleasePost,
     StartIteration,
     UpdateName,
 )
 from airflow_provider_launchdarkly.api.reads.experiments import find_experiment, read_experiment
+from airflow_provider_launchdarkly.api.reads.flags import read_flag
+from airflow_provider_launchdarkly.api.writes.shipping import USER, kind_clause
 from airflow_provider_launchdarkly.doctor.finding import Finding, Status
 from airflow_provider_launchdarkly.doctor.words import Key, Told, say
 
@@ -41,6 +46,8 @@ if TYPE_CHECKING:
 
 COMMENT: Final = "airflow-launchdarkly doctor --sandbox"
 _TRIES: Final = 3
+_STEPS: Final = ({"allocation": 1_000, "durationMillis": 86_400_000},)
+_BACK: Final = "roll_back_all_phases_and_remove_pending_phases"
 
 
 class _GaveUpError(Exception):
@@ -101,6 +108,7 @@ class Sandbox:
         yield from self._step("starts an iteration", self._start)
         yield from self._step("stops an iteration without a winner", self._stop_without_winner)
         yield from self._step("stops an iteration with a winner", self._stop)
+        yield self._guard()
 
     def _step(self, what: str, act: Callable[[], str | object]) -> Iterator[Finding]:
         """Act; the text that `act` returns is added to the finding."""
@@ -248,6 +256,38 @@ class Sandbox:
             )
         )
         return "the flag serves the winner"
+
+    def _guard(self) -> Finding:
+        """Start a guarded release, and stop it: only that tells whether LaunchDarkly guards releases here."""
+        env, what = self._env, "starts a guarded release"
+        flag = self._run(read_flag(env, self.name))
+        post = ReleasePost.checked(
+            {
+                "originalVariationId": flag.variations[0].id,
+                "targetVariationId": flag.variations[1].id,
+                "randomizationUnit": USER,
+                "phases": [{"clauses": [kind_clause(USER)], "steps": _STEPS}],
+                "metrics": [{"metricKey": self.name, "autoRollback": True}],
+                # Nobody evaluates the flag, and no event is sent.
+                "bypassHealthChecks": list(get_args(HealthCheck)),
+                "comment": COMMENT,
+            }
+        )
+        try:
+            release = self._run(writes.start_release(env, self.name, post)).release
+            self._run(writes.stop_release(env, self.name, release.id, _BACK, comment=COMMENT))
+        except GuardingDeniedError as error:
+            self._like.switches["guarded_releases"] = "unavailable"
+            cure = "write kind: progressive or guarded_or_progressive in endings.ship.release; or, if the plan guards "
+            cure += "releases, give the token a role that may start one"
+            return Finding(
+                "sandbox", Status.MISSING, say("{what}: {error}", what=what, error=Told.of(error)), say(cure)
+            )
+        except LaunchDarklyError as error:
+            refused = say("{what}: {error}", what=what, error=Told.of(error))
+            return Finding("sandbox", Status.MISSING, refused, _cure(error))
+        self._like.switches["guarded_releases"] = "available"
+        return Finding("sandbox", Status.FINE, say("{what}, and stops it", what=what))
 
     def clean(self) -> Iterator[Finding]:
         """Delete what was made, as far as LaunchDarkly deletes it; say what is left."""

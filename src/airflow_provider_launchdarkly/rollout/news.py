@@ -90,7 +90,8 @@ def message_of(event: Event, rollout: Rollout, happening: Happening) -> Message 
             headline += shares_in_words(rollout, number)
             parts = {"now": happening.now or served_in(rollout, number), "follows": after_stage(rollout, number, began)}
         case Event.RELEASE_STARTED:
-            headline = f"Ships: {where}: {output['treatment']} {release_in_words(rollout)}"
+            headline = f"Ships: {where}: {output['treatment']} "
+            headline += release_in_words(rollout, started=output.get("kind"))
             parts = {
                 "now": happening.now or served_while_released(rollout, str(output["treatment"])),
                 "follows": after_release_start(rollout, str(output["treatment"])),

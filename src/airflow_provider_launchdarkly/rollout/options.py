@@ -38,6 +38,9 @@ class ReleaseKind(StrEnum):
     PROGRESSIVE = "progressive"
     """The steps alone. Nothing is compared."""
 
+    GUARDED_OR_PROGRESSIVE = "guarded_or_progressive"
+    """Guarded; where LaunchDarkly refuses to guard it, progressive with the same steps."""
+
 
 class RetireMode(StrEnum):
     """What is done with a flag that has done its work."""

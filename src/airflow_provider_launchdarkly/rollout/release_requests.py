@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_launchdarkly.rollout.options import Ending
+from airflow_provider_launchdarkly.rollout.options import Ending, ReleaseKind
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
@@ -27,17 +27,25 @@ def endings_of(rollout: Rollout) -> tuple[Ending, ...]:
     return tuple(ending for ending in Ending if ending is not Ending.REGRESSED or rollout.release is not None)
 
 
-def release_in_words(rollout: Rollout) -> str:
+def release_in_words(rollout: Rollout, *, started: str | None = None) -> str:
     """Return how the winner ships: ``through a guarded release in steps of 10 % for 1d, guarded by latency``.
 
     Args:
         rollout: The rollout.
+        started: The kind of the release that has started; None before.
     """
     if rollout.release is None:
         return "at once"
+    release = rollout.release
     guards = ", ".join(metric.metric for metric in guarded_metrics(rollout))
+    may_fall_back = release.kind is ReleaseKind.GUARDED_OR_PROGRESSIVE
     guarded = f", guarded by {guards}: a regression takes it back" if guards else ", guarded by nothing"
-    return f"through a {rollout.release.kind} release in steps of {rollout.release.steps_in_words}{guarded}"
+    if may_fall_back and started is None:
+        guarded += "; where LaunchDarkly refuses to guard it, nothing does"
+    elif may_fall_back and started == ReleaseKind.PROGRESSIVE:
+        guarded = ", guarded by nothing, as LaunchDarkly refused to guard it"
+    kind = started if may_fall_back and started is not None else release.kind_in_words
+    return f"through a {kind} release in steps of {release.steps_in_words}{guarded}"
 
 
 def design_of(rollout: Rollout) -> ReleaseDesign:
@@ -64,6 +72,7 @@ def design_of(rollout: Rollout) -> ReleaseDesign:
             for metric in guarded_metrics(rollout)
         ),
         bypass_health_checks=tuple(kind.value for kind in release.bypass_health_checks),
+        unguarded_if_refused=release.kind is ReleaseKind.GUARDED_OR_PROGRESSIVE,
     )
 
 

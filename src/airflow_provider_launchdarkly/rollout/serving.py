@@ -132,7 +132,7 @@ def after_stage(rollout: Rollout, number: int, started_at: datetime | None) -> s
             return f"{ends}, unless harm shows before (guardrails: {watched}): {following}"
         case Gate.DECISION:
             first = _first_look(rollout, number, started_at)
-            how = f" through a {rollout.release.kind} release" if rollout.release else ""
+            how = f" through a {rollout.release.kind_in_words} release" if rollout.release else ""
             winner = (
                 f"a person is asked to ship the winner{how}" if rollout.asks_before_ship else f"the winner ships{how}"
             )

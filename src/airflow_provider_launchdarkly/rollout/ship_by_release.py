@@ -187,6 +187,9 @@ class _ShipsByRelease(LaunchDarklyApprovedBaseOperator):
             any_description=self.rollout.launchdarkly_approval is not None,
             announce_stop=lambda effect: self.log.info("%s", effect),
             announce_start=self._announce_start,
+            announce_unguarded=lambda refused: self.warn(
+                "%s. The file says guarded_or_progressive, so the release starts without metrics.", refused
+            ),
         )
         shipped = self.hook.run(shipping)
         url = self.hook.experiment_url(self.experiment_key)

@@ -66,8 +66,10 @@ class Release(StrictModel):
 
     Attributes:
         steps: One or more steps. After the last one everyone gets the winner.
-        kind: ``guarded`` or ``progressive``. LaunchDarkly guards on select plans only, and no route of its API says
-            whether yours is one: write ``progressive`` if it is not.
+        kind: ``guarded``, ``progressive`` or ``guarded_or_progressive``. LaunchDarkly guards on select plans only, and
+            no route of its API says whether yours is one: write ``progressive`` if it is not. With
+            ``guarded_or_progressive`` the release takes the same steps without metrics where LaunchDarkly refuses to
+            guard it; with ``guarded`` the task fails then, and everyone keeps the baseline.
         metrics: The metrics that guard it. Default: the primary metric and the policy's guardrails.
         bypass_health_checks: Kinds of LaunchDarkly's health checks that may fail when it starts.
     """
@@ -99,8 +101,13 @@ class Release(StrictModel):
 
     @property
     def guarded(self) -> bool:
-        """True if metrics guard it."""
-        return self.kind is ReleaseKind.GUARDED
+        """True if metrics guard it, where LaunchDarkly guards releases."""
+        return self.kind is not ReleaseKind.PROGRESSIVE
+
+    @property
+    def kind_in_words(self) -> str:
+        """The kind, such as ``guarded``, or ``guarded or progressive``."""
+        return self.kind.value.replace("_", " ")
 
     def guards(self, judged: Iterable[str | None]) -> tuple[GuardedMetric, ...]:
         """Return the metrics that guard it; none if it is progressive.

@@ -53,7 +53,7 @@ def shown_rollout(rollout: Rollout, group_id: str | None, stage: int | None = No
         "release": (
             None
             if rollout.release is None
-            else {"kind": rollout.release.kind.value, "steps": rollout.release.steps_in_words}
+            else {"kind": rollout.release.kind_in_words, "steps": rollout.release.steps_in_words}
         ),
         "reviewers": list(rollout.launchdarkly_approval.reviewers) if rollout.launchdarkly_approval else [],
         "window": window_in_words(rollout.change_window) if rollout.change_window else None,

@@ -284,12 +284,60 @@ def test_a_plan_that_guards_nothing_is_named_with_its_cure_and_with_what_people_
         ship(scene, bold)
     told = str(refused.value)
     assert "everyone gets 'Classic', the baseline, and nobody 'Bold'" in told
-    assert "Write kind: progressive in endings.ship.release, or give the token the right" in told
+    assert "Write kind: progressive or guarded_or_progressive in endings.ship.release, or give the token" in told
     assert emulator.effects("release.started") == []
 
     again = ship(scene, bold, replace(DESIGN, metrics=()))
 
     assert (again.release.kind, again.adopted, again.stopped.already_stopped) == ("progressive", False, True)
+
+
+EITHER = replace(DESIGN, unguarded_if_refused=True)
+
+
+def test_a_refused_guard_takes_the_same_steps_without_metrics_where_the_design_says_so(
+    scene: Scene, emulator: EmulatorServer
+) -> None:
+    bold = winner(scene)
+    emulator.switch(guarded_releases="unavailable")
+
+    shipped = ship(scene, bold, EITHER)
+
+    assert (shipped.release.kind, shipped.adopted) == ("progressive", False)
+    assert [step.allocation for step in shipped.release.phases[0].steps] == [10_000, 50_000]
+    emulator.switch(guarded_releases="available")
+    for turn in ("P0D", "P1D", "P30D"):
+        emulator.clock.advance(turn)
+        again = ship(scene, bold, EITHER)
+        assert (again.release.id, again.adopted) == (shipped.release.id, True)
+    assert writes(scene) == ["iteration.stopped", "release.started"]
+
+
+def test_it_is_guarded_where_launchdarkly_guards(scene: Scene) -> None:
+    bold = winner(scene)
+    assert ship(scene, bold, EITHER).release.kind == "guarded"
+    assert ship(scene, bold, EITHER).adopted
+    assert writes(scene) == ["iteration.stopped", "release.started"]
+
+
+def test_a_try_that_was_killed_after_the_refusal_goes_on_with_the_progressive_one(
+    scene: Scene, emulator: EmulatorServer
+) -> None:
+    bold = winner(scene)
+    emulator.switch(guarded_releases="unavailable")
+    with pytest.raises(GuardingDeniedError):
+        ship(scene, bold)
+    again = ship(scene, bold, EITHER)
+    assert (again.release.kind, again.stopped.already_stopped) == ("progressive", True)
+    assert writes(scene) == ["iteration.stopped", "release.started"]
+
+
+def test_a_token_that_may_start_neither_is_told_what_people_get(scene: Scene, emulator: EmulatorServer) -> None:
+    bold = winner(scene)
+    emulator.fault("start_environment_release", "status", status=403, times=2)
+    with pytest.raises(PermissionDeniedError, match=r"nobody 'Bold'. Give the token the right") as refused:
+        ship(scene, bold, EITHER)
+    assert not isinstance(refused.value, GuardingDeniedError)
 
 
 def test_a_token_that_may_start_no_release_is_not_taken_for_the_plan(scene: Scene, emulator: EmulatorServer) -> None:

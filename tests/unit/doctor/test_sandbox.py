@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 WRITES = (
     *("post_feature_flag", "post_metric", "patch_feature_flag", "create_experiment", "create_iteration"),
-    *("patch_experiment", "delete_feature_flag", "delete_metric"),
+    *("patch_experiment", "start_environment_release", "stop_environment_release"),
+    *("delete_feature_flag", "delete_metric"),
 )
 
 
@@ -47,12 +48,17 @@ def left_over(emulator: EmulatorServer) -> dict[str, str]:
     return found
 
 
+def is_own(key: Any) -> bool:
+    return str(key).startswith("airflow-doctor-")
+
+
 def others(emulator: EmulatorServer) -> str:
     """Everything that is not the doctor's own, as text."""
 
     def without(value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: without(kept) for name, kept in value.items() if not name.startswith("airflow-doctor-")}
+            own = [name for name, kept in value.items() if isinstance(kept, dict) and is_own(kept.get("flag_key"))]
+            return {name: without(kept) for name, kept in value.items() if not is_own(name) and name not in own}
         if isinstance(value, list):
             return [without(kept) for kept in value if "airflow-doctor-" not in json.dumps(kept)]
         return value
@@ -98,12 +104,29 @@ def test_what_only_a_write_can_tell_makes_the_round(
     winner: str,
 ) -> None:
     switches = {"content_type": content_type, "draft_over_draft": draft_over_draft}
-    switches |= {"flag_version": flag_version, "winner": winner}
+    switches |= {"flag_version": flag_version, "winner": winner, "guarded_releases": "available"}
     unstarted.switch(**switches)
     visit = doctor("--sandbox", "demo")
     assert {name: visit.report["emulator"]["switches"].get(name) for name in switches} == switches
     with EmulatorServer(like=visit.report) as alike:
         assert alike.call(lambda emulator: emulator.settings) == unstarted.call(lambda emulator: emulator.settings)
+
+
+def test_a_plan_that_guards_no_releases_is_named_with_what_to_write(unstarted: EmulatorServer, doctor: Doctor) -> None:
+    unstarted.switch(guarded_releases="unavailable")
+    visit = doctor("--sandbox", "demo")
+    assert visit.code == ExitCode.FINDING
+    assert ("missing", "starts a guarded release: GuardingDeniedError 403") in visit.lines("sandbox")
+    assert "write kind: progressive or guarded_or_progressive in endings.ship.release" in visit.cures("sandbox")
+    assert visit.report["emulator"]["switches"]["guarded_releases"] == "unavailable"
+    assert_cleaned(unstarted, visit)
+
+
+def test_one_that_does_is_told_too_and_no_release_is_left(unstarted: EmulatorServer, doctor: Doctor) -> None:
+    visit = doctor("--sandbox", "demo")
+    assert ("fine", "starts a guarded release, and stops it") in visit.lines("sandbox")
+    statuses = unstarted.call(lambda it: [each.status for each in it.world.projects["demo"].releases.values()])
+    assert statuses == ["reverted"]
 
 
 def test_a_reader_makes_nothing(patient: EmulatorServer, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +222,7 @@ def by_signal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "interrupt"), [*((number, by_keyboard) for number in range(1, 13)), (1, by_signal), (8, by_signal)]
+    ("number", "interrupt"), [*((number, by_keyboard) for number in range(1, 15)), (1, by_signal), (8, by_signal)]
 )
 def test_an_interruption_after_any_write_is_cleaned_up(
     unstarted: EmulatorServer,

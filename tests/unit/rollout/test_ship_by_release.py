@@ -14,8 +14,11 @@ from airflow_provider_launchdarkly.api.models import HealthCheck
 from airflow_provider_launchdarkly.api.writes.stop_for_release import stop_reason
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+from airflow_provider_launchdarkly.notifications.events import Event
 from airflow_provider_launchdarkly.rollout.drift import compare
+from airflow_provider_launchdarkly.rollout.news import Happening, message_of
 from airflow_provider_launchdarkly.rollout.options import Ending, HealthCheckKind
+from airflow_provider_launchdarkly.rollout.release_requests import release_in_words
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.state_machine import Outcome, RolloutStateError, outcome_after_release
 from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
@@ -289,9 +292,39 @@ def test_a_plan_that_guards_nothing_fails_the_start_with_its_cure_and_people_are
     done = run(emulator, rollout())
     assert done.states["r.release.start"] == done.states["r.unwatched"] == "failed"
     assert "GuardingDeniedError" in done.reasons["r.release.start"]
-    assert "Write kind: progressive in endings.ship.release" in done.reasons["r.release.start"]
+    assert "Write kind: progressive or guarded_or_progressive" in done.reasons["r.release.start"]
     assert served() == "Classic"
     assert "There is no such release" in done.output("r.unwatched")["now"]
+
+
+def test_or_the_winner_ships_unguarded_where_the_file_says_so(emulator: EmulatorServer) -> None:
+    emulator.switch(guarded_releases="unavailable")
+    spec = rollout({**GUARDED, "kind": "guarded_or_progressive"})
+    done = run(emulator, spec, released={"load": 0.3})
+    assert ended(done) == "ship"
+    assert done.output("r.ship")["release"]["kind"] == "progressive"
+    assert served() == "Bold"
+    made = Rollout.from_json(spec)
+    assert release_in_words(made) == (
+        "through a guarded or progressive release in steps of 10 % for 1d, 50 % for 2d, guarded by "
+        f"checkout-conversion, {SLOWER}: a regression takes it back; where LaunchDarkly refuses to guard it, nothing "
+        "does"
+    )
+    told = message_of(Event.RELEASE_STARTED, made, Happening(output=done.output("r.release.start")))
+    assert told is not None
+    assert "through a progressive release" in told.headline
+    assert told.headline.endswith("guarded by nothing, as LaunchDarkly refused to guard it")
+
+
+def test_and_is_guarded_where_launchdarkly_guards(emulator: EmulatorServer) -> None:
+    spec = rollout({**GUARDED, "kind": "guarded_or_progressive"})
+    done = run(emulator, spec, released={"load": 0.3})
+    assert ended(done) == "regressed"
+    made = Rollout.from_json(spec)
+    told = message_of(Event.RELEASE_STARTED, made, Happening(output=done.output("r.release.start")))
+    assert told is not None
+    assert "through a guarded release" in told.headline
+    assert "refuse" not in told.headline
 
 
 def test_a_progressive_release_compares_nothing(emulator: EmulatorServer) -> None:

@@ -7,6 +7,7 @@ from then on, which the first step of the release goes on from: nothing else is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.endpoints.flags import patch_flag
@@ -62,11 +63,14 @@ class ReleaseDesign:
         steps: Its steps, in their order.
         metrics: The metrics that guard it; none in a progressive one.
         bypass_health_checks: The kinds of LaunchDarkly's checks that may fail when it starts.
+        unguarded_if_refused: True if the release takes its steps without the metrics where LaunchDarkly refuses to
+            guard it.
     """
 
     steps: tuple[ReleaseStepInput, ...]
     metrics: tuple[ReleaseMetricInput, ...] = ()
     bypass_health_checks: tuple[HealthCheck, ...] = ()
+    unguarded_if_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +182,7 @@ def ship_by_release(
     any_description: bool = False,
     announce_stop: Callable[[StopEffect], None] = lambda _effect: None,
     announce_start: Callable[[], None] = lambda: None,
+    announce_unguarded: Callable[[GuardingDeniedError], None] = lambda _refused: None,
 ) -> Procedure[ShippedByRelease]:
     """Stop an iteration on its baseline, and start the release of its winner in its place.
 
@@ -187,6 +192,9 @@ def ship_by_release(
     iteration's, whatever its steps and metrics, if it goes from the baseline to the winner and began between the
     iteration's end and the start of the experiment's next one. What can be known before is checked before the stop.
     Between the two writes the flag has to serve the baseline: if somebody has changed it, nothing is started.
+
+    Where LaunchDarkly refuses to guard the release, and ``design`` allows it, the release starts without metrics at
+    once. A repeat finds that one, and does not try the guarded one again.
 
     Args:
         env: Project and environment.
@@ -199,6 +207,7 @@ def ship_by_release(
         any_description: As for :func:`start_release`, for a release that a person may have started.
         announce_stop: Called just before the stop; not called if nothing is written.
         announce_start: Called just before the start; not called if nothing is written.
+        announce_unguarded: Called with LaunchDarkly's refusal to guard the release, before the start without metrics.
 
     Raises:
         ConfigurationError: The iteration has no such treatment, or it is the baseline.
@@ -230,15 +239,25 @@ def ship_by_release(
     names = f"of experiment {experiment_key}, iteration {iteration_id}"
     post = _post(env, flag, way, design, names=names, unit=iteration.randomization_unit or USER, comment=comment)
     known = yield from every_release(env, way.flag_key)
+    unguarded = post.model_copy(update={"metrics": ()}) if design.metrics and design.unguarded_if_refused else None
+    if unguarded and any(same_release(env, flag, unguarded, each, since=None) for each in known.items):
+        post, unguarded = unguarded, None
     own = _OwnReleases(way, names, stopped)
     there = any(own(each) or same_release(env, flag, post, each, since=None) for each in known.items)
     own.check_startable(known.read_at, there=there)
     if not there:
         yield from flag_that_serves(env, way.flag_key, way.rule_id, way.original)
+    start = partial(
+        start_release, env, way.flag_key, any_description=any_description, earlier=own, announce=announce_start
+    )
     try:
-        started = yield from start_release(
-            env, way.flag_key, post, any_description=any_description, earlier=own, announce=announce_start
-        )
+        try:
+            started = yield from start(post)
+        except GuardingDeniedError as unable:
+            if unguarded is None:
+                raise
+            announce_unguarded(unable)
+            started = yield from start(unguarded)
     except PermissionDeniedError as refused:
         raise type(refused)(
             f"{refused}. Iteration {iteration_id!r} of experiment {experiment_key!r} has ended: everyone gets "
@@ -253,7 +272,7 @@ def ship_by_release(
 def _cure(refused: PermissionDeniedError) -> str:
     right = "give the token the right to start releases"
     if isinstance(refused, GuardingDeniedError):
-        return f"Write kind: progressive in endings.ship.release, or {right}"
+        return f"Write kind: progressive or guarded_or_progressive in endings.ship.release, or {right}"
     return right.capitalize()
 
 
@@ -271,7 +290,7 @@ def check_releasable(env: EnvironmentRef, flag: FeatureFlag, rule_id: str, unit:
     """
     rule = rule_of(flag, flag.environments[env.environment_key], rule_id)
     clauses = plain_clauses(rule) if isinstance(rule, Rule) else []
-    if rule_id != FALLTHROUGH and _kind_clause(unit) not in clauses:
+    if rule_id != FALLTHROUGH and kind_clause(unit) not in clauses:
         raise StateError(
             f"rule {rule_id!r} of flag {flag.key!r} in {env} has no clause that the context's kind is {unit!r} alone, "
             "which LaunchDarkly demands of a rule with a release: add it to the rule, or leave out endings.ship.release"
@@ -352,7 +371,7 @@ def _post(
     comment: str | None,
 ) -> ReleasePost:
     phase: dict[str, Any] = {"steps": design.steps}
-    clauses = [_kind_clause(unit)]
+    clauses = [kind_clause(unit)]
     # LaunchDarkly takes no second rule with the same clauses; a release that went back has left its own.
     left = [rule.id for rule in flag.environments[env.environment_key].rules if plain_clauses(rule) == clauses]
     if way.rule_id != FALLTHROUGH:
@@ -378,5 +397,10 @@ def _post(
     )
 
 
-def _kind_clause(unit: str) -> dict[str, Any]:
+def kind_clause(unit: str) -> dict[str, Any]:
+    """Return the clause that LaunchDarkly demands of the rule of each phase.
+
+    Args:
+        unit: The kind of context that is randomized.
+    """
     return {"attribute": "kind", "contextKind": unit, "op": "in", "values": [unit], "negate": False}
