@@ -28,6 +28,9 @@ BY_DEFAULT = (COMPLETED, REVERTED, WAITING)
 FAIL, END = "fail", "end"
 UNMEASURED = (FAIL, END)
 
+# The name of no wait, where people are told of each wait for a person.
+NOTHING_TOLD = "nothing"
+
 # Events of releases that a watcher's trigger fires, in the order in which they happen to one.
 STARTED, REGRESSED = "started", "regressed"
 RELEASE_KINDS = (STARTED, REGRESSED, WAITING, STOPPED, COMPLETED, REVERTED)

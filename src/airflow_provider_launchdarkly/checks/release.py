@@ -13,7 +13,7 @@ from airflow_provider_launchdarkly.checks.result import WHILE_NOTHING_CHANGES, C
 from airflow_provider_launchdarkly.config.durations import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
@@ -36,7 +36,13 @@ _UNSAID = {
 
 
 def check_release(
-    env: EnvironmentRef, flag_key: str, release_id: str, ends_on: Iterable[str], if_unmeasured: str = FAIL
+    env: EnvironmentRef,
+    flag_key: str,
+    release_id: str,
+    ends_on: Iterable[str],
+    *,
+    if_unmeasured: str = FAIL,
+    told: str | None = None,
 ) -> Procedure[CheckResult]:
     """Check whether a release has come to one of the wanted outcomes.
 
@@ -47,6 +53,8 @@ def check_release(
         ends_on: Outcomes that end the waiting: ``completed``, ``reverted``, ``waiting`` or ``regression``. A release
             that waits for its next phase, which starts by itself, has come to none of them.
         if_unmeasured: ``fail`` raises if a guarded release completed and a metric has no state, ``end`` returns it.
+        told: The name of the wait for a person that people were told of last (see :func:`wait_of`), so that another one
+            ends the check too, to be told; None if nobody is to be told.
 
     Raises:
         ReleaseEndedError: It ended, and not in one of the wanted outcomes.
@@ -71,19 +79,37 @@ def check_release(
             "the metric gets events; if_unmeasured='end' goes on from there",
             metrics=release.unmeasured,
         )
-    reached = bool(_outcomes(release) & set(wanted))
     output = release_output(env, release)
-    told = summary if reached else f"waiting for {' or '.join(wanted)}: {summary}"
-    return CheckResult(reached, told, output, same_for=WHILE_NOTHING_CHANGES)
+    reached = has_come_to(output, wanted)
+    is_to_be_told = told is not None and wait_of(output) not in (None, told)
+    headline = summary if reached else f"waiting for {' or '.join(wanted)}: {summary}"
+    return CheckResult(reached or is_to_be_told, headline, output, same_for=WHILE_NOTHING_CHANGES)
 
 
-def _outcomes(release: EnvironmentRelease) -> set[str]:
-    """Return the outcomes that a release has come to by now."""
-    if release.ended:
-        return {release.status}
-    if release.waits_for in (None, "next_phase"):
-        return set()
-    return {WAITING, REGRESSION} if release.waits_for == REGRESSION else {WAITING}
+def has_come_to(found: Mapping[str, Any], wanted: Iterable[str]) -> bool:
+    """Return whether a release has come to one of the wanted outcomes by now.
+
+    Args:
+        found: The release as :func:`release_output` returns it.
+        wanted: As ``ends_on`` of :func:`check_release`.
+    """
+    if wait_of(found) is None:
+        outcomes = {found["status"]} - {WAITING}
+    else:
+        outcomes = {WAITING, REGRESSION} if found["waits_for"] == REGRESSION else {WAITING}
+    return bool(outcomes & set(wanted))
+
+
+def wait_of(found: Mapping[str, Any]) -> str | None:
+    """Return what tells the wait for a person, in which a release is now, from others of it; None if it is in none.
+
+    Args:
+        found: The release as :func:`release_output` returns it.
+    """
+    if found["waits_for"] in (None, "next_phase"):
+        return None
+    phases = [f"{phase['status']} {phase['step']}" for phase in found["phases"]]
+    return " ".join((found["waits_for"], *found["regressed"], "in", ", ".join(phases)))
 
 
 def release_output(env: EnvironmentRef, release: EnvironmentRelease) -> dict[str, Any]:

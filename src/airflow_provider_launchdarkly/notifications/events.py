@@ -14,7 +14,8 @@ class Event(StrEnum):
     """The events of a rollout. Each is told once: see :attr:`Message.key`."""
 
     ASKED = "asked"
-    """A person is asked: before a stage, before shipping, what to do without a winner, or to act in LaunchDarkly."""
+    """A person is asked: before a stage, before shipping, what to do without a winner, or to act in LaunchDarkly, also
+    since the winner's release waits there."""
 
     REMINDED = "reminded"
     """A question is still open: at each multiple of `approval.remind_after`."""

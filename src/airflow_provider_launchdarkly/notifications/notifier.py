@@ -93,7 +93,9 @@ class LaunchDarklyNotifier(TypedTemplates, BaseNotifier):
                     await sent
 
     def message(self, context: Context) -> str:
-        """Return the text to send: a decision card, or the state of the run if there is no verdict."""
+        """Return the text to send: a decision card, what a person has to do in LaunchDarkly, or the run's state."""
+        if told := _handed_over(context):
+            return told
         verdict = self._verdict(context)
         if verdict is None:
             return _without_verdict(cast("Mapping[str, Any]", context))
@@ -131,6 +133,15 @@ class LaunchDarklyNotifier(TypedTemplates, BaseNotifier):
         if not hasattr(notifier, self.field):
             raise ValueError(f"{through.__name__} has no {self.field!r} to put the message in; set field=")
         return notifier
+
+
+def _handed_over(context: Mapping[str, Any]) -> str:
+    """Return what a task has a person do in LaunchDarkly, while it tells that; else nothing."""
+    told = getattr(getattr(context.get("ti"), "task", None), "handed_over", None)
+    if not isinstance(told, Mapping):
+        return ""
+    now = f"Who gets what now: {told['now']}." if told.get("now") else ""
+    return "\n".join(filter(None, (f"{told['why']}.", now, str(told["follows"]), *told["do"])))
 
 
 def _without_verdict(context: Mapping[str, Any]) -> str:

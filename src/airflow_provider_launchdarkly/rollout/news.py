@@ -267,6 +267,7 @@ def _message(
     identity = [*happening.place, event.value, ending, happening.stage, iteration, happening.question]
     identity += [happening.reminder] if happening.reminder else []
     identity += [output["wanted_by"]] if output.get("wanted_by") else []
+    identity += [output["release_id"], output["waits"]] if output.get("waits") else []
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     return Message(
         event,

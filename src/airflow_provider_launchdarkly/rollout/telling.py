@@ -118,7 +118,9 @@ class LaunchDarklyRolloutNotifier(BaseNotifier):
             answers=tuple(answer.text for answer in getattr(task, "offered", ())),
             error=f"task {ti.task_id} failed: {error}" if error else "",
             at=datetime.now(UTC),
-            links=tuple(_links(rollout, ti, output, of_flag=self.event is Event.RETIREMENT)),
+            links=tuple(
+                _links(rollout, ti, output, of_flag=self.event is Event.RETIREMENT or bool(output.get("waits")))
+            ),
         )
 
     def _is_to_read(self, happening: Happening) -> bool:

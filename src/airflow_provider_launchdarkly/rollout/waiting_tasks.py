@@ -281,6 +281,7 @@ class WaitingTasks:
                 flag_key=entry_of(start, "flag_key"),
                 release_id=entry_of(start, "release_id"),
                 ends_on=_ENDS_OF_RELEASE,
+                notifiers=tell(self.rollout, Event.ASKED, also=self.notifiers) or (),
                 timeout=BACKSTOP,
                 on_failure_callback=[LaunchDarklyLastWords(rollout=self.rollout, released=True)],
                 doc_md=RELEASE_WATCH,

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError
 from airflow_provider_launchdarkly.assets import EVERY_RELEASE, RELEASE_EVENTS, emit_event
-from airflow_provider_launchdarkly.checks.arguments import BY_DEFAULT, FAIL, validate_outcomes, validate_unmeasured
+from airflow_provider_launchdarkly.checks.arguments import (
+    BY_DEFAULT,
+    FAIL,
+    NOTHING_TOLD,
+    validate_outcomes,
+    validate_unmeasured,
+)
 from airflow_provider_launchdarkly.links import LaunchDarklyFlagLink
 from airflow_provider_launchdarkly.sensors._base import LaunchDarklyBaseSensor
 from airflow_provider_launchdarkly.templates import is_literal
@@ -40,6 +46,10 @@ class LaunchDarklyReleaseSensor(LaunchDarklyBaseSensor):
             starts by itself.
         if_unmeasured: What follows if a guarded release completed and LaunchDarkly has no state of a metric in a phase.
             ``fail`` (default): the task fails. ``end``: it ends, and ``unmeasured`` names the metrics.
+        notifiers: Airflow notifiers that are called, with the task's context, once for each wait for a person in which
+            the sensor waits on. ``task.handed_over`` says why it waits, who gets what and what to do;
+            :class:`.LaunchDarklyNotifier` writes that. A retry or a clear calls them again. Not for the mode
+            ``reschedule``.
         emit_asset: Emit the event ``release_completed``, ``release_reverted`` or ``release_waiting`` on the flag's
             asset (see ``assets``) when the task succeeds.
         kwargs: ``project_key``, ``environment_key``, ``launchdarkly_conn_id``, ``deferrable``, ``poke_interval``,
@@ -63,10 +73,21 @@ class LaunchDarklyReleaseSensor(LaunchDarklyBaseSensor):
         release_id: str,
         ends_on: Sequence[str] = BY_DEFAULT,
         if_unmeasured: str = FAIL,
+        notifiers: Sequence[Any] = (),
         emit_asset: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.notifiers = list(notifiers)
+        # What is told of the wait for a person, while it is told.
+        self.handed_over: Mapping[str, Any] | None = None
+        # The wait that was told last; None if nobody is to be told.
+        self._wait_told: str | None = NOTHING_TOLD if self.notifiers else None
+        if self.notifiers and self.reschedule and not self.deferrable:
+            raise ConfigurationError(
+                "notifiers go with deferrable=True or mode='poke': in the mode 'reschedule' each poke is a new "
+                "process, which does not know what was told"
+            )
         self.flag_key = flag_key
         self.release_id = release_id
         self.ends_on = ends_on
@@ -90,7 +111,8 @@ class LaunchDarklyReleaseSensor(LaunchDarklyBaseSensor):
 
         validate_outcomes(self.ends_on)
         env = self.hook.environment()
-        return partial(check_release, env, self.flag_key, self.release_id, tuple(self.ends_on), self.if_unmeasured)
+        release = (self.flag_key, self.release_id)
+        return partial(check_release, env, *release, tuple(self.ends_on), if_unmeasured=self.if_unmeasured)
 
     @override
     def trigger_class(self) -> type[ReleaseTrigger]:
@@ -102,7 +124,7 @@ class LaunchDarklyReleaseSensor(LaunchDarklyBaseSensor):
     @override
     def trigger_arguments(self) -> dict[str, Any]:
         """Return the trigger's arguments."""
-        return super().trigger_arguments() | {"ends_on": list(self.ends_on)}
+        return super().trigger_arguments() | {"ends_on": list(self.ends_on), "told": self._wait_told}
 
     @override
     def execute(self, context: Context) -> Any:
@@ -121,12 +143,37 @@ class LaunchDarklyReleaseSensor(LaunchDarklyBaseSensor):
     def _poll(self, context: Context) -> CheckResult:
         result = super()._poll(context)
         self._leave_note(context, result.output)
+        if not result.ends:
+            self._tell_wait(context, result.output)
         return result
 
     @override
     def _after_trigger(self, context: Context, output: Mapping[str, Any]) -> dict[str, Any]:
+        from airflow_provider_launchdarkly.checks.release import has_come_to
+
         self._leave_note(context, output)
+        if not has_come_to(output, self.ends_on):
+            self._tell_wait(context, output)
+            self._defer(context)
         return super()._after_trigger(context, output)
+
+    def _tell_wait(self, context: Context, output: Mapping[str, Any]) -> None:
+        """Tell people that the release waits for one of them, unless they were told of this wait."""
+        from airflow_provider_launchdarkly.checks.release import wait_of
+
+        wait = wait_of(output)
+        if self._wait_told is None or wait in (None, self._wait_told):
+            return
+        from airflow_provider_launchdarkly.views.releases import told_of_wait
+
+        self._wait_told = wait
+        self.handed_over = {**told_of_wait(output, url=self.flag_url), "waits": wait}
+        for notifier in self.notifiers:
+            try:
+                notifier(context)
+            except Exception as error:  # noqa: BLE001 - telling is best effort, and the waiting goes on
+                self.warn("Not told: %s: %s", type(error).__name__, error)
+        self.handed_over = None
 
     def _leave_note(self, context: Context, output: Mapping[str, Any]) -> None:
         """Let the pages show the release, if that is news."""

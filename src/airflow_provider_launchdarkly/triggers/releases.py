@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.checks.arguments import FAIL, OUTCOMES, UNMEASURED
 from airflow_provider_launchdarkly.checks.release import check_release
-from airflow_provider_launchdarkly.triggers._arguments import Argument, one_of, some_of, text
+from airflow_provider_launchdarkly.triggers._arguments import Argument, one_of, optional, some_of, text
 from airflow_provider_launchdarkly.triggers._base import PollingTrigger
 from airflow_provider_launchdarkly.triggers._notes import change_release
 from airflow_provider_launchdarkly.triggers._sharing import Place
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ReleaseTrigger(PollingTrigger):
-    """Fire once a release has come to one of the wanted outcomes.
+    """Fire once a release has come to one of the wanted outcomes, or waits for a person who is to be told.
 
     Triggers that await releases of the same flag, environment and connection share one reader: each round is one
     request for the flag's list, however many they are. LaunchDarkly has no list over several flags, so waits on
@@ -41,6 +41,7 @@ class ReleaseTrigger(PollingTrigger):
         "release_id": Argument(text),
         "ends_on": Argument(some_of(*OUTCOMES)),
         "if_unmeasured": Argument(one_of(*UNMEASURED), FAIL),
+        "told": Argument(optional(text), None),
     }
     flag_key: str
     release_id: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+from airflow_provider_launchdarkly.config.problems import shown
 from airflow_provider_launchdarkly.views import reading
 from airflow_provider_launchdarkly.views.notes import PREFIX, SCHEMA
 from airflow_provider_launchdarkly.views.release_model import (
@@ -130,6 +131,38 @@ def read_release(
         percents=reading.numbers((phase or next(iter(phases), {})).get("percents")),
         waits_for=_waits_for(body) if status == "waiting" else None,
     )
+
+
+_DO = {
+    ADVANCE: "Advance the release to its next phase, or stop it, in LaunchDarkly",
+    PERSON: "Resume the release, or stop it, in LaunchDarkly",
+}
+
+
+def told_of_wait(found: Mapping[str, Any], *, url: str | None) -> dict[str, Any]:
+    """Return what people are told of a release that waits for one of them, in the form of a task's output.
+
+    Args:
+        found: The release as operators and the sensor return it. It waits.
+        url: Address of the flag in LaunchDarkly.
+    """
+    phases, place = found["phases"], found["current_phase"]
+    phase: Mapping[str, Any] = phases[place] if place is not None and 0 <= place < len(phases) else {}
+    step, percents = phase.get("step"), phase.get("percents") or ()
+    now = "what the phases of the release serve so far"
+    if step is not None and 0 <= step < len(percents):
+        target, original = (shown(found[f"{which}_variation_value"]) for which in ("target", "original"))
+        now = f"{percents[step]:g} % get {target}, and the others {original}"
+    regressed = ", ".join(found["regressed"]) or "a metric"
+    do = _DO.get(found["waits_for"], f"Dismiss the regression of {regressed}, or stop the release, in LaunchDarkly")
+    reason = found["reason"] or "LaunchDarkly names no reason"
+    return {
+        "why": f"Release {found['release_id']} of flag {found['flag_key']} waits for a person: {reason}",
+        "now": now,
+        "follows": "Nothing by itself: people keep what they get, and the task waits, until somebody acts.",
+        "do": [f"{do}{f': {url}' if url else '.'}"],
+        **{name: found[name] for name in ("project_key", "environment_key", "flag_key", "release_id")},
+    }
 
 
 def _waits_for(body: Mapping[str, Any]) -> str:

@@ -141,3 +141,27 @@ def test_airflows_own_mail_notifier_sends_the_card_as_html(monkeypatch: pytest.M
         arguments={"to": "team@example.com", "from_email": "airflow@example.com", "subject": "Decided"},
     )(context())
     assert "<h3>Ship Bold" in mailed[0]
+
+
+def test_what_a_person_has_to_do_in_launchdarkly_is_told_as_it_is() -> None:
+    told = {
+        "why": "Release r-1 of flag button waits for a person: waiting_phase_ended",
+        "now": "10 % get 'bold', and the others 'classic'",
+        "follows": "Nothing by itself.",
+        "do": ["Advance it, or stop it, in LaunchDarkly: https://app.example.com/flags/button"],
+    }
+    ti: Any = TaskInstance()
+    ti.task = type("Task", (), {"handed_over": told})()
+    assert LaunchDarklyNotifier().message(context(ti=ti)).splitlines() == [
+        "Release r-1 of flag button waits for a person: waiting_phase_ended.",
+        "Who gets what now: 10 % get 'bold', and the others 'classic'.",
+        "Nothing by itself.",
+        "Advance it, or stop it, in LaunchDarkly: https://app.example.com/flags/button",
+    ]
+
+
+@pytest.mark.parametrize("handed_over", [None, True, False])
+def test_a_task_that_hands_nothing_over_tells_its_verdict(handed_over: bool | None) -> None:
+    made = context()
+    made["ti"].task = type("Task", (), {"handed_over": handed_over})()
+    assert LaunchDarklyNotifier().message(made) == LaunchDarklyNotifier().message(context())

@@ -14,7 +14,7 @@ from airflow_provider_launchdarkly.api.models import HealthCheck
 from airflow_provider_launchdarkly.api.writes.stop_for_release import stop_reason
 from airflow_provider_launchdarkly.emulator.population.ground_truth import GroundTruth
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
-from airflow_provider_launchdarkly.notifications.events import Event
+from airflow_provider_launchdarkly.notifications.events import Event, Message
 from airflow_provider_launchdarkly.rollout.drift import compare
 from airflow_provider_launchdarkly.rollout.news import Happening, message_of
 from airflow_provider_launchdarkly.rollout.options import Ending, HealthCheckKind
@@ -138,6 +138,35 @@ def test_a_healthy_release_that_waits_without_a_reason_is_waited_for(emulator: E
     assert set(waits) == {(None, "person")}
     assert ended(done) == "ship"
     assert served() == "Bold"
+
+
+def test_and_people_are_told_once_of_each_place_where_it_waits_for_one_of_them(
+    emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.switch(release_pauses="between_steps")
+    make_true(emulator)
+    sent: list[Message] = []
+
+    def keep(message: Message, *_: Any) -> None:
+        sent.append(message)
+
+    monkeypatch.setattr("airflow_provider_launchdarkly.notifications.sending.send_to_all", keep)
+    with DAG("rollout", schedule=None) as dag:
+        experiment_rollout(rollout(notify=[{"through": "slack", "events": ["asked"]}]), group_id="r")
+
+    def wait(task_id: str) -> None:
+        emulator.clock.advance("PT1H" if task_id.endswith("release.watch") else "P1D")
+
+    done = TaskRunner(dag, wait=wait).run()
+    assert ended(done) == "ship"
+    assert sent
+    release_id = done.output("r.release.start")["release_id"]
+    assert len({message.key for message in sent}) == len(sent) <= len(STEPS)
+    for message in sent:
+        assert message.headline.startswith(f"Release {release_id} of flag checkout-button waits for a person")
+        assert "% get 'bold', and the others 'classic'" in message.now
+        assert "Resume the release, or stop it, in LaunchDarkly: http" in message.actions
+        assert message.links[-1] == ("LaunchDarkly", LaunchDarklyHook().flag_url("checkout-button"))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from copy import copy
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -178,6 +179,109 @@ def test_without_waiting_the_sensor_waits_until_somebody_has_acted(
 
     assert (output["status"], output["metrics"]) == ("completed", {METRIC: "regression_dismissed"})
     assert len(polls) > 5
+
+
+class Heard:
+    """A notifier that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def __call__(self, context: Any) -> None:
+        self.told.append(context["ti"].task.handed_over)
+        raise ConnectionError("no way to the messages")
+
+
+def waits_on(sensor: LaunchDarklyReleaseSensor, *, polls: int = 40) -> tuple[Any, int]:
+    """Run a sensor to its end, each time in a copy as in a process of its own; return its output and the deferrals."""
+    context: Any = {"ti": SimpleNamespace(**vars(CONTEXT["ti"]))}
+    fired, deferrals = None, 0
+    while deferrals < polls:
+        task = copy(sensor)
+        context["ti"].task = task
+        try:
+            return (task.execute(context) if fired is None else task.execute_complete(context, fired)), deferrals
+        except TaskDeferred as deferred:
+            deferrals += 1
+            path, arguments = deferred.trigger.serialize()
+            assert json.loads(json.dumps(arguments)) == arguments, path
+            fired = asyncio.run(anext(type(deferred.trigger)(**arguments).run())).payload
+    raise AssertionError("it waits on")
+
+
+def test_people_are_told_once_of_each_wait_for_one_of_them(
+    begin: Callable[..., str], emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release_id = begin(-0.5, METRIC, rolls_back=False)
+    polls = []
+
+    async def turn(_: float) -> None:
+        emulator.clock.advance("PT12H")
+        polls.append("a poll")
+        if len(polls) == 12:
+            emulator.dismiss_regression(release_id)
+
+    poll_alone(monkeypatch, turn)
+    heard = Heard()
+    sensor = LaunchDarklyReleaseSensor(
+        task_id="wait",
+        flag_key=FLAG,
+        release_id=release_id,
+        ends_on=["completed", "reverted"],
+        notifiers=[heard],
+    )
+
+    output, deferrals = waits_on(sensor)
+
+    assert output["status"] == "completed"
+    assert (len(heard.told), deferrals) == (1, 2)
+    (told,) = heard.told
+    assert told["why"] == (f"Release {release_id} of flag {FLAG} waits for a person: waiting_regression_detected")
+    assert told["now"] == "50 % get 'bold', and the others 'classic'"
+    (cure,) = told["do"]
+    assert cure.startswith(f"Dismiss the regression of {METRIC}, or stop the release, in LaunchDarkly: http")
+    assert f"/flags/{FLAG}/" in cure
+
+
+@pytest.mark.parametrize("mode", [{}, {"deferrable": False, "mode": "poke", "poke_interval": 0.001}])
+def test_a_phase_to_advance_is_told_too(
+    in_phases: Callable[..., str], emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+) -> None:
+    release_id, polls = in_phases("manual"), []
+
+    async def turn(_: float) -> None:
+        step()
+
+    def step() -> None:
+        emulator.clock.advance("PT12H")
+        polls.append("a poll")
+        if len(polls) == 8:
+            emulator.advance_release(release_id)
+
+    poll_alone(monkeypatch, turn)
+    monkeypatch.setattr("time.sleep", lambda _seconds: step())
+    heard = Heard()
+    sensor = LaunchDarklyReleaseSensor(
+        task_id="wait", flag_key=FLAG, release_id=release_id, ends_on=["completed"], notifiers=[heard], **mode
+    )
+    output, _ = waits_on(sensor)
+    status = getattr(output, "xcom_value", output)["status"]
+    assert status == "completed"
+    (told,) = heard.told
+    assert told["now"] == "what the phases of the release serve so far"
+    assert told["do"][0].startswith("Advance the release to its next phase, or stop it, in LaunchDarkly: http")
+
+
+def test_a_wait_that_ends_the_sensor_is_not_told(begin: Callable[..., str], wait: Callable[..., Any]) -> None:
+    heard = Heard()
+    assert wait(begin(-0.5, METRIC, rolls_back=False), notifiers=[heard])["status"] == "waiting"
+    assert heard.told == []
+
+
+def test_notifiers_do_not_go_with_a_process_for_each_poke() -> None:
+    fields: Any = {"deferrable": False, "mode": "reschedule", "notifiers": [print]}
+    with pytest.raises(ConfigurationError, match="notifiers go with deferrable=True or mode='poke'"):
+        LaunchDarklyReleaseSensor(task_id="wait", flag_key=FLAG, release_id="r", **fields)
 
 
 def test_an_end_that_is_not_wanted_fails_the_task(begin: Callable[..., str], wait: Callable[..., Any]) -> None:
