@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.triggers.base import BaseTrigger
 
+    from airflow_provider_launchdarkly.api.writes.approved import ApprovalPendingError
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.sensors._approval import Awaited
     from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
@@ -75,6 +76,8 @@ class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
         self.waits_until: datetime | None = None
         # Called with what a person has to do in LaunchDarkly, and the end of the waiting in ISO 8601.
         self.on_hand_over: Callable[[IterationAwaited | ReleaseAwaited, str], None] | None = None
+        # Called with the approval request that the task has made or found, and waits for.
+        self.on_request: Callable[[ApprovalPendingError], None] | None = None
         if is_literal(reviewers) and is_literal(approval_timeout):
             self._validate_approval()
 
@@ -152,6 +155,8 @@ class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
         except ApprovalPendingError as pending:
             self.say("%s", pending)
             self.waits_until = pending.until
+            if self.on_request is not None and before.request_id != pending.request_id:
+                self.on_request(pending)
             return self._wait(approval_trigger(self.launchdarkly_conn_id, pending, timeout))
         except ApprovalRequiredError as demanded:
             wanted = self.awaited_change(demanded)

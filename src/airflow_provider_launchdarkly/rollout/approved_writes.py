@@ -6,7 +6,7 @@ that it checks all that it checks before a write without an approval.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure, Response
+    from airflow_provider_launchdarkly.api.writes.approved import ApprovalPendingError
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators._approval import LaunchDarklyApprovedBaseOperator
     from airflow_provider_launchdarkly.operators._awaited import IterationAwaited, ReleaseAwaited
@@ -56,6 +57,9 @@ class HandOver:
         by_person: True if only a person may make it, as nobody was asked in Airflow.
         now: Who gets what until then, if no stage says it.
         details: How to make it; empty if there is nothing to choose.
+        reviewed_at: Where the approval request for it is reviewed, its flag in LaunchDarkly; None if there is none, as
+            LaunchDarkly's API takes none.
+        ending: How the release of the winner has ended, if it is a change after that.
     """
 
     what: str
@@ -67,6 +71,8 @@ class HandOver:
     now: str | None = None
     details: str = ""
     ended_at: int | None = None
+    reviewed_at: str | None = None
+    ending: Ending | None = None
 
     @property
     def event(self) -> Event:
@@ -82,13 +88,24 @@ class HandOver:
         """
         at = f"{datetime.fromisoformat(until):%Y-%m-%d %H:%M} UTC"
         how = f": {self.details}" if self.details else ""
-        served = "People get the harmful stage until somebody does. " if self.harm else ""
-        return {
-            "why": f"LaunchDarkly demands an approval to {self.what}, and takes no request for it from its API",
+        common = {
             "experiment_key": self.experiment_key,
             "iteration_id": self.iteration_id,
             "wanted_by": until,
             "now": self.now,
+        }
+        if self.reviewed_at is not None:
+            return {
+                "why": f"LaunchDarkly demands an approval: a person has to {self.what}",
+                **common,
+                "follows": "The task applies the request once it is approved. If nobody approves it by "
+                f"{at}, the task deletes it and fails.",
+                "do": [f"Review it in LaunchDarkly by {at}: {self.reviewed_at} Reviewers: {', '.join(reviewers)}."],
+            }
+        served = "People get the harmful stage until somebody does. " if self.harm else ""
+        return {
+            "why": f"LaunchDarkly demands an approval to {self.what}, and takes no request for it from its API",
+            **common,
             "follows": f"{served}The rollout goes on once LaunchDarkly shows the change. If it does not show by {at}, "
             "the task fails.",
             "do": [f"Request and apply it in LaunchDarkly by {at}{how}. Reviewers: {', '.join(reviewers)}."],
@@ -257,6 +274,9 @@ class WaitsForApproval(TypedTemplates):
         operator.on_hand_over = lambda wanted, until: self._tell(
             rollout, self.hand_over_of(rollout, change, wanted), reviewers, until, context
         )
+        operator.on_request = lambda pending: self._tell(
+            rollout, self._request_of(rollout, change, pending), reviewers, str(pending.until), context
+        )
         try:
             return operator.act_or_wait(context, self.awaited)
         except TaskDeferred as waiting:
@@ -264,6 +284,11 @@ class WaitsForApproval(TypedTemplates):
                 raise
             waits = {"until": operator.waits_until.isoformat(), "arguments": dict(waiting.trigger.serialize()[1])}
             raise _wait_for_a_look(rollout, waits, operator.hook.run(_clock())) from None
+
+    def _request_of(self, rollout: Rollout, change: HandOver, pending: ApprovalPendingError) -> HandOver:
+        """Return the review of an approval request, which the write of a change waits for."""
+        what = f"review approval request {pending.request_id} on flag {pending.flag_key}"
+        return replace(change, what=what, details="", reviewed_at=self._hook(rollout).flag_url(pending.flag_key))
 
     def _hook(self, rollout: Rollout) -> LaunchDarklyHook:
         from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
@@ -376,18 +401,20 @@ class WaitsForApproval(TypedTemplates):
             context,
             about,
             stage=change.stage if change.ended_at is None else change.ended_at,
-            url=hook.experiment_url(change.experiment_key),
+            url=change.reviewed_at or hook.experiment_url(change.experiment_key),
             treatments=treatments_served(rollout, change.stage, ended=change.ended_at is not None),
             what=change.what,
             details=change.details,
             reviewers=list(reviewers),
             until=until,
             harm=change.harm,
-            release=change.ended_at is not None,
+            release=change.ended_at is not None and change.ending is None,
+            requested=change.reviewed_at is not None,
+            ending=change.ending,
         )
 
     def _tell(self, rollout: Rollout, change: HandOver, reviewers: Sequence[str], until: str, context: Context) -> None:
-        """Tell people at once what one of them has to do. An error of a notifier is told in the log."""
+        """Tell people at once what one of them has to do in LaunchDarkly. An error of a notifier is told in the log."""
         from airflow_provider_launchdarkly.rollout.telling import LaunchDarklyRolloutNotifier
 
         self._note(rollout, change, reviewers, until, context)

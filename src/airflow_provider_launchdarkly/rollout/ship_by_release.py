@@ -249,7 +249,15 @@ def end_release(
         ended=ended,
     )
     what = f"end release {ended['release_id']} of flag {started['flag_key']}"
-    change = HandOver(what, str(started["experiment_key"]), str(started["iteration_id"]), None)
+    change = HandOver(
+        what,
+        str(started["experiment_key"]),
+        str(started["iteration_id"]),
+        None,
+        ended_at=found.stage,
+        now=f"everyone gets {started['treatment' if found.ending is Ending.SHIP else 'baseline']}",
+        ending=found.ending,
+    )
     now: dict[str, Any] = task.write(ends, rollout, change, context)
     winner = started["treatment" if found.ending is Ending.SHIP else "baseline"]
     output = {**started, "winning_treatment": winner, "winning_reason": found.why}

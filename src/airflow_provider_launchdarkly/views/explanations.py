@@ -180,7 +180,8 @@ def _for_whom(found: ExperimentSummary) -> str:
     if found.handed_over is None:
         return "It waits for a person's answer."
     waits = f"It waits for a person, who has to {found.handed_over.what} in LaunchDarkly"
-    return f"{waits}: LaunchDarkly demands an approval, and its API takes no request for that."
+    no_request = "" if found.handed_over.requested else ", and its API takes no request for that"
+    return f"{waits}: LaunchDarkly demands an approval{no_request}."
 
 
 def _follows_in_launchdarkly(found: ExperimentSummary) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """A change that a person has to make in LaunchDarkly, since its API takes no request for it.
+    """A change that a person has to make in LaunchDarkly, or the approval request of a task that one has to review.
 
     Attributes:
         what: The change, as what follows ``to``: ``start the release of flag checkout-button``.
@@ -21,6 +21,8 @@ class HandedOver:
         until: When the task stops waiting; None where it is not known.
         harm: True if a harmful stage is served until then.
         release: True if it starts the winner's release, whose experiment has ended.
+        requested: True if it is a request, which the task applies once it is approved. Else LaunchDarkly's API takes
+            none.
     """
 
     what: str
@@ -29,6 +31,7 @@ class HandedOver:
     until: datetime | None = None
     harm: bool = False
     release: bool = False
+    requested: bool = False
 
     @property
     def whole(self) -> str:
@@ -50,4 +53,7 @@ class HandedOver:
         yield f"A person has to {self.to_do}.{self.reviewers}"
         if self.harm:
             yield "People get the harmful stage until somebody does."
-        yield "The rollout goes on once LaunchDarkly shows the change. If it does not in time, the task fails."
+        if self.requested:
+            yield "Once it is approved, the task applies it. If it is not in time, the task deletes it and fails."
+        else:
+            yield "The rollout goes on once LaunchDarkly shows the change. If it does not in time, the task fails."

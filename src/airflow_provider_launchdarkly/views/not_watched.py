@@ -54,4 +54,7 @@ def change_not_made(found: Unwatched, change: HandedOver, task_id: str) -> Unwat
     """Return that nobody has made a change in LaunchDarkly while its task waited for it."""
     what = "The winner's release has not been started." if change.release else found.what
     why = f"task {task_id} failed, which waited for a person to {change.what} in LaunchDarkly"
-    return replace(found, what=what, why=why, cure=f"{change.to_do}. Then clear the task {task_id}.{change.reviewers}")
+    cure = f"{change.to_do}. Then clear the task {task_id}.{change.reviewers}"
+    if change.requested:
+        cure = f"clear the task {task_id}, which asks anew, and have the request approved.{change.reviewers}"
+    return replace(found, what=what, why=why, cure=cure)

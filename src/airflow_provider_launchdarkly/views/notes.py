@@ -136,7 +136,8 @@ def handed_over(
         treatments: Who gets what until then: ``name``, ``percent`` and ``baseline`` of each; empty if it is not known.
         url: Address of the experiment in LaunchDarkly.
         told: ``what`` is to be made, ``details`` of it, the ``reviewers``, ``until`` when it is waited for in ISO 8601,
-            whether ``harm`` is served until then, and whether it starts the winner's ``release``.
+            whether ``harm`` is served until then, whether it starts the winner's ``release``, and whether it is a
+            request that was ``requested``. An ``ending`` whose request it is says how the release of the winner ended.
     """
     return note(HAND_OVER, about, at=at, page=page, treatments=list(treatments), url=url, **told)
 

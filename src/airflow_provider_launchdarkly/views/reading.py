@@ -289,4 +289,5 @@ def hand_over(body: Mapping[str, Any]) -> HandedOver | None:
         instant(body.get("until")),
         bool(body.get("harm")),
         bool(body.get("release")),
+        bool(body.get("requested")),
     )

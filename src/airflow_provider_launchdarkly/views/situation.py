@@ -76,7 +76,8 @@ def summary_of(
     handed_over = reading.hand_over(body) if body.get("kind") == kinds.HAND_OVER else None
     over = body.get("kind") == kinds.STOP or state.finished
     released = body.get("kind") == kinds.RELEASE
-    climbed = over or released or lost_release(body) or (handed_over is not None and handed_over.release)
+    after_stages = handed_over is not None and (handed_over.release or bool(body.get("ending")))
+    climbed = over or released or lost_release(body) or after_stages
     latest = reading.mapping(body.get("latest"))
     look = reading.newest(body, stage=stage or 1) if with_looks else None
     started_at = reading.instant(body.get("started_at"))

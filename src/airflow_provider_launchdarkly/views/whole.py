@@ -180,7 +180,8 @@ def _of_note(note: Note, release: ReleaseShown | None) -> Iterable[Happening]:
         else:
             yield Happening(at, released(body), None, note.task_id)
     elif kind == kinds.HAND_OVER:
-        yield Happening(at, f"handed over to a person: {body.get('what')} in LaunchDarkly", None, note.task_id)
+        began = "asked for an approval" if body.get("requested") else "handed over to a person"
+        yield Happening(at, f"{began}: {body.get('what')} in LaunchDarkly", None, note.task_id)
     elif kind == kinds.END:
         yield Happening(at, f"the rollout ended {body.get('ending')}: {body.get('why')}", None, note.task_id)
     elif (latest := reading.mapping(body.get("latest"))).get("verdict") not in {None, "wait"}:

@@ -268,6 +268,24 @@ def test_a_hand_over_is_told_with_what_to_do_and_what_is_served(harm: bool, even
     )
 
 
+def test_a_request_is_told_with_who_reviews_it_and_where() -> None:
+    where = "https://app.example.com/demo/flags/checkout-button"
+    change = HandOver("review approval request r-1 on flag checkout-button", "button", "1", None, reviewed_at=where)
+    output = change.told(["grace@example.com"], "2026-01-06T08:00:00+00:00")
+    message = message_of(Event.ASKED, Rollout.from_json(rollout()), Happening(output=output))
+    assert message is not None
+    assert message.headline == (
+        "LaunchDarkly demands an approval: a person has to review approval request r-1 on flag checkout-button · button"
+    )
+    assert message.actions == (
+        f"Review it in LaunchDarkly by 2026-01-06 08:00 UTC: {where} Reviewers: grace@example.com."
+    )
+    assert message.follows == (
+        "The task applies the request once it is approved. If nobody approves it by 2026-01-06 08:00 UTC, the task "
+        "deletes it and fails."
+    )
+
+
 def test_a_hand_over_that_is_asked_anew_is_told_anew() -> None:
     change = HandOver("start stage 2 of 2", "button", "1", 0)
     times = ("2026-01-06T08:00:00+00:00", "2026-01-06T08:00:00+00:00", "2026-01-07T08:00:00+00:00")

@@ -19,6 +19,7 @@ from airflow_provider_launchdarkly.views.model import ExperimentDetail, Progress
 from airflow_provider_launchdarkly.views.notes import experiment_of
 from airflow_provider_launchdarkly.views.releases import read_release, release_place
 from airflow_provider_launchdarkly.views.whole import detail_of
+from support.reviewers import requests_in
 from support.task_runner import TaskRunner
 from unit.rollout.test_ship_by_release import SLOWER, WAITS, make_true, rollout
 from unit.rollout.test_task_group import approve
@@ -125,6 +126,56 @@ def test_a_release_that_regressed_is_over_once_the_rollout_is(
 def demand(emulator: EmulatorServer) -> None:
     LaunchDarklyHook().turn_flag("checkout-button", on=True)
     emulator.switch(flag_approvals="everywhere")
+
+
+def test_a_request_for_an_approval_says_who_has_to_review_it_and_where(emulator: EmulatorServer) -> None:
+    emulator.switch(flag_approvals="everywhere")
+    page = page_of(until(emulator, "r.start", **{**APPROVAL, "turn_flag_on": True}), "running")
+    found = page.summary
+    (request,) = requests_in(emulator)
+    assert found.state is State.NEEDS_YOU
+    assert found.headline == (
+        f"a person has to review approval request {request.id} on flag checkout-button in LaunchDarkly"
+    )
+    text = experiment_text(page)
+    assert "Reviewers: grace@example.com." in text
+    assert "LaunchDarkly demands an approval." in text
+    assert "takes no request" not in text
+    assert "Once it is approved, the task applies it." in text
+    assert any(entry.what.startswith("asked for an approval: review approval request") for entry in page.timeline)
+    done = until(emulator, "r.start", **{**APPROVAL, "turn_flag_on": True})
+    done.states["r.start"] = "failed"
+    lost = page_of(done, "failed").summary.unwatched
+    assert lost is not None
+    assert lost.cure.startswith("clear the task r.start, which asks anew, and have the request approved.")
+
+
+def test_so_does_the_request_for_what_a_release_that_went_back_has_left(emulator: EmulatorServer) -> None:
+    make_true(emulator)
+    LaunchDarklyHook().turn_flag("checkout-button", on=True)
+
+    def wait(task_id: str) -> None:
+        if task_id == "r.release.watch":
+            make_true(emulator, load=0.3)
+            emulator.switch(flag_approvals="everywhere")
+        if task_id == "r.regressed":
+            done.states[task_id] = "deferred"
+            raise SeenEnoughError
+        emulator.clock.advance(timedelta(days=1))
+
+    with DAG("rollout", schedule=None) as dag:
+        experiment_rollout(rollout(**APPROVAL), group_id="r")
+    done = TaskRunner(dag, wait=wait)
+    with pytest.raises(SeenEnoughError):
+        done.run()
+    found = page_of(done, "running").summary
+    assert (found.state, found.stage, found.shares) == (State.NEEDS_YOU, None, CLASSIC)
+    assert [stage.progress for stage in found.stages] == [Progress.DONE, Progress.DONE]
+    assert found.headline.startswith("a person has to review approval request ")
+    done.states["r.regressed"] = "failed"
+    lost = page_of(done, "failed").summary.unwatched
+    assert lost is not None
+    assert "has not been started" not in lost.what
 
 
 def test_a_release_that_is_handed_over_says_who_has_to_start_it(emulator: EmulatorServer) -> None:
