@@ -163,3 +163,45 @@ def test_the_watching_dag_says_what_happened(
         run = load_dag("watch_an_experiment").test()
     assert states(run) == {"tell": "success"}
     assert xcom(run, "tell") == ["start", "ship"]
+
+
+RELEASES = """
+from airflow.sdk import DAG
+from airflow_provider_launchdarkly import (
+    LaunchDarklySetFlagOperator,
+    LaunchDarklyStartReleaseOperator,
+    LaunchDarklyStopReleaseOperator,
+)
+
+with DAG("{dag_id}", schedule=None, catchup=False):
+    turn_on = LaunchDarklySetFlagOperator(task_id="turn_on", flag_key="checkout-button", on=True)
+    start = LaunchDarklyStartReleaseOperator(
+        task_id="start",
+        flag_key="checkout-button",
+        original="Classic",
+        target="Bold",
+        phases=[{{"steps": [{{"percent": 10, "duration": "1d"}}]}}],
+    )
+    stop = LaunchDarklyStopReleaseOperator(
+        task_id="stop",
+        flag_key="checkout-button",
+        release_id=start.output["release_id"],
+        resolution="roll_back_all_phases_and_remove_pending_phases",
+    )
+    turn_on >> start >> stop
+"""
+
+
+def test_the_dag_that_watches_releases_says_what_happened(
+    tmp_path: Path, load_dag: Any, emulator: EmulatorServer
+) -> None:
+    (tmp_path / "produce_releases.py").write_text(RELEASES.format(dag_id="produce_releases"))
+    produced = dag_bag(str(tmp_path)).dags["produce_releases"]
+    register(produced)
+    assert produced.test().state == "success"
+    happened = events_of("produce_releases")
+    assert {event.extra["event"] for event in happened} >= {"release_started", "release_reverted"}
+    with started_by(happened):
+        run = load_dag("watch_releases").test()
+    assert states(run) == {"tell": "success"}
+    assert xcom(run, "tell") == ["release_reverted"]
