@@ -15,6 +15,12 @@ from airflow_provider_launchdarkly.hooks import unbroken
 from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 from airflow_provider_launchdarkly.testing import EmulatorServer
+from airflow_provider_launchdarkly.triggers.approvals import (
+    ApprovalTrigger,
+    HandedOverTrigger,
+    ReleaseHandedOverTrigger,
+)
+from airflow_provider_launchdarkly.triggers.releases import ReleaseTrigger
 from airflow_provider_launchdarkly.triggers.significance import SignificanceTrigger
 from support.scene import Scene
 
@@ -133,6 +139,41 @@ def test_an_ending_that_comes_twice_stops_once(
 
 def sensor(**arguments: Any) -> LaunchDarklyWaitForSignificanceSensor:
     return LaunchDarklyWaitForSignificanceSensor(task_id="wait", experiment_key=KEY, iteration_id="i", **arguments)
+
+
+PLACE: dict[str, Any] = {
+    "launchdarkly_conn_id": "launchdarkly_default",
+    "project_key": "demo",
+    "environment_key": "production",
+    "poll_interval": 60,
+}
+UNTIL = {"until": "2026-12-04T09:00:00+00:00"}
+AWAITED = [
+    ApprovalTrigger(**PLACE, flag_key="checkout-button", request_id="r-1", timeout_seconds=60),
+    HandedOverTrigger(**PLACE, **UNTIL, experiment_key=KEY, iteration_id="i-1", status="stopped"),
+    ReleaseHandedOverTrigger(**PLACE, **UNTIL, flag_key="checkout-button", design="{}", since=UNTIL["until"]),
+    ReleaseTrigger(**PLACE, flag_key="checkout-button", release_id="rel-1", ends_on=["completed"]),
+]
+
+
+@pytest.mark.skipif(not hasattr(BaseTrigger, "on_kill"), reason="Airflow 3.3 and later end triggers so")
+@pytest.mark.parametrize("trigger", AWAITED, ids=lambda trigger: type(trigger).__name__)
+def test_whoever_is_killed_while_launchdarkly_is_awaited_leaves_request_experiment_and_release_alone(
+    monkeypatch: pytest.MonkeyPatch, emulator: EmulatorServer, iteration: str, trigger: Any
+) -> None:
+    """LaunchDarkly would refuse the stop as well, where it demands an approval; and a release goes on there."""
+    monkeypatch.setattr(
+        "airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_task_states",
+        staticmethod(lambda **_: {"run-1": {"wait": "failed"}}),
+    )
+    given = property(lambda _self: TASK, lambda _self, _value: None)
+    monkeypatch.setattr(type(trigger), "task_instance", given, raising=False)
+    before = len(emulator.effects())
+    asyncio.run(trigger.on_kill())
+    assert len(emulator.effects()) == before
+    running = LaunchDarklyHook().get_experiment(KEY).running
+    assert running is not None
+    assert running.id == iteration
 
 
 def test_rollback_needs_airflow_3_3() -> None:
