@@ -17,7 +17,7 @@ from airflow_provider_launchdarkly.api.errors import (
     RuleOwnedError,
     StateError,
 )
-from airflow_provider_launchdarkly.api.models import FeatureFlag, OtherFlagInstruction
+from airflow_provider_launchdarkly.api.models import ApprovalRequestPost, FeatureFlag, OtherFlagInstruction
 from airflow_provider_launchdarkly.api.writes.flags import Serving
 from airflow_provider_launchdarkly.api.writes.start import StartedIteration
 from airflow_provider_launchdarkly.testing import EmulatorServer
@@ -156,6 +156,23 @@ def test_a_conflict_without_an_owner_passes_or_stays_a_conflict(
     with pytest.raises(ConflictError) as conflict:
         driver.run(writes.serve(ENV, FLAG, Serving(variation_id=flag.variations[0].id)))
     assert not isinstance(conflict.value, RuleOwnedError)
+
+
+def test_a_conflict_that_lasts_names_the_open_approval_requests_of_the_flag(
+    driver: Driver, emulator: EmulatorServer, flag: FeatureFlag
+) -> None:
+    on = {"description": "Somebody's: turn it on", "instructions": [{"kind": "turnFlagOn"}]}
+    asked = driver.send(endpoints.create_approval_request(ENV, FLAG, ApprovalRequestPost.checked(on))).value
+    emulator.fault("patch_feature_flag", "status", status=409, times=2)
+    assert driver.run(writes.serve(ENV, FLAG, Serving(variation_id=flag.variations[1].id))).changed
+    emulator.fault("patch_feature_flag", "status", status=409, times=9)
+    with pytest.raises(ConflictError, match=rf"may be the cause: {asked.id} \(Somebody's: turn it on\). Have them"):
+        driver.run(writes.serve(ENV, FLAG, Serving(variation_id=flag.variations[0].id)))
+    driver.send(endpoints.delete_approval_request(ENV, FLAG, asked.id))
+    emulator.fault("patch_feature_flag", "status", status=409, times=9)
+    with pytest.raises(ConflictError) as conflict:
+        driver.run(writes.serve(ENV, FLAG, Serving(variation_id=flag.variations[0].id)))
+    assert "pproval" not in str(conflict.value)
 
 
 def test_a_refusal_of_what_somebody_else_has_done_meanwhile_is_a_success(

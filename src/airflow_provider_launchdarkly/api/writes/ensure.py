@@ -77,7 +77,8 @@ class DesiredState(Generic[S, R]):
         confirmed: Picks the result out of a state that was read after an accepted write; None if it does not show yet.
             Raises if something else shows.
         unconfirmed: The error for an accepted write that does not show in the last state read.
-        explain: Raises a better error than a conflict or a refusal, if it finds one. Gets the state last read.
+        explain: Raises a better error than a conflict or a refusal, if it finds one that another try cannot cure. For
+            a conflict it may return one to raise after the last try. Gets the state last read.
         may_pass: Whether a refusal may be cured by preparing the write afresh.
         response_is_state: Whether the response to the write shows as much as a read does.
         settling: Seconds before each further read after an accepted write.
@@ -92,7 +93,7 @@ class DesiredState(Generic[S, R]):
     write: Callable[[S], Request[Any] | Procedure[Request[Any]]]
     confirmed: Callable[[S, Written[S]], R | None]
     unconfirmed: Callable[[S, Written[S]], LaunchDarklyError]
-    explain: Callable[[LaunchDarklyError, S], Procedure[None]] = _no_better_error
+    explain: Callable[[LaunchDarklyError, S], Procedure[LaunchDarklyError | None]] = _no_better_error
     may_pass: Callable[[InvalidRequestError], bool] = lambda _refusal: False
     response_is_state: bool = True
     settling: tuple[float, ...] = SETTLING
@@ -128,10 +129,9 @@ def ensure(desired: DesiredState[S, R]) -> Procedure[Ensured[R]]:
         try:
             response = yield request
         except ConflictError as conflict:
-            yield from desired.explain(conflict, state)
+            failure = (yield from desired.explain(conflict, state)) or conflict
             yield from _back_off(number)
             state = yield from desired.read()
-            failure = conflict
         except UnclearOutcomeError as unknown:
             unclear = True
             why = f"it is not clear yet whether {desired.what}"
@@ -194,7 +194,7 @@ def fields_as_asked(
     differences: Callable[[T], tuple[Difference, ...]],
     write: Callable[[T], Request[Any] | Procedure[Request[Any]]],
     unseen: Callable[[T], bool] = lambda _state: False,
-    explain: Callable[[LaunchDarklyError, T], Procedure[None]] = _no_better_error,
+    explain: Callable[[LaunchDarklyError, T], Procedure[LaunchDarklyError | None]] = _no_better_error,
     response_is_state: bool = True,
     may_be_undone: bool = False,
 ) -> DesiredState[T, T]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
+from airflow_provider_launchdarkly.api.endpoints.approvals import list_approval_requests
 from airflow_provider_launchdarkly.api.endpoints.experiments import list_experiments
 from airflow_provider_launchdarkly.api.endpoints.flags import archive_flag as archive_request
 from airflow_provider_launchdarkly.api.endpoints.flags import get_flag, patch_flag
@@ -177,9 +178,10 @@ def change_flag(
         ordered = (serve, turn) if on else (turn, serve)
         return patch_flag(env, flag_key, [part for part in ordered if part is not None], comment=comment)
 
-    def explain(error: LaunchDarklyError, _flag: FeatureFlag) -> Procedure[None]:
-        if isinstance(error, ConflictError) and serving is not None:
-            yield from raise_if_owned(env, flag_key, rule_id, error, doing="what the rule serves cannot change")
+    def explain(error: LaunchDarklyError, _flag: FeatureFlag) -> Procedure[LaunchDarklyError | None]:
+        if not isinstance(error, ConflictError) or serving is None:
+            return None
+        return (yield from raise_if_owned(env, flag_key, rule_id, error, doing="what the rule serves cannot change"))
 
     wanted = [f"is {'on' if on else 'off'}"] if on is not None else []
     if serving is not None:
@@ -295,7 +297,7 @@ def raise_if_owned(
     *,
     doing: str,
     myself: str | None = None,
-) -> Procedure[None]:
+) -> Procedure[ConflictError]:
     """Raise a named error if a conflict will last because another experiment or a release holds the rule.
 
     LaunchDarkly responds with the same 409 to a race.
@@ -307,6 +309,10 @@ def raise_if_owned(
         conflict: LaunchDarkly's response.
         doing: The write that failed, for the message.
         myself: Key of the experiment that writes; it may own the rule.
+
+    Returns:
+        The conflict. If nothing holds the rule, and approval requests of the flag are open, its message names them as
+        what may be the cause.
 
     Raises:
         RuleOwnedError: An experiment runs on the rule, or an active release holds it.
@@ -332,7 +338,7 @@ def raise_if_owned(
     try:
         response = yield list_releases(env, flag_key)
     except LaunchDarklyError:
-        return
+        return conflict
     for release in response.value.items:
         at_its_end = rule_id == FALLTHROUGH and release.cleanup_behavior == "remove_rules_and_update_default_rule"
         if not release.ended and (at_its_end or any(phase.rule_id == rule_id for phase in release.phases)):
@@ -345,3 +351,21 @@ def raise_if_owned(
                 flag_key=flag_key,
                 rule_id=rule_id,
             ) from conflict
+    return (yield from _with_open_requests(env, flag_key, conflict))
+
+
+def _with_open_requests(env: EnvironmentRef, flag_key: str, conflict: ConflictError) -> Procedure[ConflictError]:
+    """Return a conflict whose message names the approval requests of the flag that are open, if there are any."""
+    try:
+        listed = (yield list_approval_requests(env, flag_key)).value.items
+    except LaunchDarklyError:
+        return conflict
+    found = [f"{request.id} ({request.description})" for request in listed if request.open]
+    if not found:
+        return conflict
+    return ConflictError(
+        f"{conflict}. Neither an experiment nor a release holds it. Approval requests of flag {flag_key!r} are open in "
+        f"{env} and may be the cause: {', '.join(found)}. Have them applied, declined or deleted in LaunchDarkly",
+        call=conflict.call,
+        refusal=conflict.refusal,
+    )

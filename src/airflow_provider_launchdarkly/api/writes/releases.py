@@ -190,17 +190,13 @@ def start_release(
         announce()
         return endpoints.start_release(env, flag_key, sent)
 
-    def explain(error: LaunchDarklyError, _situation: _Situation) -> Procedure[None]:
+    def explain(error: LaunchDarklyError, _situation: _Situation) -> Procedure[LaunchDarklyError | None]:
         if not isinstance(error, ConflictError):
-            return
+            return None
         response = yield endpoints.list_releases(env, flag_key)
         if any(not release.ended for release in response.value.items):
-            return  # this one, or another: the next read tells them apart
-        needed = [phase.rule_id for phase in sent.phases or () if phase.rule_id is not None]
-        if post.cleanup_behavior == _REMOVES_RULES:
-            needed.append(FALLTHROUGH)
-        for rule_id in needed:
-            yield from raise_if_owned(env, flag_key, rule_id, error, doing=f"flag {flag_key!r} cannot be released")
+            return None  # this one, or another: the next read tells them apart
+        return (yield from _named_conflict(env, flag_key, sent, error))
 
     def confirmed(situation: _Situation, written: Written[_Situation]) -> StartedRelease | None:
         release = next((known for known in situation.releases if known.id == written.response.id), None)
@@ -240,6 +236,21 @@ def start_release(
             raise
         raise better from refused
     return replace(ensured.value, adopted=not ensured.changed)
+
+
+def _named_conflict(
+    env: EnvironmentRef, flag_key: str, post: ReleasePost, conflict: ConflictError
+) -> Procedure[ConflictError]:
+    """Return the conflict at a start with what may be its cause; raise a named error if a rule is held."""
+    needed = [phase.rule_id for phase in post.phases or () if phase.rule_id is not None]
+    if post.cleanup_behavior == _REMOVES_RULES:
+        needed.append(FALLTHROUGH)
+    better = conflict
+    for rule_id in needed:
+        better = yield from raise_if_owned(
+            env, flag_key, rule_id, conflict, doing=f"flag {flag_key!r} cannot be released"
+        )
+    return better
 
 
 def _named(

@@ -102,13 +102,17 @@ def start_iteration(
             env, experiment_key, [StartIteration(change_justification=justification)], comment=comment
         )
 
-    def explain(error: LaunchDarklyError, experiment: Experiment) -> Procedure[None]:
+    def explain(error: LaunchDarklyError, experiment: Experiment) -> Procedure[LaunchDarklyError | None]:
+        better: LaunchDarklyError | None = None
         for flag_key, flag in pinned(experiment, iteration_id).flags.items():
             if isinstance(error, ConflictError):
                 what = f"iteration {iteration_id!r} of experiment {experiment_key!r} cannot start"
-                yield from raise_if_owned(env, flag_key, flag.targeting_rule, error, doing=what, myself=experiment_key)
+                better = yield from raise_if_owned(
+                    env, flag_key, flag.targeting_rule, error, doing=what, myself=experiment_key
+                )
             else:
                 yield from _flag_on(env, flag_key, turn_on=False, comment=None)
+        return better
 
     def confirmed(experiment: Experiment, written: Written[Experiment]) -> StartedIteration | None:
         # The instruction names no iteration, so another one may run now.

@@ -218,11 +218,15 @@ def save_and_start(
             check_changes(wanted, experiment, "not_started")
         return None
 
-    def explain(error: LaunchDarklyError, experiment: Experiment) -> Procedure[None]:
+    def explain(error: LaunchDarklyError, experiment: Experiment) -> Procedure[LaunchDarklyError | None]:
+        better: LaunchDarklyError | None = None
         if isinstance(error, ConflictError):
             what = f"iteration {iteration_id!r} of experiment {experiment_key!r} cannot be replaced"
             for flag_key, flag in pinned(experiment, iteration_id).flags.items():
-                yield from raise_if_owned(env, flag_key, flag.targeting_rule, error, doing=what, myself=experiment_key)
+                better = yield from raise_if_owned(
+                    env, flag_key, flag.targeting_rule, error, doing=what, myself=experiment_key
+                )
+        return better
 
     def confirmed(experiment: Experiment, written: Written[Experiment]) -> SavedIteration | None:
         running = experiment.running
