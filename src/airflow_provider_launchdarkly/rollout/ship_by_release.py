@@ -18,7 +18,7 @@ from airflow_provider_launchdarkly.operators._approval import LaunchDarklyApprov
 from airflow_provider_launchdarkly.operators._awaited import IterationAwaited, ReleaseAwaited
 from airflow_provider_launchdarkly.operators._base import audit_comment
 from airflow_provider_launchdarkly.rollout.approved_writes import HandOver, WaitsForApproval
-from airflow_provider_launchdarkly.rollout.options import Ending
+from airflow_provider_launchdarkly.rollout.options import Ending, ReleaseKind
 from airflow_provider_launchdarkly.rollout.release_requests import design_of
 from airflow_provider_launchdarkly.rollout.serving import served_while_released
 from airflow_provider_launchdarkly.rollout.steps import LaunchDarklyRolloutBaseOperator
@@ -105,7 +105,10 @@ class LaunchDarklyShipByReleaseOperator(WaitsForApproval, LaunchDarklyRolloutBas
             return replace(change, details=wanted.details)
         now = f"everyone gets {rollout.experiment.baseline.label}, the baseline"
         what = f"start the release of flag {wanted.flag_key}"
-        return replace(change, what=what, stage=None, ended_at=change.stage, now=now, details=wanted.details)
+        details = wanted.details
+        if rollout.release is not None and rollout.release.kind is ReleaseKind.GUARDED_OR_PROGRESSIVE:
+            details += "; or the same without metrics, if LaunchDarkly does not guard it"
+        return replace(change, what=what, stage=None, ended_at=change.stage, now=now, details=details)
 
     @override
     def act(self, context: Context) -> dict[str, Any]:

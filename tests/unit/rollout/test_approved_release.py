@@ -24,7 +24,7 @@ from support.lone_polls import poll_alone
 from support.reviewers import finish, requests_in, review_pending, start_handed_over
 from support.task_runner import TaskRunner
 from unit.rollout.test_page_of_a_ship import page_of
-from unit.rollout.test_ship_by_release import SLOWER, WAITS, ended, make_true, rollout, rules
+from unit.rollout.test_ship_by_release import GUARDED, SLOWER, WAITS, ended, make_true, rollout, rules
 from unit.rollout.test_task_group import served
 
 FLAG, START = "checkout-button", "r.release.start"
@@ -101,6 +101,19 @@ def test_a_person_starts_the_release_and_the_winner_ships(emulator: EmulatorServ
     assert (output["release_id"], output["changed"], release.completed) == (release.id, False, True)
     assert (served(), rules()) == ("Bold", 0)
     assert (len(emulator.effects("iteration.stopped")), emulator.effects("release.started")) == (1, [])
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_person_may_start_it_without_metrics_where_the_file_allows_that(
+    emulator: EmulatorServer, guarded: bool
+) -> None:
+    kind = {"endings": {"ship": {"release": {**GUARDED, "kind": "guarded_or_progressive"}}}}
+    done = run(emulator, starts(emulator, **({} if guarded else {"metrics": []})), **kind)
+    assert ended(done) == "ship"
+    assert done.output("r.ship")["release"]["kind"] == ("guarded" if guarded else "progressive")
+    assert len(LaunchDarklyHook().list_releases(FLAG)) == 1
+    (told,) = {text for text in HEARD if "start the release of flag" in text}
+    assert "or the same without metrics, if LaunchDarkly does not guard it" in told
 
 
 def test_people_are_told_once_what_to_start_and_who_gets_what_until_then(emulator: EmulatorServer) -> None:
