@@ -12,6 +12,7 @@ from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     FlagOffError,
     GuardingDeniedError,
+    HealthChecksFailedError,
     IterationStoppedError,
     LaunchDarklyError,
     PermissionDeniedError,
@@ -290,6 +291,26 @@ def test_a_plan_that_guards_nothing_is_named_with_its_cure_and_with_what_people_
     again = ship(scene, bold, replace(DESIGN, metrics=()))
 
     assert (again.release.kind, again.adopted, again.stopped.already_stopped) == ("progressive", False, True)
+
+
+def test_a_health_check_that_fails_says_what_people_get_and_a_repeat_starts_the_release(
+    scene: Scene, emulator: EmulatorServer
+) -> None:
+    bold = winner(scene)
+    silent = replace(DESIGN, metrics=(ReleaseMetricInput(metric_key="search-click-through", auto_rollback=True),))
+    with pytest.raises(HealthChecksFailedError, match="search-click-through") as refused:
+        ship(scene, bold, silent)
+    told = str(refused.value)
+    assert {check.kind for check in refused.value.failing} == {"metric_events_any", "metric_events_with_context"}
+    assert "everyone gets 'Classic', the baseline, and nobody 'Bold'" in told
+    assert "or name their kinds in bypass_health_checks of endings.ship.release, and clear this task" in told
+    assert writes(scene) == ["iteration.stopped"]
+
+    bypassed = replace(silent, bypass_health_checks=("metric_events_any", "metric_events_with_context"))
+    again = ship(scene, bold, bypassed)
+
+    assert (again.release.kind, again.stopped.already_stopped) == ("guarded", True)
+    assert writes(scene) == ["iteration.stopped", "release.started"]
 
 
 EITHER = replace(DESIGN, unguarded_if_refused=True)

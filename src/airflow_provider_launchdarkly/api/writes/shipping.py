@@ -16,6 +16,7 @@ from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     Difference,
     GuardingDeniedError,
+    HealthChecksFailedError,
     IterationStoppedError,
     PermissionDeniedError,
     ReleaseActiveError,
@@ -217,6 +218,7 @@ def ship_by_release(
         FlagOffError: The flag is off or archived.
         PermissionDeniedError: LaunchDarkly refuses the release; the message says what people get then. It is a
             GuardingDeniedError if the account's plan may be the cause.
+        HealthChecksFailedError: LaunchDarkly's health checks fail at the start; the message says what people get then.
         StateError: The rule cannot be released (see :func:`check_releasable`).
         LaunchDarklyError: As :func:`stop_iteration` and :func:`start_release` raise.
     """
@@ -258,18 +260,22 @@ def ship_by_release(
                 raise
             announce_unguarded(unable)
             started = yield from start(unguarded)
-    except PermissionDeniedError as refused:
+    except (PermissionDeniedError, HealthChecksFailedError) as refused:
+        failing: dict[str, Any] = {"failing": refused.failing} if isinstance(refused, HealthChecksFailedError) else {}
         raise type(refused)(
             f"{refused}. Iteration {iteration_id!r} of experiment {experiment_key!r} has ended: everyone gets "
             f"{way.baseline.name!r}, the baseline, and nobody {way.treatment.name!r}. {_cure(refused)}, and clear this "
             "task: it starts the release then",
             call=refused.call,
             refusal=refused.refusal,
+            **failing,
         ) from refused
     return ShippedByRelease(stopped, started.release, way.treatment, way.baseline, way.rule_id, started.adopted)
 
 
-def _cure(refused: PermissionDeniedError) -> str:
+def _cure(refused: PermissionDeniedError | HealthChecksFailedError) -> str:
+    if isinstance(refused, HealthChecksFailedError):
+        return "Mend what the checks name, or name their kinds in bypass_health_checks of endings.ship.release"
     right = "give the token the right to start releases"
     if isinstance(refused, GuardingDeniedError):
         return f"Write kind: progressive or guarded_or_progressive in endings.ship.release, or {right}"
