@@ -17,18 +17,21 @@ from airflow_provider_launchdarkly.api.http.request import (
 from airflow_provider_launchdarkly.api.models import (
     Experiment,
     ExperimentationSettings,
-    ExperimentationSettingsPut,
-    ExperimentInstruction,
     ExperimentPage,
-    ExperimentPost,
     Iteration,
-    IterationInput,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pydantic import JsonValue
+
+    from airflow_provider_launchdarkly.api.models import (
+        ExperimentationSettingsPut,
+        ExperimentInstruction,
+        ExperimentPost,
+        IterationInput,
+    )
 
 EVERYTHING = ("previousIterations", "draftIteration", "secondaryMetrics", "treatments", "analysisConfig")
 """Every ``expand`` field of an experiment. LaunchDarkly leaves out what is empty even when it is asked for."""

@@ -17,12 +17,9 @@ from airflow_provider_launchdarkly.api.http.request import (
 from airflow_provider_launchdarkly.api.models import (
     DependentFlags,
     FeatureFlag,
-    FlagInstruction,
     FlagPage,
-    FlagPost,
     FlagStatus,
     FlagStatuses,
-    OtherFlagInstruction,
 )
 from airflow_provider_launchdarkly.api.models.base import NoContent
 
@@ -31,7 +28,11 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from airflow_provider_launchdarkly.api.models import CopyAction
+    from airflow_provider_launchdarkly.api.models import (
+        CopyAction,
+        FlagInstruction,
+        FlagPost,
+    )
 
 
 def get_flag(
@@ -180,6 +181,8 @@ def archive_flag(project_key: str, flag_key: str, *, comment: str | None = None)
         flag_key: The flag.
         comment: Text for LaunchDarkly's audit log.
     """
+    from airflow_provider_launchdarkly.api.models import OtherFlagInstruction
+
     body: dict[str, JsonValue] = {"instructions": [OtherFlagInstruction.of("archiveFlag").to_wire()]}
     if comment:
         body["comment"] = comment

@@ -16,19 +16,22 @@ from airflow_provider_launchdarkly.api.http.request import (
 )
 from airflow_provider_launchdarkly.api.models import (
     Holdout,
-    HoldoutInstruction,
     HoldoutPage,
-    HoldoutPost,
     Layer,
-    LayerInstruction,
     LayerPage,
-    LayerPost,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pydantic import JsonValue
+
+    from airflow_provider_launchdarkly.api.models import (
+        HoldoutInstruction,
+        HoldoutPost,
+        LayerInstruction,
+        LayerPost,
+    )
 
 
 def list_holdouts(env: EnvironmentRef, *, limit: int | None = None, offset: int | None = None) -> Request[HoldoutPage]:

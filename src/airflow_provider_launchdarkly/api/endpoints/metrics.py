@@ -10,9 +10,7 @@ from airflow_provider_launchdarkly.api.models import (
     Metric,
     MetricGroup,
     MetricGroupPage,
-    MetricGroupPost,
     MetricPage,
-    MetricPost,
 )
 from airflow_provider_launchdarkly.api.models.base import NoContent
 
@@ -21,7 +19,11 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from airflow_provider_launchdarkly.api.models import PatchOperation
+    from airflow_provider_launchdarkly.api.models import (
+        MetricGroupPost,
+        MetricPost,
+        PatchOperation,
+    )
 
 
 def get_metric(
