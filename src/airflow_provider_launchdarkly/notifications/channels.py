@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_launchdarkly.notifications.events import Event, Message, is_wanted
 from airflow_provider_launchdarkly.notifications.markup import escape_markdown, one_line
-from airflow_provider_launchdarkly.notifications.messages import MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,8 +46,15 @@ class Known(NamedTuple):
     required: tuple[str, ...] = ()
 
 
+def _written(markup: str, message: Message) -> str:
+    # Imported here: a DAG file names channels and writes no message.
+    from airflow_provider_launchdarkly.notifications.messages import MESSAGES
+
+    return MESSAGES[markup](message)
+
+
 def _slack(message: Message) -> dict[str, Any]:
-    return {"text": MESSAGES["slack"](message)}
+    return {"text": _written("slack", message)}
 
 
 def _email(message: Message) -> dict[str, Any]:
@@ -56,7 +62,7 @@ def _email(message: Message) -> dict[str, Any]:
     thread = f"<{message.key}@airflow-provider-launchdarkly.invalid>"
     return {
         "subject": one_line(message.headline),
-        "html_content": MESSAGES["html"](message),
+        "html_content": _written("html", message),
         "custom_headers": {"References": thread},
     }
 
@@ -183,7 +189,7 @@ class Channel:
         return notifier
 
     def _text(self, message: Message) -> dict[str, Any]:
-        return {self.field: MESSAGES[self.markup](message)}
+        return {self.field: _written(self.markup, message)}
 
     def _kind(self, known: Known | None) -> type[BaseNotifier]:
         path = self.through if known is None else known.path

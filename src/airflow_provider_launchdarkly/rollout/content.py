@@ -1,22 +1,24 @@
-"""Tell if a rollout file's entry, or a mapping in a DAG, is a rollout, a promotion, or waves. Imports no Airflow."""
+"""Tell if a rollout file's entry, or a mapping in a DAG, is a rollout, a promotion, or waves. Imports no Airflow.
+
+The modules of promotions and waves are imported where there is one: most rollouts are neither.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow_provider_launchdarkly.config.problems import Flaw, InvalidSettingError
-from airflow_provider_launchdarkly.rollout import promotion, waves
-from airflow_provider_launchdarkly.rollout.entries import Part, read_parts
-from airflow_provider_launchdarkly.rollout.promotion import Promotion
+from airflow_provider_launchdarkly.rollout.entries import ENVIRONMENTS, TARGETS, WAVES, Part, read_parts
 from airflow_provider_launchdarkly.rollout.spec import Rollout
-from airflow_provider_launchdarkly.rollout.waves import Waves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from airflow_provider_launchdarkly.rollout.entries import Check, Prepared
+    from airflow_provider_launchdarkly.rollout.promotion import Promotion
+    from airflow_provider_launchdarkly.rollout.waves import Waves
 
-Content = Rollout | Promotion | Waves
+    Content = Rollout | Promotion | Waves
 
 
 def read_content(
@@ -33,10 +35,14 @@ def read_content(
     Returns:
         None if a rollout cannot be read.
     """
-    if waves.FIELD in value or waves.SETTINGS in value:
-        return waves.read_waves(value, wrong, prepared=prepared, check=check)
-    if promotion.FIELD in value:
-        return promotion.read_promotion(value, wrong, prepared=prepared, check=check)
+    if TARGETS in value or WAVES in value:
+        from airflow_provider_launchdarkly.rollout.waves import read_waves
+
+        return read_waves(value, wrong, prepared=prepared, check=check)
+    if ENVIRONMENTS in value:
+        from airflow_provider_launchdarkly.rollout.promotion import read_promotion
+
+        return read_promotion(value, wrong, prepared=prepared, check=check)
     found = read_parts((Part(dict(value)),), wrong, prepared=prepared, check=check)
     return found[0] if found else None
 
@@ -56,9 +62,12 @@ def read_rollout(value: Mapping[str, Any]) -> Content:
 
 def rollouts_by_key(content: Content) -> tuple[tuple[str | None, Rollout], ...]:
     """Return each rollout with the key of its environment or target; None for a rollout that is the only one."""
+    if isinstance(content, Rollout):
+        return ((None, content),)
+    from airflow_provider_launchdarkly.rollout.promotion import Promotion
+    from airflow_provider_launchdarkly.rollout.waves import Waves
+
     match content:
-        case Rollout():
-            return ((None, content),)
         case Promotion():
             return tuple(zip(content.environments, content.rollouts, strict=True))
         case Waves():

@@ -9,15 +9,11 @@ from airflow.sdk import DAG
 
 from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.rollout.content import read_rollout, rollouts_of
-from airflow_provider_launchdarkly.rollout.promotion import Promotion
-from airflow_provider_launchdarkly.rollout.promotion_group import experiment_promotion
 from airflow_provider_launchdarkly.rollout.release_requests import release_in_words
 from airflow_provider_launchdarkly.rollout.shown import window_in_words
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
 from airflow_provider_launchdarkly.rollout.timed_out import LaunchDarklyTimedOutNotifier
-from airflow_provider_launchdarkly.rollout.wave_group import experiment_waves
-from airflow_provider_launchdarkly.rollout.waves import Waves
 from airflow_provider_launchdarkly.rollout.words import retirement_in_words
 
 if TYPE_CHECKING:
@@ -25,6 +21,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from airflow_provider_launchdarkly.rollout.content import Content
+    from airflow_provider_launchdarkly.rollout.promotion import Promotion
+    from airflow_provider_launchdarkly.rollout.waves import Waves
 
 
 def rollout_dag(
@@ -77,27 +75,41 @@ def rollout_dag(
     called = arguments.pop("on_failure_callback", None) or []
     callbacks = [*(called if isinstance(called, list | tuple) else [called]), LaunchDarklyTimedOutNotifier()]
     with DAG(dag_id or first.experiment.key, **{**defaults, **arguments}, on_failure_callback=callbacks) as dag:
-        match spec:
-            case Promotion():
-                experiment_promotion(spec, **given)
-            case Waves():
-                experiment_waves(spec, **given)
-            case Rollout():
-                experiment_rollout(spec, **given)
-            case unknown:
-                assert_never(unknown)
+        _compose(spec, given)
     return dag
+
+
+def _compose(content: Content, given: dict[str, Any]) -> None:
+    if isinstance(content, Rollout):
+        experiment_rollout(content, **given)
+        return
+    # Imported here: most rollouts are neither a promotion nor waves.
+    from airflow_provider_launchdarkly.rollout.promotion import Promotion
+    from airflow_provider_launchdarkly.rollout.promotion_group import experiment_promotion
+    from airflow_provider_launchdarkly.rollout.wave_group import experiment_waves
+    from airflow_provider_launchdarkly.rollout.waves import Waves
+
+    match content:
+        case Promotion():
+            experiment_promotion(content, **given)
+        case Waves():
+            experiment_waves(content, **given)
+        case unknown:
+            assert_never(unknown)
 
 
 def content_in_words(content: Content) -> str:
     """Return the schedule as Markdown, of each environment or for the first target."""
+    if isinstance(content, Rollout):
+        return schedule_in_words(content)
+    from airflow_provider_launchdarkly.rollout.promotion import Promotion
+    from airflow_provider_launchdarkly.rollout.waves import Waves
+
     match content:
         case Promotion():
             return promotion_in_words(content)
         case Waves():
             return waves_in_words(content)
-        case Rollout():
-            return schedule_in_words(content)
         case unknown:
             assert_never(unknown)
 

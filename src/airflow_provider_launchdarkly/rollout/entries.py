@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     Prepared = Callable[[dict[str, Any]], dict[str, Any]]
     Check = Callable[[Rollout], Iterable[tuple[Path, str]]]
 
+ENVIRONMENTS = "environments"
+"""The field that makes a rollout a promotion."""
+
+TARGETS = "targets"
+WAVES = "waves"
+"""The two fields that make a rollout waves."""
+
 WHOLE = frozenset({"policy.looks", "dag.schedule"})
 """A rollout, or an entry, that sets one of these replaces the whole of what is below."""
 

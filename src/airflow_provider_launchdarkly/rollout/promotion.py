@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.config.problems import Flaw, InvalidSettingError
-from airflow_provider_launchdarkly.rollout.entries import Entry, Part, flaws_of_keys, read_entries, read_parts
+from airflow_provider_launchdarkly.rollout.entries import (
+    ENVIRONMENTS,
+    Entry,
+    Part,
+    flaws_of_keys,
+    read_entries,
+    read_parts,
+)
 from airflow_provider_launchdarkly.rollout.options import Autonomy
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.config.strict_yaml import Path
     from airflow_provider_launchdarkly.rollout.entries import Check, Prepared
 
-FIELD = "environments"
+FIELD = ENVIRONMENTS
 RETIRE: Path = ("endings", "retire")
 # The ids of LaunchDarkly's rules. Each environment has rules of its own.
 _RULE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from airflow_provider_launchdarkly.api.variations import label_of, means, readings
-from airflow_provider_launchdarkly.change_windows.window import ChangeWindow  # noqa: TC001 - pydantic reads annotations
 from airflow_provider_launchdarkly.config.durations import format_duration
 from airflow_provider_launchdarkly.config.problems import FieldError
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
@@ -24,11 +23,15 @@ from airflow_provider_launchdarkly.decision.suitability import (
     require_comparison,
     require_one_role,
 )
-from airflow_provider_launchdarkly.evidence.arrival import DataArrival, require_arrival
 from airflow_provider_launchdarkly.rollout.approval import Approval, LaunchDarklyApproval
 from airflow_provider_launchdarkly.rollout.ending_settings import Endings, Retire
-from airflow_provider_launchdarkly.rollout.fields import Key, Text  # noqa: TC001 - pydantic reads annotations
-from airflow_provider_launchdarkly.rollout.notify import Notify  # noqa: TC001 - pydantic reads annotations
+from airflow_provider_launchdarkly.rollout.fields import (  # noqa: TC001 - pydantic reads annotations
+    ChangeWindow,
+    DataArrival,
+    Key,
+    Notify,
+    Text,
+)
 from airflow_provider_launchdarkly.rollout.options import (
     Autonomy,
     Fallback,
@@ -44,6 +47,9 @@ from airflow_provider_launchdarkly.rollout.shipping import Release, check_guards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
 
 MOST_STAGES = 20
 
@@ -233,6 +239,12 @@ class Rollout(StrictModel):
     environment: Key | None = None
     notes: str | None = None
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # A policy is read by itself, too. If its schema is there first, pydantic takes it and builds it once.
+        Policy.model_rebuild()
+        return handler(source)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not 1 <= len(self.stages) <= MOST_STAGES:
@@ -263,7 +275,10 @@ class Rollout(StrictModel):
         if portfolio is not None and portfolio.each is None and not self.asks_before_ship:
             message = "is decided at the quarter's end, by a person: set approval: {before_ship: true}"
             raise FieldError(("policy", "portfolio", "false_discovery_rate"), message)
-        require_arrival(self.policy, self.arrival)
+        if self.arrival is not None or self.policy.looks.on_data is not None:
+            from airflow_provider_launchdarkly.evidence.arrival import require_arrival
+
+            require_arrival(self.policy, self.arrival)
         for number, stage in enumerate(self.stages):
             try:
                 self.policy_of(number)

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseNotifier
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.notifications.events import Event
-from airflow_provider_launchdarkly.rollout.notify import channels_of
+from airflow_provider_launchdarkly.notifications.events import Event, is_wanted
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.sensors._ended_wait import verdict_that_ended
 
@@ -41,7 +40,7 @@ def tell(rollout: Rollout, event: Event, *, stage: int | None = None, also: Sequ
     Returns:
         The notifiers; None if there are none. For ``unwatched`` the last one writes the last line of the task's log.
     """
-    wanted = any(channel.takes(event) for channel in channels_of(rollout.notify))
+    wanted = any(is_wanted(channel.events, event) for channel in rollout.notify)
     own = [LaunchDarklyRolloutNotifier(event=event, rollout=rollout, stage=stage)] if wanted else []
     last = [LaunchDarklyLastWords(rollout=rollout, stage=stage)] if event is Event.UNWATCHED else []
     return [*own, *also, *last] or None
@@ -85,6 +84,7 @@ class LaunchDarklyRolloutNotifier(BaseNotifier):
         # Imported here, as everything that only a running task needs.
         from airflow_provider_launchdarkly.notifications.sending import send_to_all
         from airflow_provider_launchdarkly.rollout.news import message_of
+        from airflow_provider_launchdarkly.rollout.notify import channels_of
 
         rollout = Rollout.from_json(self.rollout)
         happening = self._happening(rollout, context)

@@ -17,7 +17,16 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.config.problems import FieldError, Flaw, InvalidSettingError, find_flaws
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.decision.policy_parts import Duration, Flag  # noqa: TC001 - pydantic reads it
-from airflow_provider_launchdarkly.rollout.entries import Entry, Part, flaws_of_keys, read_entries, read_parts
+from airflow_provider_launchdarkly.rollout.entries import (
+    ENVIRONMENTS,
+    TARGETS,
+    WAVES,
+    Entry,
+    Part,
+    flaws_of_keys,
+    read_entries,
+    read_parts,
+)
 from airflow_provider_launchdarkly.rollout.fields import Key, Text  # noqa: TC001 - pydantic reads annotations
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 
@@ -27,14 +36,14 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.config.strict_yaml import Path
     from airflow_provider_launchdarkly.rollout.entries import Check, Prepared
 
-FIELD = "targets"
-SETTINGS = "waves"
+FIELD = TARGETS
+SETTINGS = WAVES
 MOST_TARGETS = 100
 """The most targets of one DAG. Each has the tasks of a rollout, and Airflow reads a DAG as a whole."""
 REST = "rest"
 
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,3})?) ?%")
-_OF_ALL = frozenset({FIELD, SETTINGS, "environments", "dag"})
+_OF_ALL = frozenset({FIELD, SETTINGS, ENVIRONMENTS, "dag"})
 # The tasks beside a target's task group are named after it.
 _TAKEN = ("begin_", "count_")
 
