@@ -219,11 +219,14 @@ class ChangeWindow(StrictModel):
 
     @cached_property
     def _busy(self) -> BusyTimes:
-        # Imported here: only a window with a calendar pays for reading one.
         from airflow_provider_launchdarkly.change_windows.busy_times import BusyTimes
+
+        if not self.events:
+            return BusyTimes((), self._zone)
+        # Imported here: only a window with a calendar pays for reading one.
         from airflow_provider_launchdarkly.change_windows.calendar import read_calendar
 
-        return BusyTimes(read_calendar(self.events) if self.events else (), self._zone)
+        return BusyTimes(read_calendar(self.events), self._zone)
 
     @cached_property
     def _spans(self) -> tuple[tuple[int, int], ...]:

@@ -15,7 +15,7 @@ from typing_extensions import override
 from airflow_provider_launchdarkly.retries import fail_unless_retryable
 from airflow_provider_launchdarkly.rollout.answers import Answer, approval_answers, inconclusive_answers
 from airflow_provider_launchdarkly.rollout.confirmation import LEFT_TO_LAUNCHDARKLY
-from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.rollout.spec import Rollout, plain
 from airflow_provider_launchdarkly.rollout.steps import (
     NOTHING_BEFORE,
     Entered,
@@ -71,7 +71,7 @@ class LaunchDarklyQuestionOperator(TypedTemplates, WatchedQuestionOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(remind_after=_model(rollout).approval.remind_after, **kwargs)
-        self.rollout = rollout.to_json() if isinstance(rollout, Rollout) else dict(rollout)
+        self.rollout = plain(rollout)
         self.before = before
         self.project_key = project_key
         self.environment_key = environment_key

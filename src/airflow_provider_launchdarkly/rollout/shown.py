@@ -14,16 +14,15 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 
-def shown_rollout(rollout: Rollout, group_id: str | None, stage: int | None = None) -> dict[str, Any]:
+def shown_rollout(rollout: Rollout, group_id: str | None) -> dict[str, Any]:
     """Return the ladder of a rollout and who is asked, as plain JSON.
 
     Args:
         rollout: The rollout.
         group_id: Id of its task group; None where its tasks are in none.
-        stage: Number of the stage to which the task belongs, from 0; None for a task after the stages.
 
     Returns:
-        ``stage`` counts from one, and shares are percentages.
+        Shares are percentages. ``stage``, None here, is for the task: the number of its stage, from one.
     """
     stages = [
         {
@@ -41,7 +40,7 @@ def shown_rollout(rollout: Rollout, group_id: str | None, stage: int | None = No
         "name": rollout.experiment.name,
         "flag": rollout.experiment.flag,
         "hypothesis": rollout.experiment.hypothesis,
-        "stage": None if stage is None else stage + 1,
+        "stage": None,
         "stages": stages,
         "asks_before_ship": rollout.asks_before_ship,
         "observes": rollout.autonomy is Autonomy.OBSERVE,

@@ -54,6 +54,11 @@ if TYPE_CHECKING:
 MOST_STAGES = 20
 
 
+def plain(rollout: Rollout | Mapping[str, Any]) -> dict[str, Any]:
+    """Return a rollout as plain JSON; the parts of one that is plain already are shared, since nobody changes them."""
+    return rollout.to_json() if isinstance(rollout, Rollout) else dict(rollout)
+
+
 def _policy(value: Any) -> Any:
     """Lay a policy over the preset that it names."""
     return Policy.from_json(value) if isinstance(value, dict) else value

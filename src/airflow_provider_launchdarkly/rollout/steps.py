@@ -28,7 +28,7 @@ from airflow_provider_launchdarkly.operators.iterations import (
 from airflow_provider_launchdarkly.retries import fail_unless_retryable
 from airflow_provider_launchdarkly.rollout.approved_writes import HandOver, WaitsForApproval, WindowShutError
 from airflow_provider_launchdarkly.rollout.options import Ending
-from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.rollout.spec import Rollout, plain
 from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class LaunchDarklyRolloutBaseOperator(TypedTemplates, BaseOperator):
 
     def __init__(self, *, rollout: Rollout | Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**{"multiple_outputs": True} | kwargs)
-        self.rollout = rollout.to_json() if isinstance(rollout, Rollout) else dict(rollout)
+        self.rollout = plain(rollout)
 
     @property
     def rollout_spec(self) -> Rollout:
@@ -276,7 +276,7 @@ class _StartsStage(WaitsForApproval, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.rollout = rollout.to_json() if isinstance(rollout, Rollout) else dict(rollout)
+        self.rollout = plain(rollout)
         self.number = number
         self.before = before
         self.answer = answer

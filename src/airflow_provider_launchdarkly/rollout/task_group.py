@@ -50,6 +50,7 @@ from airflow_provider_launchdarkly.rollout.withheld import ENDINGS as WITHHELD_E
 from airflow_provider_launchdarkly.rollout.words import ENDINGS, UNWATCHED, VERDICT, stage_tasks
 from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyDwellSensor
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
+from airflow_provider_launchdarkly.triggers._poll_interval import configured_poll_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -177,8 +178,15 @@ def experiment_rollout(
         **around,
         **{name: value for name, value in given.items() if value is not None},
     }
+    poke_interval = poll_interval
+    if poke_interval is None and "poke_interval" not in group.default_args:
+        # Read once: each sensor would read it for itself, and that takes as long as making the task.
+        poke_interval = configured_poll_interval()
     with group:
-        _Composer(spec, overrides, list(notifiers), poll_interval, group.group_id).compose()
+        composer = _Composer(
+            spec, overrides, list(notifiers), poll_interval, poke_interval=poke_interval, group_id=group.group_id
+        )
+        composer.compose()
     return group
 
 
@@ -203,7 +211,7 @@ class _Composer(WaitingTasks):
         waits = self.before_ship()
         verdict = LaunchDarklyVerdictOperator(
             task_id="verdict",
-            rollout=self.rollout,
+            rollout=self.plain,
             before=self.before,
             **waits.outputs,
             asked=self.rollout.asks_before_ship,
@@ -255,7 +263,7 @@ class _Composer(WaitingTasks):
             **design,
             **words,
             "experiment_key": self.experiment_key,
-            "rollout": rollout,
+            "rollout": self.plain,
             "number": number,
             **waits.outputs,
             "asked": rollout.asks_before(number),
@@ -283,7 +291,7 @@ class _Composer(WaitingTasks):
             **words,
             "on_kill": self.rollout.on_kill.value,
             "on_success_callback": self.tell_of_verdicts(number),
-            "on_failure_callback": [LaunchDarklyLastWords(rollout=self.rollout, stage=number)],
+            "on_failure_callback": [LaunchDarklyLastWords(rollout=self.plain, stage=number)],
             **self.waiting,
         }
         if stage.gate is Gate.NONE and stage.dwell is not None:
@@ -329,7 +337,7 @@ class _Composer(WaitingTasks):
         points = [
             LaunchDarklyEndingOperator(
                 task_id=ending.value,
-                rollout=self.rollout,
+                rollout=self.plain,
                 outcome=verdict.output,
                 ending=ending,
                 again=asked[-1].task_id if ending is Ending.REFUSED and asked else self.tasks[-1].task_id,
@@ -351,7 +359,7 @@ class _Composer(WaitingTasks):
             self.follow_ship(verdict, release.start if release else by_ending[Ending.SHIP], by_ending)
         unwatched = LaunchDarklyUnwatchedOperator(
             task_id="unwatched",
-            rollout=self.rollout,
+            rollout=self.plain,
             starts=[task.task_id for task in self.starts],
             endings=[task.task_id for task in points],
             tasks=[task.task_id for task in (*self.tasks, *(release.tasks if release else ()))],

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import BaseNotifier
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.notifications.events import Event, is_wanted
-from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.rollout.spec import Rollout, plain
 from airflow_provider_launchdarkly.sensors._ended_wait import verdict_that_ended
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class LaunchDarklyRolloutNotifier(BaseNotifier):
         context: Context | None = None,
     ) -> None:
         self.event = Event(event)
-        self.rollout = rollout.to_json() if isinstance(rollout, Rollout) else dict(rollout)
+        self.rollout = plain(rollout)
         self.stage = stage
         super().__init__(context)
 
@@ -148,7 +148,7 @@ class LaunchDarklyLastWords(BaseNotifier):
         released: bool = False,
         context: Context | None = None,
     ) -> None:
-        self.rollout = rollout.to_json() if isinstance(rollout, Rollout) else dict(rollout)
+        self.rollout = plain(rollout)
         self.stage = stage
         self.released = released
         super().__init__(context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache, cached_property
 from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -96,7 +97,8 @@ class WaitingTasks:
         rollout: The rollout.
         overrides: Keys known only when a task runs.
         notifiers: Airflow notifiers of the user.
-        poll_interval: Seconds between two polls; None for the configured interval.
+        poll_interval: Seconds between two looks at a question; None for the configured interval.
+        poke_interval: Seconds between two polls of a sensor; None for that of the `default_args`.
         group_id: The group's id.
     """
 
@@ -106,13 +108,16 @@ class WaitingTasks:
         overrides: Mapping[str, Any],
         notifiers: list[Any],
         poll_interval: float | None,
+        *,
+        poke_interval: float | None,
         group_id: str | None,
     ) -> None:
         self.rollout = rollout
         self.group_id = group_id
         self.overrides = overrides
         self.notifiers = notifiers
-        self.waiting: dict[str, Any] = {} if poll_interval is None else {"poke_interval": poll_interval}
+        self.poll_interval = poll_interval
+        self.waiting: dict[str, Any] = {} if poke_interval is None else {"poke_interval": poke_interval}
         self.where = {
             "project_key": overrides.get("project_key", rollout.project),
             "environment_key": overrides.get("environment_key", rollout.environment),
@@ -132,9 +137,18 @@ class WaitingTasks:
         chain(*self.tasks[-1:], *tasks)
         self.tasks += tasks
 
+    @cached_property
+    def plain(self) -> dict[str, Any]:
+        """The rollout as plain JSON. All tasks share it."""
+        return self.rollout.to_json()
+
+    @cached_property
+    def _shown(self) -> dict[str, Any]:
+        return shown_rollout(self.rollout, self.group_id)
+
     def shown(self, number: int | None) -> dict[str, Any]:
         """Return what the pages show of the rollout, for a task of this stage or, with None, after the stages."""
-        return shown_rollout(self.rollout, self.group_id, number)
+        return self._shown | {"stage": None if number is None else number + 1}
 
     def tell_of_verdicts(self, number: int | None) -> list[Any] | None:
         """Return the callbacks that tell of harm, and of what someone else changed, while a stage runs."""
@@ -183,7 +197,7 @@ class WaitingTasks:
             "defaults": [str(default)],
             **answer_within(HITLOperator, self.rollout.approval.timeout),
             "assigned_users": cast("Any", users or None),
-            "poll_interval": self.waiting.get("poke_interval"),
+            "poll_interval": self.poll_interval,
             "notifiers": tell(self.rollout, Event.ASKED, stage=stage, also=self.notifiers) or (),
             "reminders": tell(self.rollout, Event.REMINDED, stage=stage, also=self.notifiers) or (),
             "on_success_callback": self.tell_of_verdicts(stage),
@@ -200,7 +214,7 @@ class WaitingTasks:
         running = len(self.rollout.stages) - 1 if number is None else number - 1
         return LaunchDarklyRolloutWindowSensor(
             task_id="window",
-            rollout=self.rollout,
+            rollout=self.plain,
             before=self.before,
             number=number,
             question=None if asking is None else asking.output,
@@ -234,14 +248,14 @@ class WaitingTasks:
             watch = LaunchDarklyWatchExtensionSensor(
                 task_id="watch",
                 task_display_name="watch the extension",
-                rollout=rollout,
+                rollout=self.plain,
                 before=self.before,
                 experiment_key=self.experiment_key,
                 iteration_id=entry_of(self.starts[-1], "iteration_id"),
                 **self.where,
                 on_kill=rollout.on_kill.value,
                 on_success_callback=self.tell_of_verdicts(last),
-                on_failure_callback=[LaunchDarklyLastWords(rollout=rollout, stage=last)],
+                on_failure_callback=[LaunchDarklyLastWords(rollout=self.plain, stage=last)],
                 **self.waiting,
                 **self.judged(last, extended=True),
                 **({} if tasks else {"trigger_rule": NONE_FAILED}),
@@ -264,7 +278,7 @@ class WaitingTasks:
             start = LaunchDarklyShipByReleaseOperator(
                 task_id="start",
                 task_display_name="start the release",
-                rollout=self.rollout,
+                rollout=self.plain,
                 outcome=verdict.output,
                 on_success_callback=tell(self.rollout, Event.RELEASE_STARTED),
                 on_skipped_callback=self.tell_of_verdicts(len(self.rollout.stages) - 1),
@@ -358,7 +372,7 @@ class WaitingTasks:
 
 def titled_group(group_id: str, title: str, tooltip: str | None) -> TaskGroup:
     """Return a task group that shows a title, where this Airflow can."""
-    shown = {"group_display_name": title} if "group_display_name" in signature(TaskGroup.__init__).parameters else {}
+    shown = {"group_display_name": title} if _takes(TaskGroup, "group_display_name") else {}
     return TaskGroup(group_id, tooltip=tooltip or title, **cast("Any", shown))
 
 
@@ -369,8 +383,13 @@ def without_connection(where: Mapping[str, Any]) -> dict[str, Any]:
 
 def answer_within(operator: type[Any], timeout: timedelta) -> dict[str, Any]:
     """Return the argument that limits how long an answer is waited for; older operators use the task's timeout."""
-    name = "response_timeout" if "response_timeout" in signature(operator.__init__).parameters else "execution_timeout"
-    return {name: timeout}
+    return {"response_timeout" if _takes(operator, "response_timeout") else "execution_timeout": timeout}
+
+
+@cache
+def _takes(kind: type[Any], argument: str) -> bool:
+    """Return whether a class of this Airflow takes an argument."""
+    return argument in signature(kind.__init__).parameters
 
 
 def entry_of(task: BaseOperator, key: str) -> Any:

@@ -8,7 +8,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.retries import fail_unless_retryable
-from airflow_provider_launchdarkly.rollout.spec import Rollout
+from airflow_provider_launchdarkly.rollout.spec import Rollout, plain
 from airflow_provider_launchdarkly.rollout.steps import (
     Entered,
     TasksBefore,
@@ -22,6 +22,8 @@ from airflow_provider_launchdarkly.sensors.change_window import LaunchDarklyChan
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.sensors._harm_watch import WatchedIteration
@@ -39,9 +41,11 @@ class LaunchDarklyRolloutWindowSensor(LaunchDarklyChangeWindowSensor):
         kwargs: As for its base class.
     """
 
-    def __init__(self, *, rollout: Rollout, before: TasksBefore, number: int | None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, rollout: Rollout | Mapping[str, Any], before: TasksBefore, number: int | None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.rollout = rollout.to_json()
+        self.rollout = plain(rollout)
         self.before = before
         self.number = number
 
@@ -75,9 +79,9 @@ class LaunchDarklyWatchExtensionSensor(LaunchDarklyWaitForSignificanceSensor):
         kwargs: As for its base class.
     """
 
-    def __init__(self, *, rollout: Rollout, before: TasksBefore, **kwargs: Any) -> None:
+    def __init__(self, *, rollout: Rollout | Mapping[str, Any], before: TasksBefore, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.rollout = rollout.to_json()
+        self.rollout = plain(rollout)
         self.before = before
 
     @override
