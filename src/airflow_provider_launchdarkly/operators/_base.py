@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.sdk import get_parsing_context
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.models import Experiment, Iteration
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators._outputs import ChangedExperimentOutput, IterationOutput
+
+
+def is_checked_already() -> bool:
+    """Return whether this process runs one task: the DAG processor has checked what a DAG file says.
+
+    The task that has a wrong design still fails: it checks its own, with what its templates have become.
+    """
+    return get_parsing_context().task_id is not None
 
 
 class LaunchDarklyBaseOperator(TypedTemplates, BaseOperator):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_mean
-from airflow_provider_launchdarkly.operators._base import LaunchDarklyExperimentBaseOperator
+from airflow_provider_launchdarkly.operators._base import LaunchDarklyExperimentBaseOperator, is_checked_already
 from airflow_provider_launchdarkly.operators._design import DESIGN_FIELDS, IterationDesign
 from airflow_provider_launchdarkly.templates import is_literal
 
@@ -84,7 +84,7 @@ class LaunchDarklyIterationDesignBaseOperator(LaunchDarklyExperimentBaseOperator
         self.reallocation_frequency = reallocation_frequency
         self.judged = judged
         self.judged_metrics = judged_metrics
-        if all(is_literal(getattr(self, field)) for field in DESIGN_FIELDS):
+        if not is_checked_already() and all(is_literal(getattr(self, field)) for field in DESIGN_FIELDS):
             self.design().check()
 
     def design(self) -> IterationDesign:

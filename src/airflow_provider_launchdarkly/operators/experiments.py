@@ -15,6 +15,7 @@ from airflow_provider_launchdarkly.operators._base import (
     LaunchDarklyBaseOperator,
     LaunchDarklyExperimentBaseOperator,
     LaunchDarklyExperimentWriteBaseOperator,
+    is_checked_already,
 )
 from airflow_provider_launchdarkly.operators._changes import resolve_changes, validate_changes
 from airflow_provider_launchdarkly.operators._design import DESIGN_FIELDS
@@ -100,7 +101,7 @@ class LaunchDarklyCreateExperimentOperator(LaunchDarklyIterationDesignBaseOperat
                 f"reallocation_frequency is {self.reallocation_frequency!r} and experiment_type {experiment_type!r}: "
                 "only a bandit (experiment_type='mab') moves its traffic"
             )
-        if all(is_literal(getattr(self, field)) for field in DESIGN_FIELDS):
+        if not is_checked_already() and all(is_literal(getattr(self, field)) for field in DESIGN_FIELDS):
             self._post(self.design().check())
 
     @override

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.config.strict_yaml import Path
     from airflow_provider_launchdarkly.evidence.warehouse.metric_settings import MetricSettings
     from airflow_provider_launchdarkly.rollout.content import Content
+    from airflow_provider_launchdarkly.rollout.entries import Check
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -219,7 +220,8 @@ def read_file(
         yield _broken_file(file, why_unread(file, error), None)
     else:
         if known_good is None or only is not None:
-            yield from _with_concerns(read_text(text, file, only=only), concerns)
+            is_good = known_good is not None and known_good.find(file, digest(content)) is not None
+            yield from _with_concerns(read_text(text, file, only=only, is_good=is_good), concerns)
             return
         settled = signature(status) if is_settled(status, read_at) else None
         yield from _remembered(known_good, file, text, Reading(digest(content), settled, read_at), concerns)
@@ -343,7 +345,7 @@ def is_metrics_file(file: FilePath, known_good: KnownGood | None = None) -> bool
 
 
 def read_text(
-    text: str, file: FilePath, *, only: str | None = None, reading: Reading | None = None
+    text: str, file: FilePath, *, only: str | None = None, reading: Reading | None = None, is_good: bool = False
 ) -> Iterator[NamedRollout | Broken]:
     """Read the rollouts of a file's text.
 
@@ -352,6 +354,7 @@ def read_text(
         file: The file, for errors and for the path of a calendar.
         only: Name of the only rollout to read.
         reading: Takes down what the file names.
+        is_good: True if this text is known to be good: the models are made, and what they cannot see is not sought.
     """
     try:
         document = read_document(text)
@@ -361,7 +364,7 @@ def read_text(
         # Only an escape could hide Jinja from a search of the text.
         whole = f"{text}{file.parent}"
         plain = "\\" not in whole and not any(mark in whole for mark in MARKS)
-        yield from _rollouts(file, document, only, reading or Reading(), plain)
+        yield from _rollouts(file, document, only, reading or Reading(), plain=plain, is_good=is_good)
 
 
 def _broken_file(file: FilePath, message: str, line: int | None) -> Broken:
@@ -369,7 +372,7 @@ def _broken_file(file: FilePath, message: str, line: int | None) -> Broken:
 
 
 def _rollouts(
-    file: FilePath, document: Document, only: str | None, reading: Reading, plain: bool
+    file: FilePath, document: Document, only: str | None, reading: Reading, *, plain: bool, is_good: bool
 ) -> Iterator[NamedRollout | Broken]:
     content = document.value
     try:
@@ -398,7 +401,10 @@ def _rollouts(
         return
     for name, own in content["rollouts"].items():
         if only in {None, name}:
-            yield _rollout(file, document, name, own, defaults, metrics=shared, reading=reading, plain=plain)
+            check: Check = (lambda _rollout: ()) if is_good else wrong_values
+            yield _rollout(
+                file, document, name, own, defaults, metrics=shared, reading=reading, plain=plain, check=check
+            )
 
 
 def _rollout(
@@ -411,6 +417,7 @@ def _rollout(
     metrics: Mapping[str, MetricSettings],
     reading: Reading,
     plain: bool,
+    check: Check,
 ) -> NamedRollout | Broken:
     line = document.line(("rollouts", name)) or 1
     try:
@@ -426,9 +433,7 @@ def _rollout(
     settings = value.pop("dag", None)
     dag = _checked(DagSettings, {} if settings is None else settings, ("dag",), wrong)
     try:
-        content = read_content(
-            value, wrong, prepared=lambda part: _prepared(part, file, metrics, reading), check=wrong_values
-        )
+        content = read_content(value, wrong, prepared=lambda part: _prepared(part, file, metrics, reading), check=check)
     except InvalidSettingError as error:
         return Broken(name, file, _problems_of(error))
     if dag is None or content is None or wrong:

@@ -62,6 +62,17 @@ def test_a_wrong_design_is_refused_when_the_dag_file_is_parsed(changes: dict[str
         LaunchDarklyCreateExperimentOperator(task_id="create", name="Button", **(DESIGN | changes))
 
 
+@pytest.mark.parametrize("changes", [{"treatments": TREATMENTS[:1]}, {"primary_metric": None}, {"hypothesis": ""}])
+def test_in_the_process_of_a_task_only_the_task_itself_refuses_a_wrong_design(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DAG_ID", "TASK_ID"):
+        monkeypatch.setenv(f"_AIRFLOW_PARSING_CONTEXT_{name}", "create")
+    operator = LaunchDarklyCreateExperimentOperator(task_id="create", name="Button", **(DESIGN | changes))
+    with pytest.raises(AirflowFailException, match="ConfigurationError"):
+        operator.execute(task_context())
+
+
 def test_templated_fields_are_checked_when_the_task_runs() -> None:
     operator = LaunchDarklyCreateExperimentOperator(
         task_id="create", name="Button", **(DESIGN | {"primary_metric": "{{ params.metric }}"})

@@ -123,6 +123,20 @@ def test_a_task_reads_only_its_own_file(fleet: Path, tmp_path: Path, monkeypatch
     assert opened == ["b.yaml"]
 
 
+def test_a_task_checks_anew_only_what_is_not_known(
+    fleet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(fleet, tmp_path / "cache")
+    checked = []
+    monkeypatch.setattr(files_module, "wrong_values", lambda rollout: checked.append(rollout.experiment.key) or ())
+    assert names(read(fleet, tmp_path / "cache", only="b-first")) == ["b-first"]
+    assert checked == []
+    (fleet / "b.yaml").write_text(TEXT.replace("NAME", "b").replace("50", "40"))
+    settle(fleet)
+    assert names(read(fleet, tmp_path / "cache", only="b-first")) == ["b-first"]
+    assert checked == ["b-first"]
+
+
 def test_a_task_finds_a_name_that_came_to_another_file(fleet: Path, tmp_path: Path) -> None:
     read(fleet, tmp_path / "cache")
     (fleet / "a.yaml").write_text(TEXT.replace("NAME", "b"))
