@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import core_schema
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
 
 
-@dataclass(frozen=True, slots=True)
 class Later:
     """Annotates ``Any`` in a model's field: the field takes another model, and has its errors and its JSON schema.
 
@@ -22,7 +20,8 @@ class Later:
         load: Imports the other model and returns it.
     """
 
-    load: Callable[[], type[BaseModel]]
+    def __init__(self, load: Callable[[], type[BaseModel]]) -> None:
+        self.load = load
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(self._read)

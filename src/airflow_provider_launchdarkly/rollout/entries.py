@@ -5,8 +5,7 @@ Imports no Airflow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, model_validator
 
@@ -95,8 +94,7 @@ def group_id_of(key: str) -> str:
     return key.replace(".", "_")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """The fields of one entry's rollout, as they were given.
 
     Attributes:

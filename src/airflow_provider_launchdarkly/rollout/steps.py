@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator
 from typing_extensions import override
@@ -42,8 +42,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.rollout.state_machine import SoFar
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(NamedTuple):
     """The tasks that the next step follows on.
 
     Attributes:

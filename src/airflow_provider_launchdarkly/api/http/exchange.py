@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 from airflow_provider_launchdarkly.api.errors import (
@@ -47,8 +47,7 @@ log = logging.getLogger(__name__)
 _SHORTEST_ATTEMPT = 0.001
 
 
-@dataclass(frozen=True, slots=True)
-class WireRequest:
+class WireRequest(NamedTuple):
     """A request to transmit. The client adds the host and the token.
 
     Attributes:

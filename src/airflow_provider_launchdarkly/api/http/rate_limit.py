@@ -10,7 +10,7 @@ import hashlib
 import math
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from airflow_provider_launchdarkly.api.http.dates import read_http_date
@@ -33,8 +33,7 @@ _LOW = 2
 _DEFAULT_GAP = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """One family of limits as a response shows it.
 
     Attributes:
@@ -50,8 +49,7 @@ class Limit:
     resets_in: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimits:
+class RateLimits(NamedTuple):
     """The rate limits that one response shows.
 
     Attributes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from airflow_provider_launchdarkly.api.http.procedure import Sleep
 
@@ -19,8 +20,7 @@ _LONGEST_BACKOFF = 10.0
 _SHORTEST_BACKOFF = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One attempt of one call.
 
     Attributes:
@@ -44,8 +44,7 @@ class Body(Enum):
     STRANGE = "strange"  # Whole, but not what LaunchDarkly sends: another try brings the same.
 
 
-@dataclass(frozen=True, slots=True)
-class Responded:
+class Responded(NamedTuple):
     """LaunchDarkly, or something in between, responded.
 
     Attributes:
@@ -59,8 +58,7 @@ class Responded:
     body: Body = Body.READ
 
 
-@dataclass(frozen=True, slots=True)
-class NotSent:
+class NotSent(NamedTuple):
     """The request surely did not reach LaunchDarkly: the connection was never made.
 
     Attributes:
@@ -72,8 +70,7 @@ class NotSent:
     hopeless: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(NamedTuple):
     """The request was sent, or a part of it, and no whole response came back.
 
     Attributes:
