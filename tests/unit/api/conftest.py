@@ -54,12 +54,13 @@ class Driver:
             "random": lambda: 0.5,
             "sleep": self.time.sleep if kind == "sync" else self.time.asleep,
         } | options
-        self._loop = asyncio.Runner() if kind == "async" else None
+        # Not `asyncio.Runner`, which prints the whole result of each call when it gives the signal handler back.
+        self._loop = asyncio.new_event_loop() if kind == "async" else None
         make = LaunchDarklyClient if kind == "sync" else AsyncLaunchDarklyClient
         self.client: Any = make(url, token, **made)
 
     def _wait(self, result: Any) -> Any:
-        return self._loop.run(result) if self._loop and inspect.iscoroutine(result) else result
+        return self._loop.run_until_complete(result) if self._loop and inspect.iscoroutine(result) else result
 
     def send(self, request: Any) -> Any:
         return self._wait(self.client.send(request))
@@ -74,7 +75,7 @@ class Driver:
         async def gather() -> list[Any]:
             return [item async for item in self.client.pages(request, **options)]
 
-        return self._loop.run(gather())
+        return self._loop.run_until_complete(gather())
 
     def close(self) -> None:
         self._wait(self.client.close())
