@@ -177,7 +177,7 @@ class WaitingHarmWatch:
         if seen.differs or seen.trouble:
             write_lines(self._task.log.warning, "Who gets what: %s", seen.differs or seen.trouble)
         if seen.at is not None:
-            about, warn = self._watch.target.to_json(), self._task.log.warning
+            about, warn = self._watch.target.to_json(), partial(write_lines, self._task.log.warning)
             leave_flag_seen(self._context, self._noted_by, about, seen.to_json(), at=at, warn=warn)
 
     def in_words(self) -> str:
