@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
@@ -74,8 +73,7 @@ class ConnectionFields(Protocol):
         """A JSON object as text."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionSettings:
+class ConnectionSettings(NamedTuple):
     """A connection, checked. Equal settings share one HTTP client.
 
     Attributes:
@@ -188,8 +186,7 @@ def _is_printed(text: str) -> bool:
     return not any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Extra:
+class _Extra(NamedTuple):
     """The connection's extra field, read key by key with errors that name the key."""
 
     conn_id: Any

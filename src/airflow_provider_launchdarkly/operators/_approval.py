@@ -16,7 +16,6 @@ from airflow_provider_launchdarkly.api.errors import (
 )
 from airflow_provider_launchdarkly.config.durations import parse_duration
 from airflow_provider_launchdarkly.config.problems import shown
-from airflow_provider_launchdarkly.operators._awaited import IterationAwaited, ReleaseAwaited
 from airflow_provider_launchdarkly.operators._base import LaunchDarklyBaseOperator, audit_comment
 from airflow_provider_launchdarkly.retries import fail_unless_retryable
 from airflow_provider_launchdarkly.templates import is_literal
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.api.writes.approved import ApprovalPendingError
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+    from airflow_provider_launchdarkly.operators._awaited import IterationAwaited, ReleaseAwaited
     from airflow_provider_launchdarkly.sensors._approval import Awaited
     from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
 
@@ -114,6 +114,7 @@ class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
         """
         from airflow_provider_launchdarkly.api.writes.releases import ReleaseNeedsApprovalError
         from airflow_provider_launchdarkly.checks.release import design_in_words
+        from airflow_provider_launchdarkly.operators._awaited import ReleaseAwaited
 
         if not isinstance(demanded, ReleaseNeedsApprovalError) or demanded.post is None:
             return None
@@ -198,6 +199,8 @@ class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
             *(wanted.kind, what, wanted.status, wanted.details and f": {wanted.details}", reviewers, until),
         )
         # Before a release, the experiment has ended.
+        from airflow_provider_launchdarkly.operators._awaited import IterationAwaited
+
         self.waits_until = datetime.fromisoformat(until) if isinstance(wanted, IterationAwaited) else None
         self.note_hand_over(context)
         if self.on_hand_over is not None and not told:

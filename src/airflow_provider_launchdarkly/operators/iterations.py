@@ -16,7 +16,6 @@ from airflow_provider_launchdarkly.assets import EVERY_EXPERIMENT, emit_event
 from airflow_provider_launchdarkly.checks.crossing import check_standing
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.operators._approval import LaunchDarklyApprovedBaseOperator
-from airflow_provider_launchdarkly.operators._awaited import IterationAwaited
 from airflow_provider_launchdarkly.operators._base import (
     LaunchDarklyExperimentBaseOperator,
     LaunchDarklyExperimentWriteBaseOperator,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.errors import ApprovalRequiredError
     from airflow_provider_launchdarkly.api.writes.stop import StopEffect
     from airflow_provider_launchdarkly.evidence.results_config import Results
+    from airflow_provider_launchdarkly.operators._awaited import IterationAwaited
     from airflow_provider_launchdarkly.operators._outputs import IterationOutput, StopOutput
 
 # Keys in Airflow's task state store: the iteration that the task created, and the one that it is about to start.
@@ -222,6 +222,8 @@ class LaunchDarklyStartIterationOperator(LaunchDarklyApprovedBaseOperator, Launc
     @override
     def awaited_change(self, demanded: ApprovalRequiredError | None) -> IterationAwaited:
         """Return the iteration, which is to run."""
+        from airflow_provider_launchdarkly.operators._awaited import IterationAwaited
+
         return IterationAwaited(self.experiment_key, self.iteration_id, "running")
 
     @override
@@ -333,6 +335,8 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyApprovedBaseOperator, Launch
     @override
     def awaited_change(self, demanded: ApprovalRequiredError | None) -> IterationAwaited:
         """Return the iteration, which is to be stopped."""
+        from airflow_provider_launchdarkly.operators._awaited import IterationAwaited
+
         return IterationAwaited(self.experiment_key, self.iteration_id, "stopped")
 
     def _announce(self, effect: StopEffect) -> None:

@@ -6,9 +6,9 @@ that it checks all that it checks before a write without an approval.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
 
@@ -42,8 +42,7 @@ class WindowShutError(StateError):
     """The change window is shut at the time of a write that waited for LaunchDarkly's approval. Nothing was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class HandOver:
+class HandOver(NamedTuple):
     """A change that a person may have to make in LaunchDarkly, and what people get until then.
 
     Attributes:

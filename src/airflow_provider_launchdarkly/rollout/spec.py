@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
+from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.variations import label_of, means, readings
 from airflow_provider_launchdarkly.config.durations import format_duration
@@ -245,6 +246,7 @@ class Rollout(StrictModel):
     notes: str | None = None
 
     @classmethod
+    @override
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         # A policy is read by itself, too. If its schema is there first, pydantic takes it and builds it once.
         Policy.model_rebuild()

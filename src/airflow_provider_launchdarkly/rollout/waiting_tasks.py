@@ -381,13 +381,13 @@ def without_connection(where: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in where.items() if name != "launchdarkly_conn_id"}
 
 
-def answer_within(operator: type[Any], timeout: timedelta) -> dict[str, Any]:
+def answer_within(operator: Any, timeout: timedelta) -> dict[str, Any]:
     """Return the argument that limits how long an answer is waited for; older operators use the task's timeout."""
     return {"response_timeout" if _takes(operator, "response_timeout") else "execution_timeout": timeout}
 
 
 @cache
-def _takes(kind: type[Any], argument: str) -> bool:
+def _takes(kind: Any, argument: str) -> bool:
     """Return whether a class of this Airflow takes an argument."""
     return argument in signature(kind.__init__).parameters
 

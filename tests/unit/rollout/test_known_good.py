@@ -128,7 +128,12 @@ def test_a_task_checks_anew_only_what_is_not_known(
 ) -> None:
     read(fleet, tmp_path / "cache")
     checked = []
-    monkeypatch.setattr(files_module, "wrong_values", lambda rollout: checked.append(rollout.experiment.key) or ())
+
+    def noted(rollout: Any) -> tuple[()]:
+        checked.append(rollout.experiment.key)
+        return ()
+
+    monkeypatch.setattr(files_module, "wrong_values", noted)
     assert names(read(fleet, tmp_path / "cache", only="b-first")) == ["b-first"]
     assert checked == []
     (fleet / "b.yaml").write_text(TEXT.replace("NAME", "b").replace("50", "40"))
