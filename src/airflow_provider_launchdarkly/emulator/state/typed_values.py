@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import repeat
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 _LARGEST = 250_000_000_000_000
 """The largest whole number: as a time in milliseconds it is in the year 9892, which a datetime can still hold."""
 
 
-def check_fields(kind: type[Any], values: Mapping[str, Any], names: Mapping[str, Any]) -> None:
+def check_fields(kind: type[Any], values: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
     """Reject values that do not have the types that a data class declares.
 
     Args:
         kind: The data class.
         values: Its fields and their values.
-        names: The types that its annotations name and its module does not import at runtime.
+        hints: The types of its fields, as `typing.get_type_hints` returns them.
 
     Raises:
         ValueError: A value has another type; the message names the field.
     """
-    hints = get_type_hints(kind, localns=dict(names))
     for name, value in values.items():
         if name in hints and not _fits(value, hints[name], bounded=name != "seed"):
             raise ValueError(f"{kind.__name__}.{name} cannot be {str(value)[:50]!r}")
