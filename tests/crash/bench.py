@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,8 +20,9 @@ from airflow_provider_launchdarkly.testing import EmulatorServer
 from airflow_provider_launchdarkly.testing.server import MONDAY_MORNING
 from crash.kept import EMPTY, Kept
 from crash.killing_proxy import KillingProxy
+from crash.saved import Saved, SavedWorld
 from support.reviewers import review_pending, start_handed_over
-from support.surroundings import CONNECTION, REPOSITORY
+from support.surroundings import CONNECTION
 
 # How far the clock goes between two polls of a trigger.
 BETWEEN_POLLS = timedelta(days=1)
@@ -29,15 +30,6 @@ BETWEEN_POLLS = timedelta(days=1)
 MOST_PARTS = 100
 KILLED = "killed"
 _AGAIN = {KILLED, "retry"}
-
-
-@dataclass(frozen=True)
-class Saved:
-    """The world with its time, and all that Airflow and the decision records keep, at one moment."""
-
-    world: dict[str, Any]
-    kept: dict[str, Any]
-    records: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -73,9 +65,9 @@ class Outcome:
 
     @classmethod
     def of(cls, said: Mapping[str, Any], effects: tuple[str, ...], saved: Saved) -> Outcome:
-        stays = {name: _without_changed(table) for name, table in saved.kept.items() if name != "waiting"}
+        stays = {name: _without_changed(table) for name, table in json.loads(saved.kept).items() if name != "waiting"}
         kept = json.dumps([stays, saved.records], sort_keys=True)
-        return cls(f"{said['end']}: {said.get('why', '')}", effects, json.dumps(saved.world), kept)
+        return cls(f"{said['end']}: {said.get('why', '')}", effects, saved.world.text, kept)
 
 
 class Lane:
@@ -87,14 +79,18 @@ class Lane:
 
     def __init__(self, emulator: EmulatorServer) -> None:
         self.emulator = emulator
-        self.proxy = KillingProxy(emulator.url)
+        self.kept = Kept()
+        self.proxy = KillingProxy(emulator, self.kept.store)
         self.folder = Path(tempfile.mkdtemp(prefix="crash-"))
-        self.kept = Kept(self.folder)
         connection = {**emulator.connection(), "host": self.proxy.url}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "crash.warmed", self.proxy.url],
-            cwd=REPOSITORY / "tests",
-            env={**os.environ, CONNECTION: json.dumps(connection), "PYTHONPATH": str(REPOSITORY / "tests")},
+            # It imports what this process does, wherever the provider was installed from.
+            env={
+                **os.environ,
+                CONNECTION: json.dumps(connection),
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -112,6 +108,8 @@ class Lane:
         Returns:
             What it said of its end; `{"end": "killed"}` if it could say nothing.
         """
+        if part == "execute":
+            self.kept.forget(order["task_id"])
         self.proxy.expect_process()
         self._tell(order, part=part, try_number=try_number, warm_up=False)
         self.proxy.name_process(self._answer()["pid"])
@@ -157,7 +155,8 @@ class Lane:
 
     def _tell(self, order: Mapping[str, Any], **how: Any) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"folder": str(self.folder), "sleeps": 0, **order, **how}) + "\n")
+        told = {"folder": str(self.folder), "kept": self.kept.save(), "sleeps": 0, **order, **how}
+        self._process.stdin.write(json.dumps(told) + "\n")
         self._process.stdin.flush()
 
     def _answer(self) -> dict[str, Any]:
@@ -172,7 +171,7 @@ def pass_time(emulator: EmulatorServer, kept: Kept) -> None:
     """Let a trigger's sleep pass; meanwhile somebody approves what waits for that, and starts what is awaited."""
     emulator.clock.advance(BETWEEN_POLLS)
     review_pending(emulator)
-    for waiting in kept.read()["waiting"].values():
+    for waiting in kept.tables["waiting"].values():
         trigger = waiting.get("trigger", {"classpath": ""})
         released = emulator.call(lambda inside: inside.world.projects["demo"].releases)
         if trigger["classpath"].endswith(".ReleaseHandedOverTrigger") and not released:
@@ -207,6 +206,7 @@ class Bench:
         self.emulator.start()
         self.lanes = [Lane(self.emulator) for _ in range(lanes)]
         self.lane = self.lanes[0]
+        self._world: SavedWorld | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -230,27 +230,24 @@ class Bench:
         self.emulator.call(restart)
         self.emulator.switch(flag_approvals="by_environment")
         shutil.rmtree(self.lane.folder / "records", ignore_errors=True)
-        self.lane.kept.write(EMPTY)
+        self.lane.kept.load(EMPTY)
 
     def save(self) -> Saved:
         folder = self.lane.folder
-        records = {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*.jsonl"))}
-        return Saved(self.emulator.snapshot(), self.lane.kept.read(), records)
+        records = tuple((str(path.relative_to(folder)), path.read_text()) for path in sorted(folder.rglob("*.jsonl")))
+        self._world = self.emulator.call(lambda inside: SavedWorld.of(inside, self._world))
+        return Saved(self._world, self.lane.kept.save(), records)
 
     def load(self, saved: Saved) -> None:
-        """Bring everything back, for all lanes: the clock too, which by itself never goes back."""
-
-        def restore(inside: Emulator) -> None:
-            inside.clock = Clock(datetime.fromisoformat(saved.world["time"]), rate=0)
-            inside.load(saved.world)
-
-        self.emulator.call(restore)
+        """Bring everything back, for all lanes."""
+        self._world = saved.world
+        self.emulator.call(saved.world.bring_back)
         for lane in self.lanes:
             shutil.rmtree(lane.folder / "records", ignore_errors=True)
-            for name, text in saved.records.items():
+            for name, text in saved.records:
                 (lane.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (lane.folder / name).write_text(text)
-            lane.kept.write(saved.kept)
+            lane.kept.load(saved.kept)
 
     def wait(self) -> None:
         """Let the time pass that a trigger sleeps."""

@@ -12,13 +12,13 @@ at each of its points is copied. In the long run (`N=10000 make crash`) each of 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from crash.bench import KILLED, Bench, Outcome, Saved, Step, follows
+from crash.bench import KILLED, Bench, Outcome, Step, follows
+from crash.saved import Saved
 
 MOST_STATES = 500
 _ONLY_KILLS = bool(os.environ.get("N"))
@@ -32,10 +32,6 @@ class _State:
     first_try: bool
     saved: Saved
     effects: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        return json.dumps([self.part, self.first_try, vars(self.saved), self.effects], sort_keys=True)
 
 
 @dataclass
@@ -61,20 +57,20 @@ class Explored:
 class _Visited:
     """A state that was explored: its points with the states that a kill there leaves, and what follows without one."""
 
-    killed: list[str] = field(default_factory=list)
-    following: str | None = None
+    killed: list[_State] = field(default_factory=list)
+    following: _State | None = None
 
 
 def explore(bench: Bench, step: Step) -> Explored:
     """Kill a task in every way, and return all its endings."""
     begin = _State("execute", True, step.before)
-    found, visited = Explored(), dict[str, _Visited]()
+    found, visited = Explored(), dict[_State, _Visited]()
     ahead: list[tuple[_State, list[str]]] = [(begin, [])]
     while ahead:
         state, way = ahead.pop(0)
-        if state.key in visited:
+        if state in visited:
             continue
-        here = visited[state.key] = _Visited()
+        here = visited[state] = _Visited()
         assert len(visited) <= MOST_STATES, f"{step.name} has more than {MOST_STATES} states"
         said, following, copies = _run(bench, step, state)
         names = list(bench.lane.proxy.points)
@@ -84,19 +80,20 @@ def explore(bench: Bench, step: Step) -> Explored:
             if len(found.outcomes) > 1:
                 return found  # the shortest way to another ending; there may be no end of such ways
         else:
-            here.following = following.key
+            here.following = following
             ahead.append((following, way))
         for number, (name, copy) in enumerate(zip(names, copies, strict=True)):
-            here.killed.append(copy.key)
+            here.killed.append(copy)
             ahead.append((copy, [*way, name]))
             if not way or _ONLY_KILLS:
                 found.kills += 1
                 said, left, _ = _run(bench, step, state, number)
                 assert said["end"] == KILLED, f"{step.name} was not killed at {name}: {said}"
                 assert left == copy, f"{step.name}: a kill at {name} leaves something else than was stored there"
+    step.before.world.check()
     found.states = len(visited)
     found.points = sum(len(here.killed) for here in visited.values())
-    found.pairs = sum(len(list(_points(visited, left))) for left in _points(visited, begin.key))
+    found.pairs = sum(len(list(_points(visited, left))) for left in _points(visited, begin))
     return found
 
 
@@ -129,8 +126,8 @@ def _run(
     return said, left_by(following), copies
 
 
-def _points(visited: dict[str, _Visited], key: str | None) -> Iterator[str]:
+def _points(visited: dict[_State, _Visited], state: _State | None) -> Iterator[_State]:
     """Yield what a kill leaves at each point from a state to the end."""
-    while key is not None:
-        yield from visited[key].killed
-        key = visited[key].following
+    while state is not None:
+        yield from visited[state].killed
+        state = visited[state].following
