@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ from airflow_provider_launchdarkly.testing.server import MONDAY_MORNING
 from crash.kept import EMPTY, Kept
 from crash.killing_proxy import KillingProxy
 from crash.saved import Saved, SavedWorld
+from crash.warm import Warm
 from support.reviewers import review_pending, start_handed_over
 from support.surroundings import CONNECTION
 
@@ -75,30 +73,19 @@ class Lane:
 
     Args:
         emulator: Where the task writes.
+        warm: Where its process is forked.
     """
 
-    def __init__(self, emulator: EmulatorServer) -> None:
+    def __init__(self, emulator: EmulatorServer, warm: Warm) -> None:
         self.emulator = emulator
         self.kept = Kept()
         self.proxy = KillingProxy(emulator, self.kept.store)
         self.folder = Path(tempfile.mkdtemp(prefix="crash-"))
         connection = {**emulator.connection(), "host": self.proxy.url}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "crash.warmed", self.proxy.url],
-            # It imports what this process does, wherever the provider was installed from.
-            env={
-                **os.environ,
-                CONNECTION: json.dumps(connection),
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            },
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._answer() == {"ready": True}
+        self._process = warm.fork(self.proxy.url, {CONNECTION: json.dumps(connection)})
 
     def close(self) -> None:
-        self._process.communicate()
+        self._process.close()
         self.proxy.close()
         shutil.rmtree(self.folder)
 
@@ -154,14 +141,12 @@ class Lane:
         return said
 
     def _tell(self, order: Mapping[str, Any], **how: Any) -> None:
-        assert self._process.stdin is not None
         told = {"folder": str(self.folder), "kept": self.kept.save(), "sleeps": 0, **order, **how}
-        self._process.stdin.write(json.dumps(told) + "\n")
-        self._process.stdin.flush()
+        self._process.write(json.dumps(told) + "\n")
+        self._process.flush()
 
     def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = self._process.readline()
         assert line, "the process that forks has ended; its traceback is above"
         found: dict[str, Any] = json.loads(line)
         return found
@@ -197,14 +182,15 @@ class Bench:
     """An emulator with its lanes.
 
     Args:
+        warm: Where processes are forked.
         lanes: How many tasks can run at the same time.
         world: The emulator's world; None for the default one.
     """
 
-    def __init__(self, lanes: int = 1, world: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, warm: Warm, lanes: int = 1, world: Mapping[str, Any] | None = None) -> None:
         self.emulator = EmulatorServer(world=world)
         self.emulator.start()
-        self.lanes = [Lane(self.emulator) for _ in range(lanes)]
+        self.lanes = [Lane(self.emulator, warm) for _ in range(lanes)]
         self.lane = self.lanes[0]
         self._world: SavedWorld | None = None
 

@@ -8,14 +8,21 @@ from typing import Any
 import pytest
 
 from crash.bench import Bench
+from crash.warm import Warm
 from support.surroundings import CONNECTION, connection_json
 
 COUNTS = ("points", "kills", "states", "pairs", "schedules", "faults")
 
 
 @pytest.fixture(scope="session")
-def benches() -> Iterator[Bench]:
-    with Bench(lanes=2) as bench:
+def warm() -> Iterator[Warm]:
+    with Warm() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def benches(warm: Warm) -> Iterator[Bench]:
+    with Bench(warm, lanes=2) as bench:
         yield bench
 
 

@@ -15,6 +15,7 @@ from typing_extensions import override
 from crash.bench import Bench, Step
 from crash.steps import Recorder, world_of
 from crash.test_crash_matrix import check
+from crash.warm import Warm
 from support.promotions import ENVIRONMENTS, three_environments
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class PromotionRecorder(Recorder):
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with Bench(world=three_environments()) as made:
+def bench(warm: Warm) -> Iterator[Bench]:
+    with Bench(warm, world=three_environments()) as made:
         yield made
 
 

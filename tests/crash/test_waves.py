@@ -13,6 +13,7 @@ from crash.bench import Bench, Step
 from crash.steps import world_of
 from crash.test_crash_matrix import check
 from crash.test_promotions import PromotionRecorder
+from crash.warm import Warm
 from support.promotions import three_environments
 
 # The tasks at which a target and its wave are left, and those at which the next ones are entered.
@@ -26,8 +27,8 @@ Runs = Callable[[str], dict[str, Step]]
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with Bench(world=three_environments()) as made:
+def bench(warm: Warm) -> Iterator[Bench]:
+    with Bench(warm, world=three_environments()) as made:
         yield made
 
 

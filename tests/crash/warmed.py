@@ -1,7 +1,7 @@
-"""A process in which everything is imported, and which forks one child for each try of a task.
+"""A process in which everything is imported. It forks one for each lane, which forks a child for each try of a task.
 
-Orders come as lines of JSON on its standard input. On its first standard output it says the child's id, what the child
-says of its end, and that the child is dead. It has one thread, so that a fork is safe.
+A lane's orders come as lines of JSON through its socket. On that it says the child's id, what the child says of its
+end, and that the child is dead. Each process has one thread, so that a fork is safe.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,13 +54,33 @@ class Clock:
         self.sleep(seconds)
 
 
-def main(url: str) -> None:
-    answers = os.dup(1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a task logs is no answer
+def main(orders: socket.socket) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what tasks log
     _import_all()
     _remember_templates()
-    _say(answers, {"ready": True})
-    for line in sys.stdin:
+    gc.collect()
+    gc.freeze()
+    while True:
+        order, (*lane,), _, _ = socket.recv_fds(orders, 100_000, 1)
+        if not order:
+            break
+        if os.fork() == 0:
+            try:
+                orders.close()
+                url, environment = json.loads(order)
+                os.environ |= environment
+                _serve(url, lane[0])
+            except BaseException:  # noqa: BLE001 - nothing may leave it and go on as its parent
+                traceback.print_exc()
+            os._exit(0)
+        os.close(lane[0])
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
+
+
+def _serve(url: str, answers: int) -> None:
+    for line in os.fdopen(answers, closefd=False):
         order = json.loads(line)
         if order["warm_up"]:
             _say(answers, {"end": _end_of(order, url)})
@@ -296,4 +316,4 @@ def _tell(port: int, path: str, what: Any = None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(socket.socket(fileno=int(sys.argv[1])))
