@@ -6,7 +6,6 @@ that it checks all that it checks before a write without an approval.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -287,7 +286,7 @@ class WaitsForApproval(TypedTemplates):
     def _request_of(self, rollout: Rollout, change: HandOver, pending: ApprovalPendingError) -> HandOver:
         """Return the review of an approval request, which the write of a change waits for."""
         what = f"review approval request {pending.request_id} on flag {pending.flag_key}"
-        return replace(change, what=what, details="", reviewed_at=self._hook(rollout).flag_url(pending.flag_key))
+        return change._replace(what=what, details="", reviewed_at=self._hook(rollout).flag_url(pending.flag_key))
 
     def _hook(self, rollout: Rollout) -> LaunchDarklyHook:
         from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook

@@ -5,7 +5,6 @@ They keep the prefix ``LaunchDarkly`` because Airflow's UI shows the class of ea
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
@@ -102,13 +101,13 @@ class LaunchDarklyShipByReleaseOperator(WaitsForApproval, LaunchDarklyRolloutBas
     def hand_over_of(self, rollout: Rollout, change: HandOver, wanted: IterationAwaited | ReleaseAwaited) -> HandOver:
         """Tell of the release with its whole design, and that everyone has the baseline until it starts."""
         if isinstance(wanted, IterationAwaited):
-            return replace(change, details=wanted.details)
+            return change._replace(details=wanted.details)
         now = f"everyone gets {rollout.experiment.baseline.label}, the baseline"
         what = f"start the release of flag {wanted.flag_key}"
         details = wanted.details
         if rollout.release is not None and rollout.release.kind is ReleaseKind.GUARDED_OR_PROGRESSIVE:
             details += "; or the same without metrics, if LaunchDarkly does not guard it"
-        return replace(change, what=what, stage=None, ended_at=change.stage, now=now, details=details)
+        return change._replace(what=what, stage=None, ended_at=change.stage, now=now, details=details)
 
     @override
     def act(self, context: Context) -> dict[str, Any]:

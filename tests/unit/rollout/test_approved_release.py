@@ -107,7 +107,7 @@ def test_a_person_starts_the_release_and_the_winner_ships(emulator: EmulatorServ
 def test_a_person_may_start_it_without_metrics_where_the_file_allows_that(
     emulator: EmulatorServer, guarded: bool
 ) -> None:
-    kind = {"endings": {"ship": {"release": {**GUARDED, "kind": "guarded_or_progressive"}}}}
+    kind: dict[str, Any] = {"endings": {"ship": {"release": {**GUARDED, "kind": "guarded_or_progressive"}}}}
     done = run(emulator, starts(emulator, **({} if guarded else {"metrics": []})), **kind)
     assert ended(done) == "ship"
     assert done.output("r.ship")["release"]["kind"] == ("guarded" if guarded else "progressive")
