@@ -66,8 +66,11 @@ def start(iteration_id: str, *, turn_flag_on: bool = True, **changes: Any) -> An
 
 
 def stop(iteration_id: str, winner: Any, **changes: Any) -> Any:
-    fields: dict[str, Any] = {"experiment_key": "button", "iteration_id": iteration_id, "winner": winner} | changes
-    return LaunchDarklyStopIterationOperator(task_id="stop", **fields).execute(task_context())
+    """Run the task that stops, with the winner as another task's output."""
+    fields: dict[str, Any] = {"experiment_key": "button", "iteration_id": iteration_id} | changes
+    task = LaunchDarklyStopIterationOperator(task_id="stop", winner="{{ winner }}", **fields)
+    task.winner = winner
+    return task.execute(task_context())
 
 
 def count(emulator: EmulatorServer, kind: str) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ def find_variation(flag: FeatureFlag, wanted: Any) -> Variation:
     for fits in (
         lambda variation: variation.id == wanted,
         lambda variation: bool(variation.name) and variation.name == wanted,
-        lambda variation: _equal(variation.value, wanted),
+        lambda variation: equal(variation.value, wanted),
         lambda variation: isinstance(wanted, str) and means(wanted, variation.value),
         # A name or a text such as "1" or "true", written without quotes.
         lambda variation: (
@@ -96,6 +96,18 @@ def find_rule_id(flag: FeatureFlag, wanted: str) -> str:
     return found[0] if found else wanted
 
 
+def served_twice(wanted: Sequence[Any]) -> int | None:
+    """Return the number, from 0, of the first variation that an earlier one equals; None if all differ.
+
+    Args:
+        wanted: Variations as people name them. A name and a value of one variation differ here: only its flag tells.
+    """
+    for number, each in enumerate(wanted):
+        if any(equal(each, earlier) for earlier in wanted[:number]):
+            return number
+    return None
+
+
 def shares(flag: FeatureFlag, rule: Serves) -> dict[str, Decimal]:
     """Return percent by variation id for a rule; variations without a share are left out."""
     if rule.rollout is None or not rule.rollout.variations:
@@ -121,7 +133,7 @@ def label_of(value: Any) -> str:
 
 def means(text: str, value: Any) -> bool:
     """Return whether a text is a value: as JSON (``1.0``, ``{"a": true}``) or as Python prints it (``True``)."""
-    return text in {as_text(value), label_of(value)} or any(_equal(found, value) for found in readings(text))
+    return text in {as_text(value), label_of(value)} or any(equal(found, value) for found in readings(text))
 
 
 def readings(text: str) -> Iterator[Any]:
@@ -135,14 +147,14 @@ def readings(text: str) -> Iterator[Any]:
             yield found
 
 
-def _equal(one: Any, other: Any) -> bool:
+def equal(one: Any, other: Any) -> bool:
     """Compare as JSON does: a boolean is no number, and 1 is 1.0."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_equal(value, other[key]) for key, value in one.items())
+        return one.keys() == other.keys() and all(equal(value, other[key]) for key, value in one.items())
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_equal, one, other))
+        return len(one) == len(other) and all(map(equal, one, other))
     return bool(one == other)
 
 

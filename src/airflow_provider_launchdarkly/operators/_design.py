@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
-from airflow_provider_launchdarkly.api.variations import as_text, find_rule_id, find_variation, label_of
+from airflow_provider_launchdarkly.api.variations import as_text, find_rule_id, find_variation, label_of, served_twice
 from airflow_provider_launchdarkly.config.problems import shown
 from airflow_provider_launchdarkly.decision.suitability import UndecidableExperimentError, require_comparison
 
@@ -114,6 +114,11 @@ class IterationDesign:
         treatments = tuple(_entries("treatments", self.treatments, TreatmentSpec))
         if len(treatments) < 2:
             raise ConfigurationError(f"treatments is {shown(self.treatments)}: an experiment compares at least two")
+        if (second := served_twice([treatment["variation"] for treatment in treatments])) is not None:
+            raise ConfigurationError(
+                f"treatments[{second}].variation is {shown(treatments[second]['variation'])}, which another treatment "
+                "serves: name each variation once"
+            )
         left_out = self.not_in_experiment_variation
         iteration = IterationInput.checked(
             {

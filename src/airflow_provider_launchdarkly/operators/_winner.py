@@ -33,13 +33,13 @@ class Winner:
     reason: str | None = None
 
 
-def choose_winner(winner: Any, *, experiment_key: str, iteration_id: str) -> Winner:
+def choose_winner(winner: Any, *, experiment_key: str | None, iteration_id: str | None) -> Winner:
     """Read the ``winner`` argument.
 
     Args:
         winner: A treatment's id or name, ``"baseline"``, or the sensor's verdict.
-        experiment_key: Key of the experiment to stop.
-        iteration_id: Id of the iteration to stop.
+        experiment_key: Key of the experiment to stop; None while it is not known.
+        iteration_id: Id of the iteration to stop, likewise.
 
     Returns:
         The winner. ``ship`` names the verdict's treatment; ``rollback`` and ``inconclusive`` name the baseline.
@@ -55,11 +55,17 @@ def choose_winner(winner: Any, *, experiment_key: str, iteration_id: str) -> Win
             )
         return Winner(winner.strip())
     if not isinstance(winner, Mapping) or "verdict" not in winner:
+        given = dict(winner) if isinstance(winner, Mapping) else winner
         raise WinnerError(
-            f"winner is {shown(winner)}: name a treatment by id or name, write 'baseline', or pass the sensor's verdict"
+            f"winner is {shown(given)}: name a treatment by id or name, write 'baseline', or pass the sensor's verdict"
         )
     for field, expected in (("experiment_key", experiment_key), ("iteration_id", iteration_id)):
-        if winner.get(field) != expected:
+        if not isinstance(winner.get(field), str):
+            raise WinnerError(
+                f"winner has {field} {shown(winner.get(field))}, and a verdict names what it is about: pass the "
+                "sensor's output as it is"
+            )
+        if expected is not None and winner[field] != expected:
             raise WinnerError(
                 f"the verdict is about {field} {winner.get(field)!r}, but this task stops {expected!r}: "
                 "nothing was stopped"

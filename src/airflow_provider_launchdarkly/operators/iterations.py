@@ -295,6 +295,14 @@ class LaunchDarklyStopIterationOperator(LaunchDarklyApprovedBaseOperator, Launch
         self.iteration_id = iteration_id
         self.winner = winner
         self.reason = reason
+        if is_literal(winner):
+            from airflow_provider_launchdarkly.operators._winner import choose_winner
+
+            choose_winner(
+                winner,
+                experiment_key=self.experiment_key if is_literal(self.experiment_key) else None,
+                iteration_id=iteration_id if is_literal(iteration_id) else None,
+            )
 
     @override
     def act(self, context: Context) -> StopOutput:

@@ -92,6 +92,10 @@ class Release(StrictModel):
             return self
         if self.metrics is not None and not self.metrics:
             raise FieldError(("metrics",), "is empty: name a metric, or write kind: progressive")
+        keys = [metric.metric for metric in self.metrics or ()]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                raise FieldError(("metrics", number), f"{key!r} is there twice: name each metric once")
         for number, step in enumerate(self.steps):
             if step.percent > _MOST_GUARDED:
                 message = f"is {as_number(step.percent)}: a guarded release allows {_MOST_GUARDED} at most, since as "

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 from typing_extensions import override
 
-from airflow_provider_launchdarkly.api.variations import label_of, means, readings
+from airflow_provider_launchdarkly.api.variations import label_of, means, readings, served_twice
 from airflow_provider_launchdarkly.config.durations import format_duration
-from airflow_provider_launchdarkly.config.problems import FieldError
+from airflow_provider_launchdarkly.config.problems import FieldError, shown
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.decision.policy import Policy
 from airflow_provider_launchdarkly.decision.policy_parts import WEEK, Duration, Flag, OnChange
@@ -154,6 +154,14 @@ class Experiment(StrictModel):
         labels = [treatment.label for treatment in self.treatments]
         if len(set(labels)) < len(labels):
             raise ValueError(f"treatments: two have the same name in {', '.join(labels)}; give each its own `name`")
+        variations = [treatment.variation for treatment in self.treatments]
+        if None in variations:
+            message = "is null, which no variation is: write its name, its value or its id"
+            raise FieldError(("treatments", variations.index(None), "variation"), message)
+        second = served_twice(variations)
+        if second is not None:
+            message = f"is {shown(variations[second])}, which another treatment serves: name each once"
+            raise FieldError(("treatments", second, "variation"), message)
         if bool(self.primary_metric) == bool(self.primary_funnel):
             raise ValueError("primary_metric and primary_funnel: give exactly one of the two")
         return self

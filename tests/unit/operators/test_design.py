@@ -230,3 +230,10 @@ def test_the_operators_take_each_field_of_a_design_with_its_default(field: datac
     assert parameter.default == (inspect.Parameter.empty if required else field.default)
     assert parameter.annotation == field.type
     assert field.name in base.template_fields
+
+
+def test_two_treatments_that_serve_one_variation_are_refused() -> None:
+    twice = [{**each, "variation": "Bold", "name": str(place)} for place, each in enumerate(DESIGN.treatments)]
+    assert refused(treatments=twice) == (
+        "treatments[1].variation is 'Bold', which another treatment serves: name each variation once"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_launchdarkly.operators._winner import BASELINE, Winner, WinnerError, choose_winner
+from airflow_provider_launchdarkly.operators.iterations import LaunchDarklyStopIterationOperator
 
 VERDICT = {
     "verdict": "ship",
@@ -61,3 +62,42 @@ def test_there_is_no_default_winner(winner: object) -> None:
 def test_a_verdict_that_a_template_turned_into_text_is_refused_with_the_cure() -> None:
     with pytest.raises(WinnerError, match=r"winner=wait\.output"):
         choose(str(VERDICT))
+
+
+def stop(winner: object, experiment_key: str = "button", iteration_id: str = "i-1") -> object:
+    return LaunchDarklyStopIterationOperator(
+        task_id="stop", experiment_key=experiment_key, iteration_id=iteration_id, winner=winner
+    )
+
+
+@pytest.mark.parametrize(
+    ("winner", "message"),
+    [
+        (None, "winner is None: name a treatment"),
+        (" ", "winner is ' ': name a treatment"),
+        ({"treatment": "Bold"}, r"winner is \{'treatment': 'Bold'\}: name a treatment"),
+        ({"verdict": "ship", "treatment_id": "t"}, "winner has experiment_key None"),
+        (VERDICT | {"iteration_id": 3}, "winner has iteration_id 3"),
+        (VERDICT | {"iteration_id": "i-2"}, "is about iteration_id 'i-2'"),
+        (VERDICT | {"treatment_id": None}, "names no treatment_id"),
+        (VERDICT | {"verdict": "wait"}, "the verdict is 'wait'"),
+        (VERDICT | {"verdict": "invalid"}, "the verdict is invalid"),
+    ],
+)
+def test_a_winner_that_stops_nothing_is_refused_when_the_file_is_parsed(winner: object, message: str) -> None:
+    with pytest.raises(WinnerError, match=message):
+        stop(winner)
+
+
+@pytest.mark.parametrize(
+    ("winner", "fields"),
+    [
+        (VERDICT, {}),
+        ("Bold", {}),
+        ("{{ params.winner }}", {}),
+        (VERDICT | {"treatment_id": "{{ params.id }}"}, {}),
+        (VERDICT | {"iteration_id": "i-2"}, {"iteration_id": "{{ params.iteration }}"}),
+    ],
+)
+def test_what_only_a_run_knows_of_a_winner_is_left_to_it(winner: object, fields: dict[str, str]) -> None:
+    stop(winner, **fields)

@@ -170,3 +170,28 @@ def test_every_stage_that_is_judged_waits_for_its_data_and_no_other() -> None:
         experiment_rollout(whole, group_id="r")
     found = {task.task_id: getattr(task, "arrival", None) for task in dag.tasks if task.task_id.endswith("watch")}
     assert [arrival is not None and arrival.analyzed_at for arrival in found.values()] == [False, True, True]
+
+
+@pytest.mark.parametrize(("first", "second"), [("Bold", "Bold"), (1, 1.0), ({"size": 2}, {"size": 2})])
+def test_two_treatments_that_serve_one_variation_are_refused(first: Any, second: Any) -> None:
+    field, message = refused(
+        treatments=[{"variation": first, "baseline": True}, {"variation": second, "name": "The other"}]
+    )
+    assert field == "experiment.treatments[1].variation"
+    assert message == f"is {second!r}, which another treatment serves: name each once"
+
+
+def test_a_treatment_that_serves_null_is_refused() -> None:
+    field, message = refused(treatments=[{"variation": None, "baseline": True}, {"variation": "Bold"}])
+    assert field == "experiment.treatments[0].variation"
+    assert message.startswith("is null")
+
+
+def test_a_metric_that_guards_a_release_twice_is_refused() -> None:
+    release = {"steps": [{"percent": 10, "duration": "1d"}], "metrics": ["load", {"metric": "load"}]}
+    plain = rollout().to_json() | {"endings": {"ship": {"release": release}}}
+    with pytest.raises(InvalidSettingError) as error:
+        Rollout.from_json(plain)
+    ((path, message),) = flatten_errors(error.value)
+    assert field_name(path) == "endings.ship.release.metrics[1]"
+    assert message == "'load' is there twice: name each metric once"
