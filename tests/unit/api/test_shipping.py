@@ -375,3 +375,66 @@ def test_a_read_that_is_refused_is_not_taken_for_the_plan_either(scene: Scene, e
     with pytest.raises(PermissionDeniedError) as refused:
         scene.hook.start_release(FLAG, post)
     assert not isinstance(refused.value, GuardingDeniedError)
+
+
+KIND = {"contextKind": "user", "attribute": "kind", "op": "in", "values": ["user"], "negate": False}
+
+
+def rule_for_everyone(scene: Scene, variation_id: str, description: str = "Launch party") -> str:
+    """Add a person's rule in front of the default rule; return its id."""
+    env = scene.hook.environment()
+    add = OtherFlagInstruction.of("addRule", clauses=[KIND], variationId=variation_id, description=description)
+    scene.hook.run(patch_flag(env, FLAG, [add]))
+    return str(scene.hook.get_flag(FLAG).environments[env.environment_key].rules[-1].id)
+
+
+def has_rule(scene: Scene, rule_id: str) -> bool:
+    env = scene.hook.environment()
+    return scene.hook.get_flag(FLAG).environments[env.environment_key].rule(rule_id) is not None
+
+
+@pytest.mark.parametrize("serves", ["classic", "bold"])
+def test_a_persons_rule_for_everyone_is_not_taken_for_one_that_a_release_has_left(scene: Scene, serves: str) -> None:
+    bold = winner(scene)
+    rule = rule_for_everyone(scene, getattr(scene, serves))
+    with pytest.raises(StateError, match=rf"rule '{rule}'.*Launch party.*No release of a task has left it"):
+        ship(scene, bold)
+    assert writes(scene) == []
+    assert has_rule(scene, rule)
+
+
+def test_also_if_it_appears_between_the_stop_and_the_start(scene: Scene) -> None:
+    bold = winner(scene)
+    stopped_for_the_release(scene)
+    rule = rule_for_everyone(scene, scene.bold)
+    with pytest.raises(StateError, match="No release of a task has left it"):
+        ship(scene, bold)
+    assert writes(scene) == ["iteration.stopped"]
+    assert has_rule(scene, rule)
+
+
+def left_by_a_release(scene: Scene) -> str:
+    """Let a release of this iteration's winner go back, and start the next iteration; return the rule that it left."""
+    first = ship(scene, winner(scene)).release
+    scene.hook.stop_release(FLAG, first.id, BACK)
+    scene.emulator.clock.advance("PT1H")
+    scene.iteration_id = scene.hook.create_iteration("bold", scene.iteration).iteration.id
+    scene.hook.start_iteration("bold", scene.iteration_id)
+    return str(first.phases[0].rule_id)
+
+
+def test_a_rule_that_an_earlier_release_has_left_on_the_baseline_is_used_and_a_repeat_adopts(scene: Scene) -> None:
+    rule = left_by_a_release(scene)
+    bold = winner(scene)
+    shipped = ship(scene, bold)
+    assert shipped.release.phases[0].rule_id == rule
+    assert ship(scene, bold).adopted
+    assert writes(scene) == ["iteration.stopped", "release.started"] * 2
+
+
+def test_a_left_rule_that_serves_something_else_by_now_stops_nothing(scene: Scene) -> None:
+    rule = left_by_a_release(scene)
+    scene.hook.serve(FLAG, Serving(variation_id=scene.bold), rule_id=rule)
+    with pytest.raises(StateError, match=r"serves 100 % 'Bold', where this release starts from everyone on 'Classic'"):
+        ship(scene, winner(scene))
+    assert writes(scene) == ["iteration.stopped", "release.started"]

@@ -82,6 +82,18 @@ def on_left_rule(
     return post
 
 
+def on_same_rule(env: EnvironmentRef, flag: FeatureFlag, post: ReleasePost) -> ReleasePost:
+    """Return the release on the rule that has the clauses of its only phase, whoever made it; or as it is.
+
+    For comparing with releases that may run on that rule. :func:`on_left_rule` says whether one may start there.
+    """
+    phase = (post.phases or ())[0]
+    for rule in flag.environments[env.environment_key].rules:
+        if phase.clauses and plain_clauses(rule) == asked_clauses(phase.clauses):
+            return _on(post, phase, rule.id)
+    return post
+
+
 def begun_on_left_rule(
     env: EnvironmentRef,
     flag: FeatureFlag,

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.endpoints.flags import patch_flag
-from airflow_provider_launchdarkly.api.endpoints.releases import list_releases
 from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     Difference,
@@ -28,13 +27,13 @@ from airflow_provider_launchdarkly.api.reads.flags import flag_that_serves, read
 from airflow_provider_launchdarkly.api.reads.releases import KEPT, every_release
 from airflow_provider_launchdarkly.api.variations import rule_of
 from airflow_provider_launchdarkly.api.writes.ensure import Ensured, ensure, fields_as_asked
-from airflow_provider_launchdarkly.api.writes.left_rules import plain_clauses
+from airflow_provider_launchdarkly.api.writes.left_rules import on_left_rule, on_same_rule, plain_clauses
 from airflow_provider_launchdarkly.api.writes.releases import check_on, same_release, start_release
 from airflow_provider_launchdarkly.api.writes.stop import BASELINE, stop_iteration
 from airflow_provider_launchdarkly.api.writes.stop_for_release import is_stop_for_a_release, stop_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
@@ -192,6 +191,8 @@ def ship_by_release(
     nothing is started. An iteration has one release: one that goes on has to be as asked; one that has ended is the
     iteration's, whatever its steps and metrics, if it goes from the baseline to the winner and began between the
     iteration's end and the start of the experiment's next one. What can be known before is checked before the stop.
+    Where an earlier release has left a rule for all contexts, the release runs on it if it serves the baseline to
+    everyone (see :func:`.on_left_rule`).
     Between the two writes the flag has to serve the baseline: if somebody has changed it, nothing is started.
 
     Where LaunchDarkly refuses to guard the release, and ``design`` allows it, the release starts without metrics at
@@ -219,15 +220,22 @@ def ship_by_release(
         PermissionDeniedError: LaunchDarkly refuses the release; the message says what people get then. It is a
             GuardingDeniedError if the account's plan may be the cause.
         HealthChecksFailedError: LaunchDarkly's health checks fail at the start; the message says what people get then.
-        StateError: The rule cannot be released (see :func:`check_releasable`).
+        StateError: The rule cannot be released (see :func:`check_releasable`), or a rule for all contexts is there that
+            no release may use.
         LaunchDarklyError: As :func:`stop_iteration` and :func:`start_release` raise.
     """
     iteration = pinned((yield from read_experiment(env, experiment_key)), iteration_id)
     way = _way(iteration, treatment_id)
+    unit = iteration.randomization_unit or USER
+    names = f"of experiment {experiment_key}, iteration {iteration_id}"
+    asked = _post(way, design, names=names, unit=unit, comment=comment)
     flag = yield from read_flag(env, way.flag_key)
     if not iteration.stopped:
-        yield from _check_free(env, flag)
-        check_releasable(env, flag, way.rule_id, iteration.randomization_unit or USER)
+        check_on(env, flag)
+        releases = (yield from every_release(env, way.flag_key)).items
+        _check_free(env, flag, releases)
+        check_releasable(env, flag, way.rule_id, unit)
+        on_left_rule(env, flag, asked, releases)
     stopped = yield from stop_iteration(
         env,
         experiment_key,
@@ -238,8 +246,7 @@ def ship_by_release(
         announce=announce_stop,
     )
     flag = yield from read_flag(env, way.flag_key)
-    names = f"of experiment {experiment_key}, iteration {iteration_id}"
-    post = _post(env, flag, way, design, names=names, unit=iteration.randomization_unit or USER, comment=comment)
+    post = on_same_rule(env, flag, asked)
     known = yield from every_release(env, way.flag_key)
     unguarded = post.model_copy(update={"metrics": ()}) if design.metrics and design.unguarded_if_refused else None
     if unguarded and any(same_release(env, flag, unguarded, each, since=None) for each in known.items):
@@ -248,6 +255,7 @@ def ship_by_release(
     there = any(own(each) or same_release(env, flag, post, each, since=None) for each in known.items)
     own.check_startable(known.read_at, there=there)
     if not there:
+        on_left_rule(env, flag, asked, known.items)
         yield from flag_that_serves(env, way.flag_key, way.rule_id, way.original)
     start = partial(
         start_release, env, way.flag_key, any_description=any_description, earlier=own, announce=announce_start
@@ -354,10 +362,9 @@ def _way(iteration: Iteration, treatment_id: str) -> _Way:
     return _Way(baseline, treatment, flag_key, rule.targeting_rule, original, target)
 
 
-def _check_free(env: EnvironmentRef, flag: FeatureFlag) -> Procedure[None]:
-    """Check, before the stop, that a release can start: the flag is on, and has none."""
-    check_on(env, flag)
-    for release in (yield list_releases(env, flag.key)).value.items:
+def _check_free(env: EnvironmentRef, flag: FeatureFlag, releases: Iterable[EnvironmentRelease]) -> None:
+    """Check, before the stop, that no release is active on the flag."""
+    for release in releases:
         if not release.ended:
             raise ReleaseActiveError(
                 f"release {release.id!r} is {release.status} on flag {flag.key!r} in {env}, so the winner's cannot "
@@ -366,26 +373,13 @@ def _check_free(env: EnvironmentRef, flag: FeatureFlag) -> Procedure[None]:
             )
 
 
-def _post(
-    env: EnvironmentRef,
-    flag: FeatureFlag,
-    way: _Way,
-    design: ReleaseDesign,
-    *,
-    names: str,
-    unit: str,
-    comment: str | None,
-) -> ReleasePost:
+def _post(way: _Way, design: ReleaseDesign, *, names: str, unit: str, comment: str | None) -> ReleasePost:
+    """Return the release of a winner: on the experiment's rule, or on a new one in front of the default rule."""
     phase: dict[str, Any] = {"steps": design.steps}
-    clauses = [kind_clause(unit)]
-    # LaunchDarkly takes no second rule with the same clauses; a release that went back has left its own.
-    left = [rule.id for rule in flag.environments[env.environment_key].rules if plain_clauses(rule) == clauses]
     if way.rule_id != FALLTHROUGH:
         phase["rule_id"] = way.rule_id
-    elif left:
-        phase["rule_id"] = left[0]
     else:
-        phase["clauses"] = clauses
+        phase["clauses"] = [kind_clause(unit)]
         phase["description"] = f"{_SHIPS}{way.treatment.name} {names}"
     return ReleasePost.checked(
         {
