@@ -108,6 +108,9 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.rollout.loading import load_rollouts as load_rollouts
     from airflow_provider_launchdarkly.rollout.promotion import Promotion as Promotion
     from airflow_provider_launchdarkly.rollout.promotion_group import experiment_promotion as experiment_promotion
+    from airflow_provider_launchdarkly.rollout.release_group import ReleaseTaskGroup as ReleaseTaskGroup
+    from airflow_provider_launchdarkly.rollout.release_group import release_promotion as release_promotion
+    from airflow_provider_launchdarkly.rollout.release_promotion import ReleasePromotion as ReleasePromotion
     from airflow_provider_launchdarkly.rollout.spec import Rollout as Rollout
     from airflow_provider_launchdarkly.rollout.task_group import RolloutTaskGroup as RolloutTaskGroup
     from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout as experiment_rollout
@@ -210,6 +213,8 @@ if not TYPE_CHECKING:
             "rollout.loading": ("load_rollouts",),
             "rollout.promotion": ("Promotion",),
             "rollout.promotion_group": ("experiment_promotion",),
+            "rollout.release_group": ("ReleaseTaskGroup", "release_promotion"),
+            "rollout.release_promotion": ("ReleasePromotion",),
             "rollout.spec": ("Rollout",),
             "rollout.task_group": (
                 "RolloutTaskGroup",

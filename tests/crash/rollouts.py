@@ -75,6 +75,19 @@ PROMOTION: dict[str, Any] = {
     "change_window": None,
     "environments": ["test", "staging", "production"],
 }
+# In each environment a release starts, completes and is left in one task each.
+RELEASES: dict[str, Any] = {
+    "release": {
+        "flag": "checkout-button",
+        "original": "Classic",
+        "target": "Bold",
+        "steps": [{"percent": 10, "duration": "1d"}],
+        "metrics": [{"metric": "checkout-conversion", "auto_rollback": False}],
+        "bypass_health_checks": ["flag_evaluations_any", "metric_events_any"],
+    },
+    "turn_flag_on": True,
+    "environments": ["test", "staging", "production"],
+}
 # Each target starts, ships and is counted in one task each.
 WAVES: dict[str, Any] = {
     **{name: value for name, value in PROMOTION.items() if name != "environments"},
@@ -99,12 +112,16 @@ def rollout_of(name: str) -> DAG:
     from airflow.sdk import DAG
 
     from airflow_provider_launchdarkly.rollout.promotion_group import experiment_promotion
+    from airflow_provider_launchdarkly.rollout.release_group import release_promotion
     from airflow_provider_launchdarkly.rollout.task_group import experiment_rollout
     from airflow_provider_launchdarkly.rollout.wave_group import experiment_waves
 
     with DAG("rollout", schedule=None) as dag:
         if name == "promotion":
             experiment_promotion(PROMOTION)
+            return dag
+        if name == "releases":
+            release_promotion(RELEASES)
             return dag
         if name == "waves":
             experiment_waves(WAVES)

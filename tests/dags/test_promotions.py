@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from airflow_provider_launchdarkly import rollout_dag
+from airflow_provider_launchdarkly.rollout.release_steps import ReleaseEnding
 from airflow_provider_launchdarkly.testing import EmulatorServer
 from dags.conftest import register
 from dags.test_rollout_examples import APPROVED, states
 from support.endings import ENDINGS
 from support.lone_polls import poll_alone
 from support.promotions import ENVIRONMENTS, changed_in, make_true, three_environments, truth
+from support.release_rollouts import FLAG, GUARDED, RELEASE, started_in
 from support.surroundings import REPOSITORY
 
 PROMOTION: dict[str, Any] = {
@@ -137,3 +139,52 @@ def test_the_pipeline_of_the_guide_ships_in_test_and_then_in_production(
     run = found["pipeline"].test()
     assert run.state == "success"
     assert endings(states(run), "test", "production") == [["ship"], ["ship"]]
+
+
+def test_releases_complete_in_order_and_stop_where_one_goes_back(
+    world: World, airflow_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
+
+    async def sleep(seconds: float) -> None:
+        begun = started_in(world.emulator)
+        if begun[-1:] == ["production"]:
+            hook = LaunchDarklyHook(environment_key="production")
+            for release in hook.list_releases(FLAG):
+                if not release.ended:
+                    hook.stop_release(FLAG, release.id, "roll_back_all_phases_and_remove_pending_phases")
+        world.emulator.clock.advance(timedelta(seconds=seconds))
+
+    poll_alone(monkeypatch, sleep)
+    dag = rollout_dag(RELEASE, dag_id="releases")
+    register(dag)
+    run = dag.test()
+    found = states(run)
+    assert run.state == "success"
+    ended = [[str(each) for each in ReleaseEnding if found[f"{place}.{each}"] == ["success"]] for place in ENVIRONMENTS]
+    assert ended == [["completed"], ["completed"], ["reverted"]]
+    assert found["promote_to_production"] == ["success"]
+    assert found["test.decide"] == ["skipped"]
+    assert started_in(world.emulator) == list(ENVIRONMENTS)
+
+
+def test_a_release_that_nobody_decides_about_in_time_fails_and_the_next_does_not_begin(
+    world: World, airflow_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def sleep(seconds: float) -> None:
+        make_true(world.emulator, -0.6)
+        world.emulator.clock.advance(timedelta(seconds=seconds))
+
+    poll_alone(monkeypatch, sleep)
+    spec = {**GUARDED, "decide_within": "1m", "environments": ["test", "production"]}
+    dag = rollout_dag(spec, dag_id="undecided", retries=0)
+    sensor: Any = dag.get_task("test.decide")
+    sensor.timeout, sensor.deferrable, sensor.poke_interval = 0.1, False, 0.1
+    register(dag)
+    run = dag.test()
+    found = states(run)
+    assert run.state == "failed"
+    assert found["test.watch"] == ["success"]
+    assert found["test.decide"] == ["failed"]
+    assert found["promote_to_production"] == ["upstream_failed"]
+    assert started_in(world.emulator) == ["test"]

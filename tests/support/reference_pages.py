@@ -36,6 +36,7 @@ from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
 from airflow_provider_launchdarkly.operators import _winner, iterations
 from airflow_provider_launchdarkly.rollout import approval, dag_settings, notify, promotion, shipping, spec, waves
 from airflow_provider_launchdarkly.rollout.ending_settings import Endings, Retire
+from support.release_rollouts import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -217,17 +218,15 @@ def policy_page() -> Iterator[str]:
 def rollout_page() -> Iterator[str]:
     """`docs/reference/rollout.md`."""
     yield from ("# Rollout", "", GENERATED, "")
-    yield prose(
-        """
-        The fields of a rollout, for `experiment_rollout`, `rollout_dag` and [files](../how-to/rollouts-as-files.md).
-        [Here](../how-to/rollouts.md) is how they work together. Editors can use its [schema](../rollout.schema.json).
-        """
+    yield (
+        "Fields of a rollout, for `experiment_rollout`, `rollout_dag` and [files](../how-to/rollouts-as-files.md).\n"
+        "[Here](../how-to/rollouts.md) is how they work together. Editors can use its [schema](../rollout.schema.json)."
     )
-    yield from (DURATIONS, "", "`policy` is a [Policy](policy.md).", "")
+    yield from (DURATIONS, "", "`policy` is a [Policy](policy.md), a rollout with `release` a ReleaseRollout.", "")
     parts = (spec.Rollout, spec.Experiment, spec.Treatment, spec.Metric, spec.Stage)
     asked = (approval.Approval, approval.LaunchDarklyApproval)
     ends = (Endings, Retire, shipping.Ship, shipping.Release, shipping.ReleaseStep, shipping.GuardedMetric)
-    for part in (*parts, *asked, *ends, promotion.Environment, waves.Target, waves.WaveSettings, waves.Wave):
+    for part in (*parts, *asked, *ends, promotion.Environment, waves.Target, waves.WaveSettings, waves.Wave, *MODELS):
         yield from (line.replace("[Policy](#policy)", "[Policy](policy.md)") for line in model(part))
     yield from model(window.ChangeWindow, leave_out=("events",))
     for other in (notify.Notify, arrival.DataArrival, arrival.Partitions, window.Closure, dag_settings.DagSettings):

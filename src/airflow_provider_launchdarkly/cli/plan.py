@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.cli.credentials import Access, Clients
     from airflow_provider_launchdarkly.rollout.drift import Drift
     from airflow_provider_launchdarkly.rollout.files import NamedRollout
+    from airflow_provider_launchdarkly.rollout.release_spec import ReleaseRollout
     from airflow_provider_launchdarkly.rollout.spec import Rollout
     from airflow_provider_launchdarkly.rollout.wave_places import Spot
 
 T = TypeVar("T")
 
+_GUARDING = "; no read says whether LaunchDarkly's plan allows it: doctor --sandbox tries it"
 MARKS = {"create": "+", "change": "~", "drifted": "!", "equal": "="}
 
 
@@ -50,6 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from airflow_provider_launchdarkly.cli.credentials import Access, Clients
     from airflow_provider_launchdarkly.rollout.drift import DriftStatus, compare
+    from airflow_provider_launchdarkly.rollout.release_checks import compare_release
+    from airflow_provider_launchdarkly.rollout.spec import Rollout
 
     rollouts, failures = read_rollouts(arguments.files)
     access = Access(os.environ, arguments.host, arguments.project, arguments.environment)
@@ -59,7 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 settings = access.settings(rollout.connection)
                 env = access.environment_ref(settings, rollout.project, rollout.environment)
-                drift = clients.of(settings).run(compare(rollout, env))
+                work = compare(rollout, env) if isinstance(rollout, Rollout) else compare_release(rollout, env)
+                drift = clients.of(settings).run(work)
             except LaunchDarklyError as error:
                 failures += 1
                 print(f"{entry.file}:{entry.line}: {name}: {error}", file=sys.stderr)
@@ -73,11 +78,13 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK if counts[DriftStatus.EQUAL] == sum(counts.values()) else ExitCode.FINDING
 
 
-def _each(entries: Iterable[NamedRollout]) -> Iterator[tuple[str, NamedRollout, Rollout]]:
-    """Yield every rollout with its name; of a promotion or of waves, that of each environment or target."""
+def _each(entries: Iterable[NamedRollout]) -> Iterator[tuple[str, NamedRollout, Rollout | ReleaseRollout]]:
+    """Yield every rollout and release with its name; of a promotion or of waves, that of each environment or target."""
     for entry in entries:
         for name, rollout in entry.by_name():
             yield name, entry, rollout
+        for name, release in entry.releases_by_name():
+            yield name, entry, release
 
 
 def _tell_what_targets_share(entries: Iterable[NamedRollout], connections: _Connections) -> int:
@@ -119,28 +126,46 @@ class _Connections:
         return self._clients.of(self._access.settings(rollout.connection)).run(work)
 
 
-def _describe(name: str, entry: NamedRollout, rollout: Rollout, drift: Drift) -> Iterator[str]:
-    from airflow_provider_launchdarkly.rollout.concerns import find_concerns
-    from airflow_provider_launchdarkly.rollout.release_requests import release_in_words
-    from airflow_provider_launchdarkly.rollout.results import describe_results
-    from airflow_provider_launchdarkly.rollout.words import retirement_in_words
+def _describe(name: str, entry: NamedRollout, rollout: Rollout | ReleaseRollout, drift: Drift) -> Iterator[str]:
+    from airflow_provider_launchdarkly.rollout.spec import Rollout
 
     status = drift.status.value
-    stage = f", stage {drift.stage + 1} of {len(rollout.stages)}" if drift.stage is not None else ""
-    iteration = f" ({drift.iteration_status}{stage})" if drift.iteration_status else ""
+    of_stages = ""
+    if isinstance(rollout, Rollout) and drift.stage is not None:
+        of_stages = f", stage {drift.stage + 1} of {len(rollout.stages)}"
+    iteration = f" ({drift.iteration_status}{of_stages})" if drift.iteration_status else ""
     yield f"{MARKS[status]} {status:8} {name}{iteration}  {entry.file}:{entry.line}"
-    if rollout.results is not None:
-        yield f"    results: {describe_results(rollout.results)}"
-    if rollout.release is not None:
-        unknown = "; no read says whether LaunchDarkly's plan allows it: doctor --sandbox tries it"
-        unknown = unknown if rollout.release.guarded else ""
-        yield f"    ships {release_in_words(rollout)}{unknown}"
-    if rollout.retire is not None:
-        yield f"    afterwards: {retirement_in_words(rollout)}"
-    for concern in (*find_concerns(rollout), *drift.warnings):
-        yield f"    warning: {concern}"
+    yield from _of_experiment(rollout) if isinstance(rollout, Rollout) else _of_release(rollout)
+    for warning in drift.warnings:
+        yield f"    warning: {warning}"
     for difference in drift.differences:
         if status == "create":
             yield f"    {difference.field}: {difference.asked}"
         else:
             yield f"    {difference.field}: file {difference.asked!r}, LaunchDarkly {difference.found!r}"
+
+
+def _of_experiment(rollout: Rollout) -> Iterator[str]:
+    from airflow_provider_launchdarkly.rollout.concerns import find_concerns
+    from airflow_provider_launchdarkly.rollout.release_requests import release_in_words
+    from airflow_provider_launchdarkly.rollout.results import describe_results
+    from airflow_provider_launchdarkly.rollout.words import retirement_in_words
+
+    if rollout.results is not None:
+        yield f"    results: {describe_results(rollout.results)}"
+    if rollout.release is not None:
+        yield f"    ships {release_in_words(rollout)}{_GUARDING if rollout.release.guarded else ''}"
+    if rollout.retire is not None:
+        yield f"    afterwards: {retirement_in_words(rollout)}"
+    for concern in find_concerns(rollout):
+        yield f"    warning: {concern}"
+
+
+def _of_release(rollout: ReleaseRollout) -> Iterator[str]:
+    from airflow_provider_launchdarkly.rollout.shown import window_in_words
+
+    yield f"    releases {rollout.release.in_words}{_GUARDING if rollout.release.guarded else ''}"
+    if rollout.approval.before_start:
+        yield "    asks a person in Airflow before it starts"
+    if rollout.change_window is not None:
+        yield f"    starts only {window_in_words(rollout.change_window)}"

@@ -25,11 +25,11 @@ def read_rollouts(paths: Sequence[Path], *, concerns: bool = False) -> tuple[lis
     from airflow_provider_launchdarkly.rollout.files import (
         Broken,
         NamedRollout,
-        is_metrics_file,
         read_files,
         rollout_files,
     )
     from airflow_provider_launchdarkly.rollout.known_good import KnownGood
+    from airflow_provider_launchdarkly.rollout.metric_sections import is_metrics_file
 
     rollouts, problems = [], 0
     known_good = KnownGood.configured()

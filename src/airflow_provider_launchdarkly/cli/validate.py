@@ -30,8 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         :attr:`ExitCode.ERROR` if a file is wrong.
     """
-    from airflow_provider_launchdarkly.rollout.files import is_metrics_file, rollout_files
+    from airflow_provider_launchdarkly.rollout.files import rollout_files
     from airflow_provider_launchdarkly.rollout.known_good import KnownGood
+    from airflow_provider_launchdarkly.rollout.metric_sections import is_metrics_file
 
     rollouts, problems = read_rollouts(arguments.files, concerns=True)
     for entry in rollouts:

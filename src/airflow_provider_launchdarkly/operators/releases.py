@@ -139,7 +139,7 @@ class LaunchDarklyStartReleaseOperator(LaunchDarklyApprovedBaseOperator, LaunchD
             since=since or self._since(context),
             by_description=self._names_the_run(),
             any_description=by_person,
-            announce=lambda: self.say("Starting a release of flag %s.", self.flag_key),
+            announce=self.before_start,
         )
         if started.adopted and self.handed_over_since is not None:
             self.say("A person has started release %s in this task's place.", started.release.id)
@@ -149,6 +149,10 @@ class LaunchDarklyStartReleaseOperator(LaunchDarklyApprovedBaseOperator, LaunchD
         if self.emit_asset:
             emit_event(context, self.outlets, "release_started", output)
         return output
+
+    def before_start(self) -> None:
+        """Say that the release starts. Called just before the request, and not if there is nothing to start."""
+        self.say("Starting a release of flag %s.", self.flag_key)
 
     @override
     def note_hand_over(self, context: Context) -> None:

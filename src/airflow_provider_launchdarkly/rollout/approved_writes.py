@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.api.http.procedure import Procedure, Response
     from airflow_provider_launchdarkly.api.writes.approved import ApprovalPendingError
+    from airflow_provider_launchdarkly.change_windows.window import ChangeWindow
     from airflow_provider_launchdarkly.hooks.launchdarkly import LaunchDarklyHook
     from airflow_provider_launchdarkly.operators._approval import LaunchDarklyApprovedBaseOperator
     from airflow_provider_launchdarkly.operators._awaited import IterationAwaited, ReleaseAwaited
@@ -39,6 +40,36 @@ LOOK_EVERY = timedelta(hours=6)
 
 class WindowShutError(StateError):
     """The change window is shut at the time of a write that waited for LaunchDarkly's approval. Nothing was written."""
+
+
+def require_open(window: ChangeWindow, hook: LaunchDarklyHook, timezone: str | None = None) -> None:
+    """Check that a change window is open now, by LaunchDarkly's clock.
+
+    Args:
+        window: The window.
+        hook: The hook.
+        timezone: Time zone that replaces the window's.
+
+    Raises:
+        WindowShutError: It is shut.
+        ConfigurationError: It never opens, or its calendar cannot be read.
+    """
+    from airflow_provider_launchdarkly.change_windows.content_lines import CalendarError
+    from airflow_provider_launchdarkly.change_windows.window import ChangeWindow, NeverOpenError
+    from airflow_provider_launchdarkly.config.problems import InvalidSettingError
+
+    now = hook.run(_clock())
+    own = {"timezone": timezone} if timezone else {}
+    try:
+        opening = ChangeWindow.from_json({**window.to_json(), **own}).with_calendar().next_opening(now)
+    except (CalendarError, NeverOpenError, InvalidSettingError) as error:
+        raise ConfigurationError(str(error)) from error
+    if opening > now:
+        raise WindowShutError(
+            f"the change window is shut at {now:%Y-%m-%d %H:%M} UTC, until {opening:%Y-%m-%d %H:%M} UTC, so an "
+            "approval that comes by now writes nothing. Nothing was changed. Clear the task `window` before this one "
+            "with all that follows: it waits for the window, and the approval is asked for anew"
+        )
 
 
 class HandOver(NamedTuple):
@@ -361,25 +392,8 @@ class WaitsForApproval(TypedTemplates):
             WindowShutError: It is shut.
             ConfigurationError: It never opens, or its calendar cannot be read.
         """
-        from airflow_provider_launchdarkly.change_windows.content_lines import CalendarError
-        from airflow_provider_launchdarkly.change_windows.window import ChangeWindow, NeverOpenError
-        from airflow_provider_launchdarkly.config.problems import InvalidSettingError
-
-        if rollout.launchdarkly_approval is None or rollout.change_window is None:
-            return
-        now = hook.run(_clock())
-        own = {"timezone": self.timezone} if self.timezone else {}
-        try:
-            window = ChangeWindow.from_json({**rollout.change_window.to_json(), **own})
-            opening = window.with_calendar().next_opening(now)
-        except (CalendarError, NeverOpenError, InvalidSettingError) as error:
-            raise ConfigurationError(str(error)) from error
-        if opening > now:
-            raise WindowShutError(
-                f"the change window is shut at {now:%Y-%m-%d %H:%M} UTC, until {opening:%Y-%m-%d %H:%M} UTC, so an "
-                "approval that comes by now writes nothing. Nothing was changed. Clear the task `window` before this "
-                "one with all that follows: it waits for the window, and the approval is asked for anew"
-            )
+        if rollout.launchdarkly_approval is not None and rollout.change_window is not None:
+            require_open(rollout.change_window, hook, self.timezone)
 
     def _note(self, rollout: Rollout, change: HandOver, reviewers: Sequence[str], until: str, context: Context) -> None:
         """Let the pages show what a person has to do."""

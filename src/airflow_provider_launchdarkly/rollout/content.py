@@ -1,6 +1,6 @@
-"""Tell if a rollout file's entry, or a mapping in a DAG, is a rollout, a promotion, or waves. Imports no Airflow.
+"""Tell if a rollout file's entry, or a mapping in a DAG, is a rollout, a promotion, waves, or releases. No Airflow.
 
-The modules of promotions and waves are imported where there is one: most rollouts are neither.
+The modules of all but rollouts are imported where there is one: most are rollouts.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow_provider_launchdarkly.config.problems import Flaw, InvalidSettingError
-from airflow_provider_launchdarkly.rollout.entries import ENVIRONMENTS, TARGETS, WAVES, Part, read_parts
+from airflow_provider_launchdarkly.rollout.entries import ENVIRONMENTS, RELEASE, TARGETS, WAVES, Part, read_parts
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 if TYPE_CHECKING:
@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.rollout.entries import Check, Prepared
     from airflow_provider_launchdarkly.rollout.promotion import Promotion
+    from airflow_provider_launchdarkly.rollout.release_promotion import ReleasePromotion
+    from airflow_provider_launchdarkly.rollout.release_spec import ReleaseRollout
     from airflow_provider_launchdarkly.rollout.waves import Waves
 
-    Content = Rollout | Promotion | Waves
+    Content = Rollout | Promotion | Waves | ReleasePromotion
 
 
 def read_content(
     value: Mapping[str, Any], wrong: list[Flaw], *, prepared: Prepared = dict, check: Check = lambda _rollout: ()
 ) -> Content | None:
-    """Return the promotion if there are `environments`, the waves if there are `targets`, else the rollout.
+    """Return the releases if there is a `release`, the waves if there are `targets`, else the promotion or rollout.
 
     Args:
         value: The fields, as they were given.
@@ -35,6 +37,10 @@ def read_content(
     Returns:
         None if a rollout cannot be read.
     """
+    if RELEASE in value:
+        from airflow_provider_launchdarkly.rollout.release_promotion import read_releases
+
+        return read_releases(value, wrong, prepared=prepared, check=check)
     if TARGETS in value or WAVES in value:
         from airflow_provider_launchdarkly.rollout.waves import read_waves
 
@@ -48,7 +54,7 @@ def read_content(
 
 
 def read_rollout(value: Mapping[str, Any]) -> Content:
-    """Read a rollout from plain JSON, a promotion if it has `environments`, or waves if it has `targets`.
+    """Read a rollout from plain JSON: a promotion if it has `environments`, waves if `targets`, or releases.
 
     Raises:
         InvalidSettingError: Which is a ValueError; it names each wrong field and its value.
@@ -61,10 +67,11 @@ def read_rollout(value: Mapping[str, Any]) -> Content:
 
 
 def rollouts_by_key(content: Content) -> tuple[tuple[str | None, Rollout], ...]:
-    """Return each rollout with the key of its environment or target; None for a rollout that is the only one."""
+    """Return each experiment's rollout with the key of its environment or target; None for one that is the only one."""
     if isinstance(content, Rollout):
         return ((None, content),)
     from airflow_provider_launchdarkly.rollout.promotion import Promotion
+    from airflow_provider_launchdarkly.rollout.release_promotion import ReleasePromotion
     from airflow_provider_launchdarkly.rollout.waves import Waves
 
     match content:
@@ -72,12 +79,23 @@ def rollouts_by_key(content: Content) -> tuple[tuple[str | None, Rollout], ...]:
             return tuple(zip(content.environments, content.rollouts, strict=True))
         case Waves():
             return tuple(zip(content.targets, content.rollouts, strict=True))
+        case ReleasePromotion():
+            return ()
         case unknown:
             assert_never(unknown)
 
 
+def releases_by_key(content: Content) -> tuple[tuple[str | None, ReleaseRollout], ...]:
+    """Return each release with the key of its environment; None for one that is the only one. Others have none."""
+    if isinstance(content, Rollout):
+        return ()
+    from airflow_provider_launchdarkly.rollout.release_promotion import ReleasePromotion
+
+    return tuple(content.by_key()) if isinstance(content, ReleasePromotion) else ()
+
+
 def rollouts_of(content: Content) -> tuple[Rollout, ...]:
-    """Return the rollout of each environment or target; a rollout without them is the only one."""
+    """Return the rollout of each environment or target; a rollout without them is the only one; none of releases."""
     return tuple(rollout for _, rollout in rollouts_by_key(content))
 
 

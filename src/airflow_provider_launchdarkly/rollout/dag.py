@@ -36,19 +36,19 @@ def rollout_dag(
     overrides: Mapping[str, Any] | None = None,
     **arguments: Any,
 ) -> DAG:
-    """Make the DAG of one rollout, of a promotion (with ``environments``), or of waves (with ``targets``).
+    """Make the DAG of one rollout, of a promotion (with ``environments``), of waves (with ``targets``), or of releases.
 
     By default it has no schedule, and one run at a time: a second run would find the experiment already started.
 
     Args:
         rollout: The rollout, or the same as plain JSON.
-        dag_id: Default: the experiment's key.
+        dag_id: Default: the experiment's key; for a ``release``, the flag's.
         notifiers: As for :func:`experiment_rollout`.
         poll_interval: As for :func:`experiment_rollout`.
         retries: As for :func:`experiment_rollout`.
         retry_delay: As for :func:`experiment_rollout`.
         overrides: As for :func:`experiment_rollout`: keys known only when a task runs, such as
-            ``{"experiment_key": "{{ params.key }}"}``.
+            ``{"experiment_key": "{{ params.key }}"}``. A release takes none.
         arguments: Anything that ``DAG`` takes. Callbacks in ``on_failure_callback`` are called besides the rollout's
             own, which tells of ``unwatched`` if the run ends by ``dagrun_timeout``.
 
@@ -56,14 +56,14 @@ def rollout_dag(
         InvalidSettingError: The rollout is not valid; the error names each field and its value.
     """
     spec = read_rollout(rollout) if isinstance(rollout, Mapping) else rollout
-    first = rollouts_of(spec)[0]
+    name, description = _name_and_description(spec)
     defaults = {
         "schedule": None,
         "catchup": False,
         "max_active_runs": 1,
         "tags": ["launchdarkly"],
         "doc_md": content_in_words(spec),
-        "description": first.experiment.hypothesis,
+        "description": description,
     }
     given: dict[str, Any] = {
         "notifiers": notifiers,
@@ -74,18 +74,30 @@ def rollout_dag(
     }
     called = arguments.pop("on_failure_callback", None) or []
     callbacks = [*(called if isinstance(called, list | tuple) else [called]), LaunchDarklyTimedOutNotifier()]
-    with DAG(dag_id or first.experiment.key, **{**defaults, **arguments}, on_failure_callback=callbacks) as dag:
+    with DAG(dag_id or name, **{**defaults, **arguments}, on_failure_callback=callbacks) as dag:
         _compose(spec, given)
     return dag
+
+
+def _name_and_description(content: Content) -> tuple[str, str]:
+    if rollouts := rollouts_of(content):
+        return rollouts[0].experiment.key, rollouts[0].experiment.hypothesis
+    from airflow_provider_launchdarkly.rollout.release_promotion import ReleasePromotion
+
+    assert isinstance(content, ReleasePromotion), "all others have a rollout"  # noqa: S101
+    release = content.releases[0].release
+    return release.flag, f"Release of {release.in_words}"
 
 
 def _compose(content: Content, given: dict[str, Any]) -> None:
     if isinstance(content, Rollout):
         experiment_rollout(content, **given)
         return
-    # Imported here: most rollouts are neither a promotion nor waves.
+    # Imported here: most are rollouts.
     from airflow_provider_launchdarkly.rollout.promotion import Promotion
     from airflow_provider_launchdarkly.rollout.promotion_group import experiment_promotion
+    from airflow_provider_launchdarkly.rollout.release_group import release_promotion
+    from airflow_provider_launchdarkly.rollout.release_promotion import ReleasePromotion
     from airflow_provider_launchdarkly.rollout.wave_group import experiment_waves
     from airflow_provider_launchdarkly.rollout.waves import Waves
 
@@ -94,6 +106,8 @@ def _compose(content: Content, given: dict[str, Any]) -> None:
             experiment_promotion(content, **given)
         case Waves():
             experiment_waves(content, **given)
+        case ReleasePromotion():
+            release_promotion(content, **given)
         case unknown:
             assert_never(unknown)
 
@@ -103,6 +117,8 @@ def content_in_words(content: Content) -> str:
     if isinstance(content, Rollout):
         return schedule_in_words(content)
     from airflow_provider_launchdarkly.rollout.promotion import Promotion
+    from airflow_provider_launchdarkly.rollout.release_group import releases_in_words
+    from airflow_provider_launchdarkly.rollout.release_promotion import ReleasePromotion
     from airflow_provider_launchdarkly.rollout.waves import Waves
 
     match content:
@@ -110,6 +126,8 @@ def content_in_words(content: Content) -> str:
             return promotion_in_words(content)
         case Waves():
             return waves_in_words(content)
+        case ReleasePromotion():
+            return releases_in_words(content)
         case unknown:
             assert_never(unknown)
 

@@ -93,7 +93,7 @@ def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Drift]:
         yield get_flag(env.project_key, rollout.experiment.flag, environments=(env.environment_key,))
     ).value
     if env.environment_key not in flag.environments:
-        yield from _no_environment(env)
+        yield from raise_no_environment(env)
     rule_of(flag, flag.environments[env.environment_key], find_rule_id(flag, rollout.experiment.rule))
     designs = [stage_iteration(rollout, number, flag) for number in range(len(rollout.stages))]
     post = experiment_post(rollout, designs[0])
@@ -108,7 +108,12 @@ def compare(rollout: Rollout, env: EnvironmentRef) -> Procedure[Drift]:
     return replace(_compare(post, designs, found), warnings=warnings)
 
 
-def _no_environment(env: EnvironmentRef) -> Procedure[None]:
+def raise_no_environment(env: EnvironmentRef) -> Procedure[None]:
+    """Say that a project has no such environment, and which it has.
+
+    Raises:
+        ConfigurationError: Always.
+    """
     known: EnvironmentPage = (yield list_environments(env.project_key, limit=_SHOWN)).value
     offered = ", ".join(environment.key for environment in known.items)
     raise ConfigurationError(

@@ -5,7 +5,7 @@ Imports no Airflow.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, model_validator
 
@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.config.strict_yaml import Path
 
     Prepared = Callable[[dict[str, Any]], dict[str, Any]]
-    Check = Callable[[Rollout], Iterable[tuple[Path, str]]]
+    Check = Callable[[Any], Iterable[tuple[Path, str]]]
+
+Model = TypeVar("Model", bound=StrictModel)
 
 ENVIRONMENTS = "environments"
 """The field that makes a rollout a promotion."""
+
+RELEASE = "release"
+"""The field that makes a rollout a release."""
 
 TARGETS = "targets"
 WAVES = "waves"
@@ -49,6 +54,8 @@ class Entry(StrictModel):
     """The rollout's fields that an entry may set for itself."""
     same: ClassVar[frozenset[str]]
     """The fields that it may not, though a rollout has them."""
+    subject: ClassVar[str] = "experiment"
+    """The rollout's field that names the flag and its rule."""
 
     key: Key
     rule: Text | None = None
@@ -68,7 +75,15 @@ class Entry(StrictModel):
                 raise FieldError((name,), f"is the same in each {noun}: write it once, beside `{self.field}`")
             if name not in self.may_differ:
                 raise FieldError((name,), f"is not known: write key, rule, {', '.join(self.may_differ)}")
+        self.check_own()
         return self
+
+    def check_own(self) -> None:
+        """Check the fields that it sets for itself further.
+
+        Raises:
+            FieldError: One of them is wrong.
+        """
 
     @property
     def own(self) -> dict[str, Any]:
@@ -84,8 +99,8 @@ class Entry(StrictModel):
         """Return the rollout's fields with its own over them; null takes one away."""
         laid = lay_over(rest, self.own, whole=WHOLE)
         laid = {name: given for name, given in laid.items() if name not in self.own or self.own[name] is not None}
-        if self.rule is not None and isinstance(laid.get("experiment"), dict):
-            laid["experiment"] = {**laid["experiment"], "rule": self.rule}
+        if self.rule is not None and isinstance(laid.get(self.subject), dict):
+            laid[self.subject] = {**laid[self.subject], "rule": self.rule}
         return laid
 
 
@@ -111,7 +126,7 @@ class Part(NamedTuple):
         """Return where a field was written: in the entry, or beside the entries."""
         if self.entry is None or not path:
             return path
-        if path[:2] == ("experiment", "rule") and self.entry.rule is not None:
+        if path[:2] == (self.entry.subject, "rule") and self.entry.rule is not None:
             return (self.entry.field, self.number, *path[1:])
         return (self.entry.field, self.number, *path) if _is_written(self.entry.own, path) else path
 
@@ -151,13 +166,19 @@ def flaws_of_keys(entries: Sequence[Entry]) -> Iterator[Flaw]:
 
 
 def read_parts(
-    parts: Sequence[Part], wrong: list[Flaw], *, prepared: Prepared = dict, check: Check = lambda _rollout: ()
-) -> list[Rollout] | None:
+    parts: Sequence[Part],
+    wrong: list[Flaw],
+    *,
+    model: type[Model] = Rollout,  # type: ignore[assignment]
+    prepared: Prepared = dict,
+    check: Callable[[Model], Iterable[tuple[Path, str]]] = lambda _rollout: (),
+) -> list[Model] | None:
     """Return the rollout of each part.
 
     Args:
         parts: The parts.
         wrong: What is wrong is added to it.
+        model: The model of each rollout.
         prepared: Returns the fields of a rollout as they are read.
         check: Yields the field and the message of what else is wrong with a rollout; asked only if nothing is so far.
 
@@ -165,12 +186,12 @@ def read_parts(
         None if a rollout cannot be read.
     """
     checked = not wrong
-    rollouts: list[Rollout] = []
+    rollouts: list[Model] = []
     found: list[list[Flaw]] = []
     for part in parts:
         flaws: list[Flaw] = []
         try:
-            rollout = Rollout.model_validate(prepared(part.value))
+            rollout = model.model_validate(prepared(part.value))
         except ValidationError as error:
             flaws += find_flaws(error)
         else:

@@ -27,9 +27,16 @@ from airflow_provider_launchdarkly.config.problems import (
 )
 from airflow_provider_launchdarkly.config.regular_files import open_regular, why_unread
 from airflow_provider_launchdarkly.config.strict_yaml import Document, DocumentError, read_document
-from airflow_provider_launchdarkly.rollout.content import read_content, rollouts_by_key, rollouts_of, told_once
+from airflow_provider_launchdarkly.rollout.content import (
+    read_content,
+    releases_by_key,
+    rollouts_by_key,
+    rollouts_of,
+    told_once,
+)
 from airflow_provider_launchdarkly.rollout.dag_settings import DagSettings
-from airflow_provider_launchdarkly.rollout.entries import WHOLE
+from airflow_provider_launchdarkly.rollout.entries import RELEASE, WHOLE
+from airflow_provider_launchdarkly.rollout.file_names import files_below
 from airflow_provider_launchdarkly.rollout.known_good import KnownGood, Stamp, digest, is_settled, signature
 from airflow_provider_launchdarkly.rollout.loadable import (
     FAR,
@@ -38,6 +45,7 @@ from airflow_provider_launchdarkly.rollout.loadable import (
     good_until,
     templates,
     wrong_values,
+    wrong_window,
 )
 from airflow_provider_launchdarkly.rollout.metric_sections import SECTION, holds_only_metrics, lay_under, section_of
 
@@ -48,6 +56,7 @@ if TYPE_CHECKING:
     from airflow_provider_launchdarkly.evidence.warehouse.metric_settings import MetricSettings
     from airflow_provider_launchdarkly.rollout.content import Content
     from airflow_provider_launchdarkly.rollout.entries import Check
+    from airflow_provider_launchdarkly.rollout.release_spec import ReleaseRollout
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -63,7 +72,7 @@ class NamedRollout:
         name: The rollout's name, which is its DAG's id.
         file: The file.
         line: The line of its name.
-        models: Returns the rollout, the promotion or the waves, and the settings of its DAG.
+        models: Returns the rollout, the promotion, the waves or the releases, and the settings of its DAG.
         calendar_problem: Why its change window's calendar cannot be read; None if it can, or if it names none. Only
             starting and shipping need the calendar: a running rollout must be able to roll back without it.
         concerns: A sentence for each setting that is allowed but suspicious; None if nobody asked for them.
@@ -78,7 +87,9 @@ class NamedRollout:
 
     @property
     def content(self) -> Content:
-        """The rollout, the promotion or the waves, defaults included. A known good file is read when first asked for.
+        """The rollout, the promotion, the waves or the releases, defaults included.
+
+        A known good file is read when first asked for.
 
         Raises:
             InvalidSettingError: What the file names is not valid any more.
@@ -97,11 +108,25 @@ class NamedRollout:
     def by_name(self) -> Iterator[tuple[str, Rollout]]:
         """Yield the rollout with its name; of a promotion or of waves, each one, as ``NAME/ENVIRONMENT_OR_TARGET``.
 
+        A release has no experiment: see :meth:`releases_by_name`.
+
         Raises:
             InvalidSettingError: What the file names is not valid any more.
         """
         for key, rollout in rollouts_by_key(self.content):
-            yield self.name if key is None else f"{self.name}/{key}", rollout
+            yield self._named(key), rollout
+
+    def releases_by_name(self) -> Iterator[tuple[str, ReleaseRollout]]:
+        """Yield each release, with its name as :meth:`by_name` makes it.
+
+        Raises:
+            InvalidSettingError: What the file names is not valid any more.
+        """
+        for key, release in releases_by_key(self.content):
+            yield self._named(key), release
+
+    def _named(self, key: str | None) -> str:
+        return self.name if key is None else f"{self.name}/{key}"
 
     @property
     def dag(self) -> DagSettings:
@@ -132,34 +157,9 @@ def rollout_files(paths: Iterable[FilePath]) -> Iterator[FilePath]:
     """
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for some links
-            yield from map(FilePath, _below(str(path)))
+            yield from map(FilePath, files_below(str(path), SUFFIXES))
         else:
             yield path
-
-
-def _below(folder: str) -> Iterator[str]:
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-    except PermissionError:
-        return
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(entry.path)
-        elif _is_wanted(entry):
-            yield entry.path
-
-
-def _is_wanted(entry: os.DirEntry[str]) -> bool:
-    named = entry.name.endswith(SUFFIXES) and entry.name not in SUFFIXES
-    try:
-        if entry.is_file():
-            return named
-    except OSError:  # a link to itself, through a file, or to a name that is too long
-        named = True
-    if entry.name.startswith("."):
-        return False
-    return named or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110 - Path.exists may raise
 
 
 def read_files(
@@ -275,6 +275,8 @@ def _remember(known_good: KnownGood, file: FilePath, reading: Reading, good: lis
     ends = [each.timestamp() for each in until if each is not None]
     if len(ends) < len(until) or any(entry.calendar_problem for entry in good):
         return
+    if any(releases_by_key(entry.content) for entry in good):
+        return  # a release is quick to read, and its window is not followed here
     for path in needs:
         try:
             if not is_settled(os.stat(path), reading.read_at):  # noqa: PTH116 - as text, it need not be a path
@@ -326,22 +328,6 @@ def _with_concerns(found: Iterator[NamedRollout | Broken], wanted: bool) -> Iter
             if isinstance(entry, NamedRollout)
             else entry
         )
-
-
-def is_metrics_file(file: FilePath, known_good: KnownGood | None = None) -> bool:
-    """Return whether a file holds metrics and no rollouts.
-
-    Args:
-        file: The file.
-        known_good: What is known of files from earlier readings.
-    """
-    try:
-        with open_regular(file) as opened:
-            content = opened.read()
-        stamp = known_good.find(file, digest(content)) if known_good is not None else None
-        return stamp.is_metrics if stamp is not None else holds_only_metrics(read_document(content.decode("utf-8")))
-    except (OSError, ValueError):
-        return False
 
 
 def read_text(
@@ -428,20 +414,33 @@ def _rollout(
         return Broken(
             name, file, (Problem(file, line, "", "the rollout is not a mapping; write experiment, stages, ..."),)
         )
-    value = lay_over({"experiment": {"key": name}}, lay_over(defaults, own, whole=WHOLE))
+    if RELEASE in own or RELEASE in defaults:
+        from airflow_provider_launchdarkly.rollout.release_promotion import defaults_for
+
+        defaults = defaults_for(defaults, own)
+    value = lay_over(defaults, own, whole=WHOLE)
+    released = RELEASE in value
+    if not released:
+        value = lay_over({"experiment": {"key": name}}, value)
     wrong: list[Flaw] = [] if plain else [Flaw(*each, "value_error", None) for each in templates(value)]
     settings = value.pop("dag", None)
     dag = _checked(DagSettings, {} if settings is None else settings, ("dag",), wrong)
     try:
-        content = read_content(value, wrong, prepared=lambda part: _prepared(part, file, metrics, reading), check=check)
+        content = read_content(
+            value,
+            wrong,
+            prepared=lambda part: _prepared(part, file, metrics, reading),
+            check=wrong_window if released and check is wrong_values else check,
+        )
     except InvalidSettingError as error:
         return Broken(name, file, _problems_of(error))
     if dag is None or content is None or wrong:
         return Broken(name, file, tuple(_problem(file, document, name, (each.path, each.message)) for each in wrong))
-    for rollout in rollouts_of(content):
+    windows = [rollout.change_window for rollout in rollouts_of(content)]
+    for window in (*windows, *(release.change_window for _, release in releases_by_key(content))):
         try:
-            if rollout.change_window:
-                rollout.change_window.with_calendar()
+            if window:
+                window.with_calendar()
         except CalendarError as error:
             calendar_problem = _problem(file, document, name, (("change_window", "calendar"), str(error)))
             return NamedRollout(name, file, line, lambda: (content, dag), calendar_problem)
@@ -454,6 +453,8 @@ def _prepared(
     """Return a rollout's fields with the files that it names, and the metrics of its file."""
     _with_its_path(value.get("results"), SECTION, file, reading)
     value = {**value, "change_window": _with_its_path(value.get("change_window"), "calendar", file, reading)}
+    if RELEASE in value:
+        return value
     return {**value, "results": lay_under(value.get("results"), metrics, file)}
 
 

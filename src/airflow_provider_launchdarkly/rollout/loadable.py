@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_launchdarkly.change_windows.window import ChangeWindow
     from airflow_provider_launchdarkly.config.strict_yaml import Path
+    from airflow_provider_launchdarkly.rollout.release_spec import ReleaseRollout
     from airflow_provider_launchdarkly.rollout.spec import Rollout
 
 MARKS = ("{{", "{%", "{#")
@@ -131,6 +132,11 @@ def wrong_values(rollout: Rollout) -> Iterator[tuple[Path, str]]:
             look_times(rollout.policy_of(last, extended=rollout.extends), datetime.now(UTC))
         except ValueError as error:
             yield ("policy", "looks"), str(error)
+    yield from wrong_window(rollout)
+
+
+def wrong_window(rollout: Rollout | ReleaseRollout) -> Iterator[tuple[Path, str]]:
+    """Yield the field and the message of a change window that never opens."""
     window = rollout.change_window
     if window is not None:
         try:

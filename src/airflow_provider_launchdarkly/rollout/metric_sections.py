@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.config.strict_yaml import Document
+from airflow_provider_launchdarkly.config.regular_files import open_regular
+from airflow_provider_launchdarkly.config.strict_yaml import Document, read_document
+from airflow_provider_launchdarkly.rollout.known_good import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path as FilePath
 
     from airflow_provider_launchdarkly.evidence.warehouse.metric_settings import MetricSettings
+    from airflow_provider_launchdarkly.rollout.known_good import KnownGood
 
 SECTION = "metrics"
 
@@ -52,3 +55,19 @@ def lay_under(results: Any, shared: Mapping[str, MetricSettings], file: FilePath
 
         own = read_metrics(file.parent / own)
     return {**results, SECTION: {**shared, **own}} if isinstance(own, dict) else results
+
+
+def is_metrics_file(file: FilePath, known_good: KnownGood | None = None) -> bool:
+    """Return whether a file holds metrics and no rollouts.
+
+    Args:
+        file: The file.
+        known_good: What is known of files from earlier readings.
+    """
+    try:
+        with open_regular(file) as opened:
+            content = opened.read()
+        stamp = known_good.find(file, digest(content)) if known_good is not None else None
+        return stamp.is_metrics if stamp is not None else holds_only_metrics(read_document(content.decode("utf-8")))
+    except (OSError, ValueError):
+        return False

@@ -71,14 +71,20 @@ def parts_of(value: Mapping[str, Any]) -> tuple[Part, ...]:
     if FIELD not in value:
         return (Part(dict(value)),)
     found = read_entries(Environment, value[FIELD])
-    if flaws := list(_flaws_together(value, found)):
+    if flaws := list(flaws_together(value, found)):
         raise InvalidSettingError.of_flaws("Rollout", flaws)
     rest = {name: given for name, given in value.items() if name != FIELD}
     return tuple(Part(each.laid_over(rest), each, number) for number, each in enumerate(found))
 
 
-def _flaws_together(value: Mapping[str, Any], found: list[Entry]) -> Iterator[Flaw]:
-    """Yield what is wrong with the environments together."""
+def flaws_together(value: Mapping[str, Any], found: list[Entry], subject: str = "experiment") -> Iterator[Flaw]:
+    """Yield what is wrong with the environments together.
+
+    Args:
+        value: The rollout's fields, as they were given.
+        found: The environments.
+        subject: The field that names the flag and its rule.
+    """
 
     def flaw(path: Path, message: str, given: Any) -> Flaw:
         return Flaw(path, message, "value_error", given)
@@ -88,12 +94,12 @@ def _flaws_together(value: Mapping[str, Any], found: list[Entry]) -> Iterator[Fl
     if value.get("environment") is not None:
         yield flaw(("environment",), f"cannot stand beside `{FIELD}`: keep one of the two", value["environment"])
     yield from flaws_of_keys(found)
-    experiment = value.get("experiment")
-    rule = experiment.get("rule") if isinstance(experiment, dict) else None
+    about = value.get(subject)
+    rule = about.get("rule") if isinstance(about, dict) else None
     without = [each.key for each in found if each.rule is None]
     if isinstance(rule, str) and _RULE_ID.fullmatch(rule) and without and len(found) > 1:
         yield flaw(
-            ("experiment", "rule"),
+            (subject, "rule"),
             f"{rule!r} is the id of a rule in one environment, and {', '.join(without)} would use it too: name the "
             f"rule by its description, or write `rule` in each entry of `{FIELD}`",
             rule,

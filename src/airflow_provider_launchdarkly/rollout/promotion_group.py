@@ -9,9 +9,10 @@ The tasks:
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow.providers.common.compat.sdk import BaseOperator, DownstreamTasksSkipped
+from airflow.sdk import TaskGroup
 from airflow.sdk.bases.operator import chain
 from typing_extensions import override
 
@@ -24,12 +25,14 @@ from airflow_provider_launchdarkly.rollout.waiting_tasks import NONE_FAILED
 from airflow_provider_launchdarkly.rollout.withheld import WITHHELD
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
 
     from airflow.sdk import Context
 
     from airflow_provider_launchdarkly.rollout.endings import LaunchDarklyUnwatchedOperator
+
+Group = TypeVar("Group", bound=TaskGroup)
 
 
 def experiment_promotion(
@@ -81,12 +84,34 @@ def experiment_promotion(
             **overrides,
         )
     if spec.rollouts[0].autonomy is not Autonomy.OBSERVE:
-        _join(groups, {"retries": retries, "retry_delay": retry_delay})
+        join_environments(groups, _ends, "the winner is shipped", {"retries": retries, "retry_delay": retry_delay})
     return groups
 
 
-def _join(groups: Mapping[str, RolloutTaskGroup], given: Mapping[str, Any]) -> None:
-    """Put a gate before each environment but the first."""
+def _ends(group: RolloutTaskGroup) -> dict[str, Any]:
+    by_release = group.regressed is not None
+    return {
+        "ship": group.ship.task_id,
+        "verdict": f"{group.group_id}.verdict",
+        "release": f"{group.group_id}.release.start" if by_release else None,
+        "regressed": f"{group.group_id}.{Ending.REGRESSED}" if by_release else None,
+    }
+
+
+def join_environments(
+    groups: Mapping[str, Group], ends: Callable[[Group], Mapping[str, Any]], done: str, given: Mapping[str, Any]
+) -> None:
+    """Put a gate before each environment but the first.
+
+    Args:
+        groups: The task group of each environment, by its key, in their order.
+        ends: Returns those arguments of the gate that name a group's tasks.
+        done: When a gate goes on, in words.
+        given: ``retries`` and ``retry_delay`` of the gates; None for those of the DAG or task group around.
+
+    Raises:
+        ValueError: The task group around is mapped, in which Airflow cannot skip what follows.
+    """
     gates = {}
     for (before, group), (following, after) in pairwise(groups.items()):
         around = {**group.dag.default_args, **(group.parent_group.default_args if group.parent_group else {})}
@@ -95,12 +120,9 @@ def _join(groups: Mapping[str, RolloutTaskGroup], given: Mapping[str, Any]) -> N
             task_display_name=f"promote to {following}",
             environment=before,
             following=following,
-            ship=group.ship.task_id,
-            verdict=f"{group.group_id}.verdict",
-            release=f"{group.group_id}.release.start" if group.regressed is not None else None,
-            regressed=f"{group.group_id}.{Ending.REGRESSED}" if group.regressed is not None else None,
+            **ends(group),
             trigger_rule=NONE_FAILED,
-            doc_md=f"Goes on to {following} if the winner is shipped in {before}. Else all that follows is skipped.",
+            doc_md=f"Goes on to {following} if {done} in {before}. Else all that follows is skipped.",
             **{**patient_retries(), **around, **{name: value for name, value in given.items() if value is not None}},
         )
         if any(gate.iter_mapped_task_groups()):
@@ -122,12 +144,12 @@ def _join(groups: Mapping[str, RolloutTaskGroup], given: Mapping[str, Any]) -> N
         later = [gates[key].task_id, *later]
 
 
-def _tasks(group: RolloutTaskGroup) -> list[BaseOperator]:
+def _tasks(group: TaskGroup) -> list[BaseOperator]:
     return [cast("BaseOperator", task) for task in group.iter_tasks()]
 
 
 class LaunchDarklyPromotionGateOperator(BaseOperator):
-    """Go on to the next environment if the winner is shipped in the one before; else skip all that follows. Internal.
+    """Go on to the next environment if the one before has shipped; else skip all that follows. Internal.
 
     Safe to repeat: it reads only what the tasks before it returned, and writes nothing in LaunchDarkly. What it skips
     stays skipped when it is cleared, until the gate is cleared too and finds the winner shipped.
@@ -135,8 +157,8 @@ class LaunchDarklyPromotionGateOperator(BaseOperator):
     Args:
         environment: Key of the environment before.
         following: Key of the next environment.
-        ship: Id of the task that ships in the environment before.
-        verdict: Id of the task that says how the rollout there ended.
+        ship: Id of the task that succeeds once the environment before has shipped.
+        verdict: Id of the task that says how the rollout there ended, unless another one does.
         release: Id of the task that starts the winner's release there; None without a release.
         regressed: Id of the ending that a release there leads to if it goes back; None without a release.
 
@@ -186,7 +208,7 @@ class LaunchDarklyPromotionGateOperator(BaseOperator):
             "next": self.following,
         }
         if shipped:
-            self.log.info("The winner is shipped in %s; %s begins.", self.environment, self.following)
+            self.log.info("%s has shipped; %s begins.", self.environment, self.following)
             return found
         self.log.warning(
             "%s ended %s, so %s does not begin: %s", self.environment, found["ending"], self.following, found["why"]

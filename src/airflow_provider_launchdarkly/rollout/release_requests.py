@@ -135,7 +135,9 @@ def check_before_start(
         ) from error
     for metric in guarded_metrics(rollout):
         yield from find_metric(env.project_key, metric.metric, is_group=False)
-    return (yield from _approvals(rollout, env))
+    what = "the winner's release, after the experiment has ended on its baseline"
+    reviewed = rollout.launchdarkly_approval is not None
+    return (yield from approvals_demanded(env, "endings.ship.release", what, reviewed=reviewed))
 
 
 def _check_environments(project_key: str, named: tuple[str, ...]) -> Procedure[None]:
@@ -154,8 +156,15 @@ def _check_environments(project_key: str, named: tuple[str, ...]) -> Procedure[N
             ) from error
 
 
-def _approvals(rollout: Rollout, env: EnvironmentRef) -> Procedure[tuple[str, ...]]:
-    """Return a warning if changes of flags need an approval in an environment; none if it cannot be read."""
+def approvals_demanded(env: EnvironmentRef, field: str, what: str, *, reviewed: bool) -> Procedure[tuple[str, ...]]:
+    """Return a warning if changes of flags need an approval in an environment; none if it cannot be read.
+
+    Args:
+        env: Project and environment.
+        field: The field that asks for the release.
+        what: The release, in words.
+        reviewed: True if `launchdarkly_approval` names reviewers.
+    """
     from airflow_provider_launchdarkly.api.endpoints import get_environment
     from airflow_provider_launchdarkly.api.errors import NotFoundError, PermissionDeniedError
 
@@ -166,12 +175,12 @@ def _approvals(rollout: Rollout, env: EnvironmentRef) -> Procedure[tuple[str, ..
     if settings is None or not settings.required:
         return ()
     follows = (
-        "give the token that right, name reviewers in launchdarkly_approval, or leave the release out"
-        if rollout.launchdarkly_approval is None
-        else "then a person has to start it in LaunchDarkly, and the task tells how and waits"
+        "then a person has to start it in LaunchDarkly, and the task tells how and waits"
+        if reviewed
+        else "give the token that right, name reviewers in launchdarkly_approval, or leave the release out"
     )
     warning = (
-        f"endings.ship.release: changes of flags need an approval in {env}, so unless the token may bypass approvals "
-        f"LaunchDarkly refuses the winner's release, after the experiment has ended on its baseline: {follows}"
+        f"{field}: changes of flags need an approval in {env}, so unless the token may bypass approvals LaunchDarkly "
+        f"refuses {what}: {follows}"
     )
     return (warning,)

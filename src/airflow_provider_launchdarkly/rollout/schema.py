@@ -18,6 +18,7 @@ from airflow_provider_launchdarkly.decision.presets import PRESETS
 from airflow_provider_launchdarkly.evidence.warehouse.metric_settings import MetricsFile
 from airflow_provider_launchdarkly.rollout.dag_settings import DagSettings
 from airflow_provider_launchdarkly.rollout.promotion import Environment
+from airflow_provider_launchdarkly.rollout.release_spec import ReleaseRollout
 from airflow_provider_launchdarkly.rollout.spec import Rollout
 from airflow_provider_launchdarkly.rollout.waves import SETTINGS, Target, WaveSettings
 
@@ -76,6 +77,7 @@ def file_schema() -> dict[str, Any]:
     fields = dict(entry["properties"])
     for kind, text in described.items():
         entry["properties"][kind.field] = _entries(kind, parts, fields) | {"description": text}
+    _add_release(entry, parts)
     entry["properties"][SETTINGS] = _waves(parts)
     preset = {"enum": sorted(PRESETS), "description": "A policy by its name; what else is given changes it."}
     parts["Policy"]["properties"] = {"preset": preset, **parts["Policy"]["properties"]}
@@ -115,6 +117,26 @@ def _entries(kind: type[Entry], parts: dict[str, Any], fields: Mapping[str, Any]
     made["additionalProperties"] = False
     parts[kind.__name__] = {"anyOf": [{"type": "string"}, made]}
     return {"type": "array", "minItems": 1, "items": {"$ref": f"#/$defs/{kind.__name__}"}}
+
+
+def _add_release(entry: dict[str, Any], parts: dict[str, Any]) -> None:
+    """Add the fields of a rollout with `release` to those of an experiment's; where both have one, either form goes."""
+    made = ReleaseRollout.model_json_schema(schema_generator=_WithoutDefaults)
+    own: dict[str, Any] = made.pop("$defs")
+    for part in (made, *own.values()):
+        _tidy(part)
+        part.pop("required", None)
+    parts.update({name: part for name, part in own.items() if name not in parts})
+    entry["properties"] |= {
+        name: field for name, field in made["properties"].items() if name not in entry["properties"]
+    }
+    environment = parts["Environment"]["anyOf"][1]["properties"]
+    environment |= {name: _or_null(made["properties"][name]) for name in ("release", "decide_within")}
+    for fields in (entry["properties"], environment):
+        approval = {"anyOf": [{"$ref": "#/$defs/Approval"}, {"$ref": "#/$defs/ReleaseApproval"}]}
+        fields["approval"] = {"description": fields["approval"].get("description", ""), **approval} | (
+            {} if fields is entry["properties"] else {"anyOf": [*approval["anyOf"], {"type": "null"}]}
+        )
 
 
 def _waves(parts: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from airflow.sdk import DAG
 from airflow_provider_launchdarkly import DataExportResults, Rollout, WarehouseNativeResults, experiment_rollout
 from airflow_provider_launchdarkly.cli.main import main
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError
-from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, is_metrics_file, read_files
+from airflow_provider_launchdarkly.rollout.files import Broken, NamedRollout, read_files
+from airflow_provider_launchdarkly.rollout.metric_sections import is_metrics_file
 from airflow_provider_launchdarkly.rollout.requests import stage_design
 from airflow_provider_launchdarkly.rollout.results import describe_results
 from airflow_provider_launchdarkly.rollout.schema import file_schema, metrics_schema

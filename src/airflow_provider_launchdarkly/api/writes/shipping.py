@@ -290,7 +290,14 @@ def _cure(refused: PermissionDeniedError | HealthChecksFailedError) -> str:
     return right.capitalize()
 
 
-def check_releasable(env: EnvironmentRef, flag: FeatureFlag, rule_id: str, unit: str) -> None:
+def check_releasable(
+    env: EnvironmentRef,
+    flag: FeatureFlag,
+    rule_id: str,
+    unit: str,
+    *,
+    otherwise: str = "leave out endings.ship.release",
+) -> None:
     """Check that LaunchDarkly would take a release on a rule.
 
     Args:
@@ -298,6 +305,7 @@ def check_releasable(env: EnvironmentRef, flag: FeatureFlag, rule_id: str, unit:
         flag: The flag.
         rule_id: The rule, ``fallthrough`` for the default rule, in front of which a new one is made.
         unit: The kind of context that is randomized.
+        otherwise: What else to do than to change the rule, for the error.
 
     Raises:
         StateError: The flag has no such rule, or the rule has no clause on the kind of context.
@@ -307,7 +315,7 @@ def check_releasable(env: EnvironmentRef, flag: FeatureFlag, rule_id: str, unit:
     if rule_id != FALLTHROUGH and kind_clause(unit) not in clauses:
         raise StateError(
             f"rule {rule_id!r} of flag {flag.key!r} in {env} has no clause that the context's kind is {unit!r} alone, "
-            "which LaunchDarkly demands of a rule with a release: add it to the rule, or leave out endings.ship.release"
+            f"which LaunchDarkly demands of a rule with a release: add it to the rule, or {otherwise}"
         )
 
 
