@@ -8,8 +8,9 @@ RESULTS ?= endpoint
 KEEP ?= 0
 # Processes that run unit, dags and contract tests: auto takes one for each core, 0 runs them in pytest's own.
 WORKERS ?= auto
-# Airflows that run side by side for the stack tests, each with its own services, ports and folder: one for each core.
-STACKS ?= 2
+# Airflows that run side by side for the stack tests, each with its own services, ports and folder. They mostly wait, so
+# three keep two cores busy beside the unit tests. Each takes memory of its own.
+STACKS ?= 3
 # Dependency groups that `install` adds to the tools.
 WITH ?=
 SHORT ?= 0
@@ -20,7 +21,8 @@ ROLLOUTS ?= 200
 # Each writes the pages of docs/ that are generated from the code.
 PAGE_SCRIPTS = $(addprefix tests/support/,reference_pages.py cli_page.py emulated_page.py coverage_table.py) \
 	tests/unit/decision/test_truth_table.py tests/benchmarks/promise_page.py
-STACK_TESTS = tests/stack --numprocesses $(STACKS) --dist worksteal
+# The durations at the end of the log say which to begin with (`LONGEST` in tests/stack/conftest.py).
+STACK_TESTS = tests/stack --numprocesses $(STACKS) --dist worksteal --durations 12
 
 export UV_PYTHON_DOWNLOADS = never
 # The certificates that the machine trusts, a company's own included (the second name is for older versions of uv).

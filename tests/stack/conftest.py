@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +22,23 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     running.stop()
 
 
+# The examples that these tests run. The demo gives its Airflow all of them, and `tests/dags` loads and runs each.
+EXAMPLES = ("experiment_rollout", "staged_ramp", "ship_by_release", "watch_an_experiment")
+
+
 @pytest.fixture(scope="session")
-def stack(emulator: Emulator) -> Iterator[AirflowStack]:
-    """A running Airflow with the example DAGs and the connection to the emulator."""
-    folders = {"dags-folder": REPOSITORY / "dags_examples", "for-tests": Path(__file__).parent / "dags"}
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with those examples alone: the DAG processor starts a process for each file."""
+    folder = tmp_path_factory.mktemp("examples")
+    for name in EXAMPLES:
+        shutil.copy(REPOSITORY / "dags_examples" / f"{name}.py", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack(emulator: Emulator, examples: Path) -> Iterator[AirflowStack]:
+    """A running Airflow with those examples, the tests' own DAGs, and the connection to the emulator."""
+    folders = {"dags-folder": examples, "for-tests": Path(__file__).parent / "dags"}
     bundles = [
         {
             "name": name,
@@ -37,9 +51,29 @@ def stack(emulator: Emulator) -> Iterator[AirflowStack]:
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
         "AIRFLOW_CONN_LAUNCHDARKLY_DEFAULT": emulator.connection,
         "AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL": "0.5",
+        # A task waits for several rounds of the scheduler, one after the other; each rests for a second by default.
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.4",
     }
-    with AirflowStack(REPOSITORY / "dags_examples", environment) as running:
+    with AirflowStack(examples, environment) as running:
         yield running
+
+
+# The files whose tests take longest, the longest first: one of them that began last would run alone at the end.
+LONGEST = (
+    *("test_waves", "test_token_hunt", "test_promotion", "test_staged_ramp", "test_in_the_ui", "test_ship_by_release"),
+    *("test_warehouse", "test_timed_out", "test_harm_while_asked"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take longest."""
+
+    def place(item: pytest.Item) -> int:
+        return LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST)
+
+    ours = [item for item in items if item.path.parent == Path(__file__).parent]
+    others = [item for item in items if item not in ours]
+    items[:] = [*others, *sorted(ours, key=place)]
 
 
 # Whether a test's own part has failed.
