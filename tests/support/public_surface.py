@@ -76,7 +76,7 @@ def _parts(value: Any) -> Iterator[str]:
             if part.init and part.name[0] != "_":
                 yield part.name if part.default is dataclasses.MISSING else _with(part.name, part.default)
     elif isinstance(value, type) and hasattr(value, "_fields"):
-        defaults = getattr(value, "_field_defaults", {})
+        defaults = vars(value)["_field_defaults"]
         yield from (_with(name, defaults[name]) if name in defaults else name for name in value._fields)
     elif isinstance(value, type):
         for base in value.__mro__:
