@@ -48,9 +48,9 @@ from airflow_provider_launchdarkly.rollout.verdict_task import LaunchDarklyVerdi
 from airflow_provider_launchdarkly.rollout.waiting_tasks import NONE_FAILED, WaitingTasks, Waits, entry_of, titled_group
 from airflow_provider_launchdarkly.rollout.withheld import ENDINGS as WITHHELD_ENDINGS
 from airflow_provider_launchdarkly.rollout.words import ENDINGS, UNWATCHED, VERDICT, stage_tasks
+from airflow_provider_launchdarkly.sensors._base import configured_poll_interval
 from airflow_provider_launchdarkly.sensors.experiments import LaunchDarklyDwellSensor
 from airflow_provider_launchdarkly.sensors.significance import LaunchDarklyWaitForSignificanceSensor
-from airflow_provider_launchdarkly.triggers._poll_interval import configured_poll_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -20,7 +20,9 @@ from airflow_provider_launchdarkly.links import LaunchDarklyExperimentLink
 from airflow_provider_launchdarkly.retries import fail_unless_retryable
 from airflow_provider_launchdarkly.telemetry import count
 from airflow_provider_launchdarkly.templates.rendering import TypedTemplates
-from airflow_provider_launchdarkly.triggers._poll_interval import configured_poll_interval
+from airflow_provider_launchdarkly.triggers._poll_interval import (
+    configured_poll_interval as configured_poll_interval,  # noqa: PLC0414 - rollouts take it from here
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
