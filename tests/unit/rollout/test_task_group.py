@@ -465,3 +465,14 @@ def test_a_task_that_was_only_marked_as_done_leads_to_no_ship(
 def test_an_override_that_is_none_is_refused() -> None:
     with DAG("d", schedule=None), pytest.raises(TypeError, match="takes no 'alocation'"):
         experiment_rollout(rollout(), alocation=5)
+
+
+@pytest.mark.parametrize(
+    ("defaults", "given", "seconds"),
+    [({}, None, 300.0), ({"poke_interval": 7.0}, None, 7.0), ({"poke_interval": 7.0}, 9.0, 9.0)],
+    ids=["configured", "of the DAG", "of the rollout"],
+)
+def test_sensors_poll_at_the_nearest_interval(defaults: dict[str, Any], given: float | None, seconds: float) -> None:
+    with DAG("any", default_args=defaults) as dag:
+        experiment_rollout(rollout(), poll_interval=given)
+    assert {task.poke_interval for task in dag.tasks if hasattr(task, "poke_interval")} == {seconds}
