@@ -107,8 +107,9 @@ class Lane:
         part: str | None = "execute"
         while part is not None:
             self._tell(order, part=part, try_number=1, warm_up=True)
-            following = follows(part, self._until_dead())
-            part = following[0] if following and part != "trigger" else None
+            said = self._until_dead()
+            following = follows(part, said)
+            part = following[0] if following and said["end"] != "waiting" else None
 
     def finish(self, order: Mapping[str, Any], patience: int = MOST_PARTS) -> dict[str, Any]:
         """Run a task to its end as Airflow does: what is killed or fails for now begins anew in a new process.
@@ -244,9 +245,9 @@ class Bench:
         entries = self.emulator.journal()
         return tuple(json.dumps([e.operation, e.path, e.body, list(e.effects)], sort_keys=True) for e in entries)
 
-    def warm_up(self, step: Step) -> None:
-        """Run a step in the processes that fork, and bring back what it found."""
-        for lane in self.lanes:
+    def warm_up(self, step: Step, lanes: int | None = None) -> None:
+        """Run a step in the processes of the first lanes, all by default, and bring back what it found."""
+        for lane in self.lanes[:lanes]:
             self.load(step.before)
             lane.proxy.arm(())
             lane.warm_up(step.order)
