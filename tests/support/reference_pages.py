@@ -27,6 +27,7 @@ from airflow_provider_launchdarkly.api.reads import flags
 from airflow_provider_launchdarkly.api.writes import approvals, approved, releases
 from airflow_provider_launchdarkly.change_windows import window
 from airflow_provider_launchdarkly.config.durations import format_duration
+from airflow_provider_launchdarkly.config.later import Later
 from airflow_provider_launchdarkly.decision import evidence, futility, policy, policy_parts, verdict
 from airflow_provider_launchdarkly.decision.presets import PRESETS
 from airflow_provider_launchdarkly.evidence import arrival
@@ -84,6 +85,8 @@ def shape(annotation: Any, metadata: list[Any]) -> str:
     limits = []
     for limit in metadata:
         match limit:
+            case Later():
+                annotation = limit.load()
             case annotated_types.Gt(gt):
                 limits.append(f"above {_limit(gt)}")
             case annotated_types.Ge(ge):
@@ -210,23 +213,20 @@ def policy_page() -> Iterator[str]:
     )
     yield ""
     names = "Primary Guardrail ReleaseGuardrail Signal Looks OnData Mismatch Missing Traffic PortfolioShare Budget"
-    parts = (*(getattr(policy_parts, name) for name in names.split()), futility.Futility)
-    for part in (policy.Policy, *parts):
+    for part in (policy.Policy, *(getattr(policy_parts, name) for name in names.split()), futility.Futility):
         yield from model(part)
 
 
 def rollout_page() -> Iterator[str]:
     """`docs/reference/rollout.md`."""
-    yield from ("# Rollout", "", GENERATED, "")
-    yield (
-        "Fields of a rollout, for `experiment_rollout`, `rollout_dag` and [files](../how-to/rollouts-as-files.md).\n"
-        "[Here](../how-to/rollouts.md) is how they work together. Editors can use its [schema](../rollout.schema.json)."
-    )
-    yield from (DURATIONS, "", "`policy` is a [Policy](policy.md), a rollout with `release` a ReleaseRollout.", "")
-    parts = (spec.Rollout, spec.Experiment, spec.Treatment, spec.Metric, spec.Stage)
-    asked = (approval.Approval, approval.LaunchDarklyApproval)
-    ends = (Endings, Retire, shipping.Ship, shipping.Release, shipping.ReleaseStep, shipping.GuardedMetric)
-    for part in (*parts, *asked, *ends, promotion.Environment, waves.Target, waves.WaveSettings, waves.Wave, *MODELS):
+    yield from ("# Rollout", "", GENERATED, "", "The fields of a rollout, for `experiment_rollout`, `rollout_dag` and")
+    yield "[files](../how-to/rollouts-as-files.md). [Here](../how-to/rollouts.md) is how they work together."
+    yield "Editors can use its [schema](../rollout.schema.json)."
+    yield from (DURATIONS, "", "`policy` is a [Policy](policy.md); `release` makes a [release](#releaserollout).", "")
+    parts = (spec.Rollout, spec.Experiment, spec.Treatment, spec.Metric, spec.Stage, approval.Approval)
+    ends = (approval.LaunchDarklyApproval, Endings, Retire, shipping.Ship, shipping.Release, shipping.ReleaseStep)
+    placed = (shipping.GuardedMetric, promotion.Environment, waves.Target, waves.WaveSettings, waves.Wave)
+    for part in (*parts, *ends, *placed, *MODELS):
         yield from (line.replace("[Policy](#policy)", "[Policy](policy.md)") for line in model(part))
     yield from model(window.ChangeWindow, leave_out=("events",))
     for other in (notify.Notify, arrival.DataArrival, arrival.Partitions, window.Closure, dag_settings.DagSettings):

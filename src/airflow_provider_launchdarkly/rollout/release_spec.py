@@ -15,6 +15,7 @@ from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.decision.policy_parts import DAY, Duration, Flag
 from airflow_provider_launchdarkly.rollout.approval import LaunchDarklyApproval  # noqa: TC001 - pydantic reads it
 from airflow_provider_launchdarkly.rollout.fields import Key, Text  # noqa: TC001 - pydantic reads annotations
+from airflow_provider_launchdarkly.rollout.options import ReleaseKind
 from airflow_provider_launchdarkly.rollout.percentages import as_number
 from airflow_provider_launchdarkly.rollout.shipping import GuardedMetric, Release
 
@@ -37,7 +38,8 @@ class FlagRelease(Release):
             for all contexts in front of it, and once it has completed the default rule serves the target.
         randomization_unit: Context kind by which people are divided.
         steps: One or more steps. After the last one everyone gets the target.
-        kind: ``guarded`` or ``progressive``. LaunchDarkly guards on select plans only.
+        kind: ``guarded`` or ``progressive``. LaunchDarkly guards on select plans only; where it refuses to, the task
+            that starts fails, and nothing was written. ``guarded_or_progressive`` is for winners.
         metrics: The metrics that guard it. Required if it is guarded.
         bypass_health_checks: Kinds of LaunchDarkly's health checks that may fail when it starts.
     """
@@ -56,6 +58,12 @@ class FlagRelease(Release):
                 raise FieldError((name,), "is null, which no variation is: write its name, its value or its id")
         if served_twice([self.original, self.target]) is not None:
             raise FieldError(("target",), f"is {shown(self.target)}, as `original` is: name two variations")
+        if self.kind is ReleaseKind.GUARDED_OR_PROGRESSIVE:
+            raise FieldError(
+                ("kind",),
+                f"is {shown(self.kind.value)}, which only the release of a winner takes: write guarded, or progressive "
+                "if LaunchDarkly refuses to guard it; nothing is written then",
+            )
         if self.guarded and self.metrics is None:
             raise FieldError(("metrics",), "is missing: name the metrics that guard it, or write kind: progressive")
         return self

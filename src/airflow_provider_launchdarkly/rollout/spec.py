@@ -26,13 +26,7 @@ from airflow_provider_launchdarkly.decision.suitability import (
 )
 from airflow_provider_launchdarkly.rollout.approval import Approval, LaunchDarklyApproval
 from airflow_provider_launchdarkly.rollout.ending_settings import Endings, Retire
-from airflow_provider_launchdarkly.rollout.fields import (  # noqa: TC001 - pydantic reads annotations
-    ChangeWindow,
-    DataArrival,
-    Key,
-    Notify,
-    Text,
-)
+from airflow_provider_launchdarkly.rollout.fields import ChangeWindow, DataArrival, Key, Notify, Text  # noqa: TC001
 from airflow_provider_launchdarkly.rollout.options import (
     Autonomy,
     Fallback,
@@ -460,14 +454,12 @@ class Rollout(StrictModel):
         """Return the label that a key of an allocation means: ``1.0`` and ``True`` are the values 1 and true."""
         labels = [treatment.label for treatment in self.experiment.treatments]
         unnamed = [treatment for treatment in self.experiment.treatments if treatment.name is None]
-        meant = (key, *readings(key))
-        same = [each.label for each in unnamed if any(means(each.label, value) for value in meant)]
+        same = [each.label for each in unnamed if any(means(each.label, value) for value in (key, *readings(key)))]
         return same[0] if key not in labels and len(same) == 1 else key
 
     def share_of_new(self, stage: Stage) -> Decimal:
         """Return the percentage of people who are served something new in a stage."""
-        shares = zip(self.experiment.treatments, self.shares(stage), strict=True)
-        return sum((share for treatment, share in shares if not treatment.baseline), Decimal())
+        return HUNDRED - self.shares(stage)[self.experiment.treatments.index(self.experiment.baseline)]
 
     def concerns(self) -> tuple[str, ...]:
         """Return a sentence for each setting that is allowed but suspicious."""

@@ -57,7 +57,8 @@ def test_all_environments_are_shown_and_nothing_is_sent(plan: Callable[..., Run]
     for environment in ("test", "staging", "production"):
         assert f"+ create   bold/{environment}  " in planned.out
     told = "    releases checkout-button from Classic to Bold, in steps of 10 % for 1d, 50 % for 1d, guarded by"
-    assert f"{told} checkout-conversion; no call says whether LaunchDarkly's plan allows it" in planned.out
+    unknown = "no read says whether LaunchDarkly's plan allows it: doctor --sandbox tries it"
+    assert f"{told} checkout-conversion; {unknown}" in planned.out
     assert "    asks a person in Airflow before it starts" in planned.out
     assert "    starts only 09:00-17:00 on mon, UTC" in planned.out
     assert "3 create, 0 change, 0 drifted, 0 equal" in planned.out

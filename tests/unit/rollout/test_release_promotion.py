@@ -68,6 +68,10 @@ def test_json_there_and_back() -> None:
     ("changes", "told"),
     [
         ({"environments": []}, "environments: is empty"),
+        (
+            {"release": {**RELEASE["release"], "kind": "guarded_or_progressive"}},
+            "release.kind: is 'guarded_or_progressive', which only the release of a winner takes",
+        ),
         ({"environments": ["a", "a"]}, "environments[1].key: a is there twice"),
         (
             {"environments": [{"key": "a", "release": {"flag": "x"}}]},

@@ -255,7 +255,8 @@ def ship_by_release(
     there = any(own(each) or same_release(env, flag, post, each, since=None) for each in known.items)
     own.check_startable(known.read_at, there=there)
     if not there:
-        on_left_rule(env, flag, asked, known.items)
+        if all(release.ended for release in known.items):  # else the start names the one that is under way
+            on_left_rule(env, flag, asked, known.items)
         yield from flag_that_serves(env, way.flag_key, way.rule_id, way.original)
     start = partial(
         start_release, env, way.flag_key, any_description=any_description, earlier=own, announce=announce_start
