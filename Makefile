@@ -22,7 +22,7 @@ ROLLOUTS ?= 200
 PAGE_SCRIPTS = $(addprefix tests/support/,reference_pages.py cli_page.py emulated_page.py coverage_table.py) \
 	tests/unit/decision/test_truth_table.py tests/benchmarks/promise_page.py
 # The durations at the end of the log say which to begin with (`LONGEST` in tests/stack/conftest.py).
-STACK_TESTS = tests/stack --numprocesses $(STACKS) --dist worksteal --durations 12
+STACK_TESTS = tests/stack --numprocesses $(STACKS) --dist load --maxschedchunk 1 --durations 12
 
 export UV_PYTHON_DOWNLOADS = never
 # The certificates that the machine trusts, a company's own included (the second name is for older versions of uv).

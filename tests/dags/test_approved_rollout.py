@@ -139,7 +139,9 @@ def test_a_flag_is_turned_on_by_an_approval_request(
     (request,) = requests_in(emulator)
     assert (request.status, request.review_status) == ("completed", "approved")
     assert counts(emulator)["iteration.started"] == counts(emulator)["iteration.stopped"] == 1
-    assert HEARD == []
+    (asked,) = HEARD
+    assert asked.startswith(f"LaunchDarkly demands an approval: a person has to review approval request {request.id}")
+    assert "Who gets what now: nothing of this rollout; flag checkout-button is off: everyone gets Classic" in asked
 
 
 def test_nobody_who_starts_it_in_time_fails_and_leaves_nothing_half_done(
@@ -335,7 +337,8 @@ def test_a_person_who_stops_it_on_the_baseline_while_a_ship_waits_ends_it_invali
     assert ended(run) == [Ending.INVALID]
     assert states(run)["rollout.ship"] == ["skipped"]
     assert (served(), counts(emulator)["iteration.stopped"]) == ("Classic", 1)
-    assert "someone else changed the experiment" in HEARD[-1]
+    assert "not by this task" in HEARD[-1]
+    assert re.search(r"iteration \w+ does not run any more: Classic 100 %", HEARD[-1])
 
 
 def test_without_the_setting_a_refused_start_fails_as_before(

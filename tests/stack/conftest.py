@@ -23,7 +23,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 # The examples that these tests run. The demo gives its Airflow all of them, and `tests/dags` loads and runs each.
-EXAMPLES = ("experiment_rollout", "staged_ramp", "ship_by_release", "watch_an_experiment")
+EXAMPLES = ("experiment_rollout", "staged_ramp", "ship_by_release", "watch_an_experiment", "watch_releases")
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +60,8 @@ def stack(emulator: Emulator, examples: Path) -> Iterator[AirflowStack]:
 
 # The files whose tests take longest, the longest first: one of them that began last would run alone at the end.
 LONGEST = (
-    *("test_waves", "test_token_hunt", "test_promotion", "test_staged_ramp", "test_in_the_ui", "test_ship_by_release"),
-    *("test_warehouse", "test_timed_out", "test_harm_while_asked"),
+    *("test_staged_ramp", "test_timed_out", "test_token_hunt", "test_waves", "test_promotion", "test_ship_by_release"),
+    *("test_warehouse", "test_in_the_ui", "test_harm_while_asked"),
 )
 
 

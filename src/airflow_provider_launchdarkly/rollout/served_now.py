@@ -109,12 +109,13 @@ def _read(env: EnvironmentRef, setting: Setting) -> Procedure[ServedNow]:
     own, running = experiment.iteration(setting.iteration_id), experiment.running
     shown = running or own
     seen = None if shown is None else (yield from see_flag(env, shown))
-    if shown is None or seen is None:
-        return setting.unread(f"LaunchDarkly shows no iteration {setting.iteration_id}")
-    if seen.trouble:
-        return setting.unread(seen.trouble)
+    if shown is None or seen is None or seen.trouble:
+        trouble = seen.trouble if seen is not None else f"LaunchDarkly shows no iteration {setting.iteration_id}"
+        return setting.unread(trouble)
     if own is not None and (own.running or (setting.after and running is None)):
         return ServedNow(_unless_changed(setting, seen), seen.at)
+    if own is not None and running is None and not own.stopped:
+        return _before(setting, seen)  # a draft
     ended = f"iteration {setting.iteration_id} does not run any more"
     other = f", and iteration {running.id} runs in its place" if running else ""
     return ServedNow(f"{ended}{other}: {seen.differs or _in_shares(seen)}", seen.at)
