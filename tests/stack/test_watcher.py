@@ -55,17 +55,20 @@ def test_each_happening_starts_a_run_once_also_after_a_restart(
     remembered = ["start", "stop"] if hasattr(BaseTrigger, "on_kill") else ["start"]
     assert told(stack, len(remembered)) == remembered
 
-    # A release of the flag, which a person starts and takes back.
+    # A release of the flag, which a person starts and takes back. The first run also gets what tasks of other tests
+    # have emitted on the flag's asset before.
+    before = len(stack.call("GET", f"/dags/{OF_RELEASES}/dagRuns")["dag_runs"])
     release_id = release(person)
     emulator_is_read(emulator, operation="list_environment_releases")
     person.stop_release(FLAG, release_id, "roll_back_all_phases_and_remove_pending_phases")
-    assert told(stack, 1, dag_id=OF_RELEASES) == ["release_reverted"]
+    of_releases = told(stack, before + 1, dag_id=OF_RELEASES)
+    assert of_releases[-1] == "release_reverted"
 
     # Nothing is told again.
     emulator_is_read(emulator)
     time.sleep(5)
     assert told(stack, len(remembered)) == remembered
-    assert told(stack, 1, dag_id=OF_RELEASES) == ["release_reverted"]
+    assert told(stack, before + 1, dag_id=OF_RELEASES) == of_releases
 
 
 def create(person: LaunchDarklyHook) -> str:
