@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Releasable:
-    """What a release means in one environment: what it names by name, value or description, as it is there.
+    """The flag, rule and variations that a release names, as they are in one environment.
 
     Attributes:
         flag: The flag, as read just now.

@@ -75,14 +75,14 @@ class FlagRelease(Release):
 
     @property
     def in_words(self) -> str:
-        """What it does: ``checkout-button from Classic to Bold, in steps of 10 % for 1d, guarded by latency``."""
+        """Its words: ``checkout-button from Classic to Bold, in steps of 10 % for 1d, guarded by latency``."""
         guards = ", ".join(metric.metric for metric in self.guarding)
         ways = f"{self.flag} from {label_of(self.original)} to {label_of(self.target)}"
         return f"{ways}, in steps of {self.steps_in_words}, guarded by {guards or 'nothing'}"
 
 
 class ReleaseApproval(StrictModel):
-    """Whether a person in Airflow is asked.
+    """The question to a person in Airflow before a release starts.
 
     Attributes:
         before_start: True to ask a person before the release starts.

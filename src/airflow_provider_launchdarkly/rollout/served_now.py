@@ -26,7 +26,7 @@ _NOTHING = "nothing of this rollout"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a rollout has set, as far as its tasks know.
+    """The shares that a rollout has set, as far as its tasks know.
 
     Attributes:
         rollout: The rollout.
@@ -46,7 +46,7 @@ class Setting:
 
     @property
     def words(self) -> str:
-        """Who gets what by it."""
+        """The shares in words."""
         return self.after or served_in(self.rollout, self.stage)
 
     def unread(self, why: str) -> ServedNow:
@@ -60,7 +60,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class ServedNow:
-    """Who gets what, as it was read.
+    """A reading of who gets what.
 
     Attributes:
         words: Who gets what in words, without a full stop; or why that is not known.

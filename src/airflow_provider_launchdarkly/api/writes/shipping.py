@@ -193,7 +193,7 @@ def ship_by_release(
     iteration's end and the start of the experiment's next one. What can be known before is checked before the stop.
     Where an earlier release has left a rule for all contexts, the release runs on it if it serves the baseline to
     everyone (see :func:`.on_left_rule`).
-    Between the two writes the flag has to serve the baseline: if somebody has changed it, nothing is started.
+    Between the two writes the flag has to serve the baseline: if it was changed, nothing is started.
 
     Where LaunchDarkly refuses to guard the release, and ``design`` allows it, the release starts without metrics at
     once. A repeat finds that one, and does not try the guarded one again.
