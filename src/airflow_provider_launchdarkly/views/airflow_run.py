@@ -95,7 +95,7 @@ class Run:
         state: Airflow's name of its state.
         tasks: Its task instances that are not over, and those that failed; in a whole view all of them.
         asked: Its questions.
-        paused: True if its DAG is known to be paused.
+        paused: Whether its DAG is paused; None where that could not be read.
         unhealthy: The parts of Airflow that are known not to run: ``scheduler``, ``triggerer``.
     """
 
@@ -104,7 +104,7 @@ class Run:
     state: str
     tasks: tuple[Task, ...] = ()
     asked: tuple[Asked, ...] = ()
-    paused: bool = False
+    paused: bool | None = False
     unhealthy: tuple[str, ...] = ()
 
 

@@ -174,6 +174,11 @@ def _cause(task: Task | None, run: Run) -> tuple[str, str]:
         )
     if "scheduler" in run.unhealthy:
         return f"no scheduler is running, and {name} is {state}", "start the scheduler"
+    if run.paused is None and not run.unhealthy:
+        return (
+            f"{name} is {state}; whether DAG {run.dag_id} is paused could not be read just now",
+            f"unpause DAG {run.dag_id} if it is paused; else see the log of {name}",
+        )
     if state in _WAITING:
         return _not_ended(state, name, run)
     if state in _NOT_STARTED:

@@ -51,6 +51,13 @@ def on_data(otherwise: str = "take") -> Note:
         ("queued", {"unhealthy": ("scheduler", "triggerer")}, "no scheduler is running", "start the scheduler"),
         ("scheduled", {}, "task rollout.stage_2.wait is scheduled, and no worker has taken it", "start workers"),
         ("queued", {"unhealthy": ("triggerer",)}, "is queued, and no worker has taken it", "start workers"),
+        (
+            "deferred",
+            {"paused": None},
+            "is deferred; whether DAG checkout is paused could not be read just now",
+            "unpause DAG checkout if it is paused; else see the log of task rollout.stage_2.wait",
+        ),
+        ("deferred", {"paused": None, "unhealthy": ("triggerer",)}, "no triggerer is running", "start a triggerer"),
         ("deferred", {}, "is deferred, and its trigger has not ended the waiting", "the triggerer's"),
         ("up_for_retry", {}, "task rollout.stage_2.wait is up for retry", "see the log of task rollout.stage_2.wait"),
         ("running", {}, "task rollout.stage_2.wait is running", "see the log of task rollout.stage_2.wait"),

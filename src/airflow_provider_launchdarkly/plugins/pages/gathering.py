@@ -129,7 +129,7 @@ async def list_experiments(
         )
 
     found = []
-    health = Health(rest, deadline)
+    health = Health(rest, seconds)
     for place in shown:
         run = runs.get((place.dag_id, place.run_id)) or Run(place.dag_id, place.run_id, "success")
         made = summary(place, run)

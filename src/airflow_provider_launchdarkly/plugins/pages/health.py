@@ -24,26 +24,35 @@ class Health:
 
     Args:
         rest: Airflow's REST API, as the viewer sees it.
-        deadline: Time after which nothing more is asked, on the clock of ``time.monotonic``; None for no such time.
+        seconds: Time, from the first question on, after which no further DAG is asked for; None for no such time.
     """
 
-    def __init__(self, rest: AirflowRest, deadline: float | None = None) -> None:
+    def __init__(self, rest: AirflowRest, seconds: float | None = None) -> None:
         self._rest = rest
-        self._deadline = deadline
+        self._seconds = seconds
+        self._since: float | None = None
         self._answers: dict[str, dict[str, Any]] = {}
 
     async def of(self, run: Run) -> Run:
         """Return a run with what Airflow says of its DAG and of itself; what cannot be read is not known."""
-        paused = bool((await self._ask(f"/dags/{run.dag_id}")).get("is_paused"))
+        path = f"/dags/{run.dag_id}"
+        if path not in self._answers and self._is_late():
+            return replace(run, paused=None)
+        paused = (await self._ask(path)).get("is_paused")
         health = await self._ask("/monitor/health")
         states = {part: reading.mapping(health.get(part)) for part in PARTS if part in health}
         unhealthy = tuple(part for part, said in states.items() if said.get("status") != "healthy")
-        return replace(run, paused=paused, unhealthy=unhealthy)
+        return replace(run, paused=None if paused is None else bool(paused), unhealthy=unhealthy)
+
+    def _is_late(self) -> bool:
+        """True if the time is over. The first DAG is asked for however late the list is."""
+        if self._since is None:
+            self._since = time.monotonic()
+            return False
+        return self._seconds is not None and time.monotonic() - self._since > self._seconds
 
     async def _ask(self, path: str) -> dict[str, Any]:
         if path not in self._answers:
-            if self._deadline is not None and time.monotonic() > self._deadline:
-                return {}
             try:
                 self._answers[path] = await self._rest.get(path)
             except RefusedError:
