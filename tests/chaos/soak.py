@@ -24,7 +24,7 @@ if __name__ == "__main__":  # as a script the tests folder is not on the path ye
 import yaml
 
 from airflow_provider_launchdarkly.audit_log.chain import read
-from chaos.driver import AWAY, ENDED, ENDINGS
+from chaos.driver import AWAY, ENDINGS
 from chaos.faults import Blow
 from chaos.stacks import BROKER, DATABASE, WORKERS, CeleryStack
 from stack.airflow_stack import StackError
@@ -33,7 +33,7 @@ from stack.rollouts import Rollout
 
 # A third of the flags each: what the bold button does to the conversion, and the ending that follows.
 EFFECTS = {"ship": 0.3, "rollback": -0.6, "inconclusive": 0.0}
-ROUND_MINUTES = 15.0
+ROUND_MINUTES = 20.0
 WATCHED = ("triggerer", WORKERS[0])
 BLOWS = (
     *(
@@ -46,6 +46,7 @@ BLOWS = (
     *(("triggerer#2", "kill"), ("triggerer", "freeze"), (WORKERS[1], "kill"), (WORKERS[0], "freeze")),
     *((DATABASE, "kill"), (DATABASE, "freeze"), (BROKER, "kill"), (BROKER, "freeze")),
 )
+ALL_TASKS = "/dags/~/dagRuns/~/taskInstances"
 UNFINISHED = ("running", "queued", "scheduled", "deferred", "up_for_retry", "awaiting_input", "restarting")
 
 
@@ -76,12 +77,17 @@ class Lane(Rollout):
         self.polls = 0
         self.ended = False
 
+    def looks(self, records: Path) -> list[int]:
+        """The numbers of the looks on its decision record."""
+        return looks_on_record(records / FLAG[0] / f"lane-{self.number}" / f"soak-{self.number}")
+
     def problems(self, records: Path) -> list[str]:
         """What is wrong with how it ended, a line each."""
         key, states = f"soak-{self.number}", self.states()
         endings = [name for name in ENDINGS if states[f"rollout.{name}"] == "success"]
-        flag = self.emulator.get(f"/api/v2/flags/{FLAG[0]}/button-{self.number}", env=FLAG[1])
-        rule = flag["environments"][FLAG[1]]["fallthrough"]
+        environment = f"lane-{self.number}"
+        flag = self.emulator.get(f"/api/v2/flags/{FLAG[0]}/button-{self.number}", env=environment)
+        rule = flag["environments"][environment]["fallthrough"]
         served = flag["variations"][rule["variation"]]["name"] if "variation" in rule else "a split"
         seen = Counter(
             effect["kind"]
@@ -97,7 +103,7 @@ class Lane(Rollout):
             found.append(f"everyone gets {served}; expected {ENDINGS[self.ending]}")
         if {kind: seen[kind] for kind in once} != dict.fromkeys(once, 1):
             found.append(f"LaunchDarkly saw {dict(seen)}")
-        looks = looks_on_record(records / key)
+        looks = self.looks(records)
         if not looks or looks != list(range(1, looks[-1] + 1)):
             found.append(f"the looks on record are {looks}")
         return [f"{self.dag_id} {self.run_id}: {line}" for line in found]
@@ -111,7 +117,10 @@ def looks_on_record(folder: Path) -> list[int]:
 
 
 def write_world(target: Path, lanes: int) -> None:
-    """A world with a flag for each lane."""
+    """A world with a flag and an environment for each lane.
+
+    Waits on one environment share the pages of its list, and a page does not tell whose triggerer has read it.
+    """
     variations = [{"value": False, "name": "Classic"}, {"value": True, "name": "Bold"}]
     names = [f"button-{number}" for number in range(lanes)]
     truths = {
@@ -128,7 +137,7 @@ def write_world(target: Path, lanes: int) -> None:
     }
     project = {
         "name": "Demo",
-        "environments": {FLAG[1]: {"name": "Production"}},
+        "environments": {f"lane-{number}": {"name": f"Lane {number}"} for number in range(lanes)},
         "flags": {name: {"name": name, "variations": variations, "fallthrough": "Classic"} for name in names},
         "metrics": {"conversion": {"name": "Conversion"}},
         "truths": truths,
@@ -153,7 +162,7 @@ def run_round(stack: CeleryStack, emulator: Emulator, lanes: int, draw: random.R
             raise StackError(f"still open after {ROUND_MINUTES:.0f} minutes: {open_ones}; read {stack.home}")
         with contextlib.suppress(*AWAY):
             stack.start_what_ended()
-            turn(runs, emulator)
+            turn(stack, runs, emulator)
             if time.monotonic() > next_blow:
                 part, how = draw.choice(BLOWS)
                 if Blow(part, how).strike(next(run for run in runs if not run.ended)):
@@ -167,24 +176,30 @@ def close_round(stack: CeleryStack, runs: list[Lane], records: Path, tally: Tall
     """Hold what a round did against what it should have done, and take the memory's measure."""
     tally.wrong += settle(stack)
     for run in runs:
-        tally.wrong += run.problems(records / FLAG[0] / FLAG[1])
-        tally.looks += len(looks_on_record(records / FLAG[0] / FLAG[1] / f"soak-{run.number}"))
+        tally.wrong += run.problems(records)
+        tally.looks += len(run.looks(records))
     tally.rollouts += len(runs)
     for part in WATCHED:
         tally.memory[part].append(memory_of(stack, part))
 
 
-def turn(runs: list[Lane], emulator: Emulator) -> None:
-    """Turn the clock by a day when each rollout that has not ended waits, and has looked at this day."""
-    waiting = []
+def turn(stack: CeleryStack, runs: list[Lane], emulator: Emulator) -> None:
+    """Turn the clock by a day when each rollout that has not ended waits, and has looked at this day.
+
+    Two requests tell how all of them stand: one for each rollout would take most of the API server's time.
+    """
+    under_way = stack.call("GET", "/dags/~/dagRuns", state=["queued", "running"], limit=100)["dag_runs"]
+    deferred = stack.call("GET", ALL_TASKS, state=["deferred"], limit=100)["task_instances"]
+    open_runs = {(run["dag_id"], run["dag_run_id"]) for run in under_way}
+    watches = [task for task in deferred if task["task_id"] == "rollout.watch"]
+    waiting = {(task["dag_id"], task["dag_run_id"]) for task in watches}
     for run in runs:
-        if not run.ended:
-            run.ended = run.state() in ENDED
-            waiting.append(run.ended or run.states()["rollout.watch"] == "deferred")
+        run.ended = (run.dag_id, run.run_id) not in open_runs
     requests = emulator.new_requests()
+    all_wait = all(run.ended or (run.dag_id, run.run_id) in waiting for run in runs)
     for run in runs:
-        polls = sum(f"/experiments/soak-{run.number}" in request["path"] for request in requests)
-        run.polls = run.polls + polls if all(waiting) else 0
+        polls = sum(f"/environments/lane-{run.number}/" in request["path"] for request in requests)
+        run.polls = run.polls + polls if all_wait else 0
     if any(not run.ended for run in runs) and all(run.ended or run.polls >= 2 for run in runs):
         for run in runs:
             run.polls = 0
@@ -193,8 +208,7 @@ def turn(runs: list[Lane], emulator: Emulator) -> None:
 
 def what_is_left(stack: CeleryStack) -> list[str]:
     """Tasks that have not ended, and processes of tasks that have."""
-    path = "/dags/~/dagRuns/~/taskInstances"
-    tasks = stack.call("GET", path, state=list(UNFINISHED), limit=100)["task_instances"]
+    tasks = stack.call("GET", ALL_TASKS, state=list(UNFINISHED), limit=100)["task_instances"]
     processes = []
     for pid in stack.marked_processes():
         with contextlib.suppress(OSError):
@@ -238,7 +252,12 @@ def soak(minutes: float, rollouts: int, lanes: int, seed: int) -> Tally:
     """
     draw, tally = random.Random(seed), Tally()
     folder = Path(__file__).parent / "dags"
-    stack = CeleryStack(folder, {"SOAK_LANES": str(lanes), "AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL": "0.5"})
+    settings = {
+        "SOAK_LANES": str(lanes),
+        "AIRFLOW__LAUNCHDARKLY__POLL_INTERVAL": "0.5",
+        "AIRFLOW__CELERY__WORKER_CONCURRENCY": "4",
+    }
+    stack = CeleryStack(folder, settings)
     records = stack.home / "records"
     write_world(stack.home / "world.yaml", lanes)
     emulator = Emulator("", 42, stack.home / "emulator.log", world=stack.home / "world.yaml")

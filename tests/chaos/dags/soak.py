@@ -1,4 +1,4 @@
-"""The rollouts of a soak: one for each flag of its world, all at the same time, each with a decision record."""
+"""The rollouts of a soak: one for each flag, each in an environment of its own, all at the same time, with records."""
 
 import os
 from datetime import timedelta
@@ -17,6 +17,7 @@ for number in range(int(os.environ.get("SOAK_LANES", "0"))):
         continue
     globals()[dag_id] = rollout_dag(
         {
+            "environment": f"lane-{number}",
             "experiment": {
                 "key": f"soak-{number}",
                 "flag": f"button-{number}",
