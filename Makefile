@@ -76,9 +76,9 @@ dags: $(INSTALLED)  ## run the example DAGs through dag.test()
 	@echo "== dag.test() tests"
 	@$(BIN)/python -m pytest tests/dags --numprocesses $(WORKERS) --dist worksteal
 
-stack: $(INSTALLED)  ## run the tests on a real scheduler, triggerer and API server
+stack: $(INSTALLED)  ## run the tests on a real scheduler, triggerer and API server (WITHOUT=NAME: but those of such a name)
 	@echo "== real-stack tests on Airflow $(AIRFLOW), on $(STACKS) Airflows side by side"
-	@$(BIN)/python -m pytest $(STACK_TESTS)
+	@$(BIN)/python -m pytest $(STACK_TESTS)$(if $(WITHOUT), -k 'not $(WITHOUT)')
 
 browser: $(INSTALLED)  ## look at what people see in a headless Chromium: light and dark, by keyboard, with axe-core (WRITE=1: pictures into docs/)
 	@echo "== what people see, in a real browser"

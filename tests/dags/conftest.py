@@ -1,4 +1,4 @@
-"""Running DAG files through `dag.test()`, on every Airflow minor that is supported."""
+"""Running DAG files through `dag.test()`, on the oldest and the newest Airflow minor that is supported."""
 
 from __future__ import annotations
 
