@@ -37,8 +37,8 @@ def test_a_running_ramp_is_shown_to_whoever_may_see_it_and_to_nobody_else(
 
     stack.call("PATCH", "/dags/staged_ramp", {"is_paused": True})
     a_month_later(stack, run)
-    row = row_of(stack, run) or {}
-    assert row["data-state"] == "overdue"
+    # A list that has no time left to read a note leaves it for the next one.
+    run.until(lambda _: (row_of(stack, run) or {}).get("data-state") == "overdue", turning=False)
     assert "DAG staged_ramp is paused" in page(stack, "experiments")
     assert "unpause DAG staged_ramp" in page(stack, "experiment", dag_id="staged_ramp", run_id=run.run_id)
     stack.call("PATCH", "/dags/staged_ramp", {"is_paused": False})
