@@ -219,12 +219,16 @@ def what_is_left(stack: CeleryStack) -> list[str]:
 
 
 def memory_of(stack: CeleryStack, part: str) -> float:
-    """The memory of a service and all that it has started, shared pages divided among their users, in MB."""
+    """The memory of a service and all that it has started, in MB.
+
+    A page that several of them share counts for each. Divided among them it would grow for an hour: what a worker and
+    its children share at first becomes their own, page by page.
+    """
     total = 0
     for pid in stack.processes_of(part):
         with contextlib.suppress(OSError):
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
     return total / 1024
 
 
@@ -289,7 +293,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60.0, help="after so long no further round starts")
     parser.add_argument("--rollouts", type=int, default=200, help="number of rollouts")
-    parser.add_argument("--lanes", type=int, default=6, help="rollouts at the same time")
+    parser.add_argument("--lanes", type=int, default=20, help="rollouts at the same time")
     parser.add_argument("--seed", type=int, default=1, help="seed of the faults")
     parser.add_argument(
         "--growth", type=float, default=1.1, help="most growth of memory, from the first to the last third"
