@@ -9,13 +9,15 @@ from airflow_provider_launchdarkly.api.endpoints import get_flag, list_releases
 from airflow_provider_launchdarkly.api.errors import (
     ConfigurationError,
     Difference,
+    FlagOffError,
     NotFoundError,
     PermissionDeniedError,
 )
 from airflow_provider_launchdarkly.api.reads.metrics import find_metric
 from airflow_provider_launchdarkly.api.reads.releases import every_release
 from airflow_provider_launchdarkly.api.variations import find_rule_id, find_variation, label_of, rule_of, shares
-from airflow_provider_launchdarkly.api.writes.releases import release_differences, same_release
+from airflow_provider_launchdarkly.api.writes.left_rules import on_left_rule
+from airflow_provider_launchdarkly.api.writes.releases import release_differences, same_release, without_descriptions
 from airflow_provider_launchdarkly.api.writes.shipping import check_releasable
 from airflow_provider_launchdarkly.operators._release_design import ReleaseArguments
 from airflow_provider_launchdarkly.rollout.drift import Drift, DriftStatus, raise_no_environment
@@ -25,7 +27,7 @@ from airflow_provider_launchdarkly.rollout.release_spec import arguments_of
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.api.http.procedure import Procedure
     from airflow_provider_launchdarkly.api.http.request import EnvironmentRef
-    from airflow_provider_launchdarkly.api.models import FeatureFlag, Variation
+    from airflow_provider_launchdarkly.api.models import FeatureFlag, ReleasePost, Variation
     from airflow_provider_launchdarkly.rollout.release_spec import ReleaseRollout
 
 
@@ -49,6 +51,10 @@ class Releasable:
         """Return whether the rule serves a variation to everyone whom it matches, if the flag is on."""
         rule = rule_of(self.flag, self.flag.environments[env.environment_key], self.rule_id)
         return set(shares(self.flag, rule)) == {variation.id}
+
+    def is_on(self, env: EnvironmentRef) -> bool:
+        """Return whether the flag is on."""
+        return self.flag.environments[env.environment_key].on
 
     def served_in_words(self, env: EnvironmentRef) -> str:
         """Return what the rule serves: ``100 % Bold``."""
@@ -107,32 +113,40 @@ def compare_release(rollout: ReleaseRollout, env: EnvironmentRef) -> Procedure[D
         another one is, or if the rule serves something else than the original; else ``create``.
 
     Raises:
+        FlagOffError: The flag is archived.
+        StateError: As :func:`check_left_rules` raises.
         LaunchDarklyError: As :func:`find_releasable` raises.
     """
     found = yield from find_releasable(rollout, env)
     flag, release = found.flag, rollout.release
     warnings = yield from approvals_demanded(env, "release", "the release", reviewed=_reviewed(rollout))
-    config = flag.environments[env.environment_key]
-    if not config.on and not rollout.turn_flag_on:
+    if flag.archived:
+        raise FlagOffError(f"flag {flag.key!r} is archived: nothing is released on it. Restore it, or leave it out")
+    if not found.is_on(env) and not rollout.turn_flag_on:
         warnings += (f"turn_flag_on: flag {flag.key!r} is off in {env}: set it, or turn the flag on before",)
     arguments = ReleaseArguments(
         before_rule_id=None, release_plan_key=None, advancement_mode=None, **arguments_of(release, found.rule_id)
     )
     post = arguments.post(found.original.id, found.target.id, run="plan")
-    for active in (yield from every_release(env, flag.key)).items:
+    releases = (yield from every_release(env, flag.key)).items
+    for active in releases:
         if active.ended:
             continue
         status = f"release {active.status}"
         if same_release(env, flag, post, active, since=None):
             return Drift(DriftStatus.EQUAL, iteration_status=status, warnings=warnings)
-        differs = release_differences(post, active, {})
+        differs = release_differences(without_descriptions(post), active, {})
         return Drift(DriftStatus.DRIFTED, differs, iteration_status=status, warnings=warnings)
     if found.serves(env, found.target):
-        return Drift(DriftStatus.EQUAL, iteration_status="released", warnings=warnings)
+        if found.is_on(env):
+            return Drift(DriftStatus.EQUAL, iteration_status="released", warnings=warnings)
+        off = Difference(f"flag {flag.key}", f"on, and rule {release.rule} serves {label_of(release.original)}", "off")
+        return Drift(DriftStatus.DRIFTED, (off,), warnings=warnings)
     if not found.serves(env, found.original):
         served = found.served_in_words(env)
         differs = (Difference(f"rule {release.rule}", f"100 % {label_of(release.original)}", served),)
         return Drift(DriftStatus.DRIFTED, differs, warnings=warnings)
+    on_left_rule(env, flag, post, releases)
     fields = {
         "flag": f"{release.flag}, rule {release.rule}",
         "from": label_of(release.original),
@@ -142,6 +156,21 @@ def compare_release(rollout: ReleaseRollout, env: EnvironmentRef) -> Procedure[D
     }
     differs = tuple(Difference(name, value, None) for name, value in fields.items())
     return Drift(DriftStatus.CREATE, differs, warnings=warnings)
+
+
+def check_left_rules(env: EnvironmentRef, flag: FeatureFlag, post: ReleasePost) -> Procedure[None]:
+    """Check that no rule is in the way of a release's new one. Only reads.
+
+    Args:
+        env: Project and environment.
+        flag: The flag, as read just now.
+        post: The release.
+
+    Raises:
+        StateError: A rule with the same clauses is there, and may not be used.
+        LaunchDarklyError: As the calls raise.
+    """
+    on_left_rule(env, flag, post, (yield from every_release(env, flag.key)).items)
 
 
 def _reviewed(rollout: ReleaseRollout) -> bool:

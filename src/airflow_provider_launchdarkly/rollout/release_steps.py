@@ -59,27 +59,43 @@ class LaunchDarklyStartPlannedReleaseOperator(LaunchDarklyStartReleaseOperator):
     @override
     def act(self, context: Context) -> ReleaseOutput:
         """Turn the flag on if it is to be, and start the release, or adopt the one that this run has started."""
+        from airflow_provider_launchdarkly.api.errors import FlagOffError
+
         rollout, env = ReleaseRollout.from_json(self.rollout), self.hook.environment()
         found = self._found(rollout)
         if rollout.release.rule != FALLTHROUGH:
             self.phases = [{**phase, "rule_id": found.rule_id} for phase in self.phases or ()]
-        if rollout.turn_flag_on and not found.flag.environments[env.environment_key].on:
-            self._require_original(found)
-            self.hook.turn_flag(self.flag_key, on=True)
-            self.flags_changed = (self.flag_key,)
-            self.say("Turned the flag on.")
+        if not rollout.turn_flag_on or found.is_on(env) or found.flag.archived:
+            return super().act(context)
+        try:
+            return super().act(context)  # adopts or names a release that is there, and turns nothing on for it
+        except FlagOffError:
+            self._require_startable(rollout, found, context)
+        self.hook.turn_flag(self.flag_key, on=True)
+        self.flags_changed = (self.flag_key,)
+        self.say("Turned the flag on.")
         return super().act(context)
 
     @override
     def before_start(self) -> None:
         """Check that the window is open and that everyone gets the original, right before the start."""
+        rollout = ReleaseRollout.from_json(self.rollout)
+        self._require_ready(rollout, self._found(rollout))
+        super().before_start()
+
+    def _require_startable(self, rollout: ReleaseRollout, found: Releasable, context: Context) -> None:
+        """Check all that can be known of the start before the flag is turned on, which serves people its rules."""
+        from airflow_provider_launchdarkly.rollout.release_checks import check_left_rules
+
+        self._require_ready(rollout, found)
+        self.hook.run(check_left_rules(self.hook.environment(), found.flag, self._post(found.flag, context)))
+
+    def _require_ready(self, rollout: ReleaseRollout, found: Releasable) -> None:
         from airflow_provider_launchdarkly.rollout.approved_writes import require_open
 
-        rollout = ReleaseRollout.from_json(self.rollout)
         if rollout.change_window is not None:
             require_open(rollout.change_window, self.hook)
-        self._require_original(self._found(rollout))
-        super().before_start()
+        self._require_original(found)
 
     def _found(self, rollout: ReleaseRollout) -> Releasable:
         from airflow_provider_launchdarkly.rollout.release_checks import find_releasable
@@ -101,6 +117,8 @@ class LaunchDarklyStartPlannedReleaseOperator(LaunchDarklyStartReleaseOperator):
         original = found.original.name or label_of(found.original.value)
         done = found.serves(env, found.target)
         released = "It is released already: leave this environment out"
+        if not found.is_on(env):
+            released = "The flag is off, so nobody gets that: turn it on, and leave this environment out"
         cure = released if done else f"Let it serve {original!r}, or start from what it serves"
         raise FlagServesUnexpectedVariationError(
             f"rule {found.rule_id!r} of flag {found.flag.key!r} in {env} serves {found.served_in_words(env)}, and the "

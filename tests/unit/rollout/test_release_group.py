@@ -192,6 +192,7 @@ def of_another_kind() -> None:
 
 def another_served() -> None:
     rule_in("production", "Beta users", "Bold")
+    LaunchDarklyHook(environment_key="production").turn_flag(FLAG, on=True)
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def _not_own(rule: Rule, phase: ReleasePhaseInput, releases: Sequence[Environmen
         return ""
     return (
         f"No release of a task has left it, of those that ended in the last {KEPT.days} days. Release on it with "
-        "rule_id, or remove it in LaunchDarkly"
+        "rule_id (`rule` in a rollout with `release`), or remove it in LaunchDarkly"
     )
 
 

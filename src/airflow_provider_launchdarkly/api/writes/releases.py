@@ -157,7 +157,7 @@ def start_release(
     """
     before: set[str] | None = None
     sent = post
-    compared = _without_descriptions(post) if any_description else post
+    compared = without_descriptions(post) if any_description else post
 
     def read() -> Procedure[_Situation]:
         nonlocal before
@@ -394,12 +394,12 @@ def same_release(
         release: A release.
         since: As for :func:`start_release`.
     """
-    if release_differences(_without_descriptions(post), release, _rules(env, flag)):
+    if release_differences(without_descriptions(post), release, _rules(env, flag)):
         return False
     return not release.ended or _is_since(release, since)
 
 
-def _without_descriptions(post: ReleasePost) -> ReleasePost:
+def without_descriptions(post: ReleasePost) -> ReleasePost:
     """Return what is asked for without the descriptions of its new rules, which change nothing that people get."""
     phases = tuple(phase.model_copy(update={"description": None}) for phase in post.phases or ())
     return post.model_copy(update={"phases": phases or None})
