@@ -147,7 +147,12 @@ def find_flaws(error: ValidationError | InvalidSettingError, prefix: Path = ()) 
     if isinstance(error, InvalidSettingError):
         yield from (flaw._replace(path=(*prefix, *flaw.path)) for flaw in error.flaws)
         return
-    for found in error.errors(include_url=False):
+    errors = error.errors(include_url=False)
+    for found in errors:
+        if found["type"] == "too_short" and any(
+            each["loc"][:-1][: len(found["loc"])] == found["loc"] for each in errors
+        ):
+            continue  # pydantic does not count items that are wrong, each of which is named by itself
         path: Path = (*prefix, *found["loc"])
         inner = found.get("ctx", {}).get("error")
         if isinstance(inner, ValidationError) or (isinstance(inner, InvalidSettingError) and inner.flaws):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from airflow_provider_launchdarkly.config.defaults import lay_over
-from airflow_provider_launchdarkly.config.problems import FieldError, Flaw, InvalidSettingError, find_flaws
+from airflow_provider_launchdarkly.config.problems import FieldError, Flaw, InvalidSettingError, find_flaws, shown
 from airflow_provider_launchdarkly.config.strict_model import StrictModel
 from airflow_provider_launchdarkly.rollout.fields import Key, Text  # noqa: TC001 - pydantic reads annotations
 from airflow_provider_launchdarkly.rollout.spec import Rollout
@@ -75,6 +75,12 @@ class Entry(StrictModel):
                 raise FieldError((name,), f"is the same in each {noun}: write it once, beside `{self.field}`")
             if name not in self.may_differ:
                 raise FieldError((name,), f"is not known: write key, rule, {', '.join(self.may_differ)}")
+        about = self.own.get(self.subject)
+        if self.rule is not None and isinstance(about, dict) and about.get("rule") is not None:
+            raise FieldError(
+                ("rule",),
+                f"is {shown(self.rule)}, and `{self.subject}.rule` is {shown(about['rule'])}: write one of the two",
+            )
         self.check_own()
         return self
 
@@ -107,6 +113,11 @@ class Entry(StrictModel):
 def group_id_of(key: str) -> str:
     """Return the id of an entry's task group."""
     return key.replace(".", "_")
+
+
+def gate_id_of(key: str) -> str:
+    """Return the id of the task before an environment."""
+    return f"promote_to_{group_id_of(key)}"
 
 
 class Part(NamedTuple):

@@ -15,7 +15,7 @@ HUNDRED = Decimal(100)
 def _percent(value: Any) -> Decimal:
     # A float counts as its shortest text: 0.1 is a tenth of a percent, not the binary fraction next to it.
     percent = Decimal(str(value)) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
-    if percent is None or not 0 <= percent <= 100:
+    if percent is None or not percent.is_finite() or not 0 <= percent <= 100:
         raise ValueError(f"{value!r} is not a percentage: write a number from 0 to 100")
     return percent
 

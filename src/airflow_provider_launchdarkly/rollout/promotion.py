@@ -17,6 +17,7 @@ from airflow_provider_launchdarkly.rollout.entries import (
     Entry,
     Part,
     flaws_of_keys,
+    gate_id_of,
     read_entries,
     read_parts,
 )
@@ -94,6 +95,15 @@ def flaws_together(value: Mapping[str, Any], found: list[Entry], subject: str = 
     if value.get("environment") is not None:
         yield flaw(("environment",), f"cannot stand beside `{FIELD}`: keep one of the two", value["environment"])
     yield from flaws_of_keys(found)
+    gates = {gate_id_of(each.key): each.key for each in found[1:]}
+    for number, each in enumerate(found):
+        if each.group_id in gates:
+            yield flaw(
+                (FIELD, number, "key"),
+                f"{each.key} is the task before {gates[each.group_id]}, and an environment's tasks go by its key: put "
+                "one of the two in a rollout of its own",
+                each.key,
+            )
     about = value.get(subject)
     rule = about.get("rule") if isinstance(about, dict) else None
     without = [each.key for each in found if each.rule is None]

@@ -17,7 +17,7 @@ from airflow.sdk.bases.operator import chain
 from typing_extensions import override
 
 from airflow_provider_launchdarkly.retries import patient_retries
-from airflow_provider_launchdarkly.rollout.entries import group_id_of
+from airflow_provider_launchdarkly.rollout.entries import gate_id_of, group_id_of
 from airflow_provider_launchdarkly.rollout.options import Autonomy, Ending
 from airflow_provider_launchdarkly.rollout.promotion import Promotion
 from airflow_provider_launchdarkly.rollout.task_group import RolloutTaskGroup, experiment_rollout
@@ -116,7 +116,7 @@ def join_environments(
     for (before, group), (following, after) in pairwise(groups.items()):
         around = {**group.dag.default_args, **(group.parent_group.default_args if group.parent_group else {})}
         gate = LaunchDarklyPromotionGateOperator(
-            task_id=f"promote_to_{group_id_of(following)}",
+            task_id=gate_id_of(following),
             task_display_name=f"promote to {following}",
             environment=before,
             following=following,

@@ -100,12 +100,30 @@ def test_json_there_and_back() -> None:
         ({"release": changed(metrics=["m"])}, "release.metrics: guard nothing in a progressive release"),
         ({"release": changed(kind="guarded", metrics=["m", "m"])}, "release.metrics[1]: 'm' is there twice"),
         ({"release": changed(steps=[])}, "release.steps: write at least 1"),
+        (
+            {"release": changed(steps=[{"percent": float("nan"), "duration": "1d"}])},
+            "release.steps[0].percent: nan is not a percentage",
+        ),
+        (
+            {"environments": ["a", {"key": "b", "rule": "Beta", "release": {"rule": "Alpha"}}]},
+            "environments[1].rule: is 'Beta', and `release.rule` is 'Alpha': write one of the two",
+        ),
+        (
+            {"environments": ["promote_to_b", "a", "b"]},
+            "environments[0].key: promote_to_b is the task before b",
+        ),
         ({"release": changed(phases=[])}, "release.phases: is not known"),
         ({"release": changed(rule="9ab52f4e-8a7c-4c55-9d4f-2f3d5bb8f3a1")}, "release.rule: '9ab52f4e"),
     ],
 )
 def test_what_is_wrong_is_named(changes: dict[str, Any], told: str) -> None:
     assert told in refused(**changes)
+
+
+def test_a_list_whose_items_are_wrong_is_not_called_too_short() -> None:
+    told = refused(release=changed(steps=[{"percent": 0, "duration": "1d"}]))
+    assert "release.steps[0].percent: 0 is no step" in told
+    assert "write at least" not in told
 
 
 def read(content: dict[str, Any]) -> list[NamedRollout | Broken]:
