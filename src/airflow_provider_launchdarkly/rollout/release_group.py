@@ -82,7 +82,8 @@ def release_promotion(
     Args:
         rollout: The releases, or the same as plain JSON: a rollout with ``release``, and with ``environments`` if there
             are several.
-        notifiers: Airflow notifiers to run when a person is asked, and at each reminder.
+        notifiers: Airflow notifiers to run when a person is asked, at each reminder, and while `decide` waits once for
+            each place where the release waits for a person.
         poll_interval: Seconds between two polls while waiting. Default: ``[launchdarkly] poll_interval``.
         retries: Retries of each task. Default: as for :func:`experiment_rollout`.
         retry_delay: As for :func:`experiment_rollout`.
@@ -161,6 +162,7 @@ def _compose(rollout: ReleaseRollout, notifiers: list[Any], waiting: Mapping[str
         watched=watch.task_id,
         ends_on=(ReleaseEnding.COMPLETED.value, ReleaseEnding.REVERTED.value),
         timeout=rollout.longest.total_seconds(),
+        notifiers=notifiers,
         doc_md="Only if the release waits for a person: waits until it has ended. Fails if that takes too long.",
         **awaited,
     )

@@ -107,6 +107,28 @@ def test_a_release_that_waits_for_a_person_goes_on_as_the_person_decides(
     assert started_in(emulator) == (["test", "production"] if ending == "completed" else ["test"])
 
 
+def test_people_are_told_once_that_a_release_waits_for_one_of_them(emulator: EmulatorServer) -> None:
+    heard: list[Any] = []
+
+    def tell(context: Any) -> None:
+        heard.append(context["ti"].task.handed_over["why"])
+
+    dag = rollout_dag({**GUARDED, "environments": ["test"]}, notifiers=[tell])
+
+    def wait(task_id: str) -> None:
+        make_true(emulator, -0.6)
+        emulator.clock.advance(timedelta(hours=12))
+        if task_id == "test.decide" and len(waited) == 2:
+            stop("test", BACK)
+        waited.extend([task_id] if task_id == "test.decide" else [])
+
+    waited: list[str] = []
+    done = PromotionRunner(dag, wait=wait).go_on()
+    assert endings(done, ("test",)) == [["reverted"]]
+    (told,) = heard
+    assert "waits for a person: waiting_regression_detected" in told
+
+
 def test_the_time_to_decide_is_bounded_and_a_timeout_starts_nothing_else(emulator: EmulatorServer) -> None:
     spec = {**GUARDED, "decide_within": "3d", "environments": ["test", "production"]}
     dag = rollout_dag(spec)
