@@ -39,7 +39,7 @@ class FlagRelease(Release):
         randomization_unit: Context kind by which people are divided.
         steps: One or more steps. After the last one everyone gets the target.
         kind: ``guarded`` or ``progressive``. LaunchDarkly guards on select plans only; where it refuses to, the task
-            that starts fails, and nothing was written. ``guarded_or_progressive`` is for winners.
+            that starts fails, and no release has started. ``guarded_or_progressive`` is for winners.
         metrics: The metrics that guard it. Required if it is guarded.
         bypass_health_checks: Kinds of LaunchDarkly's health checks that may fail when it starts.
     """
@@ -62,7 +62,7 @@ class FlagRelease(Release):
             raise FieldError(
                 ("kind",),
                 f"is {shown(self.kind.value)}, which only the release of a winner takes: write guarded, or progressive "
-                "if LaunchDarkly refuses to guard it; nothing is written then",
+                "if LaunchDarkly refuses to guard it; no release starts then",
             )
         if self.guarded and self.metrics is None:
             raise FieldError(("metrics",), "is missing: name the metrics that guard it, or write kind: progressive")

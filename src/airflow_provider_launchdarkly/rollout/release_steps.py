@@ -203,7 +203,10 @@ class LaunchDarklyReleaseEndingOperator(BaseOperator):
             (found for task in reversed(self.waits) if (found := ti.xcom_pull(task_ids=task)) is not None), None
         )
         if ended is None:
-            raise AirflowSkipException("no release has started")
+            raise AirflowSkipException(
+                "no task before this one has seen the end of a release: none was started, or `watch` was marked by hand "
+                "and returned nothing. Clear `watch` with all that follows to go by the release"
+            )
         completed = ended["status"] == ReleaseEnding.COMPLETED
         ending = ReleaseEnding.COMPLETED if completed else ReleaseEnding.REVERTED
         regressed = f"; regressed: {', '.join(ended['regressed'])}" if ended["regressed"] else ""

@@ -129,6 +129,16 @@ def test_people_are_told_once_that_a_release_waits_for_one_of_them(emulator: Emu
     assert "waits for a person: waiting_regression_detected" in told
 
 
+def test_a_wait_that_was_marked_by_hand_ends_nothing_and_is_not_called_no_release(emulator: EmulatorServer) -> None:
+    dag = rollout_dag({**RELEASE, "environments": ["test", "production"]})
+    done = PromotionRunner(dag, wait=lambda _task: None).go_on("test.watch")
+    done.states["test.watch"] = "success"
+    done.go_on()
+    assert endings(done, ("test",)) == [[]]
+    assert "`watch` was marked by hand" in done.reasons["test.completed"]
+    assert started_in(emulator) == ["test"]
+
+
 def test_the_time_to_decide_is_bounded_and_a_timeout_starts_nothing_else(emulator: EmulatorServer) -> None:
     spec = {**GUARDED, "decide_within": "3d", "environments": ["test", "production"]}
     dag = rollout_dag(spec)
