@@ -204,8 +204,8 @@ class LaunchDarklyReleaseEndingOperator(BaseOperator):
         )
         if ended is None:
             raise AirflowSkipException(
-                "no task before this one has seen the end of a release: none was started, or `watch` was marked by hand "
-                "and returned nothing. Clear `watch` with all that follows to go by the release"
+                "no task before this one has seen the end of a release: none was started, or `watch` was marked by "
+                "hand and returned nothing. Clear `watch` with all that follows to go by the release"
             )
         completed = ended["status"] == ReleaseEnding.COMPLETED
         ending = ReleaseEnding.COMPLETED if completed else ReleaseEnding.REVERTED
