@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote
 
 from airflow_provider_launchdarkly.audit_log import chain
+from airflow_provider_launchdarkly.config.regular_files import read_text
 from airflow_provider_launchdarkly.decision.evidence import Standing, as_earlier
 from airflow_provider_launchdarkly.decision.evidence_json import evidence_from_json
 from airflow_provider_launchdarkly.decision.verdict import Kind
@@ -181,9 +182,20 @@ def read_all(folder: str, open_path: Callable[[str], StoragePath]) -> Iterator[t
             raise chain.BrokenRecordError(error.line, f"{str(error).partition(': ')[2]} (in {path})") from None
 
 
+def read_file(path: StoragePath) -> tuple[dict[str, Any], ...]:
+    """Read the record in a file, on a local disk or in an object store.
+
+    Raises:
+        BrokenRecordError: It differs from what was written.
+        OSError, ValueError: It cannot be read, or is no file.
+    """
+    local = _local(path)
+    return chain.read(path.read_text(encoding="utf-8") if local is None else read_text(local))
+
+
 def _read(path: StoragePath) -> tuple[dict[str, Any], ...]:
     try:
-        return chain.read(path.read_text(encoding="utf-8"))
+        return read_file(path)
     except FileNotFoundError:
         return ()
 

@@ -106,12 +106,13 @@ def policy_of(arguments: argparse.Namespace) -> Policy:
 def results_of(file: Path) -> Results:
     """Read a description from a file: its fields, or a mapping with `results`."""
     from airflow_provider_launchdarkly.config.problems import InvalidSettingError, Problem, field_name
+    from airflow_provider_launchdarkly.config.regular_files import read_text
     from airflow_provider_launchdarkly.config.strict_yaml import DocumentError, read_document
     from airflow_provider_launchdarkly.evidence.results_config import read_results
     from airflow_provider_launchdarkly.rollout.metric_sections import lay_under
 
     try:
-        document = read_document(file.read_text(encoding="utf-8"))
+        document = read_document(read_text(file))
     except DocumentError as error:
         raise ValueError(str(Problem(file, error.line, "", str(error)))) from None
     content: Any = document.value

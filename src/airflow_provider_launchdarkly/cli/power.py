@@ -165,11 +165,9 @@ def _short(fields: dict[str, Any], days: float) -> Policy:
 
 
 def _has_rollouts(path: Path) -> bool:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: this is no UTF-8: {error.reason}") from None
-    return any(line.startswith("rollouts:") for line in text.splitlines())
+    from airflow_provider_launchdarkly.config.regular_files import read_text
+
+    return any(line.startswith("rollouts:") for line in read_text(path).splitlines())
 
 
 def _rollout_stages(arguments: argparse.Namespace) -> tuple[Sequence[Stage], Traffic]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.audit_log import chain
+
+if TYPE_CHECKING:
+    from airflow_provider_launchdarkly.audit_log.store import StoragePath
 
 
 def read_entries(record: str, head: str | None = None) -> tuple[dict[str, Any], ...]:
@@ -19,7 +22,9 @@ def read_entries(record: str, head: str | None = None) -> tuple[dict[str, Any], 
         BrokenRecordError: It differs from what was written, or ends with another entry.
         ValueError, OSError, ImportError: It cannot be read.
     """
-    entries = chain.read(_text(record))
+    from airflow_provider_launchdarkly.audit_log.store import read_file
+
+    entries = read_file(_path(record))
     if head and (not entries or entries[-1]["hash"] != head):
         raise chain.BrokenRecordError(len(entries) or 1, f"the last entry is not {head}")
     return entries
@@ -32,12 +37,14 @@ def is_record(name: str) -> bool:
 
 def why_unreadable(record: str, error: Exception) -> str:
     """Return an error of :func:`read_entries` for people."""
-    return f"{record}: {'broken at ' if isinstance(error, chain.BrokenRecordError) else ''}{error}"
+    said = str(error).removeprefix(f"{record}: ")
+    return f"{record}: {'broken at ' if isinstance(error, chain.BrokenRecordError) else ''}{said}"
 
 
-def _text(record: str) -> str:
+def _path(record: str) -> StoragePath:
     if "://" not in record:
-        return Path(record).read_bytes().decode()
+        return Path(record)
     from upath import UPath  # Airflow's own ObjectStoragePath is one; here, outside Airflow, there are no connections
 
-    return UPath(record).read_bytes().decode()
+    path: StoragePath = UPath(record)
+    return path

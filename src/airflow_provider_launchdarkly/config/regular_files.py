@@ -24,6 +24,22 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     return open(path, "rb")  # noqa: PTH123 - half the time of Path.open, for thousands of files
 
 
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Read a file in UTF-8.
+
+    Raises:
+        OSError: It cannot be read, or is no file; its ``strerror`` says why, and what to do.
+        ValueError: It is no UTF-8, or the path has a NUL. The message names the file.
+    """
+    try:
+        with open_regular(path) as file:
+            return file.read().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{os.fspath(path)}: this is no UTF-8: {error.reason}; save it as UTF-8") from None
+    except OSError as error:
+        raise OSError(error.errno, why_unread(path, error), os.fspath(path)) from None
+
+
 def why_unread(path: str | os.PathLike[str], error: OSError) -> str:
     """Return why a file could not be opened. For a link, that names where it leads."""
     why = error.strerror or str(error)

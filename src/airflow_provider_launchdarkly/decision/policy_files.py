@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow_provider_launchdarkly.config.problems import InvalidSettingError, Problem, field_name, flatten_errors
+from airflow_provider_launchdarkly.config.regular_files import open_regular, why_unread
 from airflow_provider_launchdarkly.config.strict_yaml import DocumentError, read_document
 from airflow_provider_launchdarkly.decision.policy import Policy
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class PolicyError(ValueError):
@@ -32,9 +36,12 @@ def read_policy(path: str | Path) -> Policy:
         OSError: The file cannot be read.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with open_regular(path) as file:
+            text = file.read().decode()
     except UnicodeDecodeError as error:
         raise PolicyError(Problem(path, None, "", f"this is no UTF-8: {error.reason}")) from None
+    except OSError as error:
+        raise OSError(error.errno, why_unread(path, error), str(path)) from None
     return parse_policy(text, source=str(path))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_launchdarkly.audit_log import chain
+from airflow_provider_launchdarkly.audit_log.store import read_file
 from airflow_provider_launchdarkly.decision.boundaries import tail
 from airflow_provider_launchdarkly.decision.policy_parts import Direction
 from airflow_provider_launchdarkly.decision.verdict import Kind, Reason, Role
@@ -204,11 +205,11 @@ def _paths_of(path: Any) -> Iterator[Any]:
 
 def _entries(path: Any) -> Entries:
     try:
-        return chain.read(path.read_bytes().decode())
+        return read_file(path)
     except chain.BrokenRecordError as error:
         raise RecordsError(f"{path}: broken at {error}") from None
     except (OSError, ValueError, ImportError) as error:
-        raise RecordsError(f"{path}: {error}") from None
+        raise RecordsError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
 def _outcome(record: str, entries: Entries) -> Outcome | None:

@@ -30,7 +30,7 @@ def read_world(path: str | Path) -> dict[str, Any]:
                 seen.add(name)
             return super().construct_mapping(node, deep)
 
-    text = _text(path)
+    text = read_text(path)
     try:
         data = yaml.load(text, Strict)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
@@ -46,7 +46,7 @@ def read_snapshot(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: The file is unreadable, or holds no JSON object.
     """
-    text = _text(path)
+    text = read_text(path)
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -56,9 +56,16 @@ def read_snapshot(path: str | Path) -> dict[str, Any]:
     return data
 
 
-def _text(path: str | Path) -> str:
+def read_text(path: str | Path) -> str:
+    """Read a file in UTF-8.
+
+    Raises:
+        ValueError: It cannot be read, or is no file. The message names it.
+    """
+    if (there := Path(path)).exists() and not there.is_file():
+        raise ValueError(f"cannot read {path}: it is no file")  # a read of a named pipe or a device may never end
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return there.read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:

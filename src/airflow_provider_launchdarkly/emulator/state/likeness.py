@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_launchdarkly.emulator.fields import Fields
+from airflow_provider_launchdarkly.emulator.state.files import read_text
 from airflow_provider_launchdarkly.emulator.state.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 Role = Literal["reader", "writer", "admin", "custom"]
 ROLES: tuple[Role, ...] = ("reader", "writer", "admin", "custom")
@@ -68,10 +69,9 @@ def read_likeness(path: str | Path) -> Likeness:
     Raises:
         ValueError: The file cannot be read, or is no such report. The message names it.
     """
+    text = read_text(path)
     try:
-        return Likeness.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+        return Likeness.from_dict(json.loads(text))
     except (ValueError, RecursionError) as error:
-        why = "it is not JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else str(error)
+        why = "it is not JSON" if isinstance(error, json.JSONDecodeError) else str(error)
         raise ValueError(f"{path}: {why}") from None
