@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+from airflow_provider_launchdarkly.config.problems import shown
+
 # Longer ones leave the range of dates when they are added to one.
 LONGEST = timedelta(days=36_500)
 
@@ -37,9 +39,9 @@ def parse_duration(value: object) -> timedelta:
             except OverflowError:
                 duration = timedelta.max
             if duration > LONGEST:
-                raise ValueError(f"{value!r} is longer than 100 years; write a shorter duration")
+                raise ValueError(f"{shown(value)} is longer than 100 years; write a shorter duration")
             return duration
-    raise ValueError(f"{value!r} is no duration; write for instance 7d, 12h, 1d12h or P7D")
+    raise ValueError(f"{shown(value)} is no duration; write for instance 7d, 12h, 1d12h or P7D")
 
 
 def format_duration(duration: timedelta) -> str:

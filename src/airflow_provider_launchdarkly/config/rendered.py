@@ -67,9 +67,10 @@ def _read(kind: str, value: Any) -> Any:
 def _number(kind: type[float | int], text: str) -> Any:
     try:
         number = kind(text)
-    except ValueError:
+        is_finite = math.isfinite(number)
+    except (ValueError, OverflowError):  # digits by the hundred are a whole number that is no float
         return _UNREADABLE
-    return number if math.isfinite(number) else _UNREADABLE
+    return number if is_finite else _UNREADABLE
 
 
 def _literal(text: str) -> Any:

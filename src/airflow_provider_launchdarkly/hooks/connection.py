@@ -186,6 +186,22 @@ def _is_printed(text: str) -> bool:
     return not any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
 
 
+def _briefly(text: str) -> str:
+    """Return a text as a message can show it."""
+    short = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return short.encode(errors="backslashreplace").decode()
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object whose keys are there once each: one of two values would have no effect."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{_briefly(twice)} is there twice; keep one")
+    return values
+
+
 class _Extra(NamedTuple):
     """The connection's extra field, read key by key with errors that name the key."""
 
@@ -198,7 +214,7 @@ class _Extra(NamedTuple):
         # holds a secret, and on Airflow before 3.3.2 that question blocks the triggerer's loop.
         text = connection.extra or "{}"
         try:
-            values = json.loads(text)
+            values = json.loads(text, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             raise ConfigurationError(
                 f"connection {connection.conn_id!r}: extra is not a JSON object ({error}); write one such as "
@@ -209,15 +225,13 @@ class _Extra(NamedTuple):
         extra = cls(connection.conn_id, {key: value for key, value in values.items() if value not in (None, "")})
         if unknown := sorted(extra.values.keys() - KNOWN_EXTRAS):
             raise ConfigurationError(
-                f"connection {connection.conn_id!r}: extra has unknown keys {', '.join(unknown)}; "
+                f"connection {connection.conn_id!r}: extra has unknown keys {_briefly(', '.join(unknown))}; "
                 f"known are {', '.join(sorted(KNOWN_EXTRAS))}"
             )
         return extra
 
     def error(self, key: str, value: Any, cure: str) -> ConfigurationError:
-        written = repr(value)
-        short = written if len(written) <= _LONGEST_SHOWN else f"{written[:_LONGEST_SHOWN]}…"
-        return ConfigurationError(f"connection {self.conn_id!r}: extra.{key} is {short}: {cure}")
+        return ConfigurationError(f"connection {self.conn_id!r}: extra.{key} is {_briefly(repr(value))}: {cure}")
 
     def text(self, key: str) -> str | None:
         value = self.values.get(key)

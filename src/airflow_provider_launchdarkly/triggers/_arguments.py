@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError, VersionMismatchError
 from airflow_provider_launchdarkly.config.lines import write_lines
+from airflow_provider_launchdarkly.triggers._poll_interval import LONGEST_SECONDS
 
 if TYPE_CHECKING:
     from airflow_provider_launchdarkly.decision.evidence import Standing
@@ -33,9 +34,6 @@ REQUIRED: Any = object()
 ENCODED_KEYS = frozenset({"__var", "__type", "Encoding.VAR", "Encoding.TYPE"})
 
 LONGEST_VALUE_SHOWN = 200
-
-LONGEST_SECONDS = 3_000_000_000
-"""95 years. Python's dates and durations end not far beyond what people might write."""
 
 Check = Callable[[Any], None]
 """Raises ValueError if the argument does not take the value; the message gives the cure."""

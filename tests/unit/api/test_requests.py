@@ -421,3 +421,13 @@ def test_an_iteration_is_not_sent_without_the_version_of_its_flag() -> None:
 def test_an_unknown_filter_is_refused_by_name(listing: Any) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'flagkey'"):
         listing(ENV if listing is endpoints.list_experiments else "demo", flagkey="checkout-button")
+
+
+@pytest.mark.parametrize("key", ["\udcff", "a\nb", "\x00"], ids=ascii)
+def test_a_key_that_no_url_can_hold_is_refused_by_name(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="experiment_key is"):
+        endpoints.get_experiment(ENV, key).path  # noqa: B018 - some requests make their path late
+    with pytest.raises(ConfigurationError, match="environment_key is"):
+        endpoints.list_experiments(EnvironmentRef("demo", key)).path  # noqa: B018
+    with pytest.raises(ConfigurationError, match="cannot be sent"):
+        endpoints.list_experiments(ENV, flag_key=key)

@@ -122,10 +122,24 @@ def test_extra_that_is_no_object_is_refused(extra: str) -> None:
         (f'{{"timeout": 1{"0" * 5000}}}', "extra is not a JSON object (Exceeds the limit"),
         ('{"ca_bundle": "a\\u0000b"}', "extra.ca_bundle is 'a\\x00b': it holds a control character"),
         ('{"project_key": "\\ud800"}', "extra.project_key is '\\ud800': it holds"),
+        ('{"region": "eu", "region": "us"}', "extra is not a JSON object (region is there twice; keep one)"),
+        (f'{{"{"x" * 9000}": 1}}', "unknown keys xxx"),
+        ('{"\\ud800": 1}', "unknown keys \\ud800"),
         ("[" * 100_000, "extra is not a JSON object (maximum recursion depth exceeded"),
         ('{"timeout":' * 100_000, "extra is not a JSON object (maximum recursion depth exceeded"),
     ],
-    ids=["large number", "large number as text", "digits", "NUL", "half a character", "brackets", "braces"],
+    ids=[
+        "large number",
+        "large number as text",
+        "digits",
+        "NUL",
+        "half a character",
+        "twice",
+        "long key",
+        "half a key",
+        "brackets",
+        "braces",
+    ],
 )
 def test_extra_that_python_cannot_take_is_refused_by_name_and_briefly(extra: str, told: str) -> None:
     message = refused(extra=extra)

@@ -107,7 +107,7 @@ class _Client:
         monotonic = options.pop("monotonic", time.monotonic)
         random = options.pop("random", random_numbers.random)
         self.settings = ClientSettings(base_url, token, **cast("Any", options))
-        self._base = httpx.URL(self.settings.base_url)
+        self._base = _parsed(self.settings.base_url)
         self._urls: dict[str, httpx.URL] = {}
         self._redact = Redaction(token)
         self._exchange = Exchange(
@@ -402,6 +402,13 @@ class AsyncLaunchDarklyClient(_Client):
         except _FAILURES as error:
             return self._failure(error, late=limit.expired(), sent=sent)
         return WireResponse(response.status_code, headers, reader.body, reader.unreadable)
+
+
+def _parsed(base_url: str) -> httpx.URL:
+    try:
+        return httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise ConfigurationError(f"base_url is {base_url!r}: {error}; write the name of a host that there is") from None
 
 
 def _tls(settings: ClientSettings) -> ssl.SSLContext | bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
@@ -25,6 +26,9 @@ STABLE = "20240415"
 
 BETA = "beta"
 """The API version of a beta resource; without it LaunchDarkly responds with 403: https://launchdarkly.com/docs/api#beta-resources"""
+
+# Control characters, and halves of characters, which arguments of a command line and JSON can hold: none is in a URL.
+_UNSENDABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 JSON_CONTENT = "application/json"
 SEMANTIC_PATCH = "application/json; domain-model=launchdarkly.semanticpatch"
@@ -152,12 +156,14 @@ def query_of(**parameters: str | int | bool | Iterable[str] | None) -> tuple[tup
                 text = str(value)
             case _:
                 text = ",".join(value)
+        if _UNSENDABLE.search(text):
+            raise ConfigurationError(f"{name} is {text!r}: it has a character that cannot be sent; write it again")
         if text:
             pairs.append((name, text))
     return tuple(pairs)
 
 
 def _usable(name: str, key: str) -> str:
-    if not key or key in {".", ".."} or key != key.strip():
+    if not key or key in {".", ".."} or key != key.strip() or _UNSENDABLE.search(key):
         raise ConfigurationError(f"{name} is {key!r}: a LaunchDarkly key is needed here")
     return key

@@ -14,6 +14,8 @@ from airflow_provider_launchdarkly.api.errors import ConfigurationError
 _OTHER_KEYS = {"sdk-": "an SDK key", "mob-": "a mobile key"}
 _ACCESS_TOKEN = "an API access token is needed (LaunchDarkly: Organization settings, Authorization; 'api-…')"  # noqa: S105
 _MOST_SECONDS = 86_400.0
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.IGNORECASE)
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
 
@@ -101,7 +103,9 @@ def _checked_url(url: str, allow_insecure_http: bool) -> str:
         raise ConfigurationError(f"base_url is {url!r}: it holds white space or a control character")
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise ConfigurationError(f"base_url is {url!r}: scheme and host are needed, {example}")
-    if parts.query or parts.fragment:
+    if not _is_host(parts.hostname):
+        raise ConfigurationError(f"base_url is {url!r}: {parts.hostname!r} can be no host; write one {example}")
+    if "?" in url or "#" in url:
         raise ConfigurationError(f"base_url is {url!r}: leave out what follows '?' or '#'")
     if parts.scheme == "http" and not allow_insecure_http and not _is_loopback(parts.hostname):
         raise ConfigurationError(
@@ -109,6 +113,18 @@ def _checked_url(url: str, allow_insecure_http: bool) -> str:
             "allow_insecure_http"
         )
     return url.rstrip("/").removesuffix("/api/v2")
+
+
+def _is_host(host: str) -> bool:
+    """Return whether a host may have that name. The sockets encode it likewise, and fail at each try."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            return _HOST.fullmatch(host.encode("idna").decode()) is not None
+        except UnicodeError:
+            return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:
