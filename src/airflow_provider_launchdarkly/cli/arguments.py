@@ -7,17 +7,26 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from airflow_provider_launchdarkly.config.problems import shown
 from airflow_provider_launchdarkly.hooks import DEFAULT_CONNECTION
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Callable
     from datetime import timedelta
 
 # The class of the result of `add_subparsers` has a private name.
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # noqa: SLF001
 
+# Python reads no whole number of thousands of digits, and none is needed.
+_MOST_DIGITS = 18
+
 # The most treatments of a simulation or a plan.
 MOST_TREATMENTS = 10
+
+# A thousandth of a percent is the finest that LaunchDarkly's weights can say.
+_LEAST_SHARE = 1e-5
+_LARGEST_SHARE = 1e9
 
 CONNECTION = (
     "LaunchDarkly is found by the Airflow connection in the environment (AIRFLOW_CONN_<ID>, as JSON or URI), else by "
@@ -97,14 +106,29 @@ def shares(text: str) -> tuple[float, ...]:
         found = tuple(float(part) for part in text.split("/"))
     except ValueError:
         found = ()
-    if not (2 <= len(found) <= MOST_TREATMENTS and all(share > 0 and math.isfinite(share) for share in found)):
+    if not (2 <= len(found) <= MOST_TREATMENTS and all(0 < share <= _LARGEST_SHARE for share in found)) or (
+        min(found) < _LEAST_SHARE * math.fsum(found)
+    ):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no allocation: write 2 to {MOST_TREATMENTS} shares above 0, the baseline first, such as 90/10"
+            f"{shown(text)} is no allocation: write 2 to {MOST_TREATMENTS} shares above 0, the baseline first, such as "
+            "90/10, none below a thousandth of a percent of all"
         )
     return tuple(share / math.fsum(found) for share in found)
 
 
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return a reader of a whole number within limits, as the type of an argument."""
+
+    def read(text: str) -> int:
+        is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+        if not (is_number and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"a whole number from {least} to {most}, not {shown(text)}")
+        return int(text)
+
+    return read
+
+
 def _even(text: str) -> tuple[float, ...]:
-    if not (text.isascii() and text.isdigit() and 2 <= int(text) <= MOST_TREATMENTS):
-        raise argparse.ArgumentTypeError(f"from 2 to {MOST_TREATMENTS} treatments, not {text}")
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and 2 <= int(text) <= MOST_TREATMENTS):
+        raise argparse.ArgumentTypeError(f"from 2 to {MOST_TREATMENTS} treatments, not {shown(text)}")
     return (1.0 / int(text),) * int(text)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_launchdarkly.cli.arguments import add_allocation
+from airflow_provider_launchdarkly.cli.arguments import add_allocation, whole_number
 from airflow_provider_launchdarkly.cli.exit import CliError, ExitCode
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ ARRIVALS = (
     "press-day",
     "lost-day",
 )
+
+# A hundred times the default: more shows no other rates, and fills the memory of a usual machine.
+MOST_EXPERIMENTS = 1_000_000
+
+# Units a day that the simulated worlds can draw, and values of a metric whose powers stay numbers.
+_LEAST_UNITS, _MOST_UNITS = 1e-3, 1e12
+_LARGEST_VALUE = 1e50
 
 _BUDGETS = {
     "false_ship": "most experiments without effect that may ship",
@@ -64,8 +72,14 @@ def add_parser(commands: Commands) -> None:
         choices=ARRIVALS,
         help="how traffic is spread over the days",
     )
-    parser.add_argument("--experiments", type=_count, default=10_000, metavar="N", help="experiments for each truth")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
+    parser.add_argument(
+        "--experiments",
+        type=whole_number(1, MOST_EXPERIMENTS),
+        default=10_000,
+        metavar="N",
+        help="experiments for each truth",
+    )
+    parser.add_argument("--seed", type=whole_number(0, 2**32 - 1), default=1, help="seed of the random numbers")
     for name, text in _BUDGETS.items():
         parser.add_argument(f"--max-{name.replace('_', '-')}", type=float, metavar="X", help=f"budget: {text}")
     parser.add_argument("--min-power", type=float, metavar="X", help="budget: least power")
@@ -95,6 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     effect = arguments.effect
+    if effect is not None and not math.isfinite(effect):
+        raise ValueError(f"--effect {effect:g} is no lift; write a number such as 0.05 for 5 %")
     if effect is not None and abs(effect) > 1:
         raise ValueError(
             f"--effect {effect:g} is a lift of {100 * effect:g} %; write {effect / 100:g} for {effect:g} %"
@@ -209,6 +225,13 @@ def _scenario(arguments: argparse.Namespace, policy: Policy) -> Scenario:
 
     expected = policy.traffic or USUAL_TRAFFIC
     given = {"units_per_day": arguments.units_per_day, "mean": arguments.baseline, "std_dev": arguments.std_dev}
+    for name, value, least, most in (
+        ("units-per-day", arguments.units_per_day, _LEAST_UNITS, _MOST_UNITS),
+        ("baseline", arguments.baseline, -_LARGEST_VALUE, _LARGEST_VALUE),
+        ("std-dev", arguments.std_dev, 1.0 / _LARGEST_VALUE, _LARGEST_VALUE),
+    ):
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"--{name} {value:g} cannot be simulated; write a number from {least:g} to {most:g}")
     merged = {**expected.model_dump(), **{name: value for name, value in given.items() if value is not None}}
     return Scenario(
         traffic=Traffic.read(merged),
@@ -225,9 +248,3 @@ def _left_out(policy: Policy) -> tuple[str, ...]:
     if not policy.release_guardrails:
         return ()
     return ("release_guardrails are left out here: LaunchDarkly judges them, and they only ever stop or delay a ship",)
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"a whole number above 0, not {text!r}")
-    return int(text)

@@ -123,6 +123,12 @@ def draw(
 
 def _metric(truth: MetricTruth, fresh: NDArray[np.int64], random: np.random.Generator) -> MetricDraws:
     means = truth.mean * (1.0 + np.array([0.0, *truth.lifts]))
+    if truth.std_dev is None and not (means.min() >= 0.0 and means.max() <= 1.0):
+        lift = max(truth.lifts, key=abs)
+        raise ValueError(
+            f"a rate of {truth.mean:g} cannot change by {100 * lift:+.3g} %, to {truth.mean * (1.0 + lift):g}: name a "
+            "smaller effect, or more units a day, which find a smaller one"
+        )
     if truth.measured:
         fresh = random.binomial(fresh, truth.measured)
     units = np.cumsum(fresh, axis=1)

@@ -215,3 +215,48 @@ def test_the_plans_end_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[
     path.write_text(f"max_duration: 28d\n{plan}")
     assert simulate(str(path)) == 0
     assert end in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["--baseline", "0.9", "--effect", "0.5"],
+            "a rate of 0.9 cannot change by +50 %, to 1.35: name a smaller",
+        ),
+        (["--units-per-day", "0.001"], "a rate of 0.1 cannot change by"),
+        (
+            ["--units-per-day", "1e300"],
+            "--units-per-day 1e+300 cannot be simulated; write a number from 0.001 to",
+        ),
+        (["--std-dev", "1e200"], "--std-dev 1e+200 cannot be simulated"),
+        (["--effect", "nan"], "--effect nan is no lift"),
+        (["--effect", "inf"], "--effect inf is no lift"),
+    ],
+)
+def test_what_no_experiment_has_is_refused_in_plain_words(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", "--preset", "balanced", "--experiments", "20", *arguments]) == 1
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--experiments", "1000000000"], "a whole number from 1 to 1000000, not '1000000000'"),
+        (["--experiments", "9" * 5000], "a whole number from 1 to 1000000, not '999"),
+        (["--seed", "-1"], "a whole number from 0 to"),
+        (["--treatments", "9" * 5000], "from 2 to 10 treatments, not '999"),
+        (["--allocation", "1e308/1e308"], "'1e308/1e308' is no allocation"),
+        (["--allocation", "1/1e300"], "'1/1e300' is no allocation"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_number_out_of_all_proportion_is_no_argument(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", "--preset", "balanced", *arguments])
+    assert ended.value.code == 1
+    assert told in capsys.readouterr().err
