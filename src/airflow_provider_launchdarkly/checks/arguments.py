@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_launchdarkly.api.errors import ConfigurationError
+from airflow_provider_launchdarkly.config.problems import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +65,7 @@ def validate_state(on: Any, variation: Any) -> None:
         ConfigurationError: Both are None, or ``on`` is not a boolean.
     """
     if on is not None and not isinstance(on, bool):
-        raise ConfigurationError(f"on is {on!r}: write True or False")
+        raise ConfigurationError(f"on is {shown(on)}: write True or False")
     if on is None and variation is None:
         raise ConfigurationError("on and variation are both None: give at least one, so that there is a state to reach")
 
@@ -79,7 +81,7 @@ def validate_on_kill(on_kill: str, *, supported: bool) -> None:
         ConfigurationError: The value is unknown, or it is ``rollback`` and not supported.
     """
     if on_kill not in (LEAVE, ROLLBACK):
-        raise ConfigurationError(f"on_kill is {on_kill!r}: write {LEAVE} or {ROLLBACK}")
+        raise ConfigurationError(f"on_kill is {shown(on_kill)}: write {LEAVE} or {ROLLBACK}")
     if on_kill == ROLLBACK and not supported:
         raise ConfigurationError(
             f"on_kill is {ROLLBACK!r}, which needs Airflow 3.3 or later and deferrable=True: otherwise Airflow does "
@@ -94,9 +96,11 @@ def validate_outcomes(outcomes: Iterable[str]) -> None:
     Raises:
         ConfigurationError: There is none, or an unknown one.
     """
-    wanted = tuple(outcomes)
-    if not wanted or not set(wanted) <= set(OUTCOMES):
-        raise ConfigurationError(f"ends_on is {list(wanted)!r}: write a list of {', '.join(OUTCOMES)}")
+    wanted: Any = outcomes
+    several = isinstance(wanted, Collection) and not isinstance(wanted, str)
+    if not several or not wanted or not all(one in OUTCOMES for one in wanted):
+        written = list(wanted) if several else wanted
+        raise ConfigurationError(f"ends_on is {shown(written)}: write a list of {', '.join(OUTCOMES)}")
 
 
 def validate_unmeasured(if_unmeasured: str) -> None:
@@ -106,4 +110,4 @@ def validate_unmeasured(if_unmeasured: str) -> None:
         ConfigurationError: It is neither ``fail`` nor ``end``.
     """
     if if_unmeasured not in UNMEASURED:
-        raise ConfigurationError(f"if_unmeasured is {if_unmeasured!r}: write {FAIL} or {END}")
+        raise ConfigurationError(f"if_unmeasured is {shown(if_unmeasured)}: write {FAIL} or {END}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Never
 
@@ -218,7 +219,8 @@ class LaunchDarklyApprovedBaseOperator(LaunchDarklyBaseOperator):
         """
         reviewers: Any = self.reviewers
         if reviewers is not None:
-            named = not isinstance(reviewers, str) and all(isinstance(one, str) and one.strip() for one in reviewers)
+            several = isinstance(reviewers, Collection) and not isinstance(reviewers, str)
+            named = several and all(isinstance(one, str) and one.strip() for one in reviewers)
             if not named or not reviewers or "team:" in reviewers:
                 raise ConfigurationError(
                     f"reviewers is {shown(reviewers)}: write a list of members by e-mail or id, and teams as team:KEY"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from airflow_provider_launchdarkly.api.errors import ConfigurationError
 from airflow_provider_launchdarkly.checks.arguments import validate_status, validate_units
 from airflow_provider_launchdarkly.config.durations import format_duration, parse_duration
 from airflow_provider_launchdarkly.sensors._base import BACKSTOP, LaunchDarklyIterationBaseSensor
@@ -156,7 +157,10 @@ class LaunchDarklyDwellSensor(LaunchDarklyIterationBaseSensor):
         super().__init__(timeout=timeout, **kwargs)
         self.dwell = format_duration(dwell) if isinstance(dwell, timedelta) else dwell
         if is_literal(self.dwell):
-            parse_duration(self.dwell)
+            try:
+                parse_duration(self.dwell)
+            except ValueError as error:
+                raise ConfigurationError(f"dwell: {error}") from None
 
     @override
     def make_check(self, context: Context) -> Check:
