@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_launchdarkly.api.errors import LaunchDarklyError
+from airflow_provider_launchdarkly.api.errors import ConfigurationError, LaunchDarklyError
+from airflow_provider_launchdarkly.config.problems import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from airflow.sdk import ExceptionRetryPolicy
 
@@ -21,11 +22,25 @@ RETRIES = 10
 RETRY_DELAY = timedelta(minutes=1)
 LONGEST_RETRY_DELAY = timedelta(minutes=10)
 
+# What people may ask for, in Python and in a file.
+MOST_RETRIES = 100
+LARGEST_RETRY_DELAY = timedelta(days=1).total_seconds()
 
-def patient_retries() -> dict[str, Any]:
-    """Return the retries of a rollout's tasks, as ``default_args``: a killed task is tried again, at growing delays.
+
+def patient_retries(
+    around: Mapping[str, Any], retries: int | None = None, retry_delay: timedelta | float | None = None
+) -> dict[str, Any]:
+    """Return the ``default_args`` of a rollout's tasks: a killed task is tried again, at growing delays.
 
     Every task of a rollout is safe to repeat, and an error that another try cannot cure fails it at once.
+
+    Args:
+        around: The ``default_args`` of the DAG and the task groups around, which come before the defaults here.
+        retries: Retries of each task, 0 to 100, which come before all others; None for those.
+        retry_delay: Time before the first retry, up to a day, in seconds if it is a number; None as for `retries`.
+
+    Raises:
+        ConfigurationError: One of the two is something else.
     """
     from airflow.sdk import BaseOperator
 
@@ -36,7 +51,26 @@ def patient_retries() -> dict[str, Any]:
         "retry_delay": RETRY_DELAY,
         "retry_exponential_backoff": doubling,
         "max_retry_delay": LONGEST_RETRY_DELAY,
+        **around,
+        **_checked(retries, retry_delay),
     }
+
+
+def _checked(retries: Any, retry_delay: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if retries is not None:
+        if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= MOST_RETRIES:
+            raise ConfigurationError(f"retries is {shown(retries)}: write a whole number from 0 to {MOST_RETRIES}")
+        given["retries"] = retries
+    if retry_delay is not None:
+        is_number = isinstance(retry_delay, int | float) and not isinstance(retry_delay, bool)
+        seconds = retry_delay.total_seconds() if isinstance(retry_delay, timedelta) else retry_delay
+        if not (is_number or isinstance(retry_delay, timedelta)) or not 0 <= seconds <= LARGEST_RETRY_DELAY:
+            raise ConfigurationError(
+                f"retry_delay is {shown(retry_delay)}: write a timedelta or a number of seconds, from 0 to a day"
+            )
+        given["retry_delay"] = retry_delay
+    return given
 
 
 @contextmanager

@@ -34,7 +34,7 @@ ARROWS = {
     "links": set(),
     "templates": {"config", "decision", "change_windows", "api"},
     "assets": set(),
-    "retries": {"api"},
+    "retries": {"api", "config"},
     "telemetry": set(),
     "notifications": {"hooks", "templates", "config", "api", "pictures", "views"},
     "operators": {

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from airflow_provider_launchdarkly.api.errors import (
     AuthenticationError,
+    ConfigurationError,
     ConflictError,
     ExperimentDiffersError,
     LaunchDarklyError,
@@ -118,3 +119,34 @@ def test_retries_in_a_file(tmp_path: Path) -> None:
 def test_a_delay_that_makes_no_sense_is_refused(delay: str) -> None:
     with pytest.raises(ValidationError, match="retry_delay"):
         DagSettings.model_validate({"retry_delay": delay})
+
+
+RELEASE = {
+    "release": {
+        "flag": "checkout-button",
+        "rule": "fallthrough",
+        "original": "Classic",
+        "target": "Bold",
+        "kind": "progressive",
+        "steps": [{"percent": 10, "duration": "1d"}],
+    },
+    "environments": [{"key": "test"}, {"key": "production"}],
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "experiment": CHECKOUT,
+    "promotion": {**CHECKOUT, "environments": [{"key": "test"}, {"key": "production"}]},
+    "release": RELEASE,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("retries", value) for value in (-1, 101, 1.5, True, "3", float("inf"))),
+        *(("retry_delay", value) for value in (-1, timedelta(-1), "5m", float("nan"), float("inf"), True, 86_401)),
+    ],
+)
+def test_retries_that_make_no_sense_are_refused_in_python_too(kind: str, name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} is .*: write a "):
+        rollout_dag(KINDS[kind], dag_id="any", **{name: value})

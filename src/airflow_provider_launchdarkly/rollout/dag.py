@@ -54,6 +54,7 @@ def rollout_dag(
 
     Raises:
         InvalidSettingError: The rollout is not valid; the error names each field and its value.
+        ConfigurationError: `retries` or `retry_delay` is of a wrong kind or out of range.
     """
     spec = read_rollout(rollout) if isinstance(rollout, Mapping) else rollout
     name, description = _name_and_description(spec)

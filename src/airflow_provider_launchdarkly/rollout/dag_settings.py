@@ -24,7 +24,7 @@ class DagSettings(StrictModel):
         tags: Tags in Airflow's UI, besides ``launchdarkly``.
         owner: Owner in Airflow's UI.
         retries: Retries of each task. Default: 10, enough to outlive an outage of an hour.
-        retry_delay: Time before the first retry; each further one doubles it, up to 5 minutes. Default: ``1m``.
+        retry_delay: Time before the first retry; each further one doubles it, up to 10 minutes. Default: ``1m``.
     """
 
     timezone: str = "UTC"

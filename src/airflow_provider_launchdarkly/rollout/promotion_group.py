@@ -64,6 +64,7 @@ def experiment_promotion(
 
     Raises:
         InvalidSettingError: The rollout is not valid; the error names each field and its value.
+        ConfigurationError: `retries` or `retry_delay` is of a wrong kind or out of range.
         TypeError: There is no such override.
         ValueError: The task group around it is mapped, in which Airflow cannot skip what follows.
     """
@@ -123,7 +124,7 @@ def join_environments(
             **ends(group),
             trigger_rule=NONE_FAILED,
             doc_md=f"Goes on to {following} if {done} in {before}. Else all that follows is skipped.",
-            **{**patient_retries(), **around, **{name: value for name, value in given.items() if value is not None}},
+            **patient_retries(around, **given),
         )
         if any(gate.iter_mapped_task_groups()):
             raise ValueError("a promotion cannot be in a mapped task group: make one for each of its elements")

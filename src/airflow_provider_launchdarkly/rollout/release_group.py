@@ -94,18 +94,18 @@ def release_promotion(
 
     Raises:
         InvalidSettingError: The rollout is not valid; the error names each field and its value.
+        ConfigurationError: `retries` or `retry_delay` is of a wrong kind or out of range.
         ValueError: The task group around it is mapped, in which Airflow cannot skip what follows.
     """
     spec = rollout if isinstance(rollout, ReleasePromotion) else ReleasePromotion.from_json(rollout)
-    given = {"retries": retries, "retry_delay": retry_delay}
+    given: dict[str, Any] = {"retries": retries, "retry_delay": retry_delay}
     waiting = {} if poll_interval is None else {"poke_interval": poll_interval}
     groups: dict[str, ReleaseTaskGroup] = {}
     for key, each in spec.by_key():
         name = key or RELEASE
         group = ReleaseTaskGroup(group_id_of(name), tooltip=each.notes or "")
         around = {**group.dag.default_args, **group.default_args}
-        own = {name: value for name, value in given.items() if value is not None}
-        group.default_args = {**patient_retries(), **around, **own}
+        group.default_args = patient_retries(around, **given)
         with group:
             _compose(each, list(notifiers), waiting)
         groups[name] = group

@@ -165,19 +165,15 @@ def experiment_rollout(
 
     Raises:
         InvalidSettingError: The rollout is not valid; the error names each field and its value.
+        ConfigurationError: `retries` or `retry_delay` is of a wrong kind or out of range.
         TypeError: There is no such override.
     """
     spec = rollout if isinstance(rollout, Rollout) else Rollout.from_json(rollout)
     if unknown := sorted(set(overrides) - set(OVERRIDES)):
         raise TypeError(f"experiment_rollout takes no {unknown[0]!r}; a task can override {', '.join(OVERRIDES)}")
     group = RolloutTaskGroup(group_id, tooltip="\n".join(spec.concerns()) or spec.notes or "")
-    given = {"retries": retries, "retry_delay": retry_delay}
     around = {**group.dag.default_args, **group.default_args}
-    group.default_args = {
-        **patient_retries(),
-        **around,
-        **{name: value for name, value in given.items() if value is not None},
-    }
+    group.default_args = patient_retries(around, retries, retry_delay)
     poke_interval = poll_interval
     if poke_interval is None and "poke_interval" not in group.default_args:
         # Read once: each sensor would read it for itself, and that takes as long as making the task.

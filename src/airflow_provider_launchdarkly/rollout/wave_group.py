@@ -103,6 +103,7 @@ def experiment_waves(
 
     Raises:
         InvalidSettingError: The rollout is not valid; the error names each field and its value.
+        ConfigurationError: `retries` or `retry_delay` is of a wrong kind or out of range.
         TypeError: There is no such override.
         ValueError: The task group around it is mapped, in which Airflow cannot skip what follows.
     """
@@ -129,8 +130,7 @@ class _Composer:
         """The arguments of each task that is no target's."""
         around = TaskGroupContext.get_current(None)
         outer = {**around.dag.default_args, **around.default_args} if around else {}
-        given = {name: value for name, value in self.retries.items() if value is not None}
-        return {**patient_retries(), **outer, **given}
+        return patient_retries(outer, **self.retries)
 
     def compose(self) -> WaveTasks:
         """Make all tasks."""
