@@ -32,9 +32,7 @@ def dwelled(value: Any) -> object:
 
 
 @pytest.mark.parametrize("value", STRANGE, ids=lambda value: repr(value)[:12])
-@pytest.mark.parametrize(
-    ("make", "name"), [(reviewed, "reviewers is"), (released, "ends_on is"), (dwelled, "dwell: ")], ids=str
-)
+@pytest.mark.parametrize(("make", "name"), [(reviewed, "reviewers is"), (released, "ends_on is"), (dwelled, "dwell: ")])
 def test_a_value_of_a_wrong_kind_is_refused_by_the_name_of_its_argument(
     make: Callable[[Any], object], name: str, value: Any
 ) -> None:
