@@ -122,7 +122,7 @@ def add_rule(hook: LaunchDarklyHook, *clauses: dict[str, Any], description: str)
 def test_a_rule_that_no_release_has_left_is_not_touched(hook: LaunchDarklyHook, emulator: EmulatorServer) -> None:
     add_rule(hook, KIND, description="Ours")
     with pytest.raises(
-        AirflowFailException, match=r"rule .* \(Ours\) has the clauses of phases\[0\].* with rule_id, or"
+        AirflowFailException, match=r"rule .* \(Ours\) has the clauses of phases\[0\].* with rule_id \("
     ):
         start(of_run(1))
     assert emulator.effects("release.started") == []

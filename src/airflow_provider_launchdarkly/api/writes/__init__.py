@@ -105,6 +105,7 @@ if not TYPE_CHECKING:
                 "same_release",
                 "start_release",
                 "stop_release",
+                "without_descriptions",
             ),
             "shipping": (
                 "ReleaseDesign",
