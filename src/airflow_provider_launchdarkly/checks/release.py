@@ -53,8 +53,8 @@ def check_release(
         ends_on: Outcomes that end the waiting: ``completed``, ``reverted``, ``waiting`` or ``regression``. A release
             that waits for its next phase, which starts by itself, has come to none of them.
         if_unmeasured: ``fail`` raises if a guarded release completed and a metric has no state, ``end`` returns it.
-        told: The name of the wait for a person that people were told of last (see :func:`wait_of`), so that another one
-            ends the check too, to be told; None if nobody is to be told.
+        told: The name of the last wait for a person that notifiers were called for (see :func:`wait_of`). A wait of
+            another name ends the check too, so that they are called again. None if there are no notifiers.
 
     Raises:
         ReleaseEndedError: It ended, and not in one of the wanted outcomes.

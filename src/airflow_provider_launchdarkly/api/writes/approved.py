@@ -224,7 +224,7 @@ def _made(request: ApprovalRequest, now: datetime) -> datetime:
 
 
 def _result(change: FlagChange, found: _Found, approval: Approval) -> Procedure[ApprovalRequest | None]:
-    """Return the awaited request if somebody has applied it, and None if the change may be asked for.
+    """Return the awaited request if it has been applied; None if there is none, so that the task may create one.
 
     Raises:
         ApprovalDeclinedError: It was declined, or could not be applied.

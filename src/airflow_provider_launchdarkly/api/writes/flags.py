@@ -174,7 +174,7 @@ def change_flag(
 
     def write(flag: FeatureFlag) -> Request[FeatureFlag]:
         turn, serve = (turn_it if turning(flag) else None), (serve_it if served(flag) else None)
-        # Off before its rule changes, and on after: nobody is to see another order in the audit log.
+        # A flag goes off before its rule changes, and on after it. The audit log lists the changes in this order.
         ordered = (serve, turn) if on else (turn, serve)
         return patch_flag(env, flag_key, [part for part in ordered if part is not None], comment=comment)
 

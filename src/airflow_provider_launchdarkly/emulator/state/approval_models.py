@@ -1,4 +1,4 @@
-"""The data model of approval requests: changes of a flag that somebody has to approve before they are applied.
+"""The data model of approval requests: changes of a flag that are applied only after a reviewer has approved them.
 
 LaunchDarkly REST docs, Approvals. Times are epoch milliseconds.
 """
